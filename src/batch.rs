@@ -1,0 +1,158 @@
+//! One batch of a run: what it is asked, and what it did.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What a run covers: everything, or the rows of one user.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every row the rule matches.
+    #[default]
+    All,
+    /// Only rows of this user. The built-in jobs expect a UUID.
+    User(String),
+}
+
+impl Scope {
+    /// The scope of one user, whatever type the key has.
+    pub fn user(id: impl ToString) -> Self {
+        Self::User(id.to_string())
+    }
+
+    /// The user as the booking schema keys it; `None` for everything.
+    pub fn user_id(&self) -> Result<Option<Uuid>, uuid::Error> {
+        match self {
+            Self::All => Ok(None),
+            Self::User(id) => id.parse().map(Some),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::User(id) => write!(f, "user {id}"),
+        }
+    }
+}
+
+/// The two instants of a run, read once at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Now, by the clock that decides (the database's).
+    pub now: DateTime<Utc>,
+    /// Rows strictly older than this are due.
+    pub cutoff: DateTime<Utc>,
+}
+
+/// A place in the order in which a job walks its rows: oldest first, ties by id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The instant the row is ordered by.
+    pub since: DateTime<Utc>,
+    /// The row's id.
+    pub id: String,
+}
+
+/// What one batch is asked to do.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    /// Which rows.
+    pub scope: Scope,
+    /// Now, by the clock that decides.
+    pub now: DateTime<Utc>,
+    /// Rows strictly older than this are due.
+    pub cutoff: DateTime<Utc>,
+    /// The largest number of rows to look at.
+    pub limit: NonZeroU32,
+    /// Where the batch before ended ([`Batch::reached`]): what lies at or before it was looked at in this run.
+    pub after: Option<Cursor>,
+}
+
+/// What one batch did.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Rows changed, by kind.
+    pub counts: Counts,
+    /// The rows handled, by id.
+    pub ids: Vec<String>,
+    /// Due rows that could not be handled, each with its error.
+    pub set_aside: Vec<SetAside>,
+    /// The last row looked at, if more rows may follow; `None` ends the run.
+    pub reached: Option<Cursor>,
+}
+
+impl Batch {
+    /// Adds `count` rows of `kind`. A count of zero makes the kind known.
+    #[must_use]
+    pub fn counted(mut self, kind: impl Into<String>, count: u64) -> Self {
+        self.counts.add(kind, count);
+        self
+    }
+}
+
+/// Rows by kind, such as `sessions` or `bookings`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    /// Adds `count` rows of `kind`.
+    pub fn add(&mut self, kind: impl Into<String>, count: u64) {
+        *self.0.entry(kind.into()).or_default() += count;
+    }
+
+    /// Adds all of another account.
+    pub fn merge(&mut self, other: &Self) {
+        for (kind, count) in &other.0 {
+            self.add(kind.as_str(), *count);
+        }
+    }
+
+    /// Rows of one kind; zero for a kind that was never counted.
+    #[must_use]
+    pub fn of(&self, kind: &str) -> u64 {
+        self.0.get(kind).copied().unwrap_or(0)
+    }
+
+    /// Rows of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Kinds and counts, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(kind, count)| (kind.as_str(), *count))
+    }
+}
+
+impl fmt::Display for Counts {
+    /// Writes `3 image_records, 2 sessions`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing");
+        }
+        for (place, (kind, count)) in self.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(f, "{separator}{count} {kind}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A due row that could not be handled, and why. It is left alone for the rest of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The row.
+    pub id: String,
+    /// What the database said.
+    pub error: String,
+}

@@ -1,0 +1,326 @@
+//! Everything that can be set, with the booking application's values as defaults.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::job::JobName;
+
+/// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`.
+///
+/// # Examples
+///
+/// ```
+/// let config: ractor_housekeeper::HousekeeperConfig = serde_json::from_str(
+///     r#"{ "jobs": { "booking-expirer": { "schedule": { "every": "5m" }, "batch_size": 200 } } }"#,
+/// )?;
+///
+/// assert_eq!(config.jobs[&"booking-expirer".into()].batch_size.get(), 200);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HousekeeperConfig {
+    /// Settings of every job that has none of its own in `jobs`.
+    pub job: JobConfig,
+    /// Settings of single jobs, whole: a field left out has its default, not the value of `job`.
+    pub jobs: BTreeMap<JobName, JobConfig>,
+    /// When a worker that died is started again.
+    pub restart: RestartConfig,
+    /// When a run that failed is tried again.
+    pub retry: BackoffConfig,
+    /// How many runs, and how many subscribers' events, are kept.
+    pub kept: KeptConfig,
+}
+
+/// Settings of one job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobConfig {
+    /// When it runs by itself.
+    pub schedule: Schedule,
+    /// Rows a batch, and so a transaction, looks at.
+    pub batch_size: NonZeroU32,
+    /// Pause between two batches, so that others get their turn at the database. Zero is allowed.
+    #[serde(with = "humantime_serde")]
+    pub batch_pause: Duration,
+    /// Longest run. What is left waits for the next one. `None`: no limit.
+    #[serde(with = "humantime_serde::option")]
+    pub run_limit: Option<Duration>,
+    /// Longest single step (check, batch, preview, outlook, history). A step that takes longer is dropped and fails.
+    #[serde(with = "humantime_serde")]
+    pub step_limit: Duration,
+    /// A row this long overdue, or a run this long past its time, makes the job `Late`.
+    #[serde(with = "humantime_serde")]
+    pub late_after: Duration,
+    /// Ids a report keeps.
+    pub ids_kept: u32,
+}
+
+impl Default for JobConfig {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::default(),
+            batch_size: const { NonZeroU32::new(500).expect("500 is not zero") },
+            batch_pause: Duration::from_millis(20),
+            run_limit: None,
+            step_limit: Duration::from_secs(30),
+            late_after: Duration::from_secs(60),
+            ids_kept: 100,
+        }
+    }
+}
+
+/// When a job runs by itself. Each part can be switched off; with all of them off, only messages start runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedule {
+    /// Time between two ticks. `None`: no ticks.
+    #[serde(with = "humantime_serde::option")]
+    pub every: Option<Duration>,
+    /// Whether it runs when the housekeeper starts.
+    pub at_start: bool,
+    /// The start is put off by up to this much, at random, so that replicas started together do not run together.
+    #[serde(with = "humantime_serde")]
+    pub start_jitter: Duration,
+    /// Whether it runs when the next row falls due.
+    pub at_deadline: bool,
+    /// Deadline runs keep at least this distance, so a deadline is met to within it.
+    #[serde(with = "humantime_serde")]
+    pub resolution: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            every: Some(Duration::from_secs(15 * 60)),
+            at_start: true,
+            start_jitter: Duration::from_secs(1),
+            at_deadline: true,
+            resolution: Duration::from_secs(1),
+        }
+    }
+}
+
+/// When a worker that died is started again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestartConfig {
+    /// Restart intensity: more deaths than this within `within`, and the job is given up for now.
+    pub max_restarts: u32,
+    /// The sliding window of the intensity.
+    #[serde(with = "humantime_serde")]
+    pub within: Duration,
+    /// Wait before a restart.
+    pub backoff: BackoffConfig,
+    /// What happens beyond the intensity.
+    pub beyond: Beyond,
+    /// How long a degraded job rests before it is tried again.
+    #[serde(with = "humantime_serde")]
+    pub cool_down: Duration,
+}
+
+impl Default for RestartConfig {
+    /// Five restarts in a minute, 100 ms to 10 s apart, then a rest of five minutes.
+    fn default() -> Self {
+        Self {
+            max_restarts: 5,
+            within: Duration::from_secs(60),
+            backoff: BackoffConfig {
+                first: Duration::from_millis(100),
+                longest: Duration::from_secs(10),
+            },
+            beyond: Beyond::Degrade,
+            cool_down: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// What happens to a job whose worker dies too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beyond {
+    /// The job is `Degraded` and tried again after the cool-down. Its siblings go on.
+    #[default]
+    Degrade,
+    /// The housekeeper stops with an error that its own supervisor sees.
+    Escalate,
+}
+
+/// A wait that doubles with each attempt, with jitter: the wait is drawn between half and all of the doubled value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackoffConfig {
+    /// The first wait.
+    #[serde(with = "humantime_serde")]
+    pub first: Duration,
+    /// The longest wait.
+    #[serde(with = "humantime_serde")]
+    pub longest: Duration,
+}
+
+impl Default for BackoffConfig {
+    /// One second, doubling to a minute.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeptConfig {
+    /// Runs kept in the database, for each job.
+    pub runs: NonZeroU32,
+}
+
+impl Default for KeptConfig {
+    fn default() -> Self {
+        Self {
+            runs: const { NonZeroU32::new(1_000).expect("1000 is not zero") },
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("{setting} {problem}")]
+pub struct ConfigError {
+    /// The setting, as it is written: `jobs.booking-expirer.schedule.every`.
+    pub setting: String,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            setting: setting.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl HousekeeperConfig {
+    /// The settings of one job.
+    #[must_use]
+    pub fn of(&self, job: &JobName) -> &JobConfig {
+        self.jobs.get(job).unwrap_or(&self.job)
+    }
+
+    /// Checks every value, and that each job named is one of `known`.
+    pub fn check(&self, known: &[JobName]) -> Result<(), ConfigError> {
+        self.job.check("job")?;
+        for (name, job) in &self.jobs {
+            if !known.contains(name) {
+                let known: Vec<&str> = known.iter().map(JobName::as_str).collect();
+                return Err(ConfigError::new(
+                    format!("jobs.{name}"),
+                    format!(
+                        "is no job of this housekeeper, which has {}",
+                        known.join(", ")
+                    ),
+                ));
+            }
+            job.check(&format!("jobs.{name}"))?;
+        }
+        self.restart.backoff.check("restart.backoff")?;
+        check_span("restart.within", self.restart.within)?;
+        check_span("restart.cool_down", self.restart.cool_down)?;
+        self.retry.check("retry")
+    }
+}
+
+impl JobConfig {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        self.schedule.check(&format!("{path}.schedule"))?;
+        check_pause(&format!("{path}.batch_pause"), self.batch_pause)?;
+        check_span(&format!("{path}.step_limit"), self.step_limit)?;
+        check_span(&format!("{path}.late_after"), self.late_after)?;
+        if let Some(limit) = self.run_limit {
+            check_span(&format!("{path}.run_limit"), limit)?;
+        }
+        Ok(())
+    }
+}
+
+impl Schedule {
+    /// Checks every value; `path` is how the setting is named in the error.
+    pub(crate) fn check(&self, path: &str) -> Result<(), ConfigError> {
+        if let Some(every) = self.every {
+            check_span(&format!("{path}.every"), every)?;
+        }
+        check_pause(&format!("{path}.start_jitter"), self.start_jitter)?;
+        check_span(&format!("{path}.resolution"), self.resolution)?;
+        Ok(())
+    }
+}
+
+impl BackoffConfig {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        check_span(&format!("{path}.first"), self.first)?;
+        check_span(&format!("{path}.longest"), self.longest)?;
+        if self.first > self.longest {
+            return Err(ConfigError::new(
+                format!("{path}.first"),
+                "is longer than the longest wait",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks the age of a rule, such as `expire_after`. `None` is off and always right.
+pub(crate) fn check_age(
+    setting: &str,
+    age: Option<Duration>,
+) -> Result<Option<TimeDelta>, ConfigError> {
+    age.map(|age| check_span(setting, age)).transpose()
+}
+
+/// A span of time that must be more than nothing and fit the calendar.
+fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
+    if span.is_zero() {
+        return Err(ConfigError::new(
+            setting,
+            "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off",
+        ));
+    }
+    if span < SHORTEST {
+        return Err(ConfigError::new(
+            setting,
+            format!(
+                "is {}; the shortest is 1ms",
+                humantime::format_duration(span)
+            ),
+        ));
+    }
+    check_pause(setting, span)
+}
+
+/// A span of time that may be nothing but must fit the calendar.
+fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
+    match TimeDelta::from_std(span) {
+        Ok(delta) if span <= LONGEST => Ok(delta),
+        _ => Err(ConfigError::new(
+            setting,
+            format!(
+                "is {}; the longest is 100 years",
+                humantime::format_duration(span)
+            ),
+        )),
+    }
+}
+
+/// Timers count in milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Far beyond any use, and safely within what can be taken from and added to a date.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -1,0 +1,262 @@
+//! What a run did, and how it ended.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::batch::{Counts, Scope, SetAside};
+use crate::job::JobName;
+use crate::outlook::Outlook;
+
+/// Names one run, over all processes and for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(Uuid);
+
+impl RunId {
+    pub(crate) fn fresh() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a run started. Where several reasons merged into one run, the last in this list is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The run before failed or crashed.
+    Retry,
+    /// A row fell due.
+    Deadline,
+    /// The schedule's tick, or a resume.
+    Tick,
+    /// The housekeeper started.
+    Start,
+    /// A message asked for it.
+    Manual,
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Retry => "retry",
+            Self::Deadline => "deadline",
+            Self::Tick => "tick",
+            Self::Start => "start",
+            Self::Manual => "manual",
+        })
+    }
+}
+
+/// How a run ended. Whatever it committed before stays, and is counted in the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing due was left that could be handled.
+    Completed,
+    /// An expected failure, such as a database that is away.
+    Failed {
+        /// What failed, and why.
+        error: String,
+        /// When it is tried again; `None` for a run of one user, which is not repeated.
+        retry_at: Option<DateTime<Utc>>,
+    },
+    /// The worker died: a bug, or somebody killed it.
+    Crashed {
+        /// What is known of the death.
+        reason: String,
+        /// Rows known to be committed. A batch in flight may have committed as well.
+        rows_at_least: u64,
+    },
+    /// A `Cancel` message ended it between two batches.
+    Cancelled,
+    /// It reached its time limit.
+    TimedOut,
+    /// The housekeeper is shutting down.
+    ShuttingDown,
+}
+
+impl Outcome {
+    /// One word for tables and traces.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Crashed { .. } => "crashed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed out",
+            Self::ShuttingDown => "shutting down",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { error, .. } => write!(f, "failed: {error}"),
+            Self::Crashed {
+                reason,
+                rows_at_least,
+            } => write!(f, "crashed after at least {rows_at_least} rows: {reason}"),
+            other => f.pad(other.word()),
+        }
+    }
+}
+
+/// What a run did. As JSON it also carries `success` and `message`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "ReportJson")]
+pub struct Report {
+    /// Which run.
+    pub run: RunId,
+    /// Of which job.
+    pub job: JobName,
+    /// What it covered.
+    pub scope: Scope,
+    /// Why it started.
+    pub trigger: Trigger,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The cutoff it compared rows with; `None` if it failed before it knew.
+    pub cutoff: Option<DateTime<Utc>>,
+    /// When it started, by the housekeeper's clock.
+    pub started_at: DateTime<Utc>,
+    /// How long it took.
+    #[serde(with = "humantime_serde")]
+    pub elapsed: Duration,
+    /// Transactions committed.
+    pub batches: u64,
+    /// Rows changed, by kind.
+    pub counts: Counts,
+    /// The first rows handled, by id, up to [`JobConfig::ids_kept`](crate::JobConfig::ids_kept). Subscribers see all.
+    pub ids: Vec<String>,
+    /// Whether more rows were handled than `ids` holds.
+    pub more_ids: bool,
+    /// The first due rows that could not be handled, at most 100.
+    pub set_aside: Vec<SetAside>,
+    /// How many due rows could not be handled in all.
+    pub set_aside_count: u64,
+    /// What is still due, and when the next row falls due; `None` if nobody could look.
+    pub outlook: Option<Outlook>,
+}
+
+impl Report {
+    /// Whether the run did all it was asked.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.outcome == Outcome::Completed
+    }
+
+    /// The run in a sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let job = &self.job;
+        let counts = &self.counts;
+        let aside = match self.set_aside_count {
+            0 => String::new(),
+            count => format!(", {count} set aside"),
+        };
+        match &self.outcome {
+            Outcome::Completed => format!("{job} handled {counts}{aside}"),
+            outcome => format!("{job} {outcome} (handled {counts}{aside})"),
+        }
+    }
+
+    /// A report of nothing done yet.
+    pub(crate) fn blank(
+        job: JobName,
+        scope: Scope,
+        trigger: Trigger,
+        started_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            run: RunId::fresh(),
+            job,
+            scope,
+            trigger,
+            outcome: Outcome::Completed,
+            cutoff: None,
+            started_at,
+            elapsed: Duration::ZERO,
+            batches: 0,
+            counts: Counts::default(),
+            ids: Vec::new(),
+            more_ids: false,
+            set_aside: Vec::new(),
+            set_aside_count: 0,
+            outlook: None,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elapsed = humantime::format_duration(Duration::from_millis(
+            u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+        ));
+        write!(
+            f,
+            "{} ({}, {}, {} batches in {elapsed})",
+            self.message(),
+            self.scope,
+            self.trigger,
+            self.batches
+        )
+    }
+}
+
+/// A report as it is written: with the two fields that a caller of the replaced system looks at first.
+#[derive(Serialize)]
+struct ReportJson {
+    success: bool,
+    message: String,
+    run: RunId,
+    job: JobName,
+    scope: Scope,
+    trigger: Trigger,
+    outcome: Outcome,
+    cutoff: Option<DateTime<Utc>>,
+    started_at: DateTime<Utc>,
+    #[serde(with = "humantime_serde")]
+    elapsed: Duration,
+    batches: u64,
+    counts: Counts,
+    ids: Vec<String>,
+    more_ids: bool,
+    set_aside: Vec<SetAside>,
+    set_aside_count: u64,
+    outlook: Option<Outlook>,
+}
+
+impl From<Report> for ReportJson {
+    fn from(report: Report) -> Self {
+        Self {
+            success: report.success(),
+            message: report.message(),
+            run: report.run,
+            job: report.job,
+            scope: report.scope,
+            trigger: report.trigger,
+            outcome: report.outcome,
+            cutoff: report.cutoff,
+            started_at: report.started_at,
+            elapsed: report.elapsed,
+            batches: report.batches,
+            counts: report.counts,
+            ids: report.ids,
+            more_ids: report.more_ids,
+            set_aside: report.set_aside,
+            set_aside_count: report.set_aside_count,
+            outlook: report.outlook,
+        }
+    }
+}

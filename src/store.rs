@@ -1,0 +1,92 @@
+//! The two rules, once per database, behind one trait.
+//!
+//! A store knows nothing of actors. It is handed instants and limits, and does each batch in one transaction of bounded length.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::batch::{Batch, Pass};
+use crate::history::RunRecord;
+use crate::job::JobName;
+use crate::outlook::Outlook;
+use crate::preview::{Page, PreviewRows};
+
+mod error;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod migrations;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+pub use error::StoreError;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use migrations::Schema;
+
+/// The booking application's tables, as the two built-in jobs use them.
+///
+/// Each method is one transaction. Dropping its future leaves nothing half done: the transaction commits or rolls back by itself, and the
+/// connection is usable or replaced.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The instant it is by the clock that decides.
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError>;
+
+    /// Checks that the booking schema is there and of the version this crate was built for.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// How far `sessions.last_activity_at` may lag behind the true last activity.
+    async fn activity_throttle(&self) -> Result<Duration, StoreError>;
+
+    /// Deletes sessions whose last activity is strictly before `pass.cutoff`, with their image and video records.
+    ///
+    /// Counts `sessions`, `image_records` and `video_records`. A candidate that turns out to live has its `last_activity_at` moved forward.
+    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError>;
+
+    /// Lists what [`delete_idle_sessions`](Store::delete_idle_sessions) would delete.
+    async fn idle_sessions(
+        &self,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PreviewRows, StoreError>;
+
+    /// What is still idle, and when the next session could become so.
+    async fn session_outlook(
+        &self,
+        idle_after: Duration,
+        set_aside: &[String],
+    ) -> Result<Outlook, StoreError>;
+
+    /// Turns Pending bookings created strictly before `pass.cutoff`, and not held at `pass.now`, into Expired. Counts `bookings`.
+    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError>;
+
+    /// Lists what [`expire_bookings`](Store::expire_bookings) would expire.
+    async fn overdue_bookings(
+        &self,
+        now: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PreviewRows, StoreError>;
+
+    /// What is still overdue, and when the next booking expires.
+    async fn booking_outlook(
+        &self,
+        expire_after: Duration,
+        set_aside: &[String],
+    ) -> Result<Outlook, StoreError>;
+}
+
+/// Where the runs of the past are kept.
+#[async_trait]
+pub trait RunHistory: Send + Sync + 'static {
+    /// Writes runs, folding each into the record with the same [`RunRecord::key`] if there is one, and drops all but the newest `keep` of each job.
+    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError>;
+
+    /// The newest runs of a job, newest first.
+    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+}
