@@ -1,6 +1,11 @@
 //! Where the time comes from.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::schedule::Moment;
 
 /// A wall clock. The housekeeper and the SQLite store read the machine's; tests hand in their own.
 pub trait Clock: Send + Sync + 'static {
@@ -15,5 +20,22 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+}
+
+/// Both clocks of a housekeeper, read together.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    clock: Arc<dyn Clock>,
+    started: Instant,
+}
+
+impl Watch {
+    pub(crate) fn start(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, started: Instant::now() }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment { wall: self.clock.now(), mono: self.started.elapsed() }
     }
 }

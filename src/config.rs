@@ -323,4 +323,4 @@ fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> 
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Far beyond any use, and safely within what can be taken from and added to a date.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

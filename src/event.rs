@@ -1,0 +1,203 @@
+//! What happens, told to whoever subscribes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use ractor::{ActorId, ActorRef, Message};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::batch::{Counts, Scope};
+use crate::config::Schedule;
+use crate::job::JobName;
+use crate::report::{Report, RunId, Trigger};
+
+/// One piece of news on its way to one subscriber.
+///
+/// It holds one place of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped. Keep [`Event::news`], not the event.
+#[derive(Debug)]
+pub struct Event {
+    /// How many events before this one were not sent, because the buffer was full.
+    pub missed: u64,
+    /// What happened; shared with the other subscribers.
+    pub news: Arc<News>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum News {
+    /// A run began.
+    RunStarted {
+        /// Which run.
+        run: RunId,
+        /// Of which job.
+        job: JobName,
+        /// What it covers.
+        scope: Scope,
+        /// Why.
+        trigger: Trigger,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A batch was committed.
+    BatchCommitted {
+        /// Of which run.
+        run: RunId,
+        /// Of which job.
+        job: JobName,
+        /// Rows changed by this batch, by kind.
+        counts: Counts,
+        /// All rows handled by this batch.
+        ids: Vec<String>,
+    },
+    /// A run ended, in whatever way.
+    RunFinished(Report),
+    /// A worker died and is started again.
+    WorkerRestarting {
+        /// Which job.
+        job: JobName,
+        /// What is known of the death.
+        reason: String,
+        /// When it is started.
+        at: DateTime<Utc>,
+    },
+    /// A worker died too often, and its job rests.
+    JobDegraded {
+        /// Which job.
+        job: JobName,
+        /// What is known of the last death.
+        reason: String,
+        /// When it is tried again.
+        until: DateTime<Utc>,
+    },
+    /// A degraded job completed a run again.
+    JobRecovered {
+        /// Which job.
+        job: JobName,
+    },
+    /// A job runs no more by itself.
+    JobPaused {
+        /// Which job.
+        job: JobName,
+    },
+    /// A job runs by itself again.
+    JobResumed {
+        /// Which job.
+        job: JobName,
+    },
+    /// A job has another schedule.
+    JobRescheduled {
+        /// Which job.
+        job: JobName,
+        /// The new one.
+        schedule: Schedule,
+    },
+    /// The timer died and was started again.
+    TimerRestarted {
+        /// What is known of the death.
+        reason: String,
+    },
+    /// The housekeeper takes no more runs.
+    ShuttingDown,
+}
+
+/// Somebody who is told the news: an actor of the host's with its own message type, or a channel.
+///
+/// Delivery is at most once and in order. A subscriber that is slow costs bounded memory: beyond its buffer events are counted instead
+/// of sent, and the next one that is sent says how many were missed.
+///
+/// # Examples
+///
+/// ```
+/// use ractor_housekeeper::{Event, Subscriber};
+///
+/// enum HostMsg {
+///     Housekeeping(Event),
+/// }
+/// # #[cfg(any())]
+/// # impl ractor::Message for HostMsg {}
+///
+/// fn subscriber(host: &ractor::ActorRef<HostMsg>) -> Subscriber {
+///     Subscriber::actor(host, HostMsg::Housekeeping).with_buffer(200)
+/// }
+/// ```
+pub struct Subscriber {
+    actor: Option<ActorId>,
+    send: Box<dyn Fn(Event) -> Result<(), Gone> + Send>,
+    places: Arc<Semaphore>,
+    missed: u64,
+}
+
+/// The subscriber is no more.
+struct Gone;
+
+impl Subscriber {
+    /// Events in flight to a subscriber that set no other buffer.
+    pub const DEFAULT_BUFFER: usize = 1_000;
+
+    /// Tells an actor, in the message that `wrap` makes. Subscribing the same actor again replaces its subscription.
+    pub fn actor<M: Message>(actor: &ActorRef<M>, wrap: impl Fn(Event) -> M + Send + 'static) -> Self {
+        let (id, actor) = (actor.get_id(), actor.clone());
+        Self::new(Some(id), move |event| actor.cast(wrap(event)).map_err(|_| Gone))
+    }
+
+    /// Tells a channel. Dropping the receiver ends the subscription.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
+        // Unbounded only by name: every event in it holds a place of the buffer.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self::new(None, move |event| sender.send(event).map_err(|_| Gone)), receiver)
+    }
+
+    /// Sets how many events may be in flight, instead of [`Subscriber::DEFAULT_BUFFER`]. At least one.
+    #[must_use]
+    pub fn with_buffer(mut self, events: usize) -> Self {
+        self.places = Arc::new(Semaphore::new(events.clamp(1, Semaphore::MAX_PERMITS)));
+        self
+    }
+
+    fn new(actor: Option<ActorId>, send: impl Fn(Event) -> Result<(), Gone> + Send + 'static) -> Self {
+        Self { actor, send: Box::new(send), places: Arc::new(Semaphore::new(Self::DEFAULT_BUFFER)), missed: 0 }
+    }
+
+    fn tell(&mut self, news: &Arc<News>) -> Result<(), Gone> {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.missed += 1;
+            return Ok(());
+        };
+        let missed = std::mem::take(&mut self.missed);
+        (self.send)(Event { missed, news: news.clone(), _place: place })
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber").field("actor", &self.actor).field("missed", &self.missed).finish_non_exhaustive()
+    }
+}
+
+/// All who are told.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers(Vec<Subscriber>);
+
+impl Subscribers {
+    pub(crate) fn add(&mut self, subscriber: Subscriber) {
+        if subscriber.actor.is_some() {
+            self.0.retain(|other| other.actor != subscriber.actor);
+        }
+        self.0.push(subscriber);
+    }
+
+    /// Tells everybody, and forgets those that are gone.
+    pub(crate) fn tell(&mut self, news: News) {
+        if self.0.is_empty() {
+            return;
+        }
+        let news = Arc::new(news);
+        self.0.retain_mut(|subscriber| subscriber.tell(&news).is_ok());
+    }
+}

@@ -1,0 +1,35 @@
+//! The jobs that come with this crate. This list is the only place that names them all.
+
+use std::sync::Arc;
+
+use crate::batch::Scope;
+use crate::config::{Ages, ConfigError};
+use crate::job::Job;
+use crate::store::Store;
+
+mod booking_expirer;
+mod session_cleaner;
+
+pub use booking_expirer::BookingExpirer;
+pub use session_cleaner::SessionCleaner;
+
+/// The two jobs of the booking application, over one store.
+///
+/// # Errors
+///
+/// An age of zero, or one that no calendar holds.
+pub fn built_in<S: Store>(store: S, ages: &Ages) -> Result<Vec<Arc<dyn Job>>, ConfigError> {
+    let store: Arc<dyn Store> = Arc::new(store);
+    Ok(vec![
+        Arc::new(SessionCleaner::new(store.clone(), ages.idle_after)?),
+        Arc::new(BookingExpirer::new(store, ages.expire_after)?),
+    ])
+}
+
+/// The booking schema keys users by UUID.
+fn check_user(scope: &Scope) -> Result<(), String> {
+    match scope.user_id() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("{scope} is not keyed by a UUID, as the booking schema's users are")),
+    }
+}

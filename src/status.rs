@@ -1,0 +1,143 @@
+//! What the housekeeper says of itself, from memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Counts, Scope};
+use crate::config::Schedule;
+use crate::health::Health;
+use crate::job::JobName;
+use crate::report::{Report, RunId, Trigger};
+
+/// A housekeeper at one instant. Answered from memory, whatever the database does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The name it was started under, if any.
+    pub name: Option<String>,
+    /// Whether it runs.
+    pub life: Life,
+    /// When it started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// How often its timer was started again.
+    pub timer_restarts: u64,
+    /// Its jobs, by name.
+    pub jobs: BTreeMap<JobName, JobStatus>,
+}
+
+/// Whether a housekeeper runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Life {
+    /// No housekeeper of this name was started in this process.
+    NeverStarted,
+    /// It takes messages.
+    Running,
+    /// It finishes what runs and refuses new runs.
+    ShuttingDown,
+    /// It ran, and does no more.
+    Stopped,
+}
+
+/// One job at one instant: what runs now, and what finished last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Which job.
+    pub job: JobName,
+    /// How it is.
+    pub health: Health,
+    /// What its worker does.
+    pub worker: WorkerStatus,
+    /// Whether ticks and deadlines are held back.
+    pub paused: bool,
+    /// When it runs by itself.
+    pub schedule: Schedule,
+    /// When it runs next by itself, and why; `None` while it is paused, off, or its worker is down.
+    pub next_run: Option<NextRun>,
+    /// Scopes that wait for a run.
+    pub waiting: usize,
+    /// The last run of everything that ended.
+    pub last: Option<Report>,
+    /// When a run of everything last completed.
+    pub last_success: Option<DateTime<Utc>>,
+    /// How long the oldest due row has waited beyond its time, as far as is known.
+    #[serde(with = "humantime_serde::option")]
+    pub oldest_overdue: Option<Duration>,
+    /// Rows found undeletable since the last tick.
+    pub set_aside: usize,
+    /// How often the worker was started again.
+    pub restarts: u64,
+    /// Ticks that were missed or met a run in progress, and so merged into one.
+    pub missed_ticks: u64,
+    /// Runs that wait in memory to be written to the history.
+    pub unwritten_runs: usize,
+}
+
+/// What a worker does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum WorkerStatus {
+    /// The job is switched off and has no worker.
+    Off,
+    /// Ready for a run.
+    Idle,
+    /// In a run.
+    Running(CurrentRun),
+    /// It died, and is started again.
+    Restarting {
+        /// What is known of the death.
+        reason: String,
+        /// When it is started.
+        at: DateTime<Utc>,
+    },
+    /// It died too often, and rests.
+    Degraded {
+        /// What is known of the last death.
+        reason: String,
+        /// When it is tried again.
+        until: DateTime<Utc>,
+    },
+    /// Stopped with its housekeeper.
+    Stopped,
+}
+
+/// A run in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentRun {
+    /// Which run.
+    pub run: RunId,
+    /// What it covers.
+    pub scope: Scope,
+    /// Why it started.
+    pub trigger: Trigger,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// Batches committed so far that changed rows.
+    pub batches: u64,
+    /// Rows changed so far, by kind.
+    pub counts: Counts,
+}
+
+/// A run to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextRun {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub trigger: Trigger,
+}
+
+impl Status {
+    /// The status of a housekeeper that does not run.
+    pub(crate) fn absent(name: &str, life: Life) -> Self {
+        Self { name: Some(name.to_owned()), life, started_at: None, timer_restarts: 0, jobs: BTreeMap::new() }
+    }
+
+    /// Whether it runs, not counting one that is shutting down.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.life == Life::Running
+    }
+}
