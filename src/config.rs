@@ -173,6 +173,40 @@ impl Default for BackoffConfig {
     }
 }
 
+/// How old a row must be before the booking application's two jobs act on it.
+///
+/// `None` switches the job off; it never means zero. A field left out has its default, so off is written `null`.
+///
+/// # Examples
+///
+/// ```
+/// let ages: ractor_housekeeper::Ages = serde_json::from_str(r#"{ "idle_after": "48h", "expire_after": null }"#)?;
+///
+/// assert_eq!(ages.idle_after.map(|age| age.as_secs()), Some(172_800));
+/// assert_eq!(ages.expire_after, None);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ages {
+    /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it never means zero.
+    #[serde(with = "humantime_serde::option")]
+    pub idle_after: Option<Duration>,
+    /// A booking that has been pending for longer expires. `None` switches the job off; it never means zero.
+    #[serde(with = "humantime_serde::option")]
+    pub expire_after: Option<Duration>,
+}
+
+impl Default for Ages {
+    /// 24 hours and 15 minutes.
+    fn default() -> Self {
+        Self {
+            idle_after: Some(Duration::from_secs(24 * 60 * 60)),
+            expire_after: Some(Duration::from_secs(15 * 60)),
+        }
+    }
+}
+
 /// How much is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
