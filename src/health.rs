@@ -138,3 +138,242 @@ fn since(now: Moment, then: Moment) -> Duration {
 fn readable(span: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(span.as_secs()))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_does_its_work_is_healthy() {
+        let signs = signs();
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn the_worst_sign_counts() {
+        let late = Signs {
+            oldest_overdue: Some((MINUTE * 5, at(NOW))),
+            ..signs()
+        };
+        let failing = Signs {
+            failure: Some("the database is away"),
+            ..late.clone()
+        };
+        let degraded = Signs {
+            degraded: Some("it panicked six times"),
+            ..failing.clone()
+        };
+
+        let seen = [late, failing, degraded].map(|signs| health(&signs));
+
+        assert_eq!(
+            seen,
+            [
+                Health::Late {
+                    reason: "a row has been due for 5m".to_owned()
+                },
+                Health::Failing {
+                    reason: "the database is away".to_owned()
+                },
+                Health::Degraded {
+                    reason: "it panicked six times".to_owned()
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn each_kind_of_lateness_begins_a_moment_beyond_its_limit() {
+        let row = |age| Signs {
+            oldest_overdue: Some((age, at(NOW))),
+            ..signs()
+        };
+        let aged_row = |age| Signs {
+            oldest_overdue: Some((Duration::ZERO, before(age))),
+            ..signs()
+        };
+        let run = |late| Signs {
+            next_run: Some(before(late)),
+            ..signs()
+        };
+        let success = |ago| Signs {
+            last_success: Some(before(ago)),
+            ..signs()
+        };
+        let first_success = |ago| Signs {
+            last_success: None,
+            started: before(ago),
+            ..signs()
+        };
+        let table: [(&str, Signs<'_>, Signs<'_>, &str); 5] = [
+            (
+                "row",
+                row(MINUTE),
+                row(MINUTE + MOMENT),
+                "a row has been due for 1m",
+            ),
+            (
+                "row, aged since it was seen",
+                aged_row(MINUTE),
+                aged_row(MINUTE + MOMENT),
+                "a row has been due for 1m",
+            ),
+            (
+                "run",
+                run(MINUTE),
+                run(MINUTE + MOMENT),
+                "a run should have started 1m ago",
+            ),
+            (
+                "success",
+                success(MINUTE * 31),
+                success(MINUTE * 31 + MOMENT),
+                "the last run that completed was 31m ago",
+            ),
+            (
+                "first success",
+                first_success(MINUTE * 31),
+                first_success(MINUTE * 31 + MOMENT),
+                "no run has completed since the start 31m ago",
+            ),
+        ];
+
+        for (kind, in_time, late, reason) in table {
+            let seen = (health(&in_time), health(&late));
+
+            let reason = reason.to_owned();
+            assert_eq!(seen, (Health::Healthy, Health::Late { reason }), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_run_in_progress_is_not_late_to_start() {
+        let signs = Signs {
+            next_run: Some(before(MINUTE * 5)),
+            running: true,
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn a_paused_job_owes_no_runs_but_its_rows_still_grow_old() {
+        let without_rows = Signs {
+            paused: true,
+            next_run: Some(before(MINUTE * 5)),
+            last_success: Some(before(MINUTE * 90)),
+            ..signs()
+        };
+        let with_a_row = Signs {
+            oldest_overdue: Some((Duration::ZERO, before(MINUTE * 90))),
+            ..without_rows.clone()
+        };
+
+        let seen = [without_rows, with_a_row].map(|signs| health(&signs).word());
+
+        assert_eq!(seen, ["healthy", "late"]);
+    }
+
+    #[test]
+    fn a_job_without_ticks_owes_no_success() {
+        let signs = Signs {
+            every: None,
+            last_success: None,
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn a_corrected_wall_clock_makes_nobody_late() {
+        let mut signs = Signs {
+            oldest_overdue: Some((Duration::ZERO, at(NOW))),
+            ..signs()
+        };
+        signs.now.wall += Duration::from_secs(24 * 60 * 60);
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn the_longest_tick_of_all_is_no_overflow() {
+        let signs = Signs {
+            every: Some(Duration::MAX),
+            oldest_overdue: Some((Duration::MAX, before(MINUTE))),
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert_eq!(health.word(), "late");
+    }
+
+    #[test]
+    fn health_is_plain_json_and_a_word() {
+        let late = Health::Late {
+            reason: "a row has been due for 5m".to_owned(),
+        };
+
+        let json = [&late, &Health::Healthy]
+            .map(|health| serde_json::to_string(health).expect("is plain data"));
+
+        assert_eq!(
+            json,
+            [
+                r#"{"state":"late","reason":"a row has been due for 5m"}"#,
+                r#"{"state":"healthy"}"#
+            ]
+        );
+        assert_eq!(
+            serde_json::from_str::<Health>(&json[0]).expect("is what was written"),
+            late
+        );
+        assert_eq!(format!("it is {late:>8}"), "it is     late");
+        assert_eq!(late.reason(), Some("a row has been due for 5m"));
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const MOMENT: Duration = Duration::from_nanos(1);
+    const NOW: Duration = Duration::from_secs(100 * 60);
+
+    /// A job that ticks each quarter of an hour, completed its last run five minutes ago, and has a minute's grace.
+    fn signs() -> Signs<'static> {
+        Signs {
+            now: at(NOW),
+            late_after: MINUTE,
+            degraded: None,
+            failure: None,
+            last_success: Some(before(MINUTE * 5)),
+            started: at(Duration::ZERO),
+            every: Some(MINUTE * 15),
+            oldest_overdue: None,
+            next_run: Some(at(NOW + MINUTE * 10)),
+            paused: false,
+            running: false,
+        }
+    }
+
+    fn before(age: Duration) -> Moment {
+        at(NOW.checked_sub(age).expect("is after the start"))
+    }
+
+    fn at(mono: Duration) -> Moment {
+        Moment {
+            wall: DateTime::<Utc>::UNIX_EPOCH + mono,
+            mono,
+        }
+    }
+}
