@@ -4,19 +4,24 @@
 mod batch;
 mod clock;
 mod config;
+mod health;
 mod history;
 mod job;
 mod outlook;
 mod preview;
+mod queue;
 mod report;
+mod restart;
+mod schedule;
 pub mod store;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    BackoffConfig, Beyond, ConfigError, HousekeeperConfig, JobConfig, KeptConfig, RestartConfig,
-    Schedule,
+    Ages, BackoffConfig, Beyond, ConfigError, HousekeeperConfig, JobConfig, KeptConfig,
+    RestartConfig, Schedule,
 };
+pub use health::Health;
 pub use history::{History, HistorySource, RunRecord};
 pub use job::{Job, JobError, JobName};
 pub use outlook::{Capped, Outlook};

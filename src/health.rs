@@ -1,0 +1,379 @@
+//! How a job is, judged by what it got done.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Moment;
+
+/// How a job is. It follows from its runs and its rows, not from its worker's being alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Health {
+    /// It does its work in time.
+    Healthy,
+    /// A row, a run or a success is overdue.
+    Late {
+        /// Which, and by how much.
+        reason: String,
+    },
+    /// The last run failed, or the worker died and is started again.
+    Failing {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The worker died too often. It is tried again after a cool-down, or when a message asks.
+    Degraded {
+        /// Why it died.
+        reason: String,
+    },
+}
+
+impl Health {
+    /// One word for tables and traces.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Late { .. } => "late",
+            Self::Failing { .. } => "failing",
+            Self::Degraded { .. } => "degraded",
+        }
+    }
+
+    /// Why it is not healthy; `None` if it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Healthy => None,
+            Self::Late { reason } | Self::Failing { reason } | Self::Degraded { reason } => {
+                Some(reason)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    /// Writes the word; the reason is in [`Health::reason`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// What the health of a job is judged by.
+#[derive(Debug, Clone)]
+pub(crate) struct Signs<'a> {
+    pub(crate) now: Moment,
+    pub(crate) late_after: Duration,
+    /// Why the job was given up for now.
+    pub(crate) degraded: Option<&'a str>,
+    /// How the last run of everything failed, or why the worker is being restarted.
+    pub(crate) failure: Option<&'a str>,
+    pub(crate) last_success: Option<Moment>,
+    /// When the housekeeper started.
+    pub(crate) started: Moment,
+    pub(crate) every: Option<Duration>,
+    /// How long the oldest row had been due, as seen at that moment.
+    pub(crate) oldest_overdue: Option<(Duration, Moment)>,
+    /// When the agenda wanted to run next.
+    pub(crate) next_run: Option<Moment>,
+    pub(crate) paused: bool,
+    pub(crate) running: bool,
+}
+
+/// The health that the signs show: the worst of them counts.
+pub(crate) fn health(signs: &Signs<'_>) -> Health {
+    if let Some(reason) = signs.degraded {
+        let reason = reason.to_owned();
+        return Health::Degraded { reason };
+    }
+    if let Some(reason) = signs.failure {
+        let reason = reason.to_owned();
+        return Health::Failing { reason };
+    }
+    overdue_row(signs)
+        .or_else(|| overdue_run(signs))
+        .or_else(|| overdue_success(signs))
+        .map_or(Health::Healthy, |reason| Health::Late { reason })
+}
+
+fn overdue_row(signs: &Signs<'_>) -> Option<String> {
+    let (age, seen) = signs.oldest_overdue?;
+    let age = age.saturating_add(since(signs.now, seen));
+    (age > signs.late_after).then(|| format!("a row has been due for {}", readable(age)))
+}
+
+fn overdue_run(signs: &Signs<'_>) -> Option<String> {
+    if signs.paused || signs.running {
+        return None;
+    }
+    let late = since(signs.now, signs.next_run?);
+    (late > signs.late_after).then(|| format!("a run should have started {} ago", readable(late)))
+}
+
+fn overdue_success(signs: &Signs<'_>) -> Option<String> {
+    if signs.paused {
+        return None;
+    }
+    let patience = signs
+        .every?
+        .saturating_mul(2)
+        .saturating_add(signs.late_after);
+    let without = since(signs.now, signs.last_success.unwrap_or(signs.started));
+    (without > patience).then(|| match signs.last_success {
+        Some(_) => format!("the last run that completed was {} ago", readable(without)),
+        None => format!(
+            "no run has completed since the start {} ago",
+            readable(without)
+        ),
+    })
+}
+
+/// By the monotonic clock: a corrected wall clock makes nobody late.
+fn since(now: Moment, then: Moment) -> Duration {
+    now.mono.saturating_sub(then.mono)
+}
+
+fn readable(span: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(span.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    #[test]
+    fn a_job_that_does_its_work_is_healthy() {
+        let signs = signs();
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn the_worst_sign_counts() {
+        let late = Signs {
+            oldest_overdue: Some((MINUTE * 5, at(NOW))),
+            ..signs()
+        };
+        let failing = Signs {
+            failure: Some("the database is away"),
+            ..late.clone()
+        };
+        let degraded = Signs {
+            degraded: Some("it panicked six times"),
+            ..failing.clone()
+        };
+
+        let seen = [late, failing, degraded].map(|signs| health(&signs));
+
+        assert_eq!(
+            seen,
+            [
+                Health::Late {
+                    reason: "a row has been due for 5m".to_owned()
+                },
+                Health::Failing {
+                    reason: "the database is away".to_owned()
+                },
+                Health::Degraded {
+                    reason: "it panicked six times".to_owned()
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn each_kind_of_lateness_begins_a_moment_beyond_its_limit() {
+        let row = |age| Signs {
+            oldest_overdue: Some((age, at(NOW))),
+            ..signs()
+        };
+        let aged_row = |age| Signs {
+            oldest_overdue: Some((Duration::ZERO, before(age))),
+            ..signs()
+        };
+        let run = |late| Signs {
+            next_run: Some(before(late)),
+            ..signs()
+        };
+        let success = |ago| Signs {
+            last_success: Some(before(ago)),
+            ..signs()
+        };
+        let first_success = |ago| Signs {
+            last_success: None,
+            started: before(ago),
+            ..signs()
+        };
+        let table: [(&str, Signs<'_>, Signs<'_>, &str); 5] = [
+            (
+                "row",
+                row(MINUTE),
+                row(MINUTE + MOMENT),
+                "a row has been due for 1m",
+            ),
+            (
+                "row, aged since it was seen",
+                aged_row(MINUTE),
+                aged_row(MINUTE + MOMENT),
+                "a row has been due for 1m",
+            ),
+            (
+                "run",
+                run(MINUTE),
+                run(MINUTE + MOMENT),
+                "a run should have started 1m ago",
+            ),
+            (
+                "success",
+                success(MINUTE * 31),
+                success(MINUTE * 31 + MOMENT),
+                "the last run that completed was 31m ago",
+            ),
+            (
+                "first success",
+                first_success(MINUTE * 31),
+                first_success(MINUTE * 31 + MOMENT),
+                "no run has completed since the start 31m ago",
+            ),
+        ];
+
+        for (kind, in_time, late, reason) in table {
+            let seen = (health(&in_time), health(&late));
+
+            let reason = reason.to_owned();
+            assert_eq!(seen, (Health::Healthy, Health::Late { reason }), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_run_in_progress_is_not_late_to_start() {
+        let signs = Signs {
+            next_run: Some(before(MINUTE * 5)),
+            running: true,
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn a_paused_job_owes_no_runs_but_its_rows_still_grow_old() {
+        let without_rows = Signs {
+            paused: true,
+            next_run: Some(before(MINUTE * 5)),
+            last_success: Some(before(MINUTE * 90)),
+            ..signs()
+        };
+        let with_a_row = Signs {
+            oldest_overdue: Some((Duration::ZERO, before(MINUTE * 90))),
+            ..without_rows.clone()
+        };
+
+        let seen = [without_rows, with_a_row].map(|signs| health(&signs).word());
+
+        assert_eq!(seen, ["healthy", "late"]);
+    }
+
+    #[test]
+    fn a_job_without_ticks_owes_no_success() {
+        let signs = Signs {
+            every: None,
+            last_success: None,
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn a_corrected_wall_clock_makes_nobody_late() {
+        let mut signs = Signs {
+            oldest_overdue: Some((Duration::ZERO, at(NOW))),
+            ..signs()
+        };
+        signs.now.wall += Duration::from_secs(24 * 60 * 60);
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn the_longest_tick_of_all_is_no_overflow() {
+        let signs = Signs {
+            every: Some(Duration::MAX),
+            oldest_overdue: Some((Duration::MAX, before(MINUTE))),
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert_eq!(health.word(), "late");
+    }
+
+    #[test]
+    fn health_is_plain_json_and_a_word() {
+        let late = Health::Late {
+            reason: "a row has been due for 5m".to_owned(),
+        };
+
+        let json = [&late, &Health::Healthy]
+            .map(|health| serde_json::to_string(health).expect("is plain data"));
+
+        assert_eq!(
+            json,
+            [
+                r#"{"state":"late","reason":"a row has been due for 5m"}"#,
+                r#"{"state":"healthy"}"#
+            ]
+        );
+        assert_eq!(
+            serde_json::from_str::<Health>(&json[0]).expect("is what was written"),
+            late
+        );
+        assert_eq!(format!("it is {late:>8}"), "it is     late");
+        assert_eq!(late.reason(), Some("a row has been due for 5m"));
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const MOMENT: Duration = Duration::from_nanos(1);
+    const NOW: Duration = Duration::from_secs(100 * 60);
+
+    /// A job that ticks each quarter of an hour, completed its last run five minutes ago, and has a minute's grace.
+    fn signs() -> Signs<'static> {
+        Signs {
+            now: at(NOW),
+            late_after: MINUTE,
+            degraded: None,
+            failure: None,
+            last_success: Some(before(MINUTE * 5)),
+            started: at(Duration::ZERO),
+            every: Some(MINUTE * 15),
+            oldest_overdue: None,
+            next_run: Some(at(NOW + MINUTE * 10)),
+            paused: false,
+            running: false,
+        }
+    }
+
+    fn before(age: Duration) -> Moment {
+        at(NOW.checked_sub(age).expect("is after the start"))
+    }
+
+    fn at(mono: Duration) -> Moment {
+        Moment {
+            wall: DateTime::<Utc>::UNIX_EPOCH + mono,
+            mono,
+        }
+    }
+}
