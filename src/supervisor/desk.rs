@@ -1,0 +1,214 @@
+//! What the supervisor knows of one job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{ActorRef, RpcReplyPort};
+
+use crate::batch::Counts;
+use crate::config::{HousekeeperConfig, JobConfig};
+use crate::health::{Signs, health};
+use crate::history::RunRecord;
+use crate::job::Job;
+use crate::queue::RunQueue;
+use crate::refusal::Refusal;
+use crate::report::{Outcome, Report};
+use crate::restart::RestartLog;
+use crate::schedule::{Agenda, Moment};
+use crate::status::{CurrentRun, JobStatus, NextRun, WorkerStatus};
+use crate::worker::WorkerMsg;
+
+/// One job: its worker, what it does and did, and who waits for it.
+pub(super) struct Desk {
+    pub(super) job: Arc<dyn Job>,
+    pub(super) config: JobConfig,
+    pub(super) post: Post,
+    pub(super) agenda: Agenda,
+    pub(super) queue: RunQueue<Waiter>,
+    pub(super) running: Option<Running>,
+    pub(super) restarts: RestartLog,
+    /// Why the job is degraded; stays while it is tried again, until a run completes.
+    pub(super) degraded: Option<String>,
+    /// Failed runs in a row, which the backoff counts.
+    pub(super) failures: u32,
+    pub(super) last: Option<Ended>,
+    pub(super) last_success: Option<Moment>,
+    pub(super) missed_ticks: u64,
+    /// Records not yet in the history's table.
+    pub(super) unwritten: Vec<RunRecord>,
+    /// The newest records, for when the table cannot be asked.
+    pub(super) recent: Vec<RunRecord>,
+    /// Rows found undeletable since the last tick.
+    pub(super) set_aside: Vec<String>,
+    /// What the timer was told last.
+    pub(super) armed: Option<Moment>,
+}
+
+/// Where a job's worker is.
+pub(super) enum Post {
+    /// The job is off, or the housekeeper stops.
+    Vacant,
+    Up(ActorRef<WorkerMsg>),
+    Restarting { at: Moment, reason: String },
+    Degraded { until: Moment, reason: String },
+}
+
+/// Who waits for a run.
+pub(super) enum Waiter {
+    Asker(RpcReplyPort<Result<Report, Refusal>>),
+    /// One part of a `RunAll`.
+    Gathering(u64),
+}
+
+/// A run that a worker was given.
+pub(super) struct Running {
+    /// As far as it has come.
+    pub(super) report: Report,
+    pub(super) since: Moment,
+    pub(super) waiters: Vec<Waiter>,
+    /// Whether the worker said that it took it up.
+    pub(super) began: bool,
+}
+
+/// The last run of everything, and when it ended.
+pub(super) struct Ended {
+    pub(super) report: Report,
+    pub(super) at: Moment,
+}
+
+impl Desk {
+    pub(super) fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
+        let config = config.of(&job.name()).clone();
+        let agenda = Agenda::new(config.schedule.clone(), now, fastrand::f64());
+        Self {
+            job,
+            config,
+            post: Post::Vacant,
+            agenda,
+            queue: RunQueue::new(),
+            running: None,
+            restarts: RestartLog::default(),
+            degraded: None,
+            failures: 0,
+            last: None,
+            last_success: None,
+            missed_ticks: 0,
+            unwritten: Vec::new(),
+            recent: Vec::new(),
+            set_aside: Vec::new(),
+            armed: None,
+        }
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.job.is_on()
+    }
+
+    /// When the timer should wake the supervisor for this job.
+    pub(super) fn wake_at(&self) -> Option<Moment> {
+        match &self.post {
+            Post::Vacant => None,
+            Post::Up(_) => self.agenda.next().map(|(at, _)| at),
+            Post::Restarting { at, .. } => Some(*at),
+            Post::Degraded { until, .. } => Some(*until),
+        }
+    }
+
+    /// Keeps a record until it is in the table.
+    pub(super) fn remember(&mut self, record: RunRecord) {
+        self.recent.insert(0, record.clone());
+        self.recent.truncate(REMEMBERED);
+        self.unwritten.push(record);
+        if self.unwritten.len() > REMEMBERED {
+            self.unwritten.remove(0);
+        }
+    }
+
+    pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {
+        let overdue = self.overdue();
+        JobStatus {
+            job: self.job.name(),
+            health: health(&Signs {
+                now,
+                late_after: self.config.late_after,
+                degraded: self.degraded.as_deref(),
+                failure: self.failure().as_deref(),
+                last_success: self.last_success,
+                started,
+                every: self.agenda.schedule().every.filter(|_| self.is_on()),
+                oldest_overdue: overdue,
+                next_run: self.agenda.next().map(|(at, _)| at).filter(|_| self.is_on()),
+                paused: self.agenda.is_paused(),
+                running: self.running.is_some(),
+            }),
+            worker: self.worker_status(),
+            paused: self.agenda.is_paused(),
+            schedule: self.agenda.schedule().clone(),
+            next_run: self.next_run(),
+            waiting: self.queue.len(),
+            last: self.last.as_ref().map(|ended| ended.report.clone()),
+            last_success: self.last_success.map(|at| at.wall),
+            oldest_overdue: overdue.map(|(age, seen)| age + now.mono.saturating_sub(seen.mono)),
+            set_aside: self.set_aside.len(),
+            restarts: self.restarts.total(),
+            missed_ticks: self.missed_ticks,
+            unwritten_runs: self.unwritten.len(),
+        }
+    }
+
+    fn worker_status(&self) -> WorkerStatus {
+        match (&self.post, &self.running) {
+            (Post::Vacant, _) if self.is_on() => WorkerStatus::Stopped,
+            (Post::Vacant, _) => WorkerStatus::Off,
+            (Post::Up(_), Some(running)) => WorkerStatus::Running(running.status()),
+            (Post::Up(_), None) => WorkerStatus::Idle,
+            (Post::Restarting { at, reason }, _) => WorkerStatus::Restarting { reason: reason.clone(), at: at.wall },
+            (Post::Degraded { until, reason }, _) => WorkerStatus::Degraded { reason: reason.clone(), until: until.wall },
+        }
+    }
+
+    fn next_run(&self) -> Option<NextRun> {
+        match self.post {
+            Post::Up(_) => self.agenda.next().map(|(at, trigger)| NextRun { at: at.wall, trigger }),
+            _ => None,
+        }
+    }
+
+    /// What stands between the job and a successful run.
+    fn failure(&self) -> Option<String> {
+        if let Post::Restarting { reason, .. } = &self.post {
+            return Some(format!("its worker died: {reason}"));
+        }
+        match &self.last.as_ref()?.report.outcome {
+            outcome @ (Outcome::Failed { .. } | Outcome::Crashed { .. }) => Some(format!("the last run {outcome}")),
+            _ => None,
+        }
+    }
+
+    /// Age of the oldest due row, and when it was that old.
+    fn overdue(&self) -> Option<(Duration, Moment)> {
+        let ended = self.last.as_ref()?;
+        Some((ended.report.outlook?.oldest_overdue?, ended.at))
+    }
+}
+
+impl Running {
+    pub(super) fn progress(&mut self, counts: &Counts) {
+        self.report.batches += 1;
+        self.report.counts.merge(counts);
+    }
+
+    /// The run as it is known to have ended when its worker can say no more.
+    pub(super) fn cut_short(self, now: Moment, outcome: Outcome) -> (Report, Vec<Waiter>) {
+        let elapsed = now.mono.saturating_sub(self.since.mono);
+        (Report { outcome, elapsed, ..self.report }, self.waiters)
+    }
+
+    fn status(&self) -> CurrentRun {
+        let Report { run, scope, trigger, started_at, batches, counts, .. } = self.report.clone();
+        CurrentRun { run, scope, trigger, started_at, batches, counts }
+    }
+}
+
+/// Runs of a job kept in memory.
+const REMEMBERED: usize = 100;

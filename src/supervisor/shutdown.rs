@@ -1,0 +1,117 @@
+//! Stopping: a state of the message loop, in which what is asked is answered and what runs may end.
+
+use std::time::Duration;
+
+use ractor::{ActorCell, ActorId, MessagingErr, RpcReplyPort};
+
+use super::desk::Post;
+use super::{HousekeeperMsg, Notice, State, answer};
+use crate::event::News;
+use crate::job::JobName;
+use crate::report::Outcome;
+use crate::schedule::Moment;
+use crate::status::Life;
+use crate::timer::Delayed;
+
+/// A shutdown in progress.
+pub(super) struct Shutdown {
+    askers: Vec<RpcReplyPort<()>>,
+    ends: Moment,
+    _grace: Delayed<Result<(), MessagingErr<HousekeeperMsg>>>,
+    /// The child that was told to stop last.
+    leaving: Option<ActorId>,
+}
+
+impl State {
+    pub(super) fn life(&self) -> Life {
+        if self.shutdown.is_some() { Life::ShuttingDown } else { Life::Running }
+    }
+
+    pub(super) fn shut_down(&mut self, grace: Duration, reply: RpcReplyPort<()>) {
+        let now = self.watch.now();
+        let ends = now.after(grace);
+        let mut askers = vec![reply];
+        if let Some(shutdown) = self.shutdown.take() {
+            askers.extend(shutdown.askers);
+            if shutdown.ends.mono <= ends.mono {
+                self.shutdown = Some(Shutdown { askers, ..shutdown });
+                return;
+            }
+            self.shutdown = Some(Shutdown { askers, ends, _grace: self.grace(grace), leaving: shutdown.leaving });
+            return;
+        }
+        tracing::info!(grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), "the housekeeper shuts down");
+        self.subscribers.tell(News::ShuttingDown);
+        self.shutdown = Some(Shutdown { askers, ends, _grace: self.grace(grace), leaving: None });
+        let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
+        for job in &jobs {
+            let Some(desk) = self.desks.get_mut(job) else { continue };
+            desk.end_run(Outcome::ShuttingDown);
+            let orders = desk.queue.drain();
+            self.turn_away(job, orders, &Outcome::ShuttingDown);
+        }
+        self.stop_next();
+    }
+
+    /// A child left while we shut down: the next in line is told to.
+    pub(super) fn left_at_shutdown(&mut self, child: ActorId) {
+        if self.timer.timer.as_ref().is_some_and(|timer| timer.get_id() == child) {
+            self.timer.timer = None;
+        }
+        for desk in self.desks.values_mut().filter(|desk| desk.post.is(child)) {
+            desk.post = Post::Vacant;
+        }
+        self.stop_next();
+    }
+
+    /// Stops the timer, then the workers in the reverse of the order in which they started, then ourselves.
+    fn stop_next(&mut self) {
+        let next = self.last_child();
+        let Some(shutdown) = &mut self.shutdown else { return };
+        let Some(child) = next else {
+            // Not `stop`: what was sent before is still answered.
+            let _ = self.myself.drain();
+            return;
+        };
+        if shutdown.leaving != Some(child.get_id()) {
+            shutdown.leaving = Some(child.get_id());
+            // A worker between two batches was told to end its run before this; one in a batch ends it first.
+            child.stop(None);
+        }
+    }
+
+    fn last_child(&self) -> Option<ActorCell> {
+        let timer = self.timer.timer.as_ref().map(|timer| timer.get_cell());
+        timer.or_else(|| self.desks.values().rev().find_map(|desk| desk.post.cell()))
+    }
+
+    /// What has not left by now is killed; `post_stop` answers for it.
+    pub(super) fn grace_ended(&mut self) {
+        if self.shutdown.is_none() {
+            return;
+        }
+        for child in self.myself.get_cell().get_children() {
+            child.kill();
+        }
+        for desk in self.desks.values_mut() {
+            desk.post = Post::Vacant;
+        }
+        self.timer.timer = None;
+        let _ = self.myself.drain();
+    }
+
+    fn grace(&self, grace: Duration) -> Delayed<Result<(), MessagingErr<HousekeeperMsg>>> {
+        Delayed(self.myself.send_after(grace, || Notice::GraceEnded.into()))
+    }
+}
+
+impl Shutdown {
+    pub(super) fn answer(self) {
+        for asker in self.askers {
+            answer(asker, ());
+        }
+    }
+}
+
+/// How long batches in flight may take when a housekeeper is stopped without being told how long.
+pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(5);
