@@ -32,10 +32,16 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn start(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, started: Instant::now() }
+        Self {
+            clock,
+            started: Instant::now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Moment {
-        Moment { wall: self.clock.now(), mono: self.started.elapsed() }
+        Moment {
+            wall: self.clock.now(),
+            mono: self.started.elapsed(),
+        }
     }
 }

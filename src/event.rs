@@ -140,9 +140,14 @@ impl Subscriber {
     pub const DEFAULT_BUFFER: usize = 1_000;
 
     /// Tells an actor, in the message that `wrap` makes. Subscribing the same actor again replaces its subscription.
-    pub fn actor<M: Message>(actor: &ActorRef<M>, wrap: impl Fn(Event) -> M + Send + 'static) -> Self {
+    pub fn actor<M: Message>(
+        actor: &ActorRef<M>,
+        wrap: impl Fn(Event) -> M + Send + 'static,
+    ) -> Self {
         let (id, actor) = (actor.get_id(), actor.clone());
-        Self::new(Some(id), move |event| actor.cast(wrap(event)).map_err(|_| Gone))
+        Self::new(Some(id), move |event| {
+            actor.cast(wrap(event)).map_err(|_| Gone)
+        })
     }
 
     /// Tells a channel. Dropping the receiver ends the subscription.
@@ -150,7 +155,10 @@ impl Subscriber {
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
         // Unbounded only by name: every event in it holds a place of the buffer.
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self::new(None, move |event| sender.send(event).map_err(|_| Gone)), receiver)
+        (
+            Self::new(None, move |event| sender.send(event).map_err(|_| Gone)),
+            receiver,
+        )
     }
 
     /// Sets how many events may be in flight, instead of [`Subscriber::DEFAULT_BUFFER`]. At least one.
@@ -160,8 +168,16 @@ impl Subscriber {
         self
     }
 
-    fn new(actor: Option<ActorId>, send: impl Fn(Event) -> Result<(), Gone> + Send + 'static) -> Self {
-        Self { actor, send: Box::new(send), places: Arc::new(Semaphore::new(Self::DEFAULT_BUFFER)), missed: 0 }
+    fn new(
+        actor: Option<ActorId>,
+        send: impl Fn(Event) -> Result<(), Gone> + Send + 'static,
+    ) -> Self {
+        Self {
+            actor,
+            send: Box::new(send),
+            places: Arc::new(Semaphore::new(Self::DEFAULT_BUFFER)),
+            missed: 0,
+        }
     }
 
     fn tell(&mut self, news: &Arc<News>) -> Result<(), Gone> {
@@ -170,13 +186,20 @@ impl Subscriber {
             return Ok(());
         };
         let missed = std::mem::take(&mut self.missed);
-        (self.send)(Event { missed, news: news.clone(), _place: place })
+        (self.send)(Event {
+            missed,
+            news: news.clone(),
+            _place: place,
+        })
     }
 }
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscriber").field("actor", &self.actor).field("missed", &self.missed).finish_non_exhaustive()
+        f.debug_struct("Subscriber")
+            .field("actor", &self.actor)
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,6 +221,7 @@ impl Subscribers {
             return;
         }
         let news = Arc::new(news);
-        self.0.retain_mut(|subscriber| subscriber.tell(&news).is_ok());
+        self.0
+            .retain_mut(|subscriber| subscriber.tell(&news).is_ok());
     }
 }

@@ -55,6 +55,10 @@ impl RunRecord {
     /// Folds a later record of the same key into this one.
     #[must_use]
     pub fn fold(self, later: Self) -> Self {
+        if self.report.run == later.report.run {
+            // Written before by a worker that did not live to say so.
+            return self;
+        }
         let mut report = later.report;
         let earlier = self.report;
         report.elapsed += earlier.elapsed;

@@ -30,6 +30,8 @@ pub fn built_in<S: Store>(store: S, ages: &Ages) -> Result<Vec<Arc<dyn Job>>, Co
 fn check_user(scope: &Scope) -> Result<(), String> {
     match scope.user_id() {
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("{scope} is not keyed by a UUID, as the booking schema's users are")),
+        Err(_) => Err(format!(
+            "{scope} is not keyed by a UUID, as the booking schema's users are"
+        )),
     }
 }

@@ -74,5 +74,9 @@ pub enum Refusal {
 }
 
 fn names(known: &[JobName]) -> String {
-    known.iter().map(JobName::as_str).collect::<Vec<_>>().join(", ")
+    known
+        .iter()
+        .map(JobName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

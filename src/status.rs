@@ -132,7 +132,13 @@ pub struct NextRun {
 impl Status {
     /// The status of a housekeeper that does not run.
     pub(crate) fn absent(name: &str, life: Life) -> Self {
-        Self { name: Some(name.to_owned()), life, started_at: None, timer_restarts: 0, jobs: BTreeMap::new() }
+        Self {
+            name: Some(name.to_owned()),
+            life,
+            started_at: None,
+            timer_restarts: 0,
+            jobs: BTreeMap::new(),
+        }
     }
 
     /// Whether it runs, not counting one that is shutting down.

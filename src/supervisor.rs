@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use uuid::Uuid;
 
 use crate::batch::{Counts, Scope};
@@ -63,7 +63,12 @@ impl HousekeeperArguments {
     /// These jobs with default settings, the machine's clock, and no history beyond memory.
     #[must_use]
     pub fn new(jobs: Vec<Arc<dyn Job>>) -> Self {
-        Self { config: HousekeeperConfig::default(), jobs, history: None, clock: Arc::new(SystemClock) }
+        Self {
+            config: HousekeeperConfig::default(),
+            jobs,
+            history: None,
+            clock: Arc::new(SystemClock),
+        }
     }
 
     /// With these settings.
@@ -82,13 +87,19 @@ impl HousekeeperArguments {
     /// With runs kept in this store.
     #[must_use]
     pub fn with_history(self, history: impl RunHistory) -> Self {
-        Self { history: Some(Arc::new(history)), ..self }
+        Self {
+            history: Some(Arc::new(history)),
+            ..self
+        }
     }
 
     /// With this clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
-        Self { clock: Arc::new(clock), ..self }
+        Self {
+            clock: Arc::new(clock),
+            ..self
+        }
     }
 }
 
@@ -136,13 +147,20 @@ pub(crate) enum Notice {
     /// A worker took up a run.
     Began(RunId),
     /// A batch was committed.
-    Committed { run: RunId, counts: Counts, ids: Vec<String> },
+    Committed {
+        run: RunId,
+        counts: Counts,
+        ids: Vec<String>,
+    },
     /// A run ended.
     Finished(Box<RunResult>),
     /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child said before.
     Departed { child: ActorId, reason: String },
     /// A preview or a history was read.
-    Read { reader: ActorId, reading: Box<Reading> },
+    Read {
+        reader: ActorId,
+        reading: Box<Reading>,
+    },
     /// The timer's rest before its restart is over.
     TimerRested,
     /// The grace of a shutdown is over.
@@ -171,30 +189,40 @@ pub struct State {
     shutdown: Option<Shutdown>,
 }
 
-#[ractor::actor]
-impl Actor for Housekeeper {
-    type Msg = HousekeeperMsg;
-    type State = State;
-    type Arguments = HousekeeperArguments;
-
-    async fn pre_start(&self, myself: ActorRef<HousekeeperMsg>, arguments: HousekeeperArguments) -> Result<State, ActorProcessingErr> {
+#[ractor::actor(message = HousekeeperMsg, state = State, arguments = HousekeeperArguments)]
+impl Housekeeper {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        arguments: HousekeeperArguments,
+    ) -> Result<State, ActorProcessingErr> {
         crate::start::check(&arguments)?;
+        crate::start::remember(myself.get_name());
         let mut state = State::new(myself, arguments);
         state.spawn_all().await?;
         Ok(state)
     }
 
-    async fn handle(&self, _: ActorRef<HousekeeperMsg>, message: HousekeeperMsg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        _: ActorRef<HousekeeperMsg>,
+        message: HousekeeperMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             HousekeeperMsg::RunNow(job, scope, reply) => state.run_now(&job, scope, reply).await,
             HousekeeperMsg::RunAll(reply) => state.run_all(reply).await,
-            HousekeeperMsg::Preview(job, scope, page, reply) => state.preview(&job, scope, page, reply).await,
+            HousekeeperMsg::Preview(job, scope, page, reply) => {
+                state.preview(&job, scope, page, reply).await
+            }
             HousekeeperMsg::Status(reply) => answer(reply, state.status()),
             HousekeeperMsg::History(job, limit, reply) => state.history(&job, limit, reply).await,
             HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job)),
             HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job).await),
             HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job)),
-            HousekeeperMsg::Reschedule(job, schedule, reply) => answer(reply, state.reschedule(&job, schedule)),
+            HousekeeperMsg::Reschedule(job, schedule, reply) => {
+                answer(reply, state.reschedule(&job, schedule))
+            }
             HousekeeperMsg::Subscribe(subscriber) => state.subscribers.add(subscriber),
             HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply),
             HousekeeperMsg::Inner(Inner(notice)) => return state.notice(notice).await,
@@ -202,7 +230,12 @@ impl Actor for Housekeeper {
         Ok(())
     }
 
-    async fn handle_supervisor_evt(&self, myself: ActorRef<HousekeeperMsg>, event: SupervisionEvent, _: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        event: SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         // Supervision overtakes messages, so a worker that reported and then died is seen dead first. Behind its report it is settled right.
         if let Some((child, reason)) = lifecycle::death(&event) {
             let _ = myself.cast(Notice::Departed { child, reason }.into());
@@ -210,9 +243,16 @@ impl Actor for Housekeeper {
         Ok(())
     }
 
-    async fn post_stop(&self, myself: ActorRef<HousekeeperMsg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         // Also when the host stopped us without `Shutdown`: ractor would kill the workers in mid-batch.
-        myself.get_cell().stop_children_and_wait(None, Some(shutdown::DEFAULT_GRACE)).await;
+        myself
+            .get_cell()
+            .stop_children_and_wait(None, Some(shutdown::DEFAULT_GRACE))
+            .await;
         state.answer_the_rest();
         Ok(())
     }
@@ -220,10 +260,18 @@ impl Actor for Housekeeper {
 
 impl State {
     fn new(myself: ActorRef<HousekeeperMsg>, arguments: HousekeeperArguments) -> Self {
-        let HousekeeperArguments { config, jobs, history, clock } = arguments;
+        let HousekeeperArguments {
+            config,
+            jobs,
+            history,
+            clock,
+        } = arguments;
         let watch = Watch::start(clock);
         let started = watch.now();
-        let desks = jobs.into_iter().map(|job| (job.name(), Desk::new(job, &config, started))).collect();
+        let desks = jobs
+            .into_iter()
+            .map(|job| (job.name(), Desk::new(job, &config, started)))
+            .collect();
         Self {
             myself,
             config,
@@ -256,14 +304,24 @@ impl State {
 
     fn desk(&mut self, job: &JobName) -> Result<&mut Desk, Refusal> {
         if !self.desks.contains_key(job) {
-            return Err(Refusal::UnknownJob { job: job.clone(), known: self.desks.keys().cloned().collect() });
+            return Err(Refusal::UnknownJob {
+                job: job.clone(),
+                known: self.desks.keys().cloned().collect(),
+            });
         }
-        self.desks.get_mut(job).filter(|desk| desk.is_on()).ok_or_else(|| Refusal::Off { job: job.clone() })
+        self.desks
+            .get_mut(job)
+            .filter(|desk| desk.is_on())
+            .ok_or_else(|| Refusal::Off { job: job.clone() })
     }
 
     fn history_book(&self) -> Option<HistoryBook> {
         let store = self.history.clone()?;
-        Some(HistoryBook { store, keep: self.config.kept.runs.get(), instance: self.instance })
+        Some(HistoryBook {
+            store,
+            keep: self.config.kept.runs.get(),
+            instance: self.instance,
+        })
     }
 
     fn status(&self) -> Status {
@@ -273,7 +331,11 @@ impl State {
             life: self.life(),
             started_at: Some(self.started.wall),
             timer_restarts: self.timer.restarts(),
-            jobs: self.desks.iter().map(|(job, desk)| (job.clone(), desk.status(now, self.started))).collect(),
+            jobs: self
+                .desks
+                .iter()
+                .map(|(job, desk)| (job.clone(), desk.status(now, self.started)))
+                .collect(),
         }
     }
 }

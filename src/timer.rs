@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
 use crate::clock::Watch;
@@ -34,19 +34,33 @@ pub(crate) struct State {
     sleep: Option<Delayed>,
 }
 
-#[ractor::actor]
-impl Actor for Timer {
-    type Msg = TimerMsg;
-    type State = State;
-    type Arguments = TimerArguments;
-
-    async fn pre_start(&self, myself: ActorRef<TimerMsg>, arguments: TimerArguments) -> Result<State, ActorProcessingErr> {
-        let TimerArguments { watch, supervisor, armed } = arguments;
+#[ractor::actor(message = TimerMsg, state = State, arguments = TimerArguments)]
+impl Timer {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<TimerMsg>,
+        arguments: TimerArguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let TimerArguments {
+            watch,
+            supervisor,
+            armed,
+        } = arguments;
         myself.cast(TimerMsg::Look)?;
-        Ok(State { watch, supervisor, armed, sleep: None })
+        Ok(State {
+            watch,
+            supervisor,
+            armed,
+            sleep: None,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<TimerMsg>, message: TimerMsg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<TimerMsg>,
+        message: TimerMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             TimerMsg::Arm(job, Some(at)) => drop(state.armed.insert(job, at)),
             TimerMsg::Arm(job, None) => drop(state.armed.remove(&job)),
@@ -69,9 +83,12 @@ impl State {
             }
             !reached
         });
-        self.sleep = self.armed.values().map(|at| at.until(now)).min().map(|wait| {
-            Delayed(myself.send_after(wait.min(LONGEST_SLEEP), || TimerMsg::Look))
-        });
+        self.sleep = self
+            .armed
+            .values()
+            .map(|at| at.until(now))
+            .min()
+            .map(|wait| Delayed(myself.send_after(wait.min(LONGEST_SLEEP), || TimerMsg::Look)));
     }
 }
 

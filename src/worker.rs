@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, MessagingErr};
+use ractor::{ActorProcessingErr, ActorRef, MessagingErr};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -39,6 +39,7 @@ pub(crate) struct RunOrder {
 }
 
 /// What the supervisor gets back.
+#[derive(Debug)]
 pub(crate) struct RunResult {
     pub(crate) report: Report,
     pub(crate) unwritten: Vec<RunRecord>,
@@ -76,18 +77,27 @@ struct Run {
     pause: Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>>,
 }
 
-#[ractor::actor]
-impl Actor for Worker {
-    type Msg = WorkerMsg;
-    type State = State;
-    type Arguments = WorkerArguments;
-
-    async fn pre_start(&self, _: ActorRef<WorkerMsg>, arguments: WorkerArguments) -> Result<State, ActorProcessingErr> {
+#[ractor::actor(message = WorkerMsg, state = State, arguments = WorkerArguments)]
+impl Worker {
+    async fn pre_start(
+        &self,
+        _: ActorRef<WorkerMsg>,
+        arguments: WorkerArguments,
+    ) -> Result<State, ActorProcessingErr> {
         // No look at the database here: starting succeeds while it is away.
-        Ok(State { arguments, checked: false, run: None })
+        Ok(State {
+            arguments,
+            checked: false,
+            run: None,
+        })
     }
 
-    async fn handle(&self, myself: ActorRef<WorkerMsg>, message: WorkerMsg, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<WorkerMsg>,
+        message: WorkerMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
         match message {
             WorkerMsg::Run(order) => state.begin(&myself, order).await,
             WorkerMsg::Batch(run) => state.batch(&myself, run).await,
@@ -97,7 +107,11 @@ impl Actor for Worker {
 }
 
 impl State {
-    async fn begin(&mut self, myself: &ActorRef<WorkerMsg>, mut order: Box<RunOrder>) -> Result<(), ActorProcessingErr> {
+    async fn begin(
+        &mut self,
+        myself: &ActorRef<WorkerMsg>,
+        mut order: Box<RunOrder>,
+    ) -> Result<(), ActorProcessingErr> {
         self.tell(Notice::Began(order.report.run))?;
         let began = Instant::now();
         let span = tracing::info_span!(
@@ -116,26 +130,47 @@ impl State {
             }
             job.open().await
         };
-        match self.step("open the run", opening).instrument(span.clone()).await {
+        match self
+            .step("open the run", opening)
+            .instrument(span.clone())
+            .await
+        {
             Ok(window) => {
                 self.checked = true;
                 order.report.cutoff = Some(window.cutoff);
                 let run = order.report.run;
-                self.run = Some(Run { order, window, after: None, began, span, pause: None });
-                myself.cast(WorkerMsg::Batch(run))?;
+                self.run = Some(Run {
+                    order,
+                    window,
+                    after: None,
+                    began,
+                    span,
+                    pause: None,
+                });
+                // Refused by a mailbox that is drained: the message that ends the run is in it.
+                let _ = myself.cast(WorkerMsg::Batch(run));
                 Ok(())
             }
             Err(error) => {
-                order.report.outcome = Outcome::Failed { error, retry_at: None };
+                order.report.outcome = Outcome::Failed {
+                    error,
+                    retry_at: None,
+                };
                 order.report.elapsed = began.elapsed();
                 self.finish(*order)
             }
         }
     }
 
-    async fn batch(&mut self, myself: &ActorRef<WorkerMsg>, run: RunId) -> Result<(), ActorProcessingErr> {
+    async fn batch(
+        &mut self,
+        myself: &ActorRef<WorkerMsg>,
+        run: RunId,
+    ) -> Result<(), ActorProcessingErr> {
         // The run may have been ended while this message was on its way.
-        let Some(mut run) = self.run.take_if(|current| current.order.report.run == run) else { return Ok(()) };
+        let Some(mut run) = self.run.take_if(|current| current.order.report.run == run) else {
+            return Ok(());
+        };
         let pass = Pass {
             scope: run.order.report.scope.clone(),
             now: run.window.now,
@@ -146,20 +181,38 @@ impl State {
         let number = run.order.report.batches + 1;
         let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = pass.limit.get());
 
-        match self.step("handle a batch", self.arguments.job.batch(&pass)).instrument(span).await {
+        match self
+            .step("handle a batch", self.arguments.job.batch(&pass))
+            .instrument(span)
+            .await
+        {
             Ok(batch) => {
                 self.commit(&mut run, batch)?;
                 if run.after.is_none() {
                     self.conclude(run, Outcome::Completed).await
-                } else if self.arguments.config.run_limit.is_some_and(|limit| run.began.elapsed() >= limit) {
+                } else if self
+                    .arguments
+                    .config
+                    .run_limit
+                    .is_some_and(|limit| run.began.elapsed() >= limit)
+                {
                     self.conclude(run, Outcome::TimedOut).await
                 } else {
-                    run.pause = self.next_batch(myself, run.order.report.run)?;
+                    run.pause = self.next_batch(myself, run.order.report.run);
                     self.run = Some(run);
                     Ok(())
                 }
             }
-            Err(error) => self.conclude(run, Outcome::Failed { error, retry_at: None }).await,
+            Err(error) => {
+                self.conclude(
+                    run,
+                    Outcome::Failed {
+                        error,
+                        retry_at: None,
+                    },
+                )
+                .await
+            }
         }
     }
 
@@ -172,7 +225,12 @@ impl State {
 
     /// Accounts for a batch, and tells of it before anything else can go wrong.
     fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), ActorProcessingErr> {
-        let Batch { counts, ids, set_aside, reached } = batch;
+        let Batch {
+            counts,
+            ids,
+            set_aside,
+            reached,
+        } = batch;
         let order = &mut *run.order;
         let report = &mut order.report;
         run.after = reached;
@@ -183,35 +241,61 @@ impl State {
         report.ids.extend(ids.iter().take(room).cloned());
         report.set_aside_count += set_aside.len() as u64;
         let room = SET_ASIDE_REMEMBERED.saturating_sub(order.set_aside.len());
-        order.set_aside.extend(set_aside.iter().take(room).map(|row| row.id.clone()));
+        order
+            .set_aside
+            .extend(set_aside.iter().take(room).map(|row| row.id.clone()));
         let room = SET_ASIDE_REPORTED.saturating_sub(report.set_aside.len());
         report.set_aside.extend(set_aside.into_iter().take(room));
 
         if counts.total() > 0 {
-            self.tell(Notice::Committed { run: report.run, counts, ids })?;
+            self.tell(Notice::Committed {
+                run: report.run,
+                counts,
+                ids,
+            })?;
         }
         Ok(())
     }
 
-    fn next_batch(&self, myself: &ActorRef<WorkerMsg>, run: RunId) -> Result<Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>>, ActorProcessingErr> {
+    fn next_batch(
+        &self,
+        myself: &ActorRef<WorkerMsg>,
+        run: RunId,
+    ) -> Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>> {
         let pause = self.arguments.config.batch_pause;
         if pause.is_zero() {
-            myself.cast(WorkerMsg::Batch(run))?;
-            Ok(None)
+            let _ = myself.cast(WorkerMsg::Batch(run));
+            None
         } else {
-            Ok(Some(Delayed(myself.send_after(pause, move || WorkerMsg::Batch(run)))))
+            Some(Delayed(
+                myself.send_after(pause, move || WorkerMsg::Batch(run)),
+            ))
         }
     }
 
     /// Looks ahead, writes the run down, and reports it.
     async fn conclude(&mut self, run: Run, outcome: Outcome) -> Result<(), ActorProcessingErr> {
-        let Run { mut order, began, span, .. } = run;
+        let Run {
+            mut order,
+            began,
+            span,
+            ..
+        } = run;
         order.report.outcome = outcome;
         if matches!(order.report.outcome, Outcome::Completed | Outcome::TimedOut) {
             let outlook = self.arguments.job.outlook(&order.set_aside);
-            match self.step("look ahead", outlook).instrument(span.clone()).await {
+            match self
+                .step("look ahead", outlook)
+                .instrument(span.clone())
+                .await
+            {
                 Ok(outlook) => order.report.outlook = Some(outlook),
-                Err(error) => order.report.outcome = Outcome::Failed { error, retry_at: None },
+                Err(error) => {
+                    order.report.outcome = Outcome::Failed {
+                        error,
+                        retry_at: None,
+                    }
+                }
             }
         }
         order.report.elapsed = began.elapsed();
@@ -224,8 +308,12 @@ impl State {
 
     /// Writes this run and those before it that could not be written; what fails goes back to the supervisor's memory.
     async fn write_down(&self, order: &mut RunOrder) {
-        let Some(book) = &self.arguments.history else { return };
-        order.unwritten.extend(RunRecord::of(order.report.clone(), book.instance));
+        let Some(book) = &self.arguments.history else {
+            return;
+        };
+        order
+            .unwritten
+            .extend(RunRecord::of(order.report.clone(), book.instance));
         if order.unwritten.is_empty() {
             return;
         }
@@ -239,11 +327,23 @@ impl State {
     }
 
     fn finish(&self, order: RunOrder) -> Result<(), ActorProcessingErr> {
-        let RunOrder { report, unwritten, set_aside } = order;
-        self.tell(Notice::Finished(Box::new(RunResult { report, unwritten, set_aside })))
+        let RunOrder {
+            report,
+            unwritten,
+            set_aside,
+        } = order;
+        self.tell(Notice::Finished(Box::new(RunResult {
+            report,
+            unwritten,
+            set_aside,
+        })))
     }
 
-    async fn step<T>(&self, what: &str, step: impl Future<Output = Result<T, JobError>>) -> Result<T, String> {
+    async fn step<T>(
+        &self,
+        what: &str,
+        step: impl Future<Output = Result<T, JobError>>,
+    ) -> Result<T, String> {
         within(self.arguments.config.step_limit, what, step).await
     }
 
@@ -253,11 +353,18 @@ impl State {
 }
 
 /// Waits for a step of a job, but not forever. The error is a line for reports.
-pub(crate) async fn within<T>(limit: Duration, what: &str, step: impl Future<Output = Result<T, JobError>>) -> Result<T, String> {
+pub(crate) async fn within<T>(
+    limit: Duration,
+    what: &str,
+    step: impl Future<Output = Result<T, JobError>>,
+) -> Result<T, String> {
     match tokio::time::timeout(limit, step).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(error.chain()),
-        Err(_) => Err(format!("could not {what} within {}", humantime::format_duration(limit))),
+        Err(_) => Err(format!(
+            "could not {what} within {}",
+            humantime::format_duration(limit)
+        )),
     }
 }
 

@@ -32,7 +32,10 @@ impl BookingExpirer {
     /// An age of zero, or one that no calendar holds.
     pub fn new(store: Arc<dyn Store>, expire_after: Option<Duration>) -> Result<Self, ConfigError> {
         check_age("ages.expire_after", expire_after)?;
-        Ok(Self { store, expire_after })
+        Ok(Self {
+            store,
+            expire_after,
+        })
     }
 
     /// The supervisor starts no run of a job that is off; an age of the calendar's length matches no row.
@@ -61,7 +64,10 @@ impl Job for BookingExpirer {
 
     async fn open(&self) -> Result<Window, JobError> {
         let now = self.store.now().await?;
-        Ok(Window { now, cutoff: now - self.expire_after() })
+        Ok(Window {
+            now,
+            cutoff: now - self.expire_after(),
+        })
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
@@ -70,10 +76,16 @@ impl Job for BookingExpirer {
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
         let window = self.open().await?;
-        Ok(self.store.overdue_bookings(window.now, window.cutoff, scope.user_id()?, page).await?)
+        Ok(self
+            .store
+            .overdue_bookings(window.now, window.cutoff, scope.user_id()?, page)
+            .await?)
     }
 
     async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        Ok(self.store.booking_outlook(self.expire_after(), set_aside).await?)
+        Ok(self
+            .store
+            .booking_outlook(self.expire_after(), set_aside)
+            .await?)
     }
 }

@@ -73,7 +73,10 @@ impl Job for SessionCleaner {
 
     async fn open(&self) -> Result<Window, JobError> {
         let now = self.store.now().await?;
-        Ok(Window { now, cutoff: now - self.idle_after() })
+        Ok(Window {
+            now,
+            cutoff: now - self.idle_after(),
+        })
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
@@ -82,10 +85,16 @@ impl Job for SessionCleaner {
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
         let window = self.open().await?;
-        Ok(self.store.idle_sessions(window.cutoff, scope.user_id()?, page).await?)
+        Ok(self
+            .store
+            .idle_sessions(window.cutoff, scope.user_id()?, page)
+            .await?)
     }
 
     async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        Ok(self.store.session_outlook(self.idle_after(), set_aside).await?)
+        Ok(self
+            .store
+            .session_outlook(self.idle_after(), set_aside)
+            .await?)
     }
 }

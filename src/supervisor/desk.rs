@@ -40,8 +40,6 @@ pub(super) struct Desk {
     pub(super) recent: Vec<RunRecord>,
     /// Rows found undeletable since the last tick.
     pub(super) set_aside: Vec<String>,
-    /// What the timer was told last.
-    pub(super) armed: Option<Moment>,
 }
 
 /// Where a job's worker is.
@@ -49,8 +47,14 @@ pub(super) enum Post {
     /// The job is off, or the housekeeper stops.
     Vacant,
     Up(ActorRef<WorkerMsg>),
-    Restarting { at: Moment, reason: String },
-    Degraded { until: Moment, reason: String },
+    Restarting {
+        at: Moment,
+        reason: String,
+    },
+    Degraded {
+        until: Moment,
+        reason: String,
+    },
 }
 
 /// Who waits for a run.
@@ -96,7 +100,6 @@ impl Desk {
             unwritten: Vec::new(),
             recent: Vec::new(),
             set_aside: Vec::new(),
-            armed: None,
         }
     }
 
@@ -105,19 +108,27 @@ impl Desk {
     }
 
     /// When the timer should wake the supervisor for this job.
-    pub(super) fn wake_at(&self) -> Option<Moment> {
+    pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
         match &self.post {
             Post::Vacant => None,
-            Post::Up(_) => self.agenda.next().map(|(at, _)| at),
+            // Not the earliest on the wall: after a corrected clock another one may be due before it.
+            Post::Up(_) => self.agenda.wait(now).map(|wait| now.after(wait)),
             Post::Restarting { at, .. } => Some(*at),
             Post::Degraded { until, .. } => Some(*until),
         }
     }
 
-    /// Keeps a record until it is in the table.
-    pub(super) fn remember(&mut self, record: RunRecord) {
-        self.recent.insert(0, record.clone());
+    /// Keeps a record for when the table cannot be asked.
+    pub(super) fn recall(&mut self, record: RunRecord) {
+        match self.recent.first_mut() {
+            Some(newest) if newest.key == record.key => *newest = newest.clone().fold(record),
+            _ => self.recent.insert(0, record),
+        }
         self.recent.truncate(REMEMBERED);
+    }
+
+    /// Keeps a record until it is in the table.
+    pub(super) fn owe(&mut self, record: RunRecord) {
         self.unwritten.push(record);
         if self.unwritten.len() > REMEMBERED {
             self.unwritten.remove(0);
@@ -137,7 +148,11 @@ impl Desk {
                 started,
                 every: self.agenda.schedule().every.filter(|_| self.is_on()),
                 oldest_overdue: overdue,
-                next_run: self.agenda.next().map(|(at, _)| at).filter(|_| self.is_on()),
+                next_run: self
+                    .agenda
+                    .next()
+                    .map(|(at, _)| at)
+                    .filter(|_| self.is_on()),
                 paused: self.agenda.is_paused(),
                 running: self.running.is_some(),
             }),
@@ -162,14 +177,23 @@ impl Desk {
             (Post::Vacant, _) => WorkerStatus::Off,
             (Post::Up(_), Some(running)) => WorkerStatus::Running(running.status()),
             (Post::Up(_), None) => WorkerStatus::Idle,
-            (Post::Restarting { at, reason }, _) => WorkerStatus::Restarting { reason: reason.clone(), at: at.wall },
-            (Post::Degraded { until, reason }, _) => WorkerStatus::Degraded { reason: reason.clone(), until: until.wall },
+            (Post::Restarting { at, reason }, _) => WorkerStatus::Restarting {
+                reason: reason.clone(),
+                at: at.wall,
+            },
+            (Post::Degraded { until, reason }, _) => WorkerStatus::Degraded {
+                reason: reason.clone(),
+                until: until.wall,
+            },
         }
     }
 
     fn next_run(&self) -> Option<NextRun> {
         match self.post {
-            Post::Up(_) => self.agenda.next().map(|(at, trigger)| NextRun { at: at.wall, trigger }),
+            Post::Up(_) => self.agenda.next().map(|(at, trigger)| NextRun {
+                at: at.wall,
+                trigger,
+            }),
             _ => None,
         }
     }
@@ -180,7 +204,9 @@ impl Desk {
             return Some(format!("its worker died: {reason}"));
         }
         match &self.last.as_ref()?.report.outcome {
-            outcome @ (Outcome::Failed { .. } | Outcome::Crashed { .. }) => Some(format!("the last run {outcome}")),
+            outcome @ (Outcome::Failed { .. } | Outcome::Crashed { .. }) => {
+                Some(format!("the last run {outcome}"))
+            }
             _ => None,
         }
     }
@@ -201,12 +227,34 @@ impl Running {
     /// The run as it is known to have ended when its worker can say no more.
     pub(super) fn cut_short(self, now: Moment, outcome: Outcome) -> (Report, Vec<Waiter>) {
         let elapsed = now.mono.saturating_sub(self.since.mono);
-        (Report { outcome, elapsed, ..self.report }, self.waiters)
+        (
+            Report {
+                outcome,
+                elapsed,
+                ..self.report
+            },
+            self.waiters,
+        )
     }
 
     fn status(&self) -> CurrentRun {
-        let Report { run, scope, trigger, started_at, batches, counts, .. } = self.report.clone();
-        CurrentRun { run, scope, trigger, started_at, batches, counts }
+        let Report {
+            run,
+            scope,
+            trigger,
+            started_at,
+            batches,
+            counts,
+            ..
+        } = self.report.clone();
+        CurrentRun {
+            run,
+            scope,
+            trigger,
+            started_at,
+            batches,
+            counts,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use super::{HousekeeperMsg, Notice, State, answer};
 use crate::batch::Scope;
@@ -37,8 +37,18 @@ pub(crate) enum Reading {
 struct Reader;
 
 enum Question {
-    Preview { job: Arc<dyn Job>, scope: Scope, page: Page },
-    History { job: JobName, limit: u32, store: Option<Arc<dyn RunHistory>>, memory: Vec<RunRecord>, unwritten: Vec<RunRecord> },
+    Preview {
+        job: Arc<dyn Job>,
+        scope: Scope,
+        page: Page,
+    },
+    History {
+        job: JobName,
+        limit: u32,
+        store: Option<Arc<dyn RunHistory>>,
+        memory: Vec<RunRecord>,
+        unwritten: Vec<RunRecord>,
+    },
 }
 
 struct ReaderState {
@@ -47,22 +57,33 @@ struct ReaderState {
     limit: Duration,
 }
 
-#[ractor::actor]
-impl Actor for Reader {
-    type Msg = ();
-    type State = ReaderState;
-    type Arguments = ReaderState;
-
-    async fn pre_start(&self, myself: ActorRef<()>, arguments: ReaderState) -> Result<ReaderState, ActorProcessingErr> {
+#[ractor::actor(message = (), state = ReaderState, arguments = ReaderState)]
+impl Reader {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<()>,
+        arguments: ReaderState,
+    ) -> Result<ReaderState, ActorProcessingErr> {
         // Not here: the supervisor waits for this.
         myself.cast(())?;
         Ok(arguments)
     }
 
-    async fn handle(&self, myself: ActorRef<()>, (): (), state: &mut ReaderState) -> Result<(), ActorProcessingErr> {
+    async fn handle(
+        &self,
+        myself: ActorRef<()>,
+        (): (),
+        state: &mut ReaderState,
+    ) -> Result<(), ActorProcessingErr> {
         if let Some(question) = state.question.take() {
             let reading = Box::new(question.read(state.limit).await);
-            state.supervisor.cast(Notice::Read { reader: myself.get_id(), reading }.into())?;
+            state.supervisor.cast(
+                Notice::Read {
+                    reader: myself.get_id(),
+                    reading,
+                }
+                .into(),
+            )?;
         }
         myself.stop(None);
         Ok(())
@@ -70,32 +91,78 @@ impl Actor for Reader {
 }
 
 impl State {
-    pub(super) async fn preview(&mut self, job: &JobName, scope: Scope, page: Page, reply: RpcReplyPort<Result<Preview, Refusal>>) {
+    pub(super) async fn preview(
+        &mut self,
+        job: &JobName,
+        scope: Scope,
+        page: Page,
+        reply: RpcReplyPort<Result<Preview, Refusal>>,
+    ) {
         match self.check_preview(job, scope, page) {
-            Ok((question, limit)) => self.inquire(question, limit, Inquirer::Preview(reply)).await,
+            Ok((question, limit)) => {
+                self.inquire(question, limit, Inquirer::Preview(reply))
+                    .await
+            }
             Err(refusal) => answer(reply, Err(refusal)),
         }
     }
 
-    pub(super) async fn history(&mut self, job: &JobName, limit: u32, reply: RpcReplyPort<Result<History, Refusal>>) {
+    pub(super) async fn history(
+        &mut self,
+        job: &JobName,
+        limit: u32,
+        reply: RpcReplyPort<Result<History, Refusal>>,
+    ) {
         let store = self.history.clone();
         let Some(desk) = self.desks.get(job) else {
             let known = self.desks.keys().cloned().collect();
-            return answer(reply, Err(Refusal::UnknownJob { job: job.clone(), known }));
+            return answer(
+                reply,
+                Err(Refusal::UnknownJob {
+                    job: job.clone(),
+                    known,
+                }),
+            );
         };
-        let question =
-            Question::History { job: job.clone(), limit, store, memory: desk.recent.clone(), unwritten: desk.unwritten.clone() };
+        let question = Question::History {
+            job: job.clone(),
+            limit,
+            store,
+            memory: desk.recent.clone(),
+            unwritten: desk.unwritten.clone(),
+        };
         let limit = desk.config.step_limit;
-        self.inquire(question, limit, Inquirer::History(reply)).await;
+        self.inquire(question, limit, Inquirer::History(reply))
+            .await;
     }
 
-    fn check_preview(&mut self, job: &JobName, scope: Scope, page: Page) -> Result<(Question, Duration), Refusal> {
+    fn check_preview(
+        &mut self,
+        job: &JobName,
+        scope: Scope,
+        page: Page,
+    ) -> Result<(Question, Duration), Refusal> {
         if page.size.get() > Page::MAX_SIZE {
-            return Err(Refusal::Page { size: page.size.get(), largest: Page::MAX_SIZE });
+            return Err(Refusal::Page {
+                size: page.size.get(),
+                largest: Page::MAX_SIZE,
+            });
         }
         let desk = self.desk(job)?;
-        desk.job.check_scope(&scope).map_err(|problem| Refusal::Scope { job: job.clone(), problem })?;
-        Ok((Question::Preview { job: desk.job.clone(), scope, page }, desk.config.step_limit))
+        desk.job
+            .check_scope(&scope)
+            .map_err(|problem| Refusal::Scope {
+                job: job.clone(),
+                problem,
+            })?;
+        Ok((
+            Question::Preview {
+                job: desk.job.clone(),
+                scope,
+                page,
+            },
+            desk.config.step_limit,
+        ))
     }
 
     async fn inquire(&mut self, question: Question, limit: Duration, inquirer: Inquirer) {
@@ -103,10 +170,17 @@ impl State {
         if reading >= MAX_READERS {
             return inquirer.refuse(Refusal::Busy { reading });
         }
-        let arguments = ReaderState { supervisor: self.myself.clone(), question: Some(question), limit };
+        let arguments = ReaderState {
+            supervisor: self.myself.clone(),
+            question: Some(question),
+            limit,
+        };
         match Actor::spawn_linked(None, Reader, arguments, self.myself.get_cell()).await {
             Ok((reader, _)) => drop(self.inquiries.open.insert(reader.get_id(), inquirer)),
-            Err(error) => inquirer.refuse(Refusal::Failed { what: "read".to_owned(), error: error.to_string() }),
+            Err(error) => inquirer.refuse(Refusal::Failed {
+                what: "read".to_owned(),
+                error: error.to_string(),
+            }),
         }
     }
 }
@@ -122,8 +196,13 @@ impl Inquiries {
 
     /// Answers for a reader that died before it answered. Returns whether there was one.
     pub(super) fn departed(&mut self, child: ActorId, reason: &str) -> bool {
-        let Some(inquirer) = self.open.remove(&child) else { return false };
-        inquirer.refuse(Refusal::Failed { what: "read".to_owned(), error: format!("the reader died: {reason}") });
+        let Some(inquirer) = self.open.remove(&child) else {
+            return false;
+        };
+        inquirer.refuse(Refusal::Failed {
+            what: "read".to_owned(),
+            error: format!("the reader died: {reason}"),
+        });
         true
     }
 
@@ -146,29 +225,76 @@ impl Inquirer {
 impl Question {
     async fn read(self, limit: Duration) -> Reading {
         match self {
-            Self::Preview { job, scope, page } => Reading::Preview(preview(&*job, scope, page, limit).await),
-            Self::History { job, limit: runs, store: Some(store), memory, unwritten } => {
+            Self::Preview { job, scope, page } => {
+                Reading::Preview(preview(&*job, scope, page, limit).await)
+            }
+            Self::History {
+                job,
+                limit: runs,
+                store: Some(store),
+                memory,
+                unwritten,
+            } => {
                 let read = async { Ok(store.runs(&job, runs).await?) };
                 Reading::History(Ok(match within(limit, "read the history", read).await {
                     Ok(written) => history(job, runs, HistorySource::Database, written, unwritten),
-                    Err(reason) => history(job, runs, HistorySource::Memory { reason }, memory, Vec::new()),
+                    Err(reason) => history(
+                        job,
+                        runs,
+                        HistorySource::Memory { reason },
+                        memory,
+                        Vec::new(),
+                    ),
                 }))
             }
-            Self::History { job, limit: runs, store: None, memory, .. } => {
+            Self::History {
+                job,
+                limit: runs,
+                store: None,
+                memory,
+                ..
+            } => {
                 let reason = "no history store was given".to_owned();
-                Reading::History(Ok(history(job, runs, HistorySource::Memory { reason }, memory, Vec::new())))
+                Reading::History(Ok(history(
+                    job,
+                    runs,
+                    HistorySource::Memory { reason },
+                    memory,
+                    Vec::new(),
+                )))
             }
         }
     }
 }
 
-async fn preview(job: &dyn Job, scope: Scope, page: Page, limit: Duration) -> Result<Preview, Refusal> {
+async fn preview(
+    job: &dyn Job,
+    scope: Scope,
+    page: Page,
+    limit: Duration,
+) -> Result<Preview, Refusal> {
     let rows = within(limit, "read the preview", job.preview(&scope, &page)).await;
-    let rows = rows.map_err(|error| Refusal::Failed { what: format!("preview {}", job.name()), error })?;
-    Ok(Preview { job: job.name(), scope, cutoff: rows.cutoff, rows: rows.rows, due: rows.due, next: rows.next })
+    let rows = rows.map_err(|error| Refusal::Failed {
+        what: format!("preview {}", job.name()),
+        error,
+    })?;
+    Ok(Preview {
+        job: job.name(),
+        scope,
+        cutoff: rows.cutoff,
+        rows: rows.rows,
+        due: rows.due,
+        next: rows.next,
+    })
 }
 
-fn history(job: JobName, limit: u32, source: HistorySource, written: Vec<RunRecord>, unwritten: Vec<RunRecord>) -> History {
+fn history(
+    job: JobName,
+    limit: u32,
+    source: HistorySource,
+    written: Vec<RunRecord>,
+    unwritten: Vec<RunRecord>,
+) -> History {
     let mut runs = written;
     runs.extend(unwritten);
     runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));

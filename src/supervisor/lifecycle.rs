@@ -35,9 +35,10 @@ impl TimerDesk {
 pub(super) fn death(event: &SupervisionEvent) -> Option<(ActorId, String)> {
     match event {
         SupervisionEvent::ActorFailed(child, error) => Some((child.get_id(), error.to_string())),
-        SupervisionEvent::ActorTerminated(child, _, reason) => {
-            Some((child.get_id(), reason.clone().unwrap_or_else(|| "stopped".to_owned())))
-        }
+        SupervisionEvent::ActorTerminated(child, _, reason) => Some((
+            child.get_id(),
+            reason.clone().unwrap_or_else(|| "stopped".to_owned()),
+        )),
         _ => None,
     }
 }
@@ -64,10 +65,17 @@ impl State {
 
     async fn try_spawn_worker(&mut self, job: &JobName) -> Result<(), SpawnErr> {
         let history = self.history_book();
-        let Some(desk) = self.desks.get_mut(job).filter(|desk| desk.is_on()) else { return Ok(()) };
-        let arguments =
-            WorkerArguments { job: desk.job.clone(), config: desk.config.clone(), history, supervisor: self.myself.clone() };
-        let (worker, _) = Actor::spawn_linked(None, Worker, arguments, self.myself.get_cell()).await?;
+        let Some(desk) = self.desks.get_mut(job).filter(|desk| desk.is_on()) else {
+            return Ok(());
+        };
+        let arguments = WorkerArguments {
+            job: desk.job.clone(),
+            config: desk.config.clone(),
+            history,
+            supervisor: self.myself.clone(),
+        };
+        let (worker, _) =
+            Actor::spawn_linked(None, Worker, arguments, self.myself.get_cell()).await?;
         desk.post = Post::Up(worker);
         Ok(())
     }
@@ -82,27 +90,27 @@ impl State {
 
     async fn try_spawn_timer(&mut self) -> Result<(), SpawnErr> {
         let mut armed = BTreeMap::new();
-        for (job, desk) in &mut self.desks {
-            desk.armed = desk.wake_at();
-            armed.extend(desk.armed.map(|at| (job.clone(), at)));
+        let now = self.watch.now();
+        for (job, desk) in &self.desks {
+            armed.extend(desk.wake_at(now).map(|at| (job.clone(), at)));
         }
-        let arguments = TimerArguments { watch: self.watch.clone(), supervisor: self.myself.clone(), armed };
-        let (timer, _) = Actor::spawn_linked(None, Timer, arguments, self.myself.get_cell()).await?;
+        let arguments = TimerArguments {
+            watch: self.watch.clone(),
+            supervisor: self.myself.clone(),
+            armed,
+        };
+        let (timer, _) =
+            Actor::spawn_linked(None, Timer, arguments, self.myself.get_cell()).await?;
         self.timer.timer = Some(timer);
         self.timer.rest = None;
         Ok(())
     }
 
-    /// Tells the timer when this job wants to be woken, if that has changed.
-    pub(super) fn arm(&mut self, job: &JobName) {
-        let Some(desk) = self.desks.get_mut(job) else { return };
-        let wake_at = desk.wake_at();
-        if let Some(timer) = &self.timer.timer {
-            if desk.armed != wake_at {
-                desk.armed = wake_at;
-                // A timer that died a moment ago begins again with what we remember.
-                let _ = timer.cast(TimerMsg::Arm(job.clone(), wake_at));
-            }
+    /// Tells the timer when this job wants to be woken.
+    pub(super) fn arm(&self, job: &JobName) {
+        if let (Some(timer), Some(desk)) = (&self.timer.timer, self.desks.get(job)) {
+            // A timer that died a moment ago begins again with what we remember.
+            let _ = timer.cast(TimerMsg::Arm(job.clone(), desk.wake_at(self.watch.now())));
         }
     }
 
@@ -112,9 +120,9 @@ impl State {
             return;
         }
         let now = self.watch.now();
-        let Some(desk) = self.desks.get_mut(job) else { return };
-        // The timer forgets what it told.
-        desk.armed = None;
+        let Some(desk) = self.desks.get_mut(job) else {
+            return;
+        };
         match &desk.post {
             Post::Up(_) => {
                 if let Some(due) = desk.agenda.take_due(now) {
@@ -123,50 +131,87 @@ impl State {
                 }
             }
             Post::Restarting { at, .. } if at.reached(now) => self.spawn_worker(job).await,
-            Post::Degraded { until, .. } if until.reached(now) => self.request(job, Scope::All, Trigger::Retry, None).await,
+            Post::Degraded { until, .. } if until.reached(now) => {
+                self.request(job, Scope::All, Trigger::Retry, None).await
+            }
             Post::Vacant | Post::Restarting { .. } | Post::Degraded { .. } => {}
         }
         self.dispatch(job);
     }
 
     /// A child is dead, and all it said before has been heard.
-    pub(super) async fn departed(&mut self, child: ActorId, reason: String) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn departed(
+        &mut self,
+        child: ActorId,
+        reason: String,
+    ) -> Result<(), ActorProcessingErr> {
         if self.inquiries.departed(child, &reason) {
             return Ok(());
         }
         if self.shutdown.is_some() {
-            self.left_at_shutdown(child);
+            self.left_at_shutdown(child, &reason);
             return Ok(());
         }
-        if self.timer.timer.as_ref().is_some_and(|timer| timer.get_id() == child) {
+        if self
+            .timer
+            .timer
+            .as_ref()
+            .is_some_and(|timer| timer.get_id() == child)
+        {
             self.timer_died(reason);
             return Ok(());
         }
-        let job = self.desks.iter().find(|(_, desk)| desk.post.is(child)).map(|(job, _)| job.clone());
+        let job = self
+            .desks
+            .iter()
+            .find(|(_, desk)| desk.post.is(child))
+            .map(|(job, _)| job.clone());
         match job {
             Some(job) => self.worker_died(&job, reason).await,
             None => Ok(()),
         }
     }
 
-    async fn worker_died(&mut self, job: &JobName, reason: String) -> Result<(), ActorProcessingErr> {
+    async fn worker_died(
+        &mut self,
+        job: &JobName,
+        reason: String,
+    ) -> Result<(), ActorProcessingErr> {
         let now = self.watch.now();
-        let Some(desk) = self.desks.get_mut(job) else { return Ok(()) };
-        let verdict = desk.restarts.record(now.mono, &self.config.restart, fastrand::f64());
+        let Some(desk) = self.desks.get_mut(job) else {
+            return Ok(());
+        };
+        let verdict = desk
+            .restarts
+            .record(now.mono, &self.config.restart, fastrand::f64());
         let on_trial = desk.degraded.is_some();
         desk.post = match verdict {
-            Verdict::RestartAfter(wait) if !on_trial => Post::Restarting { at: now.after(wait), reason: reason.clone() },
-            _ => Post::Degraded { until: now.after(self.config.restart.cool_down), reason: reason.clone() },
+            Verdict::RestartAfter(wait) if !on_trial => Post::Restarting {
+                at: now.after(wait),
+                reason: reason.clone(),
+            },
+            _ => Post::Degraded {
+                until: now.after(self.config.restart.cool_down),
+                reason: reason.clone(),
+            },
         };
         self.settle_crash(job, &reason);
-        let Some(desk) = self.desks.get_mut(job) else { return Ok(()) };
+        let Some(desk) = self.desks.get_mut(job) else {
+            return Ok(());
+        };
         match &desk.post {
             Post::Restarting { at, .. } => {
                 let at = at.wall;
                 tracing::warn!(job.name = %job, restart.at = %at, %reason, "the worker of {job} died and is started again");
-                self.subscribers.tell(News::WorkerRestarting { job: job.clone(), reason, at });
+                self.subscribers.tell(News::WorkerRestarting {
+                    job: job.clone(),
+                    reason,
+                    at,
+                });
             }
-            _ if self.config.restart.beyond == Beyond::Escalate => return Err(self.escalate(job, &reason).await),
+            _ if self.config.restart.beyond == Beyond::Escalate => {
+                return Err(self.escalate(job, &reason).await);
+            }
             _ => self.degrade(job, reason),
         }
         self.arm(job);
@@ -177,20 +222,42 @@ impl State {
     fn settle_crash(&mut self, job: &JobName, reason: &str) {
         let now = self.watch.now();
         let instance = self.instance;
-        let Some(desk) = self.desks.get_mut(job) else { return };
-        let Some(running) = desk.running.take() else { return };
+        let Some(desk) = self.desks.get_mut(job) else {
+            return;
+        };
+        let Some(running) = desk.running.take() else {
+            return;
+        };
         if !running.began {
-            let Running { report, waiters, .. } = running;
-            desk.queue.push_front(Order { scope: report.scope, trigger: report.trigger, waiters });
+            let Running {
+                report, waiters, ..
+            } = running;
+            desk.queue.push_front(Order {
+                scope: report.scope,
+                trigger: report.trigger,
+                waiters,
+            });
             return;
         }
         let rows_at_least = running.report.counts.total();
-        let (report, waiters) = running.cut_short(now, Outcome::Crashed { reason: reason.to_owned(), rows_at_least });
+        let (report, waiters) = running.cut_short(
+            now,
+            Outcome::Crashed {
+                reason: reason.to_owned(),
+                rows_at_least,
+            },
+        );
         if let Some(record) = RunRecord::of(report.clone(), instance) {
-            desk.remember(record);
+            if self.history.is_some() {
+                desk.owe(record.clone());
+            }
+            desk.recall(record);
         }
         if report.scope == Scope::All {
-            desk.last = Some(super::desk::Ended { report: report.clone(), at: now });
+            desk.last = Some(super::desk::Ended {
+                report: report.clone(),
+                at: now,
+            });
             if !desk.agenda.is_paused() {
                 let _ = desk.queue.push(Scope::All, Trigger::Retry, None);
             }
@@ -200,32 +267,57 @@ impl State {
 
     /// Lets a job rest. Those who wait for it are answered now.
     fn degrade(&mut self, job: &JobName, reason: String) {
-        let Some(desk) = self.desks.get_mut(job) else { return };
+        let Some(desk) = self.desks.get_mut(job) else {
+            return;
+        };
         desk.degraded = Some(reason.clone());
         let orders = desk.queue.drain();
-        let Post::Degraded { until, .. } = &desk.post else { return };
+        let Post::Degraded { until, .. } = &desk.post else {
+            return;
+        };
         let until = until.wall;
-        self.turn_away(job, orders, &Outcome::Crashed { reason: reason.clone(), rows_at_least: 0 });
+        self.turn_away(
+            job,
+            orders,
+            &Outcome::Crashed {
+                reason: reason.clone(),
+                rows_at_least: 0,
+            },
+        );
         tracing::error!(job.name = %job, degraded.until = %until, %reason, "{job} is degraded: its worker died too often");
-        self.subscribers.tell(News::JobDegraded { job: job.clone(), reason, until });
+        self.subscribers.tell(News::JobDegraded {
+            job: job.clone(),
+            reason,
+            until,
+        });
     }
 
     /// The attempt of a degraded job did not complete: its worker is let go, and the job rests again.
     pub(super) fn rest_again(&mut self, job: &JobName) {
         let now = self.watch.now();
         let cool_down = self.config.restart.cool_down;
-        let Some(desk) = self.desks.get_mut(job) else { return };
-        let Some(reason) = desk.degraded.clone() else { return };
+        let Some(desk) = self.desks.get_mut(job) else {
+            return;
+        };
+        let Some(reason) = desk.degraded.clone() else {
+            return;
+        };
         if let Post::Up(worker) = &desk.post {
             worker.stop(None);
         }
-        desk.post = Post::Degraded { until: now.after(cool_down), reason: reason.clone() };
+        desk.post = Post::Degraded {
+            until: now.after(cool_down),
+            reason: reason.clone(),
+        };
         self.degrade(job, reason);
     }
 
     /// Stops everything and gives the error to our own supervisor. Nobody is left waiting.
     async fn escalate(&mut self, job: &JobName, reason: &str) -> ActorProcessingErr {
-        self.myself.get_cell().stop_children_and_wait(None, Some(super::shutdown::DEFAULT_GRACE)).await;
+        self.myself
+            .get_cell()
+            .stop_children_and_wait(None, Some(super::shutdown::DEFAULT_GRACE))
+            .await;
         self.answer_the_rest();
         format!("{job} died too often: {reason}").into()
     }
@@ -233,13 +325,19 @@ impl State {
     fn timer_died(&mut self, reason: String) {
         let now = self.watch.now();
         self.timer.timer = None;
-        let wait = match self.timer.log.record(now.mono, &self.config.restart, fastrand::f64()) {
+        let wait = match self
+            .timer
+            .log
+            .record(now.mono, &self.config.restart, fastrand::f64())
+        {
             Verdict::RestartAfter(wait) => wait,
             // Without a timer nothing runs, so it is never given up.
             Verdict::Beyond => self.config.restart.backoff.longest,
         };
         tracing::warn!(%reason, "the timer died and is started again");
-        self.timer.rest = Some(Delayed(self.myself.send_after(wait, || Notice::TimerRested.into())));
+        self.timer.rest = Some(Delayed(
+            self.myself.send_after(wait, || Notice::TimerRested.into()),
+        ));
         self.subscribers.tell(News::TimerRestarted { reason });
     }
 }

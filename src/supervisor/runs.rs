@@ -1,7 +1,6 @@
 //! The life of a run: asked for, given to a worker, followed, answered.
 
 use std::collections::BTreeMap;
-use std::mem;
 
 use ractor::RpcReplyPort;
 
@@ -33,15 +32,28 @@ struct Gathering {
 }
 
 impl State {
-    pub(super) async fn run_now(&mut self, job: &JobName, scope: Scope, reply: RpcReplyPort<Result<Report, Refusal>>) {
+    pub(super) async fn run_now(
+        &mut self,
+        job: &JobName,
+        scope: Scope,
+        reply: RpcReplyPort<Result<Report, Refusal>>,
+    ) {
         match self.admit(job, &scope) {
-            Ok(()) => self.request(job, scope, Trigger::Manual, Some(Waiter::Asker(reply))).await,
+            Ok(()) => {
+                self.request(job, scope, Trigger::Manual, Some(Waiter::Asker(reply)))
+                    .await
+            }
             Err(refusal) => answer(reply, Err(refusal)),
         }
     }
 
     pub(super) async fn run_all(&mut self, reply: RpcReplyPort<Result<Vec<Report>, Refusal>>) {
-        let jobs: Vec<JobName> = self.desks.iter().filter(|(_, desk)| desk.is_on()).map(|(job, _)| job.clone()).collect();
+        let jobs: Vec<JobName> = self
+            .desks
+            .iter()
+            .filter(|(_, desk)| desk.is_on())
+            .map(|(job, _)| job.clone())
+            .collect();
         if self.shutdown.is_some() {
             return answer(reply, Err(Refusal::ShuttingDown));
         }
@@ -50,7 +62,13 @@ impl State {
         }
         let number = self.gatherings.open(reply, jobs.len());
         for job in jobs {
-            self.request(&job, Scope::All, Trigger::Manual, Some(Waiter::Gathering(number))).await;
+            self.request(
+                &job,
+                Scope::All,
+                Trigger::Manual,
+                Some(Waiter::Gathering(number)),
+            )
+            .await;
         }
     }
 
@@ -79,7 +97,9 @@ impl State {
 
     pub(super) fn cancel(&mut self, job: &JobName) -> Result<Option<RunId>, Refusal> {
         let desk = self.desk(job)?;
-        let Some(run) = desk.running.as_ref().map(|running| running.report.run) else { return Ok(None) };
+        let Some(run) = desk.running.as_ref().map(|running| running.report.run) else {
+            return Ok(None);
+        };
         desk.end_run(Outcome::Cancelled);
         Ok(Some(run))
     }
@@ -87,10 +107,17 @@ impl State {
     pub(super) fn reschedule(&mut self, job: &JobName, schedule: Schedule) -> Result<(), Refusal> {
         let now = self.watch.now();
         let desk = self.desk(job)?;
-        schedule.check("schedule").map_err(|error| Refusal::Schedule { problem: error.to_string() })?;
+        schedule
+            .check("schedule")
+            .map_err(|error| Refusal::Schedule {
+                problem: error.to_string(),
+            })?;
         desk.agenda.reschedule(schedule.clone(), now);
         self.arm(job);
-        self.subscribers.tell(News::JobRescheduled { job: job.clone(), schedule });
+        self.subscribers.tell(News::JobRescheduled {
+            job: job.clone(),
+            schedule,
+        });
         Ok(())
     }
 
@@ -100,20 +127,41 @@ impl State {
             return Err(Refusal::ShuttingDown);
         }
         let desk = self.desk(job)?;
-        desk.job.check_scope(scope).map_err(|problem| Refusal::Scope { job: job.clone(), problem })
+        desk.job
+            .check_scope(scope)
+            .map_err(|problem| Refusal::Scope {
+                job: job.clone(),
+                problem,
+            })
     }
 
     /// Queues a run, and starts it if its worker is free. A degraded job gets its attempt.
-    pub(super) async fn request(&mut self, job: &JobName, scope: Scope, trigger: Trigger, waiter: Option<Waiter>) {
-        let Some(desk) = self.desks.get_mut(job) else { return };
+    pub(super) async fn request(
+        &mut self,
+        job: &JobName,
+        scope: Scope,
+        trigger: Trigger,
+        waiter: Option<Waiter>,
+    ) {
+        let Some(desk) = self.desks.get_mut(job) else {
+            return;
+        };
         match desk.queue.push(scope, trigger, waiter) {
             Ok(Queued::Merged) if trigger == Trigger::Tick => desk.missed_ticks += 1,
-            Ok(Queued::New) if trigger == Trigger::Tick && desk.running.is_some() => desk.missed_ticks += 1,
+            Ok(Queued::New) if trigger == Trigger::Tick && desk.running.is_some() => {
+                desk.missed_ticks += 1
+            }
             Ok(_) => {}
             Err(waiter) => {
                 let waiting = desk.queue.len();
                 if let Some(Waiter::Asker(reply)) = waiter {
-                    answer(reply, Err(Refusal::TooManyScopes { job: job.clone(), waiting }));
+                    answer(
+                        reply,
+                        Err(Refusal::TooManyScopes {
+                            job: job.clone(),
+                            waiting,
+                        }),
+                    );
                 }
                 return;
             }
@@ -136,45 +184,85 @@ impl State {
     }
 
     pub(super) fn began(&mut self, run: RunId) {
-        let Some(desk) = running(&mut self.desks, run) else { return };
-        let Some(running) = &mut desk.running else { return };
+        let Some(desk) = running(&mut self.desks, run) else {
+            return;
+        };
+        let Some(running) = &mut desk.running else {
+            return;
+        };
         running.began = true;
-        let Report { run, job, scope, trigger, started_at, .. } = running.report.clone();
-        self.subscribers.tell(News::RunStarted { run, job, scope, trigger, at: started_at });
+        let Report {
+            run,
+            job,
+            scope,
+            trigger,
+            started_at,
+            ..
+        } = running.report.clone();
+        self.subscribers.tell(News::RunStarted {
+            run,
+            job,
+            scope,
+            trigger,
+            at: started_at,
+        });
     }
 
     pub(super) fn committed(&mut self, run: RunId, counts: Counts, ids: Vec<String>) {
         // A worker that was given up may still tell of a batch; its run was answered with `rows_at_least`.
-        let Some(desk) = running(&mut self.desks, run) else { return };
+        let Some(desk) = running(&mut self.desks, run) else {
+            return;
+        };
         if let Some(running) = &mut desk.running {
             running.progress(&counts);
         }
         let job = desk.job.name();
-        self.subscribers.tell(News::BatchCommitted { run, job, counts, ids });
+        self.subscribers.tell(News::BatchCommitted {
+            run,
+            job,
+            counts,
+            ids,
+        });
     }
 
     pub(super) async fn finished(&mut self, result: RunResult) {
         let now = self.watch.now();
         let instance = self.instance;
-        let Some(desk) = running(&mut self.desks, result.report.run) else { return };
-        let Some(running) = desk.running.take() else { return };
-        let RunResult { mut report, unwritten, set_aside } = result;
+        let Some(desk) = running(&mut self.desks, result.report.run) else {
+            return;
+        };
+        let Some(running) = desk.running.take() else {
+            return;
+        };
+        let RunResult {
+            mut report,
+            unwritten,
+            set_aside,
+        } = result;
         desk.set_aside = set_aside;
-        desk.unwritten.splice(0..0, unwritten);
+        desk.unwritten = unwritten;
 
-        let retry = backoff(&self.config.retry, desk.failures, fastrand::f64());
+        let on_trial = desk.degraded.is_some();
+        let retry = if on_trial {
+            self.config.restart.cool_down
+        } else {
+            backoff(&self.config.retry, desk.failures, fastrand::f64())
+        };
         let recovered = desk.learn(now, &mut report, retry);
-        match RunRecord::of(report.clone(), instance) {
-            Some(record) if matches!(report.outcome, Outcome::Failed { .. }) => desk.remember(record),
-            Some(record) => desk.recall(record),
-            None => {}
+        let failed = matches!(report.outcome, Outcome::Failed { .. });
+        if let Some(record) = RunRecord::of(report.clone(), instance) {
+            if failed && self.history.is_some() {
+                desk.owe(record.clone());
+            }
+            desk.recall(record);
         }
         let job = report.job.clone();
-        let rest = desk.degraded.is_some() && !report.success() && report.scope == Scope::All;
+        let rest = on_trial && failed;
         self.settle(report, running.waiters);
         if recovered {
             tracing::info!(job.name = %job, "{job} recovered");
-            self.subscribers.tell(News::JobRecovered { job: job.clone() });
+            self.subscribers
+                .tell(News::JobRecovered { job: job.clone() });
         }
         if rest {
             self.rest_again(&job);
@@ -196,11 +284,24 @@ impl State {
     }
 
     /// Answers orders that will not be run.
-    pub(super) fn turn_away(&mut self, job: &JobName, orders: Vec<Order<Waiter>>, outcome: &Outcome) {
+    pub(super) fn turn_away(
+        &mut self,
+        job: &JobName,
+        orders: Vec<Order<Waiter>>,
+        outcome: &Outcome,
+    ) {
         let now = self.watch.now();
-        for Order { scope, trigger, waiters } in orders {
+        for Order {
+            scope,
+            trigger,
+            waiters,
+        } in orders
+        {
             if !waiters.is_empty() {
-                let report = Report { outcome: outcome.clone(), ..Report::blank(job.clone(), scope, trigger, now.wall) };
+                let report = Report {
+                    outcome: outcome.clone(),
+                    ..Report::blank(job.clone(), scope, trigger, now.wall)
+                };
                 self.settle(report, waiters);
             }
         }
@@ -211,7 +312,9 @@ impl State {
         let now = self.watch.now();
         let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
         for job in jobs {
-            let Some(desk) = self.desks.get_mut(&job) else { continue };
+            let Some(desk) = self.desks.get_mut(&job) else {
+                continue;
+            };
             let orders = desk.queue.drain();
             if let Some(running) = desk.running.take() {
                 let (report, waiters) = running.cut_short(now, Outcome::ShuttingDown);
@@ -232,19 +335,32 @@ impl Desk {
         if self.running.is_some() {
             return;
         }
-        let Some(Order { scope, trigger, waiters }) = self.queue.pop() else { return };
+        let Some(Order {
+            scope,
+            trigger,
+            waiters,
+        }) = self.queue.pop()
+        else {
+            return;
+        };
         if trigger >= Trigger::Tick {
             self.set_aside.clear();
         }
         let report = Report::blank(self.job.name(), scope, trigger, now.wall);
         let order = RunOrder {
             report: report.clone(),
-            unwritten: mem::take(&mut self.unwritten),
+            // A copy: a worker that dies takes its own along.
+            unwritten: self.unwritten.clone(),
             set_aside: self.set_aside.clone(),
         };
         // A worker that died a moment ago takes no message; its death puts the run back.
         let _ = worker.cast(WorkerMsg::Run(Box::new(order)));
-        self.running = Some(Running { report, since: now, waiters, began: false });
+        self.running = Some(Running {
+            report,
+            since: now,
+            waiters,
+            began: false,
+        });
     }
 
     /// Asks the worker to end its run between two batches.
@@ -276,7 +392,10 @@ impl Desk {
                 self.restarts.forgive();
             }
         }
-        self.last = Some(Ended { report: report.clone(), at: now });
+        self.last = Some(Ended {
+            report: report.clone(),
+            at: now,
+        });
         recovered
     }
 }
@@ -284,12 +403,21 @@ impl Desk {
 impl Gatherings {
     fn open(&mut self, reply: RpcReplyPort<Result<Vec<Report>, Refusal>>, missing: usize) -> u64 {
         self.next += 1;
-        self.open.insert(self.next, Gathering { reply, missing, reports: BTreeMap::new() });
+        self.open.insert(
+            self.next,
+            Gathering {
+                reply,
+                missing,
+                reports: BTreeMap::new(),
+            },
+        );
         self.next
     }
 
     fn add(&mut self, number: u64, report: Report) {
-        let Some(gathering) = self.open.get_mut(&number) else { return };
+        let Some(gathering) = self.open.get_mut(&number) else {
+            return;
+        };
         gathering.reports.insert(report.job.clone(), report);
         if gathering.reports.len() < gathering.missing {
             return;
@@ -302,11 +430,22 @@ impl Gatherings {
 
 /// The desk whose worker is in this run.
 fn running(desks: &mut BTreeMap<JobName, Desk>, run: RunId) -> Option<&mut Desk> {
-    desks.values_mut().find(|desk| desk.running.as_ref().is_some_and(|running| running.report.run == run))
+    desks.values_mut().find(|desk| {
+        desk.running
+            .as_ref()
+            .is_some_and(|running| running.report.run == run)
+    })
 }
 
 fn log(report: &Report) {
-    let Report { run, job, trigger, scope, batches, .. } = report;
+    let Report {
+        run,
+        job,
+        trigger,
+        scope,
+        batches,
+        ..
+    } = report;
     let elapsed_ms = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX);
     let rows = report.counts.total();
     let message = report.message();

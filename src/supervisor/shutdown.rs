@@ -24,7 +24,11 @@ pub(super) struct Shutdown {
 
 impl State {
     pub(super) fn life(&self) -> Life {
-        if self.shutdown.is_some() { Life::ShuttingDown } else { Life::Running }
+        if self.shutdown.is_some() {
+            Life::ShuttingDown
+        } else {
+            Life::Running
+        }
     }
 
     pub(super) fn shut_down(&mut self, grace: Duration, reply: RpcReplyPort<()>) {
@@ -37,15 +41,30 @@ impl State {
                 self.shutdown = Some(Shutdown { askers, ..shutdown });
                 return;
             }
-            self.shutdown = Some(Shutdown { askers, ends, _grace: self.grace(grace), leaving: shutdown.leaving });
+            self.shutdown = Some(Shutdown {
+                askers,
+                ends,
+                _grace: self.grace(grace),
+                leaving: shutdown.leaving,
+            });
             return;
         }
-        tracing::info!(grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), "the housekeeper shuts down");
+        tracing::info!(
+            grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            "the housekeeper shuts down"
+        );
         self.subscribers.tell(News::ShuttingDown);
-        self.shutdown = Some(Shutdown { askers, ends, _grace: self.grace(grace), leaving: None });
+        self.shutdown = Some(Shutdown {
+            askers,
+            ends,
+            _grace: self.grace(grace),
+            leaving: None,
+        });
         let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
         for job in &jobs {
-            let Some(desk) = self.desks.get_mut(job) else { continue };
+            let Some(desk) = self.desks.get_mut(job) else {
+                continue;
+            };
             desk.end_run(Outcome::ShuttingDown);
             let orders = desk.queue.drain();
             self.turn_away(job, orders, &Outcome::ShuttingDown);
@@ -54,12 +73,31 @@ impl State {
     }
 
     /// A child left while we shut down: the next in line is told to.
-    pub(super) fn left_at_shutdown(&mut self, child: ActorId) {
-        if self.timer.timer.as_ref().is_some_and(|timer| timer.get_id() == child) {
+    pub(super) fn left_at_shutdown(&mut self, child: ActorId, reason: &str) {
+        if self
+            .timer
+            .timer
+            .as_ref()
+            .is_some_and(|timer| timer.get_id() == child)
+        {
             self.timer.timer = None;
         }
-        for desk in self.desks.values_mut().filter(|desk| desk.post.is(child)) {
+        let now = self.watch.now();
+        let desk = self.desks.values_mut().find(|desk| desk.post.is(child));
+        let unfinished = desk.and_then(|desk| {
             desk.post = Post::Vacant;
+            desk.running.take()
+        });
+        if let Some(running) = unfinished {
+            let rows_at_least = running.report.counts.total();
+            let (report, waiters) = running.cut_short(
+                now,
+                Outcome::Crashed {
+                    reason: reason.to_owned(),
+                    rows_at_least,
+                },
+            );
+            self.settle(report, waiters);
         }
         self.stop_next();
     }
@@ -67,16 +105,16 @@ impl State {
     /// Stops the timer, then the workers in the reverse of the order in which they started, then ourselves.
     fn stop_next(&mut self) {
         let next = self.last_child();
-        let Some(shutdown) = &mut self.shutdown else { return };
-        let Some(child) = next else {
-            // Not `stop`: what was sent before is still answered.
-            let _ = self.myself.drain();
+        let Some(shutdown) = &mut self.shutdown else {
             return;
+        };
+        let Some(child) = next else {
+            return self.leave();
         };
         if shutdown.leaving != Some(child.get_id()) {
             shutdown.leaving = Some(child.get_id());
-            // A worker between two batches was told to end its run before this; one in a batch ends it first.
-            child.stop(None);
+            // Not `stop`, which overtakes messages: a worker was told to end its run, and reports it.
+            let _ = child.drain();
         }
     }
 
@@ -90,13 +128,19 @@ impl State {
         if self.shutdown.is_none() {
             return;
         }
-        for child in self.myself.get_cell().get_children() {
-            child.kill();
-        }
         for desk in self.desks.values_mut() {
             desk.post = Post::Vacant;
         }
         self.timer.timer = None;
+        self.leave();
+    }
+
+    /// Ends the message loop. Who is left of the children is killed: at the end of a graceful shutdown only readers.
+    fn leave(&self) {
+        for child in self.myself.get_cell().get_children() {
+            child.kill();
+        }
+        // Not `stop`: what was sent before is still answered.
         let _ = self.myself.drain();
     }
 

@@ -1,0 +1,209 @@
+//! Starting, finding and stopping a housekeeper by name.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ractor::{Actor, ActorRef, RpcReplyPort, SpawnErr};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+
+use crate::config::ConfigError;
+use crate::job::JobName;
+use crate::status::{Life, Status};
+use crate::supervisor::{Housekeeper, HousekeeperArguments, HousekeeperMsg};
+
+/// A housekeeper that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// Where to send messages.
+    pub housekeeper: ActorRef<HousekeeperMsg>,
+    /// Ends when the housekeeper has stopped; `None` if one of this name was running already and was handed back.
+    pub handle: Option<JoinHandle<()>>,
+}
+
+impl Started {
+    /// Whether one of this name was running already.
+    #[must_use]
+    pub fn was_running(&self) -> bool {
+        self.handle.is_none()
+    }
+}
+
+/// Why a housekeeper could not be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting that cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Two jobs have the same name.
+    #[error("two jobs are named {job}; each needs a name of its own")]
+    SameName {
+        /// The name.
+        job: JobName,
+    },
+    /// The name belongs to something else.
+    #[error("the name {name:?} belongs to another actor of this process")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The actor system refused.
+    #[error("could not spawn the housekeeper")]
+    Spawn(#[source] Box<SpawnErr>),
+}
+
+/// There is no housekeeper of this name to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("no housekeeper runs under the name {name:?}")]
+pub struct NotRunning {
+    /// The name that was given.
+    pub name: String,
+}
+
+/// Starts a housekeeper, with a name or without.
+///
+/// If one runs under the name, no second is started: a warning is logged and the running one handed back, its settings unchanged. One that
+/// is shutting down is waited for. Starting touches no database, and so succeeds while it is away.
+///
+/// # Errors
+///
+/// A setting that cannot be, two jobs of one name, or a name that belongs to another kind of actor.
+pub async fn start(
+    name: Option<&str>,
+    arguments: HousekeeperArguments,
+) -> Result<Started, StartError> {
+    check(&arguments)?;
+    if let Some(name) = name {
+        if let Some(housekeeper) = running(name).await? {
+            tracing::warn!(
+                housekeeper.name = name,
+                "the housekeeper {name} is running already; nothing was started"
+            );
+            return Ok(Started {
+                housekeeper,
+                handle: None,
+            });
+        }
+    }
+    match Actor::spawn(name.map(str::to_owned), Housekeeper, arguments).await {
+        Ok((housekeeper, handle)) => Ok(Started {
+            housekeeper,
+            handle: Some(handle),
+        }),
+        // Another was started between our look and our spawn.
+        Err(SpawnErr::ActorAlreadyRegistered(name)) => match running(&name).await? {
+            Some(housekeeper) => Ok(Started {
+                housekeeper,
+                handle: None,
+            }),
+            None => Err(StartError::Spawn(Box::new(
+                SpawnErr::ActorAlreadyRegistered(name),
+            ))),
+        },
+        Err(error) => Err(StartError::Spawn(Box::new(error))),
+    }
+}
+
+/// The status of the housekeeper of this name; of one that was never started, or has stopped, it says so.
+pub async fn status(name: &str) -> Status {
+    let asked = match find(name) {
+        Some(housekeeper) => {
+            ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_LIMIT_MS).ok()
+        }
+        None => None,
+    };
+    asked.unwrap_or_else(|| {
+        let known = known()
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(name);
+        Status::absent(
+            name,
+            if known {
+                Life::Stopped
+            } else {
+                Life::NeverStarted
+            },
+        )
+    })
+}
+
+/// Shuts down the housekeeper of this name, and returns when it has stopped.
+///
+/// # Errors
+///
+/// None runs under this name.
+pub async fn stop(name: &str, grace: Duration) -> Result<(), NotRunning> {
+    let housekeeper = find(name).ok_or_else(|| NotRunning {
+        name: name.to_owned(),
+    })?;
+    // An error means that it is gone already, which is what was asked.
+    let _ = housekeeper
+        .call(|reply| HousekeeperMsg::Shutdown(grace, reply), None)
+        .await;
+    let _ = housekeeper.wait(None).await;
+    Ok(())
+}
+
+/// A reply port for a message whose answer nobody wants: `housekeeper.cast(HousekeeperMsg::RunAll(unanswered()))`.
+#[must_use]
+pub fn unanswered<T>() -> RpcReplyPort<T> {
+    let (reply, _) = ractor::concurrency::oneshot();
+    reply.into()
+}
+
+/// Checks what a housekeeper is started with.
+pub(crate) fn check(arguments: &HousekeeperArguments) -> Result<(), StartError> {
+    let mut names: Vec<JobName> = Vec::new();
+    for job in &arguments.jobs {
+        let job = job.name();
+        if names.contains(&job) {
+            return Err(StartError::SameName { job });
+        }
+        names.push(job);
+    }
+    Ok(arguments.config.check(&names)?)
+}
+
+/// Remembers that a housekeeper of this name was started in this process.
+pub(crate) fn remember(name: Option<String>) {
+    known()
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(name);
+}
+
+fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {
+    ActorRef::where_is(name.to_owned())
+}
+
+/// The housekeeper that runs under this name and is not about to stop.
+async fn running(name: &str) -> Result<Option<ActorRef<HousekeeperMsg>>, StartError> {
+    if ractor::registry::where_is(name.to_owned()).is_none() {
+        return Ok(None);
+    }
+    let Some(housekeeper) = find(name) else {
+        return Err(StartError::NameTaken {
+            name: name.to_owned(),
+        });
+    };
+    match ractor::call!(housekeeper, HousekeeperMsg::Status) {
+        Ok(status) if status.is_running() => Ok(Some(housekeeper)),
+        _ => {
+            let _ = housekeeper.wait(None).await;
+            Ok(None)
+        }
+    }
+}
+
+/// Names are global to the process in ractor, and so is the memory of them.
+fn known() -> &'static Mutex<BTreeSet<String>> {
+    static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    &KNOWN
+}
+
+/// Status is answered from memory; a housekeeper that takes longer is stuck or gone.
+const STATUS_LIMIT_MS: u64 = 1_000;
