@@ -59,7 +59,7 @@ pub(super) fn check(conn: &mut SqliteConnection) -> Tried<()> {
         if missing.len() == BOOKING_TABLES.len() {
             return Err(Trouble::Schema(missing_schema(Schema::Booking)));
         }
-        if let Some(table) = missing.first() {
+        if let [table, ..] = missing.as_slice() {
             let what = format!("table `{table}` is missing");
             return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
         }
