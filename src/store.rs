@@ -14,16 +14,26 @@ use crate::job::JobName;
 use crate::outlook::Outlook;
 use crate::preview::{Page, PreviewRows};
 
+#[cfg(feature = "_store")]
+mod counted;
 mod error;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "_store")]
+mod limits;
+#[cfg(feature = "_store")]
 mod migrations;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "_store", feature = "testing"))]
+pub(crate) mod span;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "_store")]
+mod trouble;
 
 pub use error::StoreError;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "_store")]
+pub use limits::Limits;
+#[cfg(feature = "_store")]
 pub use migrations::Schema;
 
 /// The booking application's tables, as the two built-in jobs use them.
@@ -89,4 +99,12 @@ pub trait RunHistory: Send + Sync + 'static {
 
     /// The newest runs of a job, newest first.
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+}
+
+/// The user of a scope, as the booking schema keys users.
+#[cfg(any(feature = "_store", feature = "testing"))]
+pub(crate) fn user_of(scope: &crate::batch::Scope) -> Result<Option<Uuid>, StoreError> {
+    scope.user_id().map_err(|_| StoreError::User {
+        user: scope.to_string().trim_start_matches("user ").to_owned(),
+    })
 }

@@ -1,9 +1,141 @@
-//! placeholder, being written
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-/// Schema
+//! The tables, as SQL that is part of the program.
+//!
+//! The runner is our own and not diesel's harness, for two reasons. The host's `diesel migration` commands look into diesel's ledger and
+//! trip over versions they do not know, so ours are noted in a table of our own. And diesel's harness for asynchronous connections blocks the
+//! thread it runs on, which a current-thread runtime refuses.
+
+/// A set of tables that [`migrate`](crate::store) makes and `revert` drops.
+///
+/// The two sets are independent. A host that brings its own tables for its own jobs needs only the first, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Schema {
-    /// history
+    /// What the housekeeper keeps for itself: the history of runs.
     Housekeeper,
-    /// booking
+    /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings.
     Booking,
+}
+
+impl Schema {
+    /// The name in the ledger and in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Housekeeper => "housekeeper",
+            Self::Booking => "booking",
+        }
+    }
+
+    /// How the set is written in a call.
+    pub(crate) fn variant(self) -> &'static str {
+        match self {
+            Self::Housekeeper => "Schema::Housekeeper",
+            Self::Booking => "Schema::Booking",
+        }
+    }
+}
+
+/// One step of a set.
+pub(crate) struct Migration {
+    /// Its name in the ledger: set, date and title.
+    pub(crate) name: &'static str,
+    /// What it makes.
+    pub(crate) up: &'static str,
+    /// Undoes `up`.
+    pub(crate) down: &'static str,
+    /// The tables it makes. One that is there already belongs to somebody else.
+    pub(crate) tables: &'static [&'static str],
+}
+
+/// Embeds the steps of one database.
+macro_rules! migrations {
+    ($database:literal) => {
+        /// The steps of a set, oldest first.
+        pub(crate) fn migrations(
+            schema: $crate::store::Schema,
+        ) -> &'static [$crate::store::migrations::Migration] {
+            use $crate::store::Schema;
+            use $crate::store::migrations::Migration;
+            match schema {
+                Schema::Housekeeper => &[Migration {
+                    name: "housekeeper/2026-01-10-000000_create_runs",
+                    up: include_str!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/migrations/",
+                        $database,
+                        "/housekeeper/2026-01-10-000000_create_runs/up.sql"
+                    )),
+                    down: include_str!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/migrations/",
+                        $database,
+                        "/housekeeper/2026-01-10-000000_create_runs/down.sql"
+                    )),
+                    tables: &["housekeeper_runs"],
+                }],
+                Schema::Booking => &[Migration {
+                    name: "booking/2026-01-10-000000_create_booking_tables",
+                    up: include_str!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/migrations/",
+                        $database,
+                        "/booking/2026-01-10-000000_create_booking_tables/up.sql"
+                    )),
+                    down: include_str!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/migrations/",
+                        $database,
+                        "/booking/2026-01-10-000000_create_booking_tables/down.sql"
+                    )),
+                    tables: $crate::store::migrations::BOOKING_TABLES,
+                }],
+            }
+        }
+    };
+}
+pub(crate) use migrations;
+
+/// What the two built-in jobs need.
+pub(crate) const BOOKING_TABLES: &[&str] = &[
+    "sessions",
+    "messages",
+    "image_sent",
+    "video_sent",
+    "bookings",
+    "housekeeper_activity",
+];
+
+/// The trigger that keeps `sessions.last_activity_at`.
+pub(crate) const ACTIVITY_TRIGGER: &str = "housekeeper_note_activity";
+
+/// The ledger.
+pub(crate) const LEDGER: &str = "housekeeper_migrations";
+
+/// Says that a table is in the way.
+pub(crate) fn foreign_table(schema: Schema, table: &str) -> String {
+    format!(
+        "table `{table}` already exists and was not made by this crate, so the {} schema was not created: rename it, or hand in a Job over \
+         your own tables",
+        schema.name()
+    )
+}
+
+/// Says that nothing is there.
+pub(crate) fn missing_schema(schema: Schema) -> String {
+    let advice = match schema {
+        Schema::Housekeeper => "",
+        Schema::Booking => " or hand in a Job over your own tables",
+    };
+    format!(
+        "the {} schema is missing: call migrate(&[{}]){advice}",
+        schema.name(),
+        schema.variant()
+    )
+}
+
+/// Says that something is there, but not all.
+pub(crate) fn incomplete_schema(schema: Schema, what: &str) -> String {
+    format!(
+        "the {} schema is incomplete: {what}; it is not the one migrate(&[{}]) makes",
+        schema.name(),
+        schema.variant()
+    )
 }

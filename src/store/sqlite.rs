@@ -1,1 +1,322 @@
+//! The store on an SQLite file.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, SubsecRound, Utc};
+use diesel::SqliteConnection;
+use diesel_async::pooled_connection::bb8;
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::limits::Limits;
+use super::migrations::Schema;
+use super::trouble::{Tried, Trouble};
+use super::{RunHistory, Store, user_of};
+use crate::batch::{Batch, Pass};
+use crate::clock::{Clock, SystemClock};
+use crate::history::RunRecord;
+use crate::job::JobName;
+use crate::outlook::Outlook;
+use crate::preview::{Page, PreviewRows};
+
+mod bookings;
+mod history;
+mod open;
+mod schema;
+mod sessions;
+mod tables;
+mod time;
+
+pub use time::timestamp_text;
+
+/// A pool of SQLite connections, as a host hands it in.
+pub type Pool = bb8::Pool<SyncConnectionWrapper<SqliteConnection>>;
+
+/// The booking schema in an SQLite file.
+///
+/// Clones share one pool. The clock that decides is the machine's.
+///
+/// # Examples
+///
+/// ```
+/// use ractor_housekeeper::store::sqlite::SqliteStore;
+/// use ractor_housekeeper::store::Schema;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// # let url = format!("sqlite://{}", path.display());
+/// let store = SqliteStore::open(&url).await?;
+/// store.migrate(&[Schema::Housekeeper, Schema::Booking]).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SqliteStore {
+    pool: Pool,
+    /// The file, if the pool is our own and can be built again.
+    path: Option<Arc<str>>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl SqliteStore {
+    /// A store on a file, given as `sqlite://path`, `sqlite:path` or a plain path. The file is created when it is first used.
+    ///
+    /// Fails if the address cannot be right: nothing, `:memory:` (each connection would be a database of its own), another
+    /// database's URL, a folder that does not exist.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let path = open::path(url)?;
+        let place = path.clone();
+        tokio::task::spawn_blocking(move || open::check_place(&place))
+            .await
+            .map_err(|error| StoreError::Url {
+                database: DATABASE,
+                reason: error.to_string(),
+            })??;
+        let limits = Limits::default();
+        Ok(Self {
+            pool: open::pool(&path, &limits),
+            path: Some(path.into()),
+            clock: Arc::new(SystemClock),
+            limits,
+        })
+    }
+
+    /// A store on a pool of the host's. Its connections should be in WAL mode with a busy timeout and `foreign_keys` on, as our own are.
+    #[must_use]
+    pub fn with_pool(pool: Pool) -> Self {
+        Self {
+            pool,
+            path: None,
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Takes the time from another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets how long a step may take. Changes nothing on a pool of the host's, whose connections have limits of their own.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        if let Some(path) = &self.path {
+            self.pool = open::pool(path, &limits);
+        }
+        self
+    }
+
+    /// The pool, for the host's own queries.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe when several processes start at once.
+    ///
+    /// Fails with [`StoreError::Schema`] if a table of that name is there that this crate did not make.
+    pub async fn migrate(&self, schemas: &[Schema]) -> Result<(), StoreError> {
+        let schemas = schemas.to_vec();
+        self.run("migrate", move |conn| tables::migrate(conn, &schemas))
+            .await
+    }
+
+    /// Drops the tables of a set, with all that is in them, if [`migrate`](SqliteStore::migrate) made them.
+    pub async fn revert(&self, schema: Schema) -> Result<(), StoreError> {
+        self.run("revert the migrations", move |conn| {
+            tables::revert(conn, schema)
+        })
+        .await
+    }
+
+    /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must stay under half of `idle_after`.
+    pub async fn set_activity_throttle(&self, throttle: Duration) -> Result<(), StoreError> {
+        let throttle_us = i64::try_from(throttle.as_micros()).unwrap_or(i64::MAX);
+        self.run("set the activity throttle", move |conn| {
+            Ok(tables::set_throttle(conn, throttle_us)?)
+        })
+        .await
+    }
+
+    /// Runs one piece of work on a connection, all the way to its end.
+    ///
+    /// The wrapper's futures must not be dropped while a statement runs (one runtime blocks, the other panics, and so does the next
+    /// user of the connection). So they belong to a task nobody ends, and what the caller may drop is only its handle.
+    async fn run<R: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> Tried<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let pool = self.pool.clone();
+        let limit = self.limits.acquire;
+        let task = tokio::spawn(async move {
+            let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
+                database: DATABASE,
+                limit,
+                source: error.into(),
+            })?;
+            // A panic must not poison the connection's lock: the pool looks behind it. It finds the open transaction and closes the
+            // connection, which rolls back.
+            let caught = conn
+                .spawn_blocking(move |conn| Ok(catch_unwind(AssertUnwindSafe(|| work(conn)))))
+                .await
+                .map_err(|error| Trouble::from(error).tell(what))?;
+            drop(conn);
+            match caught {
+                Ok(done) => done.map_err(|trouble| trouble.tell(what)),
+                Err(panic) => resume_unwind(panic),
+            }
+        });
+        match task.await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is shutting down.
+                Err(error) => Err(StoreError::Query {
+                    what,
+                    source: error.into(),
+                }),
+            },
+        }
+    }
+
+    /// Now, as finely as the database keeps it.
+    fn instant(&self) -> DateTime<Utc> {
+        self.clock.now().trunc_subsecs(6)
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.path)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(self.instant())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.run("check the booking schema", tables::check).await
+    }
+
+    async fn activity_throttle(&self) -> Result<Duration, StoreError> {
+        let throttle_us = self
+            .run("read the activity throttle", |conn| {
+                Ok(tables::throttle(conn)?)
+            })
+            .await?;
+        Ok(Duration::from_micros(
+            u64::try_from(throttle_us).unwrap_or(0),
+        ))
+    }
+
+    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
+        let user = user_of(&pass.scope)?;
+        let pass = pass.clone();
+        self.run("delete idle sessions", move |conn| {
+            sessions::delete(conn, &pass, user)
+        })
+        .await
+    }
+
+    async fn idle_sessions(
+        &self,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PreviewRows, StoreError> {
+        let page = page.clone();
+        self.run("list idle sessions", move |conn| {
+            Ok(sessions::preview(conn, cutoff, user, &page)?)
+        })
+        .await
+    }
+
+    async fn session_outlook(
+        &self,
+        idle_after: Duration,
+        set_aside: &[String],
+    ) -> Result<Outlook, StoreError> {
+        let now = self.instant();
+        let set_aside = set_aside.to_vec();
+        self.run("look ahead at sessions", move |conn| {
+            Ok(sessions::outlook(conn, now, idle_after, &set_aside)?)
+        })
+        .await
+    }
+
+    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
+        let user = user_of(&pass.scope)?;
+        let pass = pass.clone();
+        self.run("expire bookings", move |conn| {
+            Ok(bookings::expire(conn, &pass, user)?)
+        })
+        .await
+    }
+
+    async fn overdue_bookings(
+        &self,
+        now: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PreviewRows, StoreError> {
+        let page = page.clone();
+        self.run("list overdue bookings", move |conn| {
+            Ok(bookings::preview(conn, now, cutoff, user, &page)?)
+        })
+        .await
+    }
+
+    async fn booking_outlook(
+        &self,
+        expire_after: Duration,
+        set_aside: &[String],
+    ) -> Result<Outlook, StoreError> {
+        let now = self.instant();
+        let set_aside = set_aside.to_vec();
+        self.run("look ahead at bookings", move |conn| {
+            Ok(bookings::outlook(conn, now, expire_after, &set_aside)?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl RunHistory for SqliteStore {
+    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
+        let runs = runs.to_vec();
+        self.run("record runs", move |conn| {
+            history::record(conn, &runs, keep)
+        })
+        .await
+    }
+
+    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        let job = job.clone();
+        self.run("read past runs", move |conn| {
+            history::runs(conn, &job, limit)
+        })
+        .await
+    }
+}
+
+/// As errors name it.
+const DATABASE: &str = "SQLite";

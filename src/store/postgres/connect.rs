@@ -1,0 +1,96 @@
+//! Connecting to Postgres.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, PoolError};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+use super::{DATABASE, Pool};
+use crate::store::error::StoreError;
+use crate::store::limits::Limits;
+
+/// A pool of our own. Connects to nothing yet.
+pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
+    bb8::Pool::builder()
+        .max_size(POOL_SIZE)
+        .connection_timeout(limits.acquire)
+        .error_sink(Box::new(last_error.clone()))
+        .build_unchecked(AsyncDieselConnectionManager::<AsyncPgConnection>::new(url))
+}
+
+/// Checks a URL without using it. What it says never quotes the URL, which may hold a password in an unexpected place.
+pub(super) fn check(url: &str) -> Result<(), StoreError> {
+    let problem = match url.split_once("://") {
+        _ if url.trim().is_empty() => Some(format!("the URL is empty; give `{SHAPE}`")),
+        None if url.contains('=') => None,
+        Some(("postgres" | "postgresql", _)) => None,
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => Some(format!(
+            "`{scheme}://` is another kind of address; give `{SHAPE}`"
+        )),
+        _ => Some(format!("this is no URL; give `{SHAPE}`")),
+    };
+    if let Some(problem) = problem {
+        return Err(refused(problem));
+    }
+    let config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let option = ["port", "sslmode", "connect_timeout", "host"]
+            .into_iter()
+            .find(|option| {
+                cause.as_deref() == Some(format!("invalid value for option `{option}`").as_str())
+            });
+        refused(match option {
+            Some("sslmode") => format!("its `sslmode` is not known here; {TLS}"),
+            Some(option) => format!("its `{option}` has no valid value; give `{SHAPE}`"),
+            None => format!("it does not read as `{SHAPE}`; escape special characters in the password, such as `@` as `%40`"),
+        })
+    })?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err(refused(format!("the host is missing; give `{SHAPE}`")));
+    }
+    if config.get_ssl_mode() == SslMode::Require {
+        return Err(refused(format!(
+            "`sslmode=require` asks for TLS, which this connection does not have; {TLS}"
+        )));
+    }
+    Ok(())
+}
+
+/// What a pool could not do lately. Without it, a refused password and a server that is away would both read as a timeout.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastError(Arc<Mutex<Option<String>>>);
+
+impl LastError {
+    /// The last error since this was asked before.
+    pub(super) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl bb8::ErrorSink<PoolError> for LastError {
+    fn sink(&self, error: PoolError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<PoolError>> {
+        Box::new(self.clone())
+    }
+}
+
+fn refused(reason: String) -> StoreError {
+    StoreError::Url {
+        database: DATABASE,
+        reason,
+    }
+}
+
+/// How a URL looks.
+const SHAPE: &str = "postgres://user:password@host:5432/database";
+
+/// What to do about TLS.
+const TLS: &str = "hand in a pool with the TLS of your choice: `PostgresStore::with_pool`";
+
+/// A worker of each job, previews and the history.
+const POOL_SIZE: u32 = 8;

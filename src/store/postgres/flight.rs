@@ -1,0 +1,144 @@
+//! One transaction, from the pool and back.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use diesel_async::pooled_connection::bb8::PooledConnection;
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use tokio_postgres::{CancelToken, NoTls};
+
+use super::schema::set_config;
+use super::{DATABASE, Pool};
+use crate::store::error::StoreError;
+use crate::store::limits::Limits;
+use crate::store::trouble::{Tried, Trouble};
+
+/// A connection inside a transaction.
+///
+/// Dropped before [`land`](Flight::land) has ended, because its worker was killed or ran out of time, it ends the statement that may be running
+/// and closes the connection, which rolls back. Its rows are free again within milliseconds.
+pub(super) struct Flight {
+    conn: PooledConnection<'static, AsyncPgConnection>,
+    cancel: CancelToken,
+    landed: bool,
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Changes rows. Each statement sees what was committed before it, whatever the host's default is: the second look at a locked row
+    /// depends on it.
+    Write,
+    /// Only looks: all statements see the same instant.
+    Read,
+}
+
+impl Flight {
+    /// Takes a connection and begins a transaction with limits.
+    pub(super) async fn begin(
+        pool: &Pool,
+        limits: Limits,
+        purpose: Purpose,
+        what: &'static str,
+    ) -> Result<Self, StoreError> {
+        let conn = match tokio::time::timeout(limits.acquire, pool.get_owned()).await {
+            Ok(got) => got.map_err(|error| error.to_string()),
+            Err(elapsed) => Err(elapsed.to_string()),
+        };
+        let conn = conn.map_err(|reason| StoreError::Connect {
+            database: DATABASE,
+            limit: limits.acquire,
+            source: reason.into(),
+        })?;
+        let mut flight = Self {
+            cancel: conn.cancel_token(),
+            conn,
+            landed: false,
+        };
+        match flight.open(limits, purpose).await {
+            Ok(()) => Ok(flight),
+            Err(error) => Err(match flight.land::<()>(Err(error.into())).await {
+                Err(trouble) => trouble.tell(what),
+                Ok(()) => Trouble::other("a failed transaction was committed").tell(what),
+            }),
+        }
+    }
+
+    async fn open(&mut self, limits: Limits, purpose: Purpose) -> diesel::QueryResult<()> {
+        let begin = match purpose {
+            Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        let conn = &mut *self.conn;
+        AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
+        // For this transaction only, so that nothing is left behind in a connection that others share.
+        let _: (String, String, String) = diesel::select((
+            set_config("statement_timeout", milliseconds(limits.statement), true),
+            set_config("lock_timeout", milliseconds(limits.lock), true),
+            set_config(
+                "idle_in_transaction_session_timeout",
+                milliseconds(limits.statement),
+                true,
+            ),
+        ))
+        .get_result(conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Commits what went well, and rolls back what did not.
+    pub(super) async fn land<R>(mut self, done: Tried<R>) -> Tried<R> {
+        let conn = &mut *self.conn;
+        let done = match done {
+            Ok(value) => AnsiTransactionManager::commit_transaction(conn)
+                .await
+                .map(|()| value)
+                .map_err(Trouble::from),
+            Err(error) => {
+                // If this fails as well, the pool finds the transaction still open and closes the connection.
+                let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+                Err(error)
+            }
+        };
+        self.landed = true;
+        done
+    }
+}
+
+impl Deref for Flight {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        &self.conn
+    }
+}
+
+impl DerefMut for Flight {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        &mut self.conn
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        // The pool closes the connection, but the server notices only when its statement ends. Over TLS of the host's this request is
+        // refused, and the limit of the statement ends it.
+        let cancel = self.cancel.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(CANCEL, cancel.cancel_query(NoTls)).await;
+            });
+        }
+    }
+}
+
+/// As Postgres reads it. Zero would be no limit at all.
+fn milliseconds(limit: Duration) -> String {
+    format!("{}ms", limit.as_millis().clamp(1, 2_147_483_647))
+}
+
+/// Longest attempt to end a statement whose worker is gone.
+const CANCEL: Duration = Duration::from_secs(5);

@@ -1,0 +1,106 @@
+//! The tables as diesel sees them on Postgres.
+
+use diesel::expression::BoxableExpression;
+use diesel::pg::Pg;
+use diesel::sql_types::{Bool, Nullable, Numeric, Text, Timestamptz};
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        user_id -> Uuid,
+        created_at -> Timestamptz,
+        last_activity_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    messages (id) {
+        id -> Text,
+        user_id -> Uuid,
+        sender -> Text,
+        content -> Text,
+        timestamp -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    image_sent (id) {
+        id -> Text,
+        session_id -> Text,
+        property_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    video_sent (id) {
+        id -> Text,
+        session_id -> Text,
+        property_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    bookings (booking_id) {
+        booking_id -> Text,
+        user_id -> Uuid,
+        property_id -> Nullable<Uuid>,
+        booking_date -> Nullable<Date>,
+        shift_type -> Nullable<Text>,
+        total_cost -> Nullable<Numeric>,
+        booking_source -> Nullable<Text>,
+        status -> Text,
+        held_until -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    housekeeper_activity (one) {
+        one -> Integer,
+        throttle_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    housekeeper_runs (key) {
+        key -> Text,
+        job -> Text,
+        started_at -> Timestamptz,
+        runs -> BigInt,
+        report -> Text,
+    }
+}
+
+diesel::table! {
+    housekeeper_migrations (name) {
+        name -> Text,
+        applied_at -> Timestamptz,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(sessions, messages);
+diesel::allow_tables_to_appear_in_same_query!(sessions, image_sent);
+diesel::allow_tables_to_appear_in_same_query!(sessions, video_sent);
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The first argument that is not null.
+    fn coalesce(first: Nullable<Timestamptz>, second: Timestamptz) -> Timestamptz;
+
+    /// The later of two instants.
+    #[sql_name = "greatest"]
+    fn later_of(first: Timestamptz, second: Nullable<Timestamptz>) -> Timestamptz;
+
+    /// The number as text.
+    fn text(number: Nullable<Numeric>) -> Nullable<Text>;
+
+    /// The instant it is, whenever the transaction began.
+    fn clock_timestamp() -> Timestamptz;
+
+    /// Sets a setting, for this transaction only if `is_local`.
+    fn set_config(name: Text, value: Text, is_local: Bool) -> Text;
+}
+
+/// A condition on rows of one table.
+pub(super) type Condition<Table> = Box<dyn BoxableExpression<Table, Pg, SqlType = Bool>>;

@@ -1,0 +1,190 @@
+//! Making, dropping and checking the tables, on Postgres.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::schema::{
+    bookings, clock_timestamp, housekeeper_activity, housekeeper_migrations, image_sent, messages,
+    sessions, video_sent,
+};
+use crate::store::migrations::{
+    ACTIVITY_TRIGGER, BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema,
+    missing_schema,
+};
+use crate::store::trouble::{Tried, Trouble};
+
+crate::store::migrations::migrations!("postgres");
+
+/// Makes what is not there yet of one set.
+pub(super) async fn migrate(conn: &mut AsyncPgConnection, schema: Schema) -> Tried<()> {
+    one_at_a_time(conn).await?;
+    conn.batch_execute(
+        "create table if not exists housekeeper_migrations (name text primary key, applied_at timestamptz not null)",
+    )
+    .await?;
+    for migration in migrations(schema) {
+        let recorded: i64 = housekeeper_migrations::table
+            .find(migration.name)
+            .count()
+            .get_result(conn)
+            .await?;
+        if recorded > 0 {
+            continue;
+        }
+        for table in migration.tables {
+            if made_here(conn, table).await? {
+                return Err(Trouble::Schema(foreign_table(schema, table)));
+            }
+        }
+        conn.batch_execute(migration.up).await?;
+        diesel::insert_into(housekeeper_migrations::table)
+            .values((
+                housekeeper_migrations::name.eq(migration.name),
+                housekeeper_migrations::applied_at.eq(clock_timestamp()),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Drops what `migrate` made, newest first.
+pub(super) async fn revert(conn: &mut AsyncPgConnection, schema: Schema) -> Tried<()> {
+    one_at_a_time(conn).await?;
+    if !made_here(conn, LEDGER).await? {
+        return Ok(());
+    }
+    for migration in migrations(schema).iter().rev() {
+        let was_ours = diesel::delete(housekeeper_migrations::table.find(migration.name))
+            .execute(conn)
+            .await?;
+        if was_ours > 0 {
+            conn.batch_execute(migration.down).await?;
+        }
+    }
+    let left: i64 = housekeeper_migrations::table
+        .count()
+        .get_result(conn)
+        .await?;
+    if left == 0 {
+        conn.batch_execute("drop table housekeeper_migrations")
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether the booking schema is whole.
+pub(super) async fn check(conn: &mut AsyncPgConnection) -> Tried<()> {
+    let mut missing = Vec::new();
+    for table in BOOKING_TABLES {
+        if !visible(conn, table).await? {
+            missing.push(*table);
+        }
+    }
+    if missing.len() == BOOKING_TABLES.len() {
+        return Err(Trouble::Schema(missing_schema(Schema::Booking)));
+    }
+    if let [table, ..] = missing.as_slice() {
+        let what = format!("table `{table}` is missing");
+        return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
+    }
+    if !has_trigger(conn).await? {
+        let what = format!("trigger `{ACTIVITY_TRIGGER}` on `messages` is missing or off");
+        return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
+    }
+    check_columns(conn).await.map_err(|error| match error {
+        // Anything else is not about the tables, a timeout for one.
+        diesel::result::Error::DatabaseError(_, info) if info.message().starts_with("column") => {
+            Trouble::Schema(incomplete_schema(Schema::Booking, info.message()))
+        }
+        error => error.into(),
+    })
+}
+
+/// Of several processes starting at once, one works and the others find it done. The lock ends with the transaction, so that it cannot leak
+/// through a pooler.
+async fn one_at_a_time(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    diesel::sql_query("select pg_advisory_xact_lock($1)")
+        .bind::<BigInt, _>(MIGRATION_LOCK)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+/// Whether the schema in which tables are made has one of this name.
+async fn made_here(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<bool> {
+    ask(
+        conn,
+        "select to_regclass(format('%I.%I', current_schema(), $1)) is not null as yes",
+        table,
+    )
+    .await
+}
+
+/// Whether a table of this name is found without naming a schema.
+async fn visible(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<bool> {
+    ask(
+        conn,
+        "select to_regclass(quote_ident($1)) is not null as yes",
+        table,
+    )
+    .await
+}
+
+async fn has_trigger(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
+    ask(
+        conn,
+        "select exists (select from pg_trigger where tgrelid = to_regclass('messages') and tgname = $1 and tgenabled <> 'D') as yes",
+        ACTIVITY_TRIGGER,
+    )
+    .await
+}
+
+async fn ask(conn: &mut AsyncPgConnection, question: &str, name: &str) -> QueryResult<bool> {
+    let answer: Answer = diesel::sql_query(question)
+        .bind::<Text, _>(name.to_owned())
+        .get_result(conn)
+        .await?;
+    Ok(answer.yes)
+}
+
+/// Names every column; reads no row.
+async fn check_columns(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    sessions::table.limit(0).execute(conn).await?;
+    messages::table.limit(0).execute(conn).await?;
+    image_sent::table.limit(0).execute(conn).await?;
+    video_sent::table.limit(0).execute(conn).await?;
+    bookings::table.limit(0).execute(conn).await?;
+    housekeeper_activity::table.limit(0).execute(conn).await?;
+    Ok(())
+}
+
+/// Reads the throttle of the trigger, in microseconds.
+pub(super) async fn throttle(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
+    housekeeper_activity::table
+        .select(housekeeper_activity::throttle_us)
+        .first(conn)
+        .await
+}
+
+/// Sets the throttle of the trigger, in microseconds.
+pub(super) async fn set_throttle(
+    conn: &mut AsyncPgConnection,
+    throttle_us: i64,
+) -> QueryResult<()> {
+    diesel::update(housekeeper_activity::table)
+        .set(housekeeper_activity::throttle_us.eq(throttle_us))
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// A number nobody else is likely to lock.
+const MIGRATION_LOCK: i64 = 0x6873_6b70_6d69_6772;

@@ -1,0 +1,123 @@
+//! Runs of the past, on SQLite.
+
+use diesel::prelude::*;
+
+use super::schema::housekeeper_runs;
+use super::time::Moment;
+use crate::history::RunRecord;
+use crate::job::JobName;
+use crate::report::Report;
+use crate::store::trouble::{Tried, Trouble};
+
+/// Writes runs and drops the oldest beyond `keep` of each job they belong to.
+pub(super) fn record(conn: &mut SqliteConnection, runs: &[RunRecord], keep: u32) -> Tried<()> {
+    conn.immediate_transaction(|conn| {
+        for run in runs {
+            write(conn, run)?;
+        }
+        let mut jobs: Vec<&JobName> = runs.iter().map(|run| &run.report.job).collect();
+        jobs.sort();
+        jobs.dedup();
+        for job in jobs {
+            trim(conn, job, keep)?;
+        }
+        Ok(())
+    })
+}
+
+/// The newest runs of a job.
+pub(super) fn runs(
+    conn: &mut SqliteConnection,
+    job: &JobName,
+    limit: u32,
+) -> Tried<Vec<RunRecord>> {
+    let lines: Vec<Line> = housekeeper_runs::table
+        .filter(housekeeper_runs::job.eq(job.as_str()))
+        .order((
+            housekeeper_runs::started_at.desc(),
+            housekeeper_runs::key.desc(),
+        ))
+        .limit(limit.into())
+        .select(Line::as_select())
+        .load(conn)?;
+    lines.into_iter().map(RunRecord::try_from).collect()
+}
+
+fn write(conn: &mut SqliteConnection, run: &RunRecord) -> Tried<()> {
+    let earlier: Option<Line> = housekeeper_runs::table
+        .find(&run.key)
+        .select(Line::as_select())
+        .first(conn)
+        .optional()?;
+    let run = match earlier {
+        Some(earlier) => RunRecord::try_from(earlier)?.fold(run.clone()),
+        None => run.clone(),
+    };
+    let line = Line::try_from(run)?;
+    diesel::replace_into(housekeeper_runs::table)
+        .values(&line)
+        .execute(conn)?;
+    Ok(())
+}
+
+fn trim(conn: &mut SqliteConnection, job: &JobName, keep: u32) -> Tried<()> {
+    let first_to_go: Option<(Moment, String)> = housekeeper_runs::table
+        .filter(housekeeper_runs::job.eq(job.as_str()))
+        .order((
+            housekeeper_runs::started_at.desc(),
+            housekeeper_runs::key.desc(),
+        ))
+        .offset(keep.into())
+        .select((housekeeper_runs::started_at, housekeeper_runs::key))
+        .first(conn)
+        .optional()?;
+    if let Some((started_at, key)) = first_to_go {
+        diesel::delete(housekeeper_runs::table)
+            .filter(housekeeper_runs::job.eq(job.as_str()))
+            .filter(housekeeper_runs::started_at.le(started_at))
+            .filter(
+                housekeeper_runs::started_at
+                    .lt(started_at)
+                    .or(housekeeper_runs::key.le(key)),
+            )
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = housekeeper_runs)]
+struct Line {
+    key: String,
+    job: String,
+    started_at: Moment,
+    runs: i64,
+    report: String,
+}
+
+impl TryFrom<RunRecord> for Line {
+    type Error = Trouble;
+
+    fn try_from(run: RunRecord) -> Result<Self, Trouble> {
+        Ok(Self {
+            job: run.report.job.as_str().to_owned(),
+            started_at: Moment(run.report.started_at),
+            runs: i64::try_from(run.runs).unwrap_or(i64::MAX),
+            report: serde_json::to_string(&run.report).map_err(Trouble::other)?,
+            key: run.key,
+        })
+    }
+}
+
+impl TryFrom<Line> for RunRecord {
+    type Error = Trouble;
+
+    fn try_from(line: Line) -> Result<Self, Trouble> {
+        let report: Report = serde_json::from_str(&line.report).map_err(Trouble::other)?;
+        Ok(Self {
+            key: line.key,
+            runs: u64::try_from(line.runs).unwrap_or(0),
+            report,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Opening SQLite files.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+
+use super::Pool;
+use crate::store::error::StoreError;
+use crate::store::limits::Limits;
+
+/// A pool over a file. Opens nothing yet.
+pub(super) fn pool(path: &str, limits: &Limits) -> Pool {
+    let busy = limits.lock;
+    let mut config = ManagerConfig::default();
+    // A check at each turn could be dropped halfway, which the wrapper does not bear; and a file does not go away.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |path| {
+        let path = path.to_owned();
+        // Not the wrapper's own way to open, because the pool may drop this future.
+        let opened = tokio::task::spawn_blocking(move || connect(&path, busy));
+        Box::pin(async move {
+            match opened.await {
+                Ok(connection) => connection.map(SyncConnectionWrapper::new),
+                Err(error) => Err(ConnectionError::BadConnection(error.to_string())),
+            }
+        })
+    });
+    // Connections live as long as the pool: nothing is gained by closing a file.
+    bb8::Pool::builder()
+        .max_size(POOL_SIZE)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connection_timeout(limits.acquire)
+        .build_unchecked(AsyncDieselConnectionManager::new_with_config(path, config))
+}
+
+/// The path in a URL, if it is one we can serve.
+pub(super) fn path(url: &str) -> Result<String, StoreError> {
+    let (path, is_url) = match url.split_once("://") {
+        Some(("sqlite", rest)) => (rest, true),
+        Some((scheme, _)) => {
+            return Err(refused(format!(
+                "`{scheme}://` is another kind of address; give `sqlite://path/to/file.db`"
+            )));
+        }
+        None => match url.strip_prefix("sqlite:") {
+            Some(rest) => (rest, true),
+            None => (url, false),
+        },
+    };
+    if path.trim().is_empty() {
+        return Err(refused(
+            "the path is empty; give `sqlite://path/to/file.db`",
+        ));
+    }
+    if path.contains(":memory:") || path.contains("mode=memory") {
+        return Err(refused(
+            "a database in memory is one for each connection of the pool; give a file, such as one in a temporary folder",
+        ));
+    }
+    if is_url && path.contains('?') {
+        return Err(refused(
+            "options behind `?` are not understood; give `sqlite://path/to/file.db`",
+        ));
+    }
+    if path.starts_with("file:") {
+        return Err(refused(
+            "`file:` is not understood; give `sqlite://path/to/file.db`",
+        ));
+    }
+    Ok(path.to_owned())
+}
+
+/// Says early what opening would say late and less clearly.
+pub(super) fn check_place(path: &str) -> Result<(), StoreError> {
+    let path = PathBuf::from(path);
+    if path.is_dir() {
+        return Err(refused(format!(
+            "{} is a folder; give a file in it",
+            path.display()
+        )));
+    }
+    match path.parent() {
+        Some(folder) if folder != Path::new("") && !folder.is_dir() => Err(refused(format!(
+            "the folder {} does not exist; create it first",
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn refused(reason: impl Into<String>) -> StoreError {
+    StoreError::Url {
+        database: super::DATABASE,
+        reason: reason.into(),
+    }
+}
+
+fn connect(path: &str, busy: Duration) -> ConnectionResult<SqliteConnection> {
+    let mut conn = SqliteConnection::establish(path)?;
+    let setup = |conn: &mut SqliteConnection, sql: &str| {
+        conn.batch_execute(sql)
+            .map_err(ConnectionError::CouldntSetupConfiguration)
+    };
+    setup(
+        &mut conn,
+        &format!("pragma busy_timeout = {}", busy.as_millis().max(1)),
+    )?;
+    // Two that switch a new file to WAL at once can meet in a way in which SQLite does not wait by itself.
+    let started = Instant::now();
+    while let Err(error) = setup(&mut conn, "pragma journal_mode = wal") {
+        if started.elapsed() > busy {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    setup(
+        &mut conn,
+        "pragma synchronous = normal; pragma foreign_keys = on",
+    )?;
+    Ok(conn)
+}
+
+/// One writes, others read.
+const POOL_SIZE: u32 = 4;
