@@ -44,5 +44,9 @@ pub use refusal::Refusal;
 pub use report::{Outcome, Report, RunId, Trigger};
 pub use start::{NotRunning, StartError, Started, start, status, stop, unanswered};
 pub use status::{CurrentRun, JobStatus, Life, NextRun, Status, WorkerStatus};
+#[cfg(feature = "postgres")]
+pub use store::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::SqliteStore;
 pub use store::{RunHistory, Store, StoreError};
 pub use supervisor::{Housekeeper, HousekeeperArguments, HousekeeperMsg};
