@@ -10,6 +10,8 @@ mod outlook;
 mod preview;
 mod report;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};
