@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("told: {:?}", event.news);
     }
     println!(
-        "{:#?}",
+        "{}",
         call_t!(housekeeper, HousekeeperMsg::Status, 1_000)?
     );
 

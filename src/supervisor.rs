@@ -329,6 +329,7 @@ impl State {
         Status {
             name: self.myself.get_name(),
             life: self.life(),
+            at: now.wall,
             started_at: Some(self.started.wall),
             timer_restarts: self.timer.restarts(),
             jobs: self
