@@ -26,6 +26,8 @@ mod worker;
 
 mod jobs;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};
