@@ -38,10 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(event) = events.recv().await {
         println!("told: {:?}", event.news);
     }
-    println!(
-        "{}",
-        call_t!(housekeeper, HousekeeperMsg::Status, 1_000)?
-    );
+    println!("{}", call_t!(housekeeper, HousekeeperMsg::Status, 1_000)?);
 
     call_t!(
         housekeeper,
