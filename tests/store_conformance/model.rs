@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use ractor_housekeeper::testing::{MemoryBooking, MemoryStore};
 use ractor_housekeeper::{Capped, Page, Pass, PreviewRow, Scope, Store};
+use tokio::runtime::Runtime;
 
 use crate::world::{Done, World, clock, now, user};
 
@@ -178,73 +179,75 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
     Ok(())
 }
 
-/// Compares `world` with the model over a few dozen made-up sets of rows, each in a database emptied by `clear`.
-async fn agrees<W: World>(world: &W, clear: impl AsyncFn(&W) -> Done) -> Done {
-    let mut runner = TestRunner::new(Config::default());
-    for _ in 0..CASES {
-        let rows = rows().new_tree(&mut runner)?.current();
-        clear(world).await?;
-        let model = MemoryStore::new().with_clock(clock());
-        fill(world, &model, &rows).await?;
+/// Compares `world`, emptied by `clear`, with the model over one set of rows.
+async fn compare<W: World>(world: &W, clear: &str, rows: &Rows) -> Done {
+    world.execute(clear).await?;
+    let model = MemoryStore::new().with_clock(clock());
+    fill(world, &model, rows).await?;
 
-        let (mut expected, mut seen) = (Seen::default(), Seen::default());
-        for (store, seen) in [
-            (&model as &dyn Store, &mut expected),
-            (world.store(), &mut seen),
-        ] {
-            look(store, &rows, seen).await?;
-            work(store, &rows, seen).await?;
-            look(store, &rows, seen).await?;
-        }
-        // The databases know the next idle session by a lower bound only: never later than the model, and on time for what is due.
-        let next = world
-            .store()
-            .session_outlook(IDLE_AFTER, &[])
-            .await?
-            .next_due;
-        let exact = model.session_outlook(IDLE_AFTER, &[]).await?.next_due;
-        expected.sessions = model.sessions().into_iter().map(|row| row.id).collect();
-        expected.bookings = model
-            .bookings()
-            .into_iter()
-            .map(|row| (row.id, (row.status, row.updated_at)))
-            .collect();
-        seen.sessions = world.sessions_left().await?;
-        seen.bookings = world.bookings_now().await?;
-
-        assert_eq!(seen, expected, "{rows:#?}");
-        assert_eq!(next.is_some(), exact.is_some(), "{rows:#?}");
-        assert!(next <= exact, "{next:?} is later than {exact:?}: {rows:#?}");
+    let (mut expected, mut seen) = (Seen::default(), Seen::default());
+    for (store, seen) in [
+        (&model as &dyn Store, &mut expected),
+        (world.store(), &mut seen),
+    ] {
+        look(store, rows, seen).await?;
+        work(store, rows, seen).await?;
+        look(store, rows, seen).await?;
     }
+    // The databases know the next idle session by a lower bound only: never later than the model.
+    let next = world.store().session_outlook(IDLE_AFTER, &[]).await?;
+    let exact = model.session_outlook(IDLE_AFTER, &[]).await?;
+    expected.sessions = model.sessions().into_iter().map(|row| row.id).collect();
+    expected.bookings = model
+        .bookings()
+        .into_iter()
+        .map(|row| (row.id, (row.status, row.updated_at)))
+        .collect();
+    seen.sessions = world.sessions_left().await?;
+    seen.bookings = world.bookings_now().await?;
+
+    assert_eq!(seen, expected);
+    assert_eq!(next.next_due.is_some(), exact.next_due.is_some());
+    assert!(next.next_due <= exact.next_due);
     Ok(())
 }
 
-const CASES: u32 = 48;
+/// Compares over a few dozen made-up sets of rows.
+fn agrees<W: World>(runtime: &Runtime, world: &W) -> crate::Verdict {
+    let config = Config {
+        cases: 48,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let clear = "delete from bookings; delete from messages; delete from sessions";
+    TestRunner::new(config).run(&rows(), |rows| {
+        runtime
+            .block_on(compare(world, clear, &rows))
+            .map_err(|error| TestCaseError::fail(error.to_string()))
+    })?;
+    Ok(())
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
 
 #[cfg(feature = "sqlite")]
-#[tokio::test]
-async fn sqlite_does_what_the_model_does() -> crate::Verdict {
-    let world = crate::sqlite::SqliteWorld::open()
-        .await?
-        .expect("SQLite is built in");
-    agrees(&world, async |world| {
-        world
-            .sql("delete from bookings; delete from messages; delete from sessions")
-            .await
-    })
-    .await
+#[test]
+fn sqlite_does_what_the_model_does() -> crate::Verdict {
+    let runtime = runtime()?;
+    let world = runtime.block_on(crate::sqlite::SqliteWorld::open())?;
+    agrees(&runtime, &world.expect("SQLite is built in"))
 }
 
 #[cfg(feature = "postgres")]
-#[tokio::test]
-async fn postgres_does_what_the_model_does() -> crate::Verdict {
-    let Some(world) = crate::postgres::PostgresWorld::open().await? else {
-        return Ok(println!("left out: Postgres is not installed"));
-    };
-    agrees(&world, async |world| {
-        world
-            .sql("delete from bookings; delete from messages; delete from sessions")
-            .await
-    })
-    .await
+#[test]
+fn postgres_does_what_the_model_does() -> crate::Verdict {
+    let runtime = runtime()?;
+    match runtime.block_on(crate::postgres::PostgresWorld::open())? {
+        Some(world) => agrees(&runtime, &world),
+        None => Ok(println!("left out: Postgres is not installed")),
+    }
 }

@@ -88,6 +88,9 @@ impl World for SqliteWorld {
     fn history(&self) -> &dyn RunHistory {
         &self.store
     }
+    async fn execute(&self, sql: &str) -> Done {
+        self.sql(sql).await
+    }
     async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query("insert into sessions (id, user_id, created_at) values (?, ?, ?)")

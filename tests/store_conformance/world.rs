@@ -18,6 +18,8 @@ pub(crate) trait World {
     fn store(&self) -> &dyn Store;
     fn history(&self) -> &dyn RunHistory;
 
+    /// Runs SQL as it is.
+    async fn execute(&self, sql: &str) -> Done;
     async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done;
     async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> Done;
     async fn image(&self, session: &str) -> Done;
@@ -47,6 +49,9 @@ impl World for MemoryWorld {
     }
     fn history(&self) -> &dyn RunHistory {
         &self.0
+    }
+    async fn execute(&self, sql: &str) -> Done {
+        Err(format!("no SQL here: {sql}").into())
     }
     async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done {
         self.0.add_session(id, user, created_at);
