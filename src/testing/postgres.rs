@@ -185,7 +185,21 @@ fn find_binaries() -> Option<PathBuf> {
     in_path
         .into_iter()
         .chain(installed)
-        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+        // PATH may hold a link to one of them only; the others are where it leads.
+        .filter_map(|folder| {
+            Some(
+                folder
+                    .join("initdb")
+                    .canonicalize()
+                    .ok()?
+                    .parent()?
+                    .to_owned(),
+            )
+        })
+        .find(|folder| {
+            let needed = ["initdb", "postgres", "createdb"];
+            needed.iter().all(|program| folder.join(program).is_file())
+        })
 }
 
 /// Somebody other than root, if we are root.
