@@ -13,7 +13,7 @@ use ractor_housekeeper::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::temp_dir().join("ractor-housekeeper-quick-start.db");
     let store = SqliteStore::open(&file.display().to_string()).await?;
-    store.migrate(&[Schema::Housekeeper, Schema::Booking]).await?;
+    store.migrate(Schema::ALL).await?;
     let jobs = built_in(store.clone(), &Ages::default())?;
     let started = start(None, HousekeeperArguments::new(jobs).with_history(store)).await?;
     let housekeeper = started.housekeeper;

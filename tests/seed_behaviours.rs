@@ -9,7 +9,7 @@ use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use ractor::{ActorRef, call, call_t};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::timestamp_text;
-use ractor_housekeeper::testing::{FaultyJob, Step};
+use ractor_housekeeper::testing::{Fault, FaultyJob, Gate, Step};
 use ractor_housekeeper::{
     Ages, BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName,
     Life, News, NotRunning, Outcome, Page, Preview, Report, Scope, SessionCleaner, SqliteStore,
@@ -239,7 +239,8 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
     let (cleaner, faults) = FaultyJob::new(
         SessionCleaner::new(Arc::new(app.store.clone()), Ages::default().idle_after).unwrap(),
     );
-    let hold = faults.hold(Step::Batch, 1);
+    let gate = Gate::new();
+    faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let housekeeper = app.start_with(cleaner).await;
     let report = tokio::spawn({
         let housekeeper = housekeeper.clone();
@@ -252,7 +253,7 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
             )
         }
     });
-    hold.reached().await;
+    gate.reached(1).await;
 
     let stopped = tokio::spawn(async move {
         call!(
@@ -262,7 +263,7 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
         )
     });
     let waiting = !stopped.is_finished();
-    hold.release();
+    gate.open();
     stopped.await.unwrap().unwrap();
 
     assert!(waiting);
@@ -397,10 +398,7 @@ impl App {
         let store = SqliteStore::open(folder.path().join("bookings.db").to_str().unwrap())
             .await
             .unwrap();
-        store
-            .migrate(&[Schema::Housekeeper, Schema::Booking])
-            .await
-            .unwrap();
+        store.migrate(Schema::ALL).await.unwrap();
         let jobs = built_in(store.clone(), &Ages::default()).unwrap();
         let arguments = HousekeeperArguments::new(jobs)
             .with_config(on_demand())
