@@ -17,6 +17,7 @@ mod status;
 mod clock;
 mod queue;
 mod restart;
+mod run;
 mod schedule;
 
 mod start;
