@@ -12,9 +12,9 @@ use crate::history::RunRecord;
 use crate::job::Job;
 use crate::queue::RunQueue;
 use crate::refusal::Refusal;
-use crate::report::{Outcome, Report};
+use crate::report::{Outcome, Report, Trigger};
 use crate::restart::RestartLog;
-use crate::schedule::{Agenda, Moment};
+use crate::schedule::{Agenda, Due, Moment};
 use crate::status::{CurrentRun, JobStatus, NextRun, WorkerStatus};
 use crate::worker::WorkerMsg;
 
@@ -114,8 +114,16 @@ impl Desk {
             // Not the earliest on the wall: after a corrected clock another one may be due before it.
             Post::Up(_) => self.agenda.wait(now).map(|wait| now.after(wait)),
             Post::Restarting { at, .. } => Some(*at),
-            Post::Degraded { until, .. } => Some(*until),
+            Post::Degraded { until, .. } => Some(*until).filter(|_| !self.agenda.is_paused()),
         }
+    }
+
+    /// Takes what is due, and counts the ticks that get no run of their own.
+    pub(super) fn take_due(&mut self, now: Moment) -> Option<Trigger> {
+        let Due { trigger, missed } = self.agenda.take_due(now)?;
+        let meets_a_run = trigger == Trigger::Tick && self.running.is_some();
+        self.missed_ticks += missed + u64::from(meets_a_run);
+        Some(trigger)
     }
 
     /// Keeps a record for when the table cannot be asked.

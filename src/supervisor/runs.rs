@@ -10,7 +10,7 @@ use crate::batch::{Counts, Scope};
 use crate::event::News;
 use crate::history::RunRecord;
 use crate::job::JobName;
-use crate::queue::{Order, Queued};
+use crate::queue::Order;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, RunId, Trigger};
 use crate::restart::backoff;
@@ -84,25 +84,18 @@ impl State {
         let Some(desk) = self.desks.get_mut(job) else {
             return;
         };
-        match desk.queue.push(scope, trigger, waiter) {
-            Ok(Queued::Merged) if trigger == Trigger::Tick => desk.missed_ticks += 1,
-            Ok(Queued::New) if trigger == Trigger::Tick && desk.running.is_some() => {
-                desk.missed_ticks += 1
+        if let Err(waiter) = desk.queue.push(scope, trigger, waiter) {
+            let waiting = desk.queue.len();
+            if let Some(Waiter::Asker(reply)) = waiter {
+                answer(
+                    reply,
+                    Err(Refusal::TooManyScopes {
+                        job: job.clone(),
+                        waiting,
+                    }),
+                );
             }
-            Ok(_) => {}
-            Err(waiter) => {
-                let waiting = desk.queue.len();
-                if let Some(Waiter::Asker(reply)) = waiter {
-                    answer(
-                        reply,
-                        Err(Refusal::TooManyScopes {
-                            job: job.clone(),
-                            waiting,
-                        }),
-                    );
-                }
-                return;
-            }
+            return;
         }
         if matches!(desk.post, Post::Degraded { .. }) {
             self.spawn_worker(job).await;
