@@ -135,12 +135,11 @@ impl Desk {
         self.recent.truncate(REMEMBERED);
     }
 
-    /// Keeps a record until it is in the table.
-    pub(super) fn owe(&mut self, record: RunRecord) {
-        self.unwritten.push(record);
-        if self.unwritten.len() > REMEMBERED {
-            self.unwritten.remove(0);
-        }
+    /// Keeps records until they are in the table; of too many, the newest.
+    pub(super) fn owe(&mut self, records: impl IntoIterator<Item = RunRecord>) {
+        self.unwritten.extend(records);
+        let excess = self.unwritten.len().saturating_sub(REMEMBERED);
+        self.unwritten.drain(..excess);
     }
 
     pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {

@@ -171,7 +171,8 @@ impl State {
             set_aside,
         } = sheet;
         desk.set_aside = set_aside;
-        desk.unwritten = unwritten;
+        desk.unwritten.clear();
+        desk.owe(unwritten);
 
         let on_trial = desk.degraded.is_some();
         let retry = if on_trial {
@@ -183,7 +184,7 @@ impl State {
         let failed = matches!(report.outcome, Outcome::Failed { .. });
         if let Some(record) = RunRecord::of(report.clone(), instance) {
             if failed && self.history.is_some() {
-                desk.owe(record.clone());
+                desk.owe([record.clone()]);
             }
             desk.recall(record);
         }
