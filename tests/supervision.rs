@@ -578,7 +578,7 @@ async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_what_was_done() {
     gate.open();
     let report = answer.await.expect("is not refused");
     stopped.await;
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     assert_eq!(refused, Err(Refusal::ShuttingDown));
     assert_eq!(life, Life::ShuttingDown);
@@ -596,7 +596,7 @@ async fn a_batch_that_outlasts_the_grace_is_killed_and_its_waiter_answered() {
     let stopped = host.shut_down(seconds(3));
     let report = answer.await.expect("is not refused");
     stopped.await;
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     assert_eq!(report.outcome, Outcome::ShuttingDown);
     assert_eq!(report.counts.of("bookings"), 2);
@@ -642,7 +642,7 @@ async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
             Outcome::ShuttingDown
         );
     }
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 }
 
 #[tokio::test(start_paused = true)]
@@ -666,7 +666,7 @@ async fn the_timer_stops_first_and_the_workers_in_reverse() {
     let held_up = alive();
     gate.open();
     stopped.await;
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     // Expirer, cleaner, timer: the cleaner in its batch holds up the expirer, but not the timer.
     assert_eq!(held_up, [true, true, false]);
@@ -696,7 +696,7 @@ async fn a_plain_stop_answers_everybody_and_leaves_no_child() {
         }
         let (running, queued) = (running.await, queued.await);
         let (gathered, previewed) = (gathered.await, previewed.await);
-        host.handle.await.expect("it stops");
+        host.housekeeper.wait(None).await.expect("it stops");
 
         assert_eq!(
             running.expect("is not refused").outcome,
@@ -728,7 +728,7 @@ async fn a_killed_housekeeper_takes_its_children_along_and_its_askers_see_the_cl
     let children = children(&host.housekeeper);
 
     host.housekeeper.kill();
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     assert!(answer.await.is_err());
     let refused = host

@@ -12,7 +12,6 @@ use ractor_housekeeper::{
     JobStatus, Refusal, Report, Schedule, Scope, SessionCleaner, Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -36,7 +35,6 @@ pub(crate) struct Host {
     pub(crate) sibling_faults: Faults,
     pub(crate) events: UnboundedReceiver<Event>,
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
-    pub(crate) handle: JoinHandle<()>,
     /// The first worker of the expirer, the worker of the cleaner, the first timer.
     children: [ActorCell; 3],
 }
@@ -65,11 +63,6 @@ impl Setup {
         }
     }
 
-    /// Adds bookings that have been due for three quarters of an hour.
-    pub(crate) fn add_overdue(&self, bookings: u32) {
-        add_overdue(&self.clock, &self.store, bookings);
-    }
-
     pub(crate) async fn start(self) -> Host {
         let arguments = self.arguments.with_config(self.config);
         let started = start(None, arguments).await.expect("it starts");
@@ -86,7 +79,6 @@ impl Setup {
             events,
             children: children(&started.housekeeper),
             housekeeper: started.housekeeper,
-            handle: started.handle.expect("none of this name was running"),
         }
     }
 }
@@ -135,8 +127,15 @@ impl Host {
             .expect("it lives")
     }
 
+    /// Adds bookings that have been due for three quarters of an hour.
     pub(crate) fn add_overdue(&self, bookings: u32) {
-        add_overdue(&self.clock, &self.store, bookings);
+        let made = self.clock.now() - TimeDelta::hours(1);
+        let earlier = self.store.bookings().len();
+        for number in 0..bookings {
+            let id = format!("b{:03}", earlier + number as usize);
+            let booking = MemoryBooking::pending(id, Uuid::nil(), made);
+            self.store.add_booking(booking);
+        }
     }
 
     /// Ids of the bookings that are expired.
@@ -146,15 +145,6 @@ impl Host {
             .filter(|booking| booking.status == "Expired")
             .map(|booking| booking.id)
             .collect()
-    }
-}
-
-fn add_overdue(clock: &ManualClock, store: &MemoryStore, bookings: u32) {
-    let made = clock.now() - TimeDelta::hours(1);
-    let earlier = store.bookings().len();
-    for number in 0..bookings {
-        let id = format!("b{:03}", earlier + number as usize);
-        store.add_booking(MemoryBooking::pending(id, Uuid::nil(), made));
     }
 }
 
