@@ -239,7 +239,7 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
     let (cleaner, faults) = FaultyJob::new(
         SessionCleaner::new(Arc::new(app.store.clone()), Ages::default().idle_after).unwrap(),
     );
-    let gate = Gate::new();
+    let gate = Gate::closed();
     faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let housekeeper = app.start_with(cleaner).await;
     let report = tokio::spawn({
@@ -253,7 +253,7 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
             )
         }
     });
-    gate.reached(1).await;
+    gate.reached().await;
 
     let stopped = tokio::spawn(async move {
         call!(
