@@ -293,7 +293,7 @@ async fn those_who_wait_for_a_job_are_answered_when_it_is_degraded() {
     gate.reached().await;
     let queued = [
         host.run_now(Scope::All),
-        host.run_now(Scope::user(Uuid::nil())),
+        host.run_now(Scope::user(&Uuid::nil())),
     ];
 
     host.worker().kill();
@@ -631,7 +631,7 @@ async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
     .await;
     let queued = [
         host.run_now(Scope::All),
-        host.run_now(Scope::user(Uuid::nil())),
+        host.run_now(Scope::user(&Uuid::nil())),
     ];
 
     host.shut_down(seconds(10)).await;
@@ -683,7 +683,7 @@ async fn a_plain_stop_answers_everybody_and_leaves_no_child() {
         let host = Setup::new().start().await;
         host.add_overdue(5);
         let (gate, running) = host.in_second_batch().await;
-        let queued = host.run_now(Scope::user(Uuid::nil()));
+        let queued = host.run_now(Scope::user(&Uuid::nil()));
         let gathered = host.ask(HousekeeperMsg::RunAll);
         host.faults.once(Step::Preview, 1, Fault::Hang);
         let previewed = host.preview();

@@ -28,7 +28,7 @@ impl State {
         match self.admit(job, &scope) {
             Ok(()) => {
                 self.request(job, scope, Trigger::Manual, Some(Waiter::Asker(reply)))
-                    .await
+                    .await;
             }
             Err(refusal) => answer(reply, Err(refusal)),
         }
@@ -156,7 +156,7 @@ impl State {
         });
     }
 
-    pub(super) async fn finished(&mut self, sheet: RunSheet) {
+    pub(super) fn finished(&mut self, sheet: RunSheet) {
         let now = self.watch.now();
         let instance = self.instance;
         let Some(desk) = running(&mut self.desks, sheet.report.run) else {
@@ -190,7 +190,7 @@ impl State {
         }
         let job = report.job.clone();
         let rest = on_trial && failed;
-        self.settle(report, running.waiters);
+        self.settle(&report, running.waiters);
         if recovered {
             tracing::info!(job.name = %job, "{job} recovered");
             self.subscribers

@@ -67,7 +67,7 @@ pub async fn next_report(
 ) -> Report {
     let is_wanted = |news: &News| matches!(news, News::RunFinished(report) if wanted(report));
     match &*next_event(events, is_wanted).await {
-        News::RunFinished(report) => report.clone(),
+        News::RunFinished(report) => Report::clone(report),
         other => unreachable!("{other:?} is no report"),
     }
 }
