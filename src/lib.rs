@@ -41,6 +41,7 @@ mod refusal;
 mod status;
 
 mod clock;
+mod guard;
 mod queue;
 mod restart;
 mod run;

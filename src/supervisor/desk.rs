@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ractor::{ActorRef, RpcReplyPort};
 
-use crate::batch::Counts;
+use crate::batch::{Counts, Scope};
 use crate::config::{HousekeeperConfig, JobConfig};
+use crate::guard::guarded;
 use crate::health::{Signs, health};
 use crate::history::RunRecord;
 use crate::job::Job;
@@ -105,6 +106,16 @@ impl Desk {
 
     pub(super) fn is_on(&self) -> bool {
         self.job.is_on()
+    }
+
+    /// Whether the job can serve the scope.
+    pub(super) fn check_scope(&self, scope: &Scope) -> Result<(), Refusal> {
+        guarded(|| self.job.check_scope(scope))
+            .unwrap_or_else(|panic| Err(format!("the job panicked: {panic}")))
+            .map_err(|problem| Refusal::Scope {
+                job: self.job.name(),
+                problem,
+            })
     }
 
     /// When the timer should wake the supervisor for this job.

@@ -64,13 +64,7 @@ impl State {
         if self.shutdown.is_some() {
             return Err(Refusal::ShuttingDown);
         }
-        let desk = self.desk(job)?;
-        desk.job
-            .check_scope(scope)
-            .map_err(|problem| Refusal::Scope {
-                job: job.clone(),
-                problem,
-            })
+        self.desk(job)?.check_scope(scope)
     }
 
     /// Queues a run, and starts it if its worker is free. A degraded job gets its attempt.
