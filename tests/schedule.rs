@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::testing::{Fault, Gate, MemoryBooking, Step, next_event, next_report};
 use ractor_housekeeper::{
-    BookingExpirer, Clock, HousekeeperMsg, News, NextRun, Outcome, Report, Schedule, Scope, Trigger,
+    BookingExpirer, Clock, HousekeeperMsg, JobConfig, News, NextRun, Outcome, Report, Schedule,
+    Scope, SessionCleaner, Trigger,
 };
 use uuid::Uuid;
 
@@ -129,6 +130,20 @@ async fn a_tick_during_a_run_merges_into_one_run_after_it_and_is_counted() {
     assert_near(merged.started_at, long.started_at + TimeDelta::minutes(50));
     assert_near(after.started_at, long.started_at + TimeDelta::minutes(60));
     assert_eq!(host.status().await.missed_ticks, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sibling_that_hangs_delays_nobody() {
+    let mut host = start(ticking()).await;
+    let started = host.clock.now();
+    host.sibling_faults.once(Step::Batch, 1, Fault::Hang);
+    drop(host.ask(|reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply)));
+    host.add_overdue(3);
+
+    let tick = host.next().await;
+
+    assert_eq!(tick.counts.total(), 3);
+    assert_near(tick.started_at, started + TimeDelta::minutes(15));
 }
 
 // ---- Deadlines
@@ -514,7 +529,7 @@ impl Host {
 /// A host whose expirer follows this schedule; the other job runs by messages only.
 async fn start(schedule: Schedule) -> Host {
     let mut setup = Setup::new();
-    let expirer = ractor_housekeeper::JobConfig {
+    let expirer = JobConfig {
         schedule,
         step_limit: minutes(60),
         ..setup.config.job.clone()
