@@ -52,7 +52,7 @@ pub async fn next_event(
     match timeout(PATIENCE, search).await {
         Ok(Some(news)) => news,
         Ok(None) => panic!("no more events can come, and the one wanted is not among {passed:#?}"),
-        Err(_) => panic!("the event wanted did not come within an hour, but {passed:#?}"),
+        Err(_elapsed) => panic!("the event wanted did not come within an hour, but {passed:#?}"),
     }
 }
 
