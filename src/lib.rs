@@ -41,6 +41,7 @@ mod refusal;
 mod status;
 
 mod clock;
+mod pace;
 mod queue;
 mod restart;
 mod run;

@@ -57,7 +57,11 @@ impl Pace {
     /// Batches of always the same size, without a pause.
     #[must_use]
     pub fn fixed(batch: NonZeroU32) -> Self {
-        Self { smallest_batch: batch, largest_batch: batch, ..Self::full_speed() }
+        Self {
+            smallest_batch: batch,
+            largest_batch: batch,
+            ..Self::full_speed()
+        }
     }
 }
 
@@ -76,7 +80,10 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { batch: pace.smallest_batch, pace }
+        Self {
+            batch: pace.smallest_batch,
+            pace,
+        }
     }
 
     /// Rows the next batch may look at.
@@ -108,7 +115,9 @@ impl Pacer {
     fn pause(&self, work: Duration) -> Duration {
         let pauses_per_work = (1.0 - self.pace.duty) / self.pace.duty;
         let pause = Duration::try_from_secs_f64(work.as_secs_f64() * pauses_per_work);
-        pause.unwrap_or(self.pace.longest_pause).min(self.pace.longest_pause)
+        pause
+            .unwrap_or(self.pace.longest_pause)
+            .min(self.pace.longest_pause)
     }
 }
 
@@ -158,10 +167,12 @@ mod tests {
             let mut pacer = Pacer::new(pace.clone());
 
             for fate in fates {
-                let pause = fate.map_or_else(
-                    || { pacer.failed(); Duration::ZERO },
-                    |work| pacer.took(work),
-                );
+                 let pause = if let Some(work) = fate {
+                    pacer.took(work)
+                } else {
+                    pacer.failed();
+                    Duration::ZERO
+                };
 
                 prop_assert!(pacer.batch() >= pace.smallest_batch);
                 prop_assert!(pacer.batch() <= pace.largest_batch);
@@ -228,15 +239,20 @@ mod tests {
     }
 
     fn pace() -> impl Strategy<Value = Pace> {
-        (1_u32..1_000, 1_u32..100, 1_u64..500, 0.05_f64..=1.0, 0_u64..5_000).prop_map(
-            |(smallest, steps, target_ms, duty, longest_ms)| Pace {
+        (
+            1_u32..1_000,
+            1_u32..100,
+            1_u64..500,
+            0.05_f64..=1.0,
+            0_u64..5_000,
+        )
+            .prop_map(|(smallest, steps, target_ms, duty, longest_ms)| Pace {
                 smallest_batch: rows(smallest),
                 largest_batch: rows(smallest * steps),
                 target: Duration::from_millis(target_ms),
                 duty,
                 longest_pause: Duration::from_millis(longest_ms),
-            },
-        )
+            })
     }
 
     /// How long each batch took; `None` is one that failed.
