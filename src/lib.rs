@@ -42,6 +42,7 @@ mod status;
 
 mod clock;
 mod guard;
+mod pace;
 mod queue;
 mod restart;
 mod run;

@@ -70,11 +70,11 @@ async fn runs_merge_per_user_and_touch_that_users_rows_only() {
     host.add_overdue(3);
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
-    let running = host.run_now(Scope::user(&Uuid::max()));
+    let running = host.run_now(Scope::user(Uuid::max()));
     gate.reached().await;
 
-    let guest = [(); 2].map(|()| host.run_now(Scope::user(&Uuid::nil())));
-    let other = host.run_now(Scope::user(&Uuid::max()));
+    let guest = [(); 2].map(|()| host.run_now(Scope::user(Uuid::nil())));
+    let other = host.run_now(Scope::user(Uuid::max()));
     let waiting = host.status().await.waiting;
     gate.open();
     let [one, two] = guest;
@@ -91,7 +91,7 @@ async fn runs_merge_per_user_and_touch_that_users_rows_only() {
     assert_eq!(one, two);
     assert_eq!(
         (one.counts.of("bookings"), one.scope),
-        (3, Scope::user(&Uuid::nil()))
+        (3, Scope::user(Uuid::nil()))
     );
     assert_eq!(
         (running.counts.of("bookings"), other.counts.of("bookings")),
@@ -102,7 +102,7 @@ async fn runs_merge_per_user_and_touch_that_users_rows_only() {
 #[tokio::test(start_paused = true)]
 async fn a_run_for_one_user_is_neither_a_last_success_nor_repeated_when_it_fails() {
     let host = Setup::new().start().await;
-    let of_user = || host.run_now(Scope::user(&Uuid::nil()));
+    let of_user = || host.run_now(Scope::user(Uuid::nil()));
 
     let completed = of_user().await.expect("is not refused");
     host.faults
@@ -139,10 +139,10 @@ async fn a_thousand_users_may_wait_and_everything_is_still_taken() {
     gate.reached().await;
 
     let users: Vec<_> = (0..1_000)
-        .map(|user| host.run_now(Scope::user(&Uuid::from_u128(user))))
+        .map(|user| host.run_now(Scope::user(Uuid::from_u128(user))))
         .collect();
-    let one_more = host.run_now(Scope::user(&Uuid::max())).await;
-    let waiting_user = host.run_now(Scope::user(&Uuid::nil()));
+    let one_more = host.run_now(Scope::user(Uuid::max())).await;
+    let waiting_user = host.run_now(Scope::user(Uuid::nil()));
     let everything = host.run_now(Scope::All);
     gate.open();
 

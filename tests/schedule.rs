@@ -379,16 +379,27 @@ async fn a_resume_during_a_run_runs_once_more_and_is_no_missed_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_run_is_not_retried_while_paused() {
-    let host = start(ticking()).await;
-    host.faults
-        .always(Step::Open, Fault::Fail("no route".to_owned()));
-    let _ = host.run_now(Scope::All).await;
+async fn a_failed_run_is_neither_retried_nor_promised_a_retry_while_paused() {
+    for paused_before in [false, true] {
+        let host = start(ticking()).await;
+        host.faults
+            .always(Step::Open, Fault::Fail("no route".to_owned()));
 
-    let _ = host.pause().await;
-    tokio::time::sleep(minutes(60)).await;
+        let paused = if paused_before {
+            host.pause().await
+        } else {
+            false
+        };
+        let report = host.run_now(Scope::All).await.expect("is not refused");
+        let _ = host.pause().await;
+        tokio::time::sleep(minutes(60)).await;
 
-    assert_eq!(host.faults.calls(Step::Open), 1);
+        let Outcome::Failed { retry_at, .. } = report.outcome else {
+            panic!("{report}");
+        };
+        assert_eq!(retry_at.is_none(), paused);
+        assert_eq!(host.faults.calls(Step::Open), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -496,7 +507,7 @@ impl Host {
         while let Ok(event) = self.events.try_recv() {
             match &*event.news {
                 News::RunFinished(report) if report.job == BookingExpirer::NAME => {
-                    reports.push(Report::clone(report))
+                    reports.push(Report::clone(report));
                 }
                 _ => {}
             }
