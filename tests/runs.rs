@@ -1,7 +1,7 @@
 //! The life of a run: asked for, merged, cut short, reported, told to subscribers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -362,7 +362,7 @@ async fn a_report_keeps_the_first_ids_and_says_that_there_were_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribers_hear_a_run_in_order_and_before_its_waiter() {
+async fn subscribers_hear_a_run_in_order() {
     let mut host = Setup::new().start().await;
     host.add_overdue(5);
 
@@ -383,6 +383,40 @@ async fn subscribers_hear_a_run_in_order_and_before_its_waiter() {
     }
 
     assert_eq!(heard, ["started", "batch", "batch", "batch", "finished"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_told_before_it_is_answered() {
+    let host = Setup::new().start().await;
+    let (actor, _heard) = listener().await;
+    let (reply, answer) = ractor::concurrency::oneshot();
+    let answer = Arc::new(Mutex::new(answer));
+    let (seen, mut told) = mpsc::unbounded_channel();
+    let waiter = answer.clone();
+    // This is called while the housekeeper tells the news.
+    let subscriber = Subscriber::actor(&actor, move |event| {
+        if matches!(&*event.news, News::RunFinished(_)) {
+            let answered = waiter
+                .lock()
+                .is_ok_and(|mut waiter| waiter.try_recv().is_ok());
+            let _ = seen.send(answered);
+        }
+        Told(event)
+    });
+    host.housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+
+    let run = HousekeeperMsg::RunNow(BookingExpirer::NAME, Scope::All, reply.into());
+    host.housekeeper.cast(run).expect("it runs");
+    let _ = host.run_now(Scope::All).await;
+
+    assert_eq!(told.recv().await, Some(false));
+    assert!(
+        answer
+            .lock()
+            .is_ok_and(|mut answer| answer.try_recv().is_ok())
+    );
 }
 
 #[tokio::test(start_paused = true)]
