@@ -41,6 +41,7 @@ mod refusal;
 mod status;
 
 mod clock;
+mod guard;
 mod pace;
 mod queue;
 mod restart;

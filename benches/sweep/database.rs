@@ -22,9 +22,17 @@ pub struct Database {
 }
 
 pub enum Kind {
-    Sqlite { store: SqliteStore, connection: SqliteConnection, _folder: TempDir },
+    Sqlite {
+        store: SqliteStore,
+        connection: SqliteConnection,
+        _folder: TempDir,
+    },
     #[cfg(feature = "postgres")]
-    Postgres { store: Box<PostgresStore>, connection: Box<AsyncPgConnection>, url: String },
+    Postgres {
+        store: Box<PostgresStore>,
+        connection: Box<AsyncPgConnection>,
+        url: String,
+    },
 }
 
 #[derive(QueryableByName)]
@@ -36,10 +44,16 @@ struct Count {
 impl Database {
     /// What this build and machine have.
     pub async fn all(rows: u64) -> Result<Vec<Self>> {
-        let mut all = vec![Self { rows, kind: sqlite().await? }];
+        let mut all = vec![Self {
+            rows,
+            kind: sqlite().await?,
+        }];
         #[cfg(feature = "postgres")]
         match PrivatePostgres::shared()? {
-            Some(server) => all.push(Self { rows, kind: postgres(&server.fresh_database()?).await? }),
+            Some(server) => all.push(Self {
+                rows,
+                kind: postgres(&server.fresh_database()?).await?,
+            }),
             None => println!("no Postgres is installed: left out"),
         }
         Ok(all)
@@ -80,12 +94,17 @@ impl Database {
     /// Rows that are due.
     pub async fn due(&mut self, job: Job) -> Result<u64> {
         let of = |clock: &str| match job {
-            Job::Bookings => format!("select count(*) as count from bookings where status = 'Pending' and created_at < {clock}"),
-            Job::Sessions => format!("select count(*) as count from sessions where coalesce(last_activity_at, created_at) < {clock}"),
+            Job::Bookings => format!(
+                "select count(*) as count from bookings where status = 'Pending' and created_at < {clock}"
+            ),
+            Job::Sessions => format!(
+                "select count(*) as count from sessions where coalesce(last_activity_at, created_at) < {clock}"
+            ),
         };
         let counts: Vec<Count> = match &mut self.kind {
             Kind::Sqlite { connection, .. } => {
-                diesel::sql_query(of("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')")).load(connection)?
+                diesel::sql_query(of("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')"))
+                    .load(connection)?
             }
             #[cfg(feature = "postgres")]
             Kind::Postgres { connection, .. } => {
@@ -102,7 +121,10 @@ impl Database {
             // One by one: several in one message are one transaction, and a vacuum refuses that.
             #[cfg(feature = "postgres")]
             Kind::Postgres { connection, .. } => {
-                for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+                for statement in statements
+                    .split(';')
+                    .filter(|statement| !statement.trim().is_empty())
+                {
                     connection.batch_execute(statement).await?;
                 }
             }
@@ -117,8 +139,14 @@ async fn sqlite() -> Result<Kind> {
     let store = SqliteStore::open(&file).await?;
     store.migrate(Schema::ALL).await?;
     let mut connection = SqliteConnection::establish(&file)?;
-    connection.batch_execute("pragma synchronous = normal; pragma foreign_keys = on; pragma busy_timeout = 60000")?;
-    Ok(Kind::Sqlite { store, connection, _folder: folder })
+    connection.batch_execute(
+        "pragma synchronous = normal; pragma foreign_keys = on; pragma busy_timeout = 60000",
+    )?;
+    Ok(Kind::Sqlite {
+        store,
+        connection,
+        _folder: folder,
+    })
 }
 
 #[cfg(feature = "postgres")]
@@ -126,7 +154,11 @@ async fn postgres(url: &str) -> Result<Kind> {
     let store = PostgresStore::connect(url)?;
     store.migrate(Schema::ALL).await?;
     let connection = AsyncPgConnection::establish(url).await?;
-    Ok(Kind::Postgres { store: Box::new(store), connection: Box::new(connection), url: url.to_owned() })
+    Ok(Kind::Postgres {
+        store: Box::new(store),
+        connection: Box::new(connection),
+        url: url.to_owned(),
+    })
 }
 
 const SQLITE_BOOKINGS: &str = "

@@ -11,7 +11,10 @@ pub struct Figures {
 
 impl Figures {
     pub fn new(base: &'static str) -> Self {
-        Self { base, times: Vec::new() }
+        Self {
+            base,
+            times: Vec::new(),
+        }
     }
 
     pub fn add(&mut self, name: &'static str, took: Duration) {
@@ -24,22 +27,39 @@ impl Figures {
     /// How many times faster `name` was than `base`, in each round.
     pub fn ratios(&self, name: &str, base: &str) -> Vec<f64> {
         let base = self.of(base).iter();
-        base.zip(self.of(name)).map(|(base, took)| base.as_secs_f64() / took.as_secs_f64()).collect()
+        base.zip(self.of(name))
+            .map(|(base, took)| base.as_secs_f64() / took.as_secs_f64())
+            .collect()
     }
 
     fn of(&self, name: &str) -> &[Duration] {
-        self.times.iter().find(|(other, _)| *other == name).map_or(&[], |(_, times)| times)
+        self.times
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or(&[], |(_, times)| times)
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<30}{:>12}{:>10}{:>18}", "contender", "median ms", "ratio", "spread")?;
+        write!(
+            f,
+            "{:<30}{:>12}{:>10}{:>18}",
+            "contender", "median ms", "ratio", "spread"
+        )?;
         for (name, times) in &self.times {
-            let milliseconds: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
+            let milliseconds: Vec<f64> = times
+                .iter()
+                .map(|time| time.as_secs_f64() * 1_000.0)
+                .collect();
             let ratios = Spread::of(&self.ratios(name, self.base));
             let Spread { low, median, high } = ratios;
-            write!(f, "\n{name:<30}{:>12.1}{median:>10.3}{:>18}", Spread::of(&milliseconds).median, format!("{low:.3}-{high:.3}"))?;
+            write!(
+                f,
+                "\n{name:<30}{:>12.1}{median:>10.3}{:>18}",
+                Spread::of(&milliseconds).median,
+                format!("{low:.3}-{high:.3}")
+            )?;
         }
         Ok(())
     }
@@ -56,7 +76,11 @@ impl Spread {
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);
         let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
-        Self { low: at(0), median: at(values.len() / 2), high: at(values.len().saturating_sub(1)) }
+        Self {
+            low: at(0),
+            median: at(values.len() / 2),
+            high: at(values.len().saturating_sub(1)),
+        }
     }
 }
 

@@ -24,7 +24,12 @@ async fn main() -> Result<()> {
     for mut database in Database::all(options.rows).await? {
         for job in [Job::Bookings, Job::Sessions] {
             let figures = measure(&mut database, job, options.rounds).await?;
-            println!("\n{} on {}, {} rows, a fifth of them due", job.name(), database.name(), options.rows);
+            println!(
+                "\n{} on {}, {} rows, a fifth of them due",
+                job.name(),
+                database.name(),
+                options.rows
+            );
             println!("{figures}");
             print_targets(&figures, &database, job);
         }
@@ -124,10 +129,22 @@ fn print_targets(figures: &Figures, database: &Database, job: Job) {
     };
     let of = |name: &str, base: &str| figures.ratios(name, base);
     let job = format!("{} on {}", job.name(), database.name());
-    target(&format!("{job}: full speed against one statement"), at_least, &of("housekeeper, full speed", ONE_STATEMENT));
-    target(&format!("{job}: against the replaced way"), 100.0, &of("housekeeper, full speed", "the replaced way, row by row"));
+    target(
+        &format!("{job}: full speed against one statement"),
+        at_least,
+        &of("housekeeper, full speed", ONE_STATEMENT),
+    );
+    target(
+        &format!("{job}: against the replaced way"),
+        100.0,
+        &of("housekeeper, full speed", "the replaced way, row by row"),
+    );
     if database.has_replicas() {
-        target(&format!("{job}: two replicas against one"), 1.8, &of("two housekeepers", "housekeeper, full speed"));
+        target(
+            &format!("{job}: two replicas against one"),
+            1.8,
+            &of("two housekeepers", "housekeeper, full speed"),
+        );
     }
 }
 
@@ -142,7 +159,8 @@ struct Options {
 
 impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut given: BTreeMap<String, u64> = BTreeMap::from([("--rows".into(), 50_000), ("--rounds".into(), 3)]);
+        let mut given: BTreeMap<String, u64> =
+            BTreeMap::from([("--rows".into(), 50_000), ("--rounds".into(), 3)]);
         while let Some(name) = arguments.next() {
             // What `cargo bench` adds.
             if name == "--bench" {
@@ -151,10 +169,17 @@ impl Options {
             let value = arguments.next().and_then(|value| value.parse().ok());
             match (given.get_mut(&name), value) {
                 (Some(option), Some(value)) if value > 0 => *option = value,
-                _ => return Err(format!("{name}: give --rows N or --rounds N, each more than 0").into()),
+                _ => {
+                    return Err(
+                        format!("{name}: give --rows N or --rounds N, each more than 0").into(),
+                    );
+                }
             }
         }
-        Ok(Self { rows: given["--rows"], rounds: usize::try_from(given["--rounds"])? })
+        Ok(Self {
+            rows: given["--rows"],
+            rounds: usize::try_from(given["--rounds"])?,
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ractor::call;
 use ractor_housekeeper::{
-    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job as _, Outcome, Pace,
-    Pass, Scope, SessionCleaner, Store, start,
+    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job as _, Outcome,
+    Pace, Pass, Scope, SessionCleaner, Store, start,
 };
 
 use crate::database::{Database, Kind};
@@ -16,14 +16,19 @@ use crate::{Job, Result};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// As many housekeepers as are told to, on one backlog.
-pub async fn housekeepers(database: &Database, job: Job, replicas: usize) -> Result<(Duration, u64)> {
+pub async fn housekeepers(
+    database: &Database,
+    job: Job,
+    replicas: usize,
+) -> Result<(Duration, u64)> {
     let mut running = Vec::new();
     for _ in 0..replicas {
         let mut config = HousekeeperConfig::default();
         config.job.schedule.at_start = false;
         config.job.schedule.at_deadline = false;
         config.job.pace = Pace::full_speed();
-        let arguments = HousekeeperArguments::new(vec![job_of(store(database)?, job)?]).with_config(config);
+        let arguments =
+            HousekeeperArguments::new(vec![job_of(store(database)?, job)?]).with_config(config);
         running.push(start(None, arguments).await?.housekeeper);
     }
 
@@ -33,7 +38,9 @@ pub async fn housekeepers(database: &Database, job: Job, replicas: usize) -> Res
         .cloned()
         .map(|housekeeper| {
             let name = name(job);
-            tokio::spawn(async move { call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All) })
+            tokio::spawn(
+                async move { call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All) },
+            )
         })
         .collect();
     let mut handled = 0;
@@ -46,7 +53,11 @@ pub async fn housekeepers(database: &Database, job: Job, replicas: usize) -> Res
     }
     let took = began.elapsed();
     for housekeeper in running {
-        call!(housekeeper, HousekeeperMsg::Shutdown, Duration::from_secs(5))?;
+        call!(
+            housekeeper,
+            HousekeeperMsg::Shutdown,
+            Duration::from_secs(5)
+        )?;
     }
     Ok((took, handled))
 }
@@ -62,8 +73,17 @@ pub async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)>
     let mut handled = 0;
     loop {
         let (scope, limit) = (Scope::All, pace.largest_batch.min(BARE));
-        let pass = Pass { scope, now: window.now, cutoff: window.cutoff, limit, after };
-        let batch = swept.batch(&pass).await.map_err(|error| error.to_string())?;
+        let pass = Pass {
+            scope,
+            now: window.now,
+            cutoff: window.cutoff,
+            limit,
+            after,
+        };
+        let batch = swept
+            .batch(&pass)
+            .await
+            .map_err(|error| error.to_string())?;
         handled += batch.counts.of(job.name());
         if batch.reached.is_none() {
             return Ok((began.elapsed(), handled));

@@ -41,7 +41,9 @@ pub async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, 
         Kind::Postgres { .. } => "now() - interval '1 day'",
     };
     let find = match job {
-        Job::Bookings => format!("select booking_id as id from bookings where status = 'Pending' and created_at < {old}"),
+        Job::Bookings => format!(
+            "select booking_id as id from bookings where status = 'Pending' and created_at < {old}"
+        ),
         Job::Sessions => format!("select id from sessions where created_at < {old}"),
     };
     let began = Instant::now();
@@ -50,18 +52,34 @@ pub async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, 
     for id in first {
         match job {
             Job::Bookings => {
-                ids_of(database, &format!("select booking_id as id from bookings where booking_id = '{id}'")).await?;
-                let write = format!("update bookings set status = 'Expired', updated_at = created_at where booking_id = '{id}'");
+                ids_of(
+                    database,
+                    &format!("select booking_id as id from bookings where booking_id = '{id}'"),
+                )
+                .await?;
+                let write = format!(
+                    "update bookings set status = 'Expired', updated_at = created_at where booking_id = '{id}'"
+                );
                 database.execute(&write).await?;
             }
             Job::Sessions => {
-                let look = format!("select m.id from messages m join sessions s on s.user_id = m.user_id where s.id = '{id}' order by timestamp desc limit 1");
+                let look = format!(
+                    "select m.id from messages m join sessions s on s.user_id = m.user_id where s.id = '{id}' order by timestamp desc limit 1"
+                );
                 ids_of(database, &look).await?;
                 for table in ["image_sent", "video_sent"] {
-                    ids_of(database, &format!("select id from {table} where session_id = '{id}'")).await?;
-                    database.execute(&format!("delete from {table} where session_id = '{id}'")).await?;
+                    ids_of(
+                        database,
+                        &format!("select id from {table} where session_id = '{id}'"),
+                    )
+                    .await?;
+                    database
+                        .execute(&format!("delete from {table} where session_id = '{id}'"))
+                        .await?;
                 }
-                database.execute(&format!("delete from sessions where id = '{id}'")).await?;
+                database
+                    .execute(&format!("delete from sessions where id = '{id}'"))
+                    .await?;
             }
         }
     }
@@ -70,14 +88,24 @@ pub async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, 
 
 fn statement(database: &Database, job: Job) -> String {
     let sqlite = database.name() == "SQLite";
-    let old = if sqlite { "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')" } else { "now() - interval '1 day'" };
-    let now = if sqlite { "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')" } else { "now()" };
+    let old = if sqlite {
+        "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')"
+    } else {
+        "now() - interval '1 day'"
+    };
+    let now = if sqlite {
+        "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+    } else {
+        "now()"
+    };
     match job {
         Job::Bookings => format!(
             "update bookings set status = 'Expired', updated_at = {now} where status = 'Pending' and created_at < {old} \
              and (held_until is null or held_until <= {now})"
         ),
-        Job::Sessions => format!("delete from sessions where coalesce(last_activity_at, created_at) < {old}"),
+        Job::Sessions => {
+            format!("delete from sessions where coalesce(last_activity_at, created_at) < {old}")
+        }
     }
 }
 
@@ -96,7 +124,9 @@ async fn ids(database: &mut Database, query: &str) -> Result<Vec<String>> {
     let rows: Vec<Id> = match &mut database.kind {
         Kind::Sqlite { connection, .. } => query.load(connection)?,
         #[cfg(feature = "postgres")]
-        Kind::Postgres { connection, .. } => diesel_async::RunQueryDsl::load(query, connection).await?,
+        Kind::Postgres { connection, .. } => {
+            diesel_async::RunQueryDsl::load(query, connection).await?
+        }
     };
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
