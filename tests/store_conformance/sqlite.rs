@@ -67,6 +67,18 @@ impl SqliteWorld {
         Ok(rows[0].id.parse()?)
     }
 
+    pub(crate) async fn last_activity_at(&self, session: &str) -> Done<Option<DateTime<Utc>>> {
+        let rows = self
+            .rows(&format!(
+                "select id, coalesce(last_activity_at, '') as one, '' as two from sessions where id = '{session}'"
+            ))
+            .await?;
+        match rows[0].one.as_str() {
+            "" => Ok(None),
+            noted => Ok(Some(noted.parse()?)),
+        }
+    }
+
     async fn record(&self, table: &str, session: &str) -> Done {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(format!(
