@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel_async::pooled_connection::bb8;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
@@ -132,10 +133,16 @@ impl SqliteStore {
                 limit,
                 source: error.into(),
             })?;
-            // A panic must not poison the connection's lock: the pool looks behind it. It finds the open transaction and closes the
-            // connection, which rolls back.
+            // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
+            // which rolls back. Noted, because diesel may not know yet that a transaction has begun.
             let caught = conn
-                .spawn_blocking(move |conn| Ok(catch_unwind(AssertUnwindSafe(|| work(conn)))))
+                .spawn_blocking(move |conn| {
+                    let caught = catch_unwind(AssertUnwindSafe(|| work(conn)));
+                    if caught.is_err() {
+                        AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+                    }
+                    Ok(caught)
+                })
                 .await
                 .map_err(|error| Trouble::from(error).tell(what))?;
             drop(conn);

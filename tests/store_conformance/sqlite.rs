@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
 
+mod host;
+mod panics;
+
 pub(crate) struct SqliteWorld {
     pub(crate) store: SqliteStore,
     pub(crate) folder: TempDir,
