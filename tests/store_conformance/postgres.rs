@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
 
+mod races;
+
 pub(crate) struct PostgresWorld {
     pub(crate) store: PostgresStore,
     pub(crate) url: String,
