@@ -1,11 +1,14 @@
 //! Runs of the past, kept in the database.
 
+use std::sync::Arc;
+
 use chrono::{DurationRound, SubsecRound, TimeDelta};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::job::JobName;
+use crate::job::{JobError, JobName};
 use crate::report::{Outcome, Report, Trigger};
+use crate::store::RunHistory;
 
 /// One line of the history: a run, or the deadline runs of a minute folded into one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,4 +107,18 @@ pub enum HistorySource {
         /// Why.
         reason: String,
     },
+}
+
+/// Where runs are written down.
+#[derive(Clone)]
+pub(crate) struct HistoryBook {
+    pub(crate) store: Arc<dyn RunHistory>,
+    pub(crate) keep: u32,
+    pub(crate) instance: Uuid,
+}
+
+impl HistoryBook {
+    pub(crate) async fn write(&self, records: &[RunRecord]) -> Result<(), JobError> {
+        Ok(self.store.record(records, self.keep).await?)
+    }
 }

@@ -17,6 +17,7 @@ mod status;
 mod clock;
 mod queue;
 mod restart;
+mod run;
 mod schedule;
 
 mod start;
@@ -26,6 +27,8 @@ mod worker;
 
 mod jobs;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};

@@ -96,11 +96,13 @@ impl<W> RunQueue<W> {
     }
 
     /// How many wait for a report.
+    #[cfg(test)]
     pub(crate) fn waiters(&self) -> usize {
         self.orders.iter().map(|order| order.waiters.len()).sum()
     }
 
     /// Whether nothing waits.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.orders.is_empty()
     }

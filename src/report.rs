@@ -85,6 +85,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Failed, and not known yet when it is tried again.
+    pub(crate) fn failed(error: String) -> Self {
+        Self::Failed {
+            error,
+            retry_at: None,
+        }
+    }
+
     /// One word for tables and traces.
     #[must_use]
     pub fn word(&self) -> &'static str {

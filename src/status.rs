@@ -1,9 +1,10 @@
 //! What the housekeeper says of itself, from memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Counts, Scope};
@@ -19,6 +20,8 @@ pub struct Status {
     pub name: Option<String>,
     /// Whether it runs.
     pub life: Life,
+    /// When this was said.
+    pub at: DateTime<Utc>,
     /// When it started.
     pub started_at: Option<DateTime<Utc>>,
     /// How often its timer was started again.
@@ -135,6 +138,7 @@ impl Status {
         Self {
             name: Some(name.to_owned()),
             life,
+            at: Utc::now(),
             started_at: None,
             timer_restarts: 0,
             jobs: BTreeMap::new(),
@@ -146,4 +150,114 @@ impl Status {
     pub fn is_running(&self) -> bool {
         self.life == Life::Running
     }
+}
+
+impl fmt::Display for Status {
+    /// Writes a line on the housekeeper, and a table with a row for each job.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("housekeeper");
+        write!(f, "{name}: {}", self.life)?;
+        if let Some(started_at) = self.started_at {
+            write!(f, " for {}", span(self.at - started_at))?;
+        }
+        if self.jobs.is_empty() {
+            return Ok(());
+        }
+        let heads = [
+            "job", "health", "worker", "last run", "next run", "overdue", "restarts",
+        ];
+        let rows = self.jobs.values().map(|job| job.cells(self.at));
+        let table: Vec<[String; 7]> = std::iter::once(heads.map(str::to_owned))
+            .chain(rows)
+            .collect();
+        let widths: [usize; 7] = std::array::from_fn(|column| {
+            table
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        });
+        for row in &table {
+            writeln!(f)?;
+            for (column, cell) in row.iter().enumerate() {
+                let last = column + 1 == row.len();
+                write!(f, "{cell:0$}", if last { 0 } else { widths[column] + 2 })?;
+            }
+        }
+        let unwell = self
+            .jobs
+            .values()
+            .filter_map(|job| Some((&job.job, job.health.reason()?)));
+        for (job, reason) in unwell {
+            write!(f, "\n{job}: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl JobStatus {
+    fn cells(&self, now: DateTime<Utc>) -> [String; 7] {
+        let none = || "-".to_owned();
+        let last = self.last.as_ref().map(|report| {
+            format!(
+                "{}, {}, {} ago",
+                report.outcome.word(),
+                report.counts,
+                span(now - report.started_at)
+            )
+        });
+        let next = self
+            .next_run
+            .map(|next| format!("{} in {}", next.trigger, span(next.at - now)));
+        [
+            self.job.to_string(),
+            self.health.word().to_owned(),
+            if self.paused {
+                format!("{}, paused", self.worker)
+            } else {
+                self.worker.to_string()
+            },
+            last.unwrap_or_else(none),
+            next.unwrap_or_else(none),
+            self.oldest_overdue
+                .and_then(|age| TimeDelta::from_std(age).ok())
+                .map_or_else(none, span),
+            self.restarts.to_string(),
+        ]
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NeverStarted => "never started",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting down",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+impl fmt::Display for WorkerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.pad("off"),
+            Self::Idle => f.pad("idle"),
+            Self::Running(run) => write!(f, "running ({}, {})", run.scope, run.counts),
+            Self::Restarting { .. } => f.pad("restarting"),
+            Self::Degraded { .. } => f.pad("degraded"),
+            Self::Stopped => f.pad("stopped"),
+        }
+    }
+}
+
+/// A distance in time for people: milliseconds up to a second, then seconds. What lies behind is now.
+fn span(delta: TimeDelta) -> String {
+    let delta = delta.to_std().unwrap_or_default();
+    let shown = if delta < Duration::from_secs(1) {
+        Duration::from_millis(u64::from(delta.subsec_millis()))
+    } else {
+        Duration::from_secs(delta.as_secs())
+    };
+    humantime::format_duration(shown).to_string()
 }

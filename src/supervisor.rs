@@ -8,100 +8,38 @@ use ractor::{ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEve
 use uuid::Uuid;
 
 use crate::batch::{Counts, Scope};
-use crate::clock::{Clock, SystemClock, Watch};
+use crate::clock::Watch;
 use crate::config::{HousekeeperConfig, Schedule};
 use crate::event::{Subscriber, Subscribers};
-use crate::history::History;
-use crate::job::{Job, JobName};
+use crate::history::{History, HistoryBook};
+use crate::job::JobName;
 use crate::preview::{Page, Preview};
 use crate::refusal::Refusal;
 use crate::report::{Report, RunId};
+use crate::run::RunSheet;
 use crate::status::Status;
 use crate::store::RunHistory;
-use crate::worker::{HistoryBook, RunResult};
 
+use alarm::Alarm;
+use answers::Gatherings;
 use desk::Desk;
 use inquiry::{Inquiries, Reading};
-use lifecycle::TimerDesk;
-use runs::Gatherings;
 use shutdown::Shutdown;
 
+mod alarm;
+mod answers;
+mod arguments;
+mod control;
 mod desk;
 mod inquiry;
 mod lifecycle;
 mod runs;
 mod shutdown;
 
+pub use arguments::HousekeeperArguments;
+
 /// The supervisor actor. Spawn it with [`start`](crate::start), or with ractor's own functions under a supervisor of the host's.
 pub struct Housekeeper;
-
-/// What a housekeeper is started with.
-///
-/// # Examples
-///
-/// ```no_run
-/// use ractor_housekeeper::{Ages, HousekeeperArguments, SqliteStore, built_in};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = SqliteStore::open("bookings.db").await?;
-/// let arguments = HousekeeperArguments::new(built_in(store.clone(), &Ages::default())?).with_history(store);
-/// # Ok(())
-/// # }
-/// ```
-pub struct HousekeeperArguments {
-    /// Settings.
-    pub config: HousekeeperConfig,
-    /// The jobs, each with a name of its own.
-    pub jobs: Vec<Arc<dyn Job>>,
-    /// Where runs are kept; `None` keeps them in memory only.
-    pub history: Option<Arc<dyn RunHistory>>,
-    /// The wall clock. Tests hand in their own.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl HousekeeperArguments {
-    /// These jobs with default settings, the machine's clock, and no history beyond memory.
-    #[must_use]
-    pub fn new(jobs: Vec<Arc<dyn Job>>) -> Self {
-        Self {
-            config: HousekeeperConfig::default(),
-            jobs,
-            history: None,
-            clock: Arc::new(SystemClock),
-        }
-    }
-
-    /// With these settings.
-    #[must_use]
-    pub fn with_config(self, config: HousekeeperConfig) -> Self {
-        Self { config, ..self }
-    }
-
-    /// With one more job.
-    #[must_use]
-    pub fn with_job(mut self, job: impl Job) -> Self {
-        self.jobs.push(Arc::new(job));
-        self
-    }
-
-    /// With runs kept in this store.
-    #[must_use]
-    pub fn with_history(self, history: impl RunHistory) -> Self {
-        Self {
-            history: Some(Arc::new(history)),
-            ..self
-        }
-    }
-
-    /// With this clock.
-    #[must_use]
-    pub fn with_clock(self, clock: impl Clock) -> Self {
-        Self {
-            clock: Arc::new(clock),
-            ..self
-        }
-    }
-}
 
 /// What a host may ask. The reply port comes last, as `call_t!` wants it; pass [`unanswered`](crate::unanswered) to ask for no answer.
 #[derive(Debug)]
@@ -153,7 +91,7 @@ pub(crate) enum Notice {
         ids: Vec<String>,
     },
     /// A run ended.
-    Finished(Box<RunResult>),
+    Finished(Box<RunSheet>),
     /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child said before.
     Departed { child: ActorId, reason: String },
     /// A preview or a history was read.
@@ -182,7 +120,7 @@ pub struct State {
     history: Option<Arc<dyn RunHistory>>,
     started: crate::schedule::Moment,
     desks: BTreeMap<JobName, Desk>,
-    timer: TimerDesk,
+    alarm: Alarm,
     subscribers: Subscribers,
     gatherings: Gatherings,
     inquiries: Inquiries,
@@ -280,7 +218,7 @@ impl State {
             history,
             started,
             desks,
-            timer: TimerDesk::default(),
+            alarm: Alarm::default(),
             subscribers: Subscribers::default(),
             gatherings: Gatherings::default(),
             inquiries: Inquiries::default(),
@@ -329,8 +267,9 @@ impl State {
         Status {
             name: self.myself.get_name(),
             life: self.life(),
+            at: now.wall,
             started_at: Some(self.started.wall),
-            timer_restarts: self.timer.restarts(),
+            timer_restarts: self.alarm.restarts(),
             jobs: self
                 .desks
                 .iter()

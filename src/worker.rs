@@ -7,14 +7,13 @@ use std::time::Duration;
 use ractor::{ActorProcessingErr, ActorRef, MessagingErr};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
-use uuid::Uuid;
 
 use crate::batch::{Batch, Cursor, Pass, Window};
 use crate::config::JobConfig;
-use crate::history::RunRecord;
+use crate::history::{HistoryBook, RunRecord};
 use crate::job::{Job, JobError};
-use crate::report::{Outcome, Report, RunId};
-use crate::store::RunHistory;
+use crate::report::{Outcome, RunId};
+use crate::run::RunSheet;
 use crate::supervisor::{HousekeeperMsg, Notice};
 use crate::timer::Delayed;
 
@@ -22,28 +21,11 @@ pub(crate) struct Worker;
 
 pub(crate) enum WorkerMsg {
     /// Begin a run. The supervisor sends no second one before the first is reported.
-    Run(Box<RunOrder>),
+    Run(Box<RunSheet>),
     /// Do the next batch of the run, if it is still this one.
     Batch(RunId),
     /// End the run here, if it is still this one.
     End(RunId, Outcome),
-}
-
-pub(crate) struct RunOrder {
-    /// A report of nothing done yet.
-    pub(crate) report: Report,
-    /// Records that could not be written when their run ended.
-    pub(crate) unwritten: Vec<RunRecord>,
-    /// Rows found undeletable since the last tick.
-    pub(crate) set_aside: Vec<String>,
-}
-
-/// What the supervisor gets back.
-#[derive(Debug)]
-pub(crate) struct RunResult {
-    pub(crate) report: Report,
-    pub(crate) unwritten: Vec<RunRecord>,
-    pub(crate) set_aside: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -54,14 +36,6 @@ pub(crate) struct WorkerArguments {
     pub(crate) supervisor: ActorRef<HousekeeperMsg>,
 }
 
-/// Where runs are written down.
-#[derive(Clone)]
-pub(crate) struct HistoryBook {
-    pub(crate) store: Arc<dyn RunHistory>,
-    pub(crate) keep: u32,
-    pub(crate) instance: Uuid,
-}
-
 pub(crate) struct State {
     arguments: WorkerArguments,
     checked: bool,
@@ -69,7 +43,7 @@ pub(crate) struct State {
 }
 
 struct Run {
-    order: Box<RunOrder>,
+    sheet: Box<RunSheet>,
     window: Window,
     after: Option<Cursor>,
     began: Instant,
@@ -99,7 +73,7 @@ impl Worker {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            WorkerMsg::Run(order) => state.begin(&myself, order).await,
+            WorkerMsg::Run(sheet) => state.begin(&myself, sheet).await,
             WorkerMsg::Batch(run) => state.batch(&myself, run).await,
             WorkerMsg::End(run, outcome) => state.end(run, outcome).await,
         }
@@ -110,16 +84,16 @@ impl State {
     async fn begin(
         &mut self,
         myself: &ActorRef<WorkerMsg>,
-        mut order: Box<RunOrder>,
+        mut sheet: Box<RunSheet>,
     ) -> Result<(), ActorProcessingErr> {
-        self.tell(Notice::Began(order.report.run))?;
+        self.tell(Notice::Began(sheet.report.run))?;
         let began = Instant::now();
         let span = tracing::info_span!(
             "housekeeper.run",
-            job.name = %order.report.job,
-            run.id = %order.report.run,
-            run.trigger = %order.report.trigger,
-            run.scope = %order.report.scope,
+            job.name = %sheet.report.job,
+            run.id = %sheet.report.run,
+            run.trigger = %sheet.report.trigger,
+            run.scope = %sheet.report.scope,
         );
 
         let job = &*self.arguments.job;
@@ -137,10 +111,10 @@ impl State {
         {
             Ok(window) => {
                 self.checked = true;
-                order.report.cutoff = Some(window.cutoff);
-                let run = order.report.run;
+                sheet.report.cutoff = Some(window.cutoff);
+                let run = sheet.report.run;
                 self.run = Some(Run {
-                    order,
+                    sheet,
                     window,
                     after: None,
                     began,
@@ -152,12 +126,9 @@ impl State {
                 Ok(())
             }
             Err(error) => {
-                order.report.outcome = Outcome::Failed {
-                    error,
-                    retry_at: None,
-                };
-                order.report.elapsed = began.elapsed();
-                self.finish(*order)
+                sheet.report.outcome = Outcome::failed(error);
+                sheet.report.elapsed = began.elapsed();
+                self.finish(sheet)
             }
         }
     }
@@ -168,17 +139,17 @@ impl State {
         run: RunId,
     ) -> Result<(), ActorProcessingErr> {
         // The run may have been ended while this message was on its way.
-        let Some(mut run) = self.run.take_if(|current| current.order.report.run == run) else {
+        let Some(mut run) = self.run.take_if(|current| current.sheet.report.run == run) else {
             return Ok(());
         };
         let pass = Pass {
-            scope: run.order.report.scope.clone(),
+            scope: run.sheet.report.scope.clone(),
             now: run.window.now,
             cutoff: run.window.cutoff,
             limit: self.arguments.config.batch_size,
             after: run.after.take(),
         };
-        let number = run.order.report.batches + 1;
+        let number = run.sheet.report.batches + 1;
         let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = pass.limit.get());
 
         match self
@@ -198,26 +169,17 @@ impl State {
                 {
                     self.conclude(run, Outcome::TimedOut).await
                 } else {
-                    run.pause = self.next_batch(myself, run.order.report.run);
+                    run.pause = self.next_batch(myself, run.sheet.report.run);
                     self.run = Some(run);
                     Ok(())
                 }
             }
-            Err(error) => {
-                self.conclude(
-                    run,
-                    Outcome::Failed {
-                        error,
-                        retry_at: None,
-                    },
-                )
-                .await
-            }
+            Err(error) => self.conclude(run, Outcome::failed(error)).await,
         }
     }
 
     async fn end(&mut self, run: RunId, outcome: Outcome) -> Result<(), ActorProcessingErr> {
-        match self.run.take_if(|current| current.order.report.run == run) {
+        match self.run.take_if(|current| current.sheet.report.run == run) {
             Some(current) => self.conclude(current, outcome).await,
             None => Ok(()),
         }
@@ -225,34 +187,17 @@ impl State {
 
     /// Accounts for a batch, and tells of it before anything else can go wrong.
     fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), ActorProcessingErr> {
+        run.sheet.account(&batch, self.arguments.config.ids_kept);
         let Batch {
             counts,
             ids,
-            set_aside,
             reached,
+            ..
         } = batch;
-        let order = &mut *run.order;
-        let report = &mut order.report;
         run.after = reached;
-        report.batches += 1;
-        report.counts.merge(&counts);
-        let room = (self.arguments.config.ids_kept as usize).saturating_sub(report.ids.len());
-        report.more_ids |= ids.len() > room;
-        report.ids.extend(ids.iter().take(room).cloned());
-        report.set_aside_count += set_aside.len() as u64;
-        let room = SET_ASIDE_REMEMBERED.saturating_sub(order.set_aside.len());
-        order
-            .set_aside
-            .extend(set_aside.iter().take(room).map(|row| row.id.clone()));
-        let room = SET_ASIDE_REPORTED.saturating_sub(report.set_aside.len());
-        report.set_aside.extend(set_aside.into_iter().take(room));
-
         if counts.total() > 0 {
-            self.tell(Notice::Committed {
-                run: report.run,
-                counts,
-                ids,
-            })?;
+            let run = run.sheet.report.run;
+            self.tell(Notice::Committed { run, counts, ids })?;
         }
         Ok(())
     }
@@ -276,67 +221,53 @@ impl State {
     /// Looks ahead, writes the run down, and reports it.
     async fn conclude(&mut self, run: Run, outcome: Outcome) -> Result<(), ActorProcessingErr> {
         let Run {
-            mut order,
+            mut sheet,
             began,
             span,
             ..
         } = run;
-        order.report.outcome = outcome;
-        if matches!(order.report.outcome, Outcome::Completed | Outcome::TimedOut) {
-            let outlook = self.arguments.job.outlook(&order.set_aside);
+        sheet.report.outcome = outcome;
+        if matches!(sheet.report.outcome, Outcome::Completed | Outcome::TimedOut) {
+            let outlook = self.arguments.job.outlook(&sheet.set_aside);
             match self
                 .step("look ahead", outlook)
                 .instrument(span.clone())
                 .await
             {
-                Ok(outlook) => order.report.outlook = Some(outlook),
-                Err(error) => {
-                    order.report.outcome = Outcome::Failed {
-                        error,
-                        retry_at: None,
-                    }
-                }
+                Ok(outlook) => sheet.report.outlook = Some(outlook),
+                Err(error) => sheet.report.outcome = Outcome::failed(error),
             }
         }
-        order.report.elapsed = began.elapsed();
+        sheet.report.elapsed = began.elapsed();
         // A run that failed is written with the next one that does not: its database is most likely away.
-        if !matches!(order.report.outcome, Outcome::Failed { .. }) {
-            self.write_down(&mut order).instrument(span).await;
+        if !matches!(sheet.report.outcome, Outcome::Failed { .. }) {
+            self.write_down(&mut sheet).instrument(span).await;
         }
-        self.finish(*order)
+        self.finish(sheet)
     }
 
     /// Writes this run and those before it that could not be written; what fails goes back to the supervisor's memory.
-    async fn write_down(&self, order: &mut RunOrder) {
+    async fn write_down(&self, sheet: &mut RunSheet) {
         let Some(book) = &self.arguments.history else {
             return;
         };
-        order
+        sheet
             .unwritten
-            .extend(RunRecord::of(order.report.clone(), book.instance));
-        if order.unwritten.is_empty() {
+            .extend(RunRecord::of(sheet.report.clone(), book.instance));
+        if sheet.unwritten.is_empty() {
             return;
         }
-        let write = async { Ok(book.store.record(&order.unwritten, book.keep).await?) };
+        let write = book.write(&sheet.unwritten);
         match self.step("write the history", write).await {
-            Ok(()) => order.unwritten.clear(),
+            Ok(()) => sheet.unwritten.clear(),
             Err(error) => {
-                tracing::warn!(job.name = %order.report.job, history.unwritten = order.unwritten.len(), %error, "history kept in memory");
+                tracing::warn!(job.name = %sheet.report.job, history.unwritten = sheet.unwritten.len(), %error, "history kept in memory");
             }
         }
     }
 
-    fn finish(&self, order: RunOrder) -> Result<(), ActorProcessingErr> {
-        let RunOrder {
-            report,
-            unwritten,
-            set_aside,
-        } = order;
-        self.tell(Notice::Finished(Box::new(RunResult {
-            report,
-            unwritten,
-            set_aside,
-        })))
+    fn finish(&self, sheet: Box<RunSheet>) -> Result<(), ActorProcessingErr> {
+        self.tell(Notice::Finished(sheet))
     }
 
     async fn step<T>(
@@ -367,9 +298,3 @@ pub(crate) async fn within<T>(
         )),
     }
 }
-
-/// Rows set aside that a report names.
-const SET_ASIDE_REPORTED: usize = 100;
-
-/// Rows set aside that are left out of the outlook until the next tick.
-const SET_ASIDE_REMEMBERED: usize = 1_000;

@@ -16,6 +16,9 @@ pub enum Schema {
 }
 
 impl Schema {
+    /// Both sets: what an application needs that starts with this crate's tables.
+    pub const ALL: &[Self] = &[Self::Housekeeper, Self::Booking];
+
     /// The name in the ledger and in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {

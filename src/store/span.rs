@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The overdue rows among which the oldest is looked for: the index knows them in nearly, but not exactly, the order in which they fell due.
+#[cfg(feature = "_store")]
 pub(crate) const OLDEST: i64 = 100;
 
 /// `age` before `now`.
@@ -39,6 +40,7 @@ pub(crate) fn until(now: DateTime<Utc>, then: DateTime<Utc>) -> Duration {
 }
 
 /// How long the booking that became overdue first has been so. Each is given by its creation and the end of its hold.
+#[cfg(feature = "_store")]
 pub(crate) fn oldest_overdue(
     now: DateTime<Utc>,
     expire_after: Duration,
@@ -55,6 +57,7 @@ pub(crate) fn oldest_overdue(
 
 /// When the next booking expires. `free` is the creation of the oldest Pending booking that is not held; `held` are the Pending bookings
 /// whose holds end next, in that order, by creation and end of the hold.
+#[cfg(feature = "_store")]
 pub(crate) fn next_expiry(
     now: DateTime<Utc>,
     expire_after: Duration,

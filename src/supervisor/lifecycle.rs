@@ -1,11 +1,9 @@
 //! Children: started in order, watched, started again, given up.
 
-use std::collections::BTreeMap;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, SpawnErr, SupervisionEvent};
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-
+use super::State;
 use super::desk::{Post, Running};
-use super::{Notice, State};
 use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
@@ -13,23 +11,8 @@ use crate::history::RunRecord;
 use crate::job::JobName;
 use crate::queue::Order;
 use crate::report::{Outcome, Trigger};
-use crate::restart::{RestartLog, Verdict};
-use crate::timer::{Delayed, Timer, TimerArguments, TimerMsg};
+use crate::restart::Verdict;
 use crate::worker::{Worker, WorkerArguments};
-
-/// The timer, and how often it died.
-#[derive(Default)]
-pub(super) struct TimerDesk {
-    pub(super) timer: Option<ActorRef<TimerMsg>>,
-    log: RestartLog,
-    rest: Option<Delayed<Result<(), ractor::MessagingErr<super::HousekeeperMsg>>>>,
-}
-
-impl TimerDesk {
-    pub(super) fn restarts(&self) -> u64 {
-        self.log.total()
-    }
-}
 
 /// Who died, and why, if this event is a death.
 pub(super) fn death(event: &SupervisionEvent) -> Option<(ActorId, String)> {
@@ -80,65 +63,6 @@ impl State {
         Ok(())
     }
 
-    pub(super) async fn spawn_timer(&mut self) {
-        if self.shutdown.is_none() {
-            if let Err(error) = self.try_spawn_timer().await {
-                self.timer_died(error.to_string());
-            }
-        }
-    }
-
-    async fn try_spawn_timer(&mut self) -> Result<(), SpawnErr> {
-        let mut armed = BTreeMap::new();
-        let now = self.watch.now();
-        for (job, desk) in &self.desks {
-            armed.extend(desk.wake_at(now).map(|at| (job.clone(), at)));
-        }
-        let arguments = TimerArguments {
-            watch: self.watch.clone(),
-            supervisor: self.myself.clone(),
-            armed,
-        };
-        let (timer, _) =
-            Actor::spawn_linked(None, Timer, arguments, self.myself.get_cell()).await?;
-        self.timer.timer = Some(timer);
-        self.timer.rest = None;
-        Ok(())
-    }
-
-    /// Tells the timer when this job wants to be woken.
-    pub(super) fn arm(&self, job: &JobName) {
-        if let (Some(timer), Some(desk)) = (&self.timer.timer, self.desks.get(job)) {
-            // A timer that died a moment ago begins again with what we remember.
-            let _ = timer.cast(TimerMsg::Arm(job.clone(), desk.wake_at(self.watch.now())));
-        }
-    }
-
-    /// The timer thinks that a job's time has come; we look for ourselves.
-    pub(super) async fn wake(&mut self, job: &JobName) {
-        if self.shutdown.is_some() {
-            return;
-        }
-        let now = self.watch.now();
-        let Some(desk) = self.desks.get_mut(job) else {
-            return;
-        };
-        match &desk.post {
-            Post::Up(_) => {
-                if let Some(due) = desk.agenda.take_due(now) {
-                    desk.missed_ticks += due.missed;
-                    self.request(job, Scope::All, due.trigger, None).await;
-                }
-            }
-            Post::Restarting { at, .. } if at.reached(now) => self.spawn_worker(job).await,
-            Post::Degraded { until, .. } if until.reached(now) => {
-                self.request(job, Scope::All, Trigger::Retry, None).await
-            }
-            Post::Vacant | Post::Restarting { .. } | Post::Degraded { .. } => {}
-        }
-        self.dispatch(job);
-    }
-
     /// A child is dead, and all it said before has been heard.
     pub(super) async fn departed(
         &mut self,
@@ -153,7 +77,7 @@ impl State {
             return Ok(());
         }
         if self
-            .timer
+            .alarm
             .timer
             .as_ref()
             .is_some_and(|timer| timer.get_id() == child)
@@ -320,25 +244,6 @@ impl State {
             .await;
         self.answer_the_rest();
         format!("{job} died too often: {reason}").into()
-    }
-
-    fn timer_died(&mut self, reason: String) {
-        let now = self.watch.now();
-        self.timer.timer = None;
-        let wait = match self
-            .timer
-            .log
-            .record(now.mono, &self.config.restart, fastrand::f64())
-        {
-            Verdict::RestartAfter(wait) => wait,
-            // Without a timer nothing runs, so it is never given up.
-            Verdict::Beyond => self.config.restart.backoff.longest,
-        };
-        tracing::warn!(%reason, "the timer died and is started again");
-        self.timer.rest = Some(Delayed(
-            self.myself.send_after(wait, || Notice::TimerRested.into()),
-        ));
-        self.subscribers.tell(News::TimerRestarted { reason });
     }
 }
 

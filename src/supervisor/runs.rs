@@ -7,7 +7,6 @@ use ractor::RpcReplyPort;
 use super::desk::{Desk, Ended, Post, Running, Waiter};
 use super::{State, answer};
 use crate::batch::{Counts, Scope};
-use crate::config::Schedule;
 use crate::event::News;
 use crate::history::RunRecord;
 use crate::job::JobName;
@@ -15,21 +14,9 @@ use crate::queue::{Order, Queued};
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, RunId, Trigger};
 use crate::restart::backoff;
+use crate::run::RunSheet;
 use crate::schedule::Moment;
-use crate::worker::{RunOrder, RunResult, WorkerMsg};
-
-/// `RunAll`s that wait for their last report.
-#[derive(Default)]
-pub(super) struct Gatherings {
-    next: u64,
-    open: BTreeMap<u64, Gathering>,
-}
-
-struct Gathering {
-    reply: RpcReplyPort<Result<Vec<Report>, Refusal>>,
-    missing: usize,
-    reports: BTreeMap<JobName, Report>,
-}
+use crate::worker::WorkerMsg;
 
 impl State {
     pub(super) async fn run_now(
@@ -70,55 +57,6 @@ impl State {
             )
             .await;
         }
-    }
-
-    pub(super) fn pause(&mut self, job: &JobName) -> Result<bool, Refusal> {
-        let desk = self.desk(job)?;
-        let was_paused = desk.agenda.is_paused();
-        desk.agenda.pause();
-        self.arm(job);
-        if !was_paused {
-            self.subscribers.tell(News::JobPaused { job: job.clone() });
-        }
-        Ok(!was_paused)
-    }
-
-    pub(super) async fn resume(&mut self, job: &JobName) -> Result<bool, Refusal> {
-        let now = self.watch.now();
-        let desk = self.desk(job)?;
-        let was_paused = desk.agenda.is_paused();
-        if was_paused {
-            desk.agenda.resume(now);
-            self.subscribers.tell(News::JobResumed { job: job.clone() });
-            self.request(job, Scope::All, Trigger::Tick, None).await;
-        }
-        Ok(was_paused)
-    }
-
-    pub(super) fn cancel(&mut self, job: &JobName) -> Result<Option<RunId>, Refusal> {
-        let desk = self.desk(job)?;
-        let Some(run) = desk.running.as_ref().map(|running| running.report.run) else {
-            return Ok(None);
-        };
-        desk.end_run(Outcome::Cancelled);
-        Ok(Some(run))
-    }
-
-    pub(super) fn reschedule(&mut self, job: &JobName, schedule: Schedule) -> Result<(), Refusal> {
-        let now = self.watch.now();
-        let desk = self.desk(job)?;
-        schedule
-            .check("schedule")
-            .map_err(|error| Refusal::Schedule {
-                problem: error.to_string(),
-            })?;
-        desk.agenda.reschedule(schedule.clone(), now);
-        self.arm(job);
-        self.subscribers.tell(News::JobRescheduled {
-            job: job.clone(),
-            schedule,
-        });
-        Ok(())
     }
 
     /// Whether a run may be asked for.
@@ -225,20 +163,20 @@ impl State {
         });
     }
 
-    pub(super) async fn finished(&mut self, result: RunResult) {
+    pub(super) async fn finished(&mut self, sheet: RunSheet) {
         let now = self.watch.now();
         let instance = self.instance;
-        let Some(desk) = running(&mut self.desks, result.report.run) else {
+        let Some(desk) = running(&mut self.desks, sheet.report.run) else {
             return;
         };
         let Some(running) = desk.running.take() else {
             return;
         };
-        let RunResult {
+        let RunSheet {
             mut report,
             unwritten,
             set_aside,
-        } = result;
+        } = sheet;
         desk.set_aside = set_aside;
         desk.unwritten = unwritten;
 
@@ -269,64 +207,6 @@ impl State {
         }
         self.dispatch(&job);
     }
-
-    /// Logs a report, and hands it to everybody who is to have it.
-    pub(super) fn settle(&mut self, report: Report, waiters: Vec<Waiter>) {
-        log(&report);
-        // Subscribers first: a waiter may stop us as soon as it has its answer.
-        self.subscribers.tell(News::RunFinished(report.clone()));
-        for waiter in waiters {
-            match waiter {
-                Waiter::Asker(reply) => answer(reply, Ok(report.clone())),
-                Waiter::Gathering(number) => self.gatherings.add(number, report.clone()),
-            }
-        }
-    }
-
-    /// Answers orders that will not be run.
-    pub(super) fn turn_away(
-        &mut self,
-        job: &JobName,
-        orders: Vec<Order<Waiter>>,
-        outcome: &Outcome,
-    ) {
-        let now = self.watch.now();
-        for Order {
-            scope,
-            trigger,
-            waiters,
-        } in orders
-        {
-            if !waiters.is_empty() {
-                let report = Report {
-                    outcome: outcome.clone(),
-                    ..Report::blank(job.clone(), scope, trigger, now.wall)
-                };
-                self.settle(report, waiters);
-            }
-        }
-    }
-
-    /// Nobody waits for a report any more when this returns.
-    pub(super) fn answer_the_rest(&mut self) {
-        let now = self.watch.now();
-        let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
-        for job in jobs {
-            let Some(desk) = self.desks.get_mut(&job) else {
-                continue;
-            };
-            let orders = desk.queue.drain();
-            if let Some(running) = desk.running.take() {
-                let (report, waiters) = running.cut_short(now, Outcome::ShuttingDown);
-                self.settle(report, waiters);
-            }
-            self.turn_away(&job, orders, &Outcome::ShuttingDown);
-        }
-        self.inquiries.turn_away();
-        if let Some(shutdown) = self.shutdown.take() {
-            shutdown.answer();
-        }
-    }
 }
 
 impl Desk {
@@ -347,14 +227,14 @@ impl Desk {
             self.set_aside.clear();
         }
         let report = Report::blank(self.job.name(), scope, trigger, now.wall);
-        let order = RunOrder {
+        let sheet = RunSheet {
             report: report.clone(),
             // A copy: a worker that dies takes its own along.
             unwritten: self.unwritten.clone(),
             set_aside: self.set_aside.clone(),
         };
         // A worker that died a moment ago takes no message; its death puts the run back.
-        let _ = worker.cast(WorkerMsg::Run(Box::new(order)));
+        let _ = worker.cast(WorkerMsg::Run(Box::new(sheet)));
         self.running = Some(Running {
             report,
             since: now,
@@ -400,34 +280,6 @@ impl Desk {
     }
 }
 
-impl Gatherings {
-    fn open(&mut self, reply: RpcReplyPort<Result<Vec<Report>, Refusal>>, missing: usize) -> u64 {
-        self.next += 1;
-        self.open.insert(
-            self.next,
-            Gathering {
-                reply,
-                missing,
-                reports: BTreeMap::new(),
-            },
-        );
-        self.next
-    }
-
-    fn add(&mut self, number: u64, report: Report) {
-        let Some(gathering) = self.open.get_mut(&number) else {
-            return;
-        };
-        gathering.reports.insert(report.job.clone(), report);
-        if gathering.reports.len() < gathering.missing {
-            return;
-        }
-        if let Some(Gathering { reply, reports, .. }) = self.open.remove(&number) {
-            answer(reply, Ok(reports.into_values().collect()));
-        }
-    }
-}
-
 /// The desk whose worker is in this run.
 fn running(desks: &mut BTreeMap<JobName, Desk>, run: RunId) -> Option<&mut Desk> {
     desks.values_mut().find(|desk| {
@@ -435,29 +287,4 @@ fn running(desks: &mut BTreeMap<JobName, Desk>, run: RunId) -> Option<&mut Desk>
             .as_ref()
             .is_some_and(|running| running.report.run == run)
     })
-}
-
-fn log(report: &Report) {
-    let Report {
-        run,
-        job,
-        trigger,
-        scope,
-        batches,
-        ..
-    } = report;
-    let elapsed_ms = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX);
-    let rows = report.counts.total();
-    let message = report.message();
-    match report.outcome {
-        Outcome::Failed { .. } | Outcome::Crashed { .. } => {
-            tracing::warn!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
-        }
-        _ if rows == 0 && report.set_aside_count == 0 => {
-            tracing::debug!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, elapsed_ms, "{message}");
-        }
-        _ => {
-            tracing::info!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
-        }
-    }
 }

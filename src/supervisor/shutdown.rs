@@ -75,12 +75,12 @@ impl State {
     /// A child left while we shut down: the next in line is told to.
     pub(super) fn left_at_shutdown(&mut self, child: ActorId, reason: &str) {
         if self
-            .timer
+            .alarm
             .timer
             .as_ref()
             .is_some_and(|timer| timer.get_id() == child)
         {
-            self.timer.timer = None;
+            self.alarm.timer = None;
         }
         let now = self.watch.now();
         let desk = self.desks.values_mut().find(|desk| desk.post.is(child));
@@ -119,7 +119,7 @@ impl State {
     }
 
     fn last_child(&self) -> Option<ActorCell> {
-        let timer = self.timer.timer.as_ref().map(|timer| timer.get_cell());
+        let timer = self.alarm.timer.as_ref().map(|timer| timer.get_cell());
         timer.or_else(|| self.desks.values().rev().find_map(|desk| desk.post.cell()))
     }
 
@@ -131,7 +131,7 @@ impl State {
         for desk in self.desks.values_mut() {
             desk.post = Post::Vacant;
         }
-        self.timer.timer = None;
+        self.alarm.timer = None;
         self.leave();
     }
 

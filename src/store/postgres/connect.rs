@@ -1,11 +1,13 @@
 //! Connecting to Postgres.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, PoolError};
-use tokio_postgres::Config;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError};
 use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
 
 use super::{DATABASE, Pool};
 use crate::store::error::StoreError;
@@ -13,11 +15,30 @@ use crate::store::limits::Limits;
 
 /// A pool of our own. Connects to nothing yet.
 pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|url| Box::pin(connect(url.to_owned())));
     bb8::Pool::builder()
         .max_size(POOL_SIZE)
         .connection_timeout(limits.acquire)
         .error_sink(Box::new(last_error.clone()))
-        .build_unchecked(AsyncDieselConnectionManager::<AsyncPgConnection>::new(url))
+        .build_unchecked(AsyncDieselConnectionManager::new_with_config(url, config))
+}
+
+/// As diesel connects, but an error says its cause as well: without it, a refused password reads like a wrong port.
+async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
+    match tokio_postgres::connect(&url, NoTls).await {
+        Ok((client, connection)) => {
+            AsyncPgConnection::try_from_client_and_connection(client, connection).await
+        }
+        Err(error) => {
+            let mut text = error.to_string();
+            if let Some(cause) = error.source() {
+                text.push_str(": ");
+                text.push_str(&cause.to_string());
+            }
+            Err(ConnectionError::BadConnection(text))
+        }
+    }
 }
 
 /// Checks a URL without using it. What it says never quotes the URL, which may hold a password in an unexpected place.
@@ -35,7 +56,7 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
         return Err(refused(problem));
     }
     let config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = error.source().map(ToString::to_string);
         let option = ["port", "sslmode", "connect_timeout", "host"]
             .into_iter()
             .find(|option| {

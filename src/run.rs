@@ -1,0 +1,51 @@
+//! The sheet of a run: handed to a worker blank, and handed back filled in.
+
+use crate::batch::{Batch, SetAside};
+use crate::history::RunRecord;
+use crate::report::Report;
+
+/// What a worker is given, the account it keeps, and what it gives back.
+#[derive(Debug)]
+pub(crate) struct RunSheet {
+    /// Blank but for what was asked, at first.
+    pub(crate) report: Report,
+    /// Records that could not be written when their run ended.
+    pub(crate) unwritten: Vec<RunRecord>,
+    /// Rows found undeletable since the last tick, those of this run included.
+    pub(crate) set_aside: Vec<String>,
+}
+
+impl RunSheet {
+    /// Adds a committed batch to the account.
+    pub(crate) fn account(&mut self, batch: &Batch, ids_kept: u32) {
+        let report = &mut self.report;
+        report.batches += 1;
+        report.counts.merge(&batch.counts);
+        let room = (ids_kept as usize).saturating_sub(report.ids.len());
+        report.more_ids |= batch.ids.len() > room;
+        report.ids.extend(batch.ids.iter().take(room).cloned());
+        report.set_aside_count += batch.set_aside.len() as u64;
+        fill(
+            &mut report.set_aside,
+            SET_ASIDE_REPORTED,
+            batch.set_aside.iter().cloned(),
+        );
+        fill(
+            &mut self.set_aside,
+            SET_ASIDE_REMEMBERED,
+            batch.set_aside.iter().map(|row: &SetAside| row.id.clone()),
+        );
+    }
+}
+
+/// Adds what there is room for.
+fn fill<T>(list: &mut Vec<T>, most: usize, more: impl Iterator<Item = T>) {
+    let room = most.saturating_sub(list.len());
+    list.extend(more.take(room));
+}
+
+/// Rows set aside that a report names.
+const SET_ASIDE_REPORTED: usize = 100;
+
+/// Rows set aside that are left out of the outlook until the next tick.
+const SET_ASIDE_REMEMBERED: usize = 1_000;

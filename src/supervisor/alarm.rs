@@ -1,0 +1,108 @@
+//! The timer, as the supervisor sees it: started, told when, heard, started again.
+
+use std::collections::BTreeMap;
+
+use ractor::{Actor, ActorRef, MessagingErr, SpawnErr};
+
+use super::desk::Post;
+use super::{HousekeeperMsg, Notice, State};
+use crate::batch::Scope;
+use crate::event::News;
+use crate::job::JobName;
+use crate::report::Trigger;
+use crate::restart::{RestartLog, Verdict};
+use crate::timer::{Delayed, Timer, TimerArguments, TimerMsg};
+
+/// The timer, and how often it died.
+#[derive(Default)]
+pub(super) struct Alarm {
+    pub(super) timer: Option<ActorRef<TimerMsg>>,
+    log: RestartLog,
+    rest: Option<Delayed<Result<(), MessagingErr<HousekeeperMsg>>>>,
+}
+
+impl State {
+    pub(super) async fn spawn_timer(&mut self) {
+        if self.shutdown.is_none() {
+            if let Err(error) = self.try_spawn_timer().await {
+                self.timer_died(error.to_string());
+            }
+        }
+    }
+
+    pub(super) async fn try_spawn_timer(&mut self) -> Result<(), SpawnErr> {
+        let mut armed = BTreeMap::new();
+        let now = self.watch.now();
+        for (job, desk) in &self.desks {
+            armed.extend(desk.wake_at(now).map(|at| (job.clone(), at)));
+        }
+        let arguments = TimerArguments {
+            watch: self.watch.clone(),
+            supervisor: self.myself.clone(),
+            armed,
+        };
+        let (timer, _) =
+            Actor::spawn_linked(None, Timer, arguments, self.myself.get_cell()).await?;
+        self.alarm.timer = Some(timer);
+        self.alarm.rest = None;
+        Ok(())
+    }
+
+    /// Tells the timer when this job wants to be woken.
+    pub(super) fn arm(&self, job: &JobName) {
+        if let (Some(timer), Some(desk)) = (&self.alarm.timer, self.desks.get(job)) {
+            // A timer that died a moment ago begins again with what we remember.
+            let _ = timer.cast(TimerMsg::Arm(job.clone(), desk.wake_at(self.watch.now())));
+        }
+    }
+
+    /// The timer thinks that a job's time has come; we look for ourselves.
+    pub(super) async fn wake(&mut self, job: &JobName) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        let now = self.watch.now();
+        let Some(desk) = self.desks.get_mut(job) else {
+            return;
+        };
+        match &desk.post {
+            Post::Up(_) => {
+                if let Some(due) = desk.agenda.take_due(now) {
+                    desk.missed_ticks += due.missed;
+                    self.request(job, Scope::All, due.trigger, None).await;
+                }
+            }
+            Post::Restarting { at, .. } if at.reached(now) => self.spawn_worker(job).await,
+            Post::Degraded { until, .. } if until.reached(now) => {
+                self.request(job, Scope::All, Trigger::Retry, None).await
+            }
+            Post::Vacant | Post::Restarting { .. } | Post::Degraded { .. } => {}
+        }
+        self.dispatch(job);
+    }
+
+    pub(super) fn timer_died(&mut self, reason: String) {
+        let now = self.watch.now();
+        self.alarm.timer = None;
+        let wait = match self
+            .alarm
+            .log
+            .record(now.mono, &self.config.restart, fastrand::f64())
+        {
+            Verdict::RestartAfter(wait) => wait,
+            // Without a timer nothing runs, so it is never given up.
+            Verdict::Beyond => self.config.restart.backoff.longest,
+        };
+        tracing::warn!(%reason, "the timer died and is started again");
+        self.alarm.rest = Some(Delayed(
+            self.myself.send_after(wait, || Notice::TimerRested.into()),
+        ));
+        self.subscribers.tell(News::TimerRestarted { reason });
+    }
+}
+
+impl Alarm {
+    pub(super) fn restarts(&self) -> u64 {
+        self.log.total()
+    }
+}

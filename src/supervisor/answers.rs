@@ -1,0 +1,143 @@
+//! Reports on their way to everybody who is to have them.
+
+use std::collections::BTreeMap;
+
+use ractor::RpcReplyPort;
+
+use super::desk::Waiter;
+use super::{State, answer};
+use crate::event::News;
+use crate::job::JobName;
+use crate::queue::Order;
+use crate::refusal::Refusal;
+use crate::report::{Outcome, Report};
+
+/// `RunAll`s that wait for their last report.
+#[derive(Default)]
+pub(super) struct Gatherings {
+    next: u64,
+    open: BTreeMap<u64, Gathering>,
+}
+
+struct Gathering {
+    reply: RpcReplyPort<Result<Vec<Report>, Refusal>>,
+    missing: usize,
+    reports: BTreeMap<JobName, Report>,
+}
+
+impl State {
+    /// Logs a report, and hands it to everybody who is to have it.
+    pub(super) fn settle(&mut self, report: Report, waiters: Vec<Waiter>) {
+        log(&report);
+        // Subscribers first: a waiter may stop us as soon as it has its answer.
+        self.subscribers.tell(News::RunFinished(report.clone()));
+        for waiter in waiters {
+            match waiter {
+                Waiter::Asker(reply) => answer(reply, Ok(report.clone())),
+                Waiter::Gathering(number) => self.gatherings.add(number, report.clone()),
+            }
+        }
+    }
+
+    /// Answers orders that will not be run.
+    pub(super) fn turn_away(
+        &mut self,
+        job: &JobName,
+        orders: Vec<Order<Waiter>>,
+        outcome: &Outcome,
+    ) {
+        let now = self.watch.now();
+        for Order {
+            scope,
+            trigger,
+            waiters,
+        } in orders
+        {
+            if !waiters.is_empty() {
+                let report = Report {
+                    outcome: outcome.clone(),
+                    ..Report::blank(job.clone(), scope, trigger, now.wall)
+                };
+                self.settle(report, waiters);
+            }
+        }
+    }
+
+    /// Nobody waits for a report any more when this returns.
+    pub(super) fn answer_the_rest(&mut self) {
+        let now = self.watch.now();
+        let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
+        for job in jobs {
+            let Some(desk) = self.desks.get_mut(&job) else {
+                continue;
+            };
+            let orders = desk.queue.drain();
+            if let Some(running) = desk.running.take() {
+                let (report, waiters) = running.cut_short(now, Outcome::ShuttingDown);
+                self.settle(report, waiters);
+            }
+            self.turn_away(&job, orders, &Outcome::ShuttingDown);
+        }
+        self.inquiries.turn_away();
+        if let Some(shutdown) = self.shutdown.take() {
+            shutdown.answer();
+        }
+    }
+}
+
+impl Gatherings {
+    pub(super) fn open(
+        &mut self,
+        reply: RpcReplyPort<Result<Vec<Report>, Refusal>>,
+        missing: usize,
+    ) -> u64 {
+        self.next += 1;
+        self.open.insert(
+            self.next,
+            Gathering {
+                reply,
+                missing,
+                reports: BTreeMap::new(),
+            },
+        );
+        self.next
+    }
+
+    fn add(&mut self, number: u64, report: Report) {
+        let Some(gathering) = self.open.get_mut(&number) else {
+            return;
+        };
+        gathering.reports.insert(report.job.clone(), report);
+        if gathering.reports.len() < gathering.missing {
+            return;
+        }
+        if let Some(Gathering { reply, reports, .. }) = self.open.remove(&number) {
+            answer(reply, Ok(reports.into_values().collect()));
+        }
+    }
+}
+
+fn log(report: &Report) {
+    let Report {
+        run,
+        job,
+        trigger,
+        scope,
+        batches,
+        ..
+    } = report;
+    let elapsed_ms = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX);
+    let rows = report.counts.total();
+    let message = report.message();
+    match report.outcome {
+        Outcome::Failed { .. } | Outcome::Crashed { .. } => {
+            tracing::warn!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
+        }
+        _ if rows == 0 && report.set_aside_count == 0 => {
+            tracing::debug!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, elapsed_ms, "{message}");
+        }
+        _ => {
+            tracing::info!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
+        }
+    }
+}

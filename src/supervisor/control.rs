@@ -1,0 +1,60 @@
+//! The host's switches: pause, resume, cancel, reschedule.
+
+use super::State;
+use crate::batch::Scope;
+use crate::config::Schedule;
+use crate::event::News;
+use crate::job::JobName;
+use crate::refusal::Refusal;
+use crate::report::{Outcome, RunId, Trigger};
+
+impl State {
+    pub(super) fn pause(&mut self, job: &JobName) -> Result<bool, Refusal> {
+        let desk = self.desk(job)?;
+        let was_paused = desk.agenda.is_paused();
+        desk.agenda.pause();
+        self.arm(job);
+        if !was_paused {
+            self.subscribers.tell(News::JobPaused { job: job.clone() });
+        }
+        Ok(!was_paused)
+    }
+
+    pub(super) async fn resume(&mut self, job: &JobName) -> Result<bool, Refusal> {
+        let now = self.watch.now();
+        let desk = self.desk(job)?;
+        let was_paused = desk.agenda.is_paused();
+        if was_paused {
+            desk.agenda.resume(now);
+            self.subscribers.tell(News::JobResumed { job: job.clone() });
+            self.request(job, Scope::All, Trigger::Tick, None).await;
+        }
+        Ok(was_paused)
+    }
+
+    pub(super) fn cancel(&mut self, job: &JobName) -> Result<Option<RunId>, Refusal> {
+        let desk = self.desk(job)?;
+        let Some(run) = desk.running.as_ref().map(|running| running.report.run) else {
+            return Ok(None);
+        };
+        desk.end_run(Outcome::Cancelled);
+        Ok(Some(run))
+    }
+
+    pub(super) fn reschedule(&mut self, job: &JobName, schedule: Schedule) -> Result<(), Refusal> {
+        let now = self.watch.now();
+        let desk = self.desk(job)?;
+        schedule
+            .check("schedule")
+            .map_err(|error| Refusal::Schedule {
+                problem: error.to_string(),
+            })?;
+        desk.agenda.reschedule(schedule.clone(), now);
+        self.arm(job);
+        self.subscribers.tell(News::JobRescheduled {
+            job: job.clone(),
+            schedule,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,253 @@
+//! A Postgres server of the test's own.
+
+use std::fs;
+use std::io::{self, Error};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+/// A private Postgres server in a temporary folder, reached through a socket there. It goes with its owner, also when that is killed.
+///
+/// Made from the binaries that are installed. It gives up durability for speed and accepts anybody on this machine.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ractor_housekeeper::testing::PrivatePostgres;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let Some(server) = PrivatePostgres::shared()? else {
+///     println!("left out: Postgres is not installed");
+///     return Ok(());
+/// };
+/// let url = server.fresh_database()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    folder: PathBuf,
+    binaries: PathBuf,
+    owner: Option<Owner>,
+    /// A shell that stops the server and clears up when its standard input closes, which it does however we end.
+    keeper: Child,
+}
+
+/// The user Postgres runs as, because it refuses to run as root.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    uid: u32,
+    gid: u32,
+}
+
+impl PrivatePostgres {
+    /// Starts a server and waits until it answers; `None` if Postgres is not installed.
+    ///
+    /// With `HOUSEKEEPER_REQUIRE_POSTGRES=1` in the environment a missing Postgres is an error, so that a build server cannot leave tests out
+    /// in silence.
+    pub fn start() -> io::Result<Option<Self>> {
+        let Some(binaries) = find_binaries() else {
+            if std::env::var_os("HOUSEKEEPER_REQUIRE_POSTGRES").is_some_and(|value| value == "1") {
+                return Err(Error::new(
+                    io::ErrorKind::NotFound,
+                    "Postgres is required but not installed: neither PATH nor /usr/lib/postgresql has its binaries",
+                ));
+            }
+            return Ok(None);
+        };
+        let folder = std::env::temp_dir().join(format!("housekeeper-{}", Uuid::new_v4().simple()));
+        fs::create_dir(&folder)?;
+        let started = Self::start_in(&folder, binaries);
+        if started.is_err() {
+            let _ = fs::remove_dir_all(&folder);
+        }
+        started.map(Some)
+    }
+
+    /// The one server all tests of this process share. It is started when it is first asked for.
+    pub fn shared() -> io::Result<Option<&'static Self>> {
+        static SHARED: Mutex<Option<Option<&'static PrivatePostgres>>> = Mutex::new(None);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = *shared {
+            return Ok(server);
+        }
+        // Never dropped: the keeper notices when the process ends.
+        let server = Self::start()?.map(|server| &*Box::leak(Box::new(server)));
+        *shared = Some(server);
+        Ok(server)
+    }
+
+    /// The URL of the database every server has.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// Makes an empty database and returns its URL.
+    pub fn fresh_database(&self) -> io::Result<String> {
+        let name = format!("d{}", Uuid::new_v4().simple());
+        let mut createdb = self.command("createdb");
+        createdb.arg("-h").arg(&self.folder);
+        createdb.args(["-U", USER, "-T", "template0", &name]);
+        succeed(createdb)?;
+        Ok(self.url_of(&name))
+    }
+
+    fn start_in(folder: &Path, binaries: PathBuf) -> io::Result<Self> {
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(folder, mode)?;
+        let owner = owner_for(folder)?;
+        if let Some(Owner { uid, gid }) = owner {
+            chown(folder, Some(uid), Some(gid))?;
+        }
+        let data = folder.join("data");
+        let mut initdb = command(&binaries, owner, folder, "initdb");
+        initdb.arg("-D").arg(&data);
+        initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
+        succeed(initdb)?;
+        // `$1` and so on, so that no path needs quoting.
+        let script = "\"$1/postgres\" -D \"$2/data\" -k \"$2\" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
+                      -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB > \"$2/log\" 2>&1 < /dev/null &\n\
+                      read -r _\n\
+                      kill -QUIT $!\n\
+                      wait $!\n\
+                      rm -rf \"$2\"";
+        let mut keeper = base_command(Path::new("/bin/sh"), owner, folder);
+        keeper
+            .args(["-c", script, "sh"])
+            .arg(&binaries)
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C in the terminal must not end the shell before it has cleared up.
+            .process_group(0);
+        let server = Self {
+            folder: folder.to_owned(),
+            binaries,
+            owner,
+            keeper: keeper.spawn()?,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&self) -> io::Result<()> {
+        let started = Instant::now();
+        loop {
+            // Its last line says what the server is doing.
+            let status = fs::read_to_string(self.folder.join("data/postmaster.pid"));
+            if status.is_ok_and(|status| status.trim_end().ends_with("ready")) {
+                return Ok(());
+            }
+            if started.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                return Err(Error::other(format!("Postgres did not start: {log}")));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        let host = self.folder.to_string_lossy().replace('/', "%2F");
+        format!("postgres://{USER}@{host}/{database}")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        command(&self.binaries, self.owner, &self.folder, program)
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// The folder with the binaries: in PATH, or where Debian puts them, the newest version first.
+fn find_binaries() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let mut installed: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|version| Some(version.ok()?.path().join("bin")))
+        .collect();
+    let version =
+        |folder: &PathBuf| -> Option<u32> { folder.parent()?.file_name()?.to_str()?.parse().ok() };
+    installed.sort_by_key(|folder| std::cmp::Reverse(version(folder)));
+    in_path
+        .into_iter()
+        .chain(installed)
+        // PATH may hold a link to one of them only; the others are where it leads.
+        .filter_map(|folder| {
+            Some(
+                folder
+                    .join("initdb")
+                    .canonicalize()
+                    .ok()?
+                    .parent()?
+                    .to_owned(),
+            )
+        })
+        .find(|folder| {
+            let needed = ["initdb", "postgres", "createdb"];
+            needed.iter().all(|program| folder.join(program).is_file())
+        })
+}
+
+/// Somebody other than root, if we are root.
+fn owner_for(folder: &Path) -> io::Result<Option<Owner>> {
+    if fs::metadata(folder)?.uid() != 0 {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let find = |name: &str| {
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let is_it = fields.next() == Some(name);
+            let uid = fields.nth(1)?.parse().ok()?;
+            let gid = fields.next()?.parse().ok()?;
+            is_it.then_some(Owner { uid, gid })
+        })
+    };
+    find("postgres").or_else(|| find("nobody")).map(Some).ok_or_else(|| {
+        Error::other("Postgres does not run as root, and there is neither a user `postgres` nor `nobody`")
+    })
+}
+
+fn command(binaries: &Path, owner: Option<Owner>, folder: &Path, program: &str) -> Command {
+    base_command(&binaries.join(program), owner, folder)
+}
+
+fn base_command(program: &Path, owner: Option<Owner>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
+    if let Some(Owner { uid, gid }) = owner {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+fn succeed(mut command: Command) -> io::Result<()> {
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::other(format!(
+        "{} failed: {}",
+        command.get_program().to_string_lossy(),
+        String::from_utf8_lossy(&output.stderr)
+    )))
+}
+
+const USER: &str = "housekeeper";
+
+/// Longest wait for the server to start.
+const PATIENCE: Duration = Duration::from_secs(30);

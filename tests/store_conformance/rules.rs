@@ -1,0 +1,609 @@
+//! The cases of the suite.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ractor_housekeeper::testing::MemoryBooking;
+use ractor_housekeeper::{Batch, Capped, Cursor, Page, Pass, RunRecord, Scope, StoreError};
+use serde_json::json;
+
+use crate::Verdict;
+use crate::world::{World, micro, now, user};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+fn session_cutoff() -> DateTime<Utc> {
+    now() - DAY
+}
+
+fn booking_cutoff() -> DateTime<Utc> {
+    now() - QUARTER
+}
+
+pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> Pass {
+    Pass {
+        scope: Scope::All,
+        now: now(),
+        cutoff,
+        limit: NonZeroU32::new(limit).expect("a limit is not zero"),
+        after: None,
+    }
+}
+
+/// A booking made long enough ago to expire.
+fn overdue(id: &str) -> MemoryBooking {
+    MemoryBooking::pending(id, user(1), booking_cutoff() - micro())
+}
+
+pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort();
+    ids
+}
+
+pub(crate) async fn a_session_is_idle_strictly_after_the_cutoff(world: &impl World) -> Verdict {
+    let cutoff = session_cutoff();
+    world.session("before", user(1), cutoff - micro()).await?;
+    world.session("at", user(2), cutoff).await?;
+    world.session("after", user(3), cutoff + micro()).await?;
+
+    let batch = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+
+    assert_eq!(batch.ids, ["before"]);
+    assert_eq!(world.sessions_left().await?, ["after", "at"]);
+    Ok(())
+}
+
+pub(crate) async fn a_message_of_the_guest_keeps_a_session_to_the_microsecond(
+    world: &impl World,
+) -> Verdict {
+    let cutoff = session_cutoff();
+    for (number, id) in [(1, "before"), (2, "at"), (3, "after")] {
+        world
+            .session(id, user(number), cutoff - TimeDelta::days(9))
+            .await?;
+        // Less than the throttle before the last one: what is stored lags behind.
+        world
+            .message(user(number), "user", cutoff - TimeDelta::minutes(10))
+            .await?;
+    }
+    world.message(user(1), "user", cutoff - micro()).await?;
+    world.message(user(2), "user", cutoff).await?;
+    world.message(user(3), "user", cutoff + micro()).await?;
+
+    let rows = world
+        .store()
+        .idle_sessions(cutoff, None, &Page::default())
+        .await?;
+    let batch = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+    let again = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+
+    assert_eq!(rows.rows.len(), 1);
+    assert_eq!(rows.rows[0].since, cutoff - micro());
+    assert_eq!(batch.ids, ["before"]);
+    assert!(again.ids.is_empty());
+    assert_eq!(world.sessions_left().await?, ["after", "at"]);
+    Ok(())
+}
+
+pub(crate) async fn messages_of_others_keep_nothing(world: &impl World) -> Verdict {
+    let cutoff = session_cutoff();
+    world.session("quiet", user(1), cutoff - micro()).await?;
+    world.message(user(1), "bot", now()).await?;
+    world.message(user(2), "user", now()).await?;
+
+    let batch = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+
+    assert_eq!(batch.ids, ["quiet"]);
+    Ok(())
+}
+
+pub(crate) async fn every_session_of_a_user_lives_by_the_users_messages(
+    world: &impl World,
+) -> Verdict {
+    let cutoff = session_cutoff();
+    world
+        .session("first", user(1), cutoff - TimeDelta::days(2))
+        .await?;
+    world
+        .session("second", user(1), cutoff - TimeDelta::days(1))
+        .await?;
+    world
+        .session("stranger", user(2), cutoff - TimeDelta::days(1))
+        .await?;
+    world.message(user(1), "user", now()).await?;
+
+    let batch = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+
+    assert_eq!(batch.ids, ["stranger"]);
+    assert_eq!(world.sessions_left().await?, ["first", "second"]);
+    Ok(())
+}
+
+pub(crate) async fn records_of_each_kind_are_deleted_and_counted(world: &impl World) -> Verdict {
+    let cutoff = session_cutoff();
+    world.session("idle", user(1), cutoff - micro()).await?;
+    world.session("live", user(2), now()).await?;
+    for session in ["idle", "idle", "live"] {
+        world.image(session).await?;
+    }
+    world.video("idle").await?;
+    world.video("live").await?;
+
+    let rows = world
+        .store()
+        .idle_sessions(cutoff, None, &Page::default())
+        .await?;
+    let batch = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+    let empty = world
+        .store()
+        .delete_idle_sessions(&pass(cutoff, 10))
+        .await?;
+
+    assert_eq!(rows.rows[0].details["image_records"], "2");
+    assert_eq!(rows.rows[0].details["video_records"], "1");
+    assert_eq!(
+        batch.counts.to_string(),
+        "2 image_records, 1 sessions, 1 video_records"
+    );
+    assert_eq!(
+        empty.counts.to_string(),
+        "0 image_records, 0 sessions, 0 video_records"
+    );
+    assert_eq!(world.records_left().await?, (1, 1));
+    Ok(())
+}
+
+pub(crate) async fn a_booking_expires_strictly_after_the_cutoff(world: &impl World) -> Verdict {
+    let cutoff = booking_cutoff();
+    for (id, created_at) in [
+        ("before", cutoff - micro()),
+        ("at", cutoff),
+        ("after", cutoff + micro()),
+    ] {
+        let booking = MemoryBooking::pending(id, user(1), created_at);
+        world.booking(&booking).await?;
+    }
+
+    let batch = world.store().expire_bookings(&pass(cutoff, 10)).await?;
+
+    assert_eq!(batch.ids, ["before"]);
+    assert_eq!(batch.counts.of("bookings"), 1);
+    let bookings = world.bookings_now().await?;
+    assert_eq!(bookings["before"], ("Expired".to_owned(), now()));
+    assert_eq!(bookings["at"].0, "Pending");
+    assert_eq!(bookings["after"].0, "Pending");
+    Ok(())
+}
+
+pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(world: &impl World) -> Verdict {
+    let holds = [
+        ("none", None),
+        ("past", Some(now() - micro())),
+        ("now", Some(now())),
+        ("future", Some(now() + micro())),
+    ];
+    for (id, held_until) in holds {
+        let booking = MemoryBooking {
+            held_until,
+            ..overdue(id)
+        };
+        world.booking(&booking).await?;
+    }
+
+    let rows = world
+        .store()
+        .overdue_bookings(now(), booking_cutoff(), None, &Page::default())
+        .await?;
+    let batch = world
+        .store()
+        .expire_bookings(&pass(booking_cutoff(), 10))
+        .await?;
+
+    assert_eq!(rows.due, Capped::from_probe(3));
+    assert_eq!(sorted(batch.ids), ["none", "now", "past"]);
+    assert_eq!(world.bookings_now().await?["future"].0, "Pending");
+    Ok(())
+}
+
+pub(crate) async fn other_statuses_are_never_touched(world: &impl World) -> Verdict {
+    for status in ["Waiting", "Confirmed", "Cancelled", "Completed", "Expired"] {
+        let booking = MemoryBooking {
+            status: status.to_owned(),
+            ..overdue(status)
+        };
+        world.booking(&booking).await?;
+    }
+    let before = world.bookings_now().await?;
+
+    let batch = world
+        .store()
+        .expire_bookings(&pass(booking_cutoff(), 10))
+        .await?;
+    let outlook = world.store().booking_outlook(QUARTER, &[]).await?;
+
+    assert!(batch.ids.is_empty());
+    assert_eq!(world.bookings_now().await?, before);
+    assert_eq!(outlook.next_due, None);
+    Ok(())
+}
+
+pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict {
+    for number in [1, 2] {
+        let id = format!("s{number}");
+        world
+            .session(&id, user(number), session_cutoff() - micro())
+            .await?;
+        let booking = MemoryBooking {
+            user: user(number),
+            ..overdue(&format!("b{number}"))
+        };
+        world.booking(&booking).await?;
+    }
+    let of_two = |cutoff| Pass {
+        scope: Scope::user(user(2)),
+        ..pass(cutoff, 10)
+    };
+    let page = Page::default();
+
+    let store = world.store();
+    let sessions = store
+        .idle_sessions(session_cutoff(), Some(user(2)), &page)
+        .await?;
+    let bookings = store
+        .overdue_bookings(now(), booking_cutoff(), Some(user(2)), &page)
+        .await?;
+    let deleted = store
+        .delete_idle_sessions(&of_two(session_cutoff()))
+        .await?;
+    let expired = store.expire_bookings(&of_two(booking_cutoff())).await?;
+
+    assert_eq!(sessions.rows[0].user, Some(user(2).to_string()));
+    assert_eq!((sessions.rows.len(), sessions.due.count), (1, 1));
+    assert_eq!((bookings.rows.len(), bookings.due.count), (1, 1));
+    assert_eq!(deleted.ids, ["s2"]);
+    assert_eq!(expired.ids, ["b2"]);
+    assert_eq!(world.sessions_left().await?, ["s1"]);
+    assert_eq!(world.bookings_now().await?["b1"].0, "Pending");
+    Ok(())
+}
+
+pub(crate) async fn a_scope_that_is_no_uuid_is_refused(world: &impl World) -> Verdict {
+    let nobody = Pass {
+        scope: Scope::user("nobody"),
+        ..pass(now(), 10)
+    };
+
+    let sessions = world.store().delete_idle_sessions(&nobody).await;
+    let bookings = world.store().expire_bookings(&nobody).await;
+
+    assert!(matches!(sessions, Err(StoreError::User { user }) if user == "nobody"));
+    assert!(matches!(bookings, Err(StoreError::User { .. })));
+    Ok(())
+}
+
+pub(crate) async fn batches_walk_all_rows_once(world: &impl World) -> Verdict {
+    // Ties in time are told apart by id, and live candidates lie between the idle ones.
+    for number in 0..23_u32 {
+        let step = TimeDelta::seconds(i64::from(number / 3));
+        let id = format!("s{number:02}");
+        let owner = user(u128::from(number));
+        world
+            .session(&id, owner, session_cutoff() - TimeDelta::hours(1) + step)
+            .await?;
+        if number % 4 == 0 {
+            let lagging = session_cutoff() - TimeDelta::minutes(5);
+            world.message(owner, "user", lagging).await?;
+            world
+                .message(owner, "user", session_cutoff() + step)
+                .await?;
+        }
+        let booking = MemoryBooking {
+            created_at: booking_cutoff() - TimeDelta::hours(1) + step,
+            ..overdue(&format!("b{number:02}"))
+        };
+        world.booking(&booking).await?;
+    }
+
+    let sessions = walk(world, session_cutoff(), true).await?;
+    let bookings = walk(world, booking_cutoff(), false).await?;
+
+    let expected = |letter: &str, keep: fn(u32) -> bool| -> Vec<String> {
+        let numbers = (0..23).filter(|number| keep(*number));
+        numbers
+            .map(|number| format!("{letter}{number:02}"))
+            .collect()
+    };
+    assert_eq!(sorted(sessions), expected("s", |number| number % 4 != 0));
+    assert_eq!(sorted(bookings), expected("b", |_| true));
+    assert_eq!(
+        world.sessions_left().await?,
+        expected("s", |number| number % 4 == 0)
+    );
+    Ok(())
+}
+
+/// Runs batches of four until one says it was the last.
+async fn walk(
+    world: &impl World,
+    cutoff: DateTime<Utc>,
+    of_sessions: bool,
+) -> Result<Vec<String>, StoreError> {
+    let mut ids = Vec::new();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let pass = Pass {
+            after: after.clone(),
+            ..pass(cutoff, 4)
+        };
+        let batch: Batch = if of_sessions {
+            world.store().delete_idle_sessions(&pass).await?
+        } else {
+            world.store().expire_bookings(&pass).await?
+        };
+        assert!(batch.ids.len() <= 4);
+        ids.extend(batch.ids);
+        match batch.reached {
+            None => return Ok(ids),
+            reached => {
+                assert!(reached > after, "the watermark moves on");
+                after = reached;
+            }
+        }
+    }
+}
+
+pub(crate) async fn pages_are_complete_and_without_doubles(world: &impl World) -> Verdict {
+    for number in 0..11_u32 {
+        let step = TimeDelta::seconds(i64::from(number / 4));
+        let id = format!("s{number:02}");
+        world
+            .session(&id, user(1), session_cutoff() - TimeDelta::days(1) + step)
+            .await?;
+        let booking = MemoryBooking {
+            created_at: booking_cutoff() - TimeDelta::days(1) + step,
+            ..overdue(&format!("b{number:02}"))
+        };
+        world.booking(&booking).await?;
+    }
+    let mut sessions = Vec::new();
+    let mut bookings = Vec::new();
+    for of_sessions in [true, false] {
+        let mut page = Page::first(NonZeroU32::new(4).expect("four"));
+        loop {
+            let rows = if of_sessions {
+                world
+                    .store()
+                    .idle_sessions(session_cutoff(), None, &page)
+                    .await?
+            } else {
+                world
+                    .store()
+                    .overdue_bookings(now(), booking_cutoff(), None, &page)
+                    .await?
+            };
+            assert_eq!(rows.due, Capped::from_probe(11));
+            let ids = rows.rows.into_iter().map(|row| row.id);
+            if of_sessions {
+                &mut sessions
+            } else {
+                &mut bookings
+            }
+            .extend(ids);
+            match rows.next {
+                None => break,
+                after => page.after = after,
+            }
+        }
+    }
+
+    let expected = |letter| {
+        (0..11)
+            .map(|number| format!("{letter}{number:02}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sessions, expected("s"));
+    assert_eq!(bookings, expected("b"));
+    assert_eq!(world.sessions_left().await?.len(), 11);
+    Ok(())
+}
+
+pub(crate) async fn the_outlook_of_sessions_has_exact_numbers(world: &impl World) -> Verdict {
+    let cutoff = session_cutoff();
+    world
+        .session("live", user(1), cutoff + TimeDelta::seconds(30))
+        .await?;
+    let ahead = world.store().session_outlook(DAY, &[]).await?;
+    world.session("edge", user(2), cutoff).await?;
+    let edge = world.store().session_outlook(DAY, &[]).await?;
+    world
+        .session("old", user(3), cutoff - TimeDelta::hours(3))
+        .await?;
+    world
+        .message(user(3), "user", cutoff - TimeDelta::seconds(90))
+        .await?;
+    world
+        .message(user(3), "user", cutoff - TimeDelta::seconds(60))
+        .await?;
+    world
+        .session("less old", user(4), cutoff - TimeDelta::seconds(40))
+        .await?;
+    let behind = world.store().session_outlook(DAY, &[]).await?;
+
+    assert_eq!((ahead.due.count, ahead.oldest_overdue), (0, None));
+    assert_eq!(ahead.next_due, Some(Duration::from_micros(30_000_001)));
+    assert_eq!(ahead.age, Some(DAY));
+    assert_eq!((edge.due.count, edge.oldest_overdue), (0, None));
+    assert_eq!(edge.next_due, Some(Duration::from_micros(1)));
+    assert_eq!(behind.due, Capped::from_probe(2));
+    assert_eq!(behind.oldest_overdue, Some(Duration::from_secs(60)));
+    assert_eq!(behind.next_due, Some(Duration::ZERO));
+    Ok(())
+}
+
+pub(crate) async fn the_outlook_of_bookings_has_exact_numbers(world: &impl World) -> Verdict {
+    let at = |id: &str, seconds, held: Option<i64>| MemoryBooking {
+        held_until: held.map(|held| now() + TimeDelta::seconds(held)),
+        ..MemoryBooking::pending(id, user(1), booking_cutoff() + TimeDelta::seconds(seconds))
+    };
+    world.booking(&at("held for long", -9, Some(500))).await?;
+    world.booking(&at("held", -5, Some(70))).await?;
+    let held = world.store().booking_outlook(QUARTER, &[]).await?;
+    world.booking(&at("held, but young", 60, Some(5))).await?;
+    let young = world.store().booking_outlook(QUARTER, &[]).await?;
+    world.booking(&at("free", 20, None)).await?;
+    let free = world.store().booking_outlook(QUARTER, &[]).await?;
+    world.booking(&at("edge", 0, None)).await?;
+    let edge = world.store().booking_outlook(QUARTER, &[]).await?;
+    world.booking(&at("held lately", -80, Some(-10))).await?;
+    world.booking(&at("due", -40, None)).await?;
+    let due = world.store().booking_outlook(QUARTER, &[]).await?;
+
+    assert_eq!((held.due.count, held.oldest_overdue), (0, None));
+    assert_eq!(held.next_due, Some(Duration::from_secs(70)));
+    assert_eq!(young.next_due, Some(Duration::from_micros(60_000_001)));
+    assert_eq!(free.next_due, Some(Duration::from_micros(20_000_001)));
+    assert_eq!(edge.next_due, Some(Duration::from_micros(1)));
+    assert_eq!(edge.due.count, 0);
+    assert_eq!(due.due, Capped::from_probe(2));
+    assert_eq!(due.oldest_overdue, Some(Duration::from_secs(40)));
+    assert_eq!(due.next_due, Some(Duration::ZERO));
+    assert_eq!(due.age, Some(QUARTER));
+    Ok(())
+}
+
+pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl World) -> Verdict {
+    let store = world.store();
+    store.check().await?;
+
+    let sessions = store.session_outlook(DAY, &[]).await?;
+    let bookings = store.booking_outlook(QUARTER, &[]).await?;
+    let rows = store.idle_sessions(now(), None, &Page::default()).await?;
+
+    assert_eq!(store.now().await?, now());
+    assert_eq!((sessions.due.count, sessions.next_due), (0, None));
+    assert_eq!((bookings.due.count, bookings.next_due), (0, None));
+    assert_eq!((rows.rows.len(), rows.due.count, rows.next), (0, 0, None));
+    Ok(())
+}
+
+pub(crate) async fn rows_set_aside_do_not_count(world: &impl World) -> Verdict {
+    world
+        .session("stuck", user(1), session_cutoff() - TimeDelta::hours(1))
+        .await?;
+    world
+        .session("next", user(2), session_cutoff() + TimeDelta::seconds(1))
+        .await?;
+    world.booking(&overdue("b stuck")).await?;
+    world
+        .booking(&MemoryBooking::pending("b next", user(1), now()))
+        .await?;
+
+    let sessions = world
+        .store()
+        .session_outlook(DAY, &["stuck".to_owned()])
+        .await?;
+    let bookings = world
+        .store()
+        .booking_outlook(QUARTER, &["b stuck".to_owned()])
+        .await?;
+
+    assert_eq!((sessions.due.count, sessions.oldest_overdue), (0, None));
+    assert_eq!(sessions.next_due, Some(Duration::from_micros(1_000_001)));
+    assert_eq!((bookings.due.count, bookings.oldest_overdue), (0, None));
+    assert_eq!(bookings.next_due, Some(QUARTER + Duration::from_micros(1)));
+    Ok(())
+}
+
+pub(crate) async fn equal_keys_fold_in_the_history(world: &impl World) -> Verdict {
+    let first = record("k", "booking-expirer", 0, 2);
+    let second = record("k", "booking-expirer", 5, 3);
+    let both = [first.clone(), second.clone()];
+
+    world.history().record(&both[..1], 10).await?;
+    world.history().record(&both[1..], 10).await?;
+    let apart = world.history().runs(&"booking-expirer".into(), 10).await?;
+    world
+        .history()
+        .record(
+            &[record("l", "other", 0, 1), record("l", "other", 1, 1)],
+            10,
+        )
+        .await?;
+    let together = world.history().runs(&"other".into(), 10).await?;
+
+    assert_eq!(apart, [first.fold(second)]);
+    assert_eq!(apart[0].report.counts.of("bookings"), 5);
+    assert_eq!(apart[0].runs, 2);
+    assert_eq!((together.len(), together[0].runs), (1, 2));
+    Ok(())
+}
+
+pub(crate) async fn the_history_keeps_the_newest_of_each_job(world: &impl World) -> Verdict {
+    let runs: Vec<RunRecord> = [3, 0, 4, 1, 2]
+        .into_iter()
+        .map(|second| record(&format!("k{second}"), "booking-expirer", second, 1))
+        .collect();
+    world
+        .history()
+        .record(&[record("s0", "session-cleaner", 0, 1)], 10)
+        .await?;
+
+    world.history().record(&runs, 3).await?;
+
+    let keys = async |job: &'static str, limit| -> Result<Vec<String>, StoreError> {
+        let runs = world.history().runs(&job.into(), limit).await?;
+        Ok(runs.into_iter().map(|run| run.key).collect())
+    };
+    assert_eq!(keys("booking-expirer", 10).await?, ["k4", "k3", "k2"]);
+    assert_eq!(keys("booking-expirer", 1).await?, ["k4"]);
+    assert_eq!(keys("session-cleaner", 10).await?, ["s0"]);
+    assert!(keys("unheard-of", 10).await?.is_empty());
+    Ok(())
+}
+
+fn record(key: &str, job: &str, second: i64, bookings: u64) -> RunRecord {
+    serde_json::from_value(json!({
+        "key": key,
+        "runs": 1,
+        "report": {
+            "run": user(u128::from(bookings)),
+            "job": job,
+            "scope": "all",
+            "trigger": "tick",
+            "outcome": { "kind": "failed", "error": "it's \u{0} \"quoted\"", "retry_at": null },
+            "cutoff": now(),
+            "started_at": now() + TimeDelta::seconds(second),
+            "elapsed": "20ms",
+            "batches": 1,
+            "counts": { "bookings": bookings },
+            "ids": ["b1"],
+            "more_ids": false,
+            "set_aside": [{ "id": "b2", "error": "stuck" }],
+            "set_aside_count": 1,
+            "outlook": { "due": { "count": 1, "capped": false }, "oldest_overdue": "1s", "next_due": null, "age": "15m" },
+            "success": false,
+            "message": ""
+        }
+    }))
+    .expect("a record as it is written")
+}
