@@ -123,3 +123,322 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Far beyond any use, and safely within what can be taken from and added to a date.
 pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::*;
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_booking_application() {
+        let config = HousekeeperConfig::default();
+
+        assert_eq!(config.check(&known()), Ok(()));
+        assert_eq!(config.job.schedule.every, Some(minutes(15)));
+        assert!(config.job.schedule.at_start);
+        assert!(config.job.schedule.at_deadline);
+        assert_eq!(Ages::default().idle_after, Some(minutes(24 * 60)));
+        assert_eq!(Ages::default().expire_after, Some(minutes(15)));
+    }
+
+    #[test]
+    fn each_bad_value_is_named_and_says_what_would_be_right() {
+        let zero = "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off";
+        let short = "is 999us; the shortest is 1ms";
+        let long = "is 100years 9h; the longest is 100 years";
+        let crossed = "is longer than the longest wait";
+        let table = [
+            (
+                r#"{"job":{"schedule":{"every":"0s"}}}"#,
+                "job.schedule.every",
+                zero,
+            ),
+            (
+                r#"{"job":{"schedule":{"every":"999us"}}}"#,
+                "job.schedule.every",
+                short,
+            ),
+            (
+                r#"{"job":{"schedule":{"every":"36525d 9h"}}}"#,
+                "job.schedule.every",
+                long,
+            ),
+            (
+                r#"{"job":{"schedule":{"start_jitter":"36525d 9h"}}}"#,
+                "job.schedule.start_jitter",
+                long,
+            ),
+            (
+                r#"{"job":{"schedule":{"resolution":"0s"}}}"#,
+                "job.schedule.resolution",
+                zero,
+            ),
+            (
+                r#"{"job":{"batch_pause":"36525d 9h"}}"#,
+                "job.batch_pause",
+                long,
+            ),
+            (r#"{"job":{"run_limit":"0s"}}"#, "job.run_limit", zero),
+            (r#"{"job":{"step_limit":"0s"}}"#, "job.step_limit", zero),
+            (r#"{"job":{"late_after":"0s"}}"#, "job.late_after", zero),
+            (
+                r#"{"jobs":{"booking-expirer":{"schedule":{"every":"0s"}}}}"#,
+                "jobs.booking-expirer.schedule.every",
+                zero,
+            ),
+            (
+                r#"{"jobs":{"booking-expirer":{"late_after":"0s"}}}"#,
+                "jobs.booking-expirer.late_after",
+                zero,
+            ),
+            (r#"{"restart":{"within":"0s"}}"#, "restart.within", zero),
+            (
+                r#"{"restart":{"cool_down":"0s"}}"#,
+                "restart.cool_down",
+                zero,
+            ),
+            (
+                r#"{"restart":{"backoff":{"first":"0s"}}}"#,
+                "restart.backoff.first",
+                zero,
+            ),
+            (
+                r#"{"restart":{"backoff":{"longest":"0s"}}}"#,
+                "restart.backoff.longest",
+                zero,
+            ),
+            (
+                r#"{"restart":{"backoff":{"first":"11s","longest":"10s"}}}"#,
+                "restart.backoff.first",
+                crossed,
+            ),
+            (
+                r#"{"retry":{"longest":"36525d 9h"}}"#,
+                "retry.longest",
+                long,
+            ),
+            (r#"{"retry":{"first":"61s"}}"#, "retry.first", crossed),
+        ];
+
+        for (json, setting, problem) in table {
+            let config: HousekeeperConfig = serde_json::from_str(json).expect(json);
+
+            let checked = config.check(&known());
+
+            assert_eq!(checked, Err(ConfigError::new(setting, problem)), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_job_is_named_with_the_known_ones() {
+        let config: HousekeeperConfig =
+            serde_json::from_str(r#"{"jobs":{"booking-expire":{}}}"#).expect("is a config");
+
+        let error = config.check(&known()).expect_err("no job has that name");
+
+        assert_eq!(
+            error.to_string(),
+            "jobs.booking-expire is no job of this housekeeper, which has session-cleaner, booking-expirer"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_at_every_level() {
+        let table = [
+            r#"{"jbo":{}}"#,
+            r#"{"job":{"batchsize":1}}"#,
+            r#"{"job":{"schedule":{"evry":"1m"}}}"#,
+            r#"{"restart":{"max":1}}"#,
+            r#"{"restart":{"backoff":{"frist":"1s"}}}"#,
+            r#"{"retry":{"last":"1s"}}"#,
+            r#"{"kept":{"run":1}}"#,
+        ];
+
+        for json in table {
+            let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
+
+            assert!(error.to_string().starts_with("unknown field `"), "{error}");
+        }
+        assert!(serde_json::from_str::<Ages>(r#"{"idle_afer":"1h"}"#).is_err());
+    }
+
+    #[test]
+    fn counts_that_cannot_be_zero_are_refused_as_zero() {
+        let table = [r#"{"job":{"batch_size":0}}"#, r#"{"kept":{"runs":0}}"#];
+
+        for json in table {
+            let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
+
+            assert!(error.to_string().contains("nonzero"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_optional_time_is_off_when_null_and_has_its_default_when_left_out() {
+        let left_out: JobConfig = serde_json::from_str("{}").expect("is a config");
+        let off: JobConfig =
+            serde_json::from_str(r#"{"schedule":{"every":null},"run_limit":null}"#)
+                .expect("is a config");
+        let ages_left_out: Ages = serde_json::from_str("{}").expect("are ages");
+        let ages_off: Ages =
+            serde_json::from_str(r#"{"idle_after":null,"expire_after":null}"#).expect("are ages");
+
+        assert_eq!(left_out, JobConfig::default());
+        assert_eq!((off.schedule.every, off.run_limit), (None, None));
+        assert_eq!(ages_left_out, Ages::default());
+        assert_eq!((ages_off.idle_after, ages_off.expire_after), (None, None));
+    }
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        let config: JobConfig =
+            serde_json::from_str(r#"{"schedule":{"every":"1h 30m"},"batch_pause":"0s"}"#)
+                .expect("is a config");
+
+        assert_eq!(config.schedule.every, Some(minutes(90)));
+        assert_eq!(config.batch_pause, Duration::ZERO);
+        assert_eq!(config.check("job"), Ok(()));
+    }
+
+    #[test]
+    fn a_job_without_settings_of_its_own_has_the_common_ones() {
+        let config: HousekeeperConfig = serde_json::from_str(
+            r#"{"job":{"ids_kept":1},"jobs":{"session-cleaner":{"batch_size":7}}}"#,
+        )
+        .expect("is a config");
+
+        let (own, common) = (
+            config.of(&"session-cleaner".into()),
+            config.of(&"booking-expirer".into()),
+        );
+
+        assert_eq!((own.batch_size.get(), own.ids_kept), (7, 100));
+        assert_eq!((common.batch_size.get(), common.ids_kept), (500, 1));
+    }
+
+    #[test]
+    fn the_age_of_a_rule_is_off_or_at_least_a_millisecond() {
+        let off = check_age("ages.idle_after", None);
+        let right = check_age("ages.idle_after", Some(minutes(15)));
+        let zero = check_age("ages.idle_after", Some(Duration::ZERO));
+
+        assert_eq!(off, Ok(None));
+        assert_eq!(right, Ok(Some(TimeDelta::minutes(15))));
+        assert_eq!(
+            zero.map_err(|error| error.setting),
+            Err("ages.idle_after".to_owned())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_config_reads_back_as_it_was_written(config in config(), ages in ages()) {
+            let json = serde_json::to_string(&(&config, &ages)).expect("is plain data");
+
+            let read: (HousekeeperConfig, Ages) = serde_json::from_str(&json).expect("is a config");
+
+            prop_assert_eq!(read, (config, ages));
+        }
+
+        #[test]
+        fn a_span_is_right_from_a_millisecond_to_a_hundred_years(
+            span in prop_oneof![any::<Duration>(), span(), edge()],
+        ) {
+            let checked = check_span("a", span);
+
+            let right = span >= Duration::from_millis(1) && span <= Duration::from_secs(3_153_600_000);
+            prop_assert_eq!(checked.is_ok(), right);
+        }
+    }
+
+    prop_compose! {
+        fn config()(
+            job in job(),
+            jobs in prop::collection::btree_map("[a-z-]{1,9}".prop_map(JobName::from), job(), 0..3),
+            restart in restart(),
+            retry in wait(),
+            runs: NonZeroU32,
+        ) -> HousekeeperConfig {
+            HousekeeperConfig { job, jobs, restart, retry, kept: KeptConfig { runs } }
+        }
+    }
+
+    prop_compose! {
+        fn job()(
+            schedule in schedule(),
+            batch_size: NonZeroU32,
+            batch_pause in span(),
+            run_limit in prop::option::of(span()),
+            step_limit in span(),
+            late_after in span(),
+            ids_kept: u32,
+        ) -> JobConfig {
+            JobConfig { schedule, batch_size, batch_pause, run_limit, step_limit, late_after, ids_kept }
+        }
+    }
+
+    prop_compose! {
+        fn schedule()(
+            every in prop::option::of(span()),
+            at_start: bool,
+            start_jitter in span(),
+            at_deadline: bool,
+            resolution in span(),
+        ) -> Schedule {
+            Schedule { every, at_start, start_jitter, at_deadline, resolution }
+        }
+    }
+
+    prop_compose! {
+        fn restart()(
+            max_restarts: u32,
+            within in span(),
+            backoff in wait(),
+            beyond in prop::sample::select(vec![Beyond::Degrade, Beyond::Escalate]),
+            cool_down in span(),
+        ) -> RestartConfig {
+            RestartConfig { max_restarts, within, backoff, beyond, cool_down }
+        }
+    }
+
+    prop_compose! {
+        fn wait()(first in span(), longest in span()) -> BackoffConfig {
+            BackoffConfig { first, longest }
+        }
+    }
+
+    prop_compose! {
+        fn ages()(idle_after in prop::option::of(span()), expire_after in prop::option::of(span())) -> Ages {
+            Ages { idle_after, expire_after }
+        }
+    }
+
+    fn span() -> impl Strategy<Value = Duration> {
+        prop_oneof![
+            Just(Duration::ZERO),
+            (0..100_000_u64).prop_map(Duration::from_millis),
+            (0..LONGEST.as_secs(), 0..1_000_000_000_u32)
+                .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
+        ]
+    }
+
+    fn edge() -> impl Strategy<Value = Duration> {
+        let nano = Duration::from_nanos(1);
+        prop::sample::select(vec![
+            Duration::from_nanos(999_999),
+            SHORTEST,
+            LONGEST,
+            LONGEST + nano,
+        ])
+    }
+
+    fn known() -> [JobName; 2] {
+        ["session-cleaner".into(), "booking-expirer".into()]
+    }
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(count * 60)
+    }
+}

@@ -31,7 +31,9 @@ where
 }
 
 /// The limit of a query whose count becomes a [`Capped`].
-pub(crate) const PROBE: i64 = Capped::CAP.cast_signed() + 1;
+pub(crate) const PROBE: i64 = 10_001;
+
+const _: () = assert!(PROBE.unsigned_abs() == Capped::CAP + 1);
 
 /// What came out of a query limited to [`PROBE`].
 pub(crate) fn capped(counted: i64) -> Capped {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -71,15 +71,12 @@ impl PrivatePostgres {
 
     /// The one server all tests of this process share. It is started when it is first asked for.
     pub fn shared() -> io::Result<Option<&'static Self>> {
-        static SHARED: Mutex<Option<Option<&'static PrivatePostgres>>> = Mutex::new(None);
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(server) = *shared {
-            return Ok(server);
+        // A static is never dropped: the keeper notices when the process ends.
+        static SHARED: OnceLock<Result<Option<PrivatePostgres>, String>> = OnceLock::new();
+        match SHARED.get_or_init(|| Self::start().map_err(|error| error.to_string())) {
+            Ok(server) => Ok(server.as_ref()),
+            Err(text) => Err(Error::other(text.as_str())),
         }
-        // Never dropped: the keeper notices when the process ends.
-        let server = Self::start()?.map(|server| &*Box::leak(Box::new(server)));
-        *shared = Some(server);
-        Ok(server)
     }
 
     /// The URL of the database every server has.

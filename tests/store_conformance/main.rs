@@ -49,7 +49,10 @@ macro_rules! conformance {
             async fn $case() -> crate::Verdict {
                 match $open.await? {
                     Some(world) => crate::$module::$case(&world).await,
-                    None => Ok(println!("left out: its database is not installed")),
+                    None => {
+                        println!("left out: its database is not installed");
+                        Ok(())
+                    }
                 }
             }
         )*

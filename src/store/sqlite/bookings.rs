@@ -112,16 +112,16 @@ pub(super) fn preview(
     page: &Page,
 ) -> QueryResult<PreviewRows> {
     conn.transaction(|conn| {
-        let size = page.size.get().min(Page::MAX_SIZE) as usize;
+        let size = page.size.get().min(Page::MAX_SIZE);
         let mut found: Vec<Found> = bookings::table
             .filter(overdue(now, cutoff, user))
             .filter(behind(page.after.as_ref()))
             .order((bookings::created_at, bookings::booking_id))
-            .limit(size as i64 + 1)
+            .limit(i64::from(size) + 1)
             .select(Found::as_select())
             .load(conn)?;
-        let more = found.len() > size;
-        found.truncate(size);
+        let more = found.len() > size as usize;
+        found.truncate(size as usize);
         let next = found.last().filter(|_| more).map(|row| Cursor {
             since: row.created_at.0,
             id: row.booking_id.clone(),

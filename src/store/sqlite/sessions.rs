@@ -224,13 +224,13 @@ pub(super) fn preview(
     page: &Page,
 ) -> QueryResult<PreviewRows> {
     conn.transaction(|conn| {
-        let size = page.size.get().min(Page::MAX_SIZE) as usize;
+        let size = page.size.get().min(Page::MAX_SIZE);
         let mut found: Vec<Found> = sessions::table
             .filter(candidate(cutoff, user))
             .filter(behind(page.after.as_ref()))
             .filter(idle(cutoff))
             .order((lower_bound(), sessions::id))
-            .limit(size as i64 + 1)
+            .limit(i64::from(size) + 1)
             .select((
                 sessions::id,
                 sessions::user_id,
@@ -246,8 +246,8 @@ pub(super) fn preview(
                     .single_value(),
             ))
             .load(conn)?;
-        let more = found.len() > size;
-        found.truncate(size);
+        let more = found.len() > size as usize;
+        found.truncate(size as usize);
         let next = found.last().filter(|_| more).map(|row| Cursor {
             since: row.2.0,
             id: row.0.clone(),
