@@ -40,7 +40,9 @@ pub(crate) fn paged(
 
 /// Ids to load for a count: beyond the cap nobody counts.
 pub(crate) fn probe() -> i64 {
-    Capped::CAP.cast_signed() + 1
+    i64::try_from(Capped::CAP)
+        .unwrap_or(i64::MAX)
+        .saturating_add(1)
 }
 
 pub(crate) fn capped(ids: &[String]) -> Capped {

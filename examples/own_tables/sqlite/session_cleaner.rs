@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::{self, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -57,19 +57,7 @@ impl Job for SessionCleaner {
         let cutoff = now() - self.idle_after;
         let user = scope.user_id()?;
         let page = page.clone();
-        let (found, due) = run(&self.pool, move |conn| {
-            let found = list(conn, cutoff.naive_utc(), user, &page)?;
-            let due = count(conn, cutoff.naive_utc(), user)?;
-            Ok((paged(found, &page), due))
-        })
-        .await?;
-        let (rows, next) = found;
-        Ok(PreviewRows {
-            cutoff,
-            rows,
-            due,
-            next,
-        })
+        run(&self.pool, move |conn| preview(conn, cutoff, user, &page)).await
     }
 
     async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
@@ -141,6 +129,22 @@ fn delete(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Query
             .counted("sessions", gone as u64)
             .counted("image_records", images as u64)
             .counted("video_records", videos as u64))
+    })
+}
+
+fn preview(
+    conn: &mut SqliteConnection,
+    cutoff: DateTime<Utc>,
+    user: Option<Uuid>,
+    page: &Page,
+) -> QueryResult<PreviewRows> {
+    let found = list(conn, cutoff.naive_utc(), user, page)?;
+    let (rows, next) = paged(found, page);
+    Ok(PreviewRows {
+        cutoff,
+        rows,
+        due: count(conn, cutoff.naive_utc(), user)?,
+        next,
     })
 }
 
