@@ -55,7 +55,7 @@ pub enum News {
         ids: Vec<String>,
     },
     /// A run ended, in whatever way.
-    RunFinished(Report),
+    RunFinished(Box<Report>),
     /// A worker died and is started again.
     WorkerRestarting {
         /// Which job.

@@ -1,4 +1,30 @@
-//! Supervised housekeeping for [ractor](ractor) applications.
+//! Supervised housekeeping for [ractor](https://crates.io/crates/ractor) applications.
+//!
+//! A [`Housekeeper`] is an actor that a host embeds. It owns a timer and one worker for each job; the host sends it [`HousekeeperMsg`]s and gets
+//! [`Report`]s, [`Preview`]s and [`Status`] back. Two jobs come with it: [`SessionCleaner`] deletes chat sessions that have been idle for long, with
+//! their image and video records, and [`BookingExpirer`] turns bookings that were left unpaid into expired ones. Any other job is an
+//! implementation of [`Job`].
+//!
+//! ```no_run
+#![doc = include_str!("../examples/quick_start.rs")]
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
+//! | `postgres` | `PostgresStore`; needs no libpq |
+//! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
+//!
+//! # Traces
+//!
+//! | span or field | what |
+//! |---|---|
+//! | `housekeeper.run` | a span for each run, with `job.name`, `run.id`, `run.trigger`, `run.scope` |
+//! | `housekeeper.batch` | a span for each batch, with `batch.number`, `batch.limit` (rows) |
+//! | `run.rows`, `run.batches`, `elapsed_ms` | on the event that ends a run: `info` if it changed rows, `debug` if not, `warn` if it failed |
+//! | `restart.at`, `degraded.until` | on the event of a worker's death |
 
 // Reading order: what a job is, what it says, when it runs, who runs it, where the rows are.
 mod batch;

@@ -177,12 +177,12 @@ pub(crate) fn remember(name: Option<String>) {
 }
 
 fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {
-    ActorRef::where_is(name.to_owned())
+    ActorRef::where_is(name)
 }
 
 /// The housekeeper that runs under this name and is not about to stop.
 async fn running(name: &str) -> Result<Option<ActorRef<HousekeeperMsg>>, StartError> {
-    if ractor::registry::where_is(name.to_owned()).is_none() {
+    if ractor::registry::where_is(name).is_none() {
         return Ok(None);
     }
     let Some(housekeeper) = find(name) else {

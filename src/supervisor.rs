@@ -151,7 +151,7 @@ impl Housekeeper {
             HousekeeperMsg::RunNow(job, scope, reply) => state.run_now(&job, scope, reply).await,
             HousekeeperMsg::RunAll(reply) => state.run_all(reply).await,
             HousekeeperMsg::Preview(job, scope, page, reply) => {
-                state.preview(&job, scope, page, reply).await
+                state.preview(&job, scope, page, reply).await;
             }
             HousekeeperMsg::Status(reply) => answer(reply, state.status()),
             HousekeeperMsg::History(job, limit, reply) => state.history(&job, limit, reply).await,
@@ -159,7 +159,7 @@ impl Housekeeper {
             HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job).await),
             HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job)),
             HousekeeperMsg::Reschedule(job, schedule, reply) => {
-                answer(reply, state.reschedule(&job, schedule))
+                answer(reply, state.reschedule(&job, schedule));
             }
             HousekeeperMsg::Subscribe(subscriber) => state.subscribers.add(subscriber),
             HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply),
@@ -231,7 +231,7 @@ impl State {
             Notice::Due(job) => self.wake(&job).await,
             Notice::Began(run) => self.began(run),
             Notice::Committed { run, counts, ids } => self.committed(run, counts, ids),
-            Notice::Finished(result) => self.finished(*result).await,
+            Notice::Finished(result) => self.finished(*result),
             Notice::Departed { child, reason } => return self.departed(child, reason).await,
             Notice::Read { reader, reading } => self.inquiries.answer(reader, *reading),
             Notice::TimerRested => self.spawn_timer().await,

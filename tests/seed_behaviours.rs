@@ -81,7 +81,7 @@ async fn cleanup_for_one_user_leaves_the_others_alone() {
     app.session("mine", app.guest, 25);
     app.session("theirs", app.other_guest, 25);
 
-    let report = app.run(SessionCleaner::NAME, Scope::user(app.guest)).await;
+    let report = app.run(SessionCleaner::NAME, Scope::user(&app.guest)).await;
 
     assert_eq!(report.ids, ["mine"]);
     assert_eq!(app.ids("select id from sessions"), ["theirs"]);
@@ -239,7 +239,7 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
     let (cleaner, faults) = FaultyJob::new(
         SessionCleaner::new(Arc::new(app.store.clone()), Ages::default().idle_after).unwrap(),
     );
-    let gate = Gate::new();
+    let gate = Gate::closed();
     faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let housekeeper = app.start_with(cleaner).await;
     let report = tokio::spawn({
@@ -253,7 +253,7 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
             )
         }
     });
-    gate.reached(1).await;
+    gate.reached().await;
 
     let stopped = tokio::spawn(async move {
         call!(

@@ -74,7 +74,7 @@ impl State {
             }
             Post::Restarting { at, .. } if at.reached(now) => self.spawn_worker(job).await,
             Post::Degraded { until, .. } if until.reached(now) => {
-                self.request(job, Scope::All, Trigger::Retry, None).await
+                self.request(job, Scope::All, Trigger::Retry, None).await;
             }
             Post::Vacant | Post::Restarting { .. } | Post::Degraded { .. } => {}
         }

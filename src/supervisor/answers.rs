@@ -27,10 +27,11 @@ struct Gathering {
 
 impl State {
     /// Logs a report, and hands it to everybody who is to have it.
-    pub(super) fn settle(&mut self, report: Report, waiters: Vec<Waiter>) {
-        log(&report);
+    pub(super) fn settle(&mut self, report: &Report, waiters: Vec<Waiter>) {
+        log(report);
         // Subscribers first: a waiter may stop us as soon as it has its answer.
-        self.subscribers.tell(News::RunFinished(report.clone()));
+        self.subscribers
+            .tell(News::RunFinished(Box::new(report.clone())));
         for waiter in waiters {
             match waiter {
                 Waiter::Asker(reply) => answer(reply, Ok(report.clone())),
@@ -58,7 +59,7 @@ impl State {
                     outcome: outcome.clone(),
                     ..Report::blank(job.clone(), scope, trigger, now.wall)
                 };
-                self.settle(report, waiters);
+                self.settle(&report, waiters);
             }
         }
     }
@@ -74,7 +75,7 @@ impl State {
             let orders = desk.queue.drain();
             if let Some(running) = desk.running.take() {
                 let (report, waiters) = running.cut_short(now, Outcome::ShuttingDown);
-                self.settle(report, waiters);
+                self.settle(&report, waiters);
             }
             self.turn_away(&job, orders, &Outcome::ShuttingDown);
         }

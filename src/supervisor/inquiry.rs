@@ -101,7 +101,7 @@ impl State {
         match self.check_preview(job, scope, page) {
             Ok((question, limit)) => {
                 self.inquire(question, limit, Inquirer::Preview(reply))
-                    .await
+                    .await;
             }
             Err(refusal) => answer(reply, Err(refusal)),
         }

@@ -186,7 +186,7 @@ impl State {
                 let _ = desk.queue.push(Scope::All, Trigger::Retry, None);
             }
         }
-        self.settle(report, waiters);
+        self.settle(&report, waiters);
     }
 
     /// Lets a job rest. Those who wait for it are answered now.

@@ -28,7 +28,7 @@ impl State {
         match self.admit(job, &scope) {
             Ok(()) => {
                 self.request(job, scope, Trigger::Manual, Some(Waiter::Asker(reply)))
-                    .await
+                    .await;
             }
             Err(refusal) => answer(reply, Err(refusal)),
         }
@@ -87,7 +87,7 @@ impl State {
         match desk.queue.push(scope, trigger, waiter) {
             Ok(Queued::Merged) if trigger == Trigger::Tick => desk.missed_ticks += 1,
             Ok(Queued::New) if trigger == Trigger::Tick && desk.running.is_some() => {
-                desk.missed_ticks += 1
+                desk.missed_ticks += 1;
             }
             Ok(_) => {}
             Err(waiter) => {
@@ -163,7 +163,7 @@ impl State {
         });
     }
 
-    pub(super) async fn finished(&mut self, sheet: RunSheet) {
+    pub(super) fn finished(&mut self, sheet: RunSheet) {
         let now = self.watch.now();
         let instance = self.instance;
         let Some(desk) = running(&mut self.desks, sheet.report.run) else {
@@ -196,7 +196,7 @@ impl State {
         }
         let job = report.job.clone();
         let rest = on_trial && failed;
-        self.settle(report, running.waiters);
+        self.settle(&report, running.waiters);
         if recovered {
             tracing::info!(job.name = %job, "{job} recovered");
             self.subscribers

@@ -97,7 +97,7 @@ impl State {
                     rows_at_least,
                 },
             );
-            self.settle(report, waiters);
+            self.settle(&report, waiters);
         }
         self.stop_next();
     }
@@ -119,7 +119,7 @@ impl State {
     }
 
     fn last_child(&self) -> Option<ActorCell> {
-        let timer = self.alarm.timer.as_ref().map(|timer| timer.get_cell());
+        let timer = self.alarm.timer.as_ref().map(ractor::ActorRef::get_cell);
         timer.or_else(|| self.desks.values().rev().find_map(|desk| desk.post.cell()))
     }
 

@@ -1,0 +1,75 @@
+//! Waiting for facts instead of sleeping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+
+use crate::event::{Event, News};
+use crate::report::Report;
+
+/// Waits for the next event of a [channel](crate::Subscriber::channel) that is `wanted`, and passes over those before it.
+///
+/// # Panics
+///
+/// When none has come within an hour of tokio's time, or none can come any more. It then tells what came instead.
+///
+/// # Examples
+///
+/// ```
+/// use ractor_housekeeper::testing::next_event;
+/// use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, News, Subscriber, start, unanswered};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let housekeeper = start(None, HousekeeperArguments::new(Vec::new())).await?.housekeeper;
+/// let (subscriber, mut events) = Subscriber::channel();
+/// housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
+/// housekeeper.cast(HousekeeperMsg::Shutdown(Duration::ZERO, unanswered()))?;
+///
+/// let news = next_event(&mut events, |news| matches!(news, News::ShuttingDown)).await;
+///
+/// assert_eq!(*news, News::ShuttingDown);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn next_event(
+    events: &mut UnboundedReceiver<Event>,
+    mut wanted: impl FnMut(&News) -> bool,
+) -> Arc<News> {
+    let mut passed = Vec::new();
+    let search = async {
+        while let Some(event) = events.recv().await {
+            if wanted(&event.news) {
+                return Some(event.news);
+            }
+            passed.push(event.news);
+        }
+        None
+    };
+    match timeout(PATIENCE, search).await {
+        Ok(Some(news)) => news,
+        Ok(None) => panic!("no more events can come, and the one wanted is not among {passed:#?}"),
+        Err(_) => panic!("the event wanted did not come within an hour, but {passed:#?}"),
+    }
+}
+
+/// Waits for the next report of a [channel](crate::Subscriber::channel) that is `wanted`, and passes over all events before it.
+///
+/// # Panics
+///
+/// As [`next_event`] does.
+pub async fn next_report(
+    events: &mut UnboundedReceiver<Event>,
+    mut wanted: impl FnMut(&Report) -> bool,
+) -> Report {
+    let is_wanted = |news: &News| matches!(news, News::RunFinished(report) if wanted(report));
+    match &*next_event(events, is_wanted).await {
+        News::RunFinished(report) => Report::clone(report),
+        other => unreachable!("{other:?} is no report"),
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
