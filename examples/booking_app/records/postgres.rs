@@ -103,8 +103,9 @@ impl Records for PostgresRecords {
         let stock = conn
             .build_transaction()
             .repeatable_read()
-            .run(async |conn| stock(conn).await);
-        Ok(stock.await?)
+            .run(async |conn| stock(conn).await)
+            .await?;
+        Ok(stock)
     }
 }
 
