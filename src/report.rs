@@ -66,7 +66,7 @@ pub enum Outcome {
     Failed {
         /// What failed, and why.
         error: String,
-        /// When it is tried again; `None` for a run of one user, which is not repeated.
+        /// When it is tried again; `None` for a run of one user, or of a paused job, which is not repeated.
         retry_at: Option<DateTime<Utc>>,
     },
     /// The worker died: a bug, or somebody killed it.

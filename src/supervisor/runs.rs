@@ -1,6 +1,7 @@
 //! The life of a run: asked for, given to a worker, followed, answered.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ractor::RpcReplyPort;
 
@@ -251,26 +252,27 @@ impl Desk {
     }
 
     /// Draws the conclusions from a run that ended. Returns whether the job recovered by it.
-    fn learn(&mut self, now: Moment, report: &mut Report, retry: std::time::Duration) -> bool {
+    fn learn(&mut self, now: Moment, report: &mut Report, retry: Duration) -> bool {
+        let recovered = report.success() && self.degraded.take().is_some();
+        if recovered {
+            self.restarts.forgive();
+        }
         if report.scope != Scope::All {
-            return false;
+            return recovered;
         }
         match &mut report.outcome {
             Outcome::Failed { retry_at, .. } => {
                 self.failures += 1;
-                *retry_at = Some(self.agenda.failed(now, retry).wall);
+                let at = self.agenda.failed(now, retry).wall;
+                *retry_at = Some(at).filter(|_| !self.agenda.is_paused());
             }
             Outcome::Cancelled => self.agenda.cancelled(),
             _ => self.agenda.completed(now, report.outlook.as_ref()),
         }
-        let recovered = report.success() && self.degraded.take().is_some();
         if report.success() {
             self.failures = 0;
             self.last_success = Some(now);
             self.restarts.healed();
-            if recovered {
-                self.restarts.forgive();
-            }
         }
         self.last = Some(Ended {
             report: report.clone(),
