@@ -70,6 +70,7 @@ pub use history::{History, HistorySource, RunRecord};
 pub use job::{Job, JobError, JobName};
 pub use jobs::{BookingExpirer, SessionCleaner, built_in};
 pub use outlook::{Capped, Outlook};
+pub use pace::Pace;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 pub use refusal::Refusal;
 pub use report::{Outcome, Report, RunId, Trigger};

@@ -298,7 +298,8 @@ async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_ti
 async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
     let mut setup = Setup::new();
     setup.config.job.run_limit = Some(seconds(10));
-    setup.config.job.batch_pause = seconds(5);
+    setup.config.job.pace.shortest_pause = seconds(5);
+    setup.config.job.pace.longest_pause = seconds(5);
     setup.config.job.schedule.at_deadline = true;
     let mut host = setup.start().await;
     host.add_overdue(7);

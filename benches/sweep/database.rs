@@ -16,12 +16,12 @@ use {
 
 use crate::{Job, Result};
 
-pub struct Database {
+pub(crate) struct Database {
     rows: u64,
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
-pub enum Kind {
+pub(crate) enum Kind {
     Sqlite {
         store: SqliteStore,
         connection: SqliteConnection,
@@ -29,7 +29,6 @@ pub enum Kind {
     },
     #[cfg(feature = "postgres")]
     Postgres {
-        store: Box<PostgresStore>,
         connection: Box<AsyncPgConnection>,
         url: String,
     },
@@ -43,7 +42,7 @@ struct Count {
 
 impl Database {
     /// What this build and machine have.
-    pub async fn all(rows: u64) -> Result<Vec<Self>> {
+    pub(crate) async fn all(rows: u64) -> Result<Vec<Self>> {
         let mut all = vec![Self {
             rows,
             kind: sqlite().await?,
@@ -59,7 +58,7 @@ impl Database {
         Ok(all)
     }
 
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.kind {
             Kind::Sqlite { .. } => "SQLite",
             #[cfg(feature = "postgres")]
@@ -67,12 +66,12 @@ impl Database {
         }
     }
 
-    pub fn has_replicas(&self) -> bool {
+    pub(crate) fn has_replicas(&self) -> bool {
         self.name() == "Postgres"
     }
 
     /// Makes the rows of a job anew, and lets the database settle.
-    pub async fn fill(&mut self, job: Job) -> Result<()> {
+    pub(crate) async fn fill(&mut self, job: Job) -> Result<()> {
         let rows = self.rows;
         let statements = match (&self.kind, job) {
             (Kind::Sqlite { .. }, Job::Bookings) => SQLITE_BOOKINGS,
@@ -92,7 +91,7 @@ impl Database {
     }
 
     /// Rows that are due.
-    pub async fn due(&mut self, job: Job) -> Result<u64> {
+    pub(crate) async fn due(&mut self, job: Job) -> Result<u64> {
         let of = |clock: &str| match job {
             Job::Bookings => format!(
                 "select count(*) as count from bookings where status = 'Pending' and created_at < {clock}"
@@ -115,7 +114,7 @@ impl Database {
         Ok(counts.first().map_or(0, |row| row.count.unsigned_abs()))
     }
 
-    pub async fn execute(&mut self, statements: &str) -> Result<()> {
+    pub(crate) async fn execute(&mut self, statements: &str) -> Result<()> {
         match &mut self.kind {
             Kind::Sqlite { connection, .. } => connection.batch_execute(statements)?,
             // One by one: several in one message are one transaction, and a vacuum refuses that.
@@ -155,7 +154,6 @@ async fn postgres(url: &str) -> Result<Kind> {
     store.migrate(Schema::ALL).await?;
     let connection = AsyncPgConnection::establish(url).await?;
     Ok(Kind::Postgres {
-        store: Box::new(store),
         connection: Box::new(connection),
         url: url.to_owned(),
     })

@@ -4,20 +4,20 @@ use std::fmt;
 use std::time::Duration;
 
 /// The times of each contender, round by round.
-pub struct Figures {
+pub(crate) struct Figures {
     base: &'static str,
     times: Vec<(&'static str, Vec<Duration>)>,
 }
 
 impl Figures {
-    pub fn new(base: &'static str) -> Self {
+    pub(crate) fn new(base: &'static str) -> Self {
         Self {
             base,
             times: Vec::new(),
         }
     }
 
-    pub fn add(&mut self, name: &'static str, took: Duration) {
+    pub(crate) fn add(&mut self, name: &'static str, took: Duration) {
         match self.times.iter_mut().find(|(other, _)| *other == name) {
             Some((_, times)) => times.push(took),
             None => self.times.push((name, vec![took])),
@@ -25,7 +25,7 @@ impl Figures {
     }
 
     /// How many times faster `name` was than `base`, in each round.
-    pub fn ratios(&self, name: &str, base: &str) -> Vec<f64> {
+    pub(crate) fn ratios(&self, name: &str, base: &str) -> Vec<f64> {
         let base = self.of(base).iter();
         base.zip(self.of(name))
             .map(|(base, took)| base.as_secs_f64() / took.as_secs_f64())
@@ -85,7 +85,7 @@ impl Spread {
 }
 
 /// Prints a target as a line that ends in `met` or `missed`.
-pub fn target(name: &str, at_least: f64, seen: &[f64]) {
+pub(crate) fn target(name: &str, at_least: f64, seen: &[f64]) {
     let Spread { low, median, high } = Spread::of(seen);
     let word = if median >= at_least { "met" } else { "missed" };
     println!("{name}: target >= {at_least}, seen {median:.2} ({low:.2}-{high:.2}) {word}");

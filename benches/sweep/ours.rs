@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ractor::call;
 use ractor_housekeeper::{
-    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job as _, Outcome,
-    Pace, Pass, Scope, SessionCleaner, Store, start,
+    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Pace, Pass,
+    Scope, SessionCleaner, Store, start,
 };
 
 use crate::database::{Database, Kind};
@@ -16,7 +16,7 @@ use crate::{Job, Result};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// As many housekeepers as are told to, on one backlog.
-pub async fn housekeepers(
+pub(crate) async fn housekeepers(
     database: &Database,
     job: Job,
     replicas: usize,
@@ -63,7 +63,7 @@ pub async fn housekeepers(
 }
 
 /// The same batches with nobody to supervise them.
-pub async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
+pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
     let pace = Pace::full_speed();
     let swept = job_of(store(database)?, job)?;
 

@@ -9,7 +9,7 @@ use crate::database::{Database, Kind};
 use crate::{Job, Result};
 
 /// One statement that takes all, and cascades.
-pub async fn one_statement(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
+pub(crate) async fn one_statement(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let statement = statement(database, job);
     let due = database.due(job).await?;
     let began = Instant::now();
@@ -18,7 +18,7 @@ pub async fn one_statement(database: &mut Database, job: Job) -> Result<(Duratio
 }
 
 /// As session libraries do it: a timer, and the statement at each tick until there is nothing left.
-pub async fn timer_loop(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
+pub(crate) async fn timer_loop(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let statement = statement(database, job);
     let due = database.due(job).await?;
     let began = Instant::now();
@@ -34,7 +34,7 @@ pub async fn timer_loop(database: &mut Database, job: Job) -> Result<(Duration, 
 
 /// The way that was replaced: all candidates are read, each is looked up for activity, deleted or updated, and committed by itself. Only
 /// the first rows: it takes minutes for all.
-pub async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
+pub(crate) async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let old = match database.kind {
         Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",
         #[cfg(feature = "postgres")]

@@ -6,6 +6,8 @@ mod rules;
 mod world;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod activity;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
 
+mod host;
+mod panics;
+
 pub(crate) struct SqliteWorld {
     pub(crate) store: SqliteStore,
     pub(crate) folder: TempDir,
@@ -65,6 +68,18 @@ impl SqliteWorld {
             ))
             .await?;
         Ok(rows[0].id.parse()?)
+    }
+
+    pub(crate) async fn last_activity_at(&self, session: &str) -> Done<Option<DateTime<Utc>>> {
+        let rows = self
+            .rows(&format!(
+                "select id, coalesce(last_activity_at, '') as one, '' as two from sessions where id = '{session}'"
+            ))
+            .await?;
+        match rows[0].one.as_str() {
+            "" => Ok(None),
+            noted => Ok(Some(noted.parse()?)),
+        }
     }
 
     async fn record(&self, table: &str, session: &str) -> Done {

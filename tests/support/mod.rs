@@ -9,7 +9,7 @@ use ractor::{ActorCell, ActorRef, RpcReplyPort};
 use ractor_housekeeper::testing::{Faults, FaultyJob, ManualClock, MemoryBooking, MemoryStore};
 use ractor_housekeeper::{
     BookingExpirer, Clock, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg,
-    JobStatus, Refusal, Report, Schedule, Scope, SessionCleaner, Subscriber, start,
+    JobStatus, Pace, Refusal, Report, Schedule, Scope, SessionCleaner, Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -50,8 +50,7 @@ impl Setup {
         let (cleaner, sibling_faults) = FaultyJob::new(cleaner.expect("the age can be"));
         let mut config = HousekeeperConfig::default();
         config.job.schedule = messages_only();
-        config.job.batch_size = 2.try_into().expect("is not zero");
-        config.job.batch_pause = Duration::ZERO;
+        config.job.pace = Pace::fixed(2.try_into().expect("is not zero"));
         Self {
             config,
             arguments: HousekeeperArguments::new(vec![Arc::new(expirer), Arc::new(cleaner)])
