@@ -21,7 +21,7 @@ pub enum Scope {
 
 impl Scope {
     /// The scope of one user, whatever type the key has.
-    pub fn user(id: impl ToString) -> Self {
+    pub fn user(id: &(impl ToString + ?Sized)) -> Self {
         Self::User(id.to_string())
     }
 

@@ -158,7 +158,7 @@ mod tests {
     fn a_full_queue_still_takes_a_waiting_scope_and_everything() {
         let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
-        let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1));
+        let waiting = queue.push(Scope::user(&5), Trigger::Manual, Some(1));
         let everything = queue.push(Scope::All, Trigger::Tick, Some(2));
 
         assert_eq!(waiting, Ok(Queued::Merged));
