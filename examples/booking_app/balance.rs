@@ -9,7 +9,7 @@ use ractor_housekeeper::Counts;
 use crate::ledger::Entries;
 use crate::reception::Account;
 use crate::records::{Booking, Stock};
-use crate::{EXPIRE_AFTER, IDLE_AFTER, RESOLUTION};
+use crate::{EXPIRE_AFTER, IDLE_AFTER};
 
 pub(crate) struct Balance<'a> {
     pub(crate) stock: &'a Stock,
@@ -71,13 +71,13 @@ impl Balance<'_> {
         }
     }
 
-    /// What falls due while the worker is down, or would have been looked at then, waits for its restart.
+    /// What falls due while the worker is down waits for its restart.
     fn lateness_limit(&self, deadline: DateTime<Utc>) -> TimeDelta {
         let hit = self
             .account
             .outages
             .iter()
-            .filter(|outage| outage.from - RESOLUTION <= deadline && deadline <= outage.until)
+            .filter(|outage| outage.from <= deadline && deadline <= outage.until)
             .map(|outage| outage.until - outage.from);
         LATENESS_LIMIT + hit.max().unwrap_or_default()
     }

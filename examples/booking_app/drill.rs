@@ -1,5 +1,6 @@
 //! A job that works as the one inside it does, but for one panic on demand.
 
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -59,7 +60,10 @@ impl Job for Drill {
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
-        assert!(!self.alarm.rings_for(&pass.scope), "this is a drill");
+        if self.alarm.rings_for(&pass.scope) {
+            // A panic without the hook: a backtrace would say nothing and, in a debug build, take half a second.
+            resume_unwind(Box::new("this is a drill"));
+        }
         self.job.batch(pass).await
     }
 

@@ -44,7 +44,8 @@ const RESOLUTION: Duration = Duration::from_millis(250);
 const TICK: Duration = Duration::from_secs(5);
 /// Must stay under half of `IDLE_AFTER`.
 const ACTIVITY_THROTTLE: Duration = Duration::from_secs(1);
-const GUESTS: u64 = 250;
+/// Enough for something to happen every moment, and few enough for one writer at a time.
+const GUESTS: u64 = 180;
 
 #[tokio::main]
 async fn main() -> ExitCode {
