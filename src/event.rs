@@ -97,7 +97,7 @@ pub enum News {
         /// The new one.
         schedule: Schedule,
     },
-    /// The timer died and was started again.
+    /// The timer died and is started again.
     TimerRestarted {
         /// What is known of the death.
         reason: String,

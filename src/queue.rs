@@ -90,6 +90,11 @@ impl<W> RunQueue<W> {
         self.orders.drain(..).collect()
     }
 
+    /// Drops orders that nobody waits for.
+    pub(crate) fn keep_asked(&mut self) {
+        self.orders.retain(|order| !order.waiters.is_empty());
+    }
+
     /// How many scopes wait.
     pub(crate) fn len(&self) -> usize {
         self.orders.len()
@@ -189,6 +194,17 @@ mod tests {
                 order(Scope::user("a"), Trigger::Tick, vec![])
             ]
         );
+    }
+
+    #[test]
+    fn only_orders_that_somebody_waits_for_are_kept() {
+        let mut queue = RunQueue::new();
+        let _ = queue.push(Scope::All, Trigger::Tick, None);
+        let _ = queue.push(Scope::user("a"), Trigger::Manual, Some(1));
+
+        queue.keep_asked();
+
+        assert_eq!((queue.len(), queue.waiters()), (1, 1));
     }
 
     proptest! {

@@ -379,6 +379,25 @@ async fn a_resume_during_a_run_runs_once_more_and_is_no_missed_tick() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_nobody_waits_for_is_held_back_by_a_pause_also_when_it_is_queued() {
+    let host = start(messages_only()).await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let _ = host.pause().await;
+    let running = host.run_now(Scope::All);
+    gate.reached().await;
+    let _ = host.resume().await;
+
+    let _ = host.pause().await;
+    gate.open();
+    let running = running.await.expect("is not refused");
+
+    assert_eq!(running.outcome, Outcome::Completed);
+    assert_eq!(host.faults.calls(Step::Open), 1);
+    assert_eq!(host.status().await.waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_run_is_neither_retried_nor_promised_a_retry_while_paused() {
     for paused_before in [false, true] {
         let host = start(ticking()).await;
