@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn one_scope_too_many_gets_its_waiter_back() {
-        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(|user| Scope::user(&user)));
+        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
         let refused = queue.push(Scope::user("late"), Trigger::Manual, Some(7));
 
@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_full_queue_still_takes_a_waiting_scope_and_everything() {
-        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(|user| Scope::user(&user)));
+        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
-        let waiting = queue.push(Scope::user(&5), Trigger::Manual, Some(1));
+        let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1));
         let everything = queue.push(Scope::All, Trigger::Tick, Some(2));
 
         assert_eq!(waiting, Ok(Queued::Merged));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_last_place_is_given_away() {
-        let mut queue = queue_of((1..RunQueue::<u32>::MAX_SCOPES).map(|user| Scope::user(&user)));
+        let mut queue = queue_of((1..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
         let last = queue.push(Scope::user("last"), Trigger::Manual, Some(1));
 
@@ -272,10 +272,7 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let scope = prop_oneof![
-            Just(Scope::All),
-            (0..4_u8).prop_map(|user| Scope::user(&user)),
-        ];
+        let scope = prop_oneof![Just(Scope::All), (0..4_u8).prop_map(Scope::user),];
         let trigger = prop::sample::select(vec![Trigger::Retry, Trigger::Tick, Trigger::Manual]);
         prop_oneof![
             3 => (scope, trigger, any::<bool>()).prop_map(|(scope, trigger, waits)| Step::Push(scope, trigger, waits)),

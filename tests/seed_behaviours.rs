@@ -81,7 +81,7 @@ async fn cleanup_for_one_user_leaves_the_others_alone() {
     app.session("mine", app.guest, 25);
     app.session("theirs", app.other_guest, 25);
 
-    let report = app.run(SessionCleaner::NAME, Scope::user(&app.guest)).await;
+    let report = app.run(SessionCleaner::NAME, Scope::user(app.guest)).await;
 
     assert_eq!(report.ids, ["mine"]);
     assert_eq!(app.ids("select id from sessions"), ["theirs"]);

@@ -66,7 +66,7 @@ async fn measure(database: &mut Database, job: Job, rounds: usize) -> Result<Fig
             let due = database.due(job).await?;
             let (took, handled) = contender.run(database, job).await?;
             // One that does not do all of it is compared by the row.
-            figures.add(contender.name(), scaled(took, due, handled));
+            figures.add(contender.name(), scaled(took, due, handled)?);
         }
     }
     Ok(figures)
@@ -148,8 +148,8 @@ fn print_targets(figures: &Figures, database: &Database, job: Job) {
     }
 }
 
-fn scaled(took: Duration, due: u64, handled: u64) -> Duration {
-    took.mul_f64(due as f64 / handled.max(1) as f64)
+fn scaled(took: Duration, due: u64, handled: u64) -> Result<Duration> {
+    Ok(took * u32::try_from(due)? / u32::try_from(handled.max(1))?)
 }
 
 struct Options {

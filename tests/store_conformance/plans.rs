@@ -23,7 +23,7 @@ pub(crate) const TABLES: &[&str] = &[
 pub(crate) async fn do_everything(store: &dyn Store) -> Done {
     let cutoff = now() - DAY;
     let mut only = pass(cutoff, 100);
-    only.scope = Scope::user(&user(160));
+    only.scope = Scope::user(user(160));
     let page = Page::default();
     let aside = ["x".to_owned(), "y".to_owned()];
     store.idle_sessions(cutoff, None, &page).await?;

@@ -260,7 +260,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict 
         world.booking(&booking).await?;
     }
     let of_two = |cutoff| Pass {
-        scope: Scope::user(&user(2)),
+        scope: Scope::user(user(2)),
         ..pass(cutoff, 10)
     };
     let page = Page::default();
