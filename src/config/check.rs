@@ -169,6 +169,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a row for each setting")]
     fn each_bad_value_is_named_and_says_what_would_be_right() {
         let zero = "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off";
         let short = "is 999us; the shortest is 1ms";
