@@ -21,7 +21,11 @@ pub enum Scope {
 
 impl Scope {
     /// The scope of one user, whatever type the key has.
-    pub fn user(id: &impl ToString) -> Self {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have a key at hand, or a reference to one"
+    )]
+    pub fn user(id: impl ToString) -> Self {
         Self::User(id.to_string())
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::job::JobName;
+use crate::pace::Pace;
 
 mod check;
 
@@ -19,10 +20,10 @@ pub(crate) use check::{LONGEST, check_age};
 ///
 /// ```
 /// let config: ractor_housekeeper::HousekeeperConfig = serde_json::from_str(
-///     r#"{ "jobs": { "booking-expirer": { "schedule": { "every": "5m" }, "batch_size": 200 } } }"#,
+///     r#"{ "jobs": { "booking-expirer": { "schedule": { "every": "5m" }, "pace": { "largest_batch": 200 } } } }"#,
 /// )?;
 ///
-/// assert_eq!(config.jobs[&"booking-expirer".into()].batch_size.get(), 200);
+/// assert_eq!(config.jobs[&"booking-expirer".into()].pace.largest_batch.get(), 200);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,11 +47,8 @@ pub struct HousekeeperConfig {
 pub struct JobConfig {
     /// When it runs by itself.
     pub schedule: Schedule,
-    /// Rows a batch, and so a transaction, looks at.
-    pub batch_size: NonZeroU32,
-    /// Pause between two batches, so that others get their turn at the database. Zero is allowed.
-    #[serde(with = "humantime_serde")]
-    pub batch_pause: Duration,
+    /// How much of the database it takes.
+    pub pace: Pace,
     /// Longest run. What is left waits for the next one. `None`: no limit.
     #[serde(with = "humantime_serde::option")]
     pub run_limit: Option<Duration>,
@@ -68,8 +66,7 @@ impl Default for JobConfig {
     fn default() -> Self {
         Self {
             schedule: Schedule::default(),
-            batch_size: const { NonZeroU32::new(500).expect("500 is not zero") },
-            batch_pause: Duration::from_millis(20),
+            pace: Pace::default(),
             run_limit: None,
             step_limit: Duration::from_secs(30),
             late_after: Duration::from_secs(60),

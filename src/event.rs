@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::batch::{Counts, Scope};
 use crate::config::Schedule;
+use crate::guard::guarded;
 use crate::job::JobName;
 use crate::report::{Report, RunId, Trigger};
 
@@ -96,7 +97,7 @@ pub enum News {
         /// The new one.
         schedule: Schedule,
     },
-    /// The timer died and was started again.
+    /// The timer died and is started again.
     TimerRestarted {
         /// What is known of the death.
         reason: String,
@@ -185,11 +186,14 @@ impl Subscriber {
             self.missed += 1;
             return Ok(());
         };
-        let missed = std::mem::take(&mut self.missed);
-        (self.send)(Event {
-            missed,
+        let event = Event {
+            missed: std::mem::take(&mut self.missed),
             news: news.clone(),
             _place: place,
+        };
+        guarded(|| (self.send)(event)).unwrap_or_else(|panic| {
+            tracing::error!(%panic, "a subscriber panicked and is told no more");
+            Err(Gone)
         })
     }
 }

@@ -41,6 +41,8 @@ mod refusal;
 mod status;
 
 mod clock;
+mod guard;
+mod pace;
 mod queue;
 mod restart;
 mod run;
@@ -68,6 +70,7 @@ pub use history::{History, HistorySource, RunRecord};
 pub use job::{Job, JobError, JobName};
 pub use jobs::{BookingExpirer, SessionCleaner, built_in};
 pub use outlook::{Capped, Outlook};
+pub use pace::Pace;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 pub use refusal::Refusal;
 pub use report::{Outcome, Report, RunId, Trigger};

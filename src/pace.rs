@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The rule is additive increase and multiplicative decrease, as in TCP's congestion avoidance (Chiu and Jain, 1989): a batch that took less
 /// than half of the target adds `smallest_batch` rows to the next, one that took longer than the target, or failed, halves it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
     /// Rows of the first batch, and of the smallest.
@@ -22,8 +22,11 @@ pub struct Pace {
     /// How long a batch, and so a transaction, should take.
     #[serde(with = "humantime_serde")]
     pub target: Duration,
-    /// Share of the time in which the job may be at work, more than 0 and at most 1. At 0.25 a batch of 10 ms is followed by a pause of 30 ms.
-    pub duty: f64,
+    /// Share of the time in which the job may be at work, 1 to 100 percent. At 25 a batch of 10 ms is followed by a pause of 30 ms.
+    pub duty_percent: u8,
+    /// Shortest pause, whatever the share.
+    #[serde(with = "humantime_serde")]
+    pub shortest_pause: Duration,
     /// Longest pause, whatever the share.
     #[serde(with = "humantime_serde")]
     pub longest_pause: Duration,
@@ -37,7 +40,8 @@ impl Pace {
             smallest_batch: rows(100),
             largest_batch: rows(1_000),
             target: Duration::from_millis(10),
-            duty: 0.25,
+            duty_percent: 25,
+            shortest_pause: Duration::from_millis(5),
             longest_pause: Duration::from_secs(1),
         }
     }
@@ -49,7 +53,8 @@ impl Pace {
             smallest_batch: rows(1_000),
             largest_batch: rows(10_000),
             target: Duration::from_millis(250),
-            duty: 1.0,
+            duty_percent: 100,
+            shortest_pause: Duration::ZERO,
             longest_pause: Duration::ZERO,
         }
     }
@@ -57,7 +62,11 @@ impl Pace {
     /// Batches of always the same size, without a pause.
     #[must_use]
     pub fn fixed(batch: NonZeroU32) -> Self {
-        Self { smallest_batch: batch, largest_batch: batch, ..Self::full_speed() }
+        Self {
+            smallest_batch: batch,
+            largest_batch: batch,
+            ..Self::full_speed()
+        }
     }
 }
 
@@ -76,7 +85,10 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { batch: pace.smallest_batch, pace }
+        Self {
+            batch: pace.smallest_batch,
+            pace,
+        }
     }
 
     /// Rows the next batch may look at.
@@ -106,9 +118,15 @@ impl Pacer {
     }
 
     fn pause(&self, work: Duration) -> Duration {
-        let pauses_per_work = (1.0 - self.pace.duty) / self.pace.duty;
-        let pause = Duration::try_from_secs_f64(work.as_secs_f64() * pauses_per_work);
-        pause.unwrap_or(self.pace.longest_pause).min(self.pace.longest_pause)
+        let Pace {
+            duty_percent,
+            shortest_pause,
+            longest_pause,
+            ..
+        } = self.pace;
+        let duty = u32::from(duty_percent.clamp(1, 100));
+        let pause = work.saturating_mul(100 - duty) / duty;
+        pause.min(longest_pause).max(shortest_pause)
     }
 }
 
@@ -158,14 +176,16 @@ mod tests {
             let mut pacer = Pacer::new(pace.clone());
 
             for fate in fates {
-                let pause = fate.map_or_else(
-                    || { pacer.failed(); Duration::ZERO },
-                    |work| pacer.took(work),
-                );
+                 let pause = if let Some(work) = fate {
+                    pacer.took(work)
+                } else {
+                    pacer.failed();
+                    Duration::ZERO
+                };
 
                 prop_assert!(pacer.batch() >= pace.smallest_batch);
                 prop_assert!(pacer.batch() <= pace.largest_batch);
-                prop_assert!(pause <= pace.longest_pause);
+                prop_assert!(pause <= pace.longest_pause.max(pace.shortest_pause));
             }
         }
 
@@ -211,14 +231,15 @@ mod tests {
         }
 
         #[test]
-        fn the_share_of_work_is_kept_unless_the_longest_pause_cuts_it(pace in pace(), work_us in 1_u64..10_000_000) {
+        fn the_share_of_work_is_kept_unless_a_bound_on_the_pause_cuts_it(pace in pace(), work_us in 1_u64..10_000_000) {
             let work = Duration::from_micros(work_us);
             let mut pacer = Pacer::new(pace.clone());
 
             let pause = pacer.took(work);
 
-            let share = work.as_secs_f64() / (work + pause).as_secs_f64();
-            prop_assert!(pause == pace.longest_pause || (share - pace.duty).abs() < 0.01);
+            let share = 100.0 * work.as_secs_f64() / (work + pause).as_secs_f64();
+            let cut = pause == pace.longest_pause || pause == pace.shortest_pause;
+            prop_assert!(cut || (share - f64::from(pace.duty_percent)).abs() < 0.5, "{share}");
         }
     }
 
@@ -227,16 +248,24 @@ mod tests {
         pace.largest_batch.get().div_ceil(pace.smallest_batch.get())
     }
 
-    fn pace() -> impl Strategy<Value = Pace> {
-        (1_u32..1_000, 1_u32..100, 1_u64..500, 0.05_f64..=1.0, 0_u64..5_000).prop_map(
-            |(smallest, steps, target_ms, duty, longest_ms)| Pace {
+    prop_compose! {
+        fn pace()(
+            smallest in 1_u32..1_000,
+            steps in 1_u32..100,
+            target_ms in 1_u64..500,
+            duty_percent in 1_u8..=100,
+            shortest_ms in 0_u64..50,
+            longest_ms in 50_u64..5_000,
+        ) -> Pace {
+            Pace {
                 smallest_batch: rows(smallest),
                 largest_batch: rows(smallest * steps),
                 target: Duration::from_millis(target_ms),
-                duty,
+                duty_percent,
+                shortest_pause: Duration::from_millis(shortest_ms),
                 longest_pause: Duration::from_millis(longest_ms),
-            },
-        )
+            }
+        }
     }
 
     /// How long each batch took; `None` is one that failed.

@@ -90,6 +90,11 @@ impl<W> RunQueue<W> {
         self.orders.drain(..).collect()
     }
 
+    /// Drops orders that nobody waits for.
+    pub(crate) fn keep_asked(&mut self) {
+        self.orders.retain(|order| !order.waiters.is_empty());
+    }
+
     /// How many scopes wait.
     pub(crate) fn len(&self) -> usize {
         self.orders.len()
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn one_scope_too_many_gets_its_waiter_back() {
-        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
+        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(|user| Scope::user(&user)));
 
         let refused = queue.push(Scope::user("late"), Trigger::Manual, Some(7));
 
@@ -156,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_full_queue_still_takes_a_waiting_scope_and_everything() {
-        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
+        let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(|user| Scope::user(&user)));
 
-        let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1));
+        let waiting = queue.push(Scope::user(&5), Trigger::Manual, Some(1));
         let everything = queue.push(Scope::All, Trigger::Tick, Some(2));
 
         assert_eq!(waiting, Ok(Queued::Merged));
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_last_place_is_given_away() {
-        let mut queue = queue_of((1..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
+        let mut queue = queue_of((1..RunQueue::<u32>::MAX_SCOPES).map(|user| Scope::user(&user)));
 
         let last = queue.push(Scope::user("last"), Trigger::Manual, Some(1));
 
@@ -189,6 +194,17 @@ mod tests {
                 order(Scope::user("a"), Trigger::Tick, vec![])
             ]
         );
+    }
+
+    #[test]
+    fn only_orders_that_somebody_waits_for_are_kept() {
+        let mut queue = RunQueue::new();
+        let _ = queue.push(Scope::All, Trigger::Tick, None);
+        let _ = queue.push(Scope::user("a"), Trigger::Manual, Some(1));
+
+        queue.keep_asked();
+
+        assert_eq!((queue.len(), queue.waiters()), (1, 1));
     }
 
     proptest! {
@@ -256,7 +272,10 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let scope = prop_oneof![Just(Scope::All), (0..4_u8).prop_map(Scope::user),];
+        let scope = prop_oneof![
+            Just(Scope::All),
+            (0..4_u8).prop_map(|user| Scope::user(&user)),
+        ];
         let trigger = prop::sample::select(vec![Trigger::Retry, Trigger::Tick, Trigger::Manual]);
         prop_oneof![
             3 => (scope, trigger, any::<bool>()).prop_map(|(scope, trigger, waits)| Step::Push(scope, trigger, waits)),

@@ -12,6 +12,7 @@ use crate::batch::{Batch, Cursor, Pass, Window};
 use crate::config::JobConfig;
 use crate::history::{HistoryBook, RunRecord};
 use crate::job::{Job, JobError};
+use crate::pace::Pacer;
 use crate::report::{Outcome, RunId};
 use crate::run::RunSheet;
 use crate::supervisor::{HousekeeperMsg, Notice};
@@ -39,6 +40,7 @@ pub(crate) struct WorkerArguments {
 pub(crate) struct State {
     arguments: WorkerArguments,
     checked: bool,
+    pacer: Pacer,
     run: Option<Run>,
 }
 
@@ -60,6 +62,7 @@ impl Worker {
     ) -> Result<State, ActorProcessingErr> {
         // No look at the database here: starting succeeds while it is away.
         Ok(State {
+            pacer: Pacer::new(arguments.config.pace.clone()),
             arguments,
             checked: false,
             run: None,
@@ -146,18 +149,20 @@ impl State {
             scope: run.sheet.report.scope.clone(),
             now: run.window.now,
             cutoff: run.window.cutoff,
-            limit: self.arguments.config.batch_size,
+            limit: self.pacer.batch(),
             after: run.after.take(),
         };
         let number = run.sheet.report.batches + 1;
         let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = pass.limit.get());
 
+        let asked = Instant::now();
         match self
             .step("handle a batch", self.arguments.job.batch(&pass))
             .instrument(span)
             .await
         {
             Ok(batch) => {
+                let work = asked.elapsed();
                 self.commit(&mut run, batch)?;
                 if run.after.is_none() {
                     self.conclude(run, Outcome::Completed).await
@@ -169,12 +174,16 @@ impl State {
                 {
                     self.conclude(run, Outcome::TimedOut).await
                 } else {
-                    run.pause = self.next_batch(myself, run.sheet.report.run);
+                    let pause = self.pacer.took(work);
+                    run.pause = next_batch(myself, run.sheet.report.run, pause);
                     self.run = Some(run);
                     Ok(())
                 }
             }
-            Err(error) => self.conclude(run, Outcome::failed(error)).await,
+            Err(error) => {
+                self.pacer.failed();
+                self.conclude(run, Outcome::failed(error)).await
+            }
         }
     }
 
@@ -200,22 +209,6 @@ impl State {
             self.tell(Notice::Committed { run, counts, ids })?;
         }
         Ok(())
-    }
-
-    fn next_batch(
-        &self,
-        myself: &ActorRef<WorkerMsg>,
-        run: RunId,
-    ) -> Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>> {
-        let pause = self.arguments.config.batch_pause;
-        if pause.is_zero() {
-            let _ = myself.cast(WorkerMsg::Batch(run));
-            None
-        } else {
-            Some(Delayed(
-                myself.send_after(pause, move || WorkerMsg::Batch(run)),
-            ))
-        }
     }
 
     /// Looks ahead, writes the run down, and reports it.
@@ -281,6 +274,21 @@ impl State {
     fn tell(&self, notice: Notice) -> Result<(), ActorProcessingErr> {
         Ok(self.arguments.supervisor.cast(notice.into())?)
     }
+}
+
+/// The pause is a message on its way, not an await: whatever comes in the meantime is handled.
+fn next_batch(
+    myself: &ActorRef<WorkerMsg>,
+    run: RunId,
+    pause: Duration,
+) -> Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>> {
+    if pause.is_zero() {
+        let _ = myself.cast(WorkerMsg::Batch(run));
+        return None;
+    }
+    Some(Delayed(
+        myself.send_after(pause, move || WorkerMsg::Batch(run)),
+    ))
 }
 
 /// Waits for a step of a job, but not forever. The error is a line for reports.

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ractor::{
     Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, MessagingErr, SupervisionEvent,
+    call,
 };
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
 use ractor_housekeeper::{
-    Beyond, BookingExpirer, Clock, ConfigError, Health, HistorySource, Housekeeper,
-    HousekeeperArguments, HousekeeperMsg, Life, News, Outcome, Page, Preview, Refusal, Report,
-    Scope, SessionCleaner, StartError, Trigger, WorkerStatus, start, status, stop,
+    Batch, Beyond, BookingExpirer, Clock, ConfigError, Health, HistorySource, Housekeeper,
+    HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName, Life, News, Outcome, Outlook,
+    Page, Pass, Preview, PreviewRows, Refusal, Report, Scope, SessionCleaner, StartError,
+    Subscriber, Trigger, Window, WorkerStatus, start, status, stop,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -48,7 +51,8 @@ async fn a_panic_in_a_batch_is_answered_with_the_rows_before_it_and_the_rest_is_
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_killed_or_stopped_in_a_batch_is_a_crash_with_what_it_committed() {
-    let deaths: [(fn(&ActorCell), &str, u64); 2] = [
+    type Death = (fn(&ActorCell), &'static str, u64);
+    let deaths: [Death; 2] = [
         (|worker| worker.kill(), "killed", 2),
         // A stop lets the batch in flight end, and its rows are known.
         (|worker| worker.stop(None), "stopped", 4),
@@ -315,22 +319,22 @@ async fn those_who_wait_for_a_job_are_answered_when_it_is_degraded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_completes_ends_the_degradation() {
-    let mut host = degraded().await;
-    host.faults.clear();
+async fn a_run_that_completes_ends_the_degradation_also_one_for_a_user() {
+    for scope in [Scope::All, Scope::user(Uuid::nil())] {
+        let mut host = degraded().await;
+        host.faults.clear();
 
-    let report = host.run_now(Scope::All).await.expect("is not refused");
-    next_event(&mut host.events, |news| {
-        matches!(news, News::JobRecovered { .. })
-    })
-    .await;
+        let report = host.run_now(scope).await.expect("is not refused");
+        next_event(&mut host.events, |news| {
+            matches!(news, News::JobRecovered { .. })
+        })
+        .await;
 
-    assert_eq!(report.outcome, Outcome::Completed);
-    let status = host.status().await;
-    assert_eq!(
-        (status.worker, status.health),
-        (WorkerStatus::Idle, Health::Healthy)
-    );
+        assert_eq!(report.outcome, Outcome::Completed);
+        let status = host.status().await;
+        assert_eq!(status.worker, WorkerStatus::Idle);
+        assert_ne!(status.health.word(), "degraded");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -505,7 +509,7 @@ async fn a_preview_that_hangs_is_refused_after_the_step_limit() {
 #[tokio::test(start_paused = true)]
 async fn status_preview_and_history_are_answered_at_once_in_every_state() {
     type State = (&'static str, fn(&WorkerStatus) -> bool);
-    let states: [State; 4] = [
+    let table: [State; 4] = [
         ("restarting", |worker| {
             matches!(worker, WorkerStatus::Restarting { .. })
         }),
@@ -516,7 +520,7 @@ async fn status_preview_and_history_are_answered_at_once_in_every_state() {
         ("paused", |worker| matches!(worker, WorkerStatus::Idle)),
     ];
 
-    for (name, is_state) in states {
+    for (name, is_state) in table {
         let mut host = if name == "degraded" {
             degraded().await
         } else {
@@ -578,7 +582,7 @@ async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_what_was_done() {
     gate.open();
     let report = answer.await.expect("is not refused");
     stopped.await;
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     assert_eq!(refused, Err(Refusal::ShuttingDown));
     assert_eq!(life, Life::ShuttingDown);
@@ -596,7 +600,7 @@ async fn a_batch_that_outlasts_the_grace_is_killed_and_its_waiter_answered() {
     let stopped = host.shut_down(seconds(3));
     let report = answer.await.expect("is not refused");
     stopped.await;
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     assert_eq!(report.outcome, Outcome::ShuttingDown);
     assert_eq!(report.counts.of("bookings"), 2);
@@ -642,7 +646,7 @@ async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
             Outcome::ShuttingDown
         );
     }
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 }
 
 #[tokio::test(start_paused = true)]
@@ -666,7 +670,7 @@ async fn the_timer_stops_first_and_the_workers_in_reverse() {
     let held_up = alive();
     gate.open();
     stopped.await;
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     // Expirer, cleaner, timer: the cleaner in its batch holds up the expirer, but not the timer.
     assert_eq!(held_up, [true, true, false]);
@@ -696,7 +700,7 @@ async fn a_plain_stop_answers_everybody_and_leaves_no_child() {
         }
         let (running, queued) = (running.await, queued.await);
         let (gathered, previewed) = (gathered.await, previewed.await);
-        host.handle.await.expect("it stops");
+        host.housekeeper.wait(None).await.expect("it stops");
 
         assert_eq!(
             running.expect("is not refused").outcome,
@@ -728,7 +732,7 @@ async fn a_killed_housekeeper_takes_its_children_along_and_its_askers_see_the_cl
     let children = children(&host.housekeeper);
 
     host.housekeeper.kill();
-    host.handle.await.expect("it stops");
+    host.housekeeper.wait(None).await.expect("it stops");
 
     assert!(answer.await.is_err());
     let refused = host
@@ -741,6 +745,65 @@ async fn a_killed_housekeeper_takes_its_children_along_and_its_askers_see_the_cl
     for child in children {
         child.wait(Some(seconds(1))).await.expect("it is gone");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_no_worker_took_up_before_the_shutdown_did_not_crash() {
+    let host = Setup::new().start().await;
+
+    let answer = host.run_now(Scope::All);
+    let stopped = host.shut_down(seconds(10));
+    host.worker().kill();
+    let report = answer.await.expect("is not refused");
+    stopped.await;
+
+    assert_eq!(report.outcome, Outcome::ShuttingDown);
+}
+
+// ---- Bugs of the host's
+
+#[tokio::test(start_paused = true)]
+async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_itself() {
+    let setup = Setup::new();
+    let arguments = setup.arguments.with_job(Touchy).with_config(setup.config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let (overseer, _seen) = overseer().await;
+    let subscriber = Subscriber::actor(&overseer, |_| panic!("the subscriber is touchy"));
+    housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+
+    let run = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        Touchy.name(),
+        Scope::All
+    );
+    let page = Page::default();
+    let preview = call!(
+        housekeeper,
+        HousekeeperMsg::Preview,
+        Touchy.name(),
+        Scope::All,
+        page
+    );
+    let sibling = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        BookingExpirer::NAME,
+        Scope::All
+    );
+
+    let refusal = Refusal::Scope {
+        job: Touchy.name(),
+        problem: "the job panicked: the job is touchy".to_owned(),
+    };
+    assert_eq!(run.expect("it runs"), Err(refusal.clone()));
+    assert_eq!(preview.expect("it runs"), Err(refusal));
+    assert_eq!(
+        sibling.expect("it runs").expect("is not refused").outcome,
+        Outcome::Completed
+    );
 }
 
 // ---- Names and settings
@@ -901,6 +964,36 @@ async fn degraded() -> Host {
     })
     .await;
     host
+}
+
+/// A job of the host's with a bug where the housekeeper asks it.
+struct Touchy;
+
+#[async_trait]
+impl Job for Touchy {
+    fn name(&self) -> JobName {
+        JobName::new("touchy")
+    }
+
+    fn check_scope(&self, _: &Scope) -> Result<(), String> {
+        panic!("the job is touchy")
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        unreachable!("its scope is refused")
+    }
+
+    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
+        unreachable!("it is not opened")
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        unreachable!("its scope is refused")
+    }
+
+    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
+        unreachable!("it is not opened")
+    }
 }
 
 /// An actor of the host's that supervises a housekeeper and tells how it failed.

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ractor::{ActorRef, call_t};
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, JobConfig, JobError, JobName, Page,
-    Schedule, Scope, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, JobConfig, JobError, JobName, Pace,
+    Page, Schedule, Scope, start,
 };
 
 use population::{Contents, Population};
@@ -140,7 +140,7 @@ fn config() -> HousekeeperConfig {
                 at_start: false,
                 ..Schedule::default()
             },
-            batch_size: const { NonZeroU32::new(100).expect("100 is not zero") },
+            pace: Pace::fixed(const { NonZeroU32::new(100).expect("100 is not zero") }),
             ..JobConfig::default()
         },
         ..HousekeeperConfig::default()

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::{BackoffConfig, ConfigError, HousekeeperConfig, JobConfig, Schedule};
 use crate::job::JobName;
+use crate::pace::Pace;
 
 impl HousekeeperConfig {
     /// The settings of one job.
@@ -40,11 +41,35 @@ impl HousekeeperConfig {
 impl JobConfig {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
         self.schedule.check(&format!("{path}.schedule"))?;
-        check_pause(&format!("{path}.batch_pause"), self.batch_pause)?;
+        self.pace.check(&format!("{path}.pace"))?;
         check_span(&format!("{path}.step_limit"), self.step_limit)?;
         check_span(&format!("{path}.late_after"), self.late_after)?;
         if let Some(limit) = self.run_limit {
             check_span(&format!("{path}.run_limit"), limit)?;
+        }
+        Ok(())
+    }
+}
+
+impl Pace {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        let wrong =
+            |field: &str, problem: &str| Err(ConfigError::new(format!("{path}.{field}"), problem));
+        check_span(&format!("{path}.target"), self.target)?;
+        check_pause(&format!("{path}.shortest_pause"), self.shortest_pause)?;
+        check_pause(&format!("{path}.longest_pause"), self.longest_pause)?;
+        if self.shortest_pause > self.longest_pause {
+            return wrong("shortest_pause", "is longer than the longest pause");
+        }
+        if self.smallest_batch > self.largest_batch {
+            return wrong("smallest_batch", "is larger than the largest batch");
+        }
+        if !(1..=100).contains(&self.duty_percent) {
+            let problem = format!(
+                "is {}; give a share of the time from 1 to 100",
+                self.duty_percent
+            );
+            return wrong("duty_percent", &problem);
         }
         Ok(())
     }
@@ -176,9 +201,34 @@ mod tests {
                 zero,
             ),
             (
-                r#"{"job":{"batch_pause":"36525d 9h"}}"#,
-                "job.batch_pause",
+                r#"{"job":{"pace":{"longest_pause":"36525d 9h"}}}"#,
+                "job.pace.longest_pause",
                 long,
+            ),
+            (
+                r#"{"job":{"pace":{"shortest_pause":"2s"}}}"#,
+                "job.pace.shortest_pause",
+                "is longer than the longest pause",
+            ),
+            (
+                r#"{"job":{"pace":{"target":"0s"}}}"#,
+                "job.pace.target",
+                zero,
+            ),
+            (
+                r#"{"job":{"pace":{"smallest_batch":1001}}}"#,
+                "job.pace.smallest_batch",
+                "is larger than the largest batch",
+            ),
+            (
+                r#"{"job":{"pace":{"duty_percent":0}}}"#,
+                "job.pace.duty_percent",
+                "is 0; give a share of the time from 1 to 100",
+            ),
+            (
+                r#"{"job":{"pace":{"duty_percent":101}}}"#,
+                "job.pace.duty_percent",
+                "is 101; give a share of the time from 1 to 100",
             ),
             (r#"{"job":{"run_limit":"0s"}}"#, "job.run_limit", zero),
             (r#"{"job":{"step_limit":"0s"}}"#, "job.step_limit", zero),
@@ -266,7 +316,10 @@ mod tests {
 
     #[test]
     fn counts_that_cannot_be_zero_are_refused_as_zero() {
-        let table = [r#"{"job":{"batch_size":0}}"#, r#"{"kept":{"runs":0}}"#];
+        let table = [
+            r#"{"job":{"pace":{"smallest_batch":0}}}"#,
+            r#"{"kept":{"runs":0}}"#,
+        ];
 
         for json in table {
             let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
@@ -293,19 +346,20 @@ mod tests {
 
     #[test]
     fn times_read_as_people_write_them() {
-        let config: JobConfig =
-            serde_json::from_str(r#"{"schedule":{"every":"1h 30m"},"batch_pause":"0s"}"#)
-                .expect("is a config");
+        let config: JobConfig = serde_json::from_str(
+            r#"{"schedule":{"every":"1h 30m"},"pace":{"shortest_pause":"0s"}}"#,
+        )
+        .expect("is a config");
 
         assert_eq!(config.schedule.every, Some(minutes(90)));
-        assert_eq!(config.batch_pause, Duration::ZERO);
+        assert_eq!(config.pace.shortest_pause, Duration::ZERO);
         assert_eq!(config.check("job"), Ok(()));
     }
 
     #[test]
     fn a_job_without_settings_of_its_own_has_the_common_ones() {
         let config: HousekeeperConfig = serde_json::from_str(
-            r#"{"job":{"ids_kept":1},"jobs":{"session-cleaner":{"batch_size":7}}}"#,
+            r#"{"job":{"ids_kept":1},"jobs":{"session-cleaner":{"pace":{"largest_batch":700}}}}"#,
         )
         .expect("is a config");
 
@@ -314,8 +368,11 @@ mod tests {
             config.of(&"booking-expirer".into()),
         );
 
-        assert_eq!((own.batch_size.get(), own.ids_kept), (7, 100));
-        assert_eq!((common.batch_size.get(), common.ids_kept), (500, 1));
+        assert_eq!((own.pace.largest_batch.get(), own.ids_kept), (700, 100));
+        assert_eq!(
+            (common.pace.largest_batch.get(), common.ids_kept),
+            (1_000, 1)
+        );
     }
 
     #[test]
@@ -368,14 +425,26 @@ mod tests {
     prop_compose! {
         fn job()(
             schedule in schedule(),
-            batch_size: NonZeroU32,
-            batch_pause in span(),
+            pace in pace(),
             run_limit in prop::option::of(span()),
             step_limit in span(),
             late_after in span(),
             ids_kept: u32,
         ) -> JobConfig {
-            JobConfig { schedule, batch_size, batch_pause, run_limit, step_limit, late_after, ids_kept }
+            JobConfig { schedule, pace, run_limit, step_limit, late_after, ids_kept }
+        }
+    }
+
+    prop_compose! {
+        fn pace()(
+            smallest_batch: NonZeroU32,
+            largest_batch: NonZeroU32,
+            target in span(),
+            duty_percent: u8,
+            shortest_pause in span(),
+            longest_pause in span(),
+        ) -> Pace {
+            Pace { smallest_batch, largest_batch, target, duty_percent, shortest_pause, longest_pause }
         }
     }
 

@@ -2,25 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel_async::pooled_connection::bb8;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use uuid::Uuid;
 
 use super::error::StoreError;
 use super::limits::Limits;
-use super::migrations::Schema;
 use super::trouble::Tried;
-use super::{RunHistory, Store, user_of};
-use crate::batch::{Batch, Pass};
 use crate::clock::Clock;
-use crate::history::RunRecord;
-use crate::job::JobName;
-use crate::outlook::Outlook;
-use crate::preview::{Page, PreviewRows};
 
 mod bookings;
 mod connect;
@@ -28,11 +18,12 @@ mod flight;
 mod history;
 mod schema;
 mod sessions;
+mod setup;
+mod steps;
 mod tables;
 
 use connect::LastError;
 use flight::{Flight, Purpose};
-use sessions::Manner;
 
 /// A pool of Postgres connections, as a host hands it in.
 pub type Pool = bb8::Pool<AsyncPgConnection>;
@@ -120,47 +111,8 @@ impl PostgresStore {
         &self.pool
     }
 
-    /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe when several processes start at once.
-    ///
-    /// Fails with [`StoreError::Schema`] if a table of that name is there that this crate did not make.
-    pub async fn migrate(&self, schemas: &[Schema]) -> Result<(), StoreError> {
-        let what = "migrate";
-        for schema in schemas {
-            let mut flight = self.begin_patiently(what).await?;
-            let done = tables::migrate(&mut flight, *schema).await;
-            settle(flight, done, what).await?;
-        }
-        Ok(())
-    }
-
-    /// Drops the tables of a set, with all that is in them, if [`migrate`](PostgresStore::migrate) made them.
-    pub async fn revert(&self, schema: Schema) -> Result<(), StoreError> {
-        let what = "revert the migrations";
-        let mut flight = self.begin_patiently(what).await?;
-        let done = tables::revert(&mut flight, schema).await;
-        settle(flight, done, what).await
-    }
-
-    /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must stay under half of `idle_after`.
-    pub async fn set_activity_throttle(&self, throttle: Duration) -> Result<(), StoreError> {
-        let what = "set the activity throttle";
-        let throttle_us = i64::try_from(throttle.as_micros()).unwrap_or(i64::MAX);
-        let mut flight = self.begin(Purpose::Write, what).await?;
-        let done = tables::set_throttle(&mut flight, throttle_us).await;
-        settle(flight, done.map_err(Into::into), what).await
-    }
-
     async fn begin(&self, purpose: Purpose, what: &'static str) -> Result<Flight, StoreError> {
         self.begin_within(self.limits, purpose, what).await
-    }
-
-    /// For migrations, which wait for each other.
-    async fn begin_patiently(&self, what: &'static str) -> Result<Flight, StoreError> {
-        let limits = Limits {
-            lock: self.limits.statement,
-            ..self.limits
-        };
-        self.begin_within(limits, Purpose::Write, what).await
     }
 
     async fn begin_within(
@@ -211,130 +163,6 @@ impl fmt::Debug for PostgresStore {
         f.debug_struct("PostgresStore")
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Store for PostgresStore {
-    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
-        if let Some(clock) = &self.clock {
-            return Ok(clock.now().trunc_subsecs(6));
-        }
-        let what = "read the database's clock";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let now = self.instant(&mut flight).await;
-        settle(flight, now.map_err(Into::into), what).await
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        let what = "check the booking schema";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let done = tables::check(&mut flight).await;
-        settle(flight, done, what).await
-    }
-
-    async fn activity_throttle(&self) -> Result<Duration, StoreError> {
-        let what = "read the activity throttle";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let throttle_us = tables::throttle(&mut flight).await;
-        let throttle_us = settle(flight, throttle_us.map_err(Into::into), what).await?;
-        Ok(Duration::from_micros(
-            u64::try_from(throttle_us).unwrap_or(0),
-        ))
-    }
-
-    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
-        let what = "delete idle sessions";
-        let user = user_of(&pass.scope)?;
-        let mut flight = self.begin(Purpose::Write, what).await?;
-        let done = sessions::delete(&mut flight, pass, user, Manner::Together).await;
-        match flight.land(done).await {
-            // One row that cannot go must not keep the others.
-            Err(trouble) if trouble.refusal().is_some() => {
-                let mut flight = self.begin(Purpose::Write, what).await?;
-                let done = sessions::delete(&mut flight, pass, user, Manner::Each).await;
-                settle(flight, done, what).await
-            }
-            done => done.map_err(|trouble| trouble.tell(what)),
-        }
-    }
-
-    async fn idle_sessions(
-        &self,
-        cutoff: DateTime<Utc>,
-        user: Option<Uuid>,
-        page: &Page,
-    ) -> Result<PreviewRows, StoreError> {
-        let what = "list idle sessions";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let rows = sessions::preview(&mut flight, cutoff, user, page).await;
-        settle(flight, rows.map_err(Into::into), what).await
-    }
-
-    async fn session_outlook(
-        &self,
-        idle_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
-        let what = "look ahead at sessions";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let outlook = match self.instant(&mut flight).await {
-            Ok(now) => sessions::outlook(&mut flight, now, idle_after, set_aside).await,
-            Err(error) => Err(error),
-        };
-        settle(flight, outlook.map_err(Into::into), what).await
-    }
-
-    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
-        let what = "expire bookings";
-        let user = user_of(&pass.scope)?;
-        let mut flight = self.begin(Purpose::Write, what).await?;
-        let batch = bookings::expire(&mut flight, pass, user).await;
-        settle(flight, batch.map_err(Into::into), what).await
-    }
-
-    async fn overdue_bookings(
-        &self,
-        now: DateTime<Utc>,
-        cutoff: DateTime<Utc>,
-        user: Option<Uuid>,
-        page: &Page,
-    ) -> Result<PreviewRows, StoreError> {
-        let what = "list overdue bookings";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let rows = bookings::preview(&mut flight, now, cutoff, user, page).await;
-        settle(flight, rows.map_err(Into::into), what).await
-    }
-
-    async fn booking_outlook(
-        &self,
-        expire_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
-        let what = "look ahead at bookings";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let outlook = match self.instant(&mut flight).await {
-            Ok(now) => bookings::outlook(&mut flight, now, expire_after, set_aside).await,
-            Err(error) => Err(error),
-        };
-        settle(flight, outlook.map_err(Into::into), what).await
-    }
-}
-
-#[async_trait]
-impl RunHistory for PostgresStore {
-    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
-        let what = "record runs";
-        let mut flight = self.begin(Purpose::Write, what).await?;
-        let done = history::record(&mut flight, runs, keep).await;
-        settle(flight, done, what).await
-    }
-
-    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
-        let what = "read past runs";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let runs = history::runs(&mut flight, job, limit).await;
-        settle(flight, runs, what).await
     }
 }
 

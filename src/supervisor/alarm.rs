@@ -58,25 +58,21 @@ impl State {
 
     /// The timer thinks that a job's time has come; we look for ourselves.
     pub(super) async fn wake(&mut self, job: &JobName) {
-        if self.shutdown.is_some() {
-            return;
-        }
         let now = self.watch.now();
-        let Some(desk) = self.desks.get_mut(job) else {
+        let Some(desk) = self.desks.get(job).filter(|_| self.shutdown.is_none()) else {
             return;
         };
-        match &desk.post {
-            Post::Up(_) => {
-                if let Some(due) = desk.agenda.take_due(now) {
-                    desk.missed_ticks += due.missed;
-                    self.request(job, Scope::All, due.trigger, None).await;
-                }
-            }
-            Post::Restarting { at, .. } if at.reached(now) => self.spawn_worker(job).await,
-            Post::Degraded { until, .. } if until.reached(now) => {
-                self.request(job, Scope::All, Trigger::Retry, None).await;
-            }
-            Post::Vacant | Post::Restarting { .. } | Post::Degraded { .. } => {}
+        if desk.wake_at(now).is_none_or(|at| !at.reached(now)) {
+            return self.arm(job);
+        }
+        let on_trial = matches!(desk.post, Post::Degraded { .. });
+        if !matches!(desk.post, Post::Up(_)) {
+            self.spawn_worker(job).await;
+        }
+        // What fell due while there was no worker merges into the run that waits for it, or into the attempt.
+        let due = self.desks.get_mut(job).and_then(|desk| desk.take_due(now));
+        if let Some(trigger) = due.or(on_trial.then_some(Trigger::Retry)) {
+            self.request(job, Scope::All, trigger, None).await;
         }
         self.dispatch(job);
     }

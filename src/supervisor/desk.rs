@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use ractor::{ActorRef, RpcReplyPort};
 
-use crate::batch::Counts;
+use crate::batch::{Counts, Scope};
 use crate::config::{HousekeeperConfig, JobConfig};
+use crate::guard::guarded;
 use crate::health::{Signs, health};
 use crate::history::RunRecord;
 use crate::job::Job;
 use crate::queue::RunQueue;
 use crate::refusal::Refusal;
-use crate::report::{Outcome, Report};
+use crate::report::{Outcome, Report, Trigger};
 use crate::restart::RestartLog;
-use crate::schedule::{Agenda, Moment};
+use crate::schedule::{Agenda, Due, Moment};
 use crate::status::{CurrentRun, JobStatus, NextRun, WorkerStatus};
 use crate::worker::WorkerMsg;
 
@@ -107,6 +108,16 @@ impl Desk {
         self.job.is_on()
     }
 
+    /// Whether the job can serve the scope.
+    pub(super) fn check_scope(&self, scope: &Scope) -> Result<(), Refusal> {
+        guarded(|| self.job.check_scope(scope))
+            .unwrap_or_else(|panic| Err(format!("the job panicked: {panic}")))
+            .map_err(|problem| Refusal::Scope {
+                job: self.job.name(),
+                problem,
+            })
+    }
+
     /// When the timer should wake the supervisor for this job.
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
         match &self.post {
@@ -114,8 +125,16 @@ impl Desk {
             // Not the earliest on the wall: after a corrected clock another one may be due before it.
             Post::Up(_) => self.agenda.wait(now).map(|wait| now.after(wait)),
             Post::Restarting { at, .. } => Some(*at),
-            Post::Degraded { until, .. } => Some(*until),
+            Post::Degraded { until, .. } => Some(*until).filter(|_| !self.agenda.is_paused()),
         }
+    }
+
+    /// Takes what is due, and counts the ticks that get no run of their own.
+    pub(super) fn take_due(&mut self, now: Moment) -> Option<Trigger> {
+        let Due { trigger, missed } = self.agenda.take_due(now)?;
+        let meets_a_run = trigger == Trigger::Tick && self.running.is_some();
+        self.missed_ticks += missed + u64::from(meets_a_run);
+        Some(trigger)
     }
 
     /// Keeps a record for when the table cannot be asked.
@@ -127,12 +146,11 @@ impl Desk {
         self.recent.truncate(REMEMBERED);
     }
 
-    /// Keeps a record until it is in the table.
-    pub(super) fn owe(&mut self, record: RunRecord) {
-        self.unwritten.push(record);
-        if self.unwritten.len() > REMEMBERED {
-            self.unwritten.remove(0);
-        }
+    /// Keeps records until they are in the table; of too many, the newest.
+    pub(super) fn owe(&mut self, records: impl IntoIterator<Item = RunRecord>) {
+        self.unwritten.extend(records);
+        let excess = self.unwritten.len().saturating_sub(REMEMBERED);
+        self.unwritten.drain(..excess);
     }
 
     pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {

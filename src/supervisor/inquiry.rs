@@ -149,12 +149,7 @@ impl State {
             });
         }
         let desk = self.desk(job)?;
-        desk.job
-            .check_scope(&scope)
-            .map_err(|problem| Refusal::Scope {
-                job: job.clone(),
-                problem,
-            })?;
+        desk.check_scope(&scope)?;
         Ok((
             Question::Preview {
                 job: desk.job.clone(),

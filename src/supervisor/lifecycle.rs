@@ -173,7 +173,7 @@ impl State {
         );
         if let Some(record) = RunRecord::of(report.clone(), instance) {
             if self.history.is_some() {
-                desk.owe(record.clone());
+                desk.owe([record.clone()]);
             }
             desk.recall(record);
         }

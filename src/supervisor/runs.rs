@@ -11,7 +11,7 @@ use crate::batch::{Counts, Scope};
 use crate::event::News;
 use crate::history::RunRecord;
 use crate::job::JobName;
-use crate::queue::{Order, Queued};
+use crate::queue::Order;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, RunId, Trigger};
 use crate::restart::backoff;
@@ -65,13 +65,7 @@ impl State {
         if self.shutdown.is_some() {
             return Err(Refusal::ShuttingDown);
         }
-        let desk = self.desk(job)?;
-        desk.job
-            .check_scope(scope)
-            .map_err(|problem| Refusal::Scope {
-                job: job.clone(),
-                problem,
-            })
+        self.desk(job)?.check_scope(scope)
     }
 
     /// Queues a run, and starts it if its worker is free. A degraded job gets its attempt.
@@ -85,25 +79,18 @@ impl State {
         let Some(desk) = self.desks.get_mut(job) else {
             return;
         };
-        match desk.queue.push(scope, trigger, waiter) {
-            Ok(Queued::Merged) if trigger == Trigger::Tick => desk.missed_ticks += 1,
-            Ok(Queued::New) if trigger == Trigger::Tick && desk.running.is_some() => {
-                desk.missed_ticks += 1;
+        if let Err(waiter) = desk.queue.push(scope, trigger, waiter) {
+            let waiting = desk.queue.len();
+            if let Some(Waiter::Asker(reply)) = waiter {
+                answer(
+                    reply,
+                    Err(Refusal::TooManyScopes {
+                        job: job.clone(),
+                        waiting,
+                    }),
+                );
             }
-            Ok(_) => {}
-            Err(waiter) => {
-                let waiting = desk.queue.len();
-                if let Some(Waiter::Asker(reply)) = waiter {
-                    answer(
-                        reply,
-                        Err(Refusal::TooManyScopes {
-                            job: job.clone(),
-                            waiting,
-                        }),
-                    );
-                }
-                return;
-            }
+            return;
         }
         if matches!(desk.post, Post::Degraded { .. }) {
             self.spawn_worker(job).await;
@@ -179,7 +166,8 @@ impl State {
             set_aside,
         } = sheet;
         desk.set_aside = set_aside;
-        desk.unwritten = unwritten;
+        desk.unwritten.clear();
+        desk.owe(unwritten);
 
         let on_trial = desk.degraded.is_some();
         let retry = if on_trial {
@@ -191,7 +179,7 @@ impl State {
         let failed = matches!(report.outcome, Outcome::Failed { .. });
         if let Some(record) = RunRecord::of(report.clone(), instance) {
             if failed && self.history.is_some() {
-                desk.owe(record.clone());
+                desk.owe([record.clone()]);
             }
             desk.recall(record);
         }

@@ -89,14 +89,15 @@ impl State {
             desk.running.take()
         });
         if let Some(running) = unfinished {
-            let rows_at_least = running.report.counts.total();
-            let (report, waiters) = running.cut_short(
-                now,
+            let outcome = if running.began {
                 Outcome::Crashed {
                     reason: reason.to_owned(),
-                    rows_at_least,
-                },
-            );
+                    rows_at_least: running.report.counts.total(),
+                }
+            } else {
+                Outcome::ShuttingDown
+            };
+            let (report, waiters) = running.cut_short(now, outcome);
             self.settle(&report, waiters);
         }
         self.stop_next();

@@ -49,11 +49,12 @@ pub async fn next_event(
         }
         None
     };
-    match timeout(PATIENCE, search).await {
-        Ok(Some(news)) => news,
-        Ok(None) => panic!("no more events can come, and the one wanted is not among {passed:#?}"),
-        Err(_) => panic!("the event wanted did not come within an hour, but {passed:#?}"),
+    let found = timeout(PATIENCE, search).await;
+    if let Ok(Some(news)) = found {
+        return news;
     }
+    let why = found.map_or("did not come within an hour", |_| "cannot come any more");
+    panic!("the event wanted {why}, but these came: {passed:#?}")
 }
 
 /// Waits for the next report of a [channel](crate::Subscriber::channel) that is `wanted`, and passes over all events before it.

@@ -6,9 +6,15 @@ mod rules;
 mod world;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod activity;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod plans;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod recorder;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

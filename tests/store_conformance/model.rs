@@ -152,7 +152,9 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
             EXPIRE_AFTER
         };
         let mut pass = Pass {
-            scope: rows.only.map_or(Scope::All, |only| Scope::user(user(only))),
+            scope: rows
+                .only
+                .map_or(Scope::All, |only| Scope::user(&user(only))),
             now: now(),
             cutoff: now() - age,
             limit: NonZeroU32::new(rows.limit).expect("not zero"),

@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
 
+mod plans;
+mod races;
+
 pub(crate) struct PostgresWorld {
     pub(crate) store: PostgresStore,
     pub(crate) url: String,
@@ -39,6 +42,12 @@ struct Id {
 struct Count {
     #[diesel(sql_type = BigInt)]
     count: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Noted {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_activity_at: Option<DateTime<Utc>>,
 }
 
 impl PostgresWorld {
@@ -73,6 +82,15 @@ impl PostgresWorld {
             .get_result(&mut conn)
             .await?;
         Ok(u64::try_from(count.count)?)
+    }
+
+    pub(crate) async fn last_activity_at(&self, session: &str) -> Done<Option<DateTime<Utc>>> {
+        let mut conn = self.store.pool().get().await?;
+        let noted: Noted = diesel::sql_query("select last_activity_at from sessions where id = $1")
+            .bind::<Text, _>(session)
+            .get_result(&mut conn)
+            .await?;
+        Ok(noted.last_activity_at)
     }
 
     async fn record(&self, table: &str, session: &str) -> Done {

@@ -260,7 +260,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict 
         world.booking(&booking).await?;
     }
     let of_two = |cutoff| Pass {
-        scope: Scope::user(user(2)),
+        scope: Scope::user(&user(2)),
         ..pass(cutoff, 10)
     };
     let page = Page::default();
@@ -545,7 +545,7 @@ pub(crate) async fn equal_keys_fold_in_the_history(world: &impl World) -> Verdic
     world
         .history()
         .record(
-            &[record("l", "other", 0, 1), record("l", "other", 1, 1)],
+            &[record("l", "other", 0, 1), record("l", "other", 1, 2)],
             10,
         )
         .await?;
@@ -555,6 +555,12 @@ pub(crate) async fn equal_keys_fold_in_the_history(world: &impl World) -> Verdic
     assert_eq!(apart[0].report.counts.of("bookings"), 5);
     assert_eq!(apart[0].runs, 2);
     assert_eq!((together.len(), together[0].runs), (1, 2));
+    // A run that is written twice is told once.
+    world
+        .history()
+        .record(&[record("l", "other", 1, 2)], 10)
+        .await?;
+    assert_eq!(world.history().runs(&"other".into(), 10).await?, together);
     Ok(())
 }
 

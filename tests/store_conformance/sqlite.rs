@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
@@ -15,6 +15,10 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
+
+mod host;
+mod panics;
+mod plans;
 
 pub(crate) struct SqliteWorld {
     pub(crate) store: SqliteStore,
@@ -65,6 +69,18 @@ impl SqliteWorld {
             ))
             .await?;
         Ok(rows[0].id.parse()?)
+    }
+
+    pub(crate) async fn last_activity_at(&self, session: &str) -> Done<Option<DateTime<Utc>>> {
+        let rows = self
+            .rows(&format!(
+                "select id, coalesce(last_activity_at, '') as one, '' as two from sessions where id = '{session}'"
+            ))
+            .await?;
+        match rows[0].one.as_str() {
+            "" => Ok(None),
+            noted => Ok(Some(noted.parse()?)),
+        }
     }
 
     async fn record(&self, table: &str, session: &str) -> Done {
@@ -294,45 +310,6 @@ mod own {
 
         assert!(died.is_err_and(|error| error.is_panic()));
         world.store.check().await?;
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn the_indexes_serve_the_pick() -> Verdict {
-        #[derive(diesel::QueryableByName)]
-        struct Plan {
-            #[diesel(sql_type = BigInt)]
-            #[diesel(column_name = "id")]
-            _id: i64,
-            #[diesel(sql_type = Text)]
-            detail: String,
-        }
-        let world = SqliteWorld::open().await?.expect("SQLite is built in");
-        let mut conn = world.store.pool().get().await?;
-        for (sql, index) in [
-            (
-                "select id from sessions where coalesce(last_activity_at, created_at) < 'x' order by coalesce(last_activity_at, created_at), id limit 5",
-                "sessions_activity",
-            ),
-            (
-                "select booking_id from bookings where bookings.status = 'Pending' and created_at < 'x' and (held_until is null or held_until <= 'x') order by created_at, booking_id limit 5",
-                "bookings_pending ",
-            ),
-            (
-                "select 1 from messages where user_id = 'x' and messages.sender = 'user' and timestamp >= 'x'",
-                "messages_of_user",
-            ),
-        ] {
-            let plan: Vec<Plan> = diesel::sql_query(format!("explain query plan {sql}"))
-                .load(&mut conn)
-                .await?;
-            let plan: Vec<String> = plan.into_iter().map(|step| step.detail).collect();
-            assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
-            assert!(
-                !plan.iter().any(|step| step.contains("TEMP B-TREE")),
-                "{plan:?}"
-            );
-        }
         Ok(())
     }
 }

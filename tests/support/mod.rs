@@ -9,41 +9,39 @@ use ractor::{ActorCell, ActorRef, RpcReplyPort};
 use ractor_housekeeper::testing::{Faults, FaultyJob, ManualClock, MemoryBooking, MemoryStore};
 use ractor_housekeeper::{
     BookingExpirer, Clock, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg,
-    JobStatus, Refusal, Report, Schedule, Scope, SessionCleaner, Subscriber, start,
+    JobStatus, Pace, Refusal, Report, Schedule, Scope, SessionCleaner, Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 /// What a housekeeper will be started with, open to changes.
-pub struct Setup {
-    pub config: HousekeeperConfig,
-    pub clock: ManualClock,
-    pub store: MemoryStore,
+pub(crate) struct Setup {
+    pub(crate) config: HousekeeperConfig,
+    pub(crate) clock: ManualClock,
+    pub(crate) store: MemoryStore,
     /// Of the booking expirer.
-    pub faults: Faults,
+    pub(crate) faults: Faults,
     /// Of the session cleaner.
-    pub sibling_faults: Faults,
-    pub arguments: HousekeeperArguments,
+    pub(crate) sibling_faults: Faults,
+    pub(crate) arguments: HousekeeperArguments,
 }
 
 /// A housekeeper that runs, and what surrounds it.
-pub struct Host {
-    pub clock: ManualClock,
-    pub store: MemoryStore,
-    pub faults: Faults,
-    pub sibling_faults: Faults,
-    pub events: UnboundedReceiver<Event>,
-    pub housekeeper: ActorRef<HousekeeperMsg>,
-    pub handle: JoinHandle<()>,
+pub(crate) struct Host {
+    pub(crate) clock: ManualClock,
+    pub(crate) store: MemoryStore,
+    pub(crate) faults: Faults,
+    pub(crate) sibling_faults: Faults,
+    pub(crate) events: UnboundedReceiver<Event>,
+    pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
     /// The first worker of the expirer, the worker of the cleaner, the first timer.
     children: [ActorCell; 3],
 }
 
 impl Setup {
     /// Both jobs run by messages only, in batches of two rows without a pause.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = ManualClock::new(noon());
         let store = MemoryStore::new().with_clock(Arc::new(clock.clone()));
         let expirer = BookingExpirer::new(Arc::new(store.clone()), Some(minutes(15)));
@@ -52,8 +50,7 @@ impl Setup {
         let (cleaner, sibling_faults) = FaultyJob::new(cleaner.expect("the age can be"));
         let mut config = HousekeeperConfig::default();
         config.job.schedule = messages_only();
-        config.job.batch_size = 2.try_into().expect("is not zero");
-        config.job.batch_pause = Duration::ZERO;
+        config.job.pace = Pace::fixed(2.try_into().expect("is not zero"));
         Self {
             config,
             arguments: HousekeeperArguments::new(vec![Arc::new(expirer), Arc::new(cleaner)])
@@ -65,12 +62,7 @@ impl Setup {
         }
     }
 
-    /// Adds bookings that have been due for three quarters of an hour.
-    pub fn add_overdue(&self, bookings: u32) {
-        add_overdue(&self.clock, &self.store, bookings);
-    }
-
-    pub async fn start(self) -> Host {
+    pub(crate) async fn start(self) -> Host {
         let arguments = self.arguments.with_config(self.config);
         let started = start(None, arguments).await.expect("it starts");
         let (subscriber, events) = Subscriber::channel();
@@ -86,14 +78,13 @@ impl Setup {
             events,
             children: children(&started.housekeeper),
             housekeeper: started.housekeeper,
-            handle: started.handle.expect("none of this name was running"),
         }
     }
 }
 
 impl Host {
     /// Sends a message now; the future waits for its answer.
-    pub fn ask<T, F>(&self, message: F) -> impl Future<Output = T> + use<T, F>
+    pub(crate) fn ask<T, F>(&self, message: F) -> impl Future<Output = T> + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
@@ -109,19 +100,22 @@ impl Host {
     }
 
     /// Asks for a run of the booking expirer.
-    pub fn run_now(&self, scope: Scope) -> impl Future<Output = Result<Report, Refusal>> + use<> {
+    pub(crate) fn run_now(
+        &self,
+        scope: Scope,
+    ) -> impl Future<Output = Result<Report, Refusal>> + use<> {
         self.ask(move |reply| HousekeeperMsg::RunNow(BookingExpirer::NAME, scope, reply))
     }
 
     /// The status of the booking expirer.
-    pub async fn status(&self) -> JobStatus {
+    pub(crate) async fn status(&self) -> JobStatus {
         let mut status = self.ask(HousekeeperMsg::Status).await;
         let status = status.jobs.remove(&BookingExpirer::NAME);
         status.expect("the job is there")
     }
 
     /// The `timer`, or the `worker` of the booking expirer, as long as the cleaner's own worker lives.
-    pub fn child(&self, role: &str) -> ActorCell {
+    pub(crate) fn child(&self, role: &str) -> ActorCell {
         let [worker, sibling, timer] = &self.children;
         let kind = if role == "timer" { timer } else { worker };
         let children = self.housekeeper.get_children().into_iter();
@@ -132,12 +126,19 @@ impl Host {
             .expect("it lives")
     }
 
-    pub fn add_overdue(&self, bookings: u32) {
-        add_overdue(&self.clock, &self.store, bookings);
+    /// Adds bookings that have been due for three quarters of an hour.
+    pub(crate) fn add_overdue(&self, bookings: u32) {
+        let made = self.clock.now() - TimeDelta::hours(1);
+        let earlier = self.store.bookings().len();
+        for number in 0..bookings {
+            let id = format!("b{:03}", earlier + number as usize);
+            let booking = MemoryBooking::pending(id, Uuid::nil(), made);
+            self.store.add_booking(booking);
+        }
     }
 
     /// Ids of the bookings that are expired.
-    pub fn expired(&self) -> Vec<String> {
+    pub(crate) fn expired(&self) -> Vec<String> {
         let bookings = self.store.bookings().into_iter();
         bookings
             .filter(|booking| booking.status == "Expired")
@@ -146,23 +147,14 @@ impl Host {
     }
 }
 
-fn add_overdue(clock: &ManualClock, store: &MemoryStore, bookings: u32) {
-    let made = clock.now() - TimeDelta::hours(1);
-    let earlier = store.bookings().len();
-    for number in 0..bookings {
-        let id = format!("b{:03}", earlier + number as usize);
-        store.add_booking(MemoryBooking::pending(id, Uuid::nil(), made));
-    }
-}
-
 /// The expirer's worker, the cleaner's, and the timer of a housekeeper that has just started.
-pub fn children(housekeeper: &ActorRef<HousekeeperMsg>) -> [ActorCell; 3] {
+pub(crate) fn children(housekeeper: &ActorRef<HousekeeperMsg>) -> [ActorCell; 3] {
     let mut children = housekeeper.get_children();
     children.sort_by_key(ActorCell::get_id);
     children.try_into().expect("three children")
 }
 
-pub fn messages_only() -> Schedule {
+pub(crate) fn messages_only() -> Schedule {
     Schedule {
         every: None,
         at_start: false,
@@ -171,11 +163,11 @@ pub fn messages_only() -> Schedule {
     }
 }
 
-pub fn minutes(count: u64) -> Duration {
+pub(crate) fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-pub fn seconds(count: u64) -> Duration {
+pub(crate) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 

@@ -84,6 +84,7 @@ diesel::table! {
         #[sql_name = "type"]
         kind -> Text,
         name -> Text,
+        tbl_name -> Text,
     }
 }
 

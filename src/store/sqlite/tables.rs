@@ -63,7 +63,7 @@ pub(super) fn check(conn: &mut SqliteConnection) -> Tried<()> {
             let what = format!("table `{table}` is missing");
             return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
         }
-        if !exists(conn, "trigger", ACTIVITY_TRIGGER)? {
+        if !has_trigger(conn)? {
             let what = format!("trigger `{ACTIVITY_TRIGGER}` on `messages` is missing");
             return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
         }
@@ -109,6 +109,17 @@ fn exists(conn: &mut SqliteConnection, kind: &str, name: &str) -> QueryResult<bo
         .filter(sqlite_master::kind.eq(kind))
         // SQLite takes names that differ in case for one.
         .filter(lower(sqlite_master::name).eq(name))
+        .count()
+        .get_result(conn)?;
+    Ok(found > 0)
+}
+
+/// Whether the trigger is there and still on `messages`: it follows a table that gets another name.
+fn has_trigger(conn: &mut SqliteConnection) -> QueryResult<bool> {
+    let found: i64 = sqlite_master::table
+        .filter(sqlite_master::kind.eq("trigger"))
+        .filter(lower(sqlite_master::name).eq(ACTIVITY_TRIGGER))
+        .filter(lower(sqlite_master::tbl_name).eq("messages"))
         .count()
         .get_result(conn)?;
     Ok(found > 0)

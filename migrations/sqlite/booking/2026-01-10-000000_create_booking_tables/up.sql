@@ -88,14 +88,19 @@ insert into housekeeper_activity (one, throttle_us) values (1, 3600000000);
 -- A session about to be deleted has a stored instant before now - idle_after, which is far more than the throttle ago (idle_after is
 -- kept above twice the throttle). A message of its user thus always writes the session row, and meets the deletion there: whichever
 -- comes second sees what the first has done.
+--
+-- SQLite adds to instants in whole milliseconds only, so no throttle at all must not depend on it.
 create trigger housekeeper_note_activity after insert on messages when new.sender = 'user'
 begin
     update sessions set last_activity_at = new.timestamp
     where user_id = new.user_id
         and coalesce(last_activity_at, created_at) < new.timestamp
-        and coalesce(last_activity_at, created_at) < strftime(
-            '%Y-%m-%dT%H:%M:%f000Z',
-            max(new.timestamp, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-            (select printf('-%.6f seconds', throttle_us / 1000000.0) from housekeeper_activity)
+        and (
+            (select throttle_us from housekeeper_activity) = 0
+            or coalesce(last_activity_at, created_at) < strftime(
+                '%Y-%m-%dT%H:%M:%f000Z',
+                max(new.timestamp, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+                (select printf('-%.6f seconds', throttle_us / 1000000.0) from housekeeper_activity)
+            )
         );
 end;

@@ -1,0 +1,119 @@
+//! The housekeeper, and its batches without it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ractor::call;
+use ractor_housekeeper::{
+    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Pace, Pass,
+    Scope, SessionCleaner, Store, start,
+};
+
+use crate::database::{Database, Kind};
+use crate::{Job, Result};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// As many housekeepers as are told to, on one backlog.
+pub(crate) async fn housekeepers(
+    database: &Database,
+    job: Job,
+    replicas: usize,
+) -> Result<(Duration, u64)> {
+    let mut running = Vec::new();
+    for _ in 0..replicas {
+        let mut config = HousekeeperConfig::default();
+        config.job.schedule.at_start = false;
+        config.job.schedule.at_deadline = false;
+        config.job.pace = Pace::full_speed();
+        let arguments =
+            HousekeeperArguments::new(vec![job_of(store(database)?, job)?]).with_config(config);
+        running.push(start(None, arguments).await?.housekeeper);
+    }
+
+    let began = Instant::now();
+    let runs: Vec<_> = running
+        .iter()
+        .cloned()
+        .map(|housekeeper| {
+            let name = name(job);
+            tokio::spawn(
+                async move { call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All) },
+            )
+        })
+        .collect();
+    let mut handled = 0;
+    for run in runs {
+        let report = run.await???;
+        if report.outcome != Outcome::Completed {
+            return Err(report.message().into());
+        }
+        handled += report.counts.of(job.name());
+    }
+    let took = began.elapsed();
+    for housekeeper in running {
+        call!(
+            housekeeper,
+            HousekeeperMsg::Shutdown,
+            Duration::from_secs(5)
+        )?;
+    }
+    Ok((took, handled))
+}
+
+/// The same batches with nobody to supervise them.
+pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
+    let pace = Pace::full_speed();
+    let swept = job_of(store(database)?, job)?;
+
+    let began = Instant::now();
+    let window = swept.open().await.map_err(|error| error.to_string())?;
+    let mut after = None;
+    let mut handled = 0;
+    loop {
+        let (scope, limit) = (Scope::All, pace.largest_batch.min(BARE));
+        let pass = Pass {
+            scope,
+            now: window.now,
+            cutoff: window.cutoff,
+            limit,
+            after,
+        };
+        let batch = swept
+            .batch(&pass)
+            .await
+            .map_err(|error| error.to_string())?;
+        handled += batch.counts.of(job.name());
+        if batch.reached.is_none() {
+            return Ok((began.elapsed(), handled));
+        }
+        after = batch.reached;
+    }
+}
+
+fn job_of(store: Arc<dyn Store>, job: Job) -> Result<Arc<dyn ractor_housekeeper::Job>> {
+    Ok(match job {
+        Job::Bookings => Arc::new(BookingExpirer::new(store, Some(DAY))?),
+        Job::Sessions => Arc::new(SessionCleaner::new(store, Some(DAY))?),
+    })
+}
+
+fn name(job: Job) -> ractor_housekeeper::JobName {
+    match job {
+        Job::Bookings => BookingExpirer::NAME,
+        Job::Sessions => SessionCleaner::NAME,
+    }
+}
+
+/// A replica is a process of its own, so each has a pool of its own.
+fn store(database: &Database) -> Result<Arc<dyn Store>> {
+    Ok(match &database.kind {
+        Kind::Sqlite { store, .. } => Arc::new(store.clone()),
+        #[cfg(feature = "postgres")]
+        Kind::Postgres { url, .. } => Arc::new(ractor_housekeeper::PostgresStore::connect(url)?),
+    })
+}
+
+/// What the housekeeper's batches grow to.
+const BARE: NonZeroU32 = NonZeroU32::new(5_000).expect("5000 is not zero");

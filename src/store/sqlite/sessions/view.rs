@@ -1,0 +1,127 @@
+//! Looking at idle sessions, on SQLite, without changing them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::super::schema::{image_sent, not_among, sessions, video_sent};
+use super::super::time::Moment;
+use super::{behind, candidate, idle, lower_bound, true_activity};
+use crate::batch::Cursor;
+use crate::outlook::{Capped, Outlook};
+use crate::preview::{Page, PreviewRow, PreviewRows};
+use crate::store::counted::{Counted, PROBE, capped};
+use crate::store::span;
+
+/// A page of idle sessions.
+pub(in super::super) fn preview(
+    conn: &mut SqliteConnection,
+    cutoff: DateTime<Utc>,
+    user: Option<Uuid>,
+    page: &Page,
+) -> QueryResult<PreviewRows> {
+    conn.transaction(|conn| {
+        let size = page.size.get().min(Page::MAX_SIZE);
+        let mut found: Vec<Found> = sessions::table
+            .filter(candidate(cutoff, user))
+            .filter(behind(page.after.as_ref()))
+            .filter(idle(cutoff))
+            .order((lower_bound(), sessions::id))
+            .limit(i64::from(size) + 1)
+            .select((
+                sessions::id,
+                sessions::user_id,
+                lower_bound(),
+                true_activity(),
+                image_sent::table
+                    .filter(image_sent::session_id.eq(sessions::id))
+                    .count()
+                    .single_value(),
+                video_sent::table
+                    .filter(video_sent::session_id.eq(sessions::id))
+                    .count()
+                    .single_value(),
+            ))
+            .load(conn)?;
+        let more = found.len() > size as usize;
+        found.truncate(size as usize);
+        let next = found.last().filter(|_| more).map(|row| Cursor {
+            since: row.2.0,
+            id: row.0.clone(),
+        });
+        Ok(PreviewRows {
+            cutoff,
+            rows: found.into_iter().map(preview_row).collect(),
+            due: count(conn, cutoff, user, &[])?,
+            next,
+        })
+    })
+}
+
+/// Id, user, stored instant, true last activity, images, videos.
+type Found = (String, String, Moment, Moment, Option<i64>, Option<i64>);
+
+fn preview_row((id, user, _, since, images, videos): Found) -> PreviewRow {
+    let details = [("image_records", images), ("video_records", videos)];
+    PreviewRow {
+        id,
+        user: Some(user),
+        since: since.0,
+        details: BTreeMap::from(
+            details.map(|(name, count)| (name.to_owned(), count.unwrap_or(0).to_string())),
+        ),
+    }
+}
+
+fn count(
+    conn: &mut SqliteConnection,
+    cutoff: DateTime<Utc>,
+    user: Option<Uuid>,
+    set_aside: &[String],
+) -> QueryResult<Capped> {
+    let due = sessions::table
+        .filter(candidate(cutoff, user))
+        .filter(idle(cutoff))
+        .filter(not_among("sessions.id", set_aside))
+        .select(sessions::id)
+        .limit(PROBE);
+    Counted(due).get_result(conn).map(capped)
+}
+
+/// What is still idle, and when the next session could become so.
+pub(in super::super) fn outlook(
+    conn: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    idle_after: Duration,
+    set_aside: &[String],
+) -> QueryResult<Outlook> {
+    let cutoff = span::before(now, idle_after);
+    conn.transaction(|conn| {
+        let oldest: Vec<Moment> = sessions::table
+            .filter(candidate(cutoff, None))
+            .filter(idle(cutoff))
+            .filter(not_among("sessions.id", set_aside))
+            .order((lower_bound(), sessions::id))
+            .limit(span::OLDEST)
+            .select(true_activity())
+            .load(conn)?;
+        let next: Option<Moment> = sessions::table
+            .filter(not_among("sessions.id", set_aside))
+            .order((lower_bound(), sessions::id))
+            .select(lower_bound())
+            .first(conn)
+            .optional()?;
+        Ok(Outlook {
+            due: count(conn, cutoff, None, set_aside)?,
+            oldest_overdue: oldest
+                .into_iter()
+                .min()
+                .map(|since| span::since(now, span::after(since.0, idle_after))),
+            next_due: next.map(|since| span::until(now, span::strictly_after(since.0, idle_after))),
+            age: Some(idle_after),
+        })
+    })
+}

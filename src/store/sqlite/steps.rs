@@ -1,0 +1,128 @@
+//! The steps of the jobs on SQLite, each one transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{SqliteStore, bookings, history, sessions, tables};
+use crate::batch::{Batch, Pass};
+use crate::history::RunRecord;
+use crate::job::JobName;
+use crate::outlook::Outlook;
+use crate::preview::{Page, PreviewRows};
+use crate::store::error::StoreError;
+use crate::store::{RunHistory, Store, user_of};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(self.instant())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.run("check the booking schema", tables::check).await
+    }
+
+    async fn activity_throttle(&self) -> Result<Duration, StoreError> {
+        let throttle_us = self
+            .run("read the activity throttle", |conn| {
+                Ok(tables::throttle(conn)?)
+            })
+            .await?;
+        Ok(Duration::from_micros(
+            u64::try_from(throttle_us).unwrap_or(0),
+        ))
+    }
+
+    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
+        let user = user_of(&pass.scope)?;
+        let pass = pass.clone();
+        self.run("delete idle sessions", move |conn| {
+            sessions::delete(conn, &pass, user)
+        })
+        .await
+    }
+
+    async fn idle_sessions(
+        &self,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PreviewRows, StoreError> {
+        let page = page.clone();
+        self.run("list idle sessions", move |conn| {
+            Ok(sessions::preview(conn, cutoff, user, &page)?)
+        })
+        .await
+    }
+
+    async fn session_outlook(
+        &self,
+        idle_after: Duration,
+        set_aside: &[String],
+    ) -> Result<Outlook, StoreError> {
+        let now = self.instant();
+        let set_aside = set_aside.to_vec();
+        self.run("look ahead at sessions", move |conn| {
+            Ok(sessions::outlook(conn, now, idle_after, &set_aside)?)
+        })
+        .await
+    }
+
+    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
+        let user = user_of(&pass.scope)?;
+        let pass = pass.clone();
+        self.run("expire bookings", move |conn| {
+            Ok(bookings::expire(conn, &pass, user)?)
+        })
+        .await
+    }
+
+    async fn overdue_bookings(
+        &self,
+        now: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+        page: &Page,
+    ) -> Result<PreviewRows, StoreError> {
+        let page = page.clone();
+        self.run("list overdue bookings", move |conn| {
+            Ok(bookings::preview(conn, now, cutoff, user, &page)?)
+        })
+        .await
+    }
+
+    async fn booking_outlook(
+        &self,
+        expire_after: Duration,
+        set_aside: &[String],
+    ) -> Result<Outlook, StoreError> {
+        let now = self.instant();
+        let set_aside = set_aside.to_vec();
+        self.run("look ahead at bookings", move |conn| {
+            Ok(bookings::outlook(conn, now, expire_after, &set_aside)?)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl RunHistory for SqliteStore {
+    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
+        let runs = runs.to_vec();
+        self.run("record runs", move |conn| {
+            history::record(conn, &runs, keep)
+        })
+        .await
+    }
+
+    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        let job = job.clone();
+        self.run("read past runs", move |conn| {
+            history::runs(conn, &job, limit)
+        })
+        .await
+    }
+}

@@ -1,0 +1,120 @@
+//! The rows in memory, and the two rules about them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{MemoryBooking, MemorySession};
+use crate::batch::Cursor;
+use crate::history::RunRecord;
+use crate::outlook::Capped;
+use crate::preview::{Page, PreviewRow, PreviewRows};
+
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) sessions: BTreeMap<String, MemorySession>,
+    /// User, sender, instant.
+    pub(super) messages: Vec<(Uuid, String, DateTime<Utc>)>,
+    pub(super) bookings: BTreeMap<String, MemoryBooking>,
+    pub(super) runs: Vec<RunRecord>,
+    pub(super) throttle: Duration,
+}
+
+impl Rows {
+    pub(super) fn last_activity(&self, session: &MemorySession) -> DateTime<Utc> {
+        self.messages
+            .iter()
+            .filter(|(user, sender, _)| *user == session.user && sender == "user")
+            .map(|(_, _, at)| *at)
+            .fold(session.created_at, DateTime::max)
+    }
+
+    /// Idle sessions in the order they are handled, each with its place.
+    pub(super) fn idle(
+        &self,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+    ) -> Vec<(Cursor, &MemorySession)> {
+        let idle = self
+            .sessions
+            .values()
+            .filter(|session| user.is_none_or(|user| session.user == user))
+            .map(|session| (place(self.last_activity(session), &session.id), session))
+            .filter(|(place, _)| place.since < cutoff);
+        in_order(idle)
+    }
+
+    /// Overdue bookings in the order they are handled, each with its place.
+    pub(super) fn overdue(
+        &self,
+        now: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
+        user: Option<Uuid>,
+    ) -> Vec<(Cursor, &MemoryBooking)> {
+        let overdue = self
+            .bookings
+            .values()
+            .filter(|booking| user.is_none_or(|user| booking.user == user))
+            .filter(|booking| booking.status == "Pending")
+            .filter(|booking| booking.created_at < cutoff)
+            .filter(|booking| booking.held_until.is_none_or(|held| held <= now))
+            .map(|booking| (place(booking.created_at, &booking.id), booking));
+        in_order(overdue)
+    }
+}
+
+fn place(since: DateTime<Utc>, id: &str) -> Cursor {
+    Cursor {
+        since,
+        id: id.to_owned(),
+    }
+}
+
+fn in_order<Row>(rows: impl Iterator<Item = (Cursor, Row)>) -> Vec<(Cursor, Row)> {
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+    rows
+}
+
+/// The next `limit` rows behind `after`, and where they end if more may follow.
+pub(super) fn next_rows<Row>(
+    rows: Vec<(Cursor, Row)>,
+    after: Option<&Cursor>,
+    limit: u32,
+) -> (Vec<(Cursor, Row)>, Option<Cursor>) {
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|(place, _)| after.is_none_or(|after| place > after))
+        .take(limit as usize)
+        .collect();
+    let reached = rows.last().map(|(place, _)| place.clone());
+    let full = rows.len() == limit as usize;
+    (rows, reached.filter(|_| full))
+}
+
+pub(super) fn page_of<Row>(
+    cutoff: DateTime<Utc>,
+    rows: Vec<(Cursor, Row)>,
+    page: &Page,
+    show: impl Fn(&Row, &Cursor) -> PreviewRow,
+) -> PreviewRows {
+    let last = rows.last().map(|(place, _)| place.clone());
+    let due = Capped::from_probe(rows.len() as u64);
+    let size = page.size.get().min(Page::MAX_SIZE);
+    let (rows, reached) = next_rows(rows, page.after.as_ref(), size);
+    PreviewRows {
+        cutoff,
+        rows: rows.iter().map(|(place, row)| show(row, place)).collect(),
+        due,
+        next: reached.filter(|reached| Some(reached) != last.as_ref()),
+    }
+}
+
+pub(super) fn counted_except<Row>(rows: &[(Cursor, Row)], set_aside: &[String]) -> Capped {
+    let due = rows
+        .iter()
+        .filter(|(place, _)| !set_aside.contains(&place.id));
+    Capped::from_probe(due.count() as u64)
+}

@@ -1,0 +1,169 @@
+//! The trigger that notes activity, and its throttle. It reads the database's clock, so these cases take place now.
+
+use std::time::Duration;
+
+/// The cases over one database. `$open` makes a world, or `None`.
+macro_rules! activity {
+    ($store:ident, $open:expr) => {
+        mod $store {
+            use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+            use ractor_housekeeper::Store;
+
+            use crate::Verdict;
+            use crate::activity::HOUR;
+            use crate::world::{World, micro, user};
+
+            #[tokio::test]
+            async fn a_message_within_the_throttle_does_not_write_the_session() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let now = Utc::now().trunc_subsecs(6);
+                world.store.set_activity_throttle(HOUR).await?;
+                world
+                    .session("fresh", user(1), now - TimeDelta::minutes(30))
+                    .await?;
+                world
+                    .session("noted", user(2), now - TimeDelta::days(1))
+                    .await?;
+                world
+                    .message(user(2), "user", now - TimeDelta::minutes(40))
+                    .await?;
+                let noted = world.last_activity_at("noted").await?;
+
+                world.message(user(1), "user", now).await?;
+                world.message(user(2), "user", now).await?;
+
+                assert_eq!(noted, Some(now - TimeDelta::minutes(40)));
+                assert_eq!(world.last_activity_at("fresh").await?, None);
+                assert_eq!(world.last_activity_at("noted").await?, noted);
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_message_beyond_the_throttle_writes_the_session() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let now = Utc::now().trunc_subsecs(6);
+                world.store.set_activity_throttle(HOUR).await?;
+                world
+                    .session("new", user(1), now - TimeDelta::minutes(61))
+                    .await?;
+                world
+                    .session("noted", user(2), now - TimeDelta::days(1))
+                    .await?;
+                world
+                    .message(user(2), "user", now - TimeDelta::minutes(61))
+                    .await?;
+                world.session("ahead", user(3), now).await?;
+
+                for guest in [1, 2] {
+                    world.message(user(guest), "user", now).await?;
+                }
+                // A host whose clock runs ahead: what counts is by how much the stored instant lags.
+                world
+                    .message(user(3), "user", now + TimeDelta::minutes(61))
+                    .await?;
+
+                assert_eq!(world.last_activity_at("new").await?, Some(now));
+                assert_eq!(world.last_activity_at("noted").await?, Some(now));
+                assert_eq!(
+                    world.last_activity_at("ahead").await?,
+                    Some(now + TimeDelta::minutes(61))
+                );
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn without_a_throttle_every_newer_message_writes_the_session() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let now = Utc::now().trunc_subsecs(6);
+                world
+                    .store
+                    .set_activity_throttle(std::time::Duration::ZERO)
+                    .await?;
+                world.session("a", user(1), now).await?;
+
+                let mut newest = now;
+                for step in [
+                    micro(),
+                    micro() * 2,
+                    TimeDelta::minutes(5),
+                    TimeDelta::minutes(4),
+                ] {
+                    world.message(user(1), "user", now + step).await?;
+
+                    newest = newest.max(now + step);
+                    assert_eq!(world.last_activity_at("a").await?, Some(newest));
+                }
+                assert_eq!(
+                    world.store.activity_throttle().await?,
+                    std::time::Duration::ZERO
+                );
+                Ok(())
+            }
+
+            /// What a deletion relies on: a session that has been quiet for long is written, and so locked, by any newer message.
+            #[tokio::test]
+            async fn a_backdated_message_writes_a_session_that_lags() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let now = Utc::now().trunc_subsecs(6);
+                let stored = now - TimeDelta::days(2);
+                world.store.set_activity_throttle(HOUR).await?;
+                let ages: [(u128, DateTime<Utc>, DateTime<Utc>); 4] = [
+                    (1, stored + micro(), stored + micro()),
+                    (
+                        2,
+                        stored + TimeDelta::minutes(1),
+                        stored + TimeDelta::minutes(1),
+                    ),
+                    (3, stored, stored),
+                    (4, stored - micro(), stored),
+                ];
+                for (guest, _, _) in ages {
+                    world
+                        .session(&guest.to_string(), user(guest), stored - TimeDelta::days(1))
+                        .await?;
+                    world.message(user(guest), "user", stored).await?;
+                }
+
+                for (guest, at, expected) in ages {
+                    world.message(user(guest), "user", at).await?;
+
+                    let noted = world.last_activity_at(&guest.to_string()).await?;
+                    assert_eq!(noted, Some(expected), "guest {guest}");
+                }
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn only_messages_of_the_guest_are_activity() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let now = Utc::now().trunc_subsecs(6);
+                world
+                    .session("a", user(1), now - TimeDelta::days(1))
+                    .await?;
+
+                world.message(user(1), "bot", now).await?;
+                world.message(user(2), "user", now).await?;
+
+                assert_eq!(world.last_activity_at("a").await?, None);
+                Ok(())
+            }
+        }
+    };
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(feature = "sqlite")]
+activity!(sqlite_activity, crate::sqlite::SqliteWorld::open());
+#[cfg(feature = "postgres")]
+activity!(postgres_activity, crate::postgres::PostgresWorld::open());

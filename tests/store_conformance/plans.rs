@@ -1,0 +1,51 @@
+//! Every statement of both jobs finds its rows through an index, however many there are.
+
+use std::time::Duration;
+
+use ractor_housekeeper::{Page, Scope, Store};
+
+use crate::rules::pass;
+use crate::world::{Done, now, user};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+/// The tables that grow.
+pub(crate) const TABLES: &[&str] = &[
+    "sessions",
+    "messages",
+    "image_sent",
+    "video_sent",
+    "bookings",
+];
+
+/// What the jobs and their previews do, once each: over all rows and one user's, from the start and from a place behind.
+pub(crate) async fn do_everything(store: &dyn Store) -> Done {
+    let cutoff = now() - DAY;
+    let mut only = pass(cutoff, 100);
+    only.scope = Scope::user(&user(160));
+    let page = Page::default();
+    let aside = ["x".to_owned(), "y".to_owned()];
+    store.idle_sessions(cutoff, None, &page).await?;
+    store.idle_sessions(cutoff, Some(user(160)), &page).await?;
+    store.session_outlook(DAY, &[]).await?;
+    store.session_outlook(DAY, &aside).await?;
+    store
+        .overdue_bookings(now(), now() - QUARTER, None, &page)
+        .await?;
+    store.booking_outlook(QUARTER, &[]).await?;
+    store.booking_outlook(QUARTER, &aside).await?;
+    store.delete_idle_sessions(&only).await?;
+    store.expire_bookings(&only).await?;
+    let mut all = pass(cutoff, 20);
+    let first = store.delete_idle_sessions(&all).await?;
+    all.after = first.reached;
+    let second = store.delete_idle_sessions(&all).await?;
+    let expired = store.expire_bookings(&pass(now() - QUARTER, 20)).await?;
+
+    assert_eq!(
+        (first.ids.len(), second.ids.len(), expired.ids.len()),
+        (20, 20, 20)
+    );
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The plans of Postgres.
+
+use diesel::sql_types::Text;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use ractor_housekeeper::store::postgres::PostgresStore;
+
+use super::PostgresWorld;
+use crate::Verdict;
+use crate::plans::{TABLES, do_everything};
+use crate::recorder::{Recorder, Statement};
+use crate::world::{Done, clock, now};
+
+#[derive(diesel::QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    #[diesel(column_name = "QUERY PLAN")]
+    step: String,
+}
+
+#[tokio::test]
+async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
+    let Some(world) = PostgresWorld::open().await? else {
+        return Ok(());
+    };
+    fill(&world).await?;
+    let heard = Recorder::default();
+    do_everything(&listening(&world, &heard).await?).await?;
+    let statements = heard.take_about(TABLES);
+
+    let mut all_steps = String::new();
+    for statement in &statements {
+        let plan = explain(&world, statement).await?;
+        assert!(!plan.contains("Seq Scan"), "{}: {plan}", statement.sql);
+        all_steps.push_str(&plan);
+    }
+
+    for index in [
+        "sessions_activity",
+        "messages_of_user",
+        "bookings_pending",
+        "bookings_held",
+        "bookings_pending_of_user",
+    ] {
+        assert!(
+            all_steps.contains(&format!("{index} ")),
+            "{index}: {all_steps}"
+        );
+    }
+    println!("{} statements", statements.len());
+    Ok(())
+}
+
+/// A store on a pool of the host's, whose connections tell what is sent.
+async fn listening(world: &PostgresWorld, recorder: &Recorder) -> Done<PostgresStore> {
+    let mut config = ManagerConfig::default();
+    let recorder = recorder.clone();
+    config.custom_setup = Box::new(move |url| {
+        let (url, recorder) = (url.to_owned(), recorder.clone());
+        Box::pin(async move {
+            let mut conn = AsyncPgConnection::establish(&url).await?;
+            conn.set_instrumentation(move |event: diesel::connection::InstrumentationEvent<'_>| {
+                recorder.hear(&event);
+            });
+            Ok(conn)
+        })
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(world.url.as_str(), config);
+    let pool = bb8::Pool::builder().max_size(1).build(manager).await?;
+    Ok(PostgresStore::with_pool(pool).with_clock(clock()))
+}
+
+/// The plan for these very values: Postgres weighs them.
+async fn explain(world: &PostgresWorld, statement: &Statement) -> Done<String> {
+    let mut sql = statement.sql.clone();
+    for (place, value) in statement.values.iter().enumerate().rev() {
+        sql = sql.replace(&format!("${}", place + 1), &literal(value));
+    }
+    let mut conn = world.store.pool().get().await?;
+    let plan: Vec<Step> = diesel::sql_query(format!("explain {sql}"))
+        .load(&mut conn)
+        .await?;
+    Ok(plan.into_iter().map(|step| step.step + " \n").collect())
+}
+
+/// A value, as SQL. No text in these tests holds a quote.
+fn literal(value: &str) -> String {
+    let quoted = value.replace('"', "'");
+    if quoted.starts_with('[') {
+        return format!("array{quoted}::text[]");
+    }
+    if quoted.starts_with('\'') || quoted == "true" || quoted.parse::<i64>().is_ok() {
+        return quoted;
+    }
+    if value.parse::<uuid::Uuid>().is_ok() {
+        return format!("'{value}'::uuid");
+    }
+    format!("'{value}'::timestamptz")
+}
+
+/// 20,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 1,000 are Pending.
+async fn fill(world: &PostgresWorld) -> Done {
+    let now = format!("'{}'::timestamptz", now());
+    let numbers = "from generate_series(0, 19999) n";
+    let user = "lpad(to_hex(n), 32, '0')::uuid";
+    world
+        .sql(&format!(
+            "insert into sessions (id, user_id, created_at) select 's' || lpad(n::text, 5, '0'), {user}, {now} - interval '30 days' - n * interval '1 s' {numbers};
+             insert into messages (id, user_id, sender, timestamp) select 'm' || n, {user}, 'user', {now} - n % 600 * interval '1 min' {numbers} where n >= 100;
+             insert into messages (id, user_id, sender, timestamp) select 'r' || n, {user}, 'bot', {now} - n * interval '1 s' {numbers};
+             update sessions set last_activity_at = {now} - interval '2 days' where id between 's00100' and 's00149';
+             insert into image_sent (id, session_id) select 'i' || n, 's' || lpad(n::text, 5, '0') {numbers};
+             insert into video_sent (id, session_id) select 'v' || n, 's' || lpad(n::text, 5, '0') {numbers};
+             insert into bookings (booking_id, user_id, status, created_at, held_until)
+                select 'b' || n, {user}, case when n % 20 = 0 then 'Pending' else 'Confirmed' end, {now} - n * interval '1 s',
+                    case when n % 200 = 0 then {now} + interval '5 min' end {numbers};
+             analyze"
+        ))
+        .await
+}

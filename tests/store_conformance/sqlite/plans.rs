@@ -1,0 +1,114 @@
+//! The plans of SQLite.
+
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl;
+use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
+
+use super::{SqliteWorld, host};
+use crate::Verdict;
+use crate::plans::{TABLES, do_everything};
+use crate::recorder::{Recorder, Statement};
+use crate::world::{Done, clock, now};
+
+#[derive(diesel::QueryableByName)]
+struct Step {
+    #[diesel(sql_type = BigInt)]
+    #[diesel(column_name = "id")]
+    _id: i64,
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+#[tokio::test]
+async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    fill(&world).await?;
+    let heard = Recorder::default();
+    let recorder = heard.clone();
+    let file = world.folder.path().join("test.db");
+    let pool = host::pool(&file, move |event| recorder.hear(&event)).await?;
+    do_everything(&SqliteStore::with_pool(pool).with_clock(clock())).await?;
+    let statements = heard.take_about(TABLES);
+
+    // Before the planner knows anything about the rows, and after.
+    for statistics in ["", "analyze"] {
+        world.sql(statistics).await?;
+        let mut all_steps = String::new();
+        for statement in &statements {
+            let plan = explain(&world, statement).await?;
+            for step in &plan {
+                let scans = TABLES
+                    .iter()
+                    .any(|table| step.starts_with(&format!("SCAN {table}")));
+                assert!(
+                    !scans || step.contains("INDEX"),
+                    "{}: {plan:#?}",
+                    statement.sql
+                );
+                // Only the rows of a batch, which are found by id, and those of one user need putting in order.
+                let few = [".id in (select value", "`user_id` = ?"]
+                    .iter()
+                    .any(|condition| statement.sql.contains(condition));
+                assert!(
+                    few || !step.contains("TEMP B-TREE"),
+                    "{}: {plan:#?}",
+                    statement.sql
+                );
+                all_steps.push_str(step);
+                all_steps.push('\n');
+            }
+        }
+        for index in [
+            "sessions_activity",
+            "messages_of_user",
+            "bookings_pending",
+            "bookings_held",
+            "bookings_pending_of_user",
+        ] {
+            assert!(
+                all_steps.contains(&format!(" {index} ")),
+                "{index}: {all_steps}"
+            );
+        }
+    }
+    println!("{} statements", statements.len());
+    Ok(())
+}
+
+/// The plan does not depend on the values: those not given are null.
+async fn explain(world: &SqliteWorld, statement: &Statement) -> Done<Vec<String>> {
+    let mut conn = world.store.pool().get().await?;
+    let plan: Vec<Step> = diesel::sql_query(format!("explain query plan {}", statement.sql))
+        .load(&mut conn)
+        .await?;
+    Ok(plan.into_iter().map(|step| step.detail).collect())
+}
+
+/// 5,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 250 are Pending.
+async fn fill(world: &SqliteWorld) -> Done {
+    let now = timestamp_text(now());
+    let at = |age: &str| {
+        format!("strftime('%Y-%m-%dT%H:%M:%f000Z', '{now}', printf('-%d seconds', {age}))")
+    };
+    let numbers = "with recursive numbers (n) as (select 0 union all select n + 1 from numbers where n < 4999)";
+    let user = "printf('00000000-0000-0000-0000-%012x', n)";
+    world
+        .sql(&format!(
+            "begin;
+             {numbers} insert into sessions (id, user_id, created_at) select printf('s%05d', n), {user}, {} from numbers;
+             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('m%05d', n), {user}, 'user', {} from numbers where n >= 100;
+             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('r%05d', n), {user}, 'bot', {} from numbers;
+             update sessions set last_activity_at = {} where id between 's00100' and 's00149';
+             {numbers} insert into image_sent (id, session_id) select printf('i%05d', n), printf('s%05d', n) from numbers;
+             {numbers} insert into video_sent (id, session_id) select printf('v%05d', n), printf('s%05d', n) from numbers;
+             {numbers} insert into bookings (booking_id, user_id, status, created_at, held_until)
+                select printf('b%05d', n), {user}, iif(n % 20 = 0, 'Pending', 'Confirmed'), {}, iif(n % 200 = 0, '9999-01-01T00:00:00.000000Z', null) from numbers;
+             commit",
+            at("2592000 + n"),
+            at("n % 600 * 60"),
+            at("n"),
+            at("172800"),
+            at("n")
+        ))
+        .await
+}
