@@ -5,7 +5,7 @@ use std::str::FromStr;
 pub(crate) const USAGE: &str = "\
 usage: booking_app [options]
 
-  --seconds N          how long guests come and go, 10 to 3600; 15 if not given
+  --seconds N          how long guests come and go, 12 to 3600; 15 if not given
   --seed N             makes the guests' choices repeatable; random if not given
   --database-url URL   an empty Postgres database, as in postgres://user:password@host/database;
                        without it, a temporary SQLite file
@@ -42,8 +42,8 @@ pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked
             unknown => return Err(format!("unknown option {unknown}")),
         }
     }
-    if !(10..=3_600).contains(&options.seconds) {
-        return Err("--seconds must be from 10 to 3600: in less, too little happens".to_owned());
+    if !(12..=3_600).contains(&options.seconds) {
+        return Err("--seconds must be from 12 to 3600: in less, too little happens".to_owned());
     }
     Ok(Asked::Run(options))
 }
