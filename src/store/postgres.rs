@@ -12,6 +12,7 @@ use super::limits::Limits;
 use super::trouble::Tried;
 use crate::clock::Clock;
 
+mod address;
 mod bookings;
 mod connect;
 mod flight;

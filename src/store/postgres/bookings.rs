@@ -11,6 +11,7 @@ use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::address::Address;
 use super::schema::{Condition, bookings, text};
 use crate::batch::{Batch, Cursor, Pass};
 use crate::outlook::{Capped, Outlook};
@@ -65,30 +66,30 @@ pub(super) async fn expire(
     pass: &Pass,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
-    let picked: Vec<(String, DateTime<Utc>)> = bookings::table
+    let picked: Vec<(Address, String, DateTime<Utc>)> = bookings::table
         .filter(overdue(pass.now, pass.cutoff, user))
         .filter(behind(pass.after.as_ref()))
         .order((bookings::created_at, bookings::booking_id))
         .limit(pass.limit.get().into())
-        .select((bookings::booking_id, bookings::created_at))
+        .select((bookings::ctid, bookings::booking_id, bookings::created_at))
         .for_update()
         .skip_locked()
         .load(conn)
         .await?;
     let reached = if picked.len() == pass.limit.get() as usize {
-        picked.last().map(|(id, since)| Cursor {
+        picked.last().map(|(_, id, since)| Cursor {
             since: *since,
             id: id.clone(),
         })
     } else {
         None
     };
-    let picked: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
+    let picked: Vec<Address> = picked.into_iter().map(|(address, ..)| address).collect();
     let ids: Vec<String> = if picked.is_empty() {
-        picked
+        Vec::new()
     } else {
         diesel::update(bookings::table)
-            .filter(bookings::booking_id.eq_any(picked))
+            .filter(bookings::ctid.eq_any(picked))
             .filter(overdue(pass.now, pass.cutoff, user))
             .set((
                 bookings::status.eq("Expired"),

@@ -4,6 +4,8 @@ use diesel::expression::BoxableExpression;
 use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Nullable, Numeric, Text, Timestamptz};
 
+use super::address::Tid;
+
 diesel::table! {
     sessions (id) {
         id -> Text,
@@ -40,7 +42,11 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{Date, Nullable, Numeric, Text, Timestamptz, Uuid};
+    use super::Tid;
+
     bookings (booking_id) {
+        ctid -> Tid,
         booking_id -> Text,
         user_id -> Uuid,
         property_id -> Nullable<Uuid>,

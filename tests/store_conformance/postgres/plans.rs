@@ -86,6 +86,9 @@ async fn explain(world: &PostgresWorld, statement: &Statement) -> Done<String> {
 /// A value, as SQL. No text in these tests holds a quote.
 fn literal(value: &str) -> String {
     let quoted = value.replace('"', "'");
+    if quoted.starts_with("['(") {
+        return format!("array{quoted}::tid[]");
+    }
     if quoted.starts_with('[') {
         return format!("array{quoted}::text[]");
     }
