@@ -248,7 +248,7 @@ impl Day {
     /// Has a worker crash in a run that we wait for. Returns whether we were told.
     async fn hold_drill(&self) -> Result<bool, Error> {
         println!("now a drill: the next run for one guest panics");
-        let scope = Scope::user(&Uuid::new_v4());
+        let scope = Scope::user(Uuid::new_v4());
         self.alarm.set_off(scope.clone());
         let report = call_t!(
             self.housekeeper,
