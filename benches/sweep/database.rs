@@ -3,16 +3,11 @@
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
-use ractor_housekeeper::SqliteStore;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::testing::PrivatePostgres;
+use ractor_housekeeper::{PostgresStore, SqliteStore};
 use tempfile::TempDir;
-
-#[cfg(feature = "postgres")]
-use {
-    diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection},
-    ractor_housekeeper::PostgresStore,
-    ractor_housekeeper::testing::PrivatePostgres,
-};
 
 use crate::{Job, Result};
 
@@ -27,7 +22,6 @@ pub(crate) enum Kind {
         connection: SqliteConnection,
         _folder: TempDir,
     },
-    #[cfg(feature = "postgres")]
     Postgres {
         connection: Box<AsyncPgConnection>,
         url: String,
@@ -41,13 +35,12 @@ struct Count {
 }
 
 impl Database {
-    /// What this build and machine have.
+    /// SQLite, and Postgres where it is installed.
     pub(crate) async fn all(rows: u64) -> Result<Vec<Self>> {
         let mut all = vec![Self {
             rows,
             kind: sqlite().await?,
         }];
-        #[cfg(feature = "postgres")]
         match PrivatePostgres::shared()? {
             Some(server) => all.push(Self {
                 rows,
@@ -61,7 +54,6 @@ impl Database {
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
             Kind::Sqlite { .. } => "SQLite",
-            #[cfg(feature = "postgres")]
             Kind::Postgres { .. } => "Postgres",
         }
     }
@@ -76,9 +68,7 @@ impl Database {
         let statements = match (&self.kind, job) {
             (Kind::Sqlite { .. }, Job::Bookings) => SQLITE_BOOKINGS,
             (Kind::Sqlite { .. }, Job::Sessions) => SQLITE_SESSIONS,
-            #[cfg(feature = "postgres")]
             (Kind::Postgres { .. }, Job::Bookings) => POSTGRES_BOOKINGS,
-            #[cfg(feature = "postgres")]
             (Kind::Postgres { .. }, Job::Sessions) => POSTGRES_SESSIONS,
         };
         let statements = statements.replace("{rows}", &rows.to_string());
@@ -105,7 +95,6 @@ impl Database {
                 diesel::sql_query(of("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')"))
                     .load(connection)?
             }
-            #[cfg(feature = "postgres")]
             Kind::Postgres { connection, .. } => {
                 let query = diesel::sql_query(of("now() - interval '1 day'"));
                 diesel_async::RunQueryDsl::load(query, connection).await?
@@ -118,7 +107,6 @@ impl Database {
         match &mut self.kind {
             Kind::Sqlite { connection, .. } => connection.batch_execute(statements)?,
             // One by one: several in one message are one transaction, and a vacuum refuses that.
-            #[cfg(feature = "postgres")]
             Kind::Postgres { connection, .. } => {
                 for statement in statements
                     .split(';')
@@ -148,7 +136,6 @@ async fn sqlite() -> Result<Kind> {
     })
 }
 
-#[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<Kind> {
     let store = PostgresStore::connect(url)?;
     store.migrate(Schema::ALL).await?;
@@ -180,7 +167,6 @@ const SQLITE_SESSIONS: &str = "
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
 
-#[cfg(feature = "postgres")]
 const POSTGRES_BOOKINGS: &str = "
     truncate bookings;
     insert into bookings (booking_id, user_id, status, created_at)
@@ -189,7 +175,6 @@ const POSTGRES_BOOKINGS: &str = "
         now() - make_interval(days => 2 + n % 30, secs => n % 86400)
     from generate_series(1, {rows}) as n";
 
-#[cfg(feature = "postgres")]
 const POSTGRES_SESSIONS: &str = "
     truncate sessions, image_sent, video_sent;
     insert into sessions (id, user_id, created_at)

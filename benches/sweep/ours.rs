@@ -110,7 +110,6 @@ fn name(job: Job) -> ractor_housekeeper::JobName {
 fn store(database: &Database) -> Result<Arc<dyn Store>> {
     Ok(match &database.kind {
         Kind::Sqlite { store, .. } => Arc::new(store.clone()),
-        #[cfg(feature = "postgres")]
         Kind::Postgres { url, .. } => Arc::new(ractor_housekeeper::PostgresStore::connect(url)?),
     })
 }

@@ -37,7 +37,6 @@ pub(crate) async fn timer_loop(database: &mut Database, job: Job) -> Result<(Dur
 pub(crate) async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let old = match database.kind {
         Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",
-        #[cfg(feature = "postgres")]
         Kind::Postgres { .. } => "now() - interval '1 day'",
     };
     let find = match job {
@@ -123,7 +122,6 @@ async fn ids(database: &mut Database, query: &str) -> Result<Vec<String>> {
     let query = diesel::sql_query(query);
     let rows: Vec<Id> = match &mut database.kind {
         Kind::Sqlite { connection, .. } => query.load(connection)?,
-        #[cfg(feature = "postgres")]
         Kind::Postgres { connection, .. } => {
             diesel_async::RunQueryDsl::load(query, connection).await?
         }

@@ -25,8 +25,8 @@ pub(super) struct Address([u8; 6]);
 impl fmt::Debug for Address {
     /// As Postgres writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, place @ ..] = self.0;
-        let (block, place) = (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes(place));
+        let word = |place: usize| u32::from(u16::from_be_bytes([self.0[place], self.0[place + 1]]));
+        let (block, place) = (word(0) << 16 | word(2), word(4));
         write!(f, "\"({block},{place})\"")
     }
 }
