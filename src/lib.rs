@@ -82,3 +82,8 @@ pub use store::postgres::PostgresStore;
 pub use store::sqlite::SqliteStore;
 pub use store::{RunHistory, Store, StoreError};
 pub use supervisor::{Housekeeper, HousekeeperArguments, HousekeeperMsg};
+
+/// The code in the README compiles.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

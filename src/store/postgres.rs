@@ -8,6 +8,7 @@ use diesel_async::pooled_connection::bb8;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::error::StoreError;
+use super::last_error::LastError;
 use super::limits::Limits;
 use super::trouble::Tried;
 use crate::clock::Clock;
@@ -23,7 +24,6 @@ mod setup;
 mod steps;
 mod tables;
 
-use connect::LastError;
 use flight::{Flight, Purpose};
 
 /// A pool of Postgres connections, as a host hands it in.

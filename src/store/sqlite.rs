@@ -11,6 +11,7 @@ use diesel_async::pooled_connection::bb8;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
 use super::error::StoreError;
+use super::last_error::LastError;
 use super::limits::Limits;
 use super::trouble::{Tried, Trouble};
 use crate::clock::{Clock, SystemClock};
@@ -55,6 +56,7 @@ pub struct SqliteStore {
     pool: Pool,
     /// The file, if the pool is our own and can be built again.
     path: Option<Arc<str>>,
+    last_error: LastError,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
@@ -74,9 +76,11 @@ impl SqliteStore {
                 reason: error.to_string(),
             })??;
         let limits = Limits::default();
+        let last_error = LastError::default();
         Ok(Self {
-            pool: open::pool(&path, &limits),
+            pool: open::pool(&path, &limits, &last_error),
             path: Some(path.into()),
+            last_error,
             clock: Arc::new(SystemClock),
             limits,
         })
@@ -88,6 +92,7 @@ impl SqliteStore {
         Self {
             pool,
             path: None,
+            last_error: LastError::default(),
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
         }
@@ -105,7 +110,7 @@ impl SqliteStore {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         if let Some(path) = &self.path {
-            self.pool = open::pool(path, &limits);
+            self.pool = open::pool(path, &limits, &self.last_error);
         }
         self
     }
@@ -127,11 +132,14 @@ impl SqliteStore {
     ) -> Result<R, StoreError> {
         let pool = self.pool.clone();
         let limit = self.limits.acquire;
+        let last_error = self.last_error.clone();
+        last_error.take();
         let task = tokio::spawn(async move {
             let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
                 database: DATABASE,
                 limit,
-                source: error.into(),
+                // The pool itself only knows that it ran out of time.
+                source: last_error.take().map_or(error.into(), Into::into),
             })?;
             // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
             // which rolls back. Noted, because diesel may not know yet that a transaction has begun.

@@ -1,16 +1,16 @@
 //! Connecting to Postgres.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
 use super::{DATABASE, Pool};
 use crate::store::error::StoreError;
+use crate::store::last_error::LastError;
 use crate::store::limits::Limits;
 
 /// A pool of our own. Connects to nothing yet.
@@ -77,27 +77,6 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
         )));
     }
     Ok(())
-}
-
-/// What a pool could not do lately. Without it, a refused password and a server that is away would both read as a timeout.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LastError(Arc<Mutex<Option<String>>>);
-
-impl LastError {
-    /// The last error since this was asked before.
-    pub(super) fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl bb8::ErrorSink<PoolError> for LastError {
-    fn sink(&self, error: PoolError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-    }
-
-    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<PoolError>> {
-        Box::new(self.clone())
-    }
 }
 
 fn refused(reason: String) -> StoreError {

@@ -12,10 +12,11 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
 use super::Pool;
 use crate::store::error::StoreError;
+use crate::store::last_error::LastError;
 use crate::store::limits::Limits;
 
 /// A pool over a file. Opens nothing yet.
-pub(super) fn pool(path: &str, limits: &Limits) -> Pool {
+pub(super) fn pool(path: &str, limits: &Limits, last_error: &LastError) -> Pool {
     let busy = limits.lock;
     let mut config = ManagerConfig::default();
     // A check at each turn could be dropped halfway, which the wrapper does not bear; and a file does not go away.
@@ -37,6 +38,7 @@ pub(super) fn pool(path: &str, limits: &Limits) -> Pool {
         .max_lifetime(None)
         .idle_timeout(None)
         .connection_timeout(limits.acquire)
+        .error_sink(Box::new(last_error.clone()))
         .build_unchecked(AsyncDieselConnectionManager::new_with_config(path, config))
 }
 
