@@ -19,7 +19,7 @@ pub enum Refusal {
         known: Vec<JobName>,
     },
     /// The job is switched off.
-    #[error("{job} is off: its age is not set")]
+    #[error("{job} is switched off; a built-in job is on when its age is set")]
     Off {
         /// Which job.
         job: JobName,
@@ -54,11 +54,11 @@ pub enum Refusal {
         /// What is wrong, and what would be right.
         problem: String,
     },
-    /// Too many previews and histories are being read at this moment.
-    #[error("{reading} previews and histories are being read; ask again when some are answered")]
+    /// Too many previews and histories wait to be read.
+    #[error("{waiting} previews and histories wait to be read; ask again when some are answered")]
     Busy {
         /// How many.
-        reading: usize,
+        waiting: usize,
     },
     /// The question was asked of the database and failed there.
     #[error("could not {what}: {error}")]

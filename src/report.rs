@@ -179,6 +179,15 @@ impl Report {
         }
     }
 
+    /// Adds a committed batch.
+    pub(crate) fn account(&mut self, counts: &Counts, ids: &[String], ids_kept: u32) {
+        self.batches += 1;
+        self.counts.merge(counts);
+        let room = (ids_kept as usize).saturating_sub(self.ids.len());
+        self.more_ids |= ids.len() > room;
+        self.ids.extend(ids.iter().take(room).cloned());
+    }
+
     /// A report of nothing done yet.
     pub(crate) fn blank(
         job: JobName,

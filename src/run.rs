@@ -1,6 +1,10 @@
 //! The sheet of a run: handed to a worker blank, and handed back filled in.
 
-use crate::batch::{Batch, SetAside};
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use crate::batch::Batch;
 use crate::history::RunRecord;
 use crate::report::Report;
 
@@ -11,29 +15,30 @@ pub(crate) struct RunSheet {
     pub(crate) report: Report,
     /// Records that could not be written when their run ended.
     pub(crate) unwritten: Vec<RunRecord>,
-    /// Rows found undeletable since the last tick, those of this run included.
+    /// Rows that could not be handled since the last tick, those of this run included.
     pub(crate) set_aside: Vec<String>,
+    /// When the outlook was read: what it says counts from then.
+    pub(crate) looked_at: Option<Instant>,
 }
 
 impl RunSheet {
     /// Adds a committed batch to the account.
     pub(crate) fn account(&mut self, batch: &Batch, ids_kept: u32) {
         let report = &mut self.report;
-        report.batches += 1;
-        report.counts.merge(&batch.counts);
-        let room = (ids_kept as usize).saturating_sub(report.ids.len());
-        report.more_ids |= batch.ids.len() > room;
-        report.ids.extend(batch.ids.iter().take(room).cloned());
+        report.account(&batch.counts, &batch.ids, ids_kept);
         report.set_aside_count += batch.set_aside.len() as u64;
         fill(
             &mut report.set_aside,
             SET_ASIDE_REPORTED,
             batch.set_aside.iter().cloned(),
         );
+        // A deadline run meets the rows of the run before it again.
+        let known: BTreeSet<String> = self.set_aside.iter().cloned().collect();
+        let ids = batch.set_aside.iter().map(|row| row.id.clone());
         fill(
             &mut self.set_aside,
             SET_ASIDE_REMEMBERED,
-            batch.set_aside.iter().map(|row: &SetAside| row.id.clone()),
+            ids.filter(|id| !known.contains(id)),
         );
     }
 }

@@ -28,6 +28,16 @@ impl Moment {
         Self { wall, mono }
     }
 
+    /// The instant `ago` earlier.
+    pub(crate) fn before(self, ago: Duration) -> Self {
+        let wall = TimeDelta::from_std(ago)
+            .ok()
+            .and_then(|ago| self.wall.checked_sub_signed(ago))
+            .unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let mono = self.mono.saturating_sub(ago);
+        Self { wall, mono }
+    }
+
     /// Whether it is past, by either clock: a suspended machine moves only the wall, a clock set back only the other.
     pub(crate) fn reached(self, now: Self) -> bool {
         self.wall <= now.wall || self.mono <= now.mono
@@ -53,6 +63,8 @@ pub(crate) struct Agenda {
     tick: Option<Moment>,
     deadline: Option<Moment>,
     retry: Option<Moment>,
+    /// How long a row made now takes to fall due, as far as the job said.
+    age: Option<Duration>,
 }
 
 /// A run that is due.
@@ -68,12 +80,15 @@ impl Agenda {
     /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1.
     pub(crate) fn new(schedule: Schedule, now: Moment, jitter: f64) -> Self {
         let start = now.after(schedule.start_jitter.mul_f64(jitter));
+        // With neither a start nor ticks nobody else would learn of the first deadline.
+        let only_deadlines = schedule.at_deadline && !schedule.at_start && schedule.every.is_none();
         Self {
             paused: false,
             start: schedule.at_start.then_some(start),
             tick: schedule.every.map(|every| now.after(every)),
-            deadline: None,
+            deadline: only_deadlines.then_some(start),
             retry: None,
+            age: None,
             schedule,
         }
     }
@@ -119,6 +134,7 @@ impl Agenda {
     pub(crate) fn completed(&mut self, now: Moment, outlook: Option<&Outlook>) {
         let resolution = self.schedule.resolution;
         self.retry = None;
+        self.age = outlook.and_then(|outlook| outlook.age).or(self.age);
         self.deadline = outlook
             .filter(|_| self.schedule.at_deadline)
             .and_then(|outlook| [outlook.next_due, outlook.age].into_iter().flatten().min())
@@ -133,9 +149,14 @@ impl Agenda {
         at
     }
 
-    /// A run was cancelled. What it left is due already, so a deadline would start it again at once.
-    pub(crate) fn cancelled(&mut self) {
-        self.deadline = None;
+    /// A run was cancelled. What it left is due already, so a deadline of its own would start it again at once; it waits for the tick, or
+    /// for the look that rows made since then need.
+    pub(crate) fn cancelled(&mut self, now: Moment) {
+        self.retry = None;
+        self.deadline = self
+            .age
+            .filter(|_| self.schedule.at_deadline)
+            .map(|age| now.after(age.max(self.schedule.resolution)));
     }
 
     /// Nothing is due until the resume.
@@ -155,7 +176,12 @@ impl Agenda {
     /// Follows another schedule from `now` on.
     pub(crate) fn reschedule(&mut self, schedule: Schedule, now: Moment) {
         self.tick = schedule.every.map(|every| now.after(every));
-        self.deadline = self.deadline.filter(|_| schedule.at_deadline);
+        let learns_deadlines = schedule.at_deadline && !self.schedule.at_deadline;
+        self.deadline = if learns_deadlines {
+            Some(now.after(schedule.resolution))
+        } else {
+            self.deadline.filter(|_| schedule.at_deadline)
+        };
         self.start = self.start.filter(|_| schedule.at_start);
         self.schedule = schedule;
     }
@@ -426,7 +452,7 @@ mod tests {
         let mut agenda = ticking();
         agenda.completed(at(0, 0), Some(&outlook(Some(5), None)));
 
-        agenda.cancelled();
+        agenda.cancelled(at(1, 1));
 
         assert_eq!(agenda.next(), Some((at(60, 60), Trigger::Tick)));
     }
@@ -556,7 +582,7 @@ mod tests {
                     Act::Fail(wait) => {
                         agenda.failed(now, seconds(wait));
                     }
-                    Act::Cancel => agenda.cancelled(),
+                    Act::Cancel => agenda.cancelled(now),
                     Act::Pause => agenda.pause(),
                     Act::Resume => agenda.resume(now),
                 }

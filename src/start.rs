@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ractor::{Actor, ActorRef, RpcReplyPort, SpawnErr};
+use ractor::{Actor, ActorRef, RactorErr, RpcReplyPort, SpawnErr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -24,6 +24,17 @@ pub struct Started {
 }
 
 impl Started {
+    fn running_already(name: &str, housekeeper: ActorRef<HousekeeperMsg>) -> Self {
+        tracing::warn!(
+            housekeeper.name = name,
+            "the housekeeper {name} is running already; nothing was started"
+        );
+        Self {
+            housekeeper,
+            handle: None,
+        }
+    }
+
     /// Whether one of this name was running already.
     #[must_use]
     pub fn was_running(&self) -> bool {
@@ -78,14 +89,7 @@ pub async fn start(
     check(&arguments)?;
     if let Some(name) = name {
         if let Some(housekeeper) = running(name).await? {
-            tracing::warn!(
-                housekeeper.name = name,
-                "the housekeeper {name} is running already; nothing was started"
-            );
-            return Ok(Started {
-                housekeeper,
-                handle: None,
-            });
+            return Ok(Started::running_already(name, housekeeper));
         }
     }
     match Actor::spawn(name.map(str::to_owned), Housekeeper, arguments).await {
@@ -95,10 +99,7 @@ pub async fn start(
         }),
         // Another was started between our look and our spawn.
         Err(SpawnErr::ActorAlreadyRegistered(name)) => match running(&name).await? {
-            Some(housekeeper) => Ok(Started {
-                housekeeper,
-                handle: None,
-            }),
+            Some(housekeeper) => Ok(Started::running_already(&name, housekeeper)),
             None => Err(StartError::Spawn(Box::new(
                 SpawnErr::ActorAlreadyRegistered(name),
             ))),
@@ -109,26 +110,20 @@ pub async fn start(
 
 /// The status of the housekeeper of this name; of one that was never started, or has stopped, it says so.
 pub async fn status(name: &str) -> Status {
-    let asked = match find(name) {
-        Some(housekeeper) => {
-            ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_LIMIT_MS).ok()
-        }
-        None => None,
+    let Some(housekeeper) = find(name) else {
+        let known = known().lock().unwrap_or_else(PoisonError::into_inner);
+        let life = if known.contains(name) {
+            Life::Stopped
+        } else {
+            Life::NeverStarted
+        };
+        return Status::absent(name, life);
     };
-    asked.unwrap_or_else(|| {
-        let known = known()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(name);
-        Status::absent(
-            name,
-            if known {
-                Life::Stopped
-            } else {
-                Life::NeverStarted
-            },
-        )
-    })
+    match ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_LIMIT_MS) {
+        Ok(status) => status,
+        Err(RactorErr::Timeout) => Status::absent(name, Life::NotAnswering),
+        Err(_) => Status::absent(name, Life::Stopped),
+    }
 }
 
 /// Shuts down the housekeeper of this name, and returns when it has stopped.

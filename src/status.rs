@@ -42,6 +42,8 @@ pub enum Life {
     ShuttingDown,
     /// It ran, and does no more.
     Stopped,
+    /// It is there, but did not answer within a second.
+    NotAnswering,
 }
 
 /// One job at one instant: what runs now, and what finished last.
@@ -234,6 +236,7 @@ impl fmt::Display for Life {
             Self::Running => "running",
             Self::ShuttingDown => "shutting down",
             Self::Stopped => "stopped",
+            Self::NotAnswering => "not answering",
         })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use ractor::{ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use uuid::Uuid;
 
@@ -23,7 +24,8 @@ use crate::store::RunHistory;
 use alarm::Alarm;
 use answers::Gatherings;
 use desk::Desk;
-use inquiry::{Inquiries, Reading};
+use inquiry::Inquiries;
+use reader::Reading;
 use shutdown::Shutdown;
 
 mod alarm;
@@ -33,6 +35,7 @@ mod control;
 mod desk;
 mod inquiry;
 mod lifecycle;
+mod reader;
 mod runs;
 mod shutdown;
 
@@ -85,11 +88,7 @@ pub(crate) enum Notice {
     /// A worker took up a run.
     Began(RunId),
     /// A batch was committed.
-    Committed {
-        run: RunId,
-        counts: Counts,
-        ids: Vec<String>,
-    },
+    Committed(Committed),
     /// A run ended.
     Finished(Box<RunSheet>),
     /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child said before.
@@ -103,6 +102,15 @@ pub(crate) enum Notice {
     TimerRested,
     /// The grace of a shutdown is over.
     GraceEnded,
+}
+
+/// What a worker tells of a batch.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) run: RunId,
+    pub(crate) cutoff: DateTime<Utc>,
+    pub(crate) counts: Counts,
+    pub(crate) ids: Vec<String>,
 }
 
 impl From<Notice> for HousekeeperMsg {
@@ -230,12 +238,18 @@ impl State {
         match notice {
             Notice::Due(job) => self.wake(&job).await,
             Notice::Began(run) => self.began(run),
-            Notice::Committed { run, counts, ids } => self.committed(run, counts, ids),
+            Notice::Committed(batch) => self.committed(batch),
             Notice::Finished(result) => self.finished(*result),
             Notice::Departed { child, reason } => return self.departed(child, reason).await,
-            Notice::Read { reader, reading } => self.inquiries.answer(reader, *reading),
+            Notice::Read { reader, reading } => {
+                self.inquiries.answer(reader, *reading);
+                self.read_next().await;
+            }
             Notice::TimerRested => self.spawn_timer().await,
-            Notice::GraceEnded => self.grace_ended(),
+            Notice::GraceEnded => {
+                self.grace_ended();
+                return self.ended();
+            }
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::job::{Job, JobError};
 use crate::pace::Pacer;
 use crate::report::{Outcome, RunId};
 use crate::run::RunSheet;
-use crate::supervisor::{HousekeeperMsg, Notice};
+use crate::supervisor::{Committed, HousekeeperMsg, Notice};
 use crate::timer::Delayed;
 
 pub(crate) struct Worker;
@@ -205,8 +205,12 @@ impl State {
         } = batch;
         run.after = reached;
         if counts.total() > 0 {
-            let run = run.sheet.report.run;
-            self.tell(Notice::Committed { run, counts, ids })?;
+            self.tell(Notice::Committed(Committed {
+                run: run.sheet.report.run,
+                cutoff: run.window.cutoff,
+                counts,
+                ids,
+            }))?;
         }
         Ok(())
     }
@@ -227,7 +231,10 @@ impl State {
                 .instrument(span.clone())
                 .await
             {
-                Ok(outlook) => sheet.report.outlook = Some(outlook),
+                Ok(outlook) => {
+                    sheet.report.outlook = Some(outlook);
+                    sheet.looked_at = Some(Instant::now());
+                }
                 Err(error) => sheet.report.outcome = Outcome::failed(error),
             }
         }
@@ -251,7 +258,8 @@ impl State {
             return;
         }
         let write = book.write(&sheet.unwritten);
-        match self.step("write the history", write).await {
+        let limit = self.arguments.config.step_limit.min(HISTORY_LIMIT);
+        match within(limit, "write the history", write).await {
             Ok(()) => sheet.unwritten.clear(),
             Err(error) => {
                 tracing::warn!(job.name = %sheet.report.job, history.unwritten = sheet.unwritten.len(), %error, "history kept in memory");
@@ -306,3 +314,6 @@ pub(crate) async fn within<T>(
         )),
     }
 }
+
+/// Longest write of the history. Its table must not keep the next run from being on time.
+const HISTORY_LIMIT: Duration = Duration::from_secs(2);

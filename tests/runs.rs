@@ -300,6 +300,7 @@ async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
     setup.config.job.run_limit = Some(seconds(10));
     setup.config.job.pace.shortest_pause = seconds(5);
     setup.config.job.pace.longest_pause = seconds(5);
+    setup.config.job.schedule.every = Some(seconds(3_600));
     setup.config.job.schedule.at_deadline = true;
     let mut host = setup.start().await;
     host.add_overdue(7);
@@ -320,7 +321,10 @@ async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
         (rest.outcome, rest.counts.of("bookings")),
         (Outcome::Completed, 1)
     );
-    assert_eq!((rest.started_at - report.started_at).num_seconds(), 11);
+    assert_eq!(
+        (rest.started_at - report.started_at).num_milliseconds(),
+        11_000
+    );
 }
 
 #[tokio::test(start_paused = true)]

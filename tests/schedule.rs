@@ -398,6 +398,40 @@ async fn a_run_that_nobody_waits_for_is_held_back_by_a_pause_also_when_it_is_que
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_schedule_of_deadlines_alone_learns_of_the_first_one_by_itself() {
+    let schedule = Schedule {
+        at_deadline: true,
+        ..messages_only()
+    };
+
+    let mut host = start(schedule).await;
+    let first = next_report(&mut host.events, |_| true).await;
+
+    assert_eq!(first.trigger, Trigger::Deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_not_undone_by_a_run_that_waited_unasked() {
+    let host = start(messages_only()).await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let _ = host.pause().await;
+    let running = host.run_now(Scope::All);
+    gate.reached().await;
+    let _ = host.resume().await;
+
+    let cancelled = host
+        .ask(|reply| HousekeeperMsg::Cancel(BookingExpirer::NAME, reply))
+        .await;
+    gate.open();
+    let _ = running.await.expect("is not refused");
+
+    assert!(cancelled.is_ok_and(|run| run.is_some()));
+    assert_eq!(host.status().await.waiting, 0);
+    assert_eq!(host.faults.calls(Step::Open), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_run_is_neither_retried_nor_promised_a_retry_while_paused() {
     for paused_before in [false, true] {
         let host = start(ticking()).await;

@@ -40,6 +40,8 @@ impl State {
             return Ok(None);
         };
         desk.end_run(Outcome::Cancelled);
+        // Or a tick that came during the run would begin it anew at once.
+        desk.queue.keep_asked();
         Ok(Some(run))
     }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ractor::{ActorRef, RpcReplyPort};
 
-use crate::batch::{Counts, Scope};
+use crate::batch::Scope;
 use crate::config::{HousekeeperConfig, JobConfig};
 use crate::guard::guarded;
 use crate::health::{Signs, health};
 use crate::history::RunRecord;
-use crate::job::Job;
+use crate::job::{Job, JobName};
 use crate::queue::RunQueue;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, Trigger};
@@ -19,9 +19,14 @@ use crate::schedule::{Agenda, Due, Moment};
 use crate::status::{CurrentRun, JobStatus, NextRun, WorkerStatus};
 use crate::worker::WorkerMsg;
 
+use super::Committed;
+
 /// One job: its worker, what it does and did, and who waits for it.
 pub(super) struct Desk {
     pub(super) job: Arc<dyn Job>,
+    pub(super) name: JobName,
+    /// Whether the job is switched on. Read once: what is off has no worker to wait for.
+    on: bool,
     pub(super) config: JobConfig,
     pub(super) post: Post,
     pub(super) agenda: Agenda,
@@ -83,10 +88,13 @@ pub(super) struct Ended {
 
 impl Desk {
     pub(super) fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
-        let config = config.of(&job.name()).clone();
+        let (name, on) = (job.name(), job.is_on());
+        let config = config.of(&name).clone();
         let agenda = Agenda::new(config.schedule.clone(), now, fastrand::f64());
         Self {
             job,
+            name,
+            on,
             config,
             post: Post::Vacant,
             agenda,
@@ -105,7 +113,7 @@ impl Desk {
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.job.is_on()
+        self.on
     }
 
     /// Whether the job can serve the scope.
@@ -113,7 +121,7 @@ impl Desk {
         guarded(|| self.job.check_scope(scope))
             .unwrap_or_else(|panic| Err(format!("the job panicked: {panic}")))
             .map_err(|problem| Refusal::Scope {
-                job: self.job.name(),
+                job: self.name.clone(),
                 problem,
             })
     }
@@ -156,7 +164,7 @@ impl Desk {
     pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {
         let overdue = self.overdue();
         JobStatus {
-            job: self.job.name(),
+            job: self.name.clone(),
             health: health(&Signs {
                 now,
                 late_after: self.config.late_after,
@@ -237,9 +245,9 @@ impl Desk {
 }
 
 impl Running {
-    pub(super) fn progress(&mut self, counts: &Counts) {
-        self.report.batches += 1;
-        self.report.counts.merge(counts);
+    pub(super) fn progress(&mut self, batch: &Committed, ids_kept: u32) {
+        self.report.cutoff = Some(batch.cutoff);
+        self.report.account(&batch.counts, &batch.ids, ids_kept);
     }
 
     /// The run as it is known to have ended when its worker can say no more.

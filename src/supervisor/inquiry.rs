@@ -1,93 +1,29 @@
 //! Previews and histories: each is read by an actor of its own, so that neither a batch nor a slow database holds up anything else.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorId, RpcReplyPort};
 
-use super::{HousekeeperMsg, Notice, State, answer};
+use super::reader::{Question, Reader, ReaderState, Reading};
+use super::{State, answer};
 use crate::batch::Scope;
-use crate::history::{History, HistorySource, RunRecord};
+use crate::history::History;
 use crate::job::{Job, JobName};
 use crate::preview::{Page, Preview};
 use crate::refusal::Refusal;
-use crate::store::RunHistory;
-use crate::worker::within;
 
 /// Those who wait for something to be read, by the actor that reads it.
 #[derive(Default)]
 pub(super) struct Inquiries {
     open: BTreeMap<ActorId, Inquirer>,
+    /// In the order in which they came.
+    waiting: VecDeque<(Question, Duration, Inquirer)>,
 }
 
 enum Inquirer {
     Preview(RpcReplyPort<Result<Preview, Refusal>>),
     History(RpcReplyPort<Result<History, Refusal>>),
-}
-
-/// What was read.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    Preview(Result<Preview, Refusal>),
-    History(Result<History, Refusal>),
-}
-
-/// Reads one thing, once.
-struct Reader;
-
-enum Question {
-    Preview {
-        job: Arc<dyn Job>,
-        scope: Scope,
-        page: Page,
-    },
-    History {
-        job: JobName,
-        limit: u32,
-        store: Option<Arc<dyn RunHistory>>,
-        memory: Vec<RunRecord>,
-        unwritten: Vec<RunRecord>,
-    },
-}
-
-struct ReaderState {
-    supervisor: ActorRef<HousekeeperMsg>,
-    question: Option<Question>,
-    limit: Duration,
-}
-
-#[ractor::actor(message = (), state = ReaderState, arguments = ReaderState)]
-impl Reader {
-    async fn pre_start(
-        &self,
-        myself: ActorRef<()>,
-        arguments: ReaderState,
-    ) -> Result<ReaderState, ActorProcessingErr> {
-        // Not here: the supervisor waits for this.
-        myself.cast(())?;
-        Ok(arguments)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<()>,
-        (): (),
-        state: &mut ReaderState,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some(question) = state.question.take() {
-            let reading = Box::new(question.read(state.limit).await);
-            state.supervisor.cast(
-                Notice::Read {
-                    reader: myself.get_id(),
-                    reading,
-                }
-                .into(),
-            )?;
-        }
-        myself.stop(None);
-        Ok(())
-    }
 }
 
 impl State {
@@ -161,21 +97,34 @@ impl State {
     }
 
     async fn inquire(&mut self, question: Question, limit: Duration, inquirer: Inquirer) {
-        let reading = self.inquiries.open.len();
-        if reading >= MAX_READERS {
-            return inquirer.refuse(Refusal::Busy { reading });
+        let waiting = self.inquiries.waiting.len();
+        if waiting >= MAX_WAITING {
+            return inquirer.refuse(Refusal::Busy { waiting });
         }
-        let arguments = ReaderState {
-            supervisor: self.myself.clone(),
-            question: Some(question),
-            limit,
-        };
-        match Actor::spawn_linked(None, Reader, arguments, self.myself.get_cell()).await {
-            Ok((reader, _)) => drop(self.inquiries.open.insert(reader.get_id(), inquirer)),
-            Err(error) => inquirer.refuse(Refusal::Failed {
-                what: "read".to_owned(),
-                error: error.to_string(),
-            }),
+        self.inquiries
+            .waiting
+            .push_back((question, limit, inquirer));
+        self.read_next().await;
+    }
+
+    /// Starts readers for those who have waited longest.
+    pub(super) async fn read_next(&mut self) {
+        while self.inquiries.open.len() < MAX_READERS {
+            let Some((question, limit, inquirer)) = self.inquiries.waiting.pop_front() else {
+                return;
+            };
+            let arguments = ReaderState {
+                supervisor: self.myself.clone(),
+                question: Some(question),
+                limit,
+            };
+            match Actor::spawn_linked(None, Reader, arguments, self.myself.get_cell()).await {
+                Ok((reader, _)) => drop(self.inquiries.open.insert(reader.get_id(), inquirer)),
+                Err(error) => inquirer.refuse(Refusal::Failed {
+                    what: "read".to_owned(),
+                    error: error.to_string(),
+                }),
+            }
         }
     }
 }
@@ -202,7 +151,8 @@ impl Inquiries {
     }
 
     pub(super) fn turn_away(&mut self) {
-        for inquirer in std::mem::take(&mut self.open).into_values() {
+        let waiting = self.waiting.drain(..).map(|(_, _, inquirer)| inquirer);
+        for inquirer in std::mem::take(&mut self.open).into_values().chain(waiting) {
             inquirer.refuse(Refusal::ShuttingDown);
         }
     }
@@ -217,85 +167,8 @@ impl Inquirer {
     }
 }
 
-impl Question {
-    async fn read(self, limit: Duration) -> Reading {
-        match self {
-            Self::Preview { job, scope, page } => {
-                Reading::Preview(preview(&*job, scope, page, limit).await)
-            }
-            Self::History {
-                job,
-                limit: runs,
-                store: Some(store),
-                memory,
-                unwritten,
-            } => {
-                let read = async { Ok(store.runs(&job, runs).await?) };
-                Reading::History(Ok(match within(limit, "read the history", read).await {
-                    Ok(written) => history(job, runs, HistorySource::Database, written, unwritten),
-                    Err(reason) => history(
-                        job,
-                        runs,
-                        HistorySource::Memory { reason },
-                        memory,
-                        Vec::new(),
-                    ),
-                }))
-            }
-            Self::History {
-                job,
-                limit: runs,
-                store: None,
-                memory,
-                ..
-            } => {
-                let reason = "no history store was given".to_owned();
-                Reading::History(Ok(history(
-                    job,
-                    runs,
-                    HistorySource::Memory { reason },
-                    memory,
-                    Vec::new(),
-                )))
-            }
-        }
-    }
-}
+/// Reads at the same time. Each holds a connection of the pool, of which the workers need theirs.
+const MAX_READERS: usize = 2;
 
-async fn preview(
-    job: &dyn Job,
-    scope: Scope,
-    page: Page,
-    limit: Duration,
-) -> Result<Preview, Refusal> {
-    let rows = within(limit, "read the preview", job.preview(&scope, &page)).await;
-    let rows = rows.map_err(|error| Refusal::Failed {
-        what: format!("preview {}", job.name()),
-        error,
-    })?;
-    Ok(Preview {
-        job: job.name(),
-        scope,
-        cutoff: rows.cutoff,
-        rows: rows.rows,
-        due: rows.due,
-        next: rows.next,
-    })
-}
-
-fn history(
-    job: JobName,
-    limit: u32,
-    source: HistorySource,
-    written: Vec<RunRecord>,
-    unwritten: Vec<RunRecord>,
-) -> History {
-    let mut runs = written;
-    runs.extend(unwritten);
-    runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
-    runs.truncate(limit as usize);
-    History { job, runs, source }
-}
-
-/// Reads at the same time. Each holds a connection of the pool or waits for one.
-const MAX_READERS: usize = 64;
+/// Reads that wait for their turn.
+const MAX_WAITING: usize = 64;

@@ -70,11 +70,12 @@ impl State {
         reason: String,
     ) -> Result<(), ActorProcessingErr> {
         if self.inquiries.departed(child, &reason) {
+            self.read_next().await;
             return Ok(());
         }
         if self.shutdown.is_some() {
             self.left_at_shutdown(child, &reason);
-            return Ok(());
+            return self.ended();
         }
         if self
             .alarm
@@ -134,7 +135,8 @@ impl State {
                 });
             }
             _ if self.config.restart.beyond == Beyond::Escalate => {
-                return Err(self.escalate(job, &reason).await);
+                self.escalate(format!("{job} died too often: {reason}"));
+                return self.ended();
             }
             _ => self.degrade(job, reason),
         }
@@ -234,16 +236,6 @@ impl State {
             reason: reason.clone(),
         };
         self.degrade(job, reason);
-    }
-
-    /// Stops everything and gives the error to our own supervisor. Nobody is left waiting.
-    async fn escalate(&mut self, job: &JobName, reason: &str) -> ActorProcessingErr {
-        self.myself
-            .get_cell()
-            .stop_children_and_wait(None, Some(super::shutdown::DEFAULT_GRACE))
-            .await;
-        self.answer_the_rest();
-        format!("{job} died too often: {reason}").into()
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ractor::RpcReplyPort;
 
 use super::desk::{Desk, Ended, Post, Running, Waiter};
-use super::{State, answer};
-use crate::batch::{Counts, Scope};
+use super::{Committed, State, answer};
+use crate::batch::Scope;
 use crate::event::News;
 use crate::history::RunRecord;
 use crate::job::JobName;
@@ -134,15 +134,18 @@ impl State {
         });
     }
 
-    pub(super) fn committed(&mut self, run: RunId, counts: Counts, ids: Vec<String>) {
+    pub(super) fn committed(&mut self, batch: Committed) {
         // A worker that was given up may still tell of a batch; its run was answered with `rows_at_least`.
-        let Some(desk) = running(&mut self.desks, run) else {
+        let Some(desk) = running(&mut self.desks, batch.run) else {
             return;
         };
         if let Some(running) = &mut desk.running {
-            running.progress(&counts);
+            running.progress(&batch, desk.config.ids_kept);
         }
-        let job = desk.job.name();
+        let job = desk.name.clone();
+        let Committed {
+            run, counts, ids, ..
+        } = batch;
         self.subscribers.tell(News::BatchCommitted {
             run,
             job,
@@ -164,6 +167,7 @@ impl State {
             mut report,
             unwritten,
             set_aside,
+            looked_at,
         } = sheet;
         desk.set_aside = set_aside;
         desk.unwritten.clear();
@@ -175,7 +179,8 @@ impl State {
         } else {
             backoff(&self.config.retry, desk.failures, fastrand::f64())
         };
-        let recovered = desk.learn(now, &mut report, retry);
+        let looked = now.before(looked_at.map_or(Duration::ZERO, |at| at.elapsed()));
+        let recovered = desk.learn(now, looked, &mut report, retry);
         let failed = matches!(report.outcome, Outcome::Failed { .. });
         if let Some(record) = RunRecord::of(report.clone(), instance) {
             if failed && self.history.is_some() {
@@ -190,11 +195,23 @@ impl State {
             tracing::info!(job.name = %job, "{job} recovered");
             self.subscribers
                 .tell(News::JobRecovered { job: job.clone() });
+            // One user's run is no account of the rest, and what was planned was dropped with the degradation.
+            self.catch_up(&job, &report.scope);
         }
         if rest {
             self.rest_again(&job);
         }
         self.dispatch(&job);
+    }
+}
+
+impl State {
+    /// Runs everything after a run of one user has ended a degradation.
+    fn catch_up(&mut self, job: &JobName, scope: &Scope) {
+        let desk = self.desks.get_mut(job);
+        if let Some(desk) = desk.filter(|desk| *scope != Scope::All && !desk.agenda.is_paused()) {
+            let _ = desk.queue.push(Scope::All, Trigger::Retry, None);
+        }
     }
 }
 
@@ -212,15 +229,16 @@ impl Desk {
         else {
             return;
         };
-        if trigger >= Trigger::Tick {
+        if trigger >= Trigger::Tick && scope == Scope::All {
             self.set_aside.clear();
         }
-        let report = Report::blank(self.job.name(), scope, trigger, now.wall);
+        let report = Report::blank(self.name.clone(), scope, trigger, now.wall);
         let sheet = RunSheet {
             report: report.clone(),
             // A copy: a worker that dies takes its own along.
             unwritten: self.unwritten.clone(),
             set_aside: self.set_aside.clone(),
+            looked_at: None,
         };
         // A worker that died a moment ago takes no message; its death puts the run back.
         let _ = worker.cast(WorkerMsg::Run(Box::new(sheet)));
@@ -240,7 +258,7 @@ impl Desk {
     }
 
     /// Draws the conclusions from a run that ended. Returns whether the job recovered by it.
-    fn learn(&mut self, now: Moment, report: &mut Report, retry: Duration) -> bool {
+    fn learn(&mut self, now: Moment, looked: Moment, report: &mut Report, retry: Duration) -> bool {
         let recovered = report.success() && self.degraded.take().is_some();
         if recovered {
             self.restarts.forgive();
@@ -254,8 +272,8 @@ impl Desk {
                 let at = self.agenda.failed(now, retry).wall;
                 *retry_at = Some(at).filter(|_| !self.agenda.is_paused());
             }
-            Outcome::Cancelled => self.agenda.cancelled(),
-            _ => self.agenda.completed(now, report.outlook.as_ref()),
+            Outcome::Cancelled => self.agenda.cancelled(now),
+            _ => self.agenda.completed(looked, report.outlook.as_ref()),
         }
         if report.success() {
             self.failures = 0;

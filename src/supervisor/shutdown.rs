@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ractor::{ActorCell, ActorId, MessagingErr, RpcReplyPort};
+use ractor::{ActorCell, ActorId, ActorProcessingErr, MessagingErr, RpcReplyPort};
 
 use super::desk::Post;
 use super::{HousekeeperMsg, Notice, State, answer};
@@ -20,6 +20,10 @@ pub(super) struct Shutdown {
     _grace: Delayed<Result<(), MessagingErr<HousekeeperMsg>>>,
     /// The child that was told to stop last.
     leaving: Option<ActorId>,
+    /// What our own supervisor is told, if a job was escalated.
+    error: Option<String>,
+    /// Whether everybody has left.
+    left: bool,
 }
 
 impl State {
@@ -41,14 +45,29 @@ impl State {
                 self.shutdown = Some(Shutdown { askers, ..shutdown });
                 return;
             }
+            let _grace = self.grace(grace);
             self.shutdown = Some(Shutdown {
                 askers,
                 ends,
-                _grace: self.grace(grace),
-                leaving: shutdown.leaving,
+                _grace,
+                ..shutdown
             });
             return;
         }
+        self.begin_to_leave(grace, askers, None);
+    }
+
+    /// Shuts down, and then fails with this error.
+    pub(super) fn escalate(&mut self, error: String) {
+        self.begin_to_leave(DEFAULT_GRACE, Vec::new(), Some(error));
+    }
+
+    fn begin_to_leave(
+        &mut self,
+        grace: Duration,
+        askers: Vec<RpcReplyPort<()>>,
+        error: Option<String>,
+    ) {
         tracing::info!(
             grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             "the housekeeper shuts down"
@@ -56,9 +75,11 @@ impl State {
         self.subscribers.tell(News::ShuttingDown);
         self.shutdown = Some(Shutdown {
             askers,
-            ends,
+            ends: self.watch.now().after(grace),
             _grace: self.grace(grace),
             leaving: None,
+            error,
+            left: false,
         });
         let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
         for job in &jobs {
@@ -137,12 +158,31 @@ impl State {
     }
 
     /// Ends the message loop. Who is left of the children is killed: at the end of a graceful shutdown only readers.
-    fn leave(&self) {
+    fn leave(&mut self) {
         for child in self.myself.get_cell().get_children() {
             child.kill();
         }
-        // Not `stop`: what was sent before is still answered.
-        let _ = self.myself.drain();
+        let Some(shutdown) = &mut self.shutdown else {
+            return;
+        };
+        shutdown.left = true;
+        if shutdown.error.is_none() {
+            // Not `stop`: what was sent before is still answered.
+            let _ = self.myself.drain();
+        }
+    }
+
+    /// The error of an escalation, once everybody has left.
+    pub(super) fn ended(&mut self) -> Result<(), ActorProcessingErr> {
+        let shutdown = self.shutdown.as_mut().filter(|shutdown| shutdown.left);
+        match shutdown.and_then(|shutdown| shutdown.error.take()) {
+            Some(error) => {
+                // After an error there is no `post_stop`.
+                self.answer_the_rest();
+                Err(error.into())
+            }
+            None => Ok(()),
+        }
     }
 
     fn grace(&self, grace: Duration) -> Delayed<Result<(), MessagingErr<HousekeeperMsg>>> {
