@@ -1,4 +1,4 @@
-//! Starts a housekeeper on a SQLite file, and sends it each kind of message once.
+//! Starts a housekeeper on a SQLite file, and sends it the messages a host needs first.
 
 use std::{error::Error, time::Duration};
 

@@ -85,7 +85,7 @@ pub struct Pass {
 pub struct Batch {
     /// Rows changed, by kind.
     pub counts: Counts,
-    /// The rows handled, by id.
+    /// The rows handled, by id. Subscribers are told all of them.
     pub ids: Vec<String>,
     /// Due rows that could not be handled, each with its error.
     pub set_aside: Vec<SetAside>,
@@ -94,7 +94,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds `count` rows of `kind`. A count of zero makes the kind known.
+    /// Adds `count` rows of `kind` to the counts. A count of zero makes the kind known.
     #[must_use]
     pub fn counted(mut self, kind: impl Into<String>, count: u64) -> Self {
         self.counts.add(kind, count);

@@ -37,7 +37,7 @@ pub struct HousekeeperConfig {
     pub restart: RestartConfig,
     /// When a run that failed is tried again.
     pub retry: BackoffConfig,
-    /// How many runs, and how many subscribers' events, are kept.
+    /// How much is kept of the past.
     pub kept: KeptConfig,
 }
 
@@ -47,18 +47,18 @@ pub struct HousekeeperConfig {
 pub struct JobConfig {
     /// When it runs by itself.
     pub schedule: Schedule,
-    /// How much of the database it takes.
+    /// How much of the database it takes. Default: [`Pace::polite`].
     pub pace: Pace,
-    /// Longest run. What is left waits for the next one. `None`: no limit.
+    /// Longest run. What is left waits for the next one. `None`: no limit, the default.
     #[serde(with = "humantime_serde::option")]
     pub run_limit: Option<Duration>,
-    /// Longest single step (check, batch, preview, outlook, history). A step that takes longer is dropped and fails.
+    /// Longest single step (check, batch, preview, outlook). A step that takes longer is dropped and fails. Default: 30 seconds.
     #[serde(with = "humantime_serde")]
     pub step_limit: Duration,
-    /// A row this long overdue, or a run this long past its time, makes the job `Late`.
+    /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1 minute.
     #[serde(with = "humantime_serde")]
     pub late_after: Duration,
-    /// Ids a report keeps.
+    /// Ids a report keeps. Default: 100.
     pub ids_kept: u32,
 }
 
@@ -79,17 +79,17 @@ impl Default for JobConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
-    /// Time between two ticks. `None`: no ticks.
+    /// Time between two ticks. `None`: no ticks. Default: 15 minutes.
     #[serde(with = "humantime_serde::option")]
     pub every: Option<Duration>,
-    /// Whether it runs when the housekeeper starts.
+    /// Whether it runs when the housekeeper starts. Default: yes.
     pub at_start: bool,
-    /// The start is put off by up to this much, at random, so that replicas started together do not run together.
+    /// The start is put off by up to this much, at random, so that replicas started together do not run together. Default: 1 second.
     #[serde(with = "humantime_serde")]
     pub start_jitter: Duration,
-    /// Whether it runs when the next row falls due.
+    /// Whether it runs when the next row falls due. Default: yes.
     pub at_deadline: bool,
-    /// Deadline runs keep at least this distance, so a deadline is met to within it.
+    /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1 second.
     #[serde(with = "humantime_serde")]
     pub resolution: Duration,
 }
@@ -110,16 +110,16 @@ impl Default for Schedule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestartConfig {
-    /// Restart intensity: more deaths than this within `within`, and the job is given up for now.
+    /// Restart intensity: more deaths than this within `within`, and the job is given up for now. Default: 5.
     pub max_restarts: u32,
-    /// The sliding window of the intensity.
+    /// The sliding window of the intensity. Default: 1 minute.
     #[serde(with = "humantime_serde")]
     pub within: Duration,
-    /// Wait before a restart.
+    /// Wait before a restart. Default: 100 ms, doubling to 10 seconds.
     pub backoff: BackoffConfig,
     /// What happens beyond the intensity.
     pub beyond: Beyond,
-    /// How long a degraded job rests before it is tried again.
+    /// How long a degraded job rests before it is tried again. Default: 5 minutes.
     #[serde(with = "humantime_serde")]
     pub cool_down: Duration,
 }
@@ -189,7 +189,8 @@ impl Default for BackoffConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ages {
-    /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it never means zero.
+    /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it never means zero. Must be more than twice
+    /// the activity throttle of the database, an hour unless `set_activity_throttle` of the store changed it.
     #[serde(with = "humantime_serde::option")]
     pub idle_after: Option<Duration>,
     /// A booking that has been pending for longer expires. `None` switches the job off; it never means zero.
@@ -211,7 +212,7 @@ impl Default for Ages {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeptConfig {
-    /// Runs kept in the database, for each job.
+    /// Runs kept in the database, for each job. Default: 1,000.
     pub runs: NonZeroU32,
 }
 

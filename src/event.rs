@@ -140,7 +140,7 @@ impl Subscriber {
     /// Events in flight to a subscriber that set no other buffer.
     pub const DEFAULT_BUFFER: usize = 1_000;
 
-    /// Tells an actor, in the message that `wrap` makes. Subscribing the same actor again replaces its subscription.
+    /// Tells an actor, until it stops, in the message that `wrap` makes. Subscribing the same actor again replaces its subscription.
     pub fn actor<M: Message>(
         actor: &ActorRef<M>,
         wrap: impl Fn(Event) -> M + Send + 'static,

@@ -21,7 +21,7 @@ use crate::preview::{Page, PreviewRows};
 ///
 /// # Examples
 ///
-/// A job over a table of the host's, kept in memory for brevity; `examples/own_tables.rs` shows one over SQL.
+/// A job over a table of the host's, kept in memory for brevity; `examples/own_tables/sqlite/booking_expirer.rs` is one over SQL.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -44,7 +44,7 @@ use crate::preview::{Page, PreviewRows};
 ///         Ok(Batch::default().counted("drafts", 0))
 ///     }
 ///     async fn preview(&self, _scope: &Scope, _page: &Page) -> Result<PreviewRows, JobError> {
-///         Ok(PreviewRows::default())
+///         Ok(PreviewRows::none(Utc::now() - TimeDelta::days(30)))
 ///     }
 ///     async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
 ///         Ok(Outlook::default())
@@ -56,7 +56,7 @@ pub trait Job: Send + Sync + 'static {
     /// The name under which messages, reports, status and traces speak of this job. Unique within a housekeeper.
     fn name(&self) -> JobName;
 
-    /// Whether the job is switched on. A job that is off has no worker, and `RunNow` is refused with the reason.
+    /// Whether the job is switched on; asked once, at the start. A job that is off has no worker, and `RunNow` is refused with the reason.
     fn is_on(&self) -> bool {
         true
     }
@@ -74,17 +74,23 @@ pub trait Job: Send + Sync + 'static {
     /// Reads the clock that decides, usually the database's, and derives the cutoff of one run from it.
     async fn open(&self) -> Result<Window, JobError>;
 
-    /// Handles at most `pass.limit` due rows after `pass.after`, in one transaction.
+    /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first, and handles them in one transaction.
+    ///
+    /// [`Batch::reached`] is the last row looked at if the limit was reached, which asks for another batch, and `None` if it was not. One
+    /// that does not lie behind `pass.after` fails the run, which would never end.
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError>;
 
     /// Lists the rows a run would handle now, without a lock and without a change.
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError>;
 
     /// Tells what is still due and when the next row falls due. Rows in `set_aside` do not count.
+    ///
+    /// `next_due` and `age` are what deadline runs are planned by; without them the job runs at ticks only. `due` and `oldest_overdue` are
+    /// for reports and health.
     async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError>;
 }
 
-/// The name of a job, such as `session-cleaner`.
+/// The name of a job, such as `session-cleaner`. From a text that is not `'static`, as of a request: `JobName::from(text.to_owned())`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobName(Cow<'static, str>);

@@ -18,7 +18,7 @@ impl Capped {
     /// Counting stops at this many rows.
     pub const CAP: u64 = 10_000;
 
-    /// From a count of at most [`Capped::CAP`] + 1 rows.
+    /// From a count of at most [`Capped::CAP`] + 1 rows, as of `select count(*) from (select .. limit 10001)`.
     #[must_use]
     pub fn from_probe(counted: u64) -> Self {
         Self {

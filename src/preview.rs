@@ -55,7 +55,7 @@ pub struct PreviewRow {
 }
 
 /// A job's part of a preview.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PreviewRows {
     /// The cutoff the rows were compared with.
     pub cutoff: DateTime<Utc>,
@@ -63,8 +63,21 @@ pub struct PreviewRows {
     pub rows: Vec<PreviewRow>,
     /// How many rows are due in all.
     pub due: Capped,
-    /// Where the next page starts, if there is one.
+    /// The last row of this page, if another follows: what [`Page::after`] wants.
     pub next: Option<Cursor>,
+}
+
+impl PreviewRows {
+    /// Nothing is due before this cutoff.
+    #[must_use]
+    pub fn none(cutoff: DateTime<Utc>) -> Self {
+        Self {
+            cutoff,
+            rows: Vec::new(),
+            due: Capped::default(),
+            next: None,
+        }
+    }
 }
 
 /// The rows a run of this scope would handle if it began now.
@@ -80,6 +93,6 @@ pub struct Preview {
     pub rows: Vec<PreviewRow>,
     /// How many rows are due in all.
     pub due: Capped,
-    /// Where the next page starts, if there is one.
+    /// The last row of this page, if another follows: what [`Page::after`] wants.
     pub next: Option<Cursor>,
 }

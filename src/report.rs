@@ -111,10 +111,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed { error, .. } => write!(f, "failed: {error}"),
-            Self::Crashed {
-                reason,
-                rows_at_least,
-            } => write!(f, "crashed after at least {rows_at_least} rows: {reason}"),
+            Self::Crashed { reason, .. } => write!(f, "crashed: {reason}"),
             other => f.pad(other.word()),
         }
     }
@@ -134,7 +131,7 @@ pub struct Report {
     pub trigger: Trigger,
     /// How it ended.
     pub outcome: Outcome,
-    /// The cutoff it compared rows with; `None` if it failed before it knew.
+    /// The cutoff it compared rows with; `None` if it ended before it told.
     pub cutoff: Option<DateTime<Utc>>,
     /// When it started, by the housekeeper's clock.
     pub started_at: DateTime<Utc>,
@@ -175,6 +172,12 @@ impl Report {
         };
         match &self.outcome {
             Outcome::Completed => format!("{job} handled {counts}{aside}"),
+            Outcome::Crashed { .. } => {
+                format!(
+                    "{job} {} (known to be handled: {counts}{aside})",
+                    self.outcome
+                )
+            }
             outcome => format!("{job} {outcome} (handled {counts}{aside})"),
         }
     }
@@ -222,11 +225,14 @@ impl fmt::Display for Report {
         ));
         write!(
             f,
-            "{} ({}, {}, {} batches in {elapsed})",
+            "{} ({}, {}, {} in {elapsed})",
             self.message(),
             self.scope,
             self.trigger,
-            self.batches
+            match self.batches {
+                1 => "1 batch".to_owned(),
+                batches => format!("{batches} batches"),
+            }
         )
     }
 }

@@ -48,7 +48,8 @@ pub struct Housekeeper;
 #[derive(Debug)]
 pub enum HousekeeperMsg {
     /// Run a job now. Answered by the report of a run of this scope that began after the message came. Works while the job is paused,
-    /// waits while its worker restarts, and is one attempt while it is degraded.
+    /// waits while its worker restarts, and is one attempt while it is degraded. A run of everything that fails or crashes is repeated by
+    /// itself. Whoever gives up waiting does not end the run.
     RunNow(JobName, Scope, RpcReplyPort<Result<Report, Refusal>>),
     /// Run every job that is on. Answered when the last has ended, with the reports in the order of the jobs' names.
     RunAll(RpcReplyPort<Result<Vec<Report>, Refusal>>),
@@ -56,7 +57,8 @@ pub enum HousekeeperMsg {
     Preview(JobName, Scope, Page, RpcReplyPort<Result<Preview, Refusal>>),
     /// Say how everything is. Answered from memory.
     Status(RpcReplyPort<Status>),
-    /// List at most this many past runs of a job, newest first.
+    /// List at most this many past runs of a job, newest first. Runs that did nothing are not kept, and the deadline runs of a minute are one
+    /// line.
     History(JobName, u32, RpcReplyPort<Result<History, Refusal>>),
     /// Hold back ticks and deadlines of a job until `Resume`. A run in progress goes on. Answers whether the job ran by itself before.
     Pause(JobName, RpcReplyPort<Result<bool, Refusal>>),
@@ -64,7 +66,7 @@ pub enum HousekeeperMsg {
     Resume(JobName, RpcReplyPort<Result<bool, Refusal>>),
     /// End the run in progress after its batch. What is left waits for the next tick. Answers which run it was, if any.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, Refusal>>),
-    /// Give a job another schedule; its next tick is one interval from now.
+    /// Give a job another schedule, whole: begin with the one in its status to change a part. Its next tick is one interval from now.
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), Refusal>>),
     /// Tell somebody the news from now on.
     Subscribe(Subscriber),

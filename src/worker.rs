@@ -161,6 +161,11 @@ impl State {
             .instrument(span)
             .await
         {
+            Ok(batch) if batch.reached.is_some() && batch.reached <= pass.after => {
+                self.commit(&mut run, batch)?;
+                let error = "the batch ended where the one before did, so the run would never end";
+                self.conclude(run, Outcome::failed(error.to_owned())).await
+            }
             Ok(batch) => {
                 let work = asked.elapsed();
                 self.commit(&mut run, batch)?;

@@ -62,7 +62,10 @@ impl Pace {
             return wrong("shortest_pause", "is longer than the longest pause");
         }
         if self.smallest_batch > self.largest_batch {
-            return wrong("smallest_batch", "is larger than the largest batch");
+            let (smallest, largest) = (self.smallest_batch, self.largest_batch);
+            let problem =
+                format!("is {smallest}, which is larger than the largest batch of {largest}");
+            return wrong("smallest_batch", &problem);
         }
         if !(1..=100).contains(&self.duty_percent) {
             let problem = format!(
@@ -219,7 +222,7 @@ mod tests {
             (
                 r#"{"job":{"pace":{"smallest_batch":1001}}}"#,
                 "job.pace.smallest_batch",
-                "is larger than the largest batch",
+                "is 1001, which is larger than the largest batch of 1000",
             ),
             (
                 r#"{"job":{"pace":{"duty_percent":0}}}"#,

@@ -11,7 +11,13 @@
 pub enum Schema {
     /// What the housekeeper keeps for itself: the history of runs.
     Housekeeper,
-    /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings.
+    /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings. Users and properties are UUIDs. A message
+    /// counts as activity if its `sender` is `user`. On SQLite instants are text as `store::sqlite::timestamp_text`
+    /// writes it, and UUIDs lower-case text with hyphens:
+    ///
+    /// ```sql
+    #[doc = include_str!("../../migrations/sqlite/booking/2026-01-10-000000_create_booking_tables/up.sql")]
+    /// ```
     Booking,
 }
 

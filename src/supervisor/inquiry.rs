@@ -9,7 +9,7 @@ use super::reader::{Question, Reader, ReaderState, Reading};
 use super::{State, answer};
 use crate::batch::Scope;
 use crate::history::History;
-use crate::job::{Job, JobName};
+use crate::job::JobName;
 use crate::preview::{Page, Preview};
 use crate::refusal::Refusal;
 
