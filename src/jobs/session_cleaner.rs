@@ -58,17 +58,10 @@ impl Job for SessionCleaner {
     async fn check(&self) -> Result<(), JobError> {
         self.store.check().await?;
         let throttle = self.store.activity_throttle().await?;
-        if self.idle_after() <= throttle * 2 {
-            let (idle_after, throttle) = (self.idle_after(), throttle);
-            return Err(StoreError::Schema(format!(
-                "idle_after is {}, but must be more than twice the activity throttle of {} that the trigger on messages works with; \
-                 lower the throttle with set_activity_throttle",
-                humantime::format_duration(idle_after),
-                humantime::format_duration(throttle),
-            ))
-            .into());
+        match StoreError::throttle_problem(self.idle_after(), throttle) {
+            Some(problem) => Err(StoreError::Schema(problem).into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn open(&self) -> Result<Window, JobError> {

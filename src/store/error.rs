@@ -47,3 +47,17 @@ pub enum StoreError {
         user: String,
     },
 }
+
+impl StoreError {
+    /// Why sessions must not be deleted at this age with this throttle, as the text of [`StoreError::Schema`].
+    pub(crate) fn throttle_problem(idle_after: Duration, throttle: Duration) -> Option<String> {
+        (idle_after <= throttle.saturating_mul(2)).then(|| {
+            format!(
+                "idle_after is {}, but must be more than twice the activity throttle of {} that the trigger on messages works with; \
+                 lower the throttle with set_activity_throttle",
+                humantime::format_duration(idle_after),
+                humantime::format_duration(throttle),
+            )
+        })
+    }
+}

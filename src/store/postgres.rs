@@ -18,6 +18,7 @@ mod bookings;
 mod connect;
 mod flight;
 mod history;
+mod manner;
 mod schema;
 mod sessions;
 mod setup;

@@ -1,9 +1,15 @@
 //! What can go wrong inside a transaction, before it is known what was tried.
 
-use diesel::result::{DatabaseErrorKind, Error};
+use std::time::Duration;
+
+use diesel::result::Error;
 
 use super::error::StoreError;
 use super::migrations::{Schema, missing_schema};
+use super::span;
+use crate::batch::Pass;
+
+mod refusal;
 
 /// The result of a step inside a transaction.
 pub(crate) type Tried<T> = Result<T, Trouble>;
@@ -29,6 +35,17 @@ impl Trouble {
         Self::Query(Error::QueryBuilderError(reason.into()))
     }
 
+    /// Sessions are deleted only if those who write are sure to touch them: see the trigger on messages. Whoever raises the throttle in the
+    /// middle of a run is noticed at its next batch.
+    pub(crate) fn unless_throttle_fits(pass: &Pass, throttle_us: i64) -> Tried<()> {
+        let throttle = Duration::from_micros(u64::try_from(throttle_us).unwrap_or(0));
+        let idle_after = span::since(pass.now, pass.cutoff);
+        match StoreError::throttle_problem(idle_after, throttle) {
+            Some(problem) => Err(Self::Schema(problem)),
+            None => Ok(()),
+        }
+    }
+
     /// The error as the store's callers see it.
     pub(crate) fn tell(self, what: &'static str) -> StoreError {
         match self {
@@ -43,22 +60,11 @@ impl Trouble {
         }
     }
 
-    /// What the database said, if it refused to let a row go because of other rows: a foreign key, or what it sets off.
+    /// What the database said, if it refused a row and would let others go.
     pub(crate) fn refusal(&self) -> Option<String> {
-        use DatabaseErrorKind::{
-            CheckViolation, ForeignKeyViolation, NotNullViolation, RestrictViolation,
-            UniqueViolation,
-        };
         match self {
-            Self::Query(Error::DatabaseError(
-                CheckViolation | ForeignKeyViolation | NotNullViolation | RestrictViolation
-                | UniqueViolation,
-                info,
-            )) => Some(match info.details() {
-                Some(details) => format!("{} ({details})", info.message()),
-                None => info.message().to_owned(),
-            }),
-            _ => None,
+            Self::Query(error) => refusal::refusal(error),
+            Self::Schema(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ macro_rules! activity {
     ($store:ident, $open:expr) => {
         mod $store {
             use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-            use ractor_housekeeper::Store;
+            use ractor_housekeeper::{Store, StoreError};
 
             use crate::Verdict;
             use crate::activity::HOUR;
@@ -138,6 +138,41 @@ macro_rules! activity {
                     let noted = world.last_activity_at(&guest.to_string()).await?;
                     assert_eq!(noted, Some(expected), "guest {guest}");
                 }
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_throttle_raised_between_two_batches_ends_the_deleting() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                for id in ["a", "b", "c"] {
+                    let created = crate::world::now() - micro();
+                    world.session(id, user(1), created).await?;
+                }
+                let mut pass = crate::rules::idle_pass(crate::world::now(), 1);
+                let first = world.store.delete_idle_sessions(&pass).await?;
+                pass.after = first.reached;
+
+                world.store.set_activity_throttle(12 * HOUR).await?;
+                let refused = world.store.delete_idle_sessions(&pass).await;
+                let left = world.sessions_left().await?;
+                world
+                    .store
+                    .set_activity_throttle(12 * HOUR - std::time::Duration::from_micros(1))
+                    .await?;
+                let second = world.store.delete_idle_sessions(&pass).await?;
+
+                assert_eq!(first.ids, ["a"]);
+                assert_eq!(left, ["b", "c"]);
+                let Err(StoreError::Schema(text)) = refused else {
+                    panic!("{refused:?}")
+                };
+                assert!(
+                    text.starts_with("idle_after is 1day, but must be more than twice the activity throttle of 12h "),
+                    "{text}"
+                );
+                assert_eq!(second.ids, ["b"]);
                 Ok(())
             }
 

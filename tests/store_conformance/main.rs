@@ -15,6 +15,8 @@ mod plans;
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod recorder;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod refusals;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

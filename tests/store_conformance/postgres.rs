@@ -195,7 +195,7 @@ mod own {
 
     use super::*;
     use crate::Verdict;
-    use crate::rules::pass;
+    use crate::rules::{idle_pass, pass};
     use crate::world::{micro, now, user};
 
     #[tokio::test]
@@ -270,7 +270,10 @@ mod own {
                 .sql(&format!("create table invoices (session_id text references sessions (id) {when}); insert into invoices values ('b')"))
                 .await?;
 
-            let batch = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+            let batch = world
+                .store
+                .delete_idle_sessions(&idle_pass(now(), 10))
+                .await?;
 
             assert_eq!(batch.ids, ["a", "c"], "{when}");
             assert_eq!(
@@ -299,7 +302,10 @@ mod own {
             .batch_execute("begin; select from sessions where id = 'a' for update; update bookings set status = 'Confirmed' where booking_id = 'a'")
             .await?;
 
-        let deleted = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let deleted = world
+            .store
+            .delete_idle_sessions(&idle_pass(now(), 10))
+            .await?;
         let expired = world.store.expire_bookings(&pass(now(), 10)).await?;
         other.batch_execute("commit").await?;
         let later = world.store.expire_bookings(&pass(now(), 10)).await?;
@@ -325,9 +331,15 @@ mod own {
             ))
             .await?;
 
-        let batch = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = world
+            .store
+            .delete_idle_sessions(&idle_pass(now(), 10))
+            .await?;
         guest.batch_execute("commit").await?;
-        let later = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let later = world
+            .store
+            .delete_idle_sessions(&idle_pass(now(), 10))
+            .await?;
 
         assert!(batch.ids.is_empty() && later.ids.is_empty());
         assert_eq!(world.sessions_left().await?, ["a"]);
@@ -348,7 +360,7 @@ mod own {
                   create trigger dawdle before delete on sessions for each row execute function dawdle()")
             .await?;
         let store = world.store.clone();
-        let everything = pass(now(), 10);
+        let everything = idle_pass(now(), 10);
         let batch = tokio::spawn(async move { store.delete_idle_sessions(&everything).await });
         let sleeping =
             "pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
@@ -371,7 +383,10 @@ mod own {
         }
 
         world.sql("drop trigger dawdle on sessions").await?;
-        let batch = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = world
+            .store
+            .delete_idle_sessions(&idle_pass(now(), 10))
+            .await?;
         assert_eq!(batch.ids, ["a", "b"]);
         Ok(())
     }
@@ -393,9 +408,9 @@ mod own {
             .batch_execute("begin; select from image_sent for update")
             .await?;
 
-        let refused = store.delete_idle_sessions(&pass(now(), 10)).await;
+        let refused = store.delete_idle_sessions(&idle_pass(now(), 10)).await;
         other.batch_execute("rollback").await?;
-        let batch = store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
 
         let error = refused.expect_err("the image is locked");
         let cause = std::error::Error::source(&error).map(ToString::to_string);

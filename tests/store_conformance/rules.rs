@@ -32,6 +32,15 @@ pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> Pass {
     }
 }
 
+/// A pass of the session cleaner at a day after `cutoff`: a session must be idle for longer than twice the throttle.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn idle_pass(cutoff: DateTime<Utc>, limit: u32) -> Pass {
+    Pass {
+        now: cutoff + DAY,
+        ..pass(cutoff, limit)
+    }
+}
+
 /// A booking made long enough ago to expire.
 fn overdue(id: &str) -> MemoryBooking {
     MemoryBooking::pending(id, user(1), booking_cutoff() - micro())

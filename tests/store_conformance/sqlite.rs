@@ -177,7 +177,7 @@ impl World for SqliteWorld {
 mod own {
     use super::*;
     use crate::Verdict;
-    use crate::rules::pass;
+    use crate::rules::idle_pass;
     use crate::world::{micro, now, user};
 
     #[tokio::test]
@@ -240,7 +240,10 @@ mod own {
         let world = SqliteWorld::open().await?.expect("SQLite is built in");
         world.session("idle", user(1), now() - micro()).await?;
 
-        let batch = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = world
+            .store
+            .delete_idle_sessions(&idle_pass(now(), 10))
+            .await?;
 
         assert_eq!(batch.ids, ["idle"]);
         Ok(())
@@ -253,7 +256,7 @@ mod own {
             let id = format!("s{number:03}");
             world.session(&id, user(1), now() - micro()).await?;
         }
-        let everything = pass(now(), 1_000);
+        let everything = idle_pass(now(), 1_000);
 
         for _ in 0..20 {
             // Polled once, then dropped: its statements may be running.
@@ -281,7 +284,10 @@ mod own {
             .sql("create table invoices (session_id text references sessions (id)); insert into invoices values ('b')")
             .await?;
 
-        let batch = world.store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = world
+            .store
+            .delete_idle_sessions(&idle_pass(now(), 10))
+            .await?;
 
         assert_eq!(batch.ids, ["a", "c"]);
         assert_eq!(

@@ -8,16 +8,21 @@ use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
+    TransactionManager,
+};
 use uuid::Uuid;
 
 use super::address::Address;
+use super::manner::Manner;
 use super::schema::{Condition, bookings, text};
-use crate::batch::{Batch, Cursor, Pass};
+use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::outlook::{Capped, Outlook};
 use crate::preview::{Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
 use crate::store::span;
+use crate::store::trouble::Tried;
 
 type Bookings = bookings::table;
 
@@ -65,7 +70,8 @@ pub(super) async fn expire(
     conn: &mut AsyncPgConnection,
     pass: &Pass,
     user: Option<Uuid>,
-) -> QueryResult<Batch> {
+    manner: Manner,
+) -> Tried<Batch> {
     let picked: Vec<(Address, String, DateTime<Utc>)> = bookings::table
         .filter(overdue(pass.now, pass.cutoff, user))
         .filter(behind(pass.after.as_ref()))
@@ -84,28 +90,71 @@ pub(super) async fn expire(
     } else {
         None
     };
-    let picked: Vec<Address> = picked.into_iter().map(|(address, ..)| address).collect();
-    let ids: Vec<String> = if picked.is_empty() {
-        Vec::new()
-    } else {
-        diesel::update(bookings::table)
-            .filter(bookings::ctid.eq_any(picked))
-            .filter(overdue(pass.now, pass.cutoff, user))
-            .set((
-                bookings::status.eq("Expired"),
-                bookings::updated_at.eq(pass.now),
-            ))
-            .returning(bookings::booking_id)
-            .get_results(conn)
-            .await?
-    };
-    let count = ids.len() as u64;
     let batch = Batch {
-        ids,
         reached,
         ..Batch::default()
-    };
-    Ok(batch.counted("bookings", count))
+    }
+    .counted("bookings", 0);
+    if picked.is_empty() {
+        return Ok(batch);
+    }
+    match manner {
+        Manner::Together => {
+            let picked = picked.into_iter().map(|(address, ..)| address).collect();
+            expire_together(conn, picked, pass, user, batch).await
+        }
+        Manner::Each => expire_each(conn, picked, pass, user, batch).await,
+    }
+}
+
+async fn expire_together(
+    conn: &mut AsyncPgConnection,
+    picked: Vec<Address>,
+    pass: &Pass,
+    user: Option<Uuid>,
+    batch: Batch,
+) -> Tried<Batch> {
+    let ids: Vec<String> = diesel::update(bookings::table)
+        .filter(bookings::ctid.eq_any(picked))
+        .filter(overdue(pass.now, pass.cutoff, user))
+        .set((
+            bookings::status.eq("Expired"),
+            bookings::updated_at.eq(pass.now),
+        ))
+        .returning(bookings::booking_id)
+        .get_results(conn)
+        .await?;
+    let mut batch = batch.counted("bookings", ids.len() as u64);
+    batch.ids.extend(ids);
+    Ok(batch)
+}
+
+async fn expire_each(
+    conn: &mut AsyncPgConnection,
+    picked: Vec<(Address, String, DateTime<Utc>)>,
+    pass: &Pass,
+    user: Option<Uuid>,
+    mut batch: Batch,
+) -> Tried<Batch> {
+    // A constraint that is only checked at the commit would refuse all rows for one.
+    conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
+    for (address, id, _) in picked {
+        AnsiTransactionManager::begin_transaction(conn).await?;
+        match expire_together(conn, vec![address], pass, user, batch.clone()).await {
+            Ok(more) => {
+                AnsiTransactionManager::commit_transaction(conn).await?;
+                batch = more;
+            }
+            Err(error) => match error.refusal() {
+                Some(error) => {
+                    AnsiTransactionManager::rollback_transaction(conn).await?;
+                    batch.set_aside.push(SetAside { id, error });
+                }
+                None => return Err(error),
+            },
+        }
+    }
+    Ok(batch)
 }
 
 /// A page of overdue bookings.

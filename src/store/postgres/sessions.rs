@@ -13,7 +13,9 @@ use diesel_async::{
 };
 use uuid::Uuid;
 
+use super::manner::Manner;
 use super::schema::{Condition, coalesce, image_sent, later_of, messages, sessions, video_sent};
+use super::tables;
 use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::store::trouble::{Tried, Trouble};
 
@@ -84,15 +86,6 @@ fn behind(after: Option<&Cursor>) -> Condition<Sessions> {
     }
 }
 
-/// How the idle ones of a batch are deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// All at once.
-    Together,
-    /// One by one, setting aside those that cannot go.
-    Each,
-}
-
 /// Deletes a batch of idle sessions.
 pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
@@ -100,6 +93,7 @@ pub(super) async fn delete(
     user: Option<Uuid>,
     manner: Manner,
 ) -> Tried<Batch> {
+    Trouble::unless_throttle_fits(pass, tables::throttle(conn).await?)?;
     let picked: Vec<(String, DateTime<Utc>)> = sessions::table
         .filter(candidate(pass.cutoff, user))
         .filter(behind(pass.after.as_ref()))

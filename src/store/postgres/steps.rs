@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use super::flight::Purpose;
-use super::sessions::Manner;
+use super::manner::Manner;
 use super::{PostgresStore, bookings, history, sessions, settle, tables};
 use crate::batch::{Batch, Pass};
 use crate::history::RunRecord;
@@ -92,8 +92,16 @@ impl Store for PostgresStore {
         let what = "expire bookings";
         let user = user_of(&pass.scope)?;
         let mut flight = self.begin(Purpose::Write, what).await?;
-        let batch = bookings::expire(&mut flight, pass, user).await;
-        settle(flight, batch.map_err(Into::into), what).await
+        let done = bookings::expire(&mut flight, pass, user, Manner::Together).await;
+        match flight.land(done).await {
+            // One row that cannot change must not keep the others.
+            Err(trouble) if trouble.refusal().is_some() => {
+                let mut flight = self.begin(Purpose::Write, what).await?;
+                let done = bookings::expire(&mut flight, pass, user, Manner::Each).await;
+                settle(flight, done, what).await
+            }
+            done => done.map_err(|trouble| trouble.tell(what)),
+        }
     }
 
     async fn overdue_bookings(

@@ -11,11 +11,12 @@ use uuid::Uuid;
 
 use super::schema::{Condition, among, bookings, not_among};
 use super::time::Moment;
-use crate::batch::{Batch, Cursor, Pass};
+use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::outlook::{Capped, Outlook};
 use crate::preview::{Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
 use crate::store::span;
+use crate::store::trouble::Tried;
 
 type Bookings = bookings::table;
 
@@ -59,48 +60,90 @@ fn behind(after: Option<&Cursor>) -> Condition<Bookings> {
 }
 
 /// Expires a batch of overdue bookings.
-pub(super) fn expire(
+pub(super) fn expire(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Tried<Batch> {
+    let together =
+        conn.immediate_transaction(|conn| expire_picked(conn, pass, user, expire_together));
+    match together {
+        // One row that cannot change must not keep the others.
+        Err(error) if error.refusal().is_some() => {
+            conn.immediate_transaction(|conn| expire_picked(conn, pass, user, expire_each))
+        }
+        done => done,
+    }
+}
+
+type ExpireOverdue = fn(&mut SqliteConnection, Vec<String>, DateTime<Utc>, Batch) -> Tried<Batch>;
+
+fn expire_picked(
     conn: &mut SqliteConnection,
     pass: &Pass,
     user: Option<Uuid>,
-) -> QueryResult<Batch> {
-    conn.immediate_transaction(|conn| {
-        let picked: Vec<(String, Moment)> = bookings::table
-            .filter(overdue(pass.now, pass.cutoff, user))
-            .filter(behind(pass.after.as_ref()))
-            .order((bookings::created_at, bookings::booking_id))
-            .limit(pass.limit.get().into())
-            .select((bookings::booking_id, bookings::created_at))
-            .load(conn)?;
-        let reached = if picked.len() == pass.limit.get() as usize {
-            picked.last().map(|(id, since)| Cursor {
-                since: since.0,
-                id: id.clone(),
-            })
-        } else {
-            None
-        };
-        // Nobody else writes during an immediate transaction, so what was picked is what is changed.
-        let ids: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
-        let count = if ids.is_empty() {
-            0
-        } else {
-            diesel::update(bookings::table)
-                .filter(among("bookings.booking_id", &ids))
-                .filter(overdue(pass.now, pass.cutoff, user))
-                .set((
-                    bookings::status.eq("Expired"),
-                    bookings::updated_at.eq(Moment(pass.now)),
-                ))
-                .execute(conn)?
-        };
-        let batch = Batch {
-            ids,
-            reached,
-            ..Batch::default()
-        };
-        Ok(batch.counted("bookings", count as u64))
-    })
+    expire_overdue: ExpireOverdue,
+) -> Tried<Batch> {
+    let picked: Vec<(String, Moment)> = bookings::table
+        .filter(overdue(pass.now, pass.cutoff, user))
+        .filter(behind(pass.after.as_ref()))
+        .order((bookings::created_at, bookings::booking_id))
+        .limit(pass.limit.get().into())
+        .select((bookings::booking_id, bookings::created_at))
+        .load(conn)?;
+    let reached = if picked.len() == pass.limit.get() as usize {
+        picked.last().map(|(id, since)| Cursor {
+            since: since.0,
+            id: id.clone(),
+        })
+    } else {
+        None
+    };
+    let ids = picked.into_iter().map(|(id, _)| id).collect();
+    let batch = Batch {
+        reached,
+        ..Batch::default()
+    };
+    expire_overdue(conn, ids, pass.now, batch.counted("bookings", 0))
+}
+
+/// Nobody else writes during an immediate transaction, so what was picked is still overdue.
+fn expire_together(
+    conn: &mut SqliteConnection,
+    ids: Vec<String>,
+    now: DateTime<Utc>,
+    batch: Batch,
+) -> Tried<Batch> {
+    if ids.is_empty() {
+        return Ok(batch);
+    }
+    let count = diesel::update(bookings::table)
+        .filter(among("bookings.booking_id", &ids))
+        .filter(pending())
+        .set((
+            bookings::status.eq("Expired"),
+            bookings::updated_at.eq(Moment(now)),
+        ))
+        .execute(conn)?;
+    let mut batch = batch.counted("bookings", count as u64);
+    batch.ids.extend(ids);
+    Ok(batch)
+}
+
+fn expire_each(
+    conn: &mut SqliteConnection,
+    ids: Vec<String>,
+    now: DateTime<Utc>,
+    mut batch: Batch,
+) -> Tried<Batch> {
+    for id in ids {
+        let so_far = batch.clone();
+        let one = vec![id.clone()];
+        match conn.transaction(|conn| expire_together(conn, one, now, so_far)) {
+            Ok(more) => batch = more,
+            Err(error) => match error.refusal() {
+                Some(error) => batch.set_aside.push(SetAside { id, error }),
+                None => return Err(error),
+            },
+        }
+    }
+    Ok(batch)
 }
 
 /// A page of overdue bookings.

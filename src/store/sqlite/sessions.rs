@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::schema::{
     Condition, among, coalesce, image_sent, later_of, messages, sessions, video_sent,
 };
+use super::tables;
 use super::time::Moment;
 use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::store::trouble::{Tried, Trouble};
@@ -109,6 +110,7 @@ fn delete_picked(
     user: Option<Uuid>,
     delete_idle: DeleteIdle,
 ) -> Tried<Batch> {
+    Trouble::unless_throttle_fits(pass, tables::throttle(conn)?)?;
     let picked: Vec<(String, Moment)> = sessions::table
         .filter(candidate(pass.cutoff, user))
         .filter(behind(pass.after.as_ref()))

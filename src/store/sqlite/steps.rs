@@ -75,7 +75,7 @@ impl Store for SqliteStore {
         let user = user_of(&pass.scope)?;
         let pass = pass.clone();
         self.run("expire bookings", move |conn| {
-            Ok(bookings::expire(conn, &pass, user)?)
+            bookings::expire(conn, &pass, user)
         })
         .await
     }

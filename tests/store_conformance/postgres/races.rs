@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::{Id, PostgresWorld};
 use crate::Verdict;
-use crate::rules::pass;
+use crate::rules::{idle_pass, pass};
 use crate::world::{World, micro, now};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -177,7 +177,7 @@ async fn clean(
     start.wait().await;
     loop {
         let last = AtomicBool::load(&over, Ordering::SeqCst);
-        let batch = store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
         counted += usize::try_from(batch.counts.of("sessions"))?;
         let idle = batch.ids.is_empty();
         deleted.extend(batch.ids);

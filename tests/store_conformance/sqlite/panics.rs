@@ -10,7 +10,7 @@ use ractor_housekeeper::{Page, Store};
 
 use super::{SqliteWorld, host};
 use crate::Verdict;
-use crate::rules::pass;
+use crate::rules::{idle_pass, pass};
 use crate::world::{World, clock, micro, now, user};
 
 /// What a step is called, and the start of the statement it dies at.
@@ -25,7 +25,10 @@ enum Step {
 impl Step {
     async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::StoreError> {
         match self {
-            Self::Delete => store.delete_idle_sessions(&pass(now(), 10)).await.map(drop),
+            Self::Delete => store
+                .delete_idle_sessions(&idle_pass(now(), 10))
+                .await
+                .map(drop),
             Self::Expire => store.expire_bookings(&pass(now(), 10)).await.map(drop),
             Self::Preview => store
                 .idle_sessions(now(), None, &Page::default())
@@ -70,7 +73,7 @@ async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> 
         assert_eq!(world.records_left().await?, (1, 1), "{case}");
         assert_eq!(world.bookings_now().await?["b"].0, "Pending", "{case}");
         // The pool of one connection serves again.
-        let batch = store.delete_idle_sessions(&pass(now(), 10)).await?;
+        let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
         let expired = store.expire_bookings(&pass(now(), 10)).await?;
         assert_eq!((batch.ids.len(), expired.ids.len()), (1, 1), "{case}");
         assert_eq!(world.records_left().await?, (0, 0), "{case}");
@@ -93,7 +96,7 @@ async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
 
     assert!(died.is_err_and(|error| error.is_panic()));
     assert_eq!(world.sessions_left().await?, ["a", "c"]);
-    let batch = store.delete_idle_sessions(&pass(now(), 10)).await?;
+    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
     assert_eq!(batch.set_aside.len(), 1);
     Ok(())
@@ -110,7 +113,7 @@ async fn a_panic_nobody_waits_for_leaves_the_pool_usable() -> Verdict {
         _ = Step::Delete.run(&store) => {}
         () = std::future::ready(()) => {}
     }
-    let batch = store.delete_idle_sessions(&pass(now(), 10)).await?;
+    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
 
     assert!(!armed.load(Ordering::SeqCst), "it died");
     assert_eq!(batch.ids, ["a"]);
@@ -118,9 +121,10 @@ async fn a_panic_nobody_waits_for_leaves_the_pool_usable() -> Verdict {
     Ok(())
 }
 
-/// diesel turns a panic of the host's SQL function into an error of the statement, so it is one of ours.
+/// diesel turns a panic of the host's SQL function into an error of the statement that has the function's name, so it is one of ours: the
+/// row is refused.
 #[tokio::test]
-async fn a_panic_of_a_hosts_sql_function_is_an_error() -> Verdict {
+async fn a_panic_of_a_hosts_sql_function_sets_the_row_aside() -> Verdict {
     let (world, store, _) = world_that_dies_at("nothing").await?;
     let mut conn = store.pool().get().await?;
     conn.spawn_blocking(|conn| {
@@ -132,12 +136,14 @@ async fn a_panic_of_a_hosts_sql_function_is_an_error() -> Verdict {
         .sql("create trigger brittle_one before delete on sessions begin select brittle(old.id); end")
         .await?;
 
-    let refused = store.delete_idle_sessions(&pass(now(), 10)).await;
+    let refused = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
 
-    assert!(refused.is_err());
+    assert!(refused.ids.is_empty());
+    assert_eq!(refused.set_aside.len(), 1);
+    assert_eq!(refused.set_aside[0].error, "brittle");
     assert_eq!(world.records_left().await?, (1, 1));
     world.sql("drop trigger brittle_one").await?;
-    let batch = store.delete_idle_sessions(&pass(now(), 10)).await?;
+    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
     Ok(())
 }

@@ -1,0 +1,151 @@
+//! A row the database refuses is set aside; an error that is not about one row fails the batch.
+
+/// The cases over one database. `$open` makes a world, or `None`; `$raise` makes a trigger that refuses the rows with id `b`.
+macro_rules! refusals {
+    ($store:ident, $open:expr, $raise:expr) => {
+        mod $store {
+            use ractor_housekeeper::testing::MemoryBooking;
+            use ractor_housekeeper::{Pass, Store};
+
+            use crate::Verdict;
+            use crate::rules::idle_pass;
+            use crate::world::{Done, World, micro, now, user};
+
+            async fn fill(world: &impl World) -> Done<Pass> {
+                for id in ["a", "b", "c"] {
+                    world.session(id, user(1), now() - micro()).await?;
+                    world.image(id).await?;
+                    let booking = MemoryBooking::pending(id, user(1), now() - micro());
+                    world.booking(&booking).await?;
+                }
+                Ok(idle_pass(now(), 10))
+            }
+
+            #[tokio::test]
+            async fn a_session_a_trigger_refuses_is_set_aside() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.sql(&($raise)("delete", "sessions", "id")).await?;
+
+                let batch = world.store.delete_idle_sessions(&pass).await?;
+
+                assert_eq!(batch.ids, ["a", "c"]);
+                assert_eq!(batch.counts.of("sessions"), 2);
+                assert_eq!(batch.set_aside.len(), 1);
+                assert_eq!(batch.set_aside[0].id, "b");
+                assert_eq!(batch.set_aside[0].error, "not this one");
+                assert_eq!(world.sessions_left().await?, ["b"]);
+                assert_eq!(world.records_left().await?, (1, 0));
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_booking_a_trigger_refuses_is_set_aside() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.sql(&($raise)("update", "bookings", "booking_id")).await?;
+
+                let batch = world.store.expire_bookings(&pass).await?;
+
+                assert_eq!(batch.ids, ["a", "c"]);
+                assert_eq!(batch.counts.of("bookings"), 2);
+                assert_eq!(batch.set_aside.len(), 1);
+                assert_eq!(batch.set_aside[0].id, "b");
+                assert_eq!(batch.set_aside[0].error, "not this one");
+                let bookings = world.bookings_now().await?;
+                assert_eq!(bookings["a"], ("Expired".to_owned(), pass.now));
+                assert_eq!(bookings["b"].0, "Pending");
+                assert_eq!(bookings["c"].0, "Expired");
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_booking_a_constraint_refuses_is_set_aside() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world
+                    .sql("create unique index one_expired_a_cost on bookings (total_cost) where status = 'Expired'")
+                    .await?;
+
+                let batch = world.store.expire_bookings(&pass).await?;
+
+                assert_eq!(batch.ids, ["a"]);
+                assert_eq!(batch.counts.of("bookings"), 1);
+                let aside: Vec<&str> = batch.set_aside.iter().map(|row| row.id.as_str()).collect();
+                assert_eq!(aside, ["b", "c"]);
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_missing_table_or_column_fails_the_batch() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.sql("drop table video_sent").await?;
+                world
+                    .sql("alter table bookings rename column updated_at to changed_at")
+                    .await?;
+
+                let deleted = world.store.delete_idle_sessions(&pass).await;
+                let expired = world.store.expire_bookings(&pass).await;
+
+                let deleted = deleted.expect_err("a table is gone").to_string();
+                assert!(deleted.contains("booking schema"), "{deleted}");
+                let expired = expired.expect_err("a column is gone");
+                let cause = std::error::Error::source(&expired).map(ToString::to_string);
+                assert!(cause.is_some_and(|cause| cause.contains("updated_at")));
+                assert_eq!(world.sessions_left().await?, ["a", "b", "c"]);
+                assert_eq!(world.count("image_sent").await?, 3);
+                assert_eq!(world.count("bookings where status = 'Expired'").await?, 0);
+                Ok(())
+            }
+
+            /// As above, but met by one row only and after others were handled.
+            #[tokio::test]
+            async fn a_missing_table_in_a_trigger_fails_the_batch() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                let trigger = ($raise)("update", "bookings", "booking_id");
+                let trigger = trigger
+                    .replace("select raise(abort, 'not this one')", "insert into nowhere values (1)")
+                    .replace("raise exception 'not this one'", "insert into nowhere values (1)");
+                world.sql(&trigger).await?;
+
+                let expired = world.store.expire_bookings(&pass).await;
+
+                assert!(expired.is_err(), "{expired:?}");
+                assert_eq!(world.count("bookings where status = 'Expired'").await?, 0);
+                Ok(())
+            }
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+refusals!(
+    sqlite_refusals,
+    crate::sqlite::SqliteWorld::open(),
+    |event: &str, table: &str, id: &str| format!(
+        "create trigger refuse before {event} on {table} when old.{id} = 'b' \
+         begin select raise(abort, 'not this one'); end"
+    )
+);
+#[cfg(feature = "postgres")]
+refusals!(
+    postgres_refusals,
+    crate::postgres::PostgresWorld::open(),
+    |event: &str, table: &str, id: &str| format!(
+        "create function refuse() returns trigger language plpgsql as \
+         $$ begin if old.{id} = 'b' then raise exception 'not this one'; end if; return coalesce(new, old); end $$; \
+         create trigger refuse before {event} on {table} for each row execute function refuse()"
+    )
+);
