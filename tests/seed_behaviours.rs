@@ -61,14 +61,14 @@ async fn cleanup_on_a_database_error_leaves_nothing_half_done_and_reports_it() {
     let app = App::new().await;
     app.session("old", app.guest, 25);
     app.sql("insert into image_sent (id, session_id) values ('i1', 'old')");
-    app.sql("create trigger trouble before delete on sessions begin select raise(abort, 'out of paper'); end");
+    app.sql("create trigger trouble before delete on sessions begin select out_of_paper(); end");
 
     let report = app.run(SessionCleaner::NAME, Scope::All).await;
 
     let Outcome::Failed { error, retry_at } = &report.outcome else {
         panic!("{report}")
     };
-    assert!(error.contains("out of paper"), "{error}");
+    assert!(error.contains("out_of_paper"), "{error}");
     assert!(retry_at.is_some());
     assert_eq!(report.counts.total(), 0);
     assert_eq!(app.ids("select id from sessions"), ["old"]);
@@ -129,14 +129,14 @@ async fn expiry_on_a_database_error_leaves_nothing_half_done_and_reports_it() {
     app.booking("second", "Pending", 16);
     app.sql(
         "create trigger trouble before update on bookings when old.booking_id = 'second' \
-         begin select raise(abort, 'out of ink'); end",
+         begin select out_of_ink(); end",
     );
 
     let report = app.run(BookingExpirer::NAME, Scope::All).await;
 
     assert!(!report.success());
     assert!(
-        report.message().contains("out of ink"),
+        report.message().contains("out_of_ink"),
         "{}",
         report.message()
     );
