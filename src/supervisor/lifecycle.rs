@@ -40,7 +40,7 @@ impl State {
     pub(super) async fn spawn_worker(&mut self, job: &JobName) {
         if let Err(error) = self.try_spawn_worker(job).await {
             // Our workers' `pre_start` cannot fail, so this is ractor's own trouble and as good as a death.
-            if let Err(error) = self.worker_died(job, error.to_string()).await {
+            if let Err(error) = self.worker_died(job, error.to_string()) {
                 tracing::error!(job.name = %job, %error, "{job} could not be escalated from here");
             }
         }
@@ -92,16 +92,12 @@ impl State {
             .find(|(_, desk)| desk.post.is(child))
             .map(|(job, _)| job.clone());
         match job {
-            Some(job) => self.worker_died(&job, reason).await,
+            Some(job) => self.worker_died(&job, reason),
             None => Ok(()),
         }
     }
 
-    async fn worker_died(
-        &mut self,
-        job: &JobName,
-        reason: String,
-    ) -> Result<(), ActorProcessingErr> {
+    fn worker_died(&mut self, job: &JobName, reason: String) -> Result<(), ActorProcessingErr> {
         let now = self.watch.now();
         let Some(desk) = self.desks.get_mut(job) else {
             return Ok(());

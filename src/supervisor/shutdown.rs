@@ -45,11 +45,11 @@ impl State {
                 self.shutdown = Some(Shutdown { askers, ..shutdown });
                 return;
             }
-            let _grace = self.grace(grace);
+            let sooner = self.grace(grace);
             self.shutdown = Some(Shutdown {
                 askers,
                 ends,
-                _grace,
+                _grace: sooner,
                 ..shutdown
             });
             return;
