@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{ConfigError, check_age};
+
 /// The longest waits of one database step. Beyond them the step fails and is retried later; nothing is half done.
 ///
 /// # Examples
@@ -28,6 +30,16 @@ pub struct Limits {
     pub statement: Duration,
 }
 
+impl Limits {
+    /// Checks that no limit is zero, shorter than a millisecond or longer than the calendar.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check_age("limits.acquire", Some(self.acquire))?;
+        check_age("limits.lock", Some(self.lock))?;
+        check_age("limits.statement", Some(self.statement))?;
+        Ok(())
+    }
+}
+
 impl Default for Limits {
     /// Five seconds, one second, half a minute.
     fn default() -> Self {
@@ -35,6 +47,47 @@ impl Default for Limits {
             acquire: Duration::from_secs(5),
             lock: Duration::from_secs(1),
             statement: Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_zero_is_named_and_refused() {
+        let (right, zero) = (Limits::default(), Duration::ZERO);
+        let table = [
+            (
+                Limits {
+                    acquire: zero,
+                    ..right
+                },
+                "limits.acquire",
+            ),
+            (
+                Limits {
+                    lock: zero,
+                    ..right
+                },
+                "limits.lock",
+            ),
+            (
+                Limits {
+                    statement: zero,
+                    ..right
+                },
+                "limits.statement",
+            ),
+        ];
+
+        assert_eq!(right.check(), Ok(()));
+        for (limits, setting) in table {
+            let error = limits.check().expect_err(setting);
+
+            assert_eq!(error.setting, setting);
+            assert!(error.problem.starts_with("is zero; give a time"), "{error}");
         }
     }
 }

@@ -12,6 +12,7 @@ use super::last_error::LastError;
 use super::limits::Limits;
 use super::trouble::Tried;
 use crate::clock::Clock;
+use crate::config::ConfigError;
 
 mod address;
 mod bookings;
@@ -98,13 +99,17 @@ impl PostgresStore {
     }
 
     /// Sets how long a step may take.
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A limit of zero, or one that no calendar holds.
+    pub fn with_limits(mut self, limits: Limits) -> Result<Self, ConfigError> {
+        limits.check()?;
         self.limits = limits;
         if let Some(url) = &self.url {
             self.pool = connect::pool(url, &limits, &self.last_error);
         }
-        self
+        Ok(self)
     }
 
     /// The pool, for the host's own queries.

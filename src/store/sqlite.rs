@@ -15,6 +15,7 @@ use super::last_error::LastError;
 use super::limits::Limits;
 use super::trouble::{Tried, Trouble};
 use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
 
 mod bookings;
 mod history;
@@ -106,13 +107,17 @@ impl SqliteStore {
     }
 
     /// Sets how long a step may take. Changes nothing on a pool of the host's, whose connections have limits of their own.
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A limit of zero, or one that no calendar holds.
+    pub fn with_limits(mut self, limits: Limits) -> Result<Self, ConfigError> {
+        limits.check()?;
         self.limits = limits;
         if let Some(path) = &self.path {
             self.pool = open::pool(path, &limits, &self.last_error);
         }
-        self
+        Ok(self)
     }
 
     /// The pool, for the host's own queries.

@@ -230,7 +230,7 @@ mod own {
             ..Limits::default()
         };
         let store =
-            PostgresStore::connect("postgres://me:secret@127.0.0.1:1/db")?.with_limits(limits);
+            PostgresStore::connect("postgres://me:secret@127.0.0.1:1/db")?.with_limits(limits)?;
 
         let error = store.now().await.expect_err("nobody listens on port 1");
 
@@ -400,7 +400,7 @@ mod own {
             lock: Duration::from_millis(50),
             ..Limits::default()
         };
-        let store = world.store.clone().with_limits(limits).with_clock(clock());
+        let store = world.store.clone().with_limits(limits)?.with_clock(clock());
         world.session("a", user(1), now() - micro()).await?;
         world.image("a").await?;
         let mut other = world.store.pool().get().await?;

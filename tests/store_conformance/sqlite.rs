@@ -202,6 +202,21 @@ mod own {
     }
 
     #[tokio::test]
+    async fn a_limit_of_zero_is_refused() -> Verdict {
+        let world = SqliteWorld::empty().await?;
+        let limits = ractor_housekeeper::store::Limits {
+            acquire: std::time::Duration::ZERO,
+            ..Default::default()
+        };
+
+        let refused = world.store.with_limits(limits);
+
+        let error = refused.expect_err("nothing comes in no time").to_string();
+        assert!(error.starts_with("limits.acquire is zero"), "{error}");
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn every_form_of_address_opens_the_file() -> Verdict {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a.db");

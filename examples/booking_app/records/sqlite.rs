@@ -32,7 +32,7 @@ impl SqliteRecords {
             lock: Duration::from_secs(10),
             ..Limits::default()
         };
-        let guests = SqliteStore::open(path).await?.with_limits(patient);
+        let guests = SqliteStore::open(path).await?.with_limits(patient)?;
         let records = Self {
             pool: guests.pool().clone(),
             store,
