@@ -1,13 +1,15 @@
 //! Runs of the past, kept in the database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DurationRound, SubsecRound, TimeDelta};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::job::{JobError, JobName};
+use crate::job::JobName;
 use crate::report::{Outcome, Report, Trigger};
+use crate::step::within;
 use crate::store::RunHistory;
 
 /// One line of the history: a run, or the deadline runs of a minute folded into one.
@@ -118,7 +120,12 @@ pub(crate) struct HistoryBook {
 }
 
 impl HistoryBook {
-    pub(crate) async fn write(&self, records: &[RunRecord]) -> Result<(), JobError> {
-        Ok(self.store.record(records, self.keep).await?)
+    /// Writes records within this limit, or a shorter one: the table must not keep the next run from being on time.
+    pub(crate) async fn write(&self, records: &[RunRecord], limit: Duration) -> Result<(), String> {
+        let write = async { Ok(self.store.record(records, self.keep).await?) };
+        within(limit.min(LONGEST_WRITE), "write the history", write).await
     }
 }
+
+/// Longest write of the history.
+const LONGEST_WRITE: Duration = Duration::from_secs(2);

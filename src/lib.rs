@@ -49,6 +49,7 @@ mod run;
 mod schedule;
 
 mod start;
+mod step;
 mod supervisor;
 mod timer;
 mod worker;

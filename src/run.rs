@@ -1,12 +1,13 @@
-//! The sheet of a run: handed to a worker blank, and handed back filled in.
+//! The sheet of a run, handed to a worker blank and handed back filled in, and what the worker tells in between.
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Counts};
 use crate::history::RunRecord;
-use crate::report::Report;
+use crate::report::{Report, RunId};
 
 /// What a worker is given, the account it keeps, and what it gives back.
 #[derive(Debug)]
@@ -19,6 +20,15 @@ pub(crate) struct RunSheet {
     pub(crate) set_aside: Vec<String>,
     /// When the outlook was read: what it says counts from then.
     pub(crate) looked_at: Option<Instant>,
+}
+
+/// What a worker tells of a batch.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) run: RunId,
+    pub(crate) cutoff: DateTime<Utc>,
+    pub(crate) counts: Counts,
+    pub(crate) ids: Vec<String>,
 }
 
 impl RunSheet {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use ractor::{ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use uuid::Uuid;
 
-use crate::batch::{Counts, Scope};
+use crate::batch::Scope;
 use crate::clock::Watch;
 use crate::config::{HousekeeperConfig, Schedule};
 use crate::event::{Subscriber, Subscribers};
@@ -17,7 +16,7 @@ use crate::job::JobName;
 use crate::preview::{Page, Preview};
 use crate::refusal::Refusal;
 use crate::report::{Report, RunId};
-use crate::run::RunSheet;
+use crate::run::{Committed, RunSheet};
 use crate::status::Status;
 use crate::store::RunHistory;
 
@@ -104,15 +103,6 @@ pub(crate) enum Notice {
     TimerRested,
     /// The grace of a shutdown is over.
     GraceEnded,
-}
-
-/// What a worker tells of a batch.
-#[derive(Debug)]
-pub(crate) struct Committed {
-    pub(crate) run: RunId,
-    pub(crate) cutoff: DateTime<Utc>,
-    pub(crate) counts: Counts,
-    pub(crate) ids: Vec<String>,
 }
 
 impl From<Notice> for HousekeeperMsg {

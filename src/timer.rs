@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::{ActorProcessingErr, ActorRef, MessagingErr};
 use tokio::task::JoinHandle;
 
 use crate::clock::Watch;
@@ -31,7 +31,7 @@ pub(crate) struct State {
     watch: Watch,
     supervisor: ActorRef<HousekeeperMsg>,
     armed: BTreeMap<JobName, Moment>,
-    sleep: Option<Delayed>,
+    sleep: Option<Delayed<TimerMsg>>,
 }
 
 #[ractor::actor(message = TimerMsg, state = State, arguments = TimerArguments)]
@@ -93,9 +93,9 @@ impl State {
 }
 
 /// A message on its way, taken back when this is dropped.
-pub(crate) struct Delayed<T = Result<(), ractor::MessagingErr<TimerMsg>>>(pub(crate) JoinHandle<T>);
+pub(crate) struct Delayed<M>(pub(crate) JoinHandle<Result<(), MessagingErr<M>>>);
 
-impl<T> Drop for Delayed<T> {
+impl<M> Drop for Delayed<M> {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{ActorProcessingErr, ActorRef, MessagingErr};
+use ractor::{ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
@@ -14,8 +14,9 @@ use crate::history::{HistoryBook, RunRecord};
 use crate::job::{Job, JobError};
 use crate::pace::Pacer;
 use crate::report::{Outcome, RunId};
-use crate::run::RunSheet;
-use crate::supervisor::{Committed, HousekeeperMsg, Notice};
+use crate::run::{Committed, RunSheet};
+use crate::step::within;
+use crate::supervisor::{HousekeeperMsg, Notice};
 use crate::timer::Delayed;
 
 pub(crate) struct Worker;
@@ -50,7 +51,7 @@ struct Run {
     after: Option<Cursor>,
     began: Instant,
     span: Span,
-    pause: Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>>,
+    pause: Option<Delayed<WorkerMsg>>,
 }
 
 #[ractor::actor(message = WorkerMsg, state = State, arguments = WorkerArguments)]
@@ -131,7 +132,7 @@ impl State {
             Err(error) => {
                 sheet.report.outcome = Outcome::failed(error);
                 sheet.report.elapsed = began.elapsed();
-                self.finish(sheet)
+                self.tell(Notice::Finished(sheet))
             }
         }
     }
@@ -248,7 +249,7 @@ impl State {
         if !matches!(sheet.report.outcome, Outcome::Failed { .. }) {
             self.write_down(&mut sheet).instrument(span).await;
         }
-        self.finish(sheet)
+        self.tell(Notice::Finished(sheet))
     }
 
     /// Writes this run and those before it that could not be written; what fails goes back to the supervisor's memory.
@@ -262,18 +263,13 @@ impl State {
         if sheet.unwritten.is_empty() {
             return;
         }
-        let write = book.write(&sheet.unwritten);
-        let limit = self.arguments.config.step_limit.min(HISTORY_LIMIT);
-        match within(limit, "write the history", write).await {
+        let limit = self.arguments.config.step_limit;
+        match book.write(&sheet.unwritten, limit).await {
             Ok(()) => sheet.unwritten.clear(),
             Err(error) => {
                 tracing::warn!(job.name = %sheet.report.job, history.unwritten = sheet.unwritten.len(), %error, "history kept in memory");
             }
         }
-    }
-
-    fn finish(&self, sheet: Box<RunSheet>) -> Result<(), ActorProcessingErr> {
-        self.tell(Notice::Finished(sheet))
     }
 
     async fn step<T>(
@@ -294,7 +290,7 @@ fn next_batch(
     myself: &ActorRef<WorkerMsg>,
     run: RunId,
     pause: Duration,
-) -> Option<Delayed<Result<(), MessagingErr<WorkerMsg>>>> {
+) -> Option<Delayed<WorkerMsg>> {
     if pause.is_zero() {
         let _ = myself.cast(WorkerMsg::Batch(run));
         return None;
@@ -303,22 +299,3 @@ fn next_batch(
         myself.send_after(pause, move || WorkerMsg::Batch(run)),
     ))
 }
-
-/// Waits for a step of a job, but not forever. The error is a line for reports.
-pub(crate) async fn within<T>(
-    limit: Duration,
-    what: &str,
-    step: impl Future<Output = Result<T, JobError>>,
-) -> Result<T, String> {
-    match tokio::time::timeout(limit, step).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(error.chain()),
-        Err(_) => Err(format!(
-            "could not {what} within {}",
-            humantime::format_duration(limit)
-        )),
-    }
-}
-
-/// Longest write of the history. Its table must not keep the next run from being on time.
-const HISTORY_LIMIT: Duration = Duration::from_secs(2);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ractor::{Actor, ActorRef, MessagingErr, SpawnErr};
+use ractor::{Actor, ActorRef, SpawnErr};
 
 use super::desk::Post;
 use super::{HousekeeperMsg, Notice, State};
@@ -18,7 +18,7 @@ use crate::timer::{Delayed, Timer, TimerArguments, TimerMsg};
 pub(super) struct Alarm {
     pub(super) timer: Option<ActorRef<TimerMsg>>,
     log: RestartLog,
-    rest: Option<Delayed<Result<(), MessagingErr<HousekeeperMsg>>>>,
+    rest: Option<Delayed<HousekeeperMsg>>,
 }
 
 impl State {

@@ -15,11 +15,10 @@ use crate::queue::RunQueue;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, Trigger};
 use crate::restart::RestartLog;
+use crate::run::Committed;
 use crate::schedule::{Agenda, Due, Moment};
 use crate::status::{CurrentRun, JobStatus, NextRun, WorkerStatus};
 use crate::worker::WorkerMsg;
-
-use super::Committed;
 
 /// One job: its worker, what it does and did, and who waits for it.
 pub(super) struct Desk {

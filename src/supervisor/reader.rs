@@ -11,8 +11,8 @@ use crate::history::{History, HistorySource, RunRecord};
 use crate::job::{Job, JobName};
 use crate::preview::{Page, Preview};
 use crate::refusal::Refusal;
+use crate::step::within;
 use crate::store::RunHistory;
-use crate::worker::within;
 
 /// What was read.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ractor::RpcReplyPort;
 
 use super::desk::{Desk, Ended, Post, Running, Waiter};
-use super::{Committed, State, answer};
+use super::{State, answer};
 use crate::batch::Scope;
 use crate::event::News;
 use crate::history::RunRecord;
@@ -15,7 +15,7 @@ use crate::queue::Order;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, RunId, Trigger};
 use crate::restart::backoff;
-use crate::run::RunSheet;
+use crate::run::{Committed, RunSheet};
 use crate::schedule::Moment;
 use crate::worker::WorkerMsg;
 

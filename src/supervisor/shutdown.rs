@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ractor::{ActorCell, ActorId, ActorProcessingErr, MessagingErr, RpcReplyPort};
+use ractor::{ActorCell, ActorId, ActorProcessingErr, RpcReplyPort};
 
 use super::desk::Post;
 use super::{HousekeeperMsg, Notice, State, answer};
@@ -17,7 +17,7 @@ use crate::timer::Delayed;
 pub(super) struct Shutdown {
     askers: Vec<RpcReplyPort<()>>,
     ends: Moment,
-    _grace: Delayed<Result<(), MessagingErr<HousekeeperMsg>>>,
+    _grace: Delayed<HousekeeperMsg>,
     /// The child that was told to stop last.
     leaving: Option<ActorId>,
     /// What our own supervisor is told, if a job was escalated.
@@ -185,7 +185,7 @@ impl State {
         }
     }
 
-    fn grace(&self, grace: Duration) -> Delayed<Result<(), MessagingErr<HousekeeperMsg>>> {
+    fn grace(&self, grace: Duration) -> Delayed<HousekeeperMsg> {
         Delayed(self.myself.send_after(grace, || Notice::GraceEnded.into()))
     }
 }
