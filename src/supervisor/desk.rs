@@ -43,7 +43,7 @@ pub(super) struct Desk {
     pub(super) unwritten: Vec<RunRecord>,
     /// The newest records, for when the table cannot be asked.
     pub(super) recent: Vec<RunRecord>,
-    /// Rows found undeletable since the last tick.
+    /// Rows that could not be handled since the last tick.
     pub(super) set_aside: Vec<String>,
 }
 
