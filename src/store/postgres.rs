@@ -24,6 +24,7 @@ mod schema;
 mod sessions;
 mod setup;
 mod steps;
+mod sweep;
 mod tables;
 
 use flight::{Flight, Purpose};

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::dsl::sql;
-use diesel::expression::SqlLiteral;
+use diesel::dsl;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
 use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
     TransactionManager,
@@ -16,20 +15,16 @@ use uuid::Uuid;
 
 use super::address::Address;
 use super::manner::Manner;
-use super::schema::{Condition, bookings, text};
+use super::schema::{Behind, Condition, IsPending, Place, bookings, text};
+use super::sweep::{Sweep, Swept, addresses};
 use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::outlook::{Capped, Outlook};
 use crate::preview::{Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
 use crate::store::span;
-use crate::store::trouble::Tried;
+use crate::store::trouble::{Tried, Trouble};
 
 type Bookings = bookings::table;
-
-/// As text and not as a value, so that every plan can use the partial indexes.
-fn pending() -> SqlLiteral<Bool> {
-    sql("bookings.status = 'Pending'")
-}
 
 /// Not held at `now`.
 fn free(now: DateTime<Utc>) -> Condition<Bookings> {
@@ -42,7 +37,7 @@ fn free(now: DateTime<Utc>) -> Condition<Bookings> {
 
 /// The rule itself.
 fn overdue(now: DateTime<Utc>, cutoff: DateTime<Utc>, user: Option<Uuid>) -> Condition<Bookings> {
-    let overdue = pending()
+    let overdue = IsPending::new(bookings::status)
         .and(bookings::created_at.lt(cutoff))
         .and(free(now));
     match user {
@@ -55,14 +50,29 @@ fn overdue(now: DateTime<Utc>, cutoff: DateTime<Utc>, user: Option<Uuid>) -> Con
 fn behind(after: Option<&Cursor>) -> Condition<Bookings> {
     match after {
         None => Box::new(true.into_sql::<Bool>()),
-        Some(Cursor { since, id }) => Box::new(
-            bookings::created_at.ge(*since).and(
-                bookings::created_at
-                    .gt(*since)
-                    .or(bookings::booking_id.gt(id.clone())),
-            ),
-        ),
+        Some(Cursor { since, id }) => {
+            let place = (
+                (*since).into_sql::<Timestamptz>(),
+                id.clone().into_sql::<Text>(),
+            );
+            Box::new(Behind::new(
+                (bookings::created_at, bookings::booking_id).into_sql::<Place>(),
+                place.into_sql::<Place>(),
+            ))
+        }
     }
+}
+
+/// Overdue bookings in order, locked; those that somebody else has locked are passed over.
+#[dsl::auto_type]
+fn claim(overdue: Condition<Bookings>, behind: Condition<Bookings>, limit: i64) -> _ {
+    bookings::table
+        .filter(overdue)
+        .filter(behind)
+        .order((bookings::created_at, bookings::booking_id))
+        .limit(limit)
+        .for_update()
+        .skip_locked()
 }
 
 /// Expires a batch of overdue bookings.
@@ -72,61 +82,47 @@ pub(super) async fn expire(
     user: Option<Uuid>,
     manner: Manner,
 ) -> Tried<Batch> {
-    let picked: Vec<(Address, String, DateTime<Utc>)> = bookings::table
-        .filter(overdue(pass.now, pass.cutoff, user))
-        .filter(behind(pass.after.as_ref()))
-        .order((bookings::created_at, bookings::booking_id))
-        .limit(pass.limit.get().into())
-        .select((bookings::ctid, bookings::booking_id, bookings::created_at))
-        .for_update()
-        .skip_locked()
-        .load(conn)
-        .await?;
-    let reached = if picked.len() == pass.limit.get() as usize {
-        picked.last().map(|(_, id, since)| Cursor {
-            since: *since,
-            id: id.clone(),
-        })
-    } else {
-        None
-    };
-    let batch = Batch {
-        reached,
-        ..Batch::default()
-    }
-    .counted("bookings", 0);
-    if picked.is_empty() {
-        return Ok(batch);
-    }
+    let limit = i64::from(pass.limit.get());
+    let claimed = claim(
+        overdue(pass.now, pass.cutoff, user),
+        behind(pass.after.as_ref()),
+        limit,
+    );
     match manner {
         Manner::Together => {
-            let picked = picked.into_iter().map(|(address, ..)| address).collect();
-            expire_together(conn, picked, pass, user, batch).await
+            let sweep = Sweep {
+                pick: claimed.select((
+                    bookings::ctid,
+                    bookings::booking_id,
+                    bookings::created_at,
+                    true.into_sql::<Bool>(),
+                    None::<String>.into_sql::<Nullable<Text>>(),
+                )),
+                write: diesel::update(bookings::table)
+                    .filter(bookings::ctid.eq_any(addresses()))
+                    .filter(overdue(pass.now, pass.cutoff, user))
+                    .set(expired(pass.now))
+                    .returning(bookings::booking_id),
+                limit,
+            };
+            let swept: Swept = sweep.get_result(conn).await?;
+            let batch = swept.into_batch();
+            let count = batch.ids.len() as u64;
+            Ok(batch.counted("bookings", count))
         }
-        Manner::Each => expire_each(conn, picked, pass, user, batch).await,
+        Manner::Each => {
+            let picked = claimed
+                .select((bookings::ctid, bookings::booking_id, bookings::created_at))
+                .load(conn)
+                .await?;
+            expire_each(conn, picked, pass, user).await
+        }
     }
 }
 
-async fn expire_together(
-    conn: &mut AsyncPgConnection,
-    picked: Vec<Address>,
-    pass: &Pass,
-    user: Option<Uuid>,
-    batch: Batch,
-) -> Tried<Batch> {
-    let ids: Vec<String> = diesel::update(bookings::table)
-        .filter(bookings::ctid.eq_any(picked))
-        .filter(overdue(pass.now, pass.cutoff, user))
-        .set((
-            bookings::status.eq("Expired"),
-            bookings::updated_at.eq(pass.now),
-        ))
-        .returning(bookings::booking_id)
-        .get_results(conn)
-        .await?;
-    let mut batch = batch.counted("bookings", ids.len() as u64);
-    batch.ids.extend(ids);
-    Ok(batch)
+#[dsl::auto_type]
+fn expired(now: DateTime<Utc>) -> _ {
+    (bookings::status.eq("Expired"), bookings::updated_at.eq(now))
 }
 
 async fn expire_each(
@@ -134,16 +130,30 @@ async fn expire_each(
     picked: Vec<(Address, String, DateTime<Utc>)>,
     pass: &Pass,
     user: Option<Uuid>,
-    mut batch: Batch,
 ) -> Tried<Batch> {
+    let last = picked.get(pass.limit.get() as usize - 1);
+    let mut batch = Batch {
+        reached: last.map(|(_, id, since)| Cursor {
+            since: *since,
+            id: id.clone(),
+        }),
+        ..Batch::default()
+    };
     // A constraint that is only checked at the commit would refuse all rows for one.
     conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
     for (address, id, _) in picked {
         AnsiTransactionManager::begin_transaction(conn).await?;
-        match expire_together(conn, vec![address], pass, user, batch.clone()).await {
-            Ok(more) => {
+        let done: QueryResult<Vec<String>> = diesel::update(bookings::table)
+            .filter(bookings::ctid.eq(address))
+            .filter(overdue(pass.now, pass.cutoff, user))
+            .set(expired(pass.now))
+            .returning(bookings::booking_id)
+            .get_results(conn)
+            .await;
+        match done.map_err(Trouble::from) {
+            Ok(written) => {
                 AnsiTransactionManager::commit_transaction(conn).await?;
-                batch = more;
+                batch.ids.extend(written);
             }
             Err(error) => match error.refusal() {
                 Some(error) => {
@@ -154,7 +164,8 @@ async fn expire_each(
             },
         }
     }
-    Ok(batch)
+    let count = batch.ids.len() as u64;
+    Ok(batch.counted("bookings", count))
 }
 
 /// A page of overdue bookings.
@@ -258,7 +269,7 @@ pub(super) async fn outlook(
         .load(conn)
         .await?;
     let next_free: Option<DateTime<Utc>> = bookings::table
-        .filter(pending())
+        .filter(IsPending::new(bookings::status))
         .filter(free(now))
         .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
         .order((bookings::created_at, bookings::booking_id))
@@ -267,7 +278,7 @@ pub(super) async fn outlook(
         .await
         .optional()?;
     let next_held: Vec<(DateTime<Utc>, DateTime<Utc>)> = bookings::table
-        .filter(pending())
+        .filter(IsPending::new(bookings::status))
         .filter(bookings::held_until.is_not_null())
         .filter(bookings::held_until.assume_not_null().gt(now))
         .filter(bookings::booking_id.ne_all(set_aside.to_vec()))

@@ -4,10 +4,9 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::PooledConnection;
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 use tokio_postgres::{CancelToken, NoTls};
 
-use super::schema::set_config;
 use super::{DATABASE, Pool};
 use crate::store::error::StoreError;
 use crate::store::limits::Limits;
@@ -69,21 +68,14 @@ impl Flight {
             Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
             Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let conn = &mut *self.conn;
-        AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
         // For this transaction only, so that nothing is left behind in a connection that others share.
-        let _: (String, String, String) = diesel::select((
-            set_config("statement_timeout", milliseconds(limits.statement), true),
-            set_config("lock_timeout", milliseconds(limits.lock), true),
-            set_config(
-                "idle_in_transaction_session_timeout",
-                milliseconds(limits.statement),
-                true,
-            ),
-        ))
-        .get_result(conn)
-        .await?;
-        Ok(())
+        let statement = milliseconds(limits.statement);
+        let lock = milliseconds(limits.lock);
+        let begin = format!(
+            "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; \
+             SET LOCAL idle_in_transaction_session_timeout = {statement}"
+        );
+        AnsiTransactionManager::begin_transaction_sql(&mut *self.conn, &begin).await
     }
 
     /// Commits what went well, and rolls back what did not.
@@ -135,9 +127,9 @@ impl Drop for Flight {
     }
 }
 
-/// As Postgres reads it. Zero would be no limit at all.
-fn milliseconds(limit: Duration) -> String {
-    format!("{}ms", limit.as_millis().clamp(1, 2_147_483_647))
+/// As Postgres reads a limit without a unit. Zero would be no limit at all.
+fn milliseconds(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, 2_147_483_647)
 }
 
 /// Longest attempt to end a statement whose worker is gone.

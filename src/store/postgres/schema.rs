@@ -2,12 +2,16 @@
 
 use diesel::expression::BoxableExpression;
 use diesel::pg::Pg;
-use diesel::sql_types::{Bool, Nullable, Numeric, Text, Timestamptz};
+use diesel::sql_types::{Bool, Nullable, Numeric, Oid, Record, Text, Timestamptz};
 
 use super::address::Tid;
 
 diesel::table! {
+    use diesel::sql_types::{Nullable, Text, Timestamptz, Uuid};
+    use super::Tid;
+
     sessions (id) {
+        ctid -> Tid,
         id -> Text,
         user_id -> Uuid,
         created_at -> Timestamptz,
@@ -85,6 +89,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
+    use super::Tid;
+
+    // What a batch has picked and locked: see `sweep`.
+    picked (id) {
+        address -> Tid,
+        id -> Text,
+        since -> Timestamptz,
+        due -> Bool,
+        keeper -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(bookings, picked);
+diesel::allow_tables_to_appear_in_same_query!(sessions, picked);
 diesel::allow_tables_to_appear_in_same_query!(sessions, messages);
 diesel::allow_tables_to_appear_in_same_query!(sessions, image_sent);
 diesel::allow_tables_to_appear_in_same_query!(sessions, video_sent);
@@ -104,9 +124,26 @@ extern "SQL" {
     /// The instant it is, whenever the transaction began.
     fn clock_timestamp() -> Timestamptz;
 
-    /// Sets a setting, for this transaction only if `is_local`.
-    fn set_config(name: Text, value: Text, is_local: Bool) -> Text;
+    /// A table by its name, as the search path finds it.
+    fn to_regclass(name: Text) -> Oid;
+
+    /// Rows deleted from a table by this transaction, and by those before it that are not yet in the statistics.
+    fn pg_stat_get_xact_tuples_deleted(table: Oid) -> BigInt;
+
+    /// What a setting is.
+    fn current_setting(name: Text) -> Text;
 }
+
+// In the text and not as values, so that every plan can use the partial indexes. Diesel's `sql` would do it too, but a statement with it is
+// prepared anew each time.
+diesel::postfix_operator!(IsPending, " = 'Pending'", backend: Pg);
+diesel::postfix_operator!(IsGuest, " = 'user'", backend: Pg);
+
+// Of rows `(a, b)`, which an index on both finds at once, however many have the same `a`.
+diesel::infix_operator!(Behind, " > ", backend: Pg);
+
+/// A place in the order of instants and ids.
+pub(super) type Place = Record<(Timestamptz, Text)>;
 
 /// A condition on rows of one table.
 pub(super) type Condition<Table> = Box<dyn BoxableExpression<Table, Pg, SqlType = Bool>>;

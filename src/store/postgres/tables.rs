@@ -5,8 +5,8 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::schema::{
-    bookings, clock_timestamp, housekeeper_activity, housekeeper_migrations, image_sent, messages,
-    sessions, video_sent,
+    bookings, clock_timestamp, current_setting, housekeeper_activity, housekeeper_migrations,
+    image_sent, messages, pg_stat_get_xact_tuples_deleted, sessions, to_regclass, video_sent,
 };
 use crate::store::migrations::{
     ACTIVITY_TRIGGER, BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema,
@@ -170,6 +170,36 @@ async fn check_columns(conn: &mut AsyncPgConnection) -> QueryResult<()> {
 pub(super) async fn throttle(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     housekeeper_activity::table
         .select(housekeeper_activity::throttle_us)
+        .first(conn)
+        .await
+}
+
+/// What a batch of sessions must know before it begins, and counts by when it has ended.
+#[derive(Queryable)]
+pub(super) struct Tally {
+    /// The throttle of the trigger, in microseconds.
+    pub(super) throttle_us: i64,
+    /// Deleted so far by this connection, as the server counts for its statistics; only differences within one transaction mean anything.
+    pub(super) images: i64,
+    pub(super) videos: i64,
+    track_counts: String,
+}
+
+impl Tally {
+    /// Whether the server counts at all.
+    pub(super) fn counts(&self) -> bool {
+        self.track_counts == "on"
+    }
+}
+
+pub(super) async fn tally(conn: &mut AsyncPgConnection) -> QueryResult<Tally> {
+    housekeeper_activity::table
+        .select((
+            housekeeper_activity::throttle_us,
+            pg_stat_get_xact_tuples_deleted(to_regclass("image_sent")),
+            pg_stat_get_xact_tuples_deleted(to_regclass("video_sent")),
+            current_setting("track_counts"),
+        ))
         .first(conn)
         .await
 }
