@@ -125,10 +125,10 @@ extern "SQL" {
     fn clock_timestamp() -> Timestamptz;
 
     /// A table by its name, as the search path finds it.
-    fn to_regclass(name: Text) -> Oid;
+    fn to_regclass(name: Text) -> Nullable<Oid>;
 
     /// Rows deleted from a table by this transaction, and by those before it that are not yet in the statistics.
-    fn pg_stat_get_xact_tuples_deleted(table: Oid) -> BigInt;
+    fn pg_stat_get_xact_tuples_deleted(table: Nullable<Oid>) -> Nullable<BigInt>;
 
     /// What a setting is.
     fn current_setting(name: Text) -> Text;

@@ -100,6 +100,7 @@ pub(super) async fn delete(
 ) -> Tried<Batch> {
     let before = tables::tally(conn).await?;
     Trouble::unless_throttle_fits(pass, before.throttle_us)?;
+    let [images_before, videos_before] = before.deleted()?;
     let limit = i64::from(pass.limit.get());
     let claimed = claim(
         candidate(pass.cutoff, user),
@@ -128,13 +129,13 @@ pub(super) async fn delete(
     };
     let mut swept: Swept = sweep.get_result(conn).await?;
     move_forward(conn, std::mem::take(&mut swept.spared)).await?;
-    let after = tables::tally(conn).await?;
+    let [images, videos] = tables::tally(conn).await?.deleted()?;
     let batch = swept.into_batch();
     let gone = batch.ids.len() as u64;
     Ok(batch
         .counted("sessions", gone)
-        .counted("image_records", after.images.abs_diff(before.images))
-        .counted("video_records", after.videos.abs_diff(before.videos)))
+        .counted("image_records", images.abs_diff(images_before))
+        .counted("video_records", videos.abs_diff(videos_before)))
 }
 
 /// Brings the stored instant of candidates that live up to date, so that the next run does not look at them again.

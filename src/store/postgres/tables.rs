@@ -179,9 +179,8 @@ pub(super) async fn throttle(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
 pub(super) struct Tally {
     /// The throttle of the trigger, in microseconds.
     pub(super) throttle_us: i64,
-    /// Deleted so far by this connection, as the server counts for its statistics; only differences within one transaction mean anything.
-    pub(super) images: i64,
-    pub(super) videos: i64,
+    images: Option<i64>,
+    videos: Option<i64>,
     track_counts: String,
 }
 
@@ -189,6 +188,19 @@ impl Tally {
     /// Whether the server counts at all.
     pub(super) fn counts(&self) -> bool {
         self.track_counts == "on"
+    }
+
+    /// Image and video records deleted so far, as the server counts for its statistics. Only differences within one transaction mean
+    /// anything.
+    pub(super) fn deleted(&self) -> Tried<[i64; 2]> {
+        let of = |table: &str, deleted: Option<i64>| {
+            let what = || format!("table `{table}` is missing");
+            deleted.ok_or_else(|| Trouble::Schema(incomplete_schema(Schema::Booking, &what())))
+        };
+        Ok([
+            of("image_sent", self.images)?,
+            of("video_sent", self.videos)?,
+        ])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use diesel::sql_types::Text;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::store::postgres::PostgresStore;
 
 use super::PostgresWorld;
@@ -70,41 +70,60 @@ async fn listening(world: &PostgresWorld, recorder: &Recorder) -> Done<PostgresS
     Ok(PostgresStore::with_pool(pool).with_clock(clock()))
 }
 
-/// The plan for these very values: Postgres weighs them.
+/// The plan for these very values, and the one for any, which Postgres may take when a statement has been used for a while.
 async fn explain(world: &PostgresWorld, statement: &Statement) -> Done<String> {
-    let mut sql = statement.sql.clone();
-    for (place, value) in statement.values.iter().enumerate().rev() {
-        sql = sql.replace(&format!("${}", place + 1), &literal(value));
-    }
+    let (types, values): (Vec<_>, Vec<_>) = statement.values.iter().map(|v| literal(v)).unzip();
+    let parenthesized = |list: &[String]| match list {
+        [] => String::new(),
+        list => format!("({})", list.join(", ")),
+    };
     let mut conn = world.store.pool().get().await?;
-    let plan: Vec<Step> = diesel::sql_query(format!("explain {sql}"))
-        .load(&mut conn)
-        .await?;
-    Ok(plan.into_iter().map(|step| step.step + " \n").collect())
+    conn.batch_execute(&format!(
+        "deallocate all; prepare asked {} as {}",
+        parenthesized(&types),
+        statement.sql
+    ))
+    .await?;
+    let mut plans = String::new();
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        conn.batch_execute(&format!("set plan_cache_mode = {mode}"))
+            .await?;
+        let execute = format!("explain execute asked {}", parenthesized(&values));
+        let plan: Vec<Step> = diesel::sql_query(execute).load(&mut conn).await?;
+        plans.push_str(mode);
+        plans.extend(plan.into_iter().map(|step| format!("\n{}", step.step)));
+        plans.push('\n');
+    }
+    Ok(plans)
 }
 
-/// A value, as SQL. No text in these tests holds a quote.
-fn literal(value: &str) -> String {
+/// Type and value, as SQL. No text in these tests holds a quote.
+fn literal(value: &str) -> (String, String) {
     let quoted = value.replace('"', "'");
-    if quoted.starts_with("['(") {
-        return format!("array{quoted}::tid[]");
-    }
-    if quoted.starts_with('[') {
-        return format!("array{quoted}::text[]");
-    }
-    if quoted.starts_with('\'') || quoted == "true" || quoted.parse::<i64>().is_ok() {
-        return quoted;
-    }
-    if value.parse::<uuid::Uuid>().is_ok() {
-        return format!("'{value}'::uuid");
-    }
-    format!("'{value}'::timestamptz")
+    let (kind, literal) = if value == "None" {
+        ("text", "null".to_owned())
+    } else if quoted.starts_with("['(") {
+        ("tid[]", format!("array{quoted}::tid[]"))
+    } else if quoted.starts_with('[') {
+        ("text[]", format!("array{quoted}::text[]"))
+    } else if quoted.starts_with('\'') {
+        ("text", quoted)
+    } else if quoted == "true" {
+        ("boolean", quoted)
+    } else if quoted.parse::<i64>().is_ok() {
+        ("bigint", quoted)
+    } else if value.parse::<uuid::Uuid>().is_ok() {
+        ("uuid", format!("'{value}'"))
+    } else {
+        ("timestamptz", format!("'{value}'"))
+    };
+    (kind.to_owned(), literal)
 }
 
-/// 20,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 1,000 are Pending.
+/// 100,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 5,000 are Pending.
 async fn fill(world: &PostgresWorld) -> Done {
     let now = format!("'{}'::timestamptz", now());
-    let numbers = "from generate_series(0, 19999) n";
+    let numbers = "from generate_series(0, 99999) n";
     let user = "lpad(to_hex(n), 32, '0')::uuid";
     world
         .sql(&format!(
