@@ -18,6 +18,8 @@ use crate::preview::{Page, PreviewRows};
 mod counted;
 mod error;
 #[cfg(feature = "_store")]
+mod keys;
+#[cfg(feature = "_store")]
 mod last_error;
 #[cfg(feature = "_store")]
 mod limits;

@@ -1,0 +1,130 @@
+//! Foreign keys of the host's that point at rows we delete.
+//!
+//! One without `on delete` refuses the deletion of a row it points at; such rows are found beforehand and set aside. One whose columns no index
+//! begins with makes the database read its whole table for every row that is deleted.
+
+/// A foreign key, as the catalogue tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForeignKey {
+    /// The schema of its table, where that must be said.
+    pub(crate) schema: Option<String>,
+    /// The table that holds it.
+    pub(crate) table: String,
+    /// Its columns, in the order of those they point at.
+    pub(crate) columns: Vec<String>,
+    /// The table it points at.
+    pub(crate) parent: String,
+    /// The columns it points at.
+    pub(crate) parent_columns: Vec<String>,
+    /// Whether it refuses the deletion of a row it points at; others cascade or let go.
+    pub(crate) refuses: bool,
+    /// Whether an index begins with its columns.
+    pub(crate) indexed: bool,
+}
+
+impl ForeignKey {
+    /// Why a row stays that this key points at, as the text of [`SetAside::error`](crate::SetAside::error).
+    pub(crate) fn reason(&self) -> String {
+        format!("kept by {}", self.place())
+    }
+
+    /// Table and columns, for people: `invoices.session_id`, or `invoices (tenant, session_id)`.
+    pub(crate) fn place(&self) -> String {
+        let schema = match &self.schema {
+            Some(schema) => format!("{schema}."),
+            None => String::new(),
+        };
+        match self.columns.as_slice() {
+            [column] => format!("{schema}{}.{column}", self.table),
+            columns => format!("{schema}{} ({})", self.table, columns.join(", ")),
+        }
+    }
+
+    /// The table, for a statement.
+    pub(crate) fn quoted_table(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{}.{}", quoted(schema), quoted(&self.table)),
+            None => quoted(&self.table),
+        }
+    }
+
+    /// The statement that makes the index it lacks. It begins with `create`, as each database makes an index beside its writers.
+    pub(crate) fn mend(&self, create: &str) -> String {
+        let name = format!("{}_{}", self.table, self.columns.join("_"));
+        format!(
+            "{create} {} on {} ({})",
+            quoted(&name),
+            self.quoted_table(),
+            quoted_list(&self.columns)
+        )
+    }
+
+    /// Warns of a key that makes every deletion read its whole table.
+    pub(crate) fn warn_unless_indexed(&self, create: &str) {
+        if !self.indexed {
+            tracing::warn!(
+                foreign_key.table = %self.table,
+                foreign_key.columns = self.columns.join(", "),
+                foreign_key.parent = %self.parent,
+                foreign_key.mend = self.mend(create),
+                "{} has no index, so its table is read as a whole for each row deleted from {}",
+                self.place(),
+                self.parent,
+            );
+        }
+    }
+}
+
+/// An identifier as both databases take it, whatever is in it.
+pub(crate) fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// Identifiers, with commas between them.
+pub(crate) fn quoted_list(identifiers: &[String]) -> String {
+    let quoted: Vec<String> = identifiers.iter().map(|name| quoted(name)).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(schema: Option<&str>, table: &str, columns: &[&str]) -> ForeignKey {
+        ForeignKey {
+            schema: schema.map(str::to_owned),
+            table: table.to_owned(),
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            parent: "sessions".to_owned(),
+            parent_columns: vec!["id".to_owned()],
+            refuses: true,
+            indexed: false,
+        }
+    }
+
+    #[test]
+    fn a_key_says_who_keeps_a_row_and_what_would_mend_it() {
+        let table = [
+            (
+                key(None, "invoices", &["session_id"]),
+                "kept by invoices.session_id",
+                r#"create index "invoices_session_id" on "invoices" ("session_id")"#,
+            ),
+            (
+                key(Some("accounting"), "invoices", &["tenant", "session_id"]),
+                "kept by accounting.invoices (tenant, session_id)",
+                r#"create index "invoices_tenant_session_id" on "accounting"."invoices" ("tenant", "session_id")"#,
+            ),
+            (
+                key(None, "order", &["odd \"name\""]),
+                "kept by order.odd \"name\"",
+                r#"create index "order_odd ""name""" on "order" ("odd ""name""")"#,
+            ),
+        ];
+
+        for (key, reason, mend) in table {
+            assert_eq!(key.reason(), reason);
+            assert_eq!(key.mend("create index"), mend);
+        }
+    }
+}
