@@ -145,7 +145,9 @@ fn targets(name: &str, seen: &[Seen]) {
         return;
     };
     let rounds = smallest.database_ms.iter().zip(&largest.database_ms);
-    let ratios: Vec<f64> = rounds.map(|(smallest, largest)| largest / smallest).collect();
+    let ratios: Vec<f64> = rounds
+        .map(|(smallest, largest)| largest / smallest)
+        .collect();
     let beside = format!("{name}: beside the largest table against the smallest");
     target(&beside, Bound::AtMost(1.5), "", &ratios);
     let in_database = format!("{name}: time in the database beside the largest table");
@@ -155,5 +157,4 @@ fn targets(name: &str, seen: &[Seen]) {
 const OTHERS: &str = "select count(*) as value from pg_stat_activity \
     where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
 
-const SPENT_US: &str =
-    "select (active_time * 1000)::bigint as value from pg_stat_database where datname = current_database()";
+const SPENT_US: &str = "select (active_time * 1000)::bigint as value from pg_stat_database where datname = current_database()";
