@@ -25,7 +25,7 @@ use uuid::Uuid;
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Bound, percentile, target};
+use support::figures::{Bound, percentile, target};
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime");

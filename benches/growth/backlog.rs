@@ -8,7 +8,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::memory::{Growth, Mark};
 use crate::rows::{Job, fill_with_due};
-use crate::support::{Bound, Database, Result, Series, Spread, target};
+use crate::support::Result;
+use crate::support::database::Database;
+use crate::support::figures::{Bound, Spread, target};
+use crate::support::plot::Series;
 use crate::{float, housekeeper, line, run};
 
 /// What was seen of one backlog, in each round.

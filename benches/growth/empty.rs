@@ -6,7 +6,10 @@ use ractor::{ActorRef, call};
 use ractor_housekeeper::HousekeeperMsg;
 
 use crate::rows::{Job, fill_with_live};
-use crate::support::{Bound, Database, Kind, Result, Series, Spread, percentile, target};
+use crate::support::Result;
+use crate::support::database::{Database, Kind};
+use crate::support::figures::{Bound, Spread, percentile, target};
+use crate::support::plot::Series;
 use crate::{float, housekeeper, line, run};
 
 /// What was seen beside one table, in each round.

@@ -19,7 +19,11 @@ mod rows;
 mod support;
 
 use rows::Job;
-use support::{Axis, Database, Options, Panel, Picture, Result, Series, Shape, heading};
+use support::Result;
+use support::database::Database;
+use support::machine::heading;
+use support::options::Options;
+use support::plot::{Axis, Panel, Picture, Series, Shape};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ractor_housekeeper::{BookingExpirer, JobName, SessionCleaner, Store};
 
-use crate::support::{Database, Kind, Result};
+use crate::support::Result;
+use crate::support::database::{Database, Kind};
 
 /// One of the two jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

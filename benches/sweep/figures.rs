@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::support::figures::Spread;
+use crate::support::plot::{Axis, Panel, Series, Shape};
+
 /// The times of each contender, round by round.
 pub(crate) struct Figures {
     base: &'static str,
@@ -30,6 +33,21 @@ impl Figures {
         base.zip(self.of(name))
             .map(|(base, took)| base.as_secs_f64() / took.as_secs_f64())
             .collect()
+    }
+
+    /// The ratios of all contenders.
+    pub(crate) fn panel(&self, title: &str) -> Panel {
+        let ratios = |name: &str| Spread::of(&self.ratios(name, self.base));
+        let dots = self.times.iter().map(|(name, _)| ratios(name));
+        Panel {
+            title: title.to_owned(),
+            x: Axis::log(&format!("times as fast as {}", self.base)),
+            y: Axis::names(self.times.iter().map(|(name, _)| *name)),
+            series: vec![Series {
+                name: String::new(),
+                shape: Shape::dots(dots),
+            }],
+        }
     }
 
     fn of(&self, name: &str) -> &[Duration] {
@@ -63,30 +81,4 @@ impl fmt::Display for Figures {
         }
         Ok(())
     }
-}
-
-struct Spread {
-    low: f64,
-    median: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of(values: &[f64]) -> Self {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
-        Self {
-            low: at(0),
-            median: at(values.len() / 2),
-            high: at(values.len().saturating_sub(1)),
-        }
-    }
-}
-
-/// Prints a target as a line that ends in `met` or `missed`.
-pub(crate) fn target(name: &str, at_least: f64, seen: &[f64]) {
-    let Spread { low, median, high } = Spread::of(seen);
-    let word = if median >= at_least { "met" } else { "missed" };
-    println!("{name}: target >= {at_least}, seen {median:.2} ({low:.2}-{high:.2}) {word}");
 }

@@ -1,38 +1,57 @@
 //! How fast a backlog goes, beside what people would do instead. All contenders take turns in each round, on the same rows.
 //!
-//! `cargo bench --features postgres --bench sweep -- --rows 1000000 --rounds 5`
+//! `cargo bench --features postgres --bench sweep -- --rows 1_000_000 --rounds 5 --plot docs/plots/sweep.svg`
 //!
 //! A fifth of the rows is due. A ratio above 1 is faster than the single unbounded statement of the same round.
 
-use std::collections::BTreeMap;
-use std::error::Error;
 use std::time::Duration;
 
-mod database;
 mod figures;
 mod ours;
+mod rows;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "what benches share is more than one needs")]
+mod support;
 mod theirs;
 
-use database::Database;
-use figures::{Figures, target};
-
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use figures::Figures;
+use support::Result;
+use support::database::Database;
+use support::figures::{Bound, target};
+use support::machine::heading;
+use support::options::Options;
+use support::plot::Picture;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let options = Options::read(std::env::args().skip(1))?;
-    for mut database in Database::all(options.rows).await? {
+    let options = Options::read(&[("rows", 50_000), ("rounds", 3)])?;
+    let (rows, rounds) = (options.number("rows")?, options.number("rounds")?);
+    let mut databases = Database::all().await?;
+    let mut versions = Vec::new();
+    for database in &mut databases {
+        versions.push(database.version().await?);
+    }
+    let heading = heading("sweep", &versions);
+    println!("{heading}");
+
+    let mut panels = Vec::new();
+    for database in &mut databases {
         for job in [Job::Bookings, Job::Sessions] {
-            let figures = measure(&mut database, job, options.rounds).await?;
-            println!(
-                "\n{} on {}, {} rows, a fifth of them due",
-                job.name(),
-                database.name(),
-                options.rows
-            );
-            println!("{figures}");
-            print_targets(&figures, &database, job);
+            let figures = measure(database, job, rows, rounds).await?;
+            let title = format!("{} on {}", job.name(), database.name());
+            println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
+            print_targets(&figures, database, job);
+            panels.push(figures.panel(&title));
         }
+    }
+    if let Some(file) = &options.plot {
+        let title = format!("How fast a backlog goes: {rows} rows, a fifth of them due");
+        Picture {
+            title,
+            heading,
+            panels,
+        }
+        .write(file)?;
     }
     Ok(())
 }
@@ -54,7 +73,7 @@ impl Job {
 }
 
 /// Every contender once a round, each on rows made anew.
-async fn measure(database: &mut Database, job: Job, rounds: usize) -> Result<Figures> {
+async fn measure(database: &mut Database, job: Job, rows: u64, rounds: usize) -> Result<Figures> {
     let mut figures = Figures::new(ONE_STATEMENT);
     for round in 0..rounds {
         // The first is not always the same: what a contender leaves behind in caches must not favour another.
@@ -62,8 +81,8 @@ async fn measure(database: &mut Database, job: Job, rounds: usize) -> Result<Fig
         let places = contenders.len();
         contenders.rotate_left(round % places);
         for contender in contenders {
-            database.fill(job).await?;
-            let due = database.due(job).await?;
+            rows::fill(database, job, rows).await?;
+            let due = rows::due(database, job).await?;
             let (took, handled) = contender.run(database, job).await?;
             // One that does not do all of it is compared by the row.
             figures.add(contender.name(), scaled(took, due, handled)?);
@@ -90,10 +109,14 @@ fn contenders(database: &Database) -> Vec<Contender> {
         Contender::TimerLoop,
         Contender::RowByRow,
     ];
-    if database.has_replicas() {
+    if has_replicas(database) {
         contenders.push(Contender::TwoReplicas);
     }
     contenders
+}
+
+fn has_replicas(database: &Database) -> bool {
+    database.name() == "Postgres"
 }
 
 impl Contender {
@@ -131,18 +154,21 @@ fn print_targets(figures: &Figures, database: &Database, job: Job) {
     let job = format!("{} on {}", job.name(), database.name());
     target(
         &format!("{job}: full speed against one statement"),
-        at_least,
+        Bound::AtLeast(at_least),
+        "x",
         &of("housekeeper, full speed", ONE_STATEMENT),
     );
     target(
         &format!("{job}: against the replaced way"),
-        100.0,
+        Bound::AtLeast(100.0),
+        "x",
         &of("housekeeper, full speed", "the replaced way, row by row"),
     );
-    if database.has_replicas() {
+    if has_replicas(database) {
         target(
             &format!("{job}: two replicas against one"),
-            1.8,
+            Bound::AtLeast(1.8),
+            "x",
             &of("two housekeepers", "housekeeper, full speed"),
         );
     }
@@ -150,37 +176,6 @@ fn print_targets(figures: &Figures, database: &Database, job: Job) {
 
 fn scaled(took: Duration, due: u64, handled: u64) -> Result<Duration> {
     Ok(took * u32::try_from(due)? / u32::try_from(handled.max(1))?)
-}
-
-struct Options {
-    rows: u64,
-    rounds: usize,
-}
-
-impl Options {
-    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut given: BTreeMap<String, u64> =
-            BTreeMap::from([("--rows".into(), 50_000), ("--rounds".into(), 3)]);
-        while let Some(name) = arguments.next() {
-            // What `cargo bench` adds.
-            if name == "--bench" {
-                continue;
-            }
-            let value = arguments.next().and_then(|value| value.parse().ok());
-            match (given.get_mut(&name), value) {
-                (Some(option), Some(value)) if value > 0 => *option = value,
-                _ => {
-                    return Err(
-                        format!("{name}: give --rows N or --rounds N, each more than 0").into(),
-                    );
-                }
-            }
-        }
-        Ok(Self {
-            rows: given["--rows"],
-            rounds: usize::try_from(given["--rounds"])?,
-        })
-    }
 }
 
 const ONE_STATEMENT: &str = "one statement";

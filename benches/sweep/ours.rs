@@ -10,8 +10,9 @@ use ractor_housekeeper::{
     Scope, SessionCleaner, Store, start,
 };
 
-use crate::database::{Database, Kind};
-use crate::{Job, Result};
+use crate::Job;
+use crate::support::Result;
+use crate::support::database::Database;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -27,8 +28,8 @@ pub(crate) async fn housekeepers(
         config.job.schedule.at_start = false;
         config.job.schedule.at_deadline = false;
         config.job.pace = Pace::full_speed();
-        let arguments =
-            HousekeeperArguments::new(vec![job_of(store(database)?, job)?]).with_config(config);
+        let arguments = HousekeeperArguments::new(vec![job_of(database.store().await?, job)?])
+            .with_config(config);
         running.push(start(None, arguments).await?.housekeeper);
     }
 
@@ -65,7 +66,7 @@ pub(crate) async fn housekeepers(
 /// The same batches with nobody to supervise them.
 pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
     let pace = Pace::full_speed();
-    let swept = job_of(store(database)?, job)?;
+    let swept = job_of(database.store().await?, job)?;
 
     let began = Instant::now();
     let window = swept.open().await.map_err(|error| error.to_string())?;
@@ -104,14 +105,6 @@ fn name(job: Job) -> ractor_housekeeper::JobName {
         Job::Bookings => BookingExpirer::NAME,
         Job::Sessions => SessionCleaner::NAME,
     }
-}
-
-/// A replica is a process of its own, so each has a pool of its own.
-fn store(database: &Database) -> Result<Arc<dyn Store>> {
-    Ok(match &database.kind {
-        Kind::Sqlite { store, .. } => Arc::new(store.clone()),
-        Kind::Postgres { url, .. } => Arc::new(ractor_housekeeper::PostgresStore::connect(url)?),
-    })
 }
 
 /// What the housekeeper's batches grow to.

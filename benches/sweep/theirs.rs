@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl};
 
-use crate::database::{Database, Kind};
-use crate::{Job, Result};
+use crate::support::Result;
+use crate::support::database::{Database, Kind};
+use crate::{Job, rows};
 
 /// One statement that takes all, and cascades.
 pub(crate) async fn one_statement(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let statement = statement(database, job);
-    let due = database.due(job).await?;
+    let due = rows::due(database, job).await?;
     let began = Instant::now();
     database.execute(&statement).await?;
     Ok((began.elapsed(), due))
@@ -20,12 +21,12 @@ pub(crate) async fn one_statement(database: &mut Database, job: Job) -> Result<(
 /// As session libraries do it: a timer, and the statement at each tick until there is nothing left.
 pub(crate) async fn timer_loop(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let statement = statement(database, job);
-    let due = database.due(job).await?;
+    let due = rows::due(database, job).await?;
     let began = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     loop {
         ticks.tick().await;
-        if database.due(job).await? == 0 {
+        if rows::due(database, job).await? == 0 {
             return Ok((began.elapsed(), due));
         }
         database.execute(&statement).await?;

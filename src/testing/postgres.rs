@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 /// A private Postgres server in a temporary folder, reached through a socket there. It goes with its owner, also when that is killed.
 ///
-/// Made from the binaries that are installed. It gives up durability for speed and accepts anybody on this machine.
+/// Made from the binaries that are installed. It gives up durability for speed, unless [told otherwise](Self::start_with), and accepts
+/// anybody on this machine.
 ///
 /// # Examples
 ///
@@ -51,6 +52,11 @@ impl PrivatePostgres {
     /// With `HOUSEKEEPER_REQUIRE_POSTGRES=1` in the environment a missing Postgres is an error, so that a build server cannot leave tests out
     /// in silence.
     pub fn start() -> io::Result<Option<Self>> {
+        Self::start_with(&[])
+    }
+
+    /// As [`start`](Self::start), with settings of the server, such as `fsync=on`, that prevail over those of every private one.
+    pub fn start_with(settings: &[&str]) -> io::Result<Option<Self>> {
         let Some(binaries) = find_binaries() else {
             if std::env::var_os("HOUSEKEEPER_REQUIRE_POSTGRES").is_some_and(|value| value == "1") {
                 return Err(Error::new(
@@ -62,7 +68,7 @@ impl PrivatePostgres {
         };
         let folder = std::env::temp_dir().join(format!("housekeeper-{}", Uuid::new_v4().simple()));
         fs::create_dir(&folder)?;
-        let started = Self::start_in(&folder, binaries);
+        let started = Self::start_in(&folder, binaries, settings);
         if started.is_err() {
             let _ = fs::remove_dir_all(&folder);
         }
@@ -95,7 +101,7 @@ impl PrivatePostgres {
         Ok(self.url_of(&name))
     }
 
-    fn start_in(folder: &Path, binaries: PathBuf) -> io::Result<Self> {
+    fn start_in(folder: &Path, binaries: PathBuf, settings: &[&str]) -> io::Result<Self> {
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(folder, mode)?;
         let owner = owner_for(folder)?;
@@ -108,17 +114,20 @@ impl PrivatePostgres {
         initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
         succeed(initdb)?;
         // `$1` and so on, so that no path needs quoting.
-        let script = "\"$1/postgres\" -D \"$2/data\" -k \"$2\" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
-                      -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB > \"$2/log\" 2>&1 < /dev/null &\n\
+        let script = "binaries=$1 folder=$2\n\
+                      shift 2\n\
+                      \"$binaries/postgres\" -D \"$folder/data\" -k \"$folder\" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
+                      -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB \"$@\" > \"$folder/log\" 2>&1 < /dev/null &\n\
                       read -r _\n\
                       kill -QUIT $!\n\
                       wait $!\n\
-                      rm -rf \"$2\"";
+                      rm -rf \"$folder\"";
         let mut keeper = base_command(Path::new("/bin/sh"), owner, folder);
         keeper
             .args(["-c", script, "sh"])
             .arg(&binaries)
             .arg(folder)
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

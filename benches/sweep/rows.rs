@@ -1,0 +1,73 @@
+//! The rows a sweep works on.
+
+use crate::Job;
+use crate::support::Result;
+use crate::support::database::{Database, Kind};
+
+/// Makes the rows of a job anew, and lets the database settle.
+pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64) -> Result<()> {
+    let statements = match (&database.kind, job) {
+        (Kind::Sqlite { .. }, Job::Bookings) => SQLITE_BOOKINGS,
+        (Kind::Sqlite { .. }, Job::Sessions) => SQLITE_SESSIONS,
+        (Kind::Postgres { .. }, Job::Bookings) => POSTGRES_BOOKINGS,
+        (Kind::Postgres { .. }, Job::Sessions) => POSTGRES_SESSIONS,
+    };
+    let statements = statements.replace("{rows}", &rows.to_string());
+    database.execute(&statements).await?;
+    database.settle().await
+}
+
+/// Rows that are due.
+pub(crate) async fn due(database: &mut Database, job: Job) -> Result<u64> {
+    let clock = match database.kind {
+        Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",
+        Kind::Postgres { .. } => "now() - interval '1 day'",
+    };
+    let count = match job {
+        Job::Bookings => format!(
+            "select count(*) as value from bookings where status = 'Pending' and created_at < {clock}"
+        ),
+        Job::Sessions => format!(
+            "select count(*) as value from sessions where coalesce(last_activity_at, created_at) < {clock}"
+        ),
+    };
+    Ok(database.number(&count).await?.unsigned_abs())
+}
+
+const SQLITE_BOOKINGS: &str = "
+    delete from bookings;
+    with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {rows})
+    insert into bookings (booking_id, user_id, status, created_at)
+    select lower(hex(randomblob(16))),
+        printf('00000000-0000-4000-8000-%012x', n % 1000),
+        case when n % 5 = 0 then 'Pending' else 'Confirmed' end,
+        strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' || (2 + n % 30) || ' days')
+    from numbers";
+
+const SQLITE_SESSIONS: &str = "
+    delete from sessions;
+    with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {rows})
+    insert into sessions (id, user_id, created_at)
+    select printf('s%08x%s', (n * 2654435761) % 4294967296, hex(n)),
+        printf('00000000-0000-4000-8000-%012x', n),
+        strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', case when n % 5 = 0 then '-' || (2 + n % 30) || ' days' else '-1 hours' end)
+    from numbers;
+    insert into image_sent (id, session_id) select 'i' || id, id from sessions;
+    insert into video_sent (id, session_id) select 'v' || id, id from sessions";
+
+const POSTGRES_BOOKINGS: &str = "
+    truncate bookings;
+    insert into bookings (booking_id, user_id, status, created_at)
+    select md5(n::text), md5((n % 1000)::text)::uuid,
+        case when n % 5 = 0 then 'Pending' else 'Confirmed' end,
+        now() - make_interval(days => 2 + n % 30, secs => n % 86400)
+    from generate_series(1, {rows}) as n";
+
+const POSTGRES_SESSIONS: &str = "
+    truncate sessions, image_sent, video_sent;
+    insert into sessions (id, user_id, created_at)
+    select md5(n::text), md5(n::text)::uuid,
+        now() - case when n % 5 = 0 then make_interval(days => 2 + n % 30, secs => n % 86400) else interval '1 hour' end
+    from generate_series(1, {rows}) as n;
+    insert into image_sent (id, session_id) select 'i' || id, id from sessions;
+    insert into video_sent (id, session_id) select 'v' || id, id from sessions";
