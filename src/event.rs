@@ -16,14 +16,14 @@ use crate::report::{Report, RunId, Trigger};
 
 /// One piece of news on its way to one subscriber.
 ///
-/// It holds one place of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped. Keep [`Event::news`], not the event.
+/// It holds its places of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped. Keep [`Event::news`], not the event.
 #[derive(Debug)]
 pub struct Event {
     /// How many events before this one were not sent, because the buffer was full.
     pub missed: u64,
     /// What happened; shared with the other subscribers.
     pub news: Arc<News>,
-    _place: OwnedSemaphorePermit,
+    _places: OwnedSemaphorePermit,
 }
 
 /// What happened.
@@ -106,6 +106,18 @@ pub enum News {
     ShuttingDown,
 }
 
+impl News {
+    /// The places it takes in a buffer.
+    fn places(&self) -> u32 {
+        let rows = match self {
+            Self::BatchCommitted { ids, .. } => ids.len(),
+            Self::RunFinished(report) => report.ids.len() + report.set_aside.len(),
+            _ => 0,
+        };
+        u32::try_from(rows.div_ceil(ROWS_OF_A_PLACE)).map_or(u32::MAX, |places| places.max(1))
+    }
+}
+
 /// Somebody who is told the news: an actor of the host's with its own message type, or a channel.
 ///
 /// Delivery is at most once and in order. A subscriber that is slow costs bounded memory: beyond its buffer events are counted instead
@@ -130,6 +142,7 @@ pub struct Subscriber {
     actor: Option<ActorId>,
     send: Box<dyn Fn(Event) -> Result<(), Gone> + Send>,
     places: Arc<Semaphore>,
+    buffer: u32,
     missed: u64,
 }
 
@@ -137,8 +150,8 @@ pub struct Subscriber {
 struct Gone;
 
 impl Subscriber {
-    /// Events in flight to a subscriber that set no other buffer.
-    pub const DEFAULT_BUFFER: usize = 1_000;
+    /// Places in the buffer of a subscriber that set no other: a thousand small events, or the ids of 100,000 rows, about 10 MB.
+    pub const DEFAULT_BUFFER: u32 = 1_000;
 
     /// Tells an actor, until it stops, in the message that `wrap` makes. Subscribing the same actor again replaces its subscription.
     pub fn actor<M: Message>(
@@ -154,7 +167,7 @@ impl Subscriber {
     /// Tells a channel. Dropping the receiver ends the subscription.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
-        // Unbounded only by name: every event in it holds a place of the buffer.
+        // Unbounded only by name: every event in it holds places of the buffer.
         let (sender, receiver) = mpsc::unbounded_channel();
         (
             Self::new(None, move |event| sender.send(event).map_err(|_| Gone)),
@@ -162,10 +175,13 @@ impl Subscriber {
         )
     }
 
-    /// Sets how many events may be in flight, instead of [`Subscriber::DEFAULT_BUFFER`]. At least one.
+    /// Sets how many places the buffer has, instead of [`Subscriber::DEFAULT_BUFFER`]. At least one.
+    ///
+    /// An event in flight takes a place, or one for each 100 rows that it names, so that memory is bounded whatever the batches' size. One
+    /// that would take more than there are takes all.
     #[must_use]
-    pub fn with_buffer(mut self, events: usize) -> Self {
-        self.places = Arc::new(Semaphore::new(events.clamp(1, Semaphore::MAX_PERMITS)));
+    pub fn with_buffer(mut self, places: u32) -> Self {
+        (self.places, self.buffer) = buffer(places);
         self
     }
 
@@ -173,23 +189,26 @@ impl Subscriber {
         actor: Option<ActorId>,
         send: impl Fn(Event) -> Result<(), Gone> + Send + 'static,
     ) -> Self {
+        let (places, buffer) = buffer(Self::DEFAULT_BUFFER);
         Self {
             actor,
             send: Box::new(send),
-            places: Arc::new(Semaphore::new(Self::DEFAULT_BUFFER)),
+            places,
+            buffer,
             missed: 0,
         }
     }
 
     fn tell(&mut self, news: &Arc<News>) -> Result<(), Gone> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let taken = news.places().min(self.buffer);
+        let Ok(places) = self.places.clone().try_acquire_many_owned(taken) else {
             self.missed += 1;
             return Ok(());
         };
         let event = Event {
             missed: std::mem::take(&mut self.missed),
             news: news.clone(),
-            _place: place,
+            _places: places,
         };
         guarded(|| (self.send)(event)).unwrap_or_else(|panic| {
             tracing::error!(%panic, "a subscriber panicked and is told no more");
@@ -205,6 +224,13 @@ impl fmt::Debug for Subscriber {
             .field("missed", &self.missed)
             .finish_non_exhaustive()
     }
+}
+
+/// An empty buffer, and how many places it has.
+fn buffer(places: u32) -> (Arc<Semaphore>, u32) {
+    let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+    let places = places.clamp(1, most);
+    (Arc::new(Semaphore::new(places as usize)), places)
 }
 
 /// All who are told.
@@ -227,5 +253,48 @@ impl Subscribers {
         let news = Arc::new(news);
         self.0
             .retain_mut(|subscriber| subscriber.tell(&news).is_ok());
+    }
+}
+
+/// Rows that one place of a buffer holds the ids of.
+const ROWS_OF_A_PLACE: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_takes_a_place_for_each_hundred_rows_it_names() {
+        let sizes = [0, 1, 100, 101, 5_000];
+
+        let places = sizes.map(|rows| batch_of(rows).places());
+
+        assert_eq!(places, [1, 1, 1, 2, 50]);
+    }
+
+    #[test]
+    fn a_batch_that_is_larger_than_the_buffer_is_told_when_nothing_else_is_in_it() {
+        let (subscriber, mut events) = Subscriber::channel();
+        let mut subscribers = Subscribers(vec![subscriber.with_buffer(3)]);
+
+        subscribers.tell(batch_of(5_000));
+        subscribers.tell(batch_of(1));
+        let first = events.try_recv().expect("the buffer was empty");
+        let second = events.try_recv();
+        drop(first);
+        subscribers.tell(batch_of(1));
+        let third = events.try_recv().expect("the buffer was emptied");
+
+        assert!(second.is_err());
+        assert_eq!(third.missed, 1);
+    }
+
+    fn batch_of(rows: usize) -> News {
+        News::BatchCommitted {
+            run: RunId::fresh(),
+            job: "job".into(),
+            counts: Counts::default(),
+            ids: vec![String::new(); rows],
+        }
     }
 }

@@ -149,6 +149,8 @@ pub struct Report {
     /// The first due rows that could not be handled, at most 100.
     pub set_aside: Vec<SetAside>,
     /// How many due rows could not be handled in all.
+    ///
+    /// The first 1,000 since the last tick are left out of `outlook`. Those beyond count as due in it, and wait for the next tick.
     pub set_aside_count: u64,
     /// What is still due, and when the next row falls due; `None` if nobody could look.
     pub outlook: Option<Outlook>,

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Counts};
+use crate::batch::{Batch, Counts, SetAside};
 use crate::history::RunRecord;
+use crate::outlook::Outlook;
 use crate::report::{Report, RunId};
 
 /// What a worker is given, the account it keeps, and what it gives back.
@@ -16,8 +17,10 @@ pub(crate) struct RunSheet {
     pub(crate) report: Report,
     /// Records that could not be written when their run ended.
     pub(crate) unwritten: Vec<RunRecord>,
-    /// Rows that could not be handled since the last tick, those of this run included.
-    pub(crate) set_aside: Vec<String>,
+    /// Rows that could not be handled since the last tick, those of this run included; the first of them.
+    pub(crate) set_aside: BTreeSet<String>,
+    /// Rows set aside in this run that there was no room for.
+    pub(crate) forgotten: u64,
     /// When the outlook was read: what it says counts from then.
     pub(crate) looked_at: Option<Instant>,
 }
@@ -32,31 +35,50 @@ pub(crate) struct Committed {
 }
 
 impl RunSheet {
+    pub(crate) fn new(
+        report: Report,
+        unwritten: Vec<RunRecord>,
+        set_aside: BTreeSet<String>,
+    ) -> Self {
+        Self {
+            report,
+            unwritten,
+            set_aside,
+            forgotten: 0,
+            looked_at: None,
+        }
+    }
+
     /// Adds a committed batch to the account.
     pub(crate) fn account(&mut self, batch: &Batch, ids_kept: u32) {
         let report = &mut self.report;
         report.account(&batch.counts, &batch.ids, ids_kept);
         report.set_aside_count += batch.set_aside.len() as u64;
-        fill(
-            &mut report.set_aside,
-            SET_ASIDE_REPORTED,
-            batch.set_aside.iter().cloned(),
-        );
-        // A deadline run meets the rows of the run before it again.
-        let known: BTreeSet<String> = self.set_aside.iter().cloned().collect();
-        let ids = batch.set_aside.iter().map(|row| row.id.clone());
-        fill(
-            &mut self.set_aside,
-            SET_ASIDE_REMEMBERED,
-            ids.filter(|id| !known.contains(id)),
-        );
+        let room = SET_ASIDE_REPORTED.saturating_sub(report.set_aside.len());
+        let named = batch.set_aside.iter().take(room);
+        report.set_aside.extend(named.cloned());
+        for SetAside { id, .. } in &batch.set_aside {
+            // A deadline run meets the rows of the run before it again.
+            if self.set_aside.contains(id) {
+                continue;
+            }
+            if self.set_aside.len() < SET_ASIDE_REMEMBERED {
+                self.set_aside.insert(id.clone());
+            } else {
+                self.forgotten += 1;
+            }
+        }
     }
-}
 
-/// Adds what there is room for.
-fn fill<T>(list: &mut Vec<T>, most: usize, more: impl Iterator<Item = T>) {
-    let room = most.saturating_sub(list.len());
-    list.extend(more.take(room));
+    /// Takes down what the job sees ahead. Rows that were set aside and forgotten seem due for ever: they are left to the next tick.
+    pub(crate) fn look_ahead(&mut self, seen: Outlook) {
+        let blind = self.forgotten > 0;
+        self.report.outlook = Some(Outlook {
+            next_due: seen.next_due.filter(|wait| !(blind && wait.is_zero())),
+            ..seen
+        });
+        self.looked_at = Some(Instant::now());
+    }
 }
 
 /// Rows set aside that a report names.
@@ -64,3 +86,78 @@ const SET_ASIDE_REPORTED: usize = 100;
 
 /// Rows set aside that are left out of the outlook until the next tick.
 const SET_ASIDE_REMEMBERED: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::batch::Scope;
+    use crate::report::Trigger;
+
+    #[test]
+    fn a_hundred_thousand_rows_set_aside_are_counted_and_the_first_are_kept() {
+        let sheet = after_setting_aside(100_000);
+
+        assert_eq!(sheet.report.set_aside_count, 100_000);
+        assert_eq!(sheet.report.set_aside.len(), 100);
+        assert_eq!(sheet.set_aside.len(), 1_000);
+        assert_eq!(sheet.forgotten, 99_000);
+    }
+
+    #[test]
+    fn rows_set_aside_again_are_not_forgotten() {
+        let mut again = after_setting_aside(1_000);
+
+        again.account(&batch_of(0..1_000), 0);
+
+        assert_eq!((again.set_aside.len(), again.forgotten), (1_000, 0));
+    }
+
+    #[test]
+    fn rows_forgotten_plan_no_run_but_a_row_that_falls_due_later_does() {
+        let mut knows_all = after_setting_aside(1_000);
+        let mut forgot = after_setting_aside(1_001);
+        let mut ahead = after_setting_aside(1_001);
+
+        knows_all.look_ahead(next_due(0));
+        forgot.look_ahead(next_due(0));
+        ahead.look_ahead(next_due(7));
+
+        assert_eq!(knows_all.report.outlook, Some(next_due(0)));
+        assert_eq!(forgot.report.outlook, Some(Outlook::default()));
+        assert_eq!(ahead.report.outlook, Some(next_due(7)));
+    }
+
+    fn after_setting_aside(rows: u32) -> RunSheet {
+        let asked = Report::blank(
+            "stuck".into(),
+            Scope::All,
+            Trigger::Tick,
+            DateTime::UNIX_EPOCH,
+        );
+        let mut sheet = RunSheet::new(asked, Vec::new(), BTreeSet::new());
+        for first in (0..rows).step_by(500) {
+            sheet.account(&batch_of(first..rows.min(first + 500)), 100);
+        }
+        sheet
+    }
+
+    fn batch_of(rows: std::ops::Range<u32>) -> Batch {
+        let refused = |row: u32| SetAside {
+            id: row.to_string(),
+            error: "a foreign key refuses it".to_owned(),
+        };
+        Batch {
+            set_aside: rows.map(refused).collect(),
+            ..Batch::default()
+        }
+    }
+
+    fn next_due(wait_s: u64) -> Outlook {
+        Outlook {
+            next_due: Some(Duration::from_secs(wait_s)),
+            ..Outlook::default()
+        }
+    }
+}

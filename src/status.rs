@@ -70,7 +70,7 @@ pub struct JobStatus {
     /// How long the oldest due row has waited beyond its time, as far as is known.
     #[serde(with = "humantime_serde::option")]
     pub oldest_overdue: Option<Duration>,
-    /// Rows that could not be handled since the last tick.
+    /// Rows that could not be handled since the last tick; at most 1,000 are counted.
     pub set_aside: usize,
     /// How often the worker was started again.
     pub restarts: u64,

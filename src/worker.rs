@@ -231,16 +231,14 @@ impl State {
         } = run;
         sheet.report.outcome = outcome;
         if matches!(sheet.report.outcome, Outcome::Completed | Outcome::TimedOut) {
-            let outlook = self.arguments.job.outlook(&sheet.set_aside);
+            let set_aside = Vec::from_iter(sheet.set_aside.iter().cloned());
+            let outlook = self.arguments.job.outlook(&set_aside);
             match self
                 .step("look ahead", outlook)
                 .instrument(span.clone())
                 .await
             {
-                Ok(outlook) => {
-                    sheet.report.outlook = Some(outlook);
-                    sheet.looked_at = Some(Instant::now());
-                }
+                Ok(outlook) => sheet.look_ahead(outlook),
                 Err(error) => sheet.report.outcome = Outcome::failed(error),
             }
         }

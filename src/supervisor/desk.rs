@@ -1,5 +1,6 @@
 //! What the supervisor knows of one job.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +44,8 @@ pub(super) struct Desk {
     pub(super) unwritten: Vec<RunRecord>,
     /// The newest records, for when the table cannot be asked.
     pub(super) recent: Vec<RunRecord>,
-    /// Rows that could not be handled since the last tick.
-    pub(super) set_aside: Vec<String>,
+    /// Rows that could not be handled since the last tick, the first of them.
+    pub(super) set_aside: BTreeSet<String>,
 }
 
 /// Where a job's worker is.
@@ -107,7 +108,7 @@ impl Desk {
             missed_ticks: 0,
             unwritten: Vec::new(),
             recent: Vec::new(),
-            set_aside: Vec::new(),
+            set_aside: BTreeSet::new(),
         }
     }
 

@@ -168,6 +168,7 @@ impl State {
             unwritten,
             set_aside,
             looked_at,
+            ..
         } = sheet;
         desk.set_aside = set_aside;
         desk.unwritten.clear();
@@ -233,13 +234,9 @@ impl Desk {
             self.set_aside.clear();
         }
         let report = Report::blank(self.name.clone(), scope, trigger, now.wall);
-        let sheet = RunSheet {
-            report: report.clone(),
-            // A copy: a worker that dies takes its own along.
-            unwritten: self.unwritten.clone(),
-            set_aside: self.set_aside.clone(),
-            looked_at: None,
-        };
+        // Copies: a worker that dies takes its own along.
+        let (unwritten, set_aside) = (self.unwritten.clone(), self.set_aside.clone());
+        let sheet = RunSheet::new(report.clone(), unwritten, set_aside);
         // A worker that died a moment ago takes no message; its death puts the run back.
         let _ = worker.cast(WorkerMsg::Run(Box::new(sheet)));
         self.running = Some(Running {

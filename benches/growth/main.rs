@@ -1,0 +1,123 @@
+//! What grows with the rows, and what does not: an empty run and an ask for status beside tables of live rows, and the time and memory of a
+//! run over a backlog.
+//!
+//! `cargo bench --features postgres --bench growth -- --rows 10_000_000 --backlog 1_000_000 --plot docs/plots/growth.svg`
+//!
+//! `--rows` is the largest table and `--backlog` the largest backlog; the others are a tenth of the next, down to 10,000 and 1,000.
+
+use peak_alloc::PeakAlloc;
+use ractor::{ActorRef, call};
+use ractor_housekeeper::{
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Pace, Report, Scope, start,
+};
+
+mod backlog;
+mod empty;
+mod memory;
+mod rows;
+#[path = "../support/mod.rs"]
+mod support;
+
+use rows::Job;
+use support::Result;
+use support::database::Database;
+use support::machine::heading;
+use support::options::Options;
+use support::plot::{Axis, Panel, Picture, Series, Shape};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::read(&[
+        ("rows", 1_000_000),
+        ("backlog", 100_000),
+        ("rounds", 3),
+        ("runs", 30),
+    ])?;
+    let rounds = options.number("rounds")?;
+    let mut databases = Database::all().await?;
+    let mut versions = Vec::new();
+    for database in &mut databases {
+        versions.push(database.version().await?);
+    }
+    let heading = heading("growth", &versions);
+    println!("{heading}");
+
+    let (mut empty_runs, mut peaks) = (Vec::new(), Vec::new());
+    for mut database in databases {
+        for job in Job::ALL {
+            let sizes = decades(1_000, options.number("backlog")?);
+            peaks.push(backlog::measure(&mut database, job, &sizes, rounds).await?);
+        }
+        let sizes = decades(10_000, options.number("rows")?);
+        let runs = options.number("runs")?;
+        empty_runs.extend(empty::measure(database, &sizes, rounds, runs).await?);
+    }
+    if let Some(file) = &options.plot {
+        let panels = vec![
+            Panel {
+                title: "An empty run".to_owned(),
+                x: Axis::log("live rows"),
+                y: Axis::log("ms"),
+                series: empty_runs,
+            },
+            Panel {
+                title: "Memory at its peak, above that before the run".to_owned(),
+                x: Axis::log("rows due"),
+                y: Axis::log("MB"),
+                series: peaks,
+            },
+        ];
+        let title = "What grows with the rows".to_owned();
+        let picture = Picture {
+            title,
+            heading,
+            panels,
+        };
+        picture.write(file)?;
+    }
+    Ok(())
+}
+
+/// A housekeeper with one job, that runs only when told, at full speed.
+async fn housekeeper(database: &Database, job: Job) -> Result<ActorRef<HousekeeperMsg>> {
+    let mut config = HousekeeperConfig::default();
+    config.job.schedule.at_start = false;
+    config.job.schedule.at_deadline = false;
+    config.job.pace = Pace::full_speed();
+    let jobs = vec![job.over(database.store().await?)?];
+    let arguments = HousekeeperArguments::new(jobs).with_config(config);
+    Ok(start(None, arguments).await?.housekeeper)
+}
+
+async fn run(housekeeper: &ActorRef<HousekeeperMsg>, job: Job) -> Result<Report> {
+    let report = call!(housekeeper, HousekeeperMsg::RunNow, job.name(), Scope::All)??;
+    match report.outcome {
+        Outcome::Completed => Ok(report),
+        _ => Err(report.message().into()),
+    }
+}
+
+/// Sizes ten times apart, up to the largest.
+fn decades(smallest: u64, largest: u64) -> Vec<u64> {
+    let mut sizes: Vec<u64> = std::iter::successors(Some(largest), |size| Some(size / 10))
+        .take_while(|size| *size >= smallest)
+        .collect();
+    sizes.reverse();
+    sizes
+}
+
+fn line(name: String, points: Vec<(f64, f64)>) -> Series {
+    Series {
+        name,
+        shape: Shape::Line(points),
+    }
+}
+
+/// For plots and tables, where the last digit does not matter.
+#[expect(clippy::cast_precision_loss, reason = "sizes lie far below 2^53")]
+fn float(size: u64) -> f64 {
+    size as f64
+}

@@ -1,0 +1,309 @@
+//! Memory stays flat: however long a run, what is kept of it is bounded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use ractor::{Actor, ActorProcessingErr, ActorRef, call};
+use ractor_housekeeper::testing::{ManualClock, next_report};
+use ractor_housekeeper::{
+    Batch, Cursor, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobError,
+    JobName, JobStatus, News, Outlook, Page, Pass, PreviewRows, Report, Scope, SetAside,
+    Subscriber, Trigger, Window, start,
+};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+// ---- Subscribers
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_is_never_read_holds_its_buffer_over_ten_thousand_batches() {
+    let host = Host::start(Mill::new(10_000, 1)).await;
+    let (subscriber, mut events) = Subscriber::channel();
+    host.subscribe(subscriber.with_buffer(50));
+
+    host.run().await;
+    let held = drain(&mut events).len() as u64;
+    host.run().await;
+    let next = events.recv().await.expect("it is subscribed");
+
+    assert_eq!(held, 50);
+    assert_eq!(held + next.missed, EVENTS_BESIDE_BATCHES + 10_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_never_reads_holds_its_buffer_over_ten_thousand_batches() {
+    let host = Host::start(Mill::new(10_000, 1)).await;
+    let mut sleeper = Sleeper::start().await;
+    host.subscribe(sleeper.subscriber().with_buffer(50));
+
+    host.run().await;
+    let alive = sleeper.events_alive();
+    sleeper.wake();
+    for _ in 0..alive {
+        assert_eq!(sleeper.next_missed().await, 0);
+    }
+    host.run().await;
+
+    assert_eq!(alive, 50);
+    assert_eq!(
+        alive + sleeper.next_missed().await,
+        EVENTS_BESIDE_BATCHES + 10_000
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_is_never_read_holds_a_bounded_number_of_ids_however_large_the_batches() {
+    let host = Host::start(Mill::new(100, 5_000)).await;
+    let (subscriber, mut events) = Subscriber::channel();
+    host.subscribe(subscriber);
+
+    let report = host.run().await;
+    let held = drain(&mut events);
+    let ids: usize = held.iter().map(ids).sum();
+    let told: u64 = held.iter().map(|event| 1 + event.missed).sum();
+    drop(held);
+    host.run().await;
+    let next = events.recv().await.expect("it is subscribed");
+
+    assert_eq!(report.counts.of("rows"), 500_000);
+    assert_eq!(report.ids.len(), 100);
+    assert!((90_000..=100_000).contains(&ids), "{ids}");
+    assert_eq!(told + next.missed, EVENTS_BESIDE_BATCHES + 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_dies_with_a_full_buffer_is_forgotten() {
+    let host = Host::start(Mill::new(100, 1)).await;
+    let sleeper = Sleeper::start().await;
+    host.subscribe(sleeper.subscriber().with_buffer(5));
+    host.run().await;
+    let before = sleeper.events_alive();
+
+    let killed = sleeper.actor.kill_and_wait(None).await;
+    host.run().await;
+
+    assert!(killed.is_ok());
+    assert_eq!(before, 5);
+    // Nobody but this test can still count: neither the housekeeper nor an event.
+    assert_eq!(Arc::strong_count(&sleeper.token), 1);
+}
+
+// ---- Rows set aside
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_rows_set_aside_are_counted_named_in_part_and_left_to_the_next_tick() {
+    let mill = Mill {
+        refused: 1_000,
+        ..Mill::new(100, 0)
+    };
+    let asked_to_leave_out = mill.left_out.clone();
+    let host = Host::start(mill).await;
+    let (subscriber, mut events) = Subscriber::channel();
+    host.subscribe(subscriber);
+
+    let report = host.run().await;
+    let status = host.status().await;
+    let next = next_report(&mut events, |next| next.run != report.run).await;
+
+    assert_eq!(report.set_aside_count, 100_000);
+    assert_eq!(report.set_aside.len(), 100);
+    assert_eq!(status.set_aside, 1_000);
+    assert_eq!(asked_to_leave_out.load(Ordering::SeqCst), 1_000);
+    // All the other rows seem due at once; a deadline run for them would be the next one, a second later.
+    assert_eq!(next.trigger, Trigger::Tick);
+    assert!(next.started_at - report.started_at > TimeDelta::minutes(10));
+}
+
+// ---- Helpers
+
+/// A job whose runs are as long as is wanted: of so many batches, each with so many rows.
+struct Mill {
+    batches: i64,
+    rows: u32,
+    /// Rows of each batch that are set aside.
+    refused: u32,
+    /// Most rows that an outlook was told to leave out.
+    left_out: Arc<AtomicUsize>,
+}
+
+impl Mill {
+    fn new(batches: i64, rows: u32) -> Self {
+        Self {
+            batches,
+            rows,
+            refused: 0,
+            left_out: Arc::default(),
+        }
+    }
+}
+
+const MILL: JobName = JobName::new("mill");
+
+#[async_trait]
+impl Job for Mill {
+    fn name(&self) -> JobName {
+        MILL
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        Ok(Window {
+            now: DateTime::UNIX_EPOCH,
+            cutoff: DateTime::UNIX_EPOCH,
+        })
+    }
+
+    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        let number = pass
+            .after
+            .as_ref()
+            .map_or(1, |last| last.since.timestamp() + 1);
+        let refused = |row| SetAside {
+            id: format!("{number}-{row}"),
+            error: "somebody needs it".to_owned(),
+        };
+        let batch = Batch {
+            ids: (0..self.rows)
+                .map(|row| format!("{number}-{row}"))
+                .collect(),
+            set_aside: (0..self.refused).map(refused).collect(),
+            reached: DateTime::from_timestamp(number, 0)
+                .filter(|_| number < self.batches)
+                .map(|since| Cursor {
+                    since,
+                    id: String::new(),
+                }),
+            ..Batch::default()
+        };
+        Ok(batch.counted("rows", self.rows.into()))
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
+    }
+
+    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
+        self.left_out.fetch_max(set_aside.len(), Ordering::SeqCst);
+        Ok(Outlook {
+            next_due: (self.refused > 0).then_some(Duration::ZERO),
+            ..Outlook::default()
+        })
+    }
+}
+
+/// A housekeeper whose only job is a mill.
+struct Host(ActorRef<HousekeeperMsg>);
+
+impl Host {
+    async fn start(mill: Mill) -> Self {
+        let mut config = HousekeeperConfig::default();
+        config.job.schedule.at_start = false;
+        config.job.pace.shortest_pause = Duration::ZERO;
+        config.job.pace.duty_percent = 100;
+        let clock = ManualClock::new(DateTime::<Utc>::UNIX_EPOCH);
+        let arguments = HousekeeperArguments::new(vec![Arc::new(mill)])
+            .with_clock(clock)
+            .with_config(config);
+        Self(start(None, arguments).await.expect("it starts").housekeeper)
+    }
+
+    fn subscribe(&self, subscriber: Subscriber) {
+        self.0
+            .cast(HousekeeperMsg::Subscribe(subscriber))
+            .expect("it runs");
+    }
+
+    async fn run(&self) -> Report {
+        let report = call!(self.0, HousekeeperMsg::RunNow, MILL, Scope::All);
+        report.expect("it runs").expect("is not refused")
+    }
+
+    async fn status(&self) -> JobStatus {
+        let status = call!(self.0, HousekeeperMsg::Status).expect("it runs");
+        status.jobs[&MILL].clone()
+    }
+}
+
+fn drain(events: &mut UnboundedReceiver<Event>) -> Vec<Event> {
+    std::iter::from_fn(|| events.try_recv().ok()).collect()
+}
+
+fn ids(event: &Event) -> usize {
+    match &*event.news {
+        News::BatchCommitted { ids, .. } => ids.len(),
+        _ => 0,
+    }
+}
+
+/// An actor that subscribes, and is stuck in its first event until it is woken.
+struct Sleeper {
+    actor: ActorRef<Told>,
+    bed: Arc<Semaphore>,
+    /// How many events each event that was read said were missed before it.
+    read: UnboundedReceiver<u64>,
+    /// Held by the test, the subscription, and each event on its way.
+    token: Arc<()>,
+}
+
+struct Told(Event, Arc<()>);
+
+struct Reader;
+
+impl Sleeper {
+    async fn start() -> Self {
+        let bed = Arc::new(Semaphore::new(0));
+        let (reads, read) = unbounded_channel();
+        let started = Actor::spawn(None, Reader, (bed.clone(), reads)).await;
+        Self {
+            actor: started.expect("it starts").0,
+            bed,
+            read,
+            token: Arc::default(),
+        }
+    }
+
+    fn subscriber(&self) -> Subscriber {
+        let token = self.token.clone();
+        Subscriber::actor(&self.actor, move |event| Told(event, token.clone()))
+    }
+
+    fn events_alive(&self) -> u64 {
+        Arc::strong_count(&self.token) as u64 - 2
+    }
+
+    fn wake(&self) {
+        self.bed.add_permits(1);
+    }
+
+    async fn next_missed(&mut self) -> u64 {
+        self.read.recv().await.expect("it reads")
+    }
+}
+
+type Bedside = (Arc<Semaphore>, UnboundedSender<u64>);
+
+#[ractor::actor(message = Told, state = Bedside, arguments = Bedside)]
+impl Reader {
+    async fn pre_start(
+        &self,
+        _: ActorRef<Told>,
+        bedside: Bedside,
+    ) -> Result<Bedside, ActorProcessingErr> {
+        Ok(bedside)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Told>,
+        Told(event, _token): Told,
+        (bed, reads): &mut Bedside,
+    ) -> Result<(), ActorProcessingErr> {
+        let _awake = bed.acquire().await?;
+        Ok(reads.send(event.missed)?)
+    }
+}
+
+/// A run is told when it starts and when it ends.
+const EVENTS_BESIDE_BATCHES: u64 = 2;
