@@ -19,6 +19,7 @@ mod bookings;
 mod connect;
 mod flight;
 mod history;
+mod keys;
 mod manner;
 mod schema;
 mod sessions;
@@ -28,6 +29,7 @@ mod sweep;
 mod tables;
 
 use flight::{Flight, Purpose};
+use keys::Keys;
 
 /// A pool of Postgres connections, as a host hands it in.
 pub type Pool = bb8::Pool<AsyncPgConnection>;
@@ -57,6 +59,7 @@ pub struct PostgresStore {
     last_error: LastError,
     clock: Option<Arc<dyn Clock>>,
     limits: Limits,
+    keys: Keys,
 }
 
 impl PostgresStore {
@@ -77,6 +80,7 @@ impl PostgresStore {
             last_error,
             clock: None,
             limits,
+            keys: Keys::default(),
         })
     }
 
@@ -89,6 +93,7 @@ impl PostgresStore {
             last_error: LastError::default(),
             clock: None,
             limits: Limits::default(),
+            keys: Keys::default(),
         }
     }
 

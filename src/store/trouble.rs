@@ -60,6 +60,17 @@ impl Trouble {
         }
     }
 
+    /// Whether the database had something to say to the statement, and may say something else to another.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn concerns_statement(&self) -> bool {
+        use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+        match self {
+            Self::Query(Error::DatabaseError(ClosedConnection | UnableToSendCommand, _)) => false,
+            Self::Query(error) => matches!(error, Error::DatabaseError(..)),
+            Self::Schema(_) => false,
+        }
+    }
+
     /// What the database said, if it refused a row and would let others go.
     pub(crate) fn refusal(&self) -> Option<String> {
         match self {

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Bool, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::keys::Keeper;
 use super::manner::Manner;
 use super::schema::{Behind, Condition, IsGuest, Place, coalesce, later_of, messages, sessions};
 use super::sweep::{Sweep, Swept, addresses};
@@ -96,6 +97,7 @@ pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
     pass: &Pass,
     user: Option<Uuid>,
+    keeper: Keeper,
     manner: Manner,
 ) -> Tried<Batch> {
     let before = tables::tally(conn).await?;
@@ -107,9 +109,8 @@ pub(super) async fn delete(
         behind(pass.after.as_ref()),
         limit,
     );
-    let keeper = || None::<String>.into_sql::<Nullable<Text>>();
     if manner == Manner::Each || !before.counts() {
-        let columns = (sessions::id, lower_bound(), idle(pass.cutoff), keeper());
+        let columns = (sessions::id, lower_bound(), idle(pass.cutoff), keeper);
         let claimed = claimed.select(columns).load(conn).await?;
         return each::delete(conn, claimed, pass, manner).await;
     }
@@ -119,7 +120,7 @@ pub(super) async fn delete(
             sessions::id,
             lower_bound(),
             idle(pass.cutoff),
-            keeper(),
+            keeper,
         )),
         // The records go with them: the foreign keys cascade.
         write: diesel::delete(sessions::table)

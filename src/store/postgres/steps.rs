@@ -15,6 +15,7 @@ use crate::job::JobName;
 use crate::outlook::Outlook;
 use crate::preview::{Page, PreviewRows};
 use crate::store::error::StoreError;
+use crate::store::trouble::{Tried, Trouble};
 use crate::store::{RunHistory, Store, user_of};
 
 #[async_trait]
@@ -32,8 +33,11 @@ impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
         let what = "check the booking schema";
         let mut flight = self.begin(Purpose::Read, what).await?;
-        let done = tables::check(&mut flight).await;
-        settle(flight, done, what).await
+        let done = match tables::check(&mut flight).await {
+            Ok(()) => self.keys.refresh(&mut flight).await.map_err(Into::into),
+            Err(trouble) => Err(trouble),
+        };
+        settle(flight, done, what).await.map(drop)
     }
 
     async fn activity_throttle(&self) -> Result<Duration, StoreError> {
@@ -47,19 +51,19 @@ impl Store for PostgresStore {
     }
 
     async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
-        let what = "delete idle sessions";
         let user = user_of(&pass.scope)?;
-        let mut flight = self.begin(Purpose::Write, what).await?;
-        let done = sessions::delete(&mut flight, pass, user, Manner::Together).await;
-        match flight.land(done).await {
-            // One row that cannot go must not keep the others.
-            Err(trouble) if trouble.refusal().is_some() => {
-                let mut flight = self.begin(Purpose::Write, what).await?;
-                let done = sessions::delete(&mut flight, pass, user, Manner::Each).await;
-                settle(flight, done, what).await
-            }
-            done => done.map_err(|trouble| trouble.tell(what)),
+        let mut done = self.clean(pass, user, Manner::Together).await?;
+        if done.as_ref().is_err_and(Trouble::concerns_statement) && self.has_new_keys().await {
+            done = self.clean(pass, user, Manner::Together).await?;
         }
+        // One row that cannot go must not keep the others.
+        if done
+            .as_ref()
+            .is_err_and(|trouble| trouble.refusal().is_some())
+        {
+            done = self.clean(pass, user, Manner::Each).await?;
+        }
+        done.map_err(|trouble| trouble.tell(CLEAN))
     }
 
     async fn idle_sessions(
@@ -131,6 +135,34 @@ impl Store for PostgresStore {
         settle(flight, outlook.map_err(Into::into), what).await
     }
 }
+
+impl PostgresStore {
+    async fn clean(
+        &self,
+        pass: &Pass,
+        user: Option<Uuid>,
+        manner: Manner,
+    ) -> Result<Tried<Batch>, StoreError> {
+        let mut flight = self.begin(Purpose::Write, CLEAN).await?;
+        let keeper = self.keys.keeper();
+        let done = sessions::delete(&mut flight, pass, user, keeper, manner).await;
+        Ok(flight.land(done).await)
+    }
+
+    /// Whether the host's foreign keys are others than they were. If that cannot be read, the error that made us ask says more.
+    async fn has_new_keys(&self) -> bool {
+        let what = "read the foreign keys";
+        let Ok(mut flight) = self.begin(Purpose::Read, what).await else {
+            return false;
+        };
+        let read = self.keys.refresh(&mut flight).await;
+        settle(flight, read.map_err(Into::into), what)
+            .await
+            .unwrap_or(false)
+    }
+}
+
+const CLEAN: &str = "delete idle sessions";
 
 #[async_trait]
 impl RunHistory for PostgresStore {
