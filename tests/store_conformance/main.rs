@@ -8,6 +8,8 @@ mod world;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod activity;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod keys;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod plans;

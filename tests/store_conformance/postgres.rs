@@ -281,7 +281,7 @@ mod own {
                 "2 image_records, 2 sessions, 0 video_records"
             );
             assert_eq!(batch.set_aside.len(), 1);
-            assert!(batch.set_aside[0].error.contains("foreign key"));
+            assert!(batch.set_aside[0].error.starts_with("kept by "));
             assert_eq!(world.records_left().await?, (1, 0));
         }
         Ok(())

@@ -127,9 +127,12 @@ async fn fill(world: &PostgresWorld) -> Done {
     let user = "lpad(to_hex(n), 32, '0')::uuid";
     world
         .sql(&format!(
-            "insert into sessions (id, user_id, created_at) select 's' || lpad(n::text, 5, '0'), {user}, {now} - interval '30 days' - n * interval '1 s' {numbers};
+            "insert into sessions (id, user_id, created_at, last_activity_at) select 's' || lpad(n::text, 5, '0'), {user}, {now} - interval '30 days' - n * interval '1 s',
+                case when n >= 100 then {now} - n % 600 * interval '1 min' end {numbers};
+             alter table messages disable trigger housekeeper_note_activity;
              insert into messages (id, user_id, sender, timestamp) select 'm' || n, {user}, 'user', {now} - n % 600 * interval '1 min' {numbers} where n >= 100;
              insert into messages (id, user_id, sender, timestamp) select 'r' || n, {user}, 'bot', {now} - n * interval '1 s' {numbers};
+             alter table messages enable trigger housekeeper_note_activity;
              update sessions set last_activity_at = {now} - interval '2 days' where id between 's00100' and 's00149';
              insert into image_sent (id, session_id) select 'i' || n, 's' || lpad(n::text, 5, '0') {numbers};
              insert into video_sent (id, session_id) select 'v' || n, 's' || lpad(n::text, 5, '0') {numbers};

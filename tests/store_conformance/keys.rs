@@ -1,0 +1,139 @@
+//! Rows that a foreign key of the host's keeps are set aside, each with what keeps it.
+
+/// The cases over one database. `$open` makes a world, or `None`; `$uuid` is the type of a user.
+macro_rules! keys {
+    ($store:ident, $open:expr, $uuid:expr) => {
+        mod $store {
+            use ractor_housekeeper::{Batch, Pass, Store};
+
+            use crate::Verdict;
+            use crate::rules::idle_pass;
+            use crate::world::{Done, World, micro, now, user};
+
+            /// Sessions a to d, each with an image record `i` and its name.
+            async fn fill(world: &impl World) -> Done<Pass> {
+                for id in ["a", "b", "c", "d"] {
+                    world.session(id, user(1), now() - micro()).await?;
+                    let record = format!("insert into image_sent (id, session_id) values ('i{id}', '{id}')");
+                    world.execute(&record).await?;
+                }
+                Ok(idle_pass(now(), 10))
+            }
+
+            fn aside(batch: &Batch) -> Vec<(&str, &str)> {
+                let rows = batch.set_aside.iter();
+                rows.map(|row| (row.id.as_str(), row.error.as_str())).collect()
+            }
+
+            #[tokio::test]
+            async fn a_session_is_kept_by_the_table_that_points_at_it() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.execute("create table invoices (session_id text references sessions (id))").await?;
+                world.execute("create table \"Odd \"\"names\" (\"my Session\" text references sessions (id))").await?;
+                world.execute("insert into invoices values ('b'), ('b'), (null)").await?;
+                world.execute("insert into \"Odd \"\"names\" values ('c')").await?;
+                world.store().check().await?;
+
+                let batch = world.store().delete_idle_sessions(&pass).await?;
+
+                let expected = [("b", "kept by invoices.session_id"), ("c", "kept by Odd \"names.my Session")];
+                assert_eq!(aside(&batch), expected);
+                assert_eq!(batch.ids, ["a", "d"]);
+                assert_eq!((batch.counts.of("sessions"), batch.counts.of("image_records")), (2, 2));
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_key_made_after_the_check_is_found_when_it_refuses() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.store().check().await?;
+                world.execute("create table invoices (session_id text references sessions (id))").await?;
+                world.execute("insert into invoices values ('b')").await?;
+
+                let batch = world.store().delete_idle_sessions(&pass).await?;
+
+                assert_eq!(aside(&batch), [("b", "kept by invoices.session_id")]);
+                assert_eq!(batch.ids, ["a", "c", "d"]);
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_key_that_went_after_the_check_keeps_nothing() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.execute("create table invoices (session_id text references sessions (id))").await?;
+                world.execute("insert into invoices values ('b')").await?;
+                world.store().check().await?;
+                world.execute("drop table invoices").await?;
+
+                let batch = world.store().delete_idle_sessions(&pass).await?;
+
+                assert_eq!(aside(&batch), []);
+                assert_eq!(batch.ids, ["a", "b", "c", "d"]);
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn keys_of_several_columns_and_keys_on_records_keep_too() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.execute("create unique index sessions_pair on sessions (user_id, id)").await?;
+                world
+                    .execute(&format!(
+                        "create table pairs (owner {kind}, session_id text, foreign key (owner, session_id) references sessions (user_id, id))",
+                        kind = $uuid
+                    ))
+                    .await?;
+                world.execute("create table likes (image_id text references image_sent (id))").await?;
+                world.execute(&format!("insert into pairs values ('{}', 'b'), ('{}', null)", user(1), user(1))).await?;
+                world.execute("insert into likes values ('ic')").await?;
+                world.store().check().await?;
+
+                let batch = world.store().delete_idle_sessions(&pass).await?;
+
+                let expected = [("b", "kept by pairs (owner, session_id)"), ("c", "kept by likes.image_id")];
+                assert_eq!(aside(&batch), expected);
+                assert_eq!(batch.ids, ["a", "d"]);
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn keys_that_cascade_or_let_go_keep_nothing() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.execute("create table follows (session_id text references sessions (id) on delete cascade)").await?;
+                world.execute("create table forgets (session_id text references sessions (id) on delete set null)").await?;
+                world.execute("insert into follows values ('b')").await?;
+                world.execute("insert into forgets values ('c')").await?;
+                world.store().check().await?;
+
+                let batch = world.store().delete_idle_sessions(&pass).await?;
+
+                assert_eq!(aside(&batch), []);
+                assert_eq!(batch.ids, ["a", "b", "c", "d"]);
+                Ok(())
+            }
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+keys!(sqlite_keys, crate::sqlite::SqliteWorld::open(), "text");
+#[cfg(feature = "postgres")]
+keys!(
+    postgres_keys,
+    crate::postgres::PostgresWorld::open(),
+    "uuid"
+);
