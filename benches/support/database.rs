@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Double, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use ractor_housekeeper::store::Schema;
@@ -137,6 +137,18 @@ impl Database {
         Ok(row.value)
     }
 
+    /// The numbers that a query selects as `value`, each with its `name`.
+    pub(crate) async fn named(&mut self, query: &str) -> Result<Vec<(String, f64)>> {
+        let query = diesel::sql_query(query);
+        let rows: Vec<Named> = match &mut self.kind {
+            Kind::Sqlite { connection, .. } => query.load(connection)?,
+            Kind::Postgres { connection, .. } => {
+                diesel_async::RunQueryDsl::load(query, connection).await?
+            }
+        };
+        Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
+    }
+
     async fn text(&mut self, query: &str) -> Result<String> {
         let query = diesel::sql_query(query);
         let row: Words = match &mut self.kind {
@@ -153,6 +165,14 @@ impl Database {
 struct Number {
     #[diesel(sql_type = BigInt)]
     value: i64,
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Double)]
+    value: f64,
 }
 
 #[derive(QueryableByName)]

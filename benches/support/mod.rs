@@ -6,6 +6,7 @@ pub(crate) mod machine;
 pub(crate) mod options;
 pub(crate) mod plot;
 mod scale;
+pub(crate) mod timed;
 
 /// A bench ends at the first error.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,0 +1,118 @@
+//! Clients that keep their rate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+use tokio_postgres::NoTls;
+
+use crate::Plan;
+use crate::contender::{Frontier, Swept};
+use crate::requests::Request;
+use crate::support::Result;
+
+/// Clients at work.
+pub(crate) struct Clients {
+    workers: Vec<JoinHandle<Result<Vec<Sent>>>>,
+    stop: Arc<AtomicBool>,
+    /// How far the sweep is.
+    pub(crate) swept: Frontier,
+}
+
+/// A request that was answered.
+struct Sent {
+    scheduled: Instant,
+    took: Duration,
+}
+
+/// What all clients know.
+#[derive(Clone)]
+struct Shared {
+    request: Request,
+    rows: u64,
+    began: Instant,
+    gap: Duration,
+    next: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    swept: Frontier,
+}
+
+/// Connects the clients and waits until they have warmed up.
+pub(crate) async fn start(url: &str, request: Request, plan: &Plan) -> Result<Clients> {
+    let mut connections = Vec::new();
+    for _ in 0..CLIENTS {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        tokio::spawn(connection);
+        let statement = client.prepare(request.statement()).await?;
+        connections.push((client, statement));
+    }
+    let shared = Shared {
+        request,
+        rows: plan.rows,
+        began: Instant::now(),
+        gap: Duration::from_secs(1) / plan.rate,
+        next: Arc::default(),
+        stop: Arc::default(),
+        swept: Frontier::default(),
+    };
+    let workers = connections.into_iter().map(|(client, statement)| {
+        let shared = shared.clone();
+        tokio::spawn(async move { work(&client, &statement, &shared).await })
+    });
+    let clients = Clients {
+        workers: workers.collect(),
+        stop: shared.stop,
+        swept: shared.swept,
+    };
+    tokio::time::sleep(WARM_UP).await;
+    Ok(clients)
+}
+
+/// Takes the next request of the schedule, however late it is.
+async fn work(
+    client: &tokio_postgres::Client,
+    statement: &tokio_postgres::Statement,
+    shared: &Shared,
+) -> Result<Vec<Sent>> {
+    let mut sent = Vec::new();
+    loop {
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        let scheduled = shared.began + shared.gap * u32::try_from(number)?;
+        sleep_until(scheduled.into()).await;
+        if shared.stop.load(Ordering::Relaxed) {
+            return Ok(sent);
+        }
+        let place = shared
+            .request
+            .place(number, shared.rows, shared.swept.place());
+        let changed = client.execute(statement, &[&i64::try_from(place)?]).await?;
+        if shared.request == Request::DueBooking {
+            shared.swept.passed(changed);
+        }
+        let took = scheduled.elapsed();
+        sent.push(Sent { scheduled, took });
+    }
+}
+
+impl Clients {
+    /// Milliseconds of all requests that were to be sent during the sweep.
+    pub(crate) async fn finish(self, swept: &Swept) -> Result<Vec<f64>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut latencies = Vec::new();
+        for worker in self.workers {
+            let sent = worker.await??;
+            let during = sent
+                .iter()
+                .filter(|sent| (swept.began..=swept.ended).contains(&sent.scheduled));
+            latencies.extend(during.map(|sent| sent.took.as_secs_f64() * 1_000.0));
+        }
+        Ok(latencies)
+    }
+}
+
+/// So many requests may be on their way at once; more wait, and that counts.
+const CLIENTS: usize = 24;
+
+const WARM_UP: Duration = Duration::from_millis(700);
