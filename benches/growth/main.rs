@@ -16,6 +16,7 @@ mod empty;
 mod memory;
 mod rows;
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "what benches share is more than one needs")]
 mod support;
 
 use rows::Job;
