@@ -54,7 +54,7 @@ async fn main() -> Result<()> {
         }
         let sizes = decades(10_000, options.number("rows")?);
         let runs = options.number("runs")?;
-        empty_runs.extend(empty::measure(database, &sizes, rounds, runs).await?);
+        empty_runs.extend(empty::measure(&database.kind, &sizes, rounds, runs).await?);
     }
     if let Some(file) = &options.plot {
         let panels = vec![
