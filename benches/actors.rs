@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 #[path = "support/mod.rs"]
+#[expect(dead_code, reason = "what benches share is more than one needs")]
 mod support;
 
 use support::figures::{Bound, percentile, target};

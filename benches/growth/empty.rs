@@ -21,21 +21,20 @@ struct Seen {
     status_us: Vec<f64>,
 }
 
-/// Both jobs beside tables of each size, the first of which is made in `database`, the others in more of its kind.
+/// Both jobs beside tables of each size, each in a new database of this kind.
 pub(crate) async fn measure(
-    database: Database,
+    kind: &Kind,
     sizes: &[u64],
     rounds: usize,
     runs: u32,
 ) -> Result<Vec<Series>> {
-    let name = database.name();
-    let mut databases = vec![database];
-    while databases.len() < sizes.len() {
-        databases.push(another(&databases[0]).await?);
+    let mut databases = Vec::new();
+    for size in sizes {
+        let mut database = another(kind).await?;
+        fill_with_live(&mut database, *size).await?;
+        databases.push(database);
     }
-    for (database, size) in databases.iter_mut().zip(sizes) {
-        fill_with_live(database, *size).await?;
-    }
+    let name = databases.first().map_or("nothing", Database::name);
     let mut lines = Vec::new();
     for job in Job::ALL {
         let mut seen: Vec<Seen> = sizes.iter().map(|_| Seen::default()).collect();
@@ -54,8 +53,8 @@ pub(crate) async fn measure(
     Ok(lines)
 }
 
-async fn another(database: &Database) -> Result<Database> {
-    match database.kind {
+async fn another(kind: &Kind) -> Result<Database> {
+    match kind {
         Kind::Sqlite { .. } => Database::sqlite().await,
         Kind::Postgres { .. } => Database::postgres()
             .await?

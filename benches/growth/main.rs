@@ -16,6 +16,7 @@ mod empty;
 mod memory;
 mod rows;
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "what benches share is more than one needs")]
 mod support;
 
 use rows::Job;
@@ -53,7 +54,7 @@ async fn main() -> Result<()> {
         }
         let sizes = decades(10_000, options.number("rows")?);
         let runs = options.number("runs")?;
-        empty_runs.extend(empty::measure(database, &sizes, rounds, runs).await?);
+        empty_runs.extend(empty::measure(&database.kind, &sizes, rounds, runs).await?);
     }
     if let Some(file) = &options.plot {
         let panels = vec![
