@@ -76,6 +76,9 @@ impl Default for JobConfig {
 }
 
 /// When a job runs by itself. Each part can be switched off; with all of them off, only messages start runs.
+///
+/// With nothing to do, a job runs at the start and at each tick, and a run of nothing is three short transactions: the clock, one batch,
+/// the outlook. By default that is less than 300 a day for each job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
@@ -84,7 +87,8 @@ pub struct Schedule {
     pub every: Option<Duration>,
     /// Whether it runs when the housekeeper starts. Default: yes.
     pub at_start: bool,
-    /// The start is put off by up to this much, at random, so that replicas started together do not run together. Default: 1 second.
+    /// The start is put off by up to this much, at random, and ticks count from there, so that replicas started together do not run
+    /// together. Default: 1 second.
     #[serde(with = "humantime_serde")]
     pub start_jitter: Duration,
     /// Whether it runs when the next row falls due. Default: yes.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 /// costs this job speed and nobody else theirs. Between two batches the worker pauses in proportion to the work.
 ///
 /// The rule is additive increase and multiplicative decrease, as in TCP's congestion avoidance (Chiu and Jain, 1989): a batch that took less
-/// than half of the target adds `smallest_batch` rows to the next, one that took longer than the target, or failed, halves it.
+/// than half of the target adds `smallest_batch` rows to the next, one that took longer than the target, or failed (a limit on a lock or a
+/// statement was reached), halves it. After any trouble the largest batch is reached again within `largest_batch / smallest_batch` batches, ten
+/// by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
@@ -168,6 +170,20 @@ mod tests {
         pacer.failed();
 
         assert_eq!((quick, pacer.batch()), (rows(7), rows(7)));
+    }
+
+    #[test]
+    fn from_any_trouble_the_presets_recover_within_ten_batches() {
+        for pace in [Pace::polite(), Pace::full_speed()] {
+            let mut pacer = Pacer::new(pace.clone());
+            pacer.failed();
+
+            for _ in 0..10 {
+                pacer.took(Duration::ZERO);
+            }
+
+            assert_eq!(pacer.batch(), pace.largest_batch);
+        }
     }
 
     proptest! {

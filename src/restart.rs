@@ -176,6 +176,27 @@ mod tests {
         }
 
         #[test]
+        fn replicas_that_fail_together_come_back_over_half_of_the_wait(
+            first in 1..10_000_u64,
+            more in 0..1_000_000_u64,
+            attempt in 0..70_u32,
+            replicas in 2..50_u32,
+        ) {
+            let config = spread(first, first + more);
+
+            let waits: Vec<Duration> = (0..replicas)
+                .map(|place| backoff(&config, attempt, f64::from(place) / f64::from(replicas)))
+                .collect();
+
+            let share = backoff(&config, attempt, 1.0) / 2 / replicas;
+            for pair in waits.windows(2) {
+                let apart = pair[1] - pair[0];
+                // Rounded to nanoseconds.
+                prop_assert!(apart.abs_diff(share) < Duration::from_micros(1), "{apart:?} for {share:?}");
+            }
+        }
+
+        #[test]
         fn a_later_attempt_waits_no_less(
             first in 1..10_000_u64,
             more in 0..u64::from(u32::MAX),

@@ -77,7 +77,8 @@ pub(crate) struct Due {
 }
 
 impl Agenda {
-    /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1.
+    /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1. Ticks count from the jittered start: replicas started
+    /// together would otherwise tick together for ever.
     pub(crate) fn new(schedule: Schedule, now: Moment, jitter: f64) -> Self {
         let start = now.after(schedule.start_jitter.mul_f64(jitter));
         // With neither a start nor ticks nobody else would learn of the first deadline.
@@ -85,7 +86,7 @@ impl Agenda {
         Self {
             paused: false,
             start: schedule.at_start.then_some(start),
-            tick: schedule.every.map(|every| now.after(every)),
+            tick: schedule.every.map(|every| start.after(every)),
             deadline: only_deadlines.then_some(start),
             retry: None,
             age: None,
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_starts_within_the_jitter_and_ticks_from_the_start() {
+    fn a_job_starts_within_the_jitter_and_ticks_from_there() {
         let schedule = Schedule {
             start_jitter: seconds(8),
             ..schedule()
@@ -272,7 +273,7 @@ mod tests {
 
         assert_eq!(first, Some((at(2, 2), Trigger::Start)));
         assert_eq!(start, Some(due(Trigger::Start, 0)));
-        assert_eq!(second, Some((at(60, 60), Trigger::Tick)));
+        assert_eq!(second, Some((at(62, 62), Trigger::Tick)));
     }
 
     #[test]
@@ -523,6 +524,39 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn replicas_started_together_stay_apart_by_as_much_as_their_jitter(
+            replicas in 2..50_u32,
+            start_jitter in 1..600_u64,
+            ticks in 0..20,
+        ) {
+            let schedule = Schedule {
+                start_jitter: seconds(start_jitter),
+                every: Some(seconds(900)),
+                ..schedule()
+            };
+            let agendas = (0..replicas).map(|place| {
+                let jitter = f64::from(place) / f64::from(replicas);
+                Agenda::new(schedule.clone(), at(0, 0), jitter)
+            });
+
+            let runs = agendas.map(|mut agenda| {
+                for _ in 0..ticks {
+                    let (next, _) = agenda.next().expect("a run is ahead");
+                    agenda.take_due(next);
+                }
+                agenda.next().expect("a run is ahead").0.mono
+            });
+
+            let runs: Vec<Duration> = runs.collect();
+            let share = seconds(start_jitter) / replicas;
+            for pair in runs.windows(2) {
+                let apart = pair[1] - pair[0];
+                // Rounded to nanoseconds.
+                prop_assert!(apart.abs_diff(share) < Duration::from_micros(1), "{apart:?} for {share:?}");
+            }
+        }
+
         #[test]
         fn ticks_agree_with_a_walk_along_the_grid(
             every in 1..100_i64,

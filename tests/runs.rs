@@ -262,6 +262,7 @@ async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
 async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_tick() {
     let mut setup = Setup::new();
     setup.config.job.schedule.every = Some(minutes(15));
+    setup.config.job.schedule.start_jitter = Duration::ZERO;
     setup.config.job.schedule.at_deadline = true;
     let mut host = setup.start().await;
     let soon = host.clock.now() - minutes(10);

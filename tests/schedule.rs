@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::testing::{Fault, Gate, MemoryBooking, Step, next_event, next_report};
 use ractor_housekeeper::{
-    BookingExpirer, Clock, HousekeeperMsg, JobConfig, News, NextRun, Outcome, Report, Schedule,
-    Scope, SessionCleaner, Trigger,
+    BookingExpirer, Clock, HousekeeperMsg, JobConfig, News, NextRun, Outcome, Pace, Report,
+    Schedule, Scope, SessionCleaner, Trigger,
 };
 use uuid::Uuid;
 
@@ -64,7 +64,9 @@ async fn a_job_ticks_every_quarter_of_an_hour_by_default() {
     assert!(first.started_at - started <= TimeDelta::milliseconds(1_001));
     for (tick, quarter) in ticks.iter().zip(1..) {
         assert_eq!(tick.trigger, Trigger::Tick);
-        assert_near(tick.started_at, started + TimeDelta::minutes(15 * quarter));
+        let late = tick.started_at - (first.started_at + TimeDelta::minutes(15 * quarter));
+        // Timers count in milliseconds, here and there.
+        assert!(late.abs() <= TimeDelta::milliseconds(3), "{late}");
     }
     assert_eq!(host.status().await.missed_ticks, 0);
 }
@@ -213,9 +215,96 @@ async fn with_nothing_pending_a_job_looks_again_after_its_age_and_so_misses_no_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn thousands_due_at_one_instant_are_one_run_of_bounded_batches() {
+    let mut host = start_at_pace(deadlines(), Pace::polite()).await;
+    host.add_arrivals(10_000, minutes(1), Duration::ZERO);
+    let due = host.clock.now() + TimeDelta::minutes(1);
+    let _ = host.run_now(Scope::All).await;
+
+    tokio::time::sleep(minutes(2)).await;
+    let news = host.news();
+
+    let batches = news.iter().filter_map(|news| match news {
+        News::BatchCommitted { ids, .. } => Some(ids.len()),
+        _ => None,
+    });
+    let batches: Vec<usize> = batches.collect();
+    let runs: Vec<&Report> = reports_of(&news).filter(|run| run.batches > 0).collect();
+    let busy: Vec<&&Report> = runs.iter().filter(|run| run.counts.total() > 0).collect();
+    assert_eq!(batches.iter().sum::<usize>(), 10_000);
+    assert!(batches.iter().all(|batch| *batch <= 1_000), "{batches:?}");
+    assert_eq!(busy.len(), 1, "{busy:?}");
+    assert!(busy[0].started_at - due <= TimeDelta::milliseconds(3));
+    // The one that was asked for, the one that found them all, and no crowd behind it.
+    assert!(runs.len() <= 3, "{}", runs.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_any_rate_of_arrivals_each_expires_within_the_resolution_and_the_run() {
+    // A minute each; a quarter of the fastest, since the store in memory looks at every row.
+    for (rate, span) in [(1, 60), (100, 60), (1_000, 15)] {
+        let mut host = start_at_pace(deadlines(), Pace::polite()).await;
+        host.add_arrivals(rate * span, seconds(30), seconds(span.into()));
+        let _ = host.run_now(Scope::All).await;
+
+        tokio::time::sleep(minutes(2)).await;
+        let news = host.news();
+
+        let runs: Vec<&Report> = reports_of(&news)
+            .filter(|run| run.counts.total() > 0)
+            .collect();
+        let longest = runs.iter().map(|run| run.elapsed).max().unwrap_or_default();
+        let late = host.store.bookings().into_iter().map(|booking| {
+            assert_eq!(booking.status, "Expired");
+            (booking.updated_at - (booking.created_at + minutes(15))).to_std()
+        });
+        let late = late.collect::<Result<Vec<Duration>, _>>();
+        let late = late.expect("none expires early");
+        let latest = late.into_iter().max().expect("there are bookings") + longest;
+        assert!(
+            latest <= Duration::from_millis(1_200),
+            "{rate}/s: {latest:?}"
+        );
+        // One a second, which is the resolution.
+        assert!(
+            runs.len() <= span as usize + 1,
+            "{rate}/s: {} runs",
+            runs.len()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_housekeeper_asks_its_database_less_than_three_hundred_times_a_day_and_job() {
+    let mut setup = Setup::new();
+    setup.config.job.schedule = Schedule::default();
+    let mut host = setup.start().await;
+
+    tokio::time::sleep(minutes(24 * 60)).await;
+
+    let runs = host.reports().len() as u64;
+    assert!((96..=97).contains(&runs), "{runs}");
+    for faults in [&host.faults, &host.sibling_faults] {
+        let calls: u64 = [
+            Step::Check,
+            Step::Open,
+            Step::Batch,
+            Step::Preview,
+            Step::Outlook,
+        ]
+        .map(|step| faults.calls(step))
+        .iter()
+        .sum();
+        assert_eq!(calls, 1 + 3 * runs);
+        assert!(calls < 300, "{calls}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn status_shows_the_next_run_and_why() {
     let host = start(Schedule {
         every: Some(minutes(15)),
+        start_jitter: Duration::ZERO,
         ..deadlines()
     })
     .await;
@@ -518,6 +607,43 @@ async fn a_failed_run_is_retried_before_the_next_tick() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replicas_that_fail_at_one_instant_do_not_come_back_at_one() {
+    let mut waits = Vec::new();
+
+    for _ in 0..20 {
+        let mut host = start(ticking()).await;
+        host.faults
+            .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        let (failed, retried) = (host.next().await, host.next().await);
+        assert_eq!(retried.trigger, Trigger::Retry);
+        waits.push((retried.started_at - failed.started_at).num_milliseconds());
+    }
+
+    let spread = waits.iter().max().zip(waits.iter().min());
+    let spread = spread.map(|(most, least)| most - least);
+    // Over half a second; twenty draws that all lie within a fifth of that come once in 10^12 times.
+    assert!(spread > Some(100), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_reaches_a_limit_is_tried_again_at_half_its_size_and_grows_back() {
+    let mut host = start_at_pace(deadlines(), Pace::polite()).await;
+    host.add_overdue(20_000);
+    let timeout = Fault::Fail("canceling statement due to lock timeout".to_owned());
+    host.faults.once(Step::Batch, 12, timeout);
+
+    let cut = host.run_now(Scope::All).await.expect("is not refused");
+    let retry = next_batch_sizes(&mut host).await;
+
+    let grown: Vec<usize> = (5..=10).map(|hundreds| hundreds * 100).collect();
+    assert!(matches!(cut.outcome, Outcome::Failed { .. }), "{cut}");
+    // 100, 200, and so on up to 1,000, and 1,000 once more.
+    assert_eq!(cut.counts.total(), 6_500);
+    assert_eq!(retry[..grown.len()], grown);
+    assert_eq!(retry.iter().sum::<usize>(), 13_500);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_costs_at_most_the_backoff_after_its_end() {
     let mut host = start(deadlines()).await;
     host.add_due_in(minutes(5));
@@ -546,6 +672,17 @@ impl Host {
             .add_booking(MemoryBooking::pending(id, Uuid::nil(), made));
     }
 
+    /// Adds bookings that fall due one after the other, `wait` from now, over this span.
+    fn add_arrivals(&self, bookings: u32, wait: Duration, over: Duration) {
+        let first = self.clock.now() + wait - minutes(15);
+        for number in 0..bookings {
+            let made = first + over * number / bookings;
+            let id = format!("a{number:06}");
+            self.store
+                .add_booking(MemoryBooking::pending(id, Uuid::nil(), made));
+        }
+    }
+
     /// The next report of the expirer.
     async fn next(&mut self) -> Report {
         next_report(&mut self.events, |report| {
@@ -556,16 +693,17 @@ impl Host {
 
     /// All reports of the expirer so far.
     fn reports(&mut self) -> Vec<Report> {
-        let mut reports = Vec::new();
+        reports_of(&self.news()).cloned().collect()
+    }
+
+    /// All that was told so far.
+    fn news(&mut self) -> Vec<News> {
+        let mut news = Vec::new();
         while let Ok(event) = self.events.try_recv() {
-            match &*event.news {
-                News::RunFinished(report) if report.job == BookingExpirer::NAME => {
-                    reports.push(Report::clone(report));
-                }
-                _ => {}
-            }
+            assert_eq!(event.missed, 0);
+            news.push(News::clone(&event.news));
         }
-        reports
+        news
     }
 
     async fn pause(&self) -> bool {
@@ -590,11 +728,40 @@ impl Host {
     }
 }
 
-/// A host whose expirer follows this schedule; the other job runs by messages only.
+/// Reports of the expirer.
+fn reports_of(news: &[News]) -> impl Iterator<Item = &Report> {
+    news.iter().filter_map(|news| match news {
+        News::RunFinished(report) if report.job == BookingExpirer::NAME => Some(&**report),
+        _ => None,
+    })
+}
+
+/// Sizes of the batches until the next run that completes, without those of runs before.
+async fn next_batch_sizes(host: &mut Host) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    next_event(&mut host.events, |news| {
+        match news {
+            News::RunStarted { .. } => sizes.clear(),
+            News::BatchCommitted { ids, .. } => sizes.push(ids.len()),
+            _ => {}
+        }
+        matches!(news, News::RunFinished(report) if report.success())
+    })
+    .await;
+    sizes
+}
+
+/// A host whose expirer follows this schedule in batches of two rows; the other job runs by messages only.
 async fn start(schedule: Schedule) -> Host {
+    start_at_pace(schedule, Pace::fixed(2.try_into().expect("is not zero"))).await
+}
+
+/// A host whose expirer follows this schedule at this pace; the other job runs by messages only.
+async fn start_at_pace(schedule: Schedule, pace: Pace) -> Host {
     let mut setup = Setup::new();
     let expirer = JobConfig {
         schedule,
+        pace,
         step_limit: minutes(60),
         ..setup.config.job.clone()
     };
@@ -605,6 +772,7 @@ async fn start(schedule: Schedule) -> Host {
 fn ticking() -> Schedule {
     Schedule {
         every: Some(minutes(15)),
+        start_jitter: Duration::ZERO,
         ..messages_only()
     }
 }
