@@ -29,18 +29,11 @@ fn free(now: Moment) -> _ {
         .or(bookings::held_until.assume_not_null().le(now))
 }
 
-/// Bookings that would be due if nothing held them; an index knows them.
-#[dsl::auto_type]
-fn aged(cutoff: Moment) -> _ {
-    Pending.and(bookings::created_at.lt(cutoff))
-}
-
 /// The rule itself.
 #[dsl::auto_type]
 fn overdue(now: Moment, cutoff: Moment) -> _ {
-    let aged: aged = aged(cutoff);
     let free: free = free(now);
-    aged.and(free)
+    Pending.and(bookings::created_at.lt(cutoff)).and(free)
 }
 
 /// What lies behind a place in the order of creation and id.
@@ -95,7 +88,7 @@ fn look_up(conn: &mut SqliteConnection, pass: &Pass, user: Option<&str>) -> Quer
     let begin = pass.after.clone().unwrap_or_else(window::start);
     let candidates = || {
         let all = bookings::table
-            .filter(aged(Moment(pass.cutoff)))
+            .filter(overdue(Moment(pass.now), Moment(pass.cutoff)))
             .filter(behind(Moment(begin.since), begin.id.clone()))
             .into_boxed::<Sqlite>();
         match user {

@@ -105,10 +105,7 @@ async fn keys_that_let_go_keep_nothing() -> Verdict {
     assert_eq!(batch.ids, ["a", "b", "c", "d"]);
     assert_eq!(set_aside(&batch), [("e", "kept by invoices.session_id")]);
     assert_eq!(world.count("notes").await?, 0);
-    assert_eq!(
-        world.count("visits where session_id is null").await?,
-        1
-    );
+    assert_eq!(world.count("visits where session_id is null").await?, 1);
     assert_eq!(world.count("tickets where session_id = 'e'").await?, 1);
     Ok(())
 }
@@ -126,10 +123,7 @@ async fn a_row_that_a_key_of_a_cascading_table_keeps_is_set_aside() -> Verdict {
     let batch = delete(&world.store).await?;
 
     assert_eq!(batch.ids, ["a", "c", "d", "e"]);
-    assert_eq!(
-        set_aside(&batch),
-        [("b", "FOREIGN KEY constraint failed")]
-    );
+    assert_eq!(set_aside(&batch), [("b", "FOREIGN KEY constraint failed")]);
     Ok(())
 }
 
