@@ -59,19 +59,17 @@ impl ForeignKey {
         )
     }
 
-    /// Warns of a key that makes every deletion read its whole table.
-    pub(crate) fn warn_unless_indexed(&self, create: &str) {
-        if !self.indexed {
-            tracing::warn!(
-                foreign_key.table = %self.table,
-                foreign_key.columns = self.columns.join(", "),
-                foreign_key.parent = %self.parent,
-                foreign_key.mend = self.mend(create),
-                "{} has no index, so its table is read as a whole for each row deleted from {}",
-                self.place(),
-                self.parent,
-            );
-        }
+    /// Warns that no index begins with its columns.
+    pub(crate) fn warn_without_index(&self, create: &str) {
+        tracing::warn!(
+            foreign_key.table = %self.table,
+            foreign_key.columns = self.columns.join(", "),
+            foreign_key.parent = %self.parent,
+            foreign_key.mend = self.mend(create),
+            "{} has no index, so its whole table is read for each row deleted from {}",
+            self.place(),
+            self.parent,
+        );
     }
 }
 

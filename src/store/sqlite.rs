@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
@@ -19,13 +20,19 @@ use crate::config::ConfigError;
 
 mod bookings;
 mod history;
+mod keys;
 mod open;
 mod schema;
 mod sessions;
 mod setup;
 mod steps;
 mod tables;
+mod terms;
 mod time;
+mod window;
+
+use keys::Keys;
+use window::Shelf;
 
 pub use time::timestamp_text;
 
@@ -60,6 +67,16 @@ pub struct SqliteStore {
     last_error: LastError,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    shelves: Arc<Shelves>,
+    keys: Arc<Keys>,
+    warned: Arc<AtomicBool>,
+}
+
+/// What the runs in progress will look at next, a shelf for each job.
+#[derive(Default)]
+struct Shelves {
+    sessions: Shelf,
+    bookings: Shelf,
 }
 
 impl SqliteStore {
@@ -84,6 +101,9 @@ impl SqliteStore {
             last_error,
             clock: Arc::new(SystemClock),
             limits,
+            shelves: Arc::default(),
+            keys: Arc::default(),
+            warned: Arc::default(),
         })
     }
 
@@ -96,6 +116,9 @@ impl SqliteStore {
             last_error: LastError::default(),
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
+            shelves: Arc::default(),
+            keys: Arc::default(),
+            warned: Arc::default(),
         }
     }
 

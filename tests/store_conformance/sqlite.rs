@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::world::{Done, World, clock};
 
 mod host;
+mod keys;
 mod panics;
 mod plans;
 
@@ -311,7 +312,7 @@ mod own {
         );
         assert_eq!(batch.set_aside.len(), 1);
         assert_eq!(batch.set_aside[0].id, "b");
-        assert!(batch.set_aside[0].error.contains("FOREIGN KEY"));
+        assert_eq!(batch.set_aside[0].error, "kept by invoices.session_id");
         assert_eq!(world.records_left().await?, (1, 0));
         Ok(())
     }

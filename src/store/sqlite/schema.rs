@@ -1,11 +1,10 @@
 //! The tables as diesel sees them on SQLite.
 
-use diesel::expression::BoxableExpression;
-use diesel::sql_types::{Bool, Nullable, Text};
-use diesel::sqlite::Sqlite;
+use diesel::sql_types::{Nullable, Text};
 
 diesel::table! {
     sessions (id) {
+        rowid -> BigInt,
         id -> Text,
         user_id -> Text,
         created_at -> Text,
@@ -41,6 +40,7 @@ diesel::table! {
 
 diesel::table! {
     bookings (booking_id) {
+        rowid -> BigInt,
         booking_id -> Text,
         user_id -> Text,
         property_id -> Nullable<Text>,
@@ -88,6 +88,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    pragma_schema_version (schema_version) {
+        schema_version -> BigInt,
+    }
+}
+
+diesel::table! {
+    pragma_foreign_keys (foreign_keys) {
+        foreign_keys -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(sessions, messages);
 diesel::allow_tables_to_appear_in_same_query!(sessions, image_sent);
 diesel::allow_tables_to_appear_in_same_query!(sessions, video_sent);
@@ -100,26 +112,4 @@ extern "SQL" {
     /// The larger of two texts.
     #[sql_name = "max"]
     fn later_of(first: Text, second: Text) -> Text;
-}
-
-/// A condition on rows of one table.
-pub(super) type Condition<Table> = Box<dyn BoxableExpression<Table, Sqlite, SqlType = Bool>>;
-
-/// Whether `column` is one of `ids`, which travel as one value however many they are.
-pub(super) fn among<Table: 'static>(column: &str, ids: &[String]) -> Condition<Table> {
-    listed(&format!("{column} in "), ids)
-}
-
-/// Whether `column` is none of `ids`.
-pub(super) fn not_among<Table: 'static>(column: &str, ids: &[String]) -> Condition<Table> {
-    listed(&format!("{column} not in "), ids)
-}
-
-fn listed<Table: 'static>(start: &str, ids: &[String]) -> Condition<Table> {
-    let list = serde_json::Value::from(ids).to_string();
-    Box::new(
-        diesel::dsl::sql::<Bool>(&format!("{start}(select value from json_each("))
-            .bind::<Text, _>(list)
-            .sql("))"),
-    )
 }

@@ -1,19 +1,16 @@
 //! The rule about idle sessions, on SQLite.
 
-use std::collections::HashSet;
-
-use chrono::{DateTime, Utc};
-use diesel::dsl::{self, exists, not, sql};
-use diesel::expression::SqlLiteral;
+use diesel::dsl::{self, exists, not};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
-use super::schema::{
-    Condition, among, coalesce, image_sent, later_of, messages, sessions, video_sent,
-};
+use super::keys::Keys;
+use super::schema::{coalesce, image_sent, later_of, messages, sessions, video_sent};
 use super::tables;
+use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
+use super::window::{self, Found, Shelf};
 use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::store::trouble::{Tried, Trouble};
 
@@ -21,7 +18,10 @@ mod view;
 
 pub(super) use view::{outlook, preview};
 
-type Sessions = sessions::table;
+verbatim!(
+    /// A message that counts as activity.
+    FromGuest, "`messages`.`sender` = 'user'"
+);
 
 /// The stored instant: never later than the true last activity.
 #[dsl::auto_type]
@@ -40,179 +40,217 @@ fn true_activity() -> _ {
 
 #[dsl::auto_type]
 fn newest_message() -> _ {
-    let from_guest: SqlLiteral<Bool> = from_guest();
     messages::table
         .filter(messages::user_id.eq(sessions::user_id))
-        .filter(from_guest)
+        .filter(FromGuest)
         .order(messages::timestamp.desc())
         .select(messages::timestamp)
 }
 
-/// As text and not as a value, or SQLite could not use the partial index.
-fn from_guest() -> SqlLiteral<Bool> {
-    sql("messages.sender = 'user'")
-}
-
 /// Sessions worth a look: cheap to find, and all idle ones are among them.
-fn candidate(cutoff: DateTime<Utc>, user: Option<Uuid>) -> Condition<Sessions> {
-    let old: Condition<Sessions> = Box::new(lower_bound().lt(Moment(cutoff)));
-    match user {
-        None => old,
-        Some(user) => Box::new(old.and(sessions::user_id.eq(user.hyphenated().to_string()))),
-    }
+#[dsl::auto_type]
+fn candidate(cutoff: Moment) -> _ {
+    lower_bound().lt(cutoff)
 }
 
 /// The rule itself, on a candidate.
-fn idle(cutoff: DateTime<Utc>) -> Condition<Sessions> {
+#[dsl::auto_type]
+fn idle(cutoff: Moment) -> _ {
     let written_since = messages::table
         .filter(messages::user_id.eq(sessions::user_id))
-        .filter(from_guest())
-        .filter(messages::timestamp.ge(Moment(cutoff)));
-    Box::new(
-        sessions::created_at
-            .lt(Moment(cutoff))
-            .and(not(exists(written_since))),
-    )
+        .filter(FromGuest)
+        .filter(messages::timestamp.ge(cutoff));
+    sessions::created_at
+        .lt(cutoff)
+        .and(not(exists(written_since)))
 }
 
 /// What lies behind a place in the order of `lower_bound` and id.
-fn behind(after: Option<&Cursor>) -> Condition<Sessions> {
-    match after {
-        None => Box::new(true.into_sql::<Bool>()),
-        Some(Cursor { since, id }) => Box::new(
-            lower_bound().ge(Moment(*since)).and(
-                lower_bound()
-                    .gt(Moment(*since))
-                    .or(sessions::id.gt(id.clone())),
-            ),
-        ),
-    }
+#[dsl::auto_type]
+fn behind(since: Moment, id: String) -> _ {
+    lower_bound()
+        .ge(since)
+        .and(lower_bound().gt(since).or(sessions::id.gt(id)))
+}
+
+/// What lies before a place in that order, or on it.
+#[dsl::auto_type]
+fn up_to(since: Moment, id: String) -> _ {
+    lower_bound()
+        .le(since)
+        .and(lower_bound().lt(since).or(sessions::id.le(id)))
+}
+
+/// Whether a session is this user's; without a user, all are.
+#[dsl::auto_type]
+fn is_of(user: Option<String>) -> _ {
+    coalesce(user, sessions::user_id).eq(sessions::user_id)
 }
 
 /// Deletes a batch of idle sessions.
-pub(super) fn delete(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Tried<Batch> {
-    let together =
-        conn.immediate_transaction(|conn| delete_picked(conn, pass, user, delete_together));
-    match together {
-        // One row that cannot go must not keep the others.
-        Err(error) if error.refusal().is_some() => {
-            conn.immediate_transaction(|conn| delete_picked(conn, pass, user, delete_each))
-        }
-        done => done,
-    }
-}
-
-type DeleteIdle = fn(&mut SqliteConnection, Vec<String>, DateTime<Utc>, Batch) -> Tried<Batch>;
-
-fn delete_picked(
+pub(super) fn delete(
     conn: &mut SqliteConnection,
     pass: &Pass,
     user: Option<Uuid>,
-    delete_idle: DeleteIdle,
+    shelf: &Shelf,
+    keys: &Keys,
 ) -> Tried<Batch> {
-    Trouble::unless_throttle_fits(pass, tables::throttle(conn)?)?;
-    let picked: Vec<(String, Moment)> = sessions::table
-        .filter(candidate(pass.cutoff, user))
-        .filter(behind(pass.after.as_ref()))
-        .order((lower_bound(), sessions::id))
-        .limit(pass.limit.get().into())
-        .select((sessions::id, lower_bound()))
-        .load(conn)?;
-    let reached = if picked.len() == pass.limit.get() as usize {
-        picked.last().map(|(id, since)| Cursor {
-            since: since.0,
-            id: id.clone(),
-        })
-    } else {
-        None
+    let user = user.map(|user| user.hyphenated().to_string());
+    let mut window = shelf.take(pass, || look_up(conn, pass, user.as_deref()))?;
+    let slice = Slice {
+        rows: window.slice(pass.limit),
+        cutoff: Moment(pass.cutoff),
+        user,
     };
-    let picked: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
-    let idle_ids: Vec<String> = sessions::table
-        .filter(among("sessions.id", &picked))
-        .filter(idle(pass.cutoff))
-        .order((lower_bound(), sessions::id))
-        .select(sessions::id)
-        .load(conn)?;
-    move_forward(conn, &picked, &idle_ids)?;
-    let batch = Batch {
-        reached,
-        ..Batch::default()
-    }
-    .counted("sessions", 0)
-    .counted("image_records", 0)
-    .counted("video_records", 0);
-    delete_idle(conn, idle_ids, pass.cutoff, batch)
-}
-
-/// Brings the stored instant of candidates that live up to date, so that the next run does not look at them again.
-fn move_forward(
-    conn: &mut SqliteConnection,
-    picked: &[String],
-    idle_ids: &[String],
-) -> QueryResult<()> {
-    let idle_ids: HashSet<&String> = idle_ids.iter().collect();
-    let live: Vec<String> = picked
-        .iter()
-        .filter(|id| !idle_ids.contains(id))
-        .cloned()
-        .collect();
-    if !live.is_empty() {
-        diesel::update(sessions::table)
-            .filter(among("sessions.id", &live))
-            .set(sessions::last_activity_at.eq(true_activity().nullable()))
-            .execute(conn)?;
-    }
-    Ok(())
-}
-
-fn delete_together(
-    conn: &mut SqliteConnection,
-    ids: Vec<String>,
-    cutoff: DateTime<Utc>,
-    batch: Batch,
-) -> Tried<Batch> {
-    if ids.is_empty() {
-        return Ok(batch);
-    }
-    let images = diesel::delete(image_sent::table)
-        .filter(among("image_sent.session_id", &ids))
-        .execute(conn)?;
-    let videos = diesel::delete(video_sent::table)
-        .filter(among("video_sent.session_id", &ids))
-        .execute(conn)?;
-    let gone = diesel::delete(sessions::table)
-        .filter(among("sessions.id", &ids))
-        .filter(idle(cutoff))
-        .execute(conn)?;
-    if gone != ids.len() {
-        return Err(Trouble::other(
-            "a session came to life while its records were deleted",
-        ));
-    }
-    let mut batch = batch
-        .counted("sessions", gone as u64)
-        .counted("image_records", images as u64)
-        .counted("video_records", videos as u64);
-    batch.ids.extend(ids);
+    let mut batch = slice.delete(conn, pass, keys)?;
+    batch.reached = window.reached();
+    shelf.put_back(window);
     Ok(batch)
 }
 
-fn delete_each(
-    conn: &mut SqliteConnection,
-    ids: Vec<String>,
-    cutoff: DateTime<Utc>,
-    mut batch: Batch,
-) -> Tried<Batch> {
-    for id in ids {
-        let so_far = batch.clone();
-        let one = vec![id.clone()];
-        match conn.transaction(|conn| delete_together(conn, one, cutoff, so_far)) {
-            Ok(more) => batch = more,
-            Err(error) => match error.refusal() {
-                Some(error) => batch.set_aside.push(SetAside { id, error }),
-                None => return Err(error),
-            },
+/// The addresses of the rows a run will look at next, in the order of their ids, because that is the order of most that is deleted: the keys
+/// of the sessions, and the records by session.
+fn look_up(conn: &mut SqliteConnection, pass: &Pass, user: Option<&str>) -> QueryResult<Found> {
+    let begin = pass.after.clone().unwrap_or_else(window::start);
+    let candidates = || {
+        let all = sessions::table
+            .filter(candidate(Moment(pass.cutoff)))
+            .filter(behind(Moment(begin.since), begin.id.clone()))
+            .into_boxed::<Sqlite>();
+        match user {
+            None => all,
+            Some(user) => all.filter(sessions::user_id.eq(user)),
+        }
+    };
+    conn.transaction(|conn| {
+        let end: Option<(Moment, String)> = candidates()
+            .order((lower_bound(), sessions::id))
+            .select((lower_bound(), sessions::id))
+            .offset(window::SIZE - 1)
+            .first(conn)
+            .optional()?;
+        let (since, id) = end.clone().unwrap_or((Moment(pass.cutoff), String::new()));
+        let rows = candidates()
+            .filter(up_to(since, id))
+            .order(Unindexed(sessions::id))
+            .select(sessions::rowid)
+            .load(conn)?;
+        let end = end.map(|(since, id)| Cursor { since: since.0, id });
+        Ok(Found { rows, end })
+    })
+}
+
+/// The rows of one batch, and what decides whether they are idle.
+struct Slice {
+    rows: Vec<i64>,
+    cutoff: Moment,
+    user: Option<String>,
+}
+
+type DeleteIdle = fn(&Slice, &mut SqliteConnection, Vec<Session>) -> Tried<Batch>;
+
+/// Address and id.
+pub(super) type Session = (i64, String);
+
+impl Slice {
+    fn delete(&self, conn: &mut SqliteConnection, pass: &Pass, keys: &Keys) -> Tried<Batch> {
+        if self.rows.is_empty() {
+            return Ok(counted(0, 0, 0));
+        }
+        let together = conn.immediate_transaction(|conn| {
+            self.delete_idle(conn, pass, keys, Self::delete_together)
+        });
+        match together {
+            // One row that cannot go must not keep the others.
+            Err(error) if error.refusal().is_some() => conn.immediate_transaction(|conn| {
+                self.delete_idle(conn, pass, keys, Self::delete_each)
+            }),
+            done => done,
         }
     }
-    Ok(batch)
+
+    fn delete_idle(
+        &self,
+        conn: &mut SqliteConnection,
+        pass: &Pass,
+        keys: &Keys,
+        delete: DeleteIdle,
+    ) -> Tried<Batch> {
+        Trouble::unless_throttle_fits(pass, tables::throttle(conn)?)?;
+        let found: Vec<Session> = sessions::table
+            .filter(among(sessions::rowid, &self.rows))
+            .filter(idle(self.cutoff))
+            .filter(is_of(self.user.clone()))
+            .select((sessions::rowid, sessions::id))
+            .load(conn)?;
+        if found.len() < self.rows.len() {
+            self.move_forward(conn)?;
+        }
+        // In one go with rows that must stay, the whole statement would be refused.
+        let kept = keys.kept(conn, &found)?;
+        let free = found.into_iter().filter(|(_, id)| !kept.contains_key(id));
+        let mut batch = delete(self, conn, free.collect())?;
+        batch.set_aside.extend(kept.into_values());
+        Ok(batch)
+    }
+
+    /// Brings the stored instant of candidates that live up to date, so that the next run does not look at them again.
+    fn move_forward(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        diesel::update(sessions::table)
+            .filter(among(sessions::rowid, &self.rows))
+            .filter(candidate(self.cutoff))
+            .filter(not(idle(self.cutoff)))
+            .filter(is_of(self.user.clone()))
+            .set(sessions::last_activity_at.eq(true_activity().nullable()))
+            .execute(conn)
+            .map(drop)
+    }
+
+    /// The records first, and not by their foreign keys, so that each kind is counted.
+    fn delete_together(&self, conn: &mut SqliteConnection, found: Vec<Session>) -> Tried<Batch> {
+        let (rows, ids): (Vec<i64>, Vec<String>) = found.into_iter().unzip();
+        let images = diesel::delete(image_sent::table)
+            .filter(among(image_sent::session_id, &ids))
+            .execute(conn)?;
+        let videos = diesel::delete(video_sent::table)
+            .filter(among(video_sent::session_id, &ids))
+            .execute(conn)?;
+        let gone = diesel::delete(sessions::table)
+            .filter(among(sessions::rowid, &rows))
+            .filter(idle(self.cutoff))
+            .execute(conn)?;
+        if gone != ids.len() {
+            return Err(Trouble::other(
+                "a session came to life while its records were deleted",
+            ));
+        }
+        let mut batch = counted(gone, images, videos);
+        batch.ids = ids;
+        Ok(batch)
+    }
+
+    fn delete_each(&self, conn: &mut SqliteConnection, found: Vec<Session>) -> Tried<Batch> {
+        let mut batch = counted(0, 0, 0);
+        for session in found {
+            let id = session.1.clone();
+            match conn.transaction(|conn| self.delete_together(conn, vec![session])) {
+                Ok(one) => {
+                    batch.counts.merge(&one.counts);
+                    batch.ids.extend(one.ids);
+                }
+                Err(error) => match error.refusal() {
+                    Some(error) => batch.set_aside.push(SetAside { id, error }),
+                    None => return Err(error),
+                },
+            }
+        }
+        Ok(batch)
+    }
+}
+
+fn counted(sessions: usize, images: usize, videos: usize) -> Batch {
+    Batch::default()
+        .counted("sessions", sessions as u64)
+        .counted("image_records", images as u64)
+        .counted("video_records", videos as u64)
 }

@@ -1,5 +1,6 @@
 //! The steps of the jobs on SQLite, each one transaction.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +23,19 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.run("check the booking schema", tables::check).await
+        let keys = self.keys.clone();
+        let without_index = self
+            .run("check the booking schema", move |conn| {
+                tables::check(conn)?;
+                Ok(keys.without_index(conn)?)
+            })
+            .await?;
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            for key in without_index {
+                key.warn_without_index("create index");
+            }
+        }
+        Ok(())
     }
 
     async fn activity_throttle(&self) -> Result<Duration, StoreError> {
@@ -38,9 +51,9 @@ impl Store for SqliteStore {
 
     async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
-        let pass = pass.clone();
+        let (pass, shelves, keys) = (pass.clone(), self.shelves.clone(), self.keys.clone());
         self.run("delete idle sessions", move |conn| {
-            sessions::delete(conn, &pass, user)
+            sessions::delete(conn, &pass, user, &shelves.sessions, &keys)
         })
         .await
     }
@@ -73,9 +86,9 @@ impl Store for SqliteStore {
 
     async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
-        let pass = pass.clone();
+        let (pass, shelves) = (pass.clone(), self.shelves.clone());
         self.run("expire bookings", move |conn| {
-            bookings::expire(conn, &pass, user)
+            bookings::expire(conn, &pass, user, &shelves.bookings)
         })
         .await
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
-use super::super::schema::{image_sent, not_among, sessions, video_sent};
+use super::super::schema::{image_sent, sessions, video_sent};
+use super::super::terms::not_among;
 use super::super::time::Moment;
+use super::super::window;
 use super::{behind, candidate, idle, lower_bound, true_activity};
 use crate::batch::Cursor;
 use crate::outlook::{Capped, Outlook};
@@ -25,10 +28,9 @@ pub(in super::super) fn preview(
 ) -> QueryResult<PreviewRows> {
     conn.transaction(|conn| {
         let size = page.size.get().min(Page::MAX_SIZE);
-        let mut found: Vec<Found> = sessions::table
-            .filter(candidate(cutoff, user))
-            .filter(behind(page.after.as_ref()))
-            .filter(idle(cutoff))
+        let begin = page.after.clone().unwrap_or_else(window::start);
+        let mut found: Vec<Found> = due(cutoff, user)
+            .filter(behind(Moment(begin.since), begin.id))
             .order((lower_bound(), sessions::id))
             .limit(i64::from(size) + 1)
             .select((
@@ -61,6 +63,18 @@ pub(in super::super) fn preview(
     })
 }
 
+/// Everything the rule matches, or one user's part of it.
+fn due(cutoff: DateTime<Utc>, user: Option<Uuid>) -> sessions::BoxedQuery<'static, Sqlite> {
+    let all = sessions::table
+        .filter(candidate(Moment(cutoff)))
+        .filter(idle(Moment(cutoff)))
+        .into_boxed();
+    match user {
+        None => all,
+        Some(user) => all.filter(sessions::user_id.eq(user.hyphenated().to_string())),
+    }
+}
+
 /// Id, user, stored instant, true last activity, images, videos.
 type Found = (String, String, Moment, Moment, Option<i64>, Option<i64>);
 
@@ -82,10 +96,8 @@ fn count(
     user: Option<Uuid>,
     set_aside: &[String],
 ) -> QueryResult<Capped> {
-    let due = sessions::table
-        .filter(candidate(cutoff, user))
-        .filter(idle(cutoff))
-        .filter(not_among("sessions.id", set_aside))
+    let due = due(cutoff, user)
+        .filter(not_among(sessions::id, set_aside))
         .select(sessions::id)
         .limit(PROBE);
     Counted(due).get_result(conn).map(capped)
@@ -100,16 +112,14 @@ pub(in super::super) fn outlook(
 ) -> QueryResult<Outlook> {
     let cutoff = span::before(now, idle_after);
     conn.transaction(|conn| {
-        let oldest: Vec<Moment> = sessions::table
-            .filter(candidate(cutoff, None))
-            .filter(idle(cutoff))
-            .filter(not_among("sessions.id", set_aside))
+        let oldest: Vec<Moment> = due(cutoff, None)
+            .filter(not_among(sessions::id, set_aside))
             .order((lower_bound(), sessions::id))
             .limit(span::OLDEST)
             .select(true_activity())
             .load(conn)?;
         let next: Option<Moment> = sessions::table
-            .filter(not_among("sessions.id", set_aside))
+            .filter(not_among(sessions::id, set_aside))
             .order((lower_bound(), sessions::id))
             .select(lower_bound())
             .first(conn)

@@ -1,0 +1,224 @@
+//! The rows of a run, looked up many at a time and then handled in the order in which they lie in the file.
+//!
+//! Age finds the rows that are due, but says nothing of where they are. Small batches by age would each touch pages all over the file, and
+//! every page is written anew by each batch that touches it: three to five times as much as one large statement writes. So a run reads the
+//! addresses of the next [`SIZE`] rows by age, in a read that keeps nobody waiting, puts them in the order of their place, and its batches
+//! take slices of that. What is written is decided again in the write: an address is only a hint.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+
+use crate::batch::{Cursor, Pass, Scope};
+
+/// The part of a run that lies between two places in the order of age.
+#[derive(Debug)]
+pub(super) struct Window {
+    run: Run,
+    /// Where the batches so far ended, as the run was told.
+    reached: Option<Cursor>,
+    /// Where the window begins.
+    begin: Cursor,
+    /// Its last row, if more may follow behind it.
+    end: Option<Cursor>,
+    /// Addresses of the rows that are left.
+    rows: VecDeque<i64>,
+    handed_out: u64,
+}
+
+/// Two passes of one run agree in these.
+#[derive(Debug, PartialEq, Eq)]
+struct Run {
+    now: DateTime<Utc>,
+    cutoff: DateTime<Utc>,
+    scope: Scope,
+}
+
+/// What a look-up found.
+pub(super) struct Found {
+    /// Addresses, in the order in which they are to be handled.
+    pub(super) rows: Vec<i64>,
+    /// The last row in the order of age, if the window is full.
+    pub(super) end: Option<Cursor>,
+}
+
+impl Window {
+    /// The next rows. None are left only at the end of the run.
+    pub(super) fn slice(&mut self, limit: NonZeroU32) -> Vec<i64> {
+        let count = self.rows.len().min(limit.get() as usize);
+        self.handed_out += count as u64;
+        self.reached = if count < self.rows.len() {
+            Some(self.inside())
+        } else {
+            self.end.clone()
+        };
+        self.rows.drain(..count).collect()
+    }
+
+    /// Where the batch ends, for [`Batch::reached`](crate::Batch::reached).
+    pub(super) fn reached(&self) -> Option<Cursor> {
+        self.reached.clone()
+    }
+
+    /// A place behind the beginning and before any row. A run that finds its window gone goes on from there, so that it loses none.
+    fn inside(&self) -> Cursor {
+        Cursor {
+            since: self.begin.since,
+            id: format!("{}\0{:010}", self.begin.id, self.handed_out),
+        }
+    }
+}
+
+/// The window of the run in progress, between two of its batches.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(Mutex<Option<Window>>);
+
+impl Shelf {
+    /// Takes down the window of this run, or has the next one looked up. Whoever fails to put it back begins a new one.
+    pub(super) fn take(
+        &self,
+        pass: &Pass,
+        look_up: impl FnOnce() -> QueryResult<Found>,
+    ) -> QueryResult<Window> {
+        let run = Run {
+            now: pass.now,
+            cutoff: pass.cutoff,
+            scope: pass.scope.clone(),
+        };
+        let kept = self.lock().take();
+        let fits = |window: &Window| {
+            window.run == run && window.reached == pass.after && !window.rows.is_empty()
+        };
+        if let Some(window) = kept.filter(fits) {
+            return Ok(window);
+        }
+        let found = look_up()?;
+        Ok(Window {
+            run,
+            reached: pass.after.clone(),
+            begin: pass.after.clone().unwrap_or_else(start),
+            end: found.end,
+            rows: found.rows.into(),
+            handed_out: 0,
+        })
+    }
+
+    /// Keeps what is left of a window for the next batch.
+    pub(super) fn put_back(&self, window: Window) {
+        *self.lock() = Some(window).filter(|window| !window.rows.is_empty());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Window>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place before all rows.
+pub(super) fn start() -> Cursor {
+    Cursor {
+        since: DateTime::<Utc>::MIN_UTC,
+        id: String::new(),
+    }
+}
+
+/// Rows of a full window: 0.8 MB of addresses.
+pub(super) const SIZE: i64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: NonZeroU32 = NonZeroU32::new(2).expect("two");
+    const NINE: NonZeroU32 = NonZeroU32::new(9).expect("nine");
+
+    fn pass(after: Option<Cursor>) -> Pass {
+        Pass {
+            scope: Scope::All,
+            now: DateTime::<Utc>::UNIX_EPOCH,
+            cutoff: DateTime::<Utc>::UNIX_EPOCH,
+            limit: TWO,
+            after,
+        }
+    }
+
+    fn cursor(id: &str) -> Cursor {
+        Cursor {
+            since: DateTime::<Utc>::UNIX_EPOCH,
+            id: id.to_owned(),
+        }
+    }
+
+    fn found(rows: impl IntoIterator<Item = i64>, end: Option<&str>) -> QueryResult<Found> {
+        Ok(Found {
+            rows: rows.into_iter().collect(),
+            end: end.map(cursor),
+        })
+    }
+
+    #[test]
+    fn slices_hand_out_each_row_once_and_every_mark_lies_behind_the_one_before() {
+        let shelf = Shelf::default();
+        let mut after = None;
+        let mut rows = Vec::new();
+        let mut look_ups = 0;
+
+        loop {
+            let mut window = shelf
+                .take(&pass(after.clone()), || {
+                    look_ups += 1;
+                    match look_ups {
+                        1 => found(0..5, Some("m")),
+                        _ => found(5..8, None),
+                    }
+                })
+                .expect("a window");
+            rows.extend(window.slice(TWO));
+            let reached = window.reached();
+            shelf.put_back(window);
+            if reached.is_none() {
+                break;
+            }
+            assert!(reached > after, "{reached:?} after {after:?}");
+            after = reached;
+        }
+
+        assert_eq!(rows, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(look_ups, 2);
+    }
+
+    #[test]
+    fn a_run_that_lost_its_window_looks_from_where_that_began() {
+        let shelf = Shelf::default();
+        let mut lost = shelf
+            .take(&pass(Some(cursor("c"))), || found(0..5, Some("m")))
+            .expect("a window");
+        lost.slice(TWO);
+        let reached = lost.reached();
+
+        assert!(reached > Some(cursor("c")) && reached < Some(cursor("c!")));
+        let again = shelf.take(&pass(reached), || found([7], None));
+        assert_eq!(again.expect("a window").slice(NINE), [7]);
+    }
+
+    #[test]
+    fn a_window_of_another_run_is_not_taken() {
+        let shelf = Shelf::default();
+        let mut window = shelf
+            .take(&pass(None), || found(0..5, None))
+            .expect("a window");
+        window.slice(TWO);
+        let after = window.reached();
+        shelf.put_back(window);
+
+        let other = Pass {
+            scope: Scope::user("somebody"),
+            ..pass(after)
+        };
+        let other = shelf.take(&other, || found([7], None));
+
+        assert_eq!(other.expect("a window").slice(NINE), [7]);
+    }
+}
