@@ -190,7 +190,7 @@ mod tests {
 
             let share = backoff(&config, attempt, 1.0) / 2 / replicas;
             for pair in waits.windows(2) {
-                let apart = pair[1] - pair[0];
+                let apart = pair[1].abs_diff(pair[0]);
                 // Rounded to nanoseconds.
                 prop_assert!(apart.abs_diff(share) < Duration::from_micros(1), "{apart:?} for {share:?}");
             }

@@ -551,7 +551,7 @@ mod tests {
             let runs: Vec<Duration> = runs.collect();
             let share = seconds(start_jitter) / replicas;
             for pair in runs.windows(2) {
-                let apart = pair[1] - pair[0];
+                let apart = pair[1].abs_diff(pair[0]);
                 // Rounded to nanoseconds.
                 prop_assert!(apart.abs_diff(share) < Duration::from_micros(1), "{apart:?} for {share:?}");
             }

@@ -37,22 +37,18 @@ impl Balance<'_> {
         }
         for (number, account) in self.accounts.iter().enumerate() {
             let (told, seen) = (account.told.total(), self.seen(number));
-            let untold = if account.killed {
-                self.largest_batch
-            } else {
-                0
-            };
-            if told > seen || told + untold < seen {
+            if told > seen || told + self.untold(account) < seen {
                 faults.push(format!(
                     "{} told of {told} rows, and changed {seen}",
                     name(number)
                 ));
             }
-            if account.batches == 0 {
-                faults.push(format!("{} found nothing to do", name(number)));
-            }
             let troubles = account.troubles.iter();
             faults.extend(troubles.map(|trouble| format!("{}: {trouble}", name(number))));
+        }
+        let busy = self.accounts.iter().filter(|account| account.batches > 0);
+        if busy.count() < self.accounts.len().min(2) {
+            faults.push("nothing was shared: one replica did all the work".to_owned());
         }
         faults
     }
@@ -60,64 +56,62 @@ impl Balance<'_> {
     fn seen(&self, number: usize) -> u64 {
         self.audit.changed.get(&name(number)).copied().unwrap_or(0)
     }
+
+    /// The most rows a replica may have changed without telling.
+    fn untold(&self, account: &Account) -> u64 {
+        if account.killed {
+            self.largest_batch
+        } else {
+            0
+        }
+    }
 }
 
 impl fmt::Display for Balance<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [name_of, told, seen, batches, rate] =
-            ["", "rows told", "by the audit", "batches", "rows/s"];
-        writeln!(
-            f,
-            "{name_of:<12}{told:>12}{seen:>14}{batches:>10}{rate:>10}"
-        )?;
-        for (number, account) in self.accounts.iter().enumerate() {
-            let told = account.told.total();
-            writeln!(
-                f,
-                "{:<12}{:>12}{:>14}{:>10}{:>10}{}",
-                name(number),
-                grouped(told),
-                grouped(self.seen(number)),
-                grouped(account.batches),
-                grouped(rate_of(told, account.worked)),
-                if account.killed { "  killed" } else { "" }
-            )?;
-        }
-        let told: u64 = self
-            .accounts
-            .iter()
-            .map(|account| account.told.total())
-            .sum();
-        let seen: u64 = self.audit.changed.values().sum();
-        let batches: u64 = self.accounts.iter().map(|account| account.batches).sum();
-        let worked = self.accounts.iter().map(|account| account.worked).max();
         writeln!(
             f,
             "{:<12}{:>12}{:>14}{:>10}{:>10}",
-            "sum",
-            grouped(told),
-            grouped(seen),
-            grouped(batches),
-            grouped(rate_of(told, worked.unwrap_or_default())),
+            "", "rows told", "by the audit", "batches", "rows/s"
         )?;
-        writeln!(f)?;
-        let untold = format!(
-            "{} (at most {}, one batch of a killed replica)",
-            grouped(seen.saturating_sub(told)),
-            grouped(if self.accounts.iter().any(|account| account.killed) {
-                self.largest_batch
-            } else {
-                0
-            })
-        );
+        let (mut told, mut batches, mut untold) = (0, 0, 0);
+        for (number, account) in self.accounts.iter().enumerate() {
+            let rows = account.told.total();
+            told += rows;
+            batches += account.batches;
+            untold += self.untold(account);
+            let [rows, seen, batches, rate] = [
+                rows,
+                self.seen(number),
+                account.batches,
+                rate_of(rows, account.worked),
+            ]
+            .map(grouped);
+            let note = if account.killed { "  killed" } else { "" };
+            let name = name(number);
+            writeln!(
+                f,
+                "{name:<12}{rows:>12}{seen:>14}{batches:>10}{rate:>10}{note}"
+            )?;
+        }
+        let worked = self.accounts.iter().map(|account| account.worked).max();
+        let changed: u64 = self.audit.changed.values().sum();
+        let rate = rate_of(told, worked.unwrap_or_default());
+        let [all, seen, batches, rate] = [told, changed, batches, rate].map(grouped);
+        writeln!(
+            f,
+            "{:<12}{all:>12}{seen:>14}{batches:>10}{rate:>10}\n",
+            "sum"
+        )?;
         let lines = [
-            ("rows that were due", grouped(self.rows)),
-            ("changed but not told", untold),
-            ("changed twice", grouped(self.audit.changed_twice)),
-            ("left", grouped(self.audit.left)),
+            ("rows that were due", self.rows),
+            ("changed but not told", changed.saturating_sub(told)),
+            ("  at most, by the kill", untold),
+            ("changed twice", self.audit.changed_twice),
+            ("left", self.audit.left),
         ];
         for (what, count) in lines {
-            writeln!(f, "{what:<22}{count}")?;
+            writeln!(f, "{what:<24}{:>12}", grouped(count))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ractor_housekeeper::{Counts, JobName, Report};
+use ractor_housekeeper::{Counts, JobName, Outcome};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
@@ -35,11 +35,10 @@ pub(crate) struct Account {
     /// Rows of committed batches, by kind.
     pub(crate) told: Counts,
     pub(crate) batches: u64,
-    pub(crate) runs: u64,
     /// From the start of all until its last batch.
     pub(crate) worked: Duration,
     pub(crate) killed: bool,
-    /// Runs that failed, and whatever else went wrong.
+    /// What went wrong with the process itself.
     pub(crate) troubles: Vec<String>,
 }
 
@@ -89,7 +88,13 @@ impl Crew {
                     replica.account.told.merge(&counts);
                 }
                 Line::Finished(report) => {
-                    replica.account.note(&report);
+                    if matches!(
+                        report.outcome,
+                        Outcome::Failed { .. } | Outcome::Crashed { .. }
+                    ) {
+                        // It is tried again; the balance says whether that was enough.
+                        eprintln!("{}: {report}", database::name(number));
+                    }
                     if report.outlook.is_some_and(|outlook| outlook.due.count == 0) {
                         unfinished.remove(&report.job);
                     }
@@ -169,15 +174,6 @@ impl Drop for Replica {
         // One that has left already cannot be killed, and need not be.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-impl Account {
-    fn note(&mut self, report: &Report) {
-        self.runs += 1;
-        if !report.success() {
-            self.troubles.push(report.to_string());
-        }
     }
 }
 

@@ -42,13 +42,12 @@ pub(crate) fn name(number: usize) -> String {
 impl Database {
     /// The database of this URL, which must be empty, or one on a private server.
     pub(crate) async fn open(url: Option<&str>) -> Result<Self, Error> {
-        let (url, server) = match url {
-            Some(url) => (url.to_owned(), None),
-            None => {
-                let server = PrivatePostgres::start()?
-                    .ok_or("Postgres is not installed here: give --database-url")?;
-                (server.url(), Some(server))
-            }
+        let (url, server) = if let Some(url) = url {
+            (url.to_owned(), None)
+        } else {
+            let server = PrivatePostgres::start()?
+                .ok_or("Postgres is not installed here: give --database-url")?;
+            (server.url(), Some(server))
         };
         let mut conn = AsyncPgConnection::establish(&url).await?;
         let tables = "select count(*) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')";

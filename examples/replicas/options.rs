@@ -8,7 +8,7 @@ pub(crate) const USAGE: &str = "\
 usage: replicas [options]
 
   --replicas N         processes that share the backlog, 1 to 32; 4 if not given
-  --rows N             overdue bookings, or idle sessions, 1000 to 10000000; 100000 if not given
+  --rows N             overdue bookings, or idle sessions, 10000 to 10000000; 100000 if not given
   --job JOB            bookings, sessions or both; bookings if not given
   --full-speed         without pauses and in larger batches; at the default pace if not given
   --no-kill            lets all replicas live; if not given, one is killed when a third of the rows is done
@@ -78,8 +78,8 @@ impl Options {
         if !(1..=32).contains(&self.replicas) {
             return Err("--replicas must be from 1 to 32".to_owned());
         }
-        if !(1_000..=10_000_000).contains(&self.rows) {
-            return Err("--rows must be from 1000 to 10000000".to_owned());
+        if !(10_000..=10_000_000).contains(&self.rows) {
+            return Err("--rows must be from 10000 to 10000000: of fewer, one replica may have done all before the others begin".to_owned());
         }
         if self.kill && self.replicas == 1 {
             return Err("with one replica nobody is left after the kill: give --no-kill, or --replicas 2 or more".to_owned());
