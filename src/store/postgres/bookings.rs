@@ -1,9 +1,6 @@
 //! The rule about unpaid bookings, on Postgres.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use diesel::dsl;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
@@ -15,14 +12,14 @@ use uuid::Uuid;
 
 use super::address::Address;
 use super::manner::Manner;
-use super::schema::{Behind, Condition, IsPending, Place, bookings, text};
+use super::schema::{Behind, Condition, IsPending, Place, bookings};
 use super::sweep::{Sweep, Swept, addresses};
 use crate::batch::{Batch, Cursor, Pass, SetAside};
-use crate::outlook::{Capped, Outlook};
-use crate::preview::{Page, PreviewRow, PreviewRows};
-use crate::store::counted::{Counted, PROBE, capped};
-use crate::store::span;
 use crate::store::trouble::{Tried, Trouble};
+
+mod view;
+
+pub(super) use view::{outlook, preview};
 
 type Bookings = bookings::table;
 
@@ -166,131 +163,4 @@ async fn expire_each(
     }
     let count = batch.ids.len() as u64;
     Ok(batch.counted("bookings", count))
-}
-
-/// A page of overdue bookings.
-pub(super) async fn preview(
-    conn: &mut AsyncPgConnection,
-    now: DateTime<Utc>,
-    cutoff: DateTime<Utc>,
-    user: Option<Uuid>,
-    page: &Page,
-) -> QueryResult<PreviewRows> {
-    let size = page.size.get().min(Page::MAX_SIZE);
-    let mut found: Vec<Found> = bookings::table
-        .filter(overdue(now, cutoff, user))
-        .filter(behind(page.after.as_ref()))
-        .order((bookings::created_at, bookings::booking_id))
-        .limit(i64::from(size) + 1)
-        .select(Found::as_select())
-        .load(conn)
-        .await?;
-    let more = found.len() > size as usize;
-    found.truncate(size as usize);
-    let next = found.last().filter(|_| more).map(|row| Cursor {
-        since: row.created_at,
-        id: row.booking_id.clone(),
-    });
-    Ok(PreviewRows {
-        cutoff,
-        rows: found.into_iter().map(PreviewRow::from).collect(),
-        due: count(conn, overdue(now, cutoff, user), &[]).await?,
-        next,
-    })
-}
-
-/// A row of a preview.
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = bookings)]
-struct Found {
-    booking_id: String,
-    user_id: Uuid,
-    property_id: Option<Uuid>,
-    booking_date: Option<NaiveDate>,
-    shift_type: Option<String>,
-    #[diesel(select_expression = text(bookings::total_cost))]
-    total_cost: Option<String>,
-    booking_source: Option<String>,
-    created_at: DateTime<Utc>,
-}
-
-impl From<Found> for PreviewRow {
-    fn from(row: Found) -> Self {
-        let details = [
-            ("property_id", row.property_id.map(|id| id.to_string())),
-            (
-                "booking_date",
-                row.booking_date.map(|date| date.to_string()),
-            ),
-            ("shift_type", row.shift_type),
-            ("total_cost", row.total_cost),
-            ("booking_source", row.booking_source),
-        ];
-        Self {
-            id: row.booking_id,
-            user: Some(row.user_id.to_string()),
-            since: row.created_at,
-            details: details
-                .into_iter()
-                .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)))
-                .collect::<BTreeMap<_, _>>(),
-        }
-    }
-}
-
-fn count(
-    conn: &mut AsyncPgConnection,
-    rule: Condition<Bookings>,
-    set_aside: &[String],
-) -> impl Future<Output = QueryResult<Capped>> + Send {
-    let due = bookings::table
-        .filter(rule)
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
-        .select(bookings::booking_id)
-        .limit(PROBE);
-    let counted = Counted(due).get_result(conn);
-    async move { counted.await.map(capped) }
-}
-
-/// What is still overdue, and when the next booking expires.
-pub(super) async fn outlook(
-    conn: &mut AsyncPgConnection,
-    now: DateTime<Utc>,
-    expire_after: Duration,
-    set_aside: &[String],
-) -> QueryResult<Outlook> {
-    let cutoff = span::before(now, expire_after);
-    let oldest: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> = bookings::table
-        .filter(overdue(now, cutoff, None))
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
-        .order((bookings::created_at, bookings::booking_id))
-        .limit(span::OLDEST)
-        .select((bookings::created_at, bookings::held_until))
-        .load(conn)
-        .await?;
-    let next_free: Option<DateTime<Utc>> = bookings::table
-        .filter(IsPending::new(bookings::status))
-        .filter(free(now))
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
-        .order((bookings::created_at, bookings::booking_id))
-        .select(bookings::created_at)
-        .first(conn)
-        .await
-        .optional()?;
-    let next_held: Vec<(DateTime<Utc>, DateTime<Utc>)> = bookings::table
-        .filter(IsPending::new(bookings::status))
-        .filter(bookings::held_until.is_not_null())
-        .filter(bookings::held_until.assume_not_null().gt(now))
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
-        .order(bookings::held_until)
-        .limit(span::OLDEST)
-        .select((bookings::created_at, bookings::held_until.assume_not_null()))
-        .load(conn)
-        .await?;
-    Ok(Outlook {
-        due: count(conn, overdue(now, cutoff, None), set_aside).await?,
-        oldest_overdue: span::oldest_overdue(now, expire_after, oldest.into_iter()),
-        next_due: span::next_expiry(now, expire_after, next_free, next_held.into_iter()),
-        age: Some(expire_after),
-    })
 }

@@ -27,8 +27,9 @@ impl Keys {
     pub(super) async fn refresh(&self, conn: &mut AsyncPgConnection) -> QueryResult<bool> {
         let read: Arc<[ForeignKey]> = read(conn).await?.into();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in read.iter().filter(|key| !known.contains(key)) {
-            key.warn_unless_indexed("create index concurrently");
+        let is_new = |key: &&ForeignKey| !key.indexed && !known.contains(key);
+        for key in read.iter().filter(is_new) {
+            key.warn_without_index("create index concurrently");
         }
         let news = *known != read;
         *known = read;
