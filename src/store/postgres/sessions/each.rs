@@ -44,26 +44,24 @@ pub(super) async fn delete(
     }
     move_forward(conn, live).await?;
     match manner {
-        Manner::Together => delete_all(conn, idle, pass.cutoff, batch).await,
-        Manner::Each => delete_each(conn, idle, pass.cutoff, batch).await,
+        Manner::Together => delete_all(conn, idle, pass.cutoff, &mut batch).await?,
+        Manner::Each => delete_each(conn, idle, pass.cutoff, &mut batch).await?,
     }
+    Ok(batch)
 }
 
 async fn delete_each(
     conn: &mut AsyncPgConnection,
     ids: Vec<String>,
     cutoff: DateTime<Utc>,
-    mut batch: Batch,
-) -> Tried<Batch> {
+    batch: &mut Batch,
+) -> Tried<()> {
     // A constraint that is only checked at the commit would refuse all rows for one.
     conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
     for id in ids {
         AnsiTransactionManager::begin_transaction(conn).await?;
-        match delete_all(conn, vec![id.clone()], cutoff, batch.clone()).await {
-            Ok(more) => {
-                AnsiTransactionManager::commit_transaction(conn).await?;
-                batch = more;
-            }
+        match delete_all(conn, vec![id.clone()], cutoff, batch).await {
+            Ok(()) => AnsiTransactionManager::commit_transaction(conn).await?,
             Err(error) => match error.refusal() {
                 Some(error) => {
                     AnsiTransactionManager::rollback_transaction(conn).await?;
@@ -73,15 +71,16 @@ async fn delete_each(
             },
         }
     }
-    Ok(batch)
+    Ok(())
 }
 
+/// Adds to the account only what was deleted as a whole.
 async fn delete_all(
     conn: &mut AsyncPgConnection,
     ids: Vec<String>,
     cutoff: DateTime<Utc>,
-    batch: Batch,
-) -> Tried<Batch> {
+    batch: &mut Batch,
+) -> Tried<()> {
     let images = diesel::delete(image_sent::table)
         .filter(image_sent::session_id.eq_any(&ids))
         .execute(conn)
@@ -101,10 +100,9 @@ async fn delete_all(
             "a session came to life while its records were deleted",
         ));
     }
-    let mut batch = batch
-        .counted("sessions", gone.len() as u64)
-        .counted("image_records", images as u64)
-        .counted("video_records", videos as u64);
+    batch.counts.add("sessions", gone.len() as u64);
+    batch.counts.add("image_records", images as u64);
+    batch.counts.add("video_records", videos as u64);
     batch.ids.extend(gone);
-    Ok(batch)
+    Ok(())
 }
