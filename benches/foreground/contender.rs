@@ -65,22 +65,20 @@ impl Contender {
 
     /// Other paces than the presets.
     pub(crate) fn tried() -> Vec<Self> {
-        let pace = |largest: u32, target: u64, duty_percent: u8, pause: u64| Pace {
-            smallest_batch: batch(100),
+        let pace = |smallest: u32, largest: u32, target: u64, duty_percent: u8| Pace {
+            smallest_batch: batch(smallest),
             largest_batch: batch(largest),
             target: Duration::from_millis(target),
             duty_percent,
-            shortest_pause: Duration::from_millis(pause),
             ..Pace::polite()
         };
         vec![
             Self::of(IDLE, Way::Idle),
             Self::paced(POLITE, Pace::polite()),
-            Self::paced("<=200, 10 ms, 50 %, 5 ms", pace(200, 10, 50, 5)),
-            Self::paced("<=500, 20 ms, 50 %, 5 ms", pace(500, 20, 50, 5)),
-            Self::paced("<=1k, 20 ms, 25 %, 5 ms", pace(1_000, 20, 25, 5)),
-            Self::paced("<=1k, 20 ms, 50 %, 5 ms", pace(1_000, 20, 50, 5)),
-            Self::paced("<=1k, 50 ms, 50 %, 20 ms", pace(1_000, 50, 50, 20)),
+            Self::paced("100-1k, 20 ms, 50 %", pace(100, 1_000, 20, 50)),
+            Self::paced("200-1k, 20 ms, 50 %", pace(200, 1_000, 20, 50)),
+            Self::paced("500-1k, 20 ms, 50 %", pace(500, 1_000, 20, 50)),
+            Self::paced("500-1k, 50 ms, 33 %", pace(500, 1_000, 50, 33)),
         ]
     }
 

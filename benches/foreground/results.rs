@@ -107,15 +107,20 @@ impl Results {
                 Spread::of(&seen).median
             };
             let batches: usize = rounds.iter().map(|round| round.swept.batches.len()).sum();
+            let longest = median(&|round| percentile(&round.swept.batches, 99.0));
+            let longest = if longest.is_nan() {
+                "-".to_owned()
+            } else {
+                format!("{longest:.1}")
+            };
             println!(
-                "{name:<26}{:>9.1}{:>9.1}{:>9.1}{:>26}{:>9.0}{:>9}{:>12.1}",
+                "{name:<26}{:>9.1}{:>9.1}{:>9.1}{:>26}{:>9.0}{:>9}{longest:>12}",
                 median(&|round| percentile(&round.latencies, 50.0)),
                 median(&Round::p99),
                 median(&|round| percentile(&round.latencies, 100.0)),
                 Spread::of(&self.ratios(name)),
                 median(&|round| round.swept.speed()),
                 batches / rounds.len(),
-                median(&|round| percentile(&round.swept.batches, 99.0)),
             );
         }
     }

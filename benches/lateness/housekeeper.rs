@@ -27,7 +27,15 @@ pub(crate) type Heard = Vec<(String, f64)>;
 
 impl Measured {
     pub(crate) async fn start(database: &Database, plan: &Plan) -> Result<Self> {
-        let expirer = BookingExpirer::new(database.store().await?, Some(plan.age))?;
+        Self::start_with(database, plan, Some(plan.age)).await
+    }
+
+    pub(crate) async fn start_with(
+        database: &Database,
+        plan: &Plan,
+        age: Option<Duration>,
+    ) -> Result<Self> {
+        let expirer = BookingExpirer::new(database.store().await?, age)?;
         let (job, notes) = Timed::new(expirer);
         let mut config = HousekeeperConfig::default();
         config.job.schedule.resolution = plan.resolution;

@@ -2,6 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
+use ractor_housekeeper::Ages;
 use tokio::sync::oneshot;
 
 use crate::Plan;
@@ -47,10 +48,12 @@ pub(crate) async fn burst(database: &mut Database, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// How often an idle housekeeper goes to its database. Postgres is asked too: its `pg_stat_database` counts transactions.
+/// How often an idle housekeeper goes to its database, at the age that bookings have by default, because it looks again after that.
+/// Postgres is asked too: its `pg_stat_database` counts transactions.
 pub(crate) async fn idle(database: &mut Database, plan: &Plan) -> Result<()> {
     database.execute("delete from bookings").await?;
-    let housekeeper = Measured::start(database, plan).await?;
+    let age = Ages::default().expire_after;
+    let housekeeper = Measured::start_with(database, plan, age).await?;
     // Postgres counts with a delay of up to ten seconds.
     tokio::time::sleep(plan.idle).await;
     let (steps, transactions) = (

@@ -11,7 +11,7 @@ use super::Result;
 use super::figures::Spread;
 use super::scale::{Scale, label, ticks};
 
-/// Panels side by side under one title.
+/// Panels, two side by side, under one title.
 pub(crate) struct Picture {
     pub(crate) title: String,
     /// The day and the machine, see [`heading`](super::machine::heading).
@@ -60,26 +60,21 @@ impl Picture {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let panels = u32::try_from(self.panels.len())?;
+        let columns = self.panels.len().min(2);
+        let lines = self.panels.len().div_ceil(2);
         let tallest = self.panels.iter().map(Panel::rows).max().unwrap_or(0);
-        let size = (
-            WIDTH.max(panels * 420),
-            400.max(150 + 30 * u32::try_from(tallest)?),
-        );
+        let height = 300.max(100 + 34 * u32::try_from(tallest)?);
+        let size = (WIDTH, HEAD + height * u32::try_from(lines)?);
         let root = SVGBackend::new(file, size).into_drawing_area();
         root.fill(&WHITE)?;
-        root.draw(&Text::new(self.title.as_str(), (16, 12), font(19)))?;
+        root.draw(&Text::new(self.title.as_str(), (16, 12), font(22)))?;
         root.draw(&Text::new(
             self.heading.as_str(),
-            (16, 38),
-            font(12).color(&GREY),
+            (16, 40),
+            font(15).color(&GREY),
         ))?;
-        let (_, body) = root.split_vertically(60);
-        for (panel, area) in self
-            .panels
-            .iter()
-            .zip(body.split_evenly((1, self.panels.len())))
-        {
+        let (_, body) = root.split_vertically(HEAD);
+        for (panel, area) in self.panels.iter().zip(body.split_evenly((lines, columns))) {
             panel.draw(&area)?;
         }
         root.present()?;
@@ -95,7 +90,7 @@ impl Panel {
 
     fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<()> {
         let (head, body) = area.split_vertically(48);
-        head.draw(&Text::new(self.title.as_str(), (16, 4), font(15)))?;
+        head.draw(&Text::new(self.title.as_str(), (16, 4), font(18)))?;
         self.legend(&head)?;
 
         let (x, y) = (self.x.range(self.xs()), self.y.range(self.ys()));
@@ -113,8 +108,8 @@ impl Panel {
             .light_line_style(TRANSPARENT)
             .bold_line_style(GREY.mix(0.25))
             .axis_style(GREY)
-            .label_style(font(12))
-            .axis_desc_style(font(13))
+            .label_style(font(15))
+            .axis_desc_style(font(16))
             .x_desc(self.x.label.as_str())
             .y_desc(self.y.label.as_str())
             .x_label_formatter(&|tick| self.x.text(*tick))
@@ -152,7 +147,7 @@ impl Panel {
                 [(left, 30), (left + 12, 34)],
                 color.filled(),
             ))?;
-            let style = font(12).pos(Pos::new(HPos::Left, VPos::Center));
+            let style = font(15).pos(Pos::new(HPos::Left, VPos::Center));
             head.draw(&Text::new(series.name.as_str(), (left + 17, 32), style))?;
             left += 17 + 7 * i32::try_from(series.name.len())? + 12;
         }
@@ -251,7 +246,9 @@ fn font(size: i32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&BLACK.mix(0.85))
 }
 
-const WIDTH: u32 = 900;
+const WIDTH: u32 = 980;
+/// Height of the title and of the heading together.
+const HEAD: u32 = 64;
 const GREY: RGBColor = RGBColor(110, 110, 110);
 
 /// Told apart by colour-blind readers too (Okabe and Ito).

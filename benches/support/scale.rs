@@ -39,7 +39,7 @@ impl Ranged for Scale {
 pub(crate) fn ticks(low: f64, high: f64, log: bool) -> Vec<f64> {
     if log {
         let decades = (high - low).max(0.1);
-        let steps: &[f64] = if decades > 3.0 {
+        let steps: &[f64] = if decades > 1.5 {
             &[1.0]
         } else {
             &[1.0, 2.0, 5.0]
