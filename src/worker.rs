@@ -231,7 +231,7 @@ impl State {
         } = run;
         sheet.report.outcome = outcome;
         if matches!(sheet.report.outcome, Outcome::Completed | Outcome::TimedOut) {
-            let set_aside = Vec::from_iter(sheet.set_aside.iter().cloned());
+            let set_aside: Vec<String> = sheet.set_aside.iter().cloned().collect();
             let outlook = self.arguments.job.outlook(&set_aside);
             match self
                 .step("look ahead", outlook)
