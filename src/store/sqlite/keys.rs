@@ -178,9 +178,9 @@ struct IndexColumn {
     #[diesel(sql_type = Text)]
     holder: String,
     #[diesel(sql_type = Text)]
-    index_name: String,
+    name: String,
     #[diesel(sql_type = Nullable<Text>)]
-    index_column: Option<String>,
+    part: Option<String>,
 }
 
 fn read(conn: &mut SqliteConnection) -> QueryResult<Vec<ForeignKey>> {
@@ -202,8 +202,8 @@ fn read(conn: &mut SqliteConnection) -> QueryResult<Vec<ForeignKey>> {
     }
     let mut indexes: BTreeMap<(String, String), Vec<Option<String>>> = BTreeMap::new();
     for column in diesel::sql_query(INDEXES).load::<IndexColumn>(conn)? {
-        let index = indexes.entry((column.holder, column.index_name));
-        let name = column.index_column.map(|name| name.to_lowercase());
+        let index = indexes.entry((column.holder, column.name));
+        let name = column.part.map(|name| name.to_lowercase());
         index.or_default().push(name);
     }
     let mut keys: Vec<ForeignKey> = keys.into_values().collect();
@@ -240,8 +240,8 @@ const KEYS: &str = "
 
 /// A partial index does not know all rows.
 const INDEXES: &str = "
-    SELECT holder.name AS holder, one.name AS index_name, part.name AS index_column
-    FROM sqlite_master AS holder, pragma_index_list(holder.name) AS one, pragma_index_info(one.name) AS part
+    SELECT holder.name AS holder, one.name AS name, member.name AS part
+    FROM sqlite_master AS holder, pragma_index_list(holder.name) AS one, pragma_index_info(one.name) AS member
     WHERE holder.type = 'table' AND one.partial = 0
         AND EXISTS (SELECT 1 FROM pragma_foreign_key_list(holder.name))
-    ORDER BY holder.name, one.name, part.seqno";
+    ORDER BY holder.name, one.name, member.seqno";
