@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 /// Batches grow while they finish well within the target and shrink when they do not, so that a slow disk, a busy table or a missing index
 /// costs this job speed and nobody else theirs. Between two batches the worker pauses in proportion to the work.
 ///
-/// The rule is additive increase and multiplicative decrease, as in TCP's congestion avoidance (Chiu and Jain, 1989): a batch that took less
-/// than half of the target adds `smallest_batch` rows to the next, one that took longer than the target, or failed (a limit on a lock or a
-/// statement was reached), halves it. After any trouble the largest batch is reached again within `largest_batch / smallest_batch` batches, ten
-/// by default.
+/// The rule is additive increase and multiplicative decrease with a slow start, as in TCP's congestion control (Jacobson, 1988; Chiu and Jain,
+/// 1989): batches double until one takes more than half of the target. From then on one that took less than that adds `smallest_batch` rows to
+/// the next, and one that took longer than the target, or failed (a limit on a lock or a statement was reached), halves it. After any
+/// trouble the largest batch is reached again within `largest_batch / smallest_batch` batches, ten by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
@@ -83,12 +83,15 @@ impl Default for Pace {
 pub(crate) struct Pacer {
     pace: Pace,
     batch: NonZeroU32,
+    /// No batch has come near the target yet.
+    doubling: bool,
 }
 
 impl Pacer {
     pub(crate) fn new(pace: Pace) -> Self {
         Self {
             batch: pace.smallest_batch,
+            doubling: true,
             pace,
         }
     }
@@ -103,8 +106,15 @@ impl Pacer {
         if work > self.pace.target {
             self.shrink();
         } else if work < self.pace.target / 2 {
-            let grown = self.batch.saturating_add(self.pace.smallest_batch.get());
+            let step = if self.doubling {
+                self.batch
+            } else {
+                self.pace.smallest_batch
+            };
+            let grown = self.batch.saturating_add(step.get());
             self.batch = grown.min(self.pace.largest_batch);
+        } else {
+            self.doubling = false;
         }
         self.pause(work)
     }
@@ -115,6 +125,7 @@ impl Pacer {
     }
 
     fn shrink(&mut self) {
+        self.doubling = false;
         let halved = NonZeroU32::new(self.batch.get() / 2).unwrap_or(NonZeroU32::MIN);
         self.batch = halved.max(self.pace.smallest_batch);
     }
@@ -170,6 +181,20 @@ mod tests {
         pacer.failed();
 
         assert_eq!((quick, pacer.batch()), (rows(7), rows(7)));
+    }
+
+    #[test]
+    fn batches_double_until_one_comes_near_the_target() {
+        let mut pacer = Pacer::new(Pace::polite());
+        let (quick, near) = (Duration::ZERO, Pace::polite().target * 3 / 4);
+        let mut sizes = Vec::new();
+
+        for work in [quick, quick, near, quick, quick] {
+            pacer.took(work);
+            sizes.push(pacer.batch().get() / Pace::polite().smallest_batch);
+        }
+
+        assert_eq!(sizes, [2, 4, 4, 5, 6]);
     }
 
     #[test]

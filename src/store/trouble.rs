@@ -64,11 +64,8 @@ impl Trouble {
     #[cfg(feature = "postgres")]
     pub(crate) fn concerns_statement(&self) -> bool {
         use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
-        match self {
-            Self::Query(Error::DatabaseError(ClosedConnection | UnableToSendCommand, _)) => false,
-            Self::Query(error) => matches!(error, Error::DatabaseError(..)),
-            Self::Schema(_) => false,
-        }
+        matches!(self, Self::Query(Error::DatabaseError(kind, _))
+            if !matches!(kind, ClosedConnection | UnableToSendCommand))
     }
 
     /// What the database said, if it refused a row and would let others go.

@@ -69,15 +69,15 @@ where
 #[dsl::auto_type]
 pub(super) fn addresses() -> _ {
     let to_write = picked::due.and(picked::keeper.is_null());
-    let addresses: dsl::array<
-        Tid,
-        dsl::Select<
-            dsl::Filter<picked::table, dsl::And<picked::due, dsl::IsNull<picked::keeper>>>,
-            picked::address,
-        >,
-    > = array(picked::table.filter(to_write).select(picked::address));
+    let addresses: dsl::array<Tid, ToWrite> =
+        array(picked::table.filter(to_write).select(picked::address));
     addresses
 }
+
+type ToWrite = dsl::Select<
+    dsl::Filter<picked::table, dsl::And<picked::due, dsl::IsNull<picked::keeper>>>,
+    picked::address,
+>;
 
 /// What came of it.
 #[derive(Queryable)]
