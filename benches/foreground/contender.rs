@@ -74,11 +74,10 @@ impl Contender {
         };
         vec![
             Self::of(IDLE, Way::Idle),
-            Self::paced(POLITE, Pace::polite()),
-            Self::paced("100-1k, 20 ms, 50 %", pace(100, 1_000, 20, 50)),
+            Self::paced("100-300, 25 ms, 33 %", pace(100, 300, 25, 33)),
+            Self::paced("100-500, 25 ms, 50 %", pace(100, 500, 25, 50)),
+            Self::paced("100-1k, 50 ms, 25 %", pace(100, 1_000, 50, 25)),
             Self::paced("200-1k, 20 ms, 50 %", pace(200, 1_000, 20, 50)),
-            Self::paced("500-1k, 20 ms, 50 %", pace(500, 1_000, 20, 50)),
-            Self::paced("500-1k, 50 ms, 33 %", pace(500, 1_000, 50, 33)),
         ]
     }
 
@@ -109,7 +108,9 @@ impl Contender {
                     .execute(&rows::one_statement(database, job))
                     .await?;
                 let took = began.elapsed().as_secs_f64() * 1_000.0;
-                Ok(Swept::of(began, plan.rows / 5, vec![took]))
+                // A session goes with an image and a video record.
+                let kinds = if job == Job::Sessions { 3 } else { 1 };
+                Ok(Swept::of(began, plan.rows / 5 * kinds, vec![took]))
             }
             Way::Housekeeper(pace) => housekeeper(database, job, pace, frontier).await,
         }

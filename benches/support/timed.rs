@@ -24,7 +24,7 @@ pub(crate) struct Noted {
     pub(crate) steps: u32,
     /// Milliseconds of each batch, from the wish for a connection to the commit.
     pub(crate) batches: Vec<f64>,
-    /// Rows handled.
+    /// Rows changed, of all kinds.
     pub(crate) rows: u64,
 }
 
@@ -88,7 +88,7 @@ impl Job for Timed {
         let took = began.elapsed().as_secs_f64() * 1_000.0;
         self.notes.with(|noted| {
             noted.batches.push(took);
-            noted.rows += batch.ids.len() as u64;
+            noted.rows += batch.counts.total();
         });
         Ok(batch)
     }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --features postgres --bench sweep -- --rows 1_000_000 --rounds 5 --plot docs/plots/sweep.svg`
 //!
-//! A fifth of the rows is due. A ratio above 1 is faster than the single unbounded statement of the same round.
+//! A fifth of the rows is due. They lie in the order in which they were made, as bookings and sessions do; `--scattered 1` throws them about, which
+//! favours whoever can take them in the order of their places. A ratio above 1 is faster than the single unbounded statement of the same round.
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ mod support;
 mod theirs;
 
 use figures::Figures;
+use rows::Order;
 use support::Result;
 use support::database::Database;
 use support::figures::{Bound, target};
@@ -24,8 +26,13 @@ use support::plot::Picture;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let options = Options::read(&[("rows", 50_000), ("rounds", 3)])?;
+    let options = Options::read(&[("rows", 50_000), ("rounds", 3), ("scattered", 0)])?;
     let (rows, rounds) = (options.number("rows")?, options.number("rounds")?);
+    let order = if options.number::<u64>("scattered")? > 0 {
+        Order::Scattered
+    } else {
+        Order::AsMade
+    };
     let mut databases = Database::all().await?;
     let mut versions = Vec::new();
     for database in &mut databases {
@@ -37,7 +44,7 @@ async fn main() -> Result<()> {
     let mut panels = Vec::new();
     for database in &mut databases {
         for job in [Job::Bookings, Job::Sessions] {
-            let figures = measure(database, job, rows, rounds).await?;
+            let figures = measure(database, job, rows, rounds, order).await?;
             let title = format!("{} on {}", job.name(), database.name());
             println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
             print_targets(&figures, database, job);
@@ -73,7 +80,13 @@ impl Job {
 }
 
 /// Every contender once a round, each on rows made anew.
-async fn measure(database: &mut Database, job: Job, rows: u64, rounds: usize) -> Result<Figures> {
+async fn measure(
+    database: &mut Database,
+    job: Job,
+    rows: u64,
+    rounds: usize,
+    order: Order,
+) -> Result<Figures> {
     let mut figures = Figures::new(ONE_STATEMENT);
     for round in 0..rounds {
         // The first is not always the same: what a contender leaves behind in caches must not favour another.
@@ -81,7 +94,7 @@ async fn measure(database: &mut Database, job: Job, rows: u64, rounds: usize) ->
         let places = contenders.len();
         contenders.rotate_left(round % places);
         for contender in contenders {
-            rows::fill(database, job, rows).await?;
+            rows::fill(database, job, rows, order).await?;
             let due = rows::due(database, job).await?;
             let (took, handled) = contender.run(database, job).await?;
             // One that does not do all of it is compared by the row.

@@ -4,15 +4,31 @@ use crate::Job;
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
 
+/// How the age of rows goes with their place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Older rows lie before younger ones, as they were made.
+    AsMade,
+    /// Not at all: the worst case.
+    Scattered,
+}
+
 /// Makes the rows of a job anew, and lets the database settle.
-pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64) -> Result<()> {
+pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64, order: Order) -> Result<()> {
     let statements = match (&database.kind, job) {
         (Kind::Sqlite { .. }, Job::Bookings) => SQLITE_BOOKINGS,
         (Kind::Sqlite { .. }, Job::Sessions) => SQLITE_SESSIONS,
         (Kind::Postgres { .. }, Job::Bookings) => POSTGRES_BOOKINGS,
         (Kind::Postgres { .. }, Job::Sessions) => POSTGRES_SESSIONS,
     };
-    let statements = statements.replace("{rows}", &rows.to_string());
+    let seconds = match order {
+        Order::AsMade => "n * (30 * 86400.0 / {rows})",
+        // Prime to any number of rows that is likely to be given, so that all places are met.
+        Order::Scattered => "(n * 7368787 % {rows}) * (30 * 86400.0 / {rows})",
+    };
+    let statements = statements
+        .replace("{seconds}", seconds)
+        .replace("{rows}", &rows.to_string());
     database.execute(&statements).await?;
     database.settle().await
 }
@@ -41,16 +57,17 @@ const SQLITE_BOOKINGS: &str = "
     select lower(hex(randomblob(16))),
         printf('00000000-0000-4000-8000-%012x', n % 1000),
         case when n % 5 = 0 then 'Pending' else 'Confirmed' end,
-        strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-' || (2 + n % 30) || ' days')
+        strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-40 days', ({seconds}) || ' seconds')
     from numbers";
 
 const SQLITE_SESSIONS: &str = "
     delete from sessions;
     with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {rows})
-    insert into sessions (id, user_id, created_at)
+    insert into sessions (id, user_id, created_at, last_activity_at)
     select printf('s%08x%s', (n * 2654435761) % 4294967296, hex(n)),
         printf('00000000-0000-4000-8000-%012x', n),
-        strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', case when n % 5 = 0 then '-' || (2 + n % 30) || ' days' else '-1 hours' end)
+        strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-40 days', ({seconds}) || ' seconds'),
+        case when n % 5 > 0 then strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 hours') end
     from numbers;
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
@@ -60,14 +77,15 @@ const POSTGRES_BOOKINGS: &str = "
     insert into bookings (booking_id, user_id, status, created_at)
     select md5(n::text), md5((n % 1000)::text)::uuid,
         case when n % 5 = 0 then 'Pending' else 'Confirmed' end,
-        now() - make_interval(days => 2 + n % 30, secs => n % 86400)
-    from generate_series(1, {rows}) as n";
+        now() - interval '40 days' + make_interval(secs => {seconds})
+    from generate_series(1::bigint, {rows}) as n";
 
 const POSTGRES_SESSIONS: &str = "
     truncate sessions, image_sent, video_sent;
-    insert into sessions (id, user_id, created_at)
+    insert into sessions (id, user_id, created_at, last_activity_at)
     select md5(n::text), md5(n::text)::uuid,
-        now() - case when n % 5 = 0 then make_interval(days => 2 + n % 30, secs => n % 86400) else interval '1 hour' end
-    from generate_series(1, {rows}) as n;
+        now() - interval '40 days' + make_interval(secs => {seconds}),
+        case when n % 5 > 0 then now() - interval '1 hour' end
+    from generate_series(1::bigint, {rows}) as n;
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
