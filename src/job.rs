@@ -74,7 +74,7 @@ pub trait Job: Send + Sync + 'static {
     /// Reads the clock that decides, usually the database's, and derives the cutoff of one run from it.
     async fn open(&self) -> Result<Window, JobError>;
 
-    /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first, and handles them in one transaction.
+    /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first or nearly so, and handles them in one transaction.
     ///
     /// [`Batch::reached`] is the last row looked at if the limit was reached, which asks for another batch, and `None` if it was not. One
     /// that does not lie behind `pass.after` fails the run, which would never end.

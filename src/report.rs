@@ -150,7 +150,8 @@ pub struct Report {
     pub set_aside: Vec<SetAside>,
     /// How many due rows could not be handled in all.
     ///
-    /// The first 1,000 since the last tick are left out of `outlook`. Those beyond count as due in it, and wait for the next tick.
+    /// The first 1,000 since the last tick are left out of `outlook`. Those beyond count as due in it and hide what falls
+    /// due next: until a tick sees fewer of them, the job runs at ticks, and once in the age of its rule.
     pub set_aside_count: u64,
     /// What is still due, and when the next row falls due; `None` if nobody could look.
     pub outlook: Option<Outlook>,

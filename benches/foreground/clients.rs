@@ -1,7 +1,7 @@
 //! Clients that keep their rate.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ use crate::support::Result;
 /// Clients at work.
 pub(crate) struct Clients {
     workers: Vec<JoinHandle<Result<Vec<Sent>>>>,
-    stop: Arc<AtomicBool>,
+    ended: Arc<OnceLock<Instant>>,
     /// How far the sweep is.
     pub(crate) swept: Frontier,
 }
@@ -35,7 +35,7 @@ struct Shared {
     began: Instant,
     gap: Duration,
     next: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
+    ended: Arc<OnceLock<Instant>>,
     swept: Frontier,
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn start(url: &str, request: Request, plan: &Plan) -> Result<Cl
         began: Instant::now(),
         gap: Duration::from_secs(1) / plan.rate,
         next: Arc::default(),
-        stop: Arc::default(),
+        ended: Arc::default(),
         swept: Frontier::default(),
     };
     let workers = connections.into_iter().map(|(client, statement)| {
@@ -63,7 +63,7 @@ pub(crate) async fn start(url: &str, request: Request, plan: &Plan) -> Result<Cl
     });
     let clients = Clients {
         workers: workers.collect(),
-        stop: shared.stop,
+        ended: shared.ended,
         swept: shared.swept,
     };
     tokio::time::sleep(WARM_UP).await;
@@ -81,7 +81,8 @@ async fn work(
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let scheduled = shared.began + shared.gap * u32::try_from(number)?;
         sleep_until(scheduled.into()).await;
-        if shared.stop.load(Ordering::Relaxed) {
+        // Those that fell behind are still sent.
+        if shared.ended.get().is_some_and(|ended| scheduled > *ended) {
             return Ok(sent);
         }
         let place = shared
@@ -99,7 +100,7 @@ async fn work(
 impl Clients {
     /// Milliseconds of all requests that were to be sent during the sweep.
     pub(crate) async fn finish(self, swept: &Swept) -> Result<Vec<f64>> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ended.get_or_init(|| swept.ended);
         let mut latencies = Vec::new();
         for worker in self.workers {
             let sent = worker.await??;

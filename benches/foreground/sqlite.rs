@@ -1,7 +1,6 @@
 //! One writer beside the housekeeper on a SQLite file.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -35,14 +34,14 @@ pub(crate) async fn all(
         for _ in 0..plan.rounds {
             for contender in contenders {
                 rows::fill(database, job, plan.rows).await?;
-                let stop = Arc::new(AtomicBool::new(false));
-                let (file, rate, told) = (file.clone(), plan.rate, stop.clone());
+                let ended = Arc::new(OnceLock::new());
+                let (file, rate, told) = (file.clone(), plan.rate, ended.clone());
                 // A thread of its own: each write blocks.
                 let writer = std::thread::spawn(move || write(&file, rate, &told));
                 let swept = contender
                     .sweep(database, job, plan, &Frontier::default())
                     .await;
-                stop.store(true, Ordering::Relaxed);
+                ended.get_or_init(Instant::now);
                 let written = writer.join().map_err(|_| "the writer panicked")??;
                 let swept = swept?;
                 let during = |at: &Instant| (swept.began..=swept.ended).contains(at);
@@ -60,13 +59,13 @@ pub(crate) async fn all(
 }
 
 /// Inserts a message at each instant of a schedule, or as soon after as it may: when it was to be, and what it took from then.
-fn write(file: &str, rate: u32, stop: &AtomicBool) -> Result<Vec<(Instant, Duration)>> {
+fn write(file: &str, rate: u32, ended: &OnceLock<Instant>) -> Result<Vec<(Instant, Duration)>> {
     let mut connection = SqliteConnection::establish(file)?;
     connection.batch_execute("pragma synchronous = normal; pragma busy_timeout = 60000")?;
     let gap = Duration::from_secs(1) / rate;
     let mut scheduled = Instant::now();
     let mut writes = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
+    while ended.get().is_none_or(|ended| scheduled <= *ended) {
         std::thread::sleep(scheduled.saturating_duration_since(Instant::now()));
         connection.batch_execute(
             "insert into messages (id, user_id, sender)

@@ -12,9 +12,11 @@ pub(crate) struct Spread {
 
 impl Spread {
     pub(crate) fn of(values: &[f64]) -> Self {
+        let negated: Vec<f64> = values.iter().map(|value| -value).collect();
         Self {
             low: percentile(values, 0.0),
-            median: percentile(values, 50.0),
+            // Of an even number, between the two in the middle.
+            median: f64::midpoint(percentile(values, 50.0), -percentile(&negated, 50.0)),
             high: percentile(values, 100.0),
         }
     }

@@ -13,7 +13,7 @@ pub(crate) enum Order {
     Scattered,
 }
 
-/// Makes the rows of a job anew, and lets the database settle.
+/// Makes the rows of a job anew, each session that is due with five messages of its user's, an image and a video record, and lets the database settle.
 pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64, order: Order) -> Result<()> {
     let statements = match (&database.kind, job) {
         (Kind::Sqlite { .. }, Job::Bookings) => SQLITE_BOOKINGS,
@@ -62,6 +62,7 @@ const SQLITE_BOOKINGS: &str = "
 
 const SQLITE_SESSIONS: &str = "
     delete from sessions;
+    delete from messages;
     with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {rows})
     insert into sessions (id, user_id, created_at, last_activity_at)
     select printf('s%08x%s', (n * 2654435761) % 4294967296, hex(n)),
@@ -69,6 +70,9 @@ const SQLITE_SESSIONS: &str = "
         strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-40 days', ({seconds}) || ' seconds'),
         case when n % 5 > 0 then strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 hours') end
     from numbers;
+    insert into messages (id, user_id, sender, timestamp)
+    select id || m, user_id, 'user', created_at from sessions, (select 1 as m union all select 2 union all select 3 union all select 4 union all select 5)
+    where last_activity_at is null;
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
 
@@ -81,11 +85,13 @@ const POSTGRES_BOOKINGS: &str = "
     from generate_series(1::bigint, {rows}) as n";
 
 const POSTGRES_SESSIONS: &str = "
-    truncate sessions, image_sent, video_sent;
+    truncate sessions, image_sent, video_sent, messages;
     insert into sessions (id, user_id, created_at, last_activity_at)
     select md5(n::text), md5(n::text)::uuid,
         now() - interval '40 days' + make_interval(secs => {seconds}),
         case when n % 5 > 0 then now() - interval '1 hour' end
     from generate_series(1::bigint, {rows}) as n;
+    insert into messages (id, user_id, sender, \"timestamp\")
+    select id || m, user_id, 'user', created_at from sessions, generate_series(1, 5) as m where last_activity_at is null;
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";

@@ -23,6 +23,15 @@ pub(crate) struct ForeignKey {
 }
 
 impl ForeignKey {
+    /// Whether its own rows go with the session, so that they cannot keep it for long.
+    pub(crate) fn goes_along(&self) -> bool {
+        let ours = ["sessions", "image_sent", "video_sent"];
+        self.schema.is_none()
+            && ours
+                .iter()
+                .any(|table| self.table.eq_ignore_ascii_case(table))
+    }
+
     /// Why a row stays that this key points at, as the text of [`SetAside::error`](crate::SetAside::error).
     pub(crate) fn reason(&self) -> String {
         format!("kept by {}", self.place())

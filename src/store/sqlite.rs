@@ -32,7 +32,7 @@ mod time;
 mod window;
 
 use keys::Keys;
-use window::Shelf;
+use window::Windows;
 
 pub use time::timestamp_text;
 
@@ -76,16 +76,16 @@ pub struct SqliteStore {
     last_error: LastError,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    shelves: Arc<Shelves>,
+    windows: Arc<AllWindows>,
     keys: Arc<Keys>,
     warned: Arc<AtomicBool>,
 }
 
-/// What the runs in progress will look at next, a shelf for each job.
+/// What the runs in progress of each job will look at next.
 #[derive(Default)]
-struct Shelves {
-    sessions: Shelf,
-    bookings: Shelf,
+struct AllWindows {
+    sessions: Windows,
+    bookings: Windows,
 }
 
 impl SqliteStore {
@@ -110,7 +110,7 @@ impl SqliteStore {
             last_error,
             clock: Arc::new(SystemClock),
             limits,
-            shelves: Arc::default(),
+            windows: Arc::default(),
             keys: Arc::default(),
             warned: Arc::default(),
         })
@@ -125,7 +125,7 @@ impl SqliteStore {
             last_error: LastError::default(),
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
-            shelves: Arc::default(),
+            windows: Arc::default(),
             keys: Arc::default(),
             warned: Arc::default(),
         }

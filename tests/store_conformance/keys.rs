@@ -4,7 +4,7 @@
 macro_rules! keys {
     ($store:ident, $open:expr, $uuid:expr) => {
         mod $store {
-            use ractor_housekeeper::{Batch, Pass, Store};
+            use ractor_housekeeper::{Batch, Pass};
 
             use crate::Verdict;
             use crate::rules::idle_pass;

@@ -75,7 +75,13 @@ impl Flight {
             "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; \
              SET LOCAL idle_in_transaction_session_timeout = {statement}"
         );
-        AnsiTransactionManager::begin_transaction_sql(&mut *self.conn, &begin).await
+        let conn = &mut *self.conn;
+        let opened = AnsiTransactionManager::begin_transaction_sql(conn, &begin).await;
+        if opened.is_err() {
+            // The transaction may have begun all the same, which diesel does not know: the pool has to close the connection.
+            AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+        }
+        opened
     }
 
     /// Commits what went well, and rolls back what did not.

@@ -1,6 +1,7 @@
 //! Foreign keys of the host's, as Postgres's catalogue tells them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use diesel::expression::{ValidGrouping, is_aggregate};
 use diesel::pg::Pg;
@@ -13,27 +14,57 @@ use super::schema::sessions;
 use crate::store::keys::{ForeignKey, quoted};
 
 /// What is known of the keys that point at sessions and their records. Clones share it.
+///
+/// Whether a key will refuse is a guess: a trigger of the host's may clear the way, or another key cascade first. So what they keep is only looked
+/// for once the database has refused a batch, and the keys are read again every minute from then on, in case the host has mended them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Keys(Arc<Mutex<Arc<[ForeignKey]>>>);
+pub(super) struct Keys(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Vec<ForeignKey>,
+    /// When they were read last, once the database has refused a batch.
+    refused: Option<Instant>,
+}
 
 impl Keys {
-    /// The keys that refuse a deletion, as a condition.
+    /// What keeps a session, as far as is known.
     pub(super) fn keeper(&self) -> Keeper {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Keeper::of(&keys)
+        let known = self.lock();
+        Keeper::of(if known.refused.is_some() {
+            &known.keys
+        } else {
+            &[]
+        })
     }
 
-    /// Reads them anew, says whether there is news, and warns of what is new.
+    /// Whether it is time to read them again.
+    pub(super) fn are_stale(&self) -> bool {
+        let refused = self.lock().refused;
+        refused.is_some_and(|read| read.elapsed() > TRUST)
+    }
+
+    /// Notes that the database has refused a batch. Says whether that is news.
+    pub(super) fn refuse(&self) -> bool {
+        self.lock().refused.replace(Instant::now()).is_none()
+    }
+
+    /// Reads them anew, says whether there is news, and warns of new ones that no index serves.
     pub(super) async fn refresh(&self, conn: &mut AsyncPgConnection) -> QueryResult<bool> {
-        let read: Arc<[ForeignKey]> = read(conn).await?.into();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = |key: &&ForeignKey| !key.indexed && !known.contains(key);
+        let read = read(conn).await?;
+        let mut known = self.lock();
+        let is_new = |key: &&ForeignKey| !key.indexed && !known.keys.contains(key);
         for key in read.iter().filter(is_new) {
             key.warn_without_index("create index concurrently");
         }
-        let news = *known != read;
-        *known = read;
+        let news = known.keys != read;
+        known.keys = read;
+        known.refused = known.refused.map(|_| Instant::now());
         Ok(news)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,7 +80,7 @@ struct Keep {
 
 impl Keeper {
     fn of(keys: &[ForeignKey]) -> Self {
-        let refusing = keys.iter().filter(|key| key.refuses);
+        let refusing = keys.iter().filter(|key| key.refuses && !key.goes_along());
         Self(
             refusing
                 .map(|key| Keep {
@@ -171,3 +202,6 @@ async fn read(conn: &mut AsyncPgConnection) -> QueryResult<Vec<ForeignKey>> {
     });
     Ok(keys.collect())
 }
+
+/// How long keys that were read are believed.
+const TRUST: Duration = Duration::from_secs(60);

@@ -125,6 +125,7 @@ pub(super) async fn delete(
         // The records go with them: the foreign keys cascade.
         write: diesel::delete(sessions::table)
             .filter(sessions::ctid.eq_any(addresses()))
+            .filter(candidate(pass.cutoff, user))
             .returning(sessions::id),
         limit,
     };

@@ -15,7 +15,7 @@ use crate::job::JobName;
 use crate::outlook::Outlook;
 use crate::preview::{Page, PreviewRows};
 use crate::store::error::StoreError;
-use crate::store::trouble::{Tried, Trouble};
+use crate::store::trouble::Tried;
 use crate::store::{RunHistory, Store, user_of};
 
 #[async_trait]
@@ -52,9 +52,16 @@ impl Store for PostgresStore {
 
     async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
+        if self.keys.are_stale() {
+            self.has_new_keys().await;
+        }
         let mut done = self.clean(pass, user, Manner::Together).await?;
-        if done.as_ref().is_err_and(Trouble::concerns_statement) && self.has_new_keys().await {
-            done = self.clean(pass, user, Manner::Together).await?;
+        if let Err(trouble) = &done {
+            let refused = trouble.refusal().is_some() && self.keys.refuse();
+            let again = trouble.concerns_statement() && self.has_new_keys().await;
+            if refused || again {
+                done = self.clean(pass, user, Manner::Together).await?;
+            }
         }
         // One row that cannot go must not keep the others.
         if done

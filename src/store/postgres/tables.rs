@@ -89,6 +89,10 @@ pub(super) async fn check(conn: &mut AsyncPgConnection) -> Tried<()> {
         let what = format!("table `{table}` is missing");
         return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
     }
+    if has_parts(conn, "sessions").await? {
+        let what = "table `sessions` has partitions, or tables that inherit from it, and rows are deleted by their place in one table";
+        return Err(Trouble::Schema(incomplete_schema(Schema::Booking, what)));
+    }
     if !has_trigger(conn).await? {
         let what = format!("trigger `{ACTIVITY_TRIGGER}` on `messages` is missing or off");
         return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
@@ -133,6 +137,15 @@ async fn visible(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<bool>
     ask(
         conn,
         "select to_regclass(quote_ident($1)) is not null as yes",
+        table,
+    )
+    .await
+}
+
+async fn has_parts(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<bool> {
+    ask(
+        conn,
+        "select exists (select from pg_class c where c.oid = to_regclass(quote_ident($1)) and (c.relkind = 'p' or exists (select from pg_inherits where inhparent = c.oid))) as yes",
         table,
     )
     .await

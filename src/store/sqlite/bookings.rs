@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::schema::{bookings, coalesce};
 use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
-use super::window::{self, Found, Shelf};
+use super::window::{self, Found, Windows};
 use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::store::trouble::Tried;
 
@@ -67,10 +67,10 @@ pub(super) fn expire(
     conn: &mut SqliteConnection,
     pass: &Pass,
     user: Option<Uuid>,
-    shelf: &Shelf,
+    windows: &Windows,
 ) -> Tried<Batch> {
     let user = user.map(|user| user.hyphenated().to_string());
-    let mut window = shelf.take(pass, || look_up(conn, pass, user.as_deref()))?;
+    let mut window = windows.take(pass, || look_up(conn, pass, user.as_deref()))?;
     let slice = Slice {
         rows: window.slice(pass.limit),
         now: Moment(pass.now),
@@ -79,7 +79,7 @@ pub(super) fn expire(
     };
     let mut batch = slice.expire(conn)?;
     batch.reached = window.reached();
-    shelf.put_back(window);
+    windows.put_back(window);
     Ok(batch)
 }
 

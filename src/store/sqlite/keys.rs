@@ -1,6 +1,7 @@
 //! The host's foreign keys to what a session takes along, as SQLite's catalogue tells them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::prelude::*;
@@ -14,8 +15,14 @@ use crate::batch::SetAside;
 use crate::store::keys::{ForeignKey, quoted, quoted_list};
 
 /// The foreign keys, read anew whenever the schema has changed.
+///
+/// Whether a key will refuse is a guess: a trigger of the host's may clear the way, or another key cascade first. So what they keep is only looked
+/// for once the database has refused a batch.
 #[derive(Default)]
-pub(super) struct Keys(Mutex<Option<Arc<Known>>>);
+pub(super) struct Keys {
+    known: Mutex<Option<Arc<Known>>>,
+    refused: AtomicBool,
+}
 
 struct Known {
     catalogue: Catalogue,
@@ -37,13 +44,21 @@ impl Keys {
         Ok(keys.cloned().collect())
     }
 
-    /// Which of these sessions a row of the host's keeps.
+    /// Notes that the database has refused a batch. Says whether that is news.
+    pub(super) fn refuse(&self) -> bool {
+        !self.refused.swap(true, Ordering::Relaxed)
+    }
+
+    /// Which of these sessions a row of the host's keeps, as far as is known.
     pub(super) fn kept(
         &self,
         conn: &mut SqliteConnection,
         sessions: &[Session],
     ) -> QueryResult<BTreeMap<String, SetAside>> {
         let mut kept = BTreeMap::new();
+        if !self.refused.load(Ordering::Relaxed) {
+            return Ok(kept);
+        }
         for keeper in &self.known(conn)?.keepers {
             let kept_by_it: Vec<String> = keeper.of(sessions).load(conn)?;
             for id in kept_by_it {
@@ -63,7 +78,7 @@ impl Keys {
                 .select(pragma_foreign_keys::foreign_keys)
                 .first(conn)?,
         );
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(|known| known.catalogue == catalogue) {
             return Ok(known.clone());
         }
@@ -92,7 +107,7 @@ struct Keeper {
 impl Keeper {
     /// None for a key that lets go, or whose own rows go with the session.
     fn new(key: &ForeignKey) -> Option<Self> {
-        if !key.refuses || goes_along(&key.table) {
+        if !key.refuses || key.goes_along() {
             return None;
         }
         let parent = quoted(&key.parent);
@@ -222,12 +237,6 @@ fn begins_with(index: &[Option<String>], columns: &[String]) -> bool {
             .iter()
             .all(|column| first.contains(&Some(column.to_lowercase())))
     })
-}
-
-fn goes_along(table: &str) -> bool {
-    ["sessions", "image_sent", "video_sent"]
-        .iter()
-        .any(|ours| table.eq_ignore_ascii_case(ours))
 }
 
 /// A key that names no column points at the primary key.

@@ -124,8 +124,8 @@ fn connect(path: &str, busy: Duration) -> ConnectionResult<SqliteConnection> {
     }
     setup(
         &mut conn,
-        // A page that a batch changes should be in memory when the next one changes it, and in the file only once for several batches: 8 MB of
-        // cache while a run needs it, and a checkpoint every 16 MB, which keeps no writer waiting.
+        // A page that a batch changes should be in memory when the next one changes it, and in the file only once for several batches: up to 8 MB
+        // of cache for each connection, and a checkpoint once the log has 16 MB.
         "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; pragma wal_autocheckpoint = 4000",
     )?;
     Ok(conn)

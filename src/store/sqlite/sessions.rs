@@ -10,7 +10,7 @@ use super::schema::{coalesce, image_sent, later_of, messages, sessions, video_se
 use super::tables;
 use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
-use super::window::{self, Found, Shelf};
+use super::window::{self, Found, Windows};
 use crate::batch::{Batch, Cursor, Pass, SetAside};
 use crate::store::trouble::{Tried, Trouble};
 
@@ -92,11 +92,11 @@ pub(super) fn delete(
     conn: &mut SqliteConnection,
     pass: &Pass,
     user: Option<Uuid>,
-    shelf: &Shelf,
+    windows: &Windows,
     keys: &Keys,
 ) -> Tried<Batch> {
     let user = user.map(|user| user.hyphenated().to_string());
-    let mut window = shelf.take(pass, || look_up(conn, pass, user.as_deref()))?;
+    let mut window = windows.take(pass, || look_up(conn, pass, user.as_deref()))?;
     let slice = Slice {
         rows: window.slice(pass.limit),
         cutoff: Moment(pass.cutoff),
@@ -104,7 +104,7 @@ pub(super) fn delete(
     };
     let mut batch = slice.delete(conn, pass, keys)?;
     batch.reached = window.reached();
-    shelf.put_back(window);
+    windows.put_back(window);
     Ok(batch)
 }
 
@@ -157,10 +157,16 @@ impl Slice {
         if self.rows.is_empty() {
             return Ok(counted(0, 0, 0));
         }
-        let together = conn.immediate_transaction(|conn| {
-            self.delete_idle(conn, pass, keys, Self::delete_together)
-        });
-        match together {
+        let together = |conn: &mut SqliteConnection| {
+            conn.immediate_transaction(|conn| {
+                self.delete_idle(conn, pass, keys, Self::delete_together)
+            })
+        };
+        let mut done = together(conn);
+        if done.as_ref().is_err_and(|error| error.refusal().is_some()) && keys.refuse() {
+            done = together(conn);
+        }
+        match done {
             // One row that cannot go must not keep the others.
             Err(error) if error.refusal().is_some() => conn.immediate_transaction(|conn| {
                 self.delete_idle(conn, pass, keys, Self::delete_each)

@@ -51,9 +51,9 @@ impl Store for SqliteStore {
 
     async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
-        let (pass, shelves, keys) = (pass.clone(), self.shelves.clone(), self.keys.clone());
+        let (pass, windows, keys) = (pass.clone(), self.windows.clone(), self.keys.clone());
         self.run("delete idle sessions", move |conn| {
-            sessions::delete(conn, &pass, user, &shelves.sessions, &keys)
+            sessions::delete(conn, &pass, user, &windows.sessions, &keys)
         })
         .await
     }
@@ -86,9 +86,9 @@ impl Store for SqliteStore {
 
     async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
-        let (pass, shelves) = (pass.clone(), self.shelves.clone());
+        let (pass, windows) = (pass.clone(), self.windows.clone());
         self.run("expire bookings", move |conn| {
-            bookings::expire(conn, &pass, user, &shelves.bookings)
+            bookings::expire(conn, &pass, user, &windows.bookings)
         })
         .await
     }

@@ -72,12 +72,12 @@ impl Window {
     }
 }
 
-/// The window of the run in progress, between two of its batches.
+/// The windows of runs in progress, between two of their batches. Housekeepers on clones of one store each have theirs.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(Mutex<Option<Window>>);
+pub(super) struct Windows(Mutex<VecDeque<Window>>);
 
-impl Shelf {
-    /// Takes down the window of this run, or has the next one looked up. Whoever fails to put it back begins a new one.
+impl Windows {
+    /// Takes out the window of this run, or has the next one looked up. Whoever fails to put it back begins a new one.
     pub(super) fn take(
         &self,
         pass: &Pass,
@@ -88,11 +88,12 @@ impl Shelf {
             cutoff: pass.cutoff,
             scope: pass.scope.clone(),
         };
-        let kept = self.lock().take();
-        let fits = |window: &Window| {
-            window.run == run && window.reached == pass.after && !window.rows.is_empty()
+        let kept = {
+            let mut windows = self.lock();
+            let place = windows.iter().position(|window| window.run == run);
+            place.and_then(|place| windows.remove(place))
         };
-        if let Some(window) = kept.filter(fits) {
+        if let Some(window) = kept.filter(|window| window.reached == pass.after) {
             return Ok(window);
         }
         let found = look_up()?;
@@ -108,10 +109,18 @@ impl Shelf {
 
     /// Keeps what is left of a window for the next batch.
     pub(super) fn put_back(&self, window: Window) {
-        *self.lock() = Some(window).filter(|window| !window.rows.is_empty());
+        if window.rows.is_empty() {
+            return;
+        }
+        let mut windows = self.lock();
+        windows.push_back(window);
+        // Only runs that were given up leave a window behind.
+        if windows.len() > KEPT {
+            windows.pop_front();
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Window>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Window>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -126,6 +135,9 @@ pub(super) fn start() -> Cursor {
 
 /// Rows of a full window: 0.8 MB of addresses.
 pub(super) const SIZE: i64 = 100_000;
+
+/// Windows that are kept. More runs at once, on one store, lose theirs and look again.
+const KEPT: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -160,13 +172,13 @@ mod tests {
 
     #[test]
     fn slices_hand_out_each_row_once_and_every_mark_lies_behind_the_one_before() {
-        let shelf = Shelf::default();
+        let windows = Windows::default();
         let mut after = None;
         let mut rows = Vec::new();
         let mut look_ups = 0;
 
         loop {
-            let mut window = shelf
+            let mut window = windows
                 .take(&pass(after.clone()), || {
                     look_ups += 1;
                     match look_ups {
@@ -177,7 +189,7 @@ mod tests {
                 .expect("a window");
             rows.extend(window.slice(TWO));
             let reached = window.reached();
-            shelf.put_back(window);
+            windows.put_back(window);
             if reached.is_none() {
                 break;
             }
@@ -191,33 +203,60 @@ mod tests {
 
     #[test]
     fn a_run_that_lost_its_window_looks_from_where_that_began() {
-        let shelf = Shelf::default();
-        let mut lost = shelf
+        let windows = Windows::default();
+        let mut lost = windows
             .take(&pass(Some(cursor("c"))), || found(0..5, Some("m")))
             .expect("a window");
         lost.slice(TWO);
         let reached = lost.reached();
 
         assert!(reached > Some(cursor("c")) && reached < Some(cursor("c!")));
-        let again = shelf.take(&pass(reached), || found([7], None));
+        let again = windows.take(&pass(reached), || found([7], None));
         assert_eq!(again.expect("a window").slice(NINE), [7]);
     }
 
     #[test]
+    fn runs_that_take_turns_keep_their_windows() {
+        let windows = Windows::default();
+        let runs = [Scope::All, Scope::user("somebody")];
+        let mut look_ups = 0;
+        let mut after = [None, None];
+
+        for _ in 0..3 {
+            for (scope, after) in runs.iter().zip(&mut after) {
+                let pass = Pass {
+                    scope: scope.clone(),
+                    ..pass(after.clone())
+                };
+                let window = windows.take(&pass, || {
+                    look_ups += 1;
+                    found(0..9, None)
+                });
+                let mut window = window.expect("a window");
+                assert_eq!(window.slice(TWO).len(), 2);
+                *after = window.reached();
+                windows.put_back(window);
+            }
+        }
+
+        assert_eq!(look_ups, 2);
+    }
+
+    #[test]
     fn a_window_of_another_run_is_not_taken() {
-        let shelf = Shelf::default();
-        let mut window = shelf
+        let windows = Windows::default();
+        let mut window = windows
             .take(&pass(None), || found(0..5, None))
             .expect("a window");
         window.slice(TWO);
         let after = window.reached();
-        shelf.put_back(window);
+        windows.put_back(window);
 
         let other = Pass {
             scope: Scope::user("somebody"),
             ..pass(after)
         };
-        let other = shelf.take(&other, || found([7], None));
+        let other = windows.take(&other, || found([7], None));
 
         assert_eq!(other.expect("a window").slice(NINE), [7]);
     }
