@@ -222,7 +222,7 @@ mod tests {
             (
                 r#"{"job":{"pace":{"smallest_batch":1001}}}"#,
                 "job.pace.smallest_batch",
-                "is 1001, which is larger than the largest batch of 1000",
+                "is 1001, which is larger than the largest batch of 200",
             ),
             (
                 r#"{"job":{"pace":{"duty_percent":0}}}"#,
@@ -373,10 +373,7 @@ mod tests {
         );
 
         assert_eq!((own.pace.largest_batch.get(), own.ids_kept), (700, 100));
-        assert_eq!(
-            (common.pace.largest_batch.get(), common.ids_kept),
-            (1_000, 1)
-        );
+        assert_eq!((common.pace.largest_batch.get(), common.ids_kept), (200, 1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
 
+mod keys;
 mod plans;
 mod races;
 

@@ -1,0 +1,74 @@
+//! What is special to Postgres about keys and places.
+
+use ractor_housekeeper::Store;
+
+use super::PostgresWorld;
+use crate::Verdict;
+use crate::rules::idle_pass;
+use crate::world::{World, micro, now, user};
+
+#[tokio::test]
+async fn sessions_that_point_at_each_other_go_together() -> Verdict {
+    let Some(world) = PostgresWorld::open().await? else {
+        return Ok(());
+    };
+    for id in ["a", "b"] {
+        world.session(id, user(1), now() - micro()).await?;
+    }
+    world
+        .sql("alter table sessions add column twin text references sessions (id); update sessions set twin = case id when 'a' then 'b' else 'a' end")
+        .await?;
+    world.store.check().await?;
+
+    let batch = world
+        .store
+        .delete_idle_sessions(&idle_pass(now(), 10))
+        .await?;
+
+    assert_eq!((batch.ids.len(), batch.set_aside.len()), (2, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_trigger_that_clears_the_way_is_given_its_chance() -> Verdict {
+    let Some(world) = PostgresWorld::open().await? else {
+        return Ok(());
+    };
+    world.session("a", user(1), now() - micro()).await?;
+    world
+        .sql(
+            "create table invoices (session_id text references sessions (id));
+             insert into invoices values ('a');
+             create function clear() returns trigger language plpgsql as
+                $$ begin delete from invoices where session_id = old.id; return old; end $$;
+             create trigger clear before delete on sessions for each row execute function clear()",
+        )
+        .await?;
+    world.store.check().await?;
+
+    let batch = world
+        .store
+        .delete_idle_sessions(&idle_pass(now(), 10))
+        .await?;
+
+    assert_eq!(batch.ids, ["a"]);
+    assert_eq!(world.count("invoices").await?, 0);
+    Ok(())
+}
+
+/// An address is unique in one table only.
+#[tokio::test]
+async fn sessions_in_parts_are_refused() -> Verdict {
+    let Some(world) = PostgresWorld::open().await? else {
+        return Ok(());
+    };
+    world
+        .sql("create table old_sessions () inherits (sessions)")
+        .await?;
+
+    let checked = world.store.check().await;
+
+    let error = checked.expect_err("sessions have a child").to_string();
+    assert!(error.contains("inherit"), "{error}");
+    Ok(())
+}
