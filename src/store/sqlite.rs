@@ -45,9 +45,15 @@ pub type Pool = bb8::Pool<SyncConnectionWrapper<SqliteConnection>>;
 ///
 /// # Tables of the host's that refer to these
 ///
-/// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session its rows point at. Such sessions are looked
-/// for before each batch, set aside, and named in the report with what keeps them, as in `kept by invoices.session_id`; the others go at
-/// full speed. What is refused for another reason, by a trigger say, is found by trying row by row, which is slower.
+/// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session its rows point at. Once
+/// SQLite has refused a batch, such sessions are looked for before each, set aside, and named in the report with what keeps them, as in
+/// `kept by invoices.session_id`; the others go at full speed. What is refused for another reason, by a trigger say, is found by trying row by
+/// row, which is slower.
+///
+/// # Order
+///
+/// A run takes the next 100,000 due rows by age, and handles those in the order in which they lie in the file. One that is cut short may
+/// leave older rows than it took.
 ///
 /// Every foreign key needs an index on its columns, or SQLite reads the whole table it is in for each session that is deleted. Those without one
 /// are named in a warning when the tables are checked, with the statement that makes it.
