@@ -35,7 +35,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Leaves most of the database to others: batches of at most 200 rows and about 25 ms, at work a fifth of the time. That is some
+    /// Leaves most of the database to others: batches of at most 200 rows and about 25 ms, at work less than a third of the time. That is some
     /// 5,000 bookings a second on two cores, with clients who hardly notice: see `benches/foreground`.
     #[must_use]
     pub fn polite() -> Self {
@@ -44,7 +44,7 @@ impl Pace {
             largest_batch: rows(200),
             // A commit alone takes several milliseconds where it waits for a disk.
             target: Duration::from_millis(25),
-            duty_percent: 20,
+            duty_percent: 30,
             shortest_pause: Duration::from_millis(5),
             longest_pause: Duration::from_secs(1),
         }

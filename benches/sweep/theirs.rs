@@ -68,7 +68,7 @@ pub(crate) async fn row_by_row(database: &mut Database, job: Job) -> Result<(Dur
             }
             Job::Sessions => {
                 let look = format!(
-                    "select m.id from messages m join sessions s on s.user_id = m.user_id where s.id = '{id}' order by timestamp desc limit 1"
+                    "select m.id from messages m join sessions s on s.user_id = m.user_id where s.id = '{id}' and m.sender = 'user' order by timestamp desc limit 1"
                 );
                 ids_of(database, &look).await?;
                 for table in ["image_sent", "video_sent"] {
