@@ -120,7 +120,8 @@ fn literal(value: &str) -> (String, String) {
     (kind.to_owned(), literal)
 }
 
-/// 100,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 5,000 are Pending.
+/// 100,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 30,000 are
+/// Pending and 300 of them due. Most old ones are not Pending and most Pending ones not old, which Postgres does not know: it expects that many are due.
 async fn fill(world: &PostgresWorld) -> Done {
     let now = format!("'{}'::timestamptz", now());
     let numbers = "from generate_series(0, 99999) n";
@@ -137,7 +138,8 @@ async fn fill(world: &PostgresWorld) -> Done {
              insert into image_sent (id, session_id) select 'i' || n, 's' || lpad(n::text, 5, '0') {numbers};
              insert into video_sent (id, session_id) select 'v' || n, 's' || lpad(n::text, 5, '0') {numbers};
              insert into bookings (booking_id, user_id, status, created_at, held_until)
-                select 'b' || n, {user}, case when n % 20 = 0 then 'Pending' else 'Confirmed' end, {now} - n * interval '1 s',
+                select 'b' || n, {user}, case when n % 10 < 3 then 'Pending' else 'Confirmed' end,
+                    {now} - case when n % 10 >= 3 then interval '30 days' when n < 1000 then interval '1 day' + n * interval '1 s' else n % 300 * interval '1 s' end,
                     case when n % 200 = 0 then {now} + interval '5 min' end {numbers};
              analyze"
         ))

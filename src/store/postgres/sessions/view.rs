@@ -93,6 +93,8 @@ async fn count(
             .filter(candidate(cutoff, user))
             .filter(idle(cutoff))
             .filter(sessions::id.ne_all(set_aside.to_vec()))
+            // For the sake of its index, as with bookings.
+            .order((lower_bound(), sessions::id))
             .select(sessions::id)
             .limit(PROBE);
         Counted(due).get_result(conn)
