@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// The rule is additive increase and multiplicative decrease with a slow start, as in TCP's congestion control (Jacobson, 1988; Chiu and Jain,
 /// 1989): batches double until one takes more than half of the target. From then on one that took less than that adds `smallest_batch` rows to
 /// the next, and one that took longer than the target, or failed (a limit on a lock or a statement was reached), halves it. After any
-/// trouble the largest batch is reached again within `largest_batch / smallest_batch` batches, ten by default.
+/// trouble the largest batch is reached again within `largest_batch / smallest_batch` batches, four by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {

@@ -50,13 +50,13 @@ pub type Pool = bb8::Pool<SyncConnectionWrapper<SqliteConnection>>;
 /// `kept by invoices.session_id`; the others go at full speed. What is refused for another reason, by a trigger say, is found by trying row by
 /// row, which is slower.
 ///
+/// Every foreign key needs an index on its columns, or SQLite reads the whole table it is in for each session that is deleted. Those without one
+/// are named in a warning when the tables are checked, with the statement that makes it.
+///
 /// # Order
 ///
 /// A run takes the next 100,000 due rows by age, and handles those in the order in which they lie in the file. One that is cut short may
 /// leave older rows than it took.
-///
-/// Every foreign key needs an index on its columns, or SQLite reads the whole table it is in for each session that is deleted. Those without one
-/// are named in a warning when the tables are checked, with the statement that makes it.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! How the rows of a batch are handled.
+//! Together or one by one.
 
 /// How the rows of a batch are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
