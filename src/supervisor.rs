@@ -191,7 +191,7 @@ impl Housekeeper {
             .get_cell()
             .stop_children_and_wait(None, Some(shutdown::DEFAULT_GRACE))
             .await;
-        state.answer_the_rest();
+        state.stopped();
         Ok(())
     }
 }

@@ -185,6 +185,14 @@ impl State {
         }
     }
 
+    /// The end, told to whoever has not been told that it comes.
+    pub(super) fn stopped(&mut self) {
+        if self.shutdown.is_none() {
+            self.subscribers.tell(News::ShuttingDown);
+        }
+        self.answer_the_rest();
+    }
+
     fn grace(&self, grace: Duration) -> Delayed<HousekeeperMsg> {
         Delayed(self.myself.send_after(grace, || Notice::GraceEnded.into()))
     }

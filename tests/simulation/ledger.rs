@@ -1,0 +1,236 @@
+//! What a replica told its subscribers, checked as it is told.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ractor_housekeeper::{
+    Counts, Event, Health, JobName, JobStatus, Life, News, Outcome, Report, RunId, Scope, Status,
+    WorkerStatus,
+};
+
+use crate::world::{Inside, World};
+
+/// A subscriber that misses nothing: it is told in the housekeeper's own hands, and so is never behind.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    world: World,
+    replica: usize,
+    book: Arc<Mutex<Book>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Book {
+    /// All that was told, in order.
+    pub(crate) news: Vec<Arc<News>>,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    jobs: BTreeMap<JobName, Account>,
+    shutting_down: bool,
+}
+
+/// One run, as it was told.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// How many runs were told of before.
+    number: usize,
+    /// The place in the news where it began; a run that was turned away never did.
+    pub(crate) began: Option<usize>,
+    counts: Counts,
+    batches: u64,
+    /// Where it ended, and how.
+    pub(crate) ended: Option<(usize, Report)>,
+}
+
+#[derive(Default, Clone)]
+struct Account {
+    running: Option<RunId>,
+    /// Where the last run of everything that began has ended.
+    last: Option<usize>,
+    paused: bool,
+    degraded: bool,
+    deaths: u64,
+}
+
+/// What was known when a status was asked for.
+pub(crate) struct Known {
+    at: usize,
+    jobs: BTreeMap<JobName, Account>,
+}
+
+impl Ledger {
+    pub(crate) fn new(world: World, replica: usize) -> Self {
+        Self {
+            world,
+            replica,
+            book: Arc::default(),
+        }
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self, event: &Event) {
+        let mut world = self.world.lock();
+        if event.missed > 0 {
+            world.break_promise("a subscriber that is never behind missed news");
+        }
+        self.book().record(&event.news, self.replica, &mut world);
+    }
+
+    pub(crate) fn known(&self) -> Known {
+        let book = self.book();
+        Known {
+            at: book.news.len(),
+            jobs: book.jobs.clone(),
+        }
+    }
+
+    /// What in a status contradicts what was told before it was asked for, or since.
+    pub(crate) fn contradiction(&self, status: &Status, known: &Known) -> Option<String> {
+        let book = self.book();
+        if status.life != Life::Running {
+            return (!book.shutting_down).then(|| "it says that it stops, and never told".to_owned());
+        }
+        let jobs = status.jobs.values();
+        jobs.filter_map(|job| book.contradicts(job, known)).next()
+    }
+}
+
+impl Book {
+    fn record(&mut self, news: &Arc<News>, replica: usize, world: &mut Inside) {
+        let at = self.news.len();
+        self.news.push(news.clone());
+        match &**news {
+            News::RunStarted {
+                run, job, scope, ..
+            } => {
+                let number = self.run(*run).number;
+                world.note(&(replica, "began", job, scope, number));
+                self.run(*run).began = Some(at);
+                if let Some(other) = self.account(job).running.replace(*run) {
+                    let broken = format!("{job} began {run} while it was in {other}");
+                    world.break_promise(broken);
+                }
+            }
+            News::BatchCommitted {
+                run,
+                job,
+                counts,
+                ids,
+            } => {
+                world.note(&(replica, "committed", job, ids));
+                world.told(replica, ids);
+                let known = self.run(*run);
+                known.counts.merge(counts);
+                known.batches += 1;
+                if self.account(job).running != Some(*run) {
+                    world.break_promise(format!("{job} told of a batch of {run} outside it"));
+                }
+            }
+            News::RunFinished(report) => self.finished(report, at, replica, world),
+            News::WorkerRestarting { job, .. } => {
+                world.note(&(replica, "restarting", job));
+                world.tally.outcome("worker restarts", 1);
+                self.account(job).deaths += 1;
+            }
+            News::JobDegraded { job, .. } => {
+                world.note(&(replica, "degraded", job));
+                world.tally.outcome("degraded", 1);
+                self.account(job).degraded = true;
+            }
+            News::JobRecovered { job } => {
+                world.note(&(replica, "recovered", job));
+                self.account(job).degraded = false;
+            }
+            News::JobPaused { job } => self.account(job).paused = true,
+            News::JobResumed { job } => self.account(job).paused = false,
+            News::TimerRestarted { .. } => world.tally.outcome("timer restarts", 1),
+            News::ShuttingDown => self.shutting_down = true,
+            _ => {}
+        }
+    }
+
+    fn finished(&mut self, report: &Report, at: usize, replica: usize, world: &mut Inside) {
+        let shutting_down = self.shutting_down;
+        let known = self.run(report.run);
+        let number = known.number;
+        world.note(&(replica, "ended", &report.job, number, report.message()));
+        world.tally.outcome(report.outcome.word(), 1);
+        if known.ended.is_some() {
+            world.break_promise(format!("the end of {} was told twice", report.run));
+        }
+        // A batch that changed nothing is not told of.
+        let changed = |counts: &Counts| -> Vec<(String, u64)> {
+            let kinds = counts.iter().filter(|(_, count)| *count > 0);
+            kinds.map(|(kind, count)| (kind.to_owned(), count)).collect()
+        };
+        if changed(&known.counts) != changed(&report.counts) {
+            let broken = format!("{report} ended with {}, told were {}", report.counts, known.counts);
+            world.break_promise(broken);
+        }
+        if let Outcome::Crashed { rows_at_least, .. } = report.outcome {
+            if rows_at_least != known.counts.total() {
+                world.break_promise(format!("{report} knows of {rows_at_least} rows"));
+            }
+        }
+        if report.outcome == Outcome::ShuttingDown && !shutting_down {
+            world.break_promise(format!("{report}, but nobody shut it down"));
+        }
+        let began = known.began.is_some();
+        known.ended = Some((at, report.clone()));
+        let account = self.account(&report.job);
+        if began {
+            account.running.take_if(|running| *running == report.run);
+            if report.scope == Scope::All {
+                account.last = Some(at);
+            }
+        }
+    }
+
+    fn contradicts(&self, status: &JobStatus, known: &Known) -> Option<String> {
+        let job = &status.job;
+        let now = self.jobs.get(job).cloned().unwrap_or_default();
+        let then = known.jobs.get(job).cloned().unwrap_or_default();
+        if let WorkerStatus::Running(current) = &status.worker {
+            let run = self.runs.get(&current.run);
+            if run.is_some_and(|run| run.ended.as_ref().is_some_and(|(at, _)| *at < known.at)) {
+                return Some(format!("{job} is in {}, which had ended", current.run));
+            }
+            let told = run.map_or(0, |run| run.counts.total());
+            if current.counts.total() > told {
+                return Some(format!("{job} counts {}, told were {told}", current.counts));
+            }
+        }
+        let last = status.last.as_ref().map(|report| (report, self.runs.get(&report.run)));
+        let ended = last.and_then(|(report, run)| {
+            let (at, told) = run?.ended.as_ref()?;
+            (told == report).then_some(*at)
+        });
+        if status.last.is_some() != ended.is_some() || ended < then.last {
+            return Some(format!("{job} ended last with {:?}", status.last));
+        }
+        if status.paused != now.paused && status.paused != then.paused {
+            return Some(format!("{job} paused: {}", status.paused));
+        }
+        let degraded = matches!(status.health, Health::Degraded { .. });
+        if degraded != now.degraded && degraded != then.degraded {
+            return Some(format!("{job} is {}", status.health));
+        }
+        if status.restarts < then.deaths {
+            return Some(format!("{job} counts {} deaths of {}", status.restarts, then.deaths));
+        }
+        None
+    }
+
+    fn run(&mut self, run: RunId) -> &mut Run {
+        let number = self.runs.len();
+        self.runs.entry(run).or_insert_with(|| Run {
+            number,
+            ..Run::default()
+        })
+    }
+
+    fn account(&mut self, job: &JobName) -> &mut Account {
+        self.jobs.entry(job.clone()).or_default()
+    }
+}

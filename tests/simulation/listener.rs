@@ -1,0 +1,53 @@
+//! A subscriber of a channel, which may be slow: in order, at most once, and told how much it missed.
+
+use std::sync::Arc;
+
+use ractor_housekeeper::{Event, News};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::replica::Replica;
+
+pub(crate) struct Listener {
+    pub(crate) replica: usize,
+    events: UnboundedReceiver<Event>,
+    /// How many it reads at a time; a slow one is behind for ever.
+    appetite: usize,
+    /// Where in the replica's news it is; `None` before the first.
+    place: Option<usize>,
+}
+
+impl Listener {
+    pub(crate) fn new(replica: usize, events: UnboundedReceiver<Event>, appetite: usize) -> Self {
+        Self {
+            replica,
+            events,
+            appetite,
+            place: None,
+        }
+    }
+
+    /// Reads some events. Returns what is wrong with them.
+    pub(crate) fn compare(&mut self, replica: &Replica) -> Option<String> {
+        let book = replica.ledger.book();
+        for _ in 0..self.appetite {
+            let Ok(event) = self.events.try_recv() else {
+                break;
+            };
+            let missed = usize::try_from(event.missed).expect("a few");
+            let place = match self.place {
+                Some(place) => Some(place + missed),
+                None => find(&book.news, &event.news),
+            };
+            let told = place.and_then(|place| book.news.get(place));
+            if !told.is_some_and(|told| Arc::ptr_eq(told, &event.news)) {
+                return Some(format!("a listener was told {:?} out of turn", event.news));
+            }
+            self.place = place.map(|place| place + 1);
+        }
+        None
+    }
+}
+
+fn find(news: &[Arc<News>], wanted: &Arc<News>) -> Option<usize> {
+    news.iter().position(|news| Arc::ptr_eq(news, wanted))
+}

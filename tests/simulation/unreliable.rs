@@ -1,0 +1,204 @@
+//! Jobs and a history over a database that fails: before a step has touched a row, or after it has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ractor::ActorCell;
+use ractor_housekeeper::testing::MemoryStore;
+use ractor_housekeeper::{
+    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, RunHistory, RunRecord, Scope,
+    StoreError, Window,
+};
+use tokio::time::sleep;
+
+use crate::world::{World, is_expirer};
+
+/// A job of one replica, or its history, with faults in every step.
+pub(crate) struct Unreliable<T> {
+    pub(crate) inner: T,
+    pub(crate) link: Link,
+}
+
+/// What ties a step to its replica.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) world: World,
+    pub(crate) replica: usize,
+    /// The housekeeper, once it runs.
+    pub(crate) housekeeper: Arc<std::sync::OnceLock<ActorCell>>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Error,
+    Slow(Duration),
+    Hang,
+    Panic,
+    KillChildren,
+    KillHousekeeper,
+}
+
+impl Link {
+    /// A place in a step where a fault may strike.
+    async fn pass(&self, place: &'static str) -> Result<(), &'static str> {
+        let fault = self.draw(place);
+        match fault {
+            None => Ok(()),
+            Some(Fault::Error) => Err(ERROR),
+            Some(Fault::Slow(wait)) => {
+                sleep(wait).await;
+                Ok(())
+            }
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Panic) => panic!("{PANIC}"),
+            Some(Fault::KillChildren) => {
+                let mut children = self
+                    .housekeeper
+                    .get()
+                    .map(ActorCell::get_children)
+                    .unwrap_or_default();
+                children.sort_by_key(ActorCell::get_id);
+                for child in children {
+                    child.kill();
+                }
+                std::future::pending().await
+            }
+            Some(Fault::KillHousekeeper) => {
+                if let Some(housekeeper) = self.housekeeper.get() {
+                    self.world.lock().killed.insert(self.replica);
+                    housekeeper.kill();
+                }
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn draw(&self, place: &'static str) -> Option<Fault> {
+        let mut world = self.world.lock();
+        let trouble = world.trouble;
+        if trouble == 0 || !world.chance(trouble) {
+            return None;
+        }
+        let (fault, kind) = match world.dice.u8(0..100) {
+            0..40 => (Fault::Error, "error"),
+            40..65 => {
+                let wait = Duration::from_millis(world.dice.u64(1..3_000));
+                (Fault::Slow(wait), "slow statement")
+            }
+            65..80 => (Fault::Hang, "timeout"),
+            80..92 => (Fault::Panic, "panic"),
+            92..99 => (Fault::KillChildren, "kill of all children in a step"),
+            _ => (Fault::KillHousekeeper, "kill of the housekeeper in a step"),
+        };
+        world.tally.fault(kind);
+        let replica = self.replica;
+        world.note(&(replica, place, kind));
+        Some(fault)
+    }
+}
+
+#[async_trait]
+impl<J: Job> Job for Unreliable<J> {
+    fn name(&self) -> JobName {
+        self.inner.name()
+    }
+
+    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
+        self.inner.check_scope(scope)
+    }
+
+    async fn check(&self) -> Result<(), JobError> {
+        self.link.pass("before check").await?;
+        self.inner.check().await
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        self.link.pass("before open").await?;
+        let window = self.inner.open().await?;
+        self.link.pass("after open").await?;
+        Ok(window)
+    }
+
+    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        self.link.pass("before batch").await?;
+        let batch = self.inner.batch(pass).await?;
+        {
+            let mut world = self.link.world.lock();
+            let change = world.audit(is_expirer(&self.name()));
+            let mut changed: Vec<&str> = change.rows.iter().map(|(id, ..)| id.as_str()).collect();
+            let mut named: Vec<&str> = batch.ids.iter().map(String::as_str).collect();
+            changed.sort_unstable();
+            named.sort_unstable();
+            if changed != named || change.counts != batch.counts.total() {
+                let counts = &batch.counts;
+                world.break_promise(format!("changed {changed:?}, named {named:?}, counted {counts}"));
+            }
+            world.tally.outcome("rows handled", batch.ids.len() as u64);
+        }
+        // Committed, and the answer is lost on its way.
+        self.link.pass("after commit").await?;
+        let replica = self.link.replica;
+        self.link.world.lock().handled(replica, &batch.ids);
+        Ok(batch)
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        self.link.pass("before preview").await?;
+        let preview = self.inner.preview(scope, page).await?;
+        self.compare(scope, page, &preview);
+        self.link.pass("after preview").await?;
+        Ok(preview)
+    }
+
+    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
+        self.link.pass("before outlook").await?;
+        let outlook = self.inner.outlook(set_aside).await?;
+        self.link.pass("after outlook").await?;
+        Ok(outlook)
+    }
+}
+
+impl<J: Job> Unreliable<J> {
+    /// A first page shows just the rows that a run would handle now.
+    fn compare(&self, scope: &Scope, page: &Page, preview: &PreviewRows) {
+        let mut world = self.link.world.lock();
+        let user = scope.user_id().ok().flatten();
+        let (bookings, sessions) = world.guests.due_since(world.now(), user, world.ages);
+        let due = if is_expirer(&self.name()) { bookings } else { sessions };
+        let mut shown: Vec<&str> = preview.rows.iter().map(|row| row.id.as_str()).collect();
+        shown.sort_unstable();
+        let all_shown = due.len() <= page.size.get() as usize;
+        if page.after.is_none() && all_shown && shown != due {
+            let broken = format!("the preview shows {shown:?}, due are {due:?}");
+            world.break_promise(broken);
+        }
+    }
+}
+
+#[async_trait]
+impl RunHistory for Unreliable<MemoryStore> {
+    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
+        self.link.pass("before record").await.map_err(as_store)?;
+        self.inner.record(runs, keep).await?;
+        self.link.pass("after record").await.map_err(as_store)
+    }
+
+    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        self.link.pass("before history").await.map_err(as_store)?;
+        self.inner.runs(job, limit).await
+    }
+}
+
+fn as_store(error: &'static str) -> StoreError {
+    StoreError::Query {
+        what: "use the history",
+        source: error.into(),
+    }
+}
+
+/// What a database says when it fails here.
+pub(crate) const ERROR: &str = "simulated error";
+
+/// What a bug says here.
+pub(crate) const PANIC: &str = "simulated panic";
