@@ -110,8 +110,12 @@ impl MemoryStore {
 
     /// Adds a message. Only one whose sender is `user` is activity.
     pub fn add_message(&self, user: Uuid, sender: impl Into<String>, at: DateTime<Utc>) {
-        let message = (user, sender.into(), at.trunc_subsecs(6));
-        self.rows().messages.push(message);
+        if sender.into() == "user" {
+            let at = at.trunc_subsecs(6);
+            let mut rows = self.rows();
+            let wrote = rows.wrote.entry(user).or_insert(at);
+            *wrote = at.max(*wrote);
+        }
     }
 
     /// Adds the record of an image sent. A session that is not there gets none.

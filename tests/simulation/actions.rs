@@ -123,7 +123,8 @@ impl Play {
                 }
             }
             Action::Preview => {
-                let preview = |reply| HousekeeperMsg::Preview(job, Scope::All, Page::default(), reply);
+                let preview =
+                    |reply| HousekeeperMsg::Preview(job, Scope::All, Page::default(), reply);
                 self.ask(replica, preview, Question::Preview);
             }
             Action::Status => self.ask(replica, HousekeeperMsg::Status, Question::Status),
@@ -152,14 +153,23 @@ impl Play {
                 let mut world = self.world.lock();
                 let seconds = *choose(&mut world.dice, &[1, 60, 3_600, 86_400]);
                 let step = world.dice.i64(-seconds..=seconds);
-                world.tally.fault(if step < 0 { "clock back" } else { "clock forward" });
+                world.tally.fault(if step < 0 {
+                    "clock back"
+                } else {
+                    "clock forward"
+                });
                 drop(world);
-                self.replicas[replica].clock.advance_wall(TimeDelta::seconds(step));
+                self.replicas[replica]
+                    .clock
+                    .advance_wall(TimeDelta::seconds(step));
             }
             Action::ShutDown => {
                 let (grace, twice) = {
                     let dice = &mut self.world.lock().dice;
-                    (Duration::from_millis(dice.u64(0..6_000)), dice.u8(0..4) == 0)
+                    (
+                        Duration::from_millis(dice.u64(0..6_000)),
+                        dice.u8(0..4) == 0,
+                    )
                 };
                 self.world.lock().tally.fault("shutdown");
                 self.shut_down(replica, grace);
@@ -231,8 +241,11 @@ impl Play {
         let (subscriber, events) = Subscriber::channel();
         let replica = &self.replicas[replica];
         let subscriber = subscriber.with_buffer(places);
-        let _ = replica.housekeeper.cast(HousekeeperMsg::Subscribe(subscriber));
-        self.listeners.push(Listener::new(replica.number, events, appetite));
+        let _ = replica
+            .housekeeper
+            .cast(HousekeeperMsg::Subscribe(subscriber));
+        self.listeners
+            .push(Listener::new(replica.number, events, appetite));
     }
 
     fn strike_child(&mut self, replica: usize, action: Action) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ractor::RpcReplyPort;
 use ractor_housekeeper::{
     History, HousekeeperMsg, JobName, Outcome, Preview, Refusal, Report, RunId, Scope, Status,
@@ -211,8 +211,14 @@ impl Check<'_> {
     fn is_incomplete(self, report: &Report) -> Option<&'static str> {
         let user = report.scope.user_id().ok().flatten();
         let world = self.replica.world.lock();
-        let (bookings, sessions) = world.guests.due_since(self.now, user, world.ages);
-        let left = if is_expirer(&report.job) { bookings } else { sessions };
+        // Not at that instant: on this clock much happens in one, before the question and after it.
+        let before = self.now - TimeDelta::microseconds(1);
+        let (bookings, sessions) = world.guests.due_since(before, user, world.ages);
+        let left = if is_expirer(&report.job) {
+            bookings
+        } else {
+            sessions
+        };
         (!left.is_empty()).then_some("rows were left that had been due before")
     }
 
@@ -222,7 +228,10 @@ impl Check<'_> {
 
     fn refusal(self, refusal: &Refusal) {
         let told = match refusal {
-            Refusal::ShuttingDown => !self.replica.stays(),
+            // Or it was escalated, which only its news tell.
+            Refusal::ShuttingDown => {
+                !self.replica.stays() || self.replica.ledger.book().shutting_down
+            }
             Refusal::Failed { error, .. } => {
                 let causes = [ERROR, PANIC, "within", "the reader died"];
                 causes.iter().any(|cause| error.contains(cause))

@@ -72,7 +72,11 @@ impl Guests {
         let bookings = self.bookings.iter();
         let bookings = bookings
             .filter(|(_, booking)| ours(booking.user))
-            .filter(|(_, booking)| booking.due_since(ages.booking).is_some_and(|due| due <= then));
+            .filter(|(_, booking)| {
+                booking
+                    .due_since(ages.booking)
+                    .is_some_and(|due| due <= then)
+            });
         let sessions = self.sessions.iter();
         let sessions = sessions
             .filter(|(_, session)| ours(session.user))
@@ -129,7 +133,9 @@ impl Guests {
             }
             let due = self.idle_since(session, age);
             if due > now {
-                return Err(format!("session {id} was deleted at {now}, but is due at {due}"));
+                return Err(format!(
+                    "session {id} was deleted at {now}, but is due at {due}"
+                ));
             }
             let waited = (now - due).to_std().unwrap_or_default();
             change.counts += 1 + session.images + session.videos;

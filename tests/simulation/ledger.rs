@@ -24,7 +24,7 @@ pub(crate) struct Book {
     pub(crate) news: Vec<Arc<News>>,
     pub(crate) runs: BTreeMap<RunId, Run>,
     jobs: BTreeMap<JobName, Account>,
-    shutting_down: bool,
+    pub(crate) shutting_down: bool,
 }
 
 /// One run, as it was told.
@@ -89,7 +89,8 @@ impl Ledger {
     pub(crate) fn contradiction(&self, status: &Status, known: &Known) -> Option<String> {
         let book = self.book();
         if status.life != Life::Running {
-            return (!book.shutting_down).then(|| "it says that it stops, and never told".to_owned());
+            return (!book.shutting_down)
+                .then(|| "it says that it stops, and never told".to_owned());
         }
         let jobs = status.jobs.values();
         jobs.filter_map(|job| book.contradicts(job, known)).next()
@@ -162,10 +163,15 @@ impl Book {
         // A batch that changed nothing is not told of.
         let changed = |counts: &Counts| -> Vec<(String, u64)> {
             let kinds = counts.iter().filter(|(_, count)| *count > 0);
-            kinds.map(|(kind, count)| (kind.to_owned(), count)).collect()
+            kinds
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .collect()
         };
         if changed(&known.counts) != changed(&report.counts) {
-            let broken = format!("{report} ended with {}, told were {}", report.counts, known.counts);
+            let broken = format!(
+                "{report} ended with {}, told were {}",
+                report.counts, known.counts
+            );
             world.break_promise(broken);
         }
         if let Outcome::Crashed { rows_at_least, .. } = report.outcome {
@@ -201,7 +207,10 @@ impl Book {
                 return Some(format!("{job} counts {}, told were {told}", current.counts));
             }
         }
-        let last = status.last.as_ref().map(|report| (report, self.runs.get(&report.run)));
+        let last = status
+            .last
+            .as_ref()
+            .map(|report| (report, self.runs.get(&report.run)));
         let ended = last.and_then(|(report, run)| {
             let (at, told) = run?.ended.as_ref()?;
             (told == report).then_some(*at)
@@ -217,7 +226,10 @@ impl Book {
             return Some(format!("{job} is {}", status.health));
         }
         if status.restarts < then.deaths {
-            return Some(format!("{job} counts {} deaths of {}", status.restarts, then.deaths));
+            return Some(format!(
+                "{job} counts {} deaths of {}",
+                status.restarts, then.deaths
+            ));
         }
         None
     }

@@ -55,7 +55,9 @@ pub(crate) fn play(seed: u64, aloud: bool) -> Played {
         drop(play);
         let _ = handle.await;
         yield_now().await;
-        let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
         let mut world = world.lock();
         if tasks > 0 {
             world.break_promise(format!("{tasks} tasks are left"));
@@ -161,7 +163,10 @@ impl Play {
             let housekeeper = self.replicas[replica].housekeeper.clone();
             let status = ractor::call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
             for (job, status) in status.jobs {
-                if matches!(status.health, Health::Failing { .. } | Health::Degraded { .. }) {
+                if matches!(
+                    status.health,
+                    Health::Failing { .. } | Health::Degraded { .. }
+                ) {
                     broken.push(format!("{job} has not healed: {:?}", status.health));
                 }
             }
@@ -187,10 +192,13 @@ impl Play {
         let end = Instant::now() + time;
         while Instant::now() < end {
             // Whoever has to be gone by then is looked for then.
-            let leaving = self.replicas.iter().filter_map(|replica| match replica.fate() {
-                Fate::Leaves(by) => Some(by + SLACK),
-                Fate::Stays | Fate::Killed => None,
-            });
+            let leaving = self
+                .replicas
+                .iter()
+                .filter_map(|replica| match replica.fate() {
+                    Fate::Leaves(by) => Some(by + SLACK),
+                    Fate::Stays | Fate::Killed => None,
+                });
             let look = leaving.filter(|by| *by > Instant::now()).min();
             sleep_until(look.map_or(end, |look| look.min(end))).await;
             self.check();
@@ -260,7 +268,9 @@ impl Play {
     /// The replicas that nobody told to leave.
     pub(crate) fn staying(&self) -> impl Iterator<Item = usize> + use<'_> {
         let replicas = self.replicas.iter().enumerate();
-        replicas.filter(|(_, replica)| replica.stays()).map(|(place, _)| place)
+        replicas
+            .filter(|(_, replica)| replica.stays())
+            .map(|(place, _)| place)
     }
 
     fn is_broken(&self) -> bool {

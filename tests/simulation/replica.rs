@@ -122,6 +122,9 @@ impl Replica {
     /// It was told to leave within this time.
     pub(crate) fn leaves_within(&mut self, grace: Duration) {
         let by = Instant::now() + grace;
+        if self.deaf.is_some() {
+            return;
+        }
         self.fate = match self.fate() {
             Fate::Stays => Fate::Leaves(by),
             Fate::Leaves(earlier) => Fate::Leaves(by.min(earlier)),
@@ -150,7 +153,12 @@ fn children(housekeeper: &ActorRef<HousekeeperMsg>) -> Vec<ActorCell> {
     children
 }
 
-fn jobs(link: &Link) -> (Vec<Arc<dyn Job>>, Unreliable<ractor_housekeeper::testing::MemoryStore>) {
+fn jobs(
+    link: &Link,
+) -> (
+    Vec<Arc<dyn Job>>,
+    Unreliable<ractor_housekeeper::testing::MemoryStore>,
+) {
     let (store, ages) = {
         let world = link.world.lock();
         (world.store.clone(), world.ages)
@@ -205,7 +213,11 @@ pub(crate) fn schedule(dice: &mut Rng) -> Schedule {
     Schedule {
         every: *choose(
             dice,
-            &[None, Some(Duration::from_secs(120)), Some(Duration::from_secs(900))],
+            &[
+                None,
+                Some(Duration::from_secs(120)),
+                Some(Duration::from_secs(900)),
+            ],
         ),
         at_start: dice.bool(),
         at_deadline: dice.u8(0..4) > 0,

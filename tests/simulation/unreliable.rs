@@ -132,7 +132,9 @@ impl<J: Job> Job for Unreliable<J> {
             named.sort_unstable();
             if changed != named || change.counts != batch.counts.total() {
                 let counts = &batch.counts;
-                world.break_promise(format!("changed {changed:?}, named {named:?}, counted {counts}"));
+                world.break_promise(format!(
+                    "changed {changed:?}, named {named:?}, counted {counts}"
+                ));
             }
             world.tally.outcome("rows handled", batch.ids.len() as u64);
         }
@@ -165,7 +167,11 @@ impl<J: Job> Unreliable<J> {
         let mut world = self.link.world.lock();
         let user = scope.user_id().ok().flatten();
         let (bookings, sessions) = world.guests.due_since(world.now(), user, world.ages);
-        let due = if is_expirer(&self.name()) { bookings } else { sessions };
+        let due = if is_expirer(&self.name()) {
+            bookings
+        } else {
+            sessions
+        };
         let mut shown: Vec<&str> = preview.rows.iter().map(|row| row.id.as_str()).collect();
         shown.sort_unstable();
         let all_shown = due.len() <= page.size.get() as usize;

@@ -136,7 +136,9 @@ impl Inside {
         for id in ids {
             let owed = self.owe(replica, id, -1);
             if owed < 0 {
-                self.break_promise(format!("replica {replica} told of {id}, which no batch handled"));
+                self.break_promise(format!(
+                    "replica {replica} told of {id}, which no batch handled"
+                ));
             }
         }
     }
@@ -144,7 +146,8 @@ impl Inside {
     /// The first row that a replica handled and never told of.
     pub(crate) fn untold(&self, replica: usize) -> Option<&str> {
         let mut rows = self.untold.keys();
-        rows.find(|(by, _)| *by == replica).map(|(_, id)| id.as_str())
+        rows.find(|(by, _)| *by == replica)
+            .map(|(_, id)| id.as_str())
     }
 
     fn owe(&mut self, replica: usize, id: &str, count: i64) -> i64 {
@@ -170,7 +173,11 @@ impl Inside {
         }
         let now = self.now();
         let backdated = self.chance(10);
-        let earlier = if backdated { self.dice.u32(0..2_000) } else { 0 };
+        let earlier = if backdated {
+            self.dice.u32(0..2_000)
+        } else {
+            0
+        };
         let booking = Booking {
             user: self.user(),
             made: now - TimeDelta::seconds(earlier.into()),
@@ -226,7 +233,11 @@ impl Inside {
             if !self.guests.sessions.contains_key(&id) {
                 let age = self.ages.session.as_secs();
                 let backdated = self.chance(30);
-                let earlier = if backdated { self.dice.u64(0..age * 2) } else { 0 };
+                let earlier = if backdated {
+                    self.dice.u64(0..age * 2)
+                } else {
+                    0
+                };
                 let began = now - Duration::from_secs(earlier);
                 self.store.add_session(&id, user, began);
                 let session = Session {

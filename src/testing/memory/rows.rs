@@ -15,8 +15,8 @@ use crate::preview::{Page, PreviewRow, PreviewRows};
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) sessions: BTreeMap<String, MemorySession>,
-    /// User, sender, instant.
-    pub(super) messages: Vec<(Uuid, String, DateTime<Utc>)>,
+    /// When each user last wrote.
+    pub(super) wrote: BTreeMap<Uuid, DateTime<Utc>>,
     pub(super) bookings: BTreeMap<String, MemoryBooking>,
     pub(super) runs: Vec<RunRecord>,
     pub(super) throttle: Duration,
@@ -24,11 +24,8 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn last_activity(&self, session: &MemorySession) -> DateTime<Utc> {
-        self.messages
-            .iter()
-            .filter(|(user, sender, _)| *user == session.user && sender == "user")
-            .map(|(_, _, at)| *at)
-            .fold(session.created_at, DateTime::max)
+        let wrote = self.wrote.get(&session.user).copied();
+        wrote.map_or(session.created_at, |wrote| wrote.max(session.created_at))
     }
 
     /// Idle sessions in the order they are handled, each with its place.
