@@ -5,7 +5,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
 use ractor_housekeeper::{
-    BookingExpirer, HousekeeperMsg, News, Page, Preview, Refusal, Report, Scope,
+    BookingExpirer, Clock, HousekeeperMsg, News, Page, Preview, Refusal, Report, Scope,
 };
 use tokio::sync::mpsc;
 
@@ -26,6 +26,25 @@ impl Host {
         self.ask(move |reply| HousekeeperMsg::Shutdown(grace, reply))
     }
 
+    /// Kills the worker. Returns how long it rests before the next one, which is up by then; `None` if its job is degraded instead.
+    pub(crate) async fn kill_worker(&mut self) -> Option<Duration> {
+        let killed = self.clock.now();
+        self.worker().kill();
+        let verdict = next_event(&mut self.events, |news| {
+            matches!(
+                news,
+                News::WorkerRestarting { .. } | News::JobDegraded { .. }
+            )
+        })
+        .await;
+        let News::WorkerRestarting { at, .. } = &*verdict else {
+            return None;
+        };
+        let rest = (*at - killed).to_std().expect("is ahead");
+        tokio::time::sleep(rest + TIMERS_COUNT_IN).await;
+        Some(rest)
+    }
+
     /// A run that has committed two rows and waits at the gate with the next two.
     pub(crate) async fn in_second_batch(
         &self,
@@ -37,6 +56,9 @@ impl Host {
         (gate, answer)
     }
 }
+
+/// Timers are late by up to this.
+pub(crate) const TIMERS_COUNT_IN: Duration = Duration::from_millis(5);
 
 /// A host whose job was given up after one panic, and would panic again.
 pub(crate) async fn degraded() -> Host {
