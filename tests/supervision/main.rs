@@ -1,5 +1,6 @@
 //! What dies, what is started again, and that everybody is answered.
 
+mod clocks;
 mod deaths;
 mod endings;
 mod helpers;
@@ -9,7 +10,9 @@ mod last_words;
 mod limits;
 mod names;
 mod readers;
+mod records;
 mod restarting;
+mod set_aside;
 mod stopping;
 mod strangers;
 #[path = "../support/mod.rs"]
