@@ -19,8 +19,6 @@ pub(super) struct Shutdown {
     askers: Vec<RpcReplyPort<()>>,
     ends: Moment,
     _grace: Delayed<HousekeeperMsg>,
-    /// The worker that was told to leave last.
-    leaving: Option<ActorId>,
     /// What our own supervisor is told, if a job was escalated.
     error: Option<String>,
     /// Whether everybody has left.
@@ -79,7 +77,6 @@ impl State {
             askers,
             ends: self.watch.now().after(grace),
             _grace: self.grace(grace),
-            leaving: None,
             error,
             left: false,
         });
@@ -141,22 +138,16 @@ impl State {
         if let Some(timer) = &self.alarm.timer {
             return timer.stop(None);
         }
-        let Some(shutdown) = &mut self.shutdown else {
-            return;
-        };
         let mut desks = self.desks.values().rev();
         let Some((desk, worker)) = desks.find_map(|desk| Some((desk, desk.post.worker()?))) else {
             return self.leave();
         };
-        if shutdown.leaving != Some(worker.get_id()) {
-            shutdown.leaving = Some(worker.get_id());
-            // A run in progress has them on its sheet.
-            let idle = desk.running.is_none();
-            let owed = desk.unwritten.iter().filter(|_| idle).cloned();
-            // A message, because `stop` would overtake the report of the run. Not `drain`: should we be killed now, ractor would take our
-            // children along, but for those that drain.
-            let _ = worker.cast(WorkerMsg::Leave(owed.collect()));
-        }
+        // A run in progress has them on its sheet.
+        let idle = desk.running.is_none();
+        let owed = desk.unwritten.iter().filter(|_| idle).cloned();
+        // A message, because `stop` would overtake the report of the run. Not `drain`: should we be killed now, ractor would take our
+        // children along, but for those that drain. One that is told twice stops at the first.
+        let _ = worker.cast(WorkerMsg::Leave(owed.collect()));
     }
 
     /// What has not left by now is killed; `post_stop` answers for it.

@@ -2,7 +2,9 @@
 
 use ractor::ActorCell;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
-use ractor_housekeeper::{Clock, Health, News, Outcome, Scope, Trigger, WorkerStatus};
+use ractor_housekeeper::{
+    BookingExpirer, Clock, Health, HousekeeperMsg, News, Outcome, Scope, Trigger, WorkerStatus,
+};
 
 use crate::support::{Setup, seconds};
 
@@ -163,6 +165,31 @@ async fn failures_in_a_row_are_retried_ever_later_up_to_the_longest_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_makes_the_next_failure_the_first_again() {
+    let host = Setup::new().start().await;
+    let fail = || {
+        host.faults
+            .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        host.run_now(Scope::All)
+    };
+    for _ in 0..5 {
+        let _ = fail().await;
+    }
+
+    let succeeded = host.run_now(Scope::All).await.expect("is not refused");
+    let failed = fail().await.expect("is not refused");
+
+    assert!(succeeded.success());
+    let Outcome::Failed {
+        retry_at: Some(at), ..
+    } = failed.outcome
+    else {
+        panic!("{failed}");
+    };
+    assert!(at - failed.started_at <= chrono::TimeDelta::seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_dies_right_after_its_report_has_not_crashed() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
@@ -233,4 +260,28 @@ async fn a_run_asked_for_while_the_worker_restarts_waits_for_it() {
     assert_eq!(meanwhile.waiting, 1);
     assert_eq!(report.outcome, Outcome::Completed);
     assert!(report.started_at >= *at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_of_a_paused_job_is_not_retried_by_itself() {
+    let host = Setup::new().start().await;
+    let _ = host
+        .ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
+        .await;
+    host.faults.once(Step::Open, 1, Fault::Panic);
+
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+    tokio::time::sleep(seconds(60)).await;
+
+    assert!(
+        matches!(report.outcome, Outcome::Crashed { .. }),
+        "{report}"
+    );
+    assert_eq!(host.faults.calls(Step::Open), 1);
+    let status = host.status().await;
+    // Without a table to write to nothing is owed.
+    assert_eq!(
+        (status.worker, status.unwritten_runs),
+        (WorkerStatus::Idle, 0)
+    );
 }

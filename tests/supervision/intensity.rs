@@ -4,7 +4,7 @@ use ractor::{Actor, ActorStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
 use ractor_housekeeper::{
     Beyond, BookingExpirer, Clock, Health, Housekeeper, HousekeeperMsg, News, Outcome, Scope,
-    SessionCleaner, WorkerStatus,
+    SessionCleaner, Trigger, WorkerStatus,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -126,6 +126,8 @@ async fn asking_a_degraded_job_to_run_is_one_attempt_after_which_it_rests_anew()
             chrono::TimeDelta::minutes(5),
             "{fault:?}"
         );
+        // The worker of the attempt is gone: the other job's, and the timer.
+        assert_eq!(host.housekeeper.get_children().len(), 2, "{fault:?}");
     }
 }
 
@@ -179,6 +181,31 @@ async fn a_degraded_job_that_is_paused_is_not_tried_by_itself_but_at_the_resume(
     .await;
 
     assert_eq!(calls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_users_run_that_ends_a_degradation_is_followed_by_one_of_everything_unless_paused() {
+    for paused in [false, true] {
+        let mut host = degraded().await;
+        host.faults.clear();
+        if paused {
+            let _ = host
+                .ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
+                .await;
+        }
+
+        let recovered = host.run_now(Scope::user(Uuid::nil())).await;
+        tokio::time::sleep(seconds(60)).await;
+
+        assert!(recovered.expect("is not refused").success());
+        let mut others = 0;
+        while let Ok(event) = host.events.try_recv() {
+            others += u32::from(
+                matches!(&*event.news, News::RunFinished(report) if report.trigger == Trigger::Retry),
+            );
+        }
+        assert_eq!(others, u32::from(!paused));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,6 +133,28 @@ async fn a_worker_that_dies_in_its_first_message_again_and_again_leaves_nobody_w
     assert_eq!(host.faults.calls(Step::Check), 6);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_attempt_of_a_degraded_job_gets_no_restart_even_if_its_deaths_are_long_ago() {
+    let mut host = start(2).await;
+    while host.kill_worker().await.is_some() {}
+    tokio::time::sleep(seconds(120)).await;
+    host.faults.always(Step::Open, Fault::Panic);
+
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+    tokio::time::sleep(seconds(60)).await;
+
+    assert!(
+        matches!(report.outcome, Outcome::Crashed { .. }),
+        "{report}"
+    );
+    let status = host.status().await;
+    assert!(
+        matches!(status.worker, WorkerStatus::Degraded { .. }),
+        "{status:?}"
+    );
+    assert_eq!(host.faults.calls(Step::Open), 1);
+}
+
 async fn start(max_restarts: u32) -> Host {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = max_restarts;

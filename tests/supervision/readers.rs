@@ -9,7 +9,7 @@ use ractor_housekeeper::{
 use tokio::time::Instant;
 
 use crate::helpers::degraded;
-use crate::support::Setup;
+use crate::support::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_that_panics_is_refused_and_costs_no_worker() {
@@ -98,5 +98,24 @@ async fn status_preview_and_history_are_answered_at_once_in_every_state() {
             "{name}"
         );
         assert_eq!(asked.elapsed(), Duration::ZERO, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_read_at_a_time_and_as_many_wait_as_there_is_room_for() {
+    let host = Setup::new().start().await;
+    let gate = Gate::closed();
+    host.faults.always(Step::Preview, Fault::Hold(gate.clone()));
+
+    let answers: Vec<_> = (0..2 + 64).map(|_| host.preview()).collect();
+    let refused = host.preview().await;
+    tokio::time::sleep(seconds(1)).await;
+    let reading = host.faults.calls(Step::Preview);
+    gate.open();
+
+    assert_eq!(refused, Err(Refusal::Busy { waiting: 64 }));
+    assert_eq!(reading, 2);
+    for answer in answers {
+        assert!(answer.await.is_ok());
     }
 }
