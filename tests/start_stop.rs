@@ -244,17 +244,17 @@ fn assert_flat(measured: &[Held]) {
     let tenth = measured.len() / 10;
     let (first, last) = (&measured[..tenth], &measured[measured.len() - tenth..]);
     let most = |of: &[Held], what: fn(&Held) -> usize| of.iter().map(what).max().unwrap_or(0);
-    let least = |of: &[Held], what: fn(&Held) -> usize| of.iter().map(what).min().unwrap_or(0);
+    let fewest = |of: &[Held], what: fn(&Held) -> usize| of.iter().map(what).min().unwrap_or(0);
     for (what, slack, of) in [
         ("tasks", 0, (|held| held.tasks) as fn(&Held) -> usize),
         ("files", 0, |held| held.files),
         ("names", 0, |held| held.names),
         ("kB of heap", 32, |held| held.heap_kb),
     ] {
-        let (before, after) = (most(first, of), least(last, of));
+        let (before, after) = (most(first, of), fewest(last, of));
         println!(
             "{what}: {}-{before} at first, {after}-{} at last",
-            least(first, of),
+            fewest(first, of),
             most(last, of)
         );
         assert!(after <= before + slack, "{what}: {before} became {after}");
