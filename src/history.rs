@@ -120,10 +120,18 @@ pub(crate) struct HistoryBook {
 }
 
 impl HistoryBook {
-    /// Writes records within this limit, or a shorter one: the table must not keep the next run from being on time.
-    pub(crate) async fn write(&self, records: &[RunRecord], limit: Duration) -> Result<(), String> {
+    /// Writes records within this limit, or a shorter one: the table must not keep the next run from being on time. What cannot be
+    /// written is left.
+    pub(crate) async fn write(&self, records: &mut Vec<RunRecord>, limit: Duration) {
+        let Some(first) = records.first() else { return };
+        let job = first.report.job.clone();
         let write = async { Ok(self.store.record(records, self.keep).await?) };
-        within(limit.min(LONGEST_WRITE), "write the history", write).await
+        match within(limit.min(LONGEST_WRITE), "write the history", write).await {
+            Ok(()) => records.clear(),
+            Err(error) => {
+                tracing::warn!(job.name = %job, history.unwritten = records.len(), %error, "history kept in memory");
+            }
+        }
     }
 }
 

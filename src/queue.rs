@@ -23,15 +23,6 @@ pub(crate) struct Order<W> {
     pub(crate) waiters: Vec<W>,
 }
 
-/// What became of a trigger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Queued {
-    /// It waits for a run of its own.
-    New,
-    /// A run of its scope waited already.
-    Merged,
-}
-
 impl<W> RunQueue<W> {
     /// One more scope than this is refused.
     pub(crate) const MAX_SCOPES: usize = 1_000;
@@ -49,11 +40,11 @@ impl<W> RunQueue<W> {
         scope: Scope,
         trigger: Trigger,
         waiter: Option<W>,
-    ) -> Result<Queued, Option<W>> {
+    ) -> Result<(), Option<W>> {
         if let Some(order) = self.orders.iter_mut().find(|order| order.scope == scope) {
             order.trigger = order.trigger.max(trigger);
             order.waiters.extend(waiter);
-            return Ok(Queued::Merged);
+            return Ok(());
         }
         // Ticks and deadlines ask for everything. However many users ask, they are heard.
         if self.len() >= Self::MAX_SCOPES && scope != Scope::All {
@@ -64,7 +55,7 @@ impl<W> RunQueue<W> {
             trigger,
             waiters: waiter.into_iter().collect(),
         });
-        Ok(Queued::New)
+        Ok(())
     }
 
     /// Puts an order that never began back to the front, with those that asked for its scope since.
@@ -127,9 +118,9 @@ mod tests {
         let second = queue.push(Scope::All, Trigger::Manual, Some(2));
         let third = queue.push(Scope::All, Trigger::Tick, None);
 
-        assert_eq!(first, Ok(Queued::New));
-        assert_eq!(second, Ok(Queued::Merged));
-        assert_eq!(third, Ok(Queued::Merged));
+        assert_eq!(first, Ok(()));
+        assert_eq!(second, Ok(()));
+        assert_eq!(third, Ok(()));
         assert_eq!(
             queue.drain(),
             [order(Scope::All, Trigger::Manual, vec![1, 2])]
@@ -166,8 +157,8 @@ mod tests {
         let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1));
         let everything = queue.push(Scope::All, Trigger::Tick, Some(2));
 
-        assert_eq!(waiting, Ok(Queued::Merged));
-        assert_eq!(everything, Ok(Queued::New));
+        assert_eq!(waiting, Ok(()));
+        assert_eq!(everything, Ok(()));
         assert_eq!(queue.waiters(), 2);
     }
 
@@ -177,7 +168,7 @@ mod tests {
 
         let last = queue.push(Scope::user("last"), Trigger::Manual, Some(1));
 
-        assert_eq!(last, Ok(Queued::New));
+        assert_eq!(last, Ok(()));
     }
 
     #[test]
@@ -222,12 +213,11 @@ mod tests {
                     Step::Push(scope, trigger, waits) => {
                         let waiter = waits.then_some(waiter);
                         asked.extend(waiter.map(|waiter| (waiter, scope.clone())));
-                        let merges = model.iter().any(|order| order.scope == scope);
                         put(&mut model, scope.clone(), trigger, waiter);
 
                         let queued = queue.push(scope, trigger, waiter);
 
-                        prop_assert_eq!(queued, Ok(if merges { Queued::Merged } else { Queued::New }));
+                        prop_assert_eq!(queued, Ok(()));
                     }
                     Step::Pop => {
                         let expected = (!model.is_empty()).then(|| model.remove(0));

@@ -194,6 +194,13 @@ impl Report {
         self.ids.extend(ids.iter().take(room).cloned());
     }
 
+    /// Adds rows that a batch could not handle.
+    pub(crate) fn leave_out(&mut self, set_aside: &[SetAside]) {
+        self.set_aside_count += set_aside.len() as u64;
+        let room = SET_ASIDE_REPORTED.saturating_sub(self.set_aside.len());
+        self.set_aside.extend(set_aside.iter().take(room).cloned());
+    }
+
     /// A report of nothing done yet.
     pub(crate) fn blank(
         job: JobName,
@@ -286,3 +293,6 @@ impl From<Report> for ReportJson {
         }
     }
 }
+
+/// Rows set aside that a report names.
+const SET_ASIDE_REPORTED: usize = 100;

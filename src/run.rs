@@ -32,6 +32,7 @@ pub(crate) struct Committed {
     pub(crate) cutoff: DateTime<Utc>,
     pub(crate) counts: Counts,
     pub(crate) ids: Vec<String>,
+    pub(crate) set_aside: Vec<SetAside>,
 }
 
 impl RunSheet {
@@ -53,10 +54,7 @@ impl RunSheet {
     pub(crate) fn account(&mut self, batch: &Batch, ids_kept: u32) {
         let report = &mut self.report;
         report.account(&batch.counts, &batch.ids, ids_kept);
-        report.set_aside_count += batch.set_aside.len() as u64;
-        let room = SET_ASIDE_REPORTED.saturating_sub(report.set_aside.len());
-        let named = batch.set_aside.iter().take(room);
-        report.set_aside.extend(named.cloned());
+        report.leave_out(&batch.set_aside);
         for SetAside { id, .. } in &batch.set_aside {
             // A deadline run meets the rows of the run before it again.
             if self.set_aside.contains(id) {
@@ -80,9 +78,6 @@ impl RunSheet {
         self.looked_at = Some(Instant::now());
     }
 }
-
-/// Rows set aside that a report names.
-const SET_ASIDE_REPORTED: usize = 100;
 
 /// Rows set aside that are left out of the outlook until the next tick.
 const SET_ASIDE_REMEMBERED: usize = 1_000;

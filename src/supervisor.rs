@@ -94,6 +94,8 @@ pub(crate) enum Notice {
     Finished(Box<RunSheet>),
     /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child said before.
     Departed { child: ActorId, reason: String },
+    /// A worker could not be started.
+    NotStarted { job: JobName, reason: String },
     /// A preview or a history was read.
     Read {
         reader: ActorId,
@@ -162,7 +164,7 @@ impl Housekeeper {
                 answer(reply, state.reschedule(&job, schedule));
             }
             HousekeeperMsg::Subscribe(subscriber) => state.subscribers.add(subscriber),
-            HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply),
+            HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply).await,
             HousekeeperMsg::Inner(Inner(notice)) => return state.notice(notice).await,
         }
         Ok(())
@@ -233,6 +235,11 @@ impl State {
             Notice::Committed(batch) => self.committed(batch),
             Notice::Finished(result) => self.finished(*result),
             Notice::Departed { child, reason } => return self.departed(child, reason).await,
+            Notice::NotStarted { job, reason } => {
+                if self.shutdown.is_none() {
+                    return self.worker_died(&job, reason).await;
+                }
+            }
             Notice::Read { reader, reading } => {
                 self.inquiries.answer(reader, *reading);
                 self.read_next().await;

@@ -13,7 +13,7 @@ use crate::config::JobConfig;
 use crate::history::{HistoryBook, RunRecord};
 use crate::job::{Job, JobError};
 use crate::pace::Pacer;
-use crate::report::{Outcome, RunId};
+use crate::report::{Outcome, Report, RunId};
 use crate::run::{Committed, RunSheet};
 use crate::step::within;
 use crate::supervisor::{HousekeeperMsg, Notice};
@@ -28,6 +28,8 @@ pub(crate) enum WorkerMsg {
     Batch(RunId),
     /// End the run here, if it is still this one.
     End(RunId, Outcome),
+    /// Write these into the history, and stop.
+    Leave(Vec<RunRecord>),
 }
 
 #[derive(Clone)]
@@ -80,6 +82,11 @@ impl Worker {
             WorkerMsg::Run(sheet) => state.begin(&myself, sheet).await,
             WorkerMsg::Batch(run) => state.batch(&myself, run).await,
             WorkerMsg::End(run, outcome) => state.end(run, outcome).await,
+            WorkerMsg::Leave(mut records) => {
+                state.write_down(&mut records).await;
+                myself.stop(None);
+                Ok(())
+            }
         }
     }
 }
@@ -125,7 +132,7 @@ impl State {
                     span,
                     pause: None,
                 });
-                // Refused by a mailbox that is drained: the message that ends the run is in it.
+                // Refused if somebody drains us: our death then ends the run.
                 let _ = myself.cast(WorkerMsg::Batch(run));
                 Ok(())
             }
@@ -206,16 +213,17 @@ impl State {
         let Batch {
             counts,
             ids,
+            set_aside,
             reached,
-            ..
         } = batch;
         run.after = reached;
-        if counts.total() > 0 {
+        if counts.total() > 0 || !set_aside.is_empty() {
             self.tell(Notice::Committed(Committed {
                 run: run.sheet.report.run,
                 cutoff: run.window.cutoff,
                 counts,
                 ids,
+                set_aside,
             }))?;
         }
         Ok(())
@@ -245,28 +253,21 @@ impl State {
         sheet.report.elapsed = began.elapsed();
         // A run that failed is written with the next one that does not: its database is most likely away.
         if !matches!(sheet.report.outcome, Outcome::Failed { .. }) {
-            self.write_down(&mut sheet).instrument(span).await;
+            sheet.unwritten.extend(self.record_of(&sheet.report));
+            self.write_down(&mut sheet.unwritten).instrument(span).await;
         }
         self.tell(Notice::Finished(sheet))
     }
 
-    /// Writes this run and those before it that could not be written; what fails goes back to the supervisor's memory.
-    async fn write_down(&self, sheet: &mut RunSheet) {
-        let Some(book) = &self.arguments.history else {
-            return;
-        };
-        sheet
-            .unwritten
-            .extend(RunRecord::of(sheet.report.clone(), book.instance));
-        if sheet.unwritten.is_empty() {
-            return;
-        }
-        let limit = self.arguments.config.step_limit;
-        match book.write(&sheet.unwritten, limit).await {
-            Ok(()) => sheet.unwritten.clear(),
-            Err(error) => {
-                tracing::warn!(job.name = %sheet.report.job, history.unwritten = sheet.unwritten.len(), %error, "history kept in memory");
-            }
+    fn record_of(&self, report: &Report) -> Option<RunRecord> {
+        let book = self.arguments.history.as_ref()?;
+        RunRecord::of(report.clone(), book.instance)
+    }
+
+    /// What cannot be written stays in the sheet, and so goes back to the supervisor's memory.
+    async fn write_down(&self, records: &mut Vec<RunRecord>) {
+        if let Some(book) = &self.arguments.history {
+            book.write(records, self.arguments.config.step_limit).await;
         }
     }
 

@@ -522,6 +522,30 @@ async fn a_cancel_is_not_undone_by_a_run_that_waited_unasked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_cancel_rows_made_since_are_seen_within_their_age() {
+    let mut host = start(deadlines()).await;
+    let _ = host.run_now(Scope::All).await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let answer = host.run_now(Scope::All);
+    gate.reached().await;
+    let _ = host
+        .ask(|reply| HousekeeperMsg::Cancel(BookingExpirer::NAME, reply))
+        .await;
+    host.add_overdue(3);
+    gate.open();
+    let cancelled = answer.await.expect("is not refused");
+
+    let next = next_report(&mut host.events, |next| {
+        next.started_at > cancelled.started_at
+    })
+    .await;
+
+    assert_eq!(cancelled.outcome, Outcome::Cancelled);
+    assert_near(next.started_at, cancelled.started_at + minutes(15));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_run_is_neither_retried_nor_promised_a_retry_while_paused() {
     for paused_before in [false, true] {
         let host = start(ticking()).await;

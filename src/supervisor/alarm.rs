@@ -59,6 +59,7 @@ impl State {
     /// The timer thinks that a job's time has come; we look for ourselves.
     pub(super) async fn wake(&mut self, job: &JobName) {
         let now = self.watch.now();
+        self.alarm.heard();
         let Some(desk) = self.desks.get(job).filter(|_| self.shutdown.is_none()) else {
             return;
         };
@@ -98,6 +99,11 @@ impl State {
 }
 
 impl Alarm {
+    /// The timer woke us, so it works: its next restart waits as short as the first.
+    pub(super) fn heard(&mut self) {
+        self.log.healed();
+    }
+
     pub(super) fn restarts(&self) -> u64 {
         self.log.total()
     }

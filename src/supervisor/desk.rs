@@ -248,6 +248,7 @@ impl Running {
     pub(super) fn progress(&mut self, batch: &Committed, ids_kept: u32) {
         self.report.cutoff = Some(batch.cutoff);
         self.report.account(&batch.counts, &batch.ids, ids_kept);
+        self.report.leave_out(&batch.set_aside);
     }
 
     /// The run as it is known to have ended when its worker can say no more.

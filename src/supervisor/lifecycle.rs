@@ -1,9 +1,9 @@
 //! Children: started in order, watched, started again, given up.
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
-use super::State;
 use super::desk::{Post, Running};
+use super::{Notice, State};
 use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
@@ -12,7 +12,7 @@ use crate::job::JobName;
 use crate::queue::Order;
 use crate::report::{Outcome, Trigger};
 use crate::restart::Verdict;
-use crate::worker::{Worker, WorkerArguments};
+use crate::worker::{Worker, WorkerArguments, WorkerMsg};
 
 /// Who died, and why, if this event is a death.
 pub(super) fn death(event: &SupervisionEvent) -> Option<(ActorId, String)> {
@@ -40,13 +40,12 @@ impl State {
     pub(super) async fn spawn_worker(&mut self, job: &JobName) {
         if let Err(error) = self.try_spawn_worker(job).await {
             // Our workers' `pre_start` cannot fail, so this is ractor's own trouble and as good as a death.
-            if let Err(error) = self.worker_died(job, error.to_string()) {
-                tracing::error!(job.name = %job, %error, "{job} could not be escalated from here");
-            }
+            let (job, reason) = (job.clone(), error.to_string());
+            let _ = self.myself.cast(Notice::NotStarted { job, reason }.into());
         }
     }
 
-    async fn try_spawn_worker(&mut self, job: &JobName) -> Result<(), SpawnErr> {
+    pub(super) async fn try_spawn_worker(&mut self, job: &JobName) -> Result<(), SpawnErr> {
         let history = self.history_book();
         let Some(desk) = self.desks.get_mut(job).filter(|desk| desk.is_on()) else {
             return Ok(());
@@ -92,12 +91,16 @@ impl State {
             .find(|(_, desk)| desk.post.is(child))
             .map(|(job, _)| job.clone());
         match job {
-            Some(job) => self.worker_died(&job, reason),
+            Some(job) => self.worker_died(&job, reason).await,
             None => Ok(()),
         }
     }
 
-    fn worker_died(&mut self, job: &JobName, reason: String) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn worker_died(
+        &mut self,
+        job: &JobName,
+        reason: String,
+    ) -> Result<(), ActorProcessingErr> {
         let now = self.watch.now();
         let Some(desk) = self.desks.get_mut(job) else {
             return Ok(());
@@ -131,7 +134,8 @@ impl State {
                 });
             }
             _ if self.config.restart.beyond == Beyond::Escalate => {
-                self.escalate(format!("{job} died too often: {reason}"));
+                self.escalate(format!("{job} died too often: {reason}"))
+                    .await;
                 return self.ended();
             }
             _ => self.degrade(job, reason),
@@ -237,12 +241,12 @@ impl State {
 
 impl Post {
     pub(super) fn is(&self, child: ActorId) -> bool {
-        self.cell().is_some_and(|cell| cell.get_id() == child)
+        self.worker().is_some_and(|worker| worker.get_id() == child)
     }
 
-    pub(super) fn cell(&self) -> Option<ActorCell> {
+    pub(super) fn worker(&self) -> Option<&ActorRef<WorkerMsg>> {
         match self {
-            Self::Up(worker) => Some(worker.get_cell()),
+            Self::Up(worker) => Some(worker),
             Self::Vacant | Self::Restarting { .. } | Self::Degraded { .. } => None,
         }
     }

@@ -146,6 +146,10 @@ impl State {
         let Committed {
             run, counts, ids, ..
         } = batch;
+        if counts.total() == 0 {
+            // Rows that were set aside are told of by the report.
+            return;
+        }
         self.subscribers.tell(News::BatchCommitted {
             run,
             job,

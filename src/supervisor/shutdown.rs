@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ractor::{ActorCell, ActorId, ActorProcessingErr, RpcReplyPort};
+use ractor::{ActorId, ActorProcessingErr, RpcReplyPort};
 
-use super::desk::Post;
+use super::desk::{Desk, Post};
 use super::{HousekeeperMsg, Notice, State, answer};
 use crate::event::News;
 use crate::job::JobName;
@@ -12,14 +12,13 @@ use crate::report::Outcome;
 use crate::schedule::Moment;
 use crate::status::Life;
 use crate::timer::Delayed;
+use crate::worker::WorkerMsg;
 
 /// A shutdown in progress.
 pub(super) struct Shutdown {
     askers: Vec<RpcReplyPort<()>>,
     ends: Moment,
     _grace: Delayed<HousekeeperMsg>,
-    /// The child that was told to stop last.
-    leaving: Option<ActorId>,
     /// What our own supervisor is told, if a job was escalated.
     error: Option<String>,
     /// Whether everybody has left.
@@ -35,7 +34,7 @@ impl State {
         }
     }
 
-    pub(super) fn shut_down(&mut self, grace: Duration, reply: RpcReplyPort<()>) {
+    pub(super) async fn shut_down(&mut self, grace: Duration, reply: RpcReplyPort<()>) {
         let now = self.watch.now();
         let ends = now.after(grace);
         let mut askers = vec![reply];
@@ -54,15 +53,16 @@ impl State {
             });
             return;
         }
-        self.begin_to_leave(grace, askers, None);
+        self.begin_to_leave(grace, askers, None).await;
     }
 
     /// Shuts down, and then fails with this error.
-    pub(super) fn escalate(&mut self, error: String) {
-        self.begin_to_leave(DEFAULT_GRACE, Vec::new(), Some(error));
+    pub(super) async fn escalate(&mut self, error: String) {
+        self.begin_to_leave(DEFAULT_GRACE, Vec::new(), Some(error))
+            .await;
     }
 
-    fn begin_to_leave(
+    async fn begin_to_leave(
         &mut self,
         grace: Duration,
         askers: Vec<RpcReplyPort<()>>,
@@ -77,7 +77,6 @@ impl State {
             askers,
             ends: self.watch.now().after(grace),
             _grace: self.grace(grace),
-            leaving: None,
             error,
             left: false,
         });
@@ -89,8 +88,18 @@ impl State {
             desk.end_run(Outcome::ShuttingDown);
             let orders = desk.queue.drain();
             self.turn_away(job, orders, &Outcome::ShuttingDown);
+            self.staff(job).await;
         }
         self.stop_next();
+    }
+
+    /// Sees to it that there is a worker to write what the history is owed.
+    async fn staff(&mut self, job: &JobName) {
+        let is_owed = |desk: &Desk| desk.post.worker().is_none() && !desk.unwritten.is_empty();
+        if self.desks.get(job).is_some_and(is_owed) {
+            // If it cannot be started, the records go with us.
+            let _ = self.try_spawn_worker(job).await;
+        }
     }
 
     /// A child left while we shut down: the next in line is told to.
@@ -126,23 +135,19 @@ impl State {
 
     /// Stops the timer, then the workers in the reverse of the order in which they started, then ourselves.
     fn stop_next(&mut self) {
-        let next = self.last_child();
-        let Some(shutdown) = &mut self.shutdown else {
-            return;
-        };
-        let Some(child) = next else {
+        if let Some(timer) = &self.alarm.timer {
+            return timer.stop(None);
+        }
+        let mut desks = self.desks.values().rev();
+        let Some((desk, worker)) = desks.find_map(|desk| Some((desk, desk.post.worker()?))) else {
             return self.leave();
         };
-        if shutdown.leaving != Some(child.get_id()) {
-            shutdown.leaving = Some(child.get_id());
-            // Not `stop`, which overtakes messages: a worker was told to end its run, and reports it.
-            let _ = child.drain();
-        }
-    }
-
-    fn last_child(&self) -> Option<ActorCell> {
-        let timer = self.alarm.timer.as_ref().map(ractor::ActorRef::get_cell);
-        timer.or_else(|| self.desks.values().rev().find_map(|desk| desk.post.cell()))
+        // A run in progress has them on its sheet.
+        let idle = desk.running.is_none();
+        let owed = desk.unwritten.iter().filter(|_| idle).cloned();
+        // A message, because `stop` would overtake the report of the run. Not `drain`: should we be killed now, ractor would take our
+        // children along, but for those that drain. One that is told twice stops at the first.
+        let _ = worker.cast(WorkerMsg::Leave(owed.collect()));
     }
 
     /// What has not left by now is killed; `post_stop` answers for it.

@@ -1,0 +1,85 @@
+//! Bugs of the host's in what the housekeeper calls itself.
+
+use async_trait::async_trait;
+use ractor::call;
+use ractor_housekeeper::{
+    Batch, BookingExpirer, HousekeeperMsg, Job, JobError, JobName, Outcome, Outlook, Page, Pass,
+    PreviewRows, Refusal, Scope, Subscriber, Window, start,
+};
+
+use crate::helpers::overseer;
+use crate::support::Setup;
+
+#[tokio::test(start_paused = true)]
+async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_itself() {
+    let setup = Setup::new();
+    let arguments = setup.arguments.with_job(Touchy).with_config(setup.config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let (overseer, _seen) = overseer().await;
+    let subscriber = Subscriber::actor(&overseer, |_| panic!("the subscriber is touchy"));
+    housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+
+    let run = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        Touchy.name(),
+        Scope::All
+    );
+    let page = Page::default();
+    let preview = call!(
+        housekeeper,
+        HousekeeperMsg::Preview,
+        Touchy.name(),
+        Scope::All,
+        page
+    );
+    let sibling = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        BookingExpirer::NAME,
+        Scope::All
+    );
+
+    let refusal = Refusal::Scope {
+        job: Touchy.name(),
+        problem: "the job panicked: the job is touchy".to_owned(),
+    };
+    assert_eq!(run.expect("it runs"), Err(refusal.clone()));
+    assert_eq!(preview.expect("it runs"), Err(refusal));
+    assert_eq!(
+        sibling.expect("it runs").expect("is not refused").outcome,
+        Outcome::Completed
+    );
+}
+
+/// A job of the host's with a bug where the housekeeper asks it.
+struct Touchy;
+
+#[async_trait]
+impl Job for Touchy {
+    fn name(&self) -> JobName {
+        JobName::new("touchy")
+    }
+
+    fn check_scope(&self, _: &Scope) -> Result<(), String> {
+        panic!("the job is touchy")
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        unreachable!("its scope is refused")
+    }
+
+    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
+        unreachable!("it is not opened")
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        unreachable!("its scope is refused")
+    }
+
+    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
+        unreachable!("it is not opened")
+    }
+}

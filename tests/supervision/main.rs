@@ -1,0 +1,19 @@
+//! What dies, what is started again, and that everybody is answered.
+
+mod clocks;
+mod deaths;
+mod endings;
+mod helpers;
+mod host_bugs;
+mod intensity;
+mod last_words;
+mod limits;
+mod names;
+mod readers;
+mod records;
+mod restarting;
+mod set_aside;
+mod stopping;
+mod strangers;
+#[path = "../support/mod.rs"]
+mod support;

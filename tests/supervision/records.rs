@@ -1,0 +1,119 @@
+//! What a housekeeper owes its history when it leaves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use ractor_housekeeper::testing::{Fault, MemoryStore, Step, next_event};
+use ractor_housekeeper::{
+    Beyond, BookingExpirer, JobName, News, Outcome, RunHistory, RunRecord, Scope, StoreError,
+};
+use tokio::time::Instant;
+
+use crate::support::{Setup, minutes, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn runs_of_an_outage_that_ends_with_the_housekeeper_are_written_as_it_leaves() {
+    let (ledger, setup) = setup();
+    let host = setup.start().await;
+    host.faults
+        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+    let failed = host.run_now(Scope::All).await.expect("is not refused");
+
+    host.shut_down(seconds(10)).await;
+
+    assert_eq!(ledger.outcomes().await, [failed.outcome]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_is_written_by_a_worker_started_for_it_whether_the_job_rests_or_is_degraded() {
+    for max_restarts in [5, 0] {
+        let (ledger, mut setup) = setup();
+        setup.config.restart.max_restarts = max_restarts;
+        let mut host = setup.start().await;
+        host.faults.once(Step::Batch, 1, Fault::Panic);
+        let crashed = host.run_now(Scope::All).await.expect("is not refused");
+        next_event(&mut host.events, |news| {
+            matches!(
+                news,
+                News::WorkerRestarting { .. } | News::JobDegraded { .. }
+            )
+        })
+        .await;
+
+        host.shut_down(seconds(10)).await;
+
+        assert!(
+            matches!(crashed.outcome, Outcome::Crashed { .. }),
+            "{crashed}"
+        );
+        assert_eq!(ledger.outcomes().await, [crashed.outcome], "{max_restarts}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_crash_that_escalates_is_written() {
+    let (ledger, mut setup) = setup();
+    setup.config.restart.max_restarts = 0;
+    setup.config.restart.beyond = Beyond::Escalate;
+    let host = setup.start().await;
+    host.faults.once(Step::Batch, 1, Fault::Panic);
+
+    let crashed = host.run_now(Scope::All).await.expect("is not refused");
+    host.housekeeper.wait(None).await.expect("it stops");
+
+    assert_eq!(ledger.outcomes().await, [crashed.outcome]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_is_away_holds_up_a_shutdown_by_its_own_limit_at_most() {
+    let (ledger, setup) = setup();
+    ledger.hangs.store(true, Ordering::SeqCst);
+    let host = setup.start().await;
+    host.faults
+        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+    let _ = host.run_now(Scope::All).await;
+    let asked = Instant::now();
+
+    host.shut_down(minutes(5)).await;
+
+    assert_eq!(asked.elapsed().as_secs(), 2);
+    assert_eq!(ledger.outcomes().await, []);
+}
+
+fn setup() -> (Ledger, Setup) {
+    let ledger = Ledger::default();
+    let mut setup = Setup::new();
+    setup.arguments = setup.arguments.with_history(ledger.clone());
+    (ledger, setup)
+}
+
+/// A history that can hang.
+#[derive(Clone, Default)]
+struct Ledger {
+    runs: MemoryStore,
+    hangs: Arc<AtomicBool>,
+}
+
+impl Ledger {
+    /// Outcomes of the expirer's runs.
+    async fn outcomes(&self) -> Vec<Outcome> {
+        let runs = self.runs.runs(&BookingExpirer::NAME, 100).await;
+        let runs = runs.expect("memory answers").into_iter();
+        runs.map(|record| record.report.outcome).collect()
+    }
+}
+
+#[async_trait]
+impl RunHistory for Ledger {
+    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.runs.record(runs, keep).await
+    }
+
+    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        self.runs.runs(job, limit).await
+    }
+}
