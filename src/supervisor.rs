@@ -94,8 +94,6 @@ pub(crate) enum Notice {
     Finished(Box<RunSheet>),
     /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child said before.
     Departed { child: ActorId, reason: String },
-    /// A worker could not be started.
-    NotStarted { job: JobName, reason: String },
     /// A preview or a history was read.
     Read {
         reader: ActorId,
@@ -165,7 +163,7 @@ impl Housekeeper {
             }
             HousekeeperMsg::Subscribe(subscriber) => state.subscribers.add(subscriber),
             HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply).await,
-            HousekeeperMsg::Inner(Inner(notice)) => return state.notice(notice).await,
+            HousekeeperMsg::Inner(Inner(notice)) => state.notice(notice).await,
         }
         Ok(())
     }
@@ -193,8 +191,11 @@ impl Housekeeper {
             .get_cell()
             .stop_children_and_wait(None, Some(shutdown::DEFAULT_GRACE))
             .await;
-        state.stopped();
-        Ok(())
+        match state.stopped() {
+            // Ours to fail, or our own supervisor would take an escalation for a stop.
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -228,29 +229,20 @@ impl State {
         }
     }
 
-    async fn notice(&mut self, notice: Notice) -> Result<(), ActorProcessingErr> {
+    async fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Due(job) => self.wake(&job).await,
             Notice::Began(run) => self.began(run),
             Notice::Committed(batch) => self.committed(batch),
             Notice::Finished(result) => self.finished(*result),
-            Notice::Departed { child, reason } => return self.departed(child, reason).await,
-            Notice::NotStarted { job, reason } => {
-                if self.shutdown.is_none() {
-                    return self.worker_died(&job, reason).await;
-                }
-            }
+            Notice::Departed { child, reason } => self.departed(child, reason).await,
             Notice::Read { reader, reading } => {
                 self.inquiries.answer(reader, *reading);
                 self.read_next().await;
             }
             Notice::TimerRested => self.spawn_timer().await,
-            Notice::GraceEnded => {
-                self.grace_ended();
-                return self.ended();
-            }
+            Notice::GraceEnded => self.grace_ended(),
         }
-        Ok(())
     }
 
     fn desk(&mut self, job: &JobName) -> Result<&mut Desk, Refusal> {

@@ -1,9 +1,9 @@
 //! Children: started in order, watched, started again, given up.
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorRef, SpawnErr, SupervisionEvent};
 
+use super::State;
 use super::desk::{Post, Running};
-use super::{Notice, State};
 use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
@@ -40,8 +40,7 @@ impl State {
     pub(super) async fn spawn_worker(&mut self, job: &JobName) {
         if let Err(error) = self.try_spawn_worker(job).await {
             // Our workers' `pre_start` cannot fail, so this is ractor's own trouble and as good as a death.
-            let (job, reason) = (job.clone(), error.to_string());
-            let _ = self.myself.cast(Notice::NotStarted { job, reason }.into());
+            self.worker_died(job, error.to_string()).await;
         }
     }
 
@@ -63,18 +62,12 @@ impl State {
     }
 
     /// A child is dead, and all it said before has been heard.
-    pub(super) async fn departed(
-        &mut self,
-        child: ActorId,
-        reason: String,
-    ) -> Result<(), ActorProcessingErr> {
+    pub(super) async fn departed(&mut self, child: ActorId, reason: String) {
         if self.inquiries.departed(child, &reason) {
-            self.read_next().await;
-            return Ok(());
+            return self.read_next().await;
         }
         if self.shutdown.is_some() {
-            self.left_at_shutdown(child, &reason);
-            return self.ended();
+            return self.left_at_shutdown(child, &reason);
         }
         if self
             .alarm
@@ -82,28 +75,22 @@ impl State {
             .as_ref()
             .is_some_and(|timer| timer.get_id() == child)
         {
-            self.timer_died(reason);
-            return Ok(());
+            return self.timer_died(reason);
         }
         let job = self
             .desks
             .iter()
             .find(|(_, desk)| desk.post.is(child))
             .map(|(job, _)| job.clone());
-        match job {
-            Some(job) => self.worker_died(&job, reason).await,
-            None => Ok(()),
+        if let Some(job) = job {
+            self.worker_died(&job, reason).await;
         }
     }
 
-    pub(super) async fn worker_died(
-        &mut self,
-        job: &JobName,
-        reason: String,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn worker_died(&mut self, job: &JobName, reason: String) {
         let now = self.watch.now();
         let Some(desk) = self.desks.get_mut(job) else {
-            return Ok(());
+            return;
         };
         let verdict = desk
             .restarts
@@ -121,7 +108,7 @@ impl State {
         };
         self.settle_crash(job, &reason);
         let Some(desk) = self.desks.get_mut(job) else {
-            return Ok(());
+            return;
         };
         match &desk.post {
             Post::Restarting { at, .. } => {
@@ -136,12 +123,11 @@ impl State {
             _ if self.config.restart.beyond == Beyond::Escalate => {
                 self.escalate(format!("{job} died too often: {reason}"))
                     .await;
-                return self.ended();
+                return;
             }
             _ => self.degrade(job, reason),
         }
         self.arm(job);
-        Ok(())
     }
 
     /// Answers for a run whose worker died. One that never began goes back to the queue.

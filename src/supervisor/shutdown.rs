@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ractor::{ActorId, ActorProcessingErr, RpcReplyPort};
+use ractor::{ActorId, RpcReplyPort};
 
 use super::desk::{Desk, Post};
 use super::{HousekeeperMsg, Notice, State, answer};
@@ -21,8 +21,6 @@ pub(super) struct Shutdown {
     _grace: Delayed<HousekeeperMsg>,
     /// What our own supervisor is told, if a job was escalated.
     error: Option<String>,
-    /// Whether everybody has left.
-    left: bool,
 }
 
 impl State {
@@ -78,7 +76,6 @@ impl State {
             ends: self.watch.now().after(grace),
             _grace: self.grace(grace),
             error,
-            left: false,
         });
         let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
         for job in &jobs {
@@ -163,39 +160,25 @@ impl State {
     }
 
     /// Ends the message loop. Who is left of the children is killed: at the end of a graceful shutdown only readers.
-    fn leave(&mut self) {
+    fn leave(&self) {
         for child in self.myself.get_cell().get_children() {
             child.kill();
         }
-        let Some(shutdown) = &mut self.shutdown else {
-            return;
-        };
-        shutdown.left = true;
-        if shutdown.error.is_none() {
-            // Not `stop`: what was sent before is still answered.
-            let _ = self.myself.drain();
-        }
+        // Not `stop`: what was sent before is still answered.
+        let _ = self.myself.drain();
     }
 
-    /// The error of an escalation, once everybody has left.
-    pub(super) fn ended(&mut self) -> Result<(), ActorProcessingErr> {
-        let shutdown = self.shutdown.as_mut().filter(|shutdown| shutdown.left);
-        match shutdown.and_then(|shutdown| shutdown.error.take()) {
-            Some(error) => {
-                // After an error there is no `post_stop`.
-                self.answer_the_rest();
-                Err(error.into())
+    /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of an escalation.
+    pub(super) fn stopped(&mut self) -> Option<String> {
+        let error = match &mut self.shutdown {
+            Some(shutdown) => shutdown.error.take(),
+            None => {
+                self.subscribers.tell(News::ShuttingDown);
+                None
             }
-            None => Ok(()),
-        }
-    }
-
-    /// The end, told to whoever has not been told that it comes.
-    pub(super) fn stopped(&mut self) {
-        if self.shutdown.is_none() {
-            self.subscribers.tell(News::ShuttingDown);
-        }
+        };
         self.answer_the_rest();
+        error
     }
 
     fn grace(&self, grace: Duration) -> Delayed<HousekeeperMsg> {
