@@ -108,9 +108,10 @@ impl Batch {
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    /// Adds `count` rows of `kind`.
+    /// Adds `count` rows of `kind`. Beyond `u64::MAX` it counts no further.
     pub fn add(&mut self, kind: impl Into<String>, count: u64) {
-        *self.0.entry(kind.into()).or_default() += count;
+        let rows = self.0.entry(kind.into()).or_default();
+        *rows = rows.saturating_add(count);
     }
 
     /// Adds all of another account.
@@ -129,7 +130,7 @@ impl Counts {
     /// Rows of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().copied().fold(0, u64::saturating_add)
     }
 
     /// Kinds and counts, in the order of their names.

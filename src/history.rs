@@ -66,10 +66,12 @@ impl RunRecord {
         }
         let mut report = later.report;
         let earlier = self.report;
-        report.elapsed += earlier.elapsed;
-        report.batches += earlier.batches;
+        report.elapsed = report.elapsed.saturating_add(earlier.elapsed);
+        report.batches = report.batches.saturating_add(earlier.batches);
         report.counts.merge(&earlier.counts);
-        report.set_aside_count += earlier.set_aside_count;
+        report.set_aside_count = report
+            .set_aside_count
+            .saturating_add(earlier.set_aside_count);
         report.more_ids |= earlier.more_ids;
         report.ids.splice(0..0, earlier.ids);
         if report.ids.len() > Self::FOLDED_IDS {
@@ -78,7 +80,7 @@ impl RunRecord {
         }
         Self {
             key: self.key,
-            runs: self.runs + later.runs,
+            runs: self.runs.saturating_add(later.runs),
             report,
         }
     }
