@@ -59,8 +59,11 @@ pub(super) fn path(url: &str) -> Result<String, StoreError> {
         },
     };
     // A path is told in errors and in the log, and a mistaken address of a server may hold a password.
-    let first = path.split('/').next().unwrap_or_default();
-    if first.contains('@') || path.contains("password=") || path.contains('\0') {
+    let first = path.split(['/', '\\']).next().unwrap_or_default();
+    // A drive has two characters, `C:`.
+    let names_user =
+        first.contains('@') || (path.contains('@') && first.len() > 2 && first.contains(':'));
+    if names_user || path.contains("password=") || path.contains('\0') {
         return Err(refused(NO_PATH));
     }
     if path.trim().is_empty() {
