@@ -310,6 +310,16 @@ mod tests {
     }
 
     #[test]
+    fn a_smallest_and_a_largest_may_be_the_same() {
+        let mut config = HousekeeperConfig::default();
+        config.job.pace.shortest_pause = config.job.pace.longest_pause;
+        config.job.pace.smallest_batch = config.job.pace.largest_batch;
+        config.retry.first = config.retry.longest;
+
+        assert_eq!(config.check(&known()), Ok(()));
+    }
+
+    #[test]
     fn an_unknown_job_is_named_with_the_known_ones() {
         let config: HousekeeperConfig =
             serde_json::from_str(r#"{"jobs":{"booking-expire":{}}}"#).expect("is a config");
