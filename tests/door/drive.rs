@@ -147,8 +147,8 @@ async fn live(settings: Settings) -> Result<(), String> {
     }
     let written = serde_json::to_string(&status).expect("is plain data");
     assert_eq!(serde_json::from_str(&written).ok(), Some(status));
-    let stop = HousekeeperMsg::Shutdown(settings.grace, unanswered());
-    housekeeper.cast(stop).expect("it lives");
+    let shutdown = HousekeeperMsg::Shutdown(settings.grace, unanswered());
+    housekeeper.cast(shutdown).expect("it lives");
     let handle = started.handle.expect("we started it");
     handle.await.expect("it stopped by itself");
     Ok(())
