@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(after(Some(target + moment)), 4_000);
         assert_eq!(after(Some(target)), 8_000);
         assert_eq!(after(Some(target / 2)), 8_000);
-        assert_eq!(after(Some(target / 2 - moment)), 10_000);
+        assert_eq!(after(Some(target / 3)), 10_000);
     }
 
     #[test]
