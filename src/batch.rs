@@ -108,9 +108,10 @@ impl Batch {
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    /// Adds `count` rows of `kind`.
+    /// Adds `count` rows of `kind`. Beyond `u64::MAX` it counts no further.
     pub fn add(&mut self, kind: impl Into<String>, count: u64) {
-        *self.0.entry(kind.into()).or_default() += count;
+        let rows = self.0.entry(kind.into()).or_default();
+        *rows = rows.saturating_add(count);
     }
 
     /// Adds all of another account.
@@ -129,7 +130,7 @@ impl Counts {
     /// Rows of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().copied().fold(0, u64::saturating_add)
     }
 
     /// Kinds and counts, in the order of their names.
@@ -159,4 +160,38 @@ pub struct SetAside {
     pub id: String,
     /// What the database said.
     pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_by_kind_and_stop_at_the_largest_number() {
+        let batch = Batch::default().counted("b", 2).counted("a", 0);
+        let mut counts = batch.counts;
+        counts.add("b", 3);
+        let earlier = counts.clone();
+        counts.merge(&earlier);
+
+        assert_eq!((counts.of("b"), counts.of("a"), counts.of("c")), (10, 0, 0));
+        assert_eq!(counts.total(), 10);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [("a", 0), ("b", 10)]);
+        assert_eq!(counts.to_string(), "0 a, 10 b");
+        assert_eq!(Counts::default().to_string(), "nothing");
+        counts.add("b", u64::MAX);
+        counts.add("a", 1);
+        assert_eq!((counts.of("b"), counts.total()), (u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn a_scope_is_all_or_a_user_who_may_be_a_uuid() {
+        let user = Uuid::from_u128(7);
+
+        assert_eq!(Scope::All.user_id(), Ok(None));
+        assert_eq!(Scope::user(user).user_id(), Ok(Some(user)));
+        assert!(Scope::user(7).user_id().is_err());
+        let told = [Scope::All, Scope::user(7)].map(|scope| scope.to_string());
+        assert_eq!(told, ["all", "user 7"]);
+    }
 }

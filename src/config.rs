@@ -11,10 +11,14 @@ use crate::job::JobName;
 use crate::pace::Pace;
 
 mod check;
+mod read;
 
 pub(crate) use check::{LONGEST, check_age};
 
 /// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`.
+///
+/// A field that is not known is refused, so that a misspelt one is not ignored in silence. What cannot be read is named by its path,
+/// in any format that serde knows; what can be read but cannot be is named by a [`ConfigError`] at the start.
 ///
 /// # Examples
 ///
@@ -26,8 +30,14 @@ pub(crate) use check::{LONGEST, check_age};
 /// assert_eq!(config.jobs[&"booking-expirer".into()].pace.largest_batch.get(), 200);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+///
+/// ```
+/// let wrong = r#"{ "job": { "pace": { "smallest_batch": 0 } } }"#;
+/// let error = serde_json::from_str::<ractor_housekeeper::HousekeeperConfig>(wrong).unwrap_err();
+///
+/// assert!(error.to_string().starts_with("job.pace.smallest_batch: invalid value: integer `0`, expected a nonzero u32"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct HousekeeperConfig {
     /// Settings of every job that has none of its own in `jobs`.
     pub job: JobConfig,
@@ -179,7 +189,8 @@ impl Default for BackoffConfig {
 
 /// How old a row must be before the booking application's two jobs act on it.
 ///
-/// `None` switches the job off; it never means zero. A field left out has its default, so off is written `null`.
+/// `None` switches the job off; it never means zero. A field left out has its default, so off is written `null`. A field that is not known
+/// is refused.
 ///
 /// # Examples
 ///
@@ -190,8 +201,7 @@ impl Default for BackoffConfig {
 /// assert_eq!(ages.expire_after, None);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ages {
     /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it never means zero. Must be more than twice
     /// the activity throttle of the database, an hour unless `set_activity_throttle` of the store changed it.

@@ -66,10 +66,12 @@ impl RunRecord {
         }
         let mut report = later.report;
         let earlier = self.report;
-        report.elapsed += earlier.elapsed;
-        report.batches += earlier.batches;
+        report.elapsed = report.elapsed.saturating_add(earlier.elapsed);
+        report.batches = report.batches.saturating_add(earlier.batches);
         report.counts.merge(&earlier.counts);
-        report.set_aside_count += earlier.set_aside_count;
+        report.set_aside_count = report
+            .set_aside_count
+            .saturating_add(earlier.set_aside_count);
         report.more_ids |= earlier.more_ids;
         report.ids.splice(0..0, earlier.ids);
         if report.ids.len() > Self::FOLDED_IDS {
@@ -78,7 +80,7 @@ impl RunRecord {
         }
         Self {
             key: self.key,
-            runs: self.runs + later.runs,
+            runs: self.runs.saturating_add(later.runs),
             report,
         }
     }
@@ -137,3 +139,130 @@ impl HistoryBook {
 
 /// Longest write of the history.
 const LONGEST_WRITE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::batch::{Counts, Scope};
+
+    #[test]
+    fn only_a_run_that_did_nothing_at_all_is_not_kept() {
+        let quiet = report(Trigger::Tick, 0);
+        let set_aside = Report {
+            set_aside_count: 1,
+            ..quiet.clone()
+        };
+        let failed = Report {
+            outcome: Outcome::Cancelled,
+            ..quiet.clone()
+        };
+
+        let kept = [quiet, set_aside, failed, report(Trigger::Tick, 1)]
+            .map(|report| RunRecord::of(report, Uuid::nil()).is_some());
+
+        assert_eq!(kept, [false, true, true, true]);
+    }
+
+    #[test]
+    fn completed_deadline_runs_of_a_minute_share_a_key_and_no_others() {
+        let at = |seconds, report: Report| {
+            let started_at = DateTime::from_timestamp(seconds, 1_999).expect("is near");
+            let record = RunRecord::of(
+                Report {
+                    started_at,
+                    ..report
+                },
+                Uuid::nil(),
+            );
+            record.expect("it did something")
+        };
+        let cancelled = Report {
+            outcome: Outcome::Cancelled,
+            ..report(Trigger::Deadline, 1)
+        };
+
+        let deadlines = [60, 119, 120].map(|second| at(second, report(Trigger::Deadline, 1)));
+        let others = [at(60, report(Trigger::Tick, 1)), at(60, cancelled)];
+
+        let nil = Uuid::nil();
+        let keys = deadlines.each_ref().map(|record| record.key.clone());
+        assert_eq!(
+            keys,
+            [60, 60, 120].map(|minute| format!("sweeper/{nil}/{minute}"))
+        );
+        assert!(
+            others
+                .iter()
+                .all(|other| other.key == other.report.run.to_string())
+        );
+        // In the databases' microseconds.
+        assert_eq!(
+            deadlines[0].report.started_at.timestamp_subsec_nanos(),
+            1_000
+        );
+    }
+
+    #[test]
+    fn a_fold_adds_up_and_is_the_newer_run() {
+        let (older, newer) = (record(2, 60), record(3, 30));
+        let run = newer.report.run;
+
+        let folded = older.clone().fold(newer.clone());
+        let again = newer.clone().fold(newer.clone());
+
+        assert_eq!(again, newer, "one run is counted once");
+        assert_eq!(
+            (folded.runs, folded.key, folded.report.run),
+            (2, older.key, run)
+        );
+        assert_eq!(
+            (folded.report.batches, folded.report.set_aside_count),
+            (5, 5)
+        );
+        assert_eq!(folded.report.elapsed, Duration::from_secs(5));
+        assert_eq!(folded.report.counts.of("drafts"), 5);
+        assert_eq!(
+            (folded.report.ids.len(), folded.report.more_ids),
+            (90, false)
+        );
+    }
+
+    #[test]
+    fn a_fold_keeps_a_hundred_ids_and_says_that_there_were_more() {
+        let of = |earlier: usize, later: usize, more: bool| {
+            let mut later = record(1, later);
+            later.report.more_ids = more;
+            let report = record(1, earlier).fold(later).report;
+            (report.ids.len(), report.more_ids)
+        };
+
+        assert_eq!(of(60, 40, false), (100, false));
+        assert_eq!(of(60, 41, false), (100, true));
+        assert_eq!(of(1, 1, true), (2, true));
+        assert_eq!(
+            record(1, 1).fold(record(u64::MAX, 1)).report.batches,
+            u64::MAX
+        );
+    }
+
+    /// A record whose sums are all `amount`, with so many ids.
+    fn record(amount: u64, ids: usize) -> RunRecord {
+        let report = Report {
+            elapsed: Duration::from_secs(amount),
+            batches: amount,
+            set_aside_count: amount,
+            ids: vec!["id".to_owned(); ids],
+            ..report(Trigger::Tick, amount)
+        };
+        RunRecord::of(report, Uuid::nil()).expect("it did something")
+    }
+
+    fn report(trigger: Trigger, drafts: u64) -> Report {
+        let mut counts = Counts::default();
+        counts.add("drafts", drafts);
+        let blank = Report::blank("sweeper".into(), Scope::All, trigger, DateTime::UNIX_EPOCH);
+        Report { counts, ..blank }
+    }
+}

@@ -1,8 +1,11 @@
 //! The jobs that come with this crate. This list is the only place that names them all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::batch::Scope;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::batch::{Scope, Window};
 use crate::config::{Ages, ConfigError};
 use crate::job::Job;
 use crate::store::Store;
@@ -26,12 +29,22 @@ pub fn built_in<S: Store>(store: S, ages: &Ages) -> Result<Vec<Arc<dyn Job>>, Co
     ])
 }
 
+/// A run that begins now over rows older than `age`. On a clock that stands before the calendar's first century, no row is.
+fn window(now: DateTime<Utc>, age: Duration) -> Window {
+    let cutoff = TimeDelta::from_std(age)
+        .ok()
+        .and_then(|age| now.checked_sub_signed(age))
+        .unwrap_or(DateTime::<Utc>::MIN_UTC);
+    Window { now, cutoff }
+}
+
 /// The booking schema keys users by UUID.
 fn check_user(scope: &Scope) -> Result<(), String> {
     match scope.user_id() {
         Ok(_) => Ok(()),
         Err(_) => Err(format!(
-            "{scope} is not keyed by a UUID, as the booking schema's users are"
+            "{} is not keyed by a UUID, as the booking schema's users are",
+            scope.to_string().escape_debug()
         )),
     }
 }

@@ -51,3 +51,15 @@ pub struct Outlook {
     #[serde(with = "humantime_serde::option")]
     pub age: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_beyond_the_cap_says_so() {
+        let told = [0, 10_000, 10_001].map(|rows| Capped::from_probe(rows).to_string());
+
+        assert_eq!(told, ["0", "10000", "10000+"]);
+    }
+}

@@ -203,6 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_halved_by_a_failure_or_beyond_the_target_and_by_nothing_else() {
+        let target = Pace::full_speed().target;
+        let moment = Duration::from_nanos(1);
+        // From a batch of 8,000 rows, reached by doubling.
+        let after = |work: Option<Duration>| {
+            let mut pacer = Pacer::new(Pace::full_speed());
+            for _ in 0..3 {
+                pacer.took(Duration::ZERO);
+            }
+            match work {
+                Some(work) => drop(pacer.took(work)),
+                None => pacer.failed(),
+            }
+            pacer.batch().get()
+        };
+
+        assert_eq!(after(None), 4_000);
+        assert_eq!(after(Some(target + moment)), 4_000);
+        assert_eq!(after(Some(target)), 8_000);
+        assert_eq!(after(Some(target / 2)), 8_000);
+        assert_eq!(after(Some(target / 3)), 10_000);
+    }
+
+    #[test]
     fn from_any_trouble_the_presets_recover_within_ten_batches() {
         for pace in [Pace::polite(), Pace::full_speed()] {
             let mut pacer = Pacer::new(pace.clone());

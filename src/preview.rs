@@ -96,3 +96,17 @@ pub struct Preview {
     /// The last row of this page, if another follows: what [`Page::after`] wants.
     pub next: Option<Cursor>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_page_has_the_size_asked_for() {
+        let size = NonZeroU32::new(7).expect("is not zero");
+
+        let page = Page::first(size);
+
+        assert_eq!((page.size, page.after), (size, None));
+    }
+}

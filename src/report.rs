@@ -296,3 +296,96 @@ impl From<Report> for ReportJson {
 
 /// Rows set aside that a report names.
 const SET_ASIDE_REPORTED: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_adds_up_its_batches_and_keeps_the_first_ids() {
+        let mut report = blank();
+        let mut counts = Counts::default();
+        counts.add("drafts", 2);
+        let ids = ["a", "b"].map(str::to_owned);
+
+        report.account(&counts, &ids, 4);
+        report.account(&counts, &ids, 4);
+        let all_kept = (report.ids.len(), report.more_ids);
+        report.account(&counts, &ids[..1], 4);
+        report.account(&counts, &[], 4);
+
+        assert_eq!(all_kept, (4, false));
+        assert_eq!((report.ids.len(), report.more_ids), (4, true));
+        assert_eq!((report.batches, report.counts.of("drafts")), (4, 8));
+    }
+
+    #[test]
+    fn each_way_to_end_reads_as_a_sentence() {
+        let (error, reason) = ("away".to_owned(), "bug".to_owned());
+        let outcomes = [
+            Outcome::Completed,
+            Outcome::failed(error),
+            Outcome::Crashed {
+                reason,
+                rows_at_least: 0,
+            },
+            Outcome::Cancelled,
+            Outcome::TimedOut,
+            Outcome::ShuttingDown,
+        ];
+        let told = outcomes
+            .clone()
+            .map(|outcome| Report { outcome, ..blank() }.message());
+        let words = outcomes.each_ref().map(Outcome::word);
+        let success = outcomes.map(|outcome| Report { outcome, ..blank() }.success());
+
+        assert_eq!(
+            told,
+            [
+                "sweeper handled nothing",
+                "sweeper failed: away (handled nothing)",
+                "sweeper crashed: bug (known to be handled: nothing)",
+                "sweeper cancelled (handled nothing)",
+                "sweeper timed out (handled nothing)",
+                "sweeper shutting down (handled nothing)",
+            ]
+        );
+        assert_eq!(
+            words,
+            [
+                "completed",
+                "failed",
+                "crashed",
+                "cancelled",
+                "timed out",
+                "shutting down"
+            ]
+        );
+        assert_eq!(success, [true, false, false, false, false, false]);
+    }
+
+    #[test]
+    fn a_report_is_shown_with_its_scope_reason_and_length() {
+        let report = Report {
+            batches: 1,
+            elapsed: Duration::from_micros(1_500),
+            set_aside_count: 2,
+            ..blank()
+        };
+
+        assert_eq!(
+            report.to_string(),
+            "sweeper handled nothing, 2 set aside (all, tick, 1 batch in 1ms)"
+        );
+        assert_eq!(report.run.to_string().len(), 36);
+    }
+
+    fn blank() -> Report {
+        Report::blank(
+            "sweeper".into(),
+            Scope::All,
+            Trigger::Tick,
+            DateTime::UNIX_EPOCH,
+        )
+    }
+}

@@ -40,12 +40,18 @@ impl Moment {
 
     /// Whether it is past, by either clock: a suspended machine moves only the wall, a clock set back only the other.
     pub(crate) fn reached(self, now: Self) -> bool {
-        self.wall <= now.wall || self.mono <= now.mono
+        self.until(now).is_zero()
     }
 
     /// How long it is from `now`: zero once it is reached, else the shorter of both distances.
     pub(crate) fn until(self, now: Self) -> Duration {
-        distance(now.wall, self.wall).min(self.mono.saturating_sub(now.mono))
+        // On a clock that shows the last instant of the calendar every wait would be over at once, and so for ever.
+        let wall = if self.wall == DateTime::<Utc>::MAX_UTC {
+            Duration::MAX
+        } else {
+            distance(now.wall, self.wall)
+        };
+        wall.min(self.mono.saturating_sub(now.mono))
     }
 
     /// How long ago it was, by the clock that says the longer.
@@ -257,6 +263,20 @@ mod tests {
 
         assert_eq!(moment.wall, DateTime::<Utc>::MAX_UTC);
         assert_eq!(moment.mono, Duration::MAX);
+    }
+
+    #[test]
+    fn at_the_end_of_the_calendar_waits_are_kept_by_the_other_clock() {
+        let now = Moment {
+            wall: DateTime::<Utc>::MAX_UTC,
+            mono: seconds(1),
+        };
+
+        let later = now.after(seconds(5));
+
+        assert_eq!(later.until(now), seconds(5));
+        assert!(!later.reached(now));
+        assert!(later.reached(at(0, 6)));
     }
 
     #[test]

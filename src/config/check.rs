@@ -17,12 +17,15 @@ impl HousekeeperConfig {
 
     /// Checks every value, and that each job named is one of `known`.
     pub fn check(&self, known: &[JobName]) -> Result<(), ConfigError> {
+        for name in known {
+            check_name(name.as_str())?;
+        }
         self.job.check("job")?;
         for (name, job) in &self.jobs {
             if !known.contains(name) {
                 let known: Vec<&str> = known.iter().map(JobName::as_str).collect();
                 return Err(ConfigError::new(
-                    format!("jobs.{name}"),
+                    format!("jobs.{}", name.as_str().escape_debug()),
                     format!(
                         "is no job of this housekeeper, which has {}",
                         known.join(", ")
@@ -104,6 +107,24 @@ impl BackoffConfig {
     }
 }
 
+/// Checks the name of a job, which stands in logs, tables and the database: Postgres keeps no NUL.
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    let length = name.chars().count();
+    let problem = if name.trim().is_empty() {
+        "is empty".to_owned()
+    } else if name.contains(char::is_control) {
+        "holds a control character".to_owned()
+    } else if length > LONGEST_NAME {
+        format!("has {length} characters; the longest has {LONGEST_NAME}")
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::new(
+        format!("the name of a job, {name:?},"),
+        format!("{problem}; give one such as \"booking-expirer\""),
+    ))
+}
+
 /// Checks the age of a rule, such as `expire_after`. `None` is off and always right.
 pub(crate) fn check_age(
     setting: &str,
@@ -145,6 +166,9 @@ fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> 
         )),
     }
 }
+
+/// In characters. A name is a column of the status.
+const LONGEST_NAME: usize = 200;
 
 /// Timers count in milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -286,6 +310,16 @@ mod tests {
     }
 
     #[test]
+    fn a_smallest_and_a_largest_may_be_the_same() {
+        let mut config = HousekeeperConfig::default();
+        config.job.pace.shortest_pause = config.job.pace.longest_pause;
+        config.job.pace.smallest_batch = config.job.pace.largest_batch;
+        config.retry.first = config.retry.longest;
+
+        assert_eq!(config.check(&known()), Ok(()));
+    }
+
+    #[test]
     fn an_unknown_job_is_named_with_the_known_ones() {
         let config: HousekeeperConfig =
             serde_json::from_str(r#"{"jobs":{"booking-expire":{}}}"#).expect("is a config");
@@ -301,35 +335,92 @@ mod tests {
     #[test]
     fn a_misspelt_field_is_refused_at_every_level() {
         let table = [
-            r#"{"jbo":{}}"#,
-            r#"{"job":{"batchsize":1}}"#,
-            r#"{"job":{"schedule":{"evry":"1m"}}}"#,
-            r#"{"restart":{"max":1}}"#,
-            r#"{"restart":{"backoff":{"frist":"1s"}}}"#,
-            r#"{"retry":{"last":"1s"}}"#,
-            r#"{"kept":{"run":1}}"#,
+            (r#"{"jbo":{}}"#, "jbo"),
+            (r#"{"job":{"batchsize":1}}"#, "job.batchsize"),
+            (
+                r#"{"job":{"schedule":{"start_jiter":"1m"}}}"#,
+                "job.schedule.start_jiter",
+            ),
+            (r#"{"restart":{"max":1}}"#, "restart.max"),
+            (
+                r#"{"restart":{"backoff":{"frist":"1s"}}}"#,
+                "restart.backoff.frist",
+            ),
+            (r#"{"retry":{"last":"1s"}}"#, "retry.last"),
+            (r#"{"kept":{"run":1}}"#, "kept.run"),
         ];
 
-        for json in table {
+        for (json, path) in table {
             let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
 
-            assert!(error.to_string().starts_with("unknown field `"), "{error}");
+            let told = format!("{path}: unknown field `");
+            assert!(error.to_string().starts_with(&told), "{error}");
         }
-        assert!(serde_json::from_str::<Ages>(r#"{"idle_afer":"1h"}"#).is_err());
+        let error = serde_json::from_str::<Ages>(r#"{"idle_afer":"1h"}"#).expect_err("is misspelt");
+        assert!(error.to_string().starts_with("idle_afer: unknown field `"));
     }
 
     #[test]
-    fn counts_that_cannot_be_zero_are_refused_as_zero() {
+    fn what_cannot_be_read_is_named_and_says_what_would_be_right() {
         let table = [
-            r#"{"job":{"pace":{"smallest_batch":0}}}"#,
-            r#"{"kept":{"runs":0}}"#,
+            (
+                r#"{"job":{"pace":{"smallest_batch":0}}}"#,
+                "job.pace.smallest_batch: invalid value: integer `0`, expected a nonzero u32",
+            ),
+            (
+                r#"{"kept":{"runs":0}}"#,
+                "kept.runs: invalid value: integer `0`, expected a nonzero u32",
+            ),
+            (
+                r#"{"job":{"schedule":{"every":"15"}}}"#,
+                "job.schedule.every: invalid value: string \"15\", expected a duration",
+            ),
+            (
+                r#"{"jobs":{"booking-expirer":{"schedule":{"every":15}}}}"#,
+                "jobs.booking-expirer.schedule.every: invalid type: integer `15`, expected a duration",
+            ),
+            (
+                r#"{"job":{"pace":{"duty_percent":300}}}"#,
+                "job.pace.duty_percent: invalid value: integer `300`, expected u8",
+            ),
+            (
+                r#"{"restart":{"beyond":"give_up"}}"#,
+                "restart.beyond: unknown variant `give_up`, expected `degrade` or `escalate`",
+            ),
         ];
 
-        for json in table {
+        for (json, told) in table {
             let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
 
-            assert!(error.to_string().contains("nonzero"), "{error}");
+            assert!(error.to_string().starts_with(told), "{error}");
         }
+        let error = serde_json::from_str::<Ages>(r#"{"expire_after":0}"#).expect_err("no unit");
+        let told = "expire_after: invalid type: integer `0`, expected a duration";
+        assert!(error.to_string().starts_with(told), "{error}");
+    }
+
+    #[test]
+    fn a_name_of_a_job_is_a_line_of_text() {
+        let table = [
+            ("", "is empty"),
+            (" \t", "is empty"),
+            ("a\0b", "holds a control character"),
+            ("a\nb", "holds a control character"),
+            (&"a".repeat(201), "has 201 characters"),
+        ];
+
+        for (name, told) in table {
+            let name = JobName::from(name.to_owned());
+
+            let error = HousekeeperConfig::default()
+                .check(&[name])
+                .expect_err("is no name");
+
+            assert!(error.problem.starts_with(told), "{error}");
+            assert!(!error.to_string().contains(['\0', '\n']), "{error}");
+        }
+        let right = ["a", "Ärger", "清掃", &"ä".repeat(200)].map(|name| name.to_owned().into());
+        assert_eq!(HousekeeperConfig::default().check(&right), Ok(()));
     }
 
     #[test]

@@ -63,11 +63,7 @@ impl Job for BookingExpirer {
     }
 
     async fn open(&self) -> Result<Window, JobError> {
-        let now = self.store.now().await?;
-        Ok(Window {
-            now,
-            cutoff: now - self.expire_after(),
-        })
+        Ok(super::window(self.store.now().await?, self.expire_after()))
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {

@@ -65,11 +65,7 @@ impl Job for SessionCleaner {
     }
 
     async fn open(&self) -> Result<Window, JobError> {
-        let now = self.store.now().await?;
-        Ok(Window {
-            now,
-            cutoff: now - self.idle_after(),
-        })
+        Ok(super::window(self.store.now().await?, self.idle_after()))
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {

@@ -189,7 +189,8 @@ impl Desk {
             waiting: self.queue.len(),
             last: self.last.as_ref().map(|ended| ended.report.clone()),
             last_success: self.last_success.map(|at| at.wall),
-            oldest_overdue: overdue.map(|(age, seen)| age + now.mono.saturating_sub(seen.mono)),
+            oldest_overdue: overdue
+                .map(|(age, seen)| age.saturating_add(now.mono.saturating_sub(seen.mono))),
             set_aside: self.set_aside.len(),
             restarts: self.restarts.total(),
             missed_ticks: self.missed_ticks,

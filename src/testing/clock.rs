@@ -52,9 +52,10 @@ impl ManualClock {
         })))
     }
 
-    /// Moves the clock by a step, forward or back, as a correction of a machine's clock does. Tokio's time does not move.
+    /// Moves the clock by a step, forward or back, as a correction of a machine's clock does, and no further than the calendar goes.
+    /// Tokio's time does not move.
     pub fn advance_wall(&self, step: TimeDelta) {
-        self.change(|shown| shown + step);
+        self.change(|shown| moved(shown, step));
     }
 
     /// Sets the clock. One that follows tokio's time goes on from here.
@@ -81,8 +82,21 @@ impl Clock for ManualClock {
 impl Face {
     fn shows(&self) -> DateTime<Utc> {
         match self.read {
-            Some(read) => self.shown + read.elapsed(),
+            Some(read) => {
+                let elapsed = TimeDelta::from_std(read.elapsed()).unwrap_or(TimeDelta::MAX);
+                moved(self.shown, elapsed)
+            }
             None => self.shown,
         }
     }
+}
+
+/// Stops at the ends of the calendar.
+fn moved(shown: DateTime<Utc>, step: TimeDelta) -> DateTime<Utc> {
+    let end = if step < TimeDelta::zero() {
+        DateTime::<Utc>::MIN_UTC
+    } else {
+        DateTime::<Utc>::MAX_UTC
+    };
+    shown.checked_add_signed(step).unwrap_or(end)
 }

@@ -249,7 +249,8 @@ impl Play {
             if !replica.may_end() {
                 broken.push(format!("replica {} ended by itself", replica.number));
             }
-            if fate != Fate::Killed {
+            // A plain stop lets a batch end whose rows nobody is told of any more.
+            if fate != Fate::Killed && !replica.was_gone_at(Instant::now()) {
                 if let Some(id) = world.lock().untold(replica.number) {
                     broken.push(format!("replica {} did not tell of {id}", replica.number));
                 }

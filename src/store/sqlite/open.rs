@@ -46,16 +46,26 @@ pub(super) fn pool(path: &str, limits: &Limits, last_error: &LastError) -> Pool 
 pub(super) fn path(url: &str) -> Result<String, StoreError> {
     let (path, is_url) = match url.split_once("://") {
         Some(("sqlite", rest)) => (rest, true),
-        Some((scheme, _)) => {
+        // Not what is no scheme: it may hold a password.
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphabetic()) => {
             return Err(refused(format!(
                 "`{scheme}://` is another kind of address; give `sqlite://path/to/file.db`"
             )));
         }
+        Some(_) => return Err(refused(NO_PATH)),
         None => match url.strip_prefix("sqlite:") {
             Some(rest) => (rest, true),
             None => (url, false),
         },
     };
+    // A path is told in errors and in the log, and a mistaken address of a server may hold a password.
+    let first = path.split(['/', '\\']).next().unwrap_or_default();
+    // A drive has two characters, `C:`.
+    let names_user =
+        first.contains('@') || (path.contains('@') && first.len() > 2 && first.contains(':'));
+    if names_user || path.contains("password=") || path.contains('\0') {
+        return Err(refused(NO_PATH));
+    }
     if path.trim().is_empty() {
         return Err(refused(
             "the path is empty; give `sqlite://path/to/file.db`",
@@ -130,6 +140,9 @@ fn connect(path: &str, busy: Duration) -> ConnectionResult<SqliteConnection> {
     )?;
     Ok(conn)
 }
+
+const NO_PATH: &str = "this is no path but reads like another kind of address; give `sqlite://path/to/file.db`, or `sqlite://./a@b.db` for a \
+                       name with an `@`";
 
 /// One writes, others read.
 const POOL_SIZE: u32 = 4;

@@ -1,0 +1,172 @@
+//! What every job must keep, asked of one.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::batch::{Pass, Scope};
+use crate::job::{Job, JobError};
+use crate::preview::{Page, PreviewRows};
+
+/// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns the ids it handled.
+///
+/// Give it rows to handle, more than `limit`, and a clock that stands, and let nobody else change them. A limit of 1 or 2 finds most.
+///
+/// # Panics
+///
+/// Where the job does not keep what [`Job`] asks: a preview that changes something, skips rows or repeats them; an outlook that disagrees
+/// with the preview; a batch that exceeds its limit or does not come forward; a run that handles other rows than the preview showed, or
+/// leaves some.
+///
+/// # Errors
+///
+/// The first error of any step.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use chrono::{TimeDelta, Utc};
+/// use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore, assert_conforms};
+/// use ractor_housekeeper::{Ages, BookingExpirer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MemoryStore::new().with_clock(Arc::new(ManualClock::standing(Utc::now())));
+/// for id in ["b1", "b2", "b3"] {
+///     store.add_booking(MemoryBooking::pending(id, uuid::Uuid::nil(), Utc::now() - TimeDelta::hours(1)));
+/// }
+/// let job = BookingExpirer::new(Arc::new(store), Ages::default().expire_after)?;
+///
+/// let handled = assert_conforms(&job, 2.try_into()?).await.map_err(|error| error.to_string())?;
+///
+/// assert_eq!(handled, ["b1", "b2", "b3"]);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<String>, JobError> {
+    job.check().await?;
+    let shown = preview(job, limit).await?;
+    assert_eq!(
+        shown,
+        preview(job, limit).await?,
+        "a preview changed what is due"
+    );
+    let outlook = job.outlook(&[]).await?;
+    let due = shown.len() as u64;
+    assert!(
+        outlook.due.capped || outlook.due.count == due,
+        "the outlook counts {} due rows, the preview lists {due}",
+        outlook.due
+    );
+    let (overdue, wait) = (outlook.oldest_overdue, outlook.next_due);
+    assert_eq!(
+        overdue.is_some(),
+        due > 0,
+        "with {due} due rows, the oldest is overdue for {overdue:?}"
+    );
+    assert!(
+        due == 0 || wait == Some(Duration::ZERO),
+        "with {due} due rows, the next is due in {wait:?}"
+    );
+
+    let (handled, aside) = run(job, limit).await?;
+    let done: BTreeSet<&String> = handled.iter().chain(&aside).collect();
+    assert_eq!(
+        done,
+        shown.iter().collect(),
+        "a run (left) and the preview before it (right) differ"
+    );
+    assert_eq!(
+        done.len(),
+        handled.len() + aside.len(),
+        "a run handled a row twice: {handled:?} {aside:?}"
+    );
+
+    let left: BTreeSet<String> = preview(job, limit).await?.into_iter().collect();
+    assert_eq!(
+        left,
+        aside.iter().cloned().collect(),
+        "a run left due rows (left) that it did not set aside (right)"
+    );
+    let outlook = job.outlook(&aside).await?;
+    assert_eq!(outlook.due.count, 0, "rows set aside count as due");
+    assert_ne!(
+        outlook.next_due,
+        Some(Duration::ZERO),
+        "the next row is due at once, after a run"
+    );
+    let (again, _) = run(job, limit).await?;
+    assert_eq!(again, [""; 0], "a second run handled rows again");
+    Ok(handled)
+}
+
+/// The ids on all pages.
+async fn preview(job: &dyn Job, size: NonZeroU32) -> Result<Vec<String>, JobError> {
+    let mut ids = Vec::new();
+    let mut page = Page::first(size);
+    loop {
+        let PreviewRows {
+            rows, due, next, ..
+        } = job.preview(&Scope::All, &page).await?;
+        assert!(
+            rows.len() <= size.get() as usize,
+            "a page of {size} has {} rows",
+            rows.len()
+        );
+        ids.extend(rows.into_iter().map(|row| row.id));
+        let Some(next) = next else {
+            let listed = ids.len() as u64;
+            assert!(
+                due.capped || due.count == listed,
+                "a preview counts {due} due rows and lists {listed}"
+            );
+            let unique: BTreeSet<&String> = ids.iter().collect();
+            assert_eq!(
+                unique.len(),
+                ids.len(),
+                "a preview lists a row twice: {ids:?}"
+            );
+            return Ok(ids);
+        };
+        assert!(
+            page.after.as_ref() < Some(&next),
+            "a preview goes from {:?} to {next:?}",
+            page.after
+        );
+        page.after = Some(next);
+    }
+}
+
+/// The ids handled, and those set aside.
+async fn run(job: &dyn Job, limit: NonZeroU32) -> Result<(Vec<String>, Vec<String>), JobError> {
+    let window = job.open().await?;
+    let (mut handled, mut aside) = (Vec::new(), Vec::new());
+    let mut pass = Pass {
+        scope: Scope::All,
+        now: window.now,
+        cutoff: window.cutoff,
+        limit,
+        after: None,
+    };
+    loop {
+        let batch = job.batch(&pass).await?;
+        let rows = batch.ids.len() + batch.set_aside.len();
+        assert!(
+            rows <= limit.get() as usize,
+            "a batch of {limit} rows handled {rows}"
+        );
+        handled.extend(batch.ids);
+        aside.extend(batch.set_aside.into_iter().map(|row| row.id));
+        let Some(reached) = batch.reached else {
+            return Ok((handled, aside));
+        };
+        assert!(
+            pass.after.as_ref() < Some(&reached),
+            "a batch after {:?} reached {reached:?}",
+            pass.after
+        );
+        pass.after = Some(reached);
+    }
+}

@@ -1,0 +1,116 @@
+//! A job of the host's that answers with the ends of every range.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use ractor_housekeeper::testing::ManualClock;
+use ractor_housekeeper::{
+    Batch, Capped, Cursor, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName, Outlook,
+    Page, Pass, PreviewRows, Scope, Window, start,
+};
+use tokio::time::sleep;
+
+use crate::drive::ask;
+use crate::values::{instant, text, unsaved};
+
+/// What it answers, whatever it is asked.
+#[derive(Debug, Clone)]
+struct Extreme {
+    window: Window,
+    counts: [u64; 2],
+    id: String,
+    reached: Option<DateTime<Utc>>,
+    outlook: Outlook,
+}
+
+#[async_trait]
+impl Job for Extreme {
+    fn name(&self) -> JobName {
+        NAME
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        Ok(self.window)
+    }
+
+    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        let reached = self.reached.filter(|_| pass.after.is_none());
+        let batch = Batch {
+            ids: vec![self.id.clone()],
+            reached: reached.map(|since| Cursor {
+                since,
+                id: self.id.clone(),
+            }),
+            ..Batch::default()
+        };
+        let [some, others] = self.counts;
+        Ok(batch.counted("some", some).counted("others", others))
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        Ok(PreviewRows::none(self.window.cutoff))
+    }
+
+    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
+        Ok(self.outlook)
+    }
+}
+
+proptest! {
+    #![proptest_config(unsaved(256))]
+
+    #[test]
+    fn nobody_dies_of_what_a_job_says(job in extreme(), now in instant()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+        let status = runtime.block_on(async {
+            let arguments = HousekeeperArguments::new(Vec::new()).with_job(job).with_clock(ManualClock::new(now));
+            let housekeeper = start(None, arguments).await.expect("the settings are right").housekeeper;
+            for _ in 0..2 {
+                ask(&housekeeper, |reply| HousekeeperMsg::RunNow(NAME, Scope::All, reply)).await;
+                ask(&housekeeper, |reply| HousekeeperMsg::Preview(NAME, Scope::All, Page::default(), reply)).await;
+                ask(&housekeeper, HousekeeperMsg::Status).await;
+                sleep(Duration::from_secs(2)).await;
+            }
+            ask(&housekeeper, HousekeeperMsg::Status).await.expect("it lives")
+        });
+
+        prop_assert_eq!((status.jobs[&NAME].restarts, status.timer_restarts), (0, 0), "{}", status);
+        prop_assert!(status.jobs[&NAME].last.is_some(), "{}", status);
+        let json = serde_json::to_string(&status).expect("is plain data");
+        prop_assert_eq!(serde_json::from_str(&json).ok(), Some(status));
+    }
+}
+
+prop_compose! {
+    fn extreme()(
+        now in instant(),
+        cutoff in instant(),
+        counts in prop::array::uniform2(prop_oneof![Just(u64::MAX), 0..9_u64]),
+        id in text(),
+        reached in prop::option::of(instant()),
+        count in prop_oneof![Just(u64::MAX), 0..9_u64],
+        capped: bool,
+        oldest_overdue in prop::option::of(wait().prop_map(|wait| wait.min(CENTURY))),
+        times in prop::array::uniform2(prop::option::of(wait())),
+    ) -> Extreme {
+        let [next_due, age] = times;
+        let outlook = Outlook { due: Capped { count, capped }, oldest_overdue, next_due, age };
+        Extreme { window: Window { now, cutoff }, counts, id, reached, outlook }
+    }
+}
+
+fn wait() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::ZERO),
+        Just(Duration::MAX),
+        any::<Duration>(),
+        (0..9_u64).prop_map(Duration::from_secs)
+    ]
+}
+
+const NAME: JobName = JobName::new("extreme");
+
+/// The time since is added to what has been overdue, and must find room.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

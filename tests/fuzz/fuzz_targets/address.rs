@@ -1,0 +1,9 @@
+#![no_main]
+
+#[path = "../../door/drive.rs"]
+#[expect(dead_code, reason = "the other target's half")]
+mod drive;
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    let _ = drive::address(text);
+});
