@@ -170,13 +170,11 @@ impl State {
 
     /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of an escalation.
     pub(super) fn stopped(&mut self) -> Option<String> {
-        let error = match &mut self.shutdown {
-            Some(shutdown) => shutdown.error.take(),
-            None => {
-                self.subscribers.tell(News::ShuttingDown);
-                None
-            }
-        };
+        if self.shutdown.is_none() {
+            self.subscribers.tell(News::ShuttingDown);
+        }
+        let escalated = self.shutdown.as_mut();
+        let error = escalated.and_then(|shutdown| shutdown.error.take());
         self.answer_the_rest();
         error
     }

@@ -92,8 +92,8 @@ impl Ledger {
             return (!book.shutting_down)
                 .then(|| "it says that it stops, and never told".to_owned());
         }
-        let jobs = status.jobs.values();
-        jobs.filter_map(|job| book.contradicts(job, known)).next()
+        let mut jobs = status.jobs.values();
+        jobs.find_map(|job| book.contradicts(job, known))
     }
 }
 
