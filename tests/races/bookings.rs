@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::BookingExpirer;
 
 use crate::balance::{Figures, agree, gone};
-use crate::chase::{Chase, Chased, id, place};
+use crate::chase::{Chase, Chased, GUESTS, id, place};
 use crate::database::{Connection, Database, Done, Entry, instant};
 use crate::replica::{Replica, Told, messages_only};
 use crate::{Verdict, rows};
@@ -81,13 +81,12 @@ pub(crate) async fn a_booking_does_not_expire_while_it_is_held(
     .await?;
     let mut acts = Vec::new();
     for row in 0..rows {
-        acts.push((row.saturating_sub(random.usize(..AHEAD)), Act::Hold(row)));
+        let near = row.saturating_sub(random.usize(..AHEAD));
         if row % 4 == 3 {
-            acts.push((
-                row.saturating_sub(AHEAD + random.usize(..AHEAD)),
-                Act::Release(row),
-            ));
+            let before = near.saturating_sub(random.usize(..AHEAD));
+            acts.push((before, Act::Release(row)));
         }
+        acts.push((near, Act::Hold(row)));
     }
     let began = Instant::now();
 
@@ -161,7 +160,7 @@ async fn race(
     replicas: usize,
     acts: Vec<(usize, Act)>,
 ) -> Done<(Vec<Entry>, Vec<Told>)> {
-    let chase = Chase::new(acts);
+    let chase = Chase::new(acts, Act::row);
     let mut running = Vec::new();
     for _ in 0..replicas {
         let job = BookingExpirer::new(database.store(None).await?, Some(AGE))?;
@@ -192,17 +191,20 @@ pub(crate) async fn let_guests_act(
     database: &Arc<Database>,
     chase: &Arc<Chase<Act>>,
 ) -> Done<Vec<Entry>> {
-    let guests = [1, 1, 1, 7].map(|most| {
+    let guests: [_; GUESTS] = std::array::from_fn(|guest| {
         let (database, chase) = (database.clone(), chase.clone());
+        let most = if guest == 0 { 7 } else { 1 };
         tokio::spawn(async move {
             let mut conn = database.connect().await?;
+            let mut done = 0;
             loop {
-                let acts = chase.next(most).await;
+                let acts = chase.next(guest, done, most).await;
                 if acts.is_empty() {
                     return Done::Ok(());
                 }
                 let writes: Vec<String> = acts.iter().map(|(_, act)| act.sql(&conn)).collect();
                 conn.transaction(&writes).await?;
+                done += acts.len();
                 chase.acted(acts.len());
             }
         })

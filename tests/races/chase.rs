@@ -1,7 +1,6 @@
 //! Guests who follow the runs closely: each write comes when the front of the runs is near its row.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,29 +21,32 @@ pub(crate) fn place(id: &str) -> usize {
 
 /// What guests will do, each act once the runs have come to its place; and runs that wait for guests who lag behind.
 pub(crate) struct Chase<A> {
-    acts: Vec<(usize, A)>,
-    next: AtomicUsize,
+    guests: [Vec<(usize, A)>; GUESTS],
     front: watch::Sender<usize>,
     acted: watch::Sender<usize>,
 }
 
 impl<A: Copy + Send + Sync + 'static> Chase<A> {
-    /// Each act with the place at which the front of the runs sets it off.
-    pub(crate) fn new(mut acts: Vec<(usize, A)>) -> Arc<Self> {
-        acts.sort_by_key(|(place, _)| *place);
+    /// Each act with the place at which the front of the runs sets it off. All acts on one row are of one guest, and so in this order.
+    pub(crate) fn new(acts: Vec<(usize, A)>, row: impl Fn(A) -> usize) -> Arc<Self> {
+        let mut guests: [Vec<(usize, A)>; GUESTS] = Default::default();
+        for (place, act) in acts {
+            guests[row(act) / GUESTS % GUESTS].push((place, act));
+        }
+        for acts in &mut guests {
+            acts.sort_by_key(|(place, _)| *place);
+        }
         Arc::new(Self {
-            acts,
-            next: AtomicUsize::new(0),
+            guests,
             front: watch::Sender::new(0),
             acted: watch::Sender::new(0),
         })
     }
 
-    /// The next acts of one guest, at most so many, when the runs have come to the last of them.
-    pub(crate) async fn next(&self, most: usize) -> &[(usize, A)] {
-        let begin = self.next.fetch_add(most, Ordering::SeqCst);
-        let end = (begin + most).min(self.acts.len());
-        let acts = self.acts.get(begin..end).unwrap_or_default();
+    /// What a guest does after so many acts, at most `most` of them, when the runs have come to the last. In the end, nothing.
+    pub(crate) async fn next(&self, guest: usize, after: usize, most: usize) -> &[(usize, A)] {
+        let acts = &self.guests[guest][after..];
+        let acts = &acts[..most.min(acts.len())];
         if let Some((place, _)) = acts.last() {
             let mut front = self.front.subscribe();
             // It cannot be closed: the sender is ours.
@@ -59,7 +61,14 @@ impl<A: Copy + Send + Sync + 'static> Chase<A> {
 
     /// Whether nobody has anything left to do.
     pub(crate) fn is_over(&self) -> bool {
-        *self.acted.borrow() == self.acts.len()
+        *self.acted.borrow() == self.acts_up_to(usize::MAX)
+    }
+
+    fn acts_up_to(&self, front: usize) -> usize {
+        let guests = self.guests.iter();
+        guests
+            .map(|acts| acts.partition_point(|(place, _)| *place <= front))
+            .sum()
     }
 
     fn come_to(&self, place: usize) {
@@ -73,7 +82,7 @@ impl<A: Copy + Send + Sync + 'static> Chase<A> {
     /// Lets the runs go on only when few acts are late, so that they race and do not run away.
     async fn keep_close(&self) {
         let front = *self.front.borrow();
-        let due = self.acts.partition_point(|(place, _)| *place <= front);
+        let due = self.acts_up_to(front);
         let mut acted = self.acted.subscribe();
         let _ = acted.wait_for(|acted| acted + CLOSE >= due).await;
     }
@@ -127,6 +136,9 @@ impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
         Ok(outlook)
     }
 }
+
+/// Guests at a time.
+pub(crate) const GUESTS: usize = 4;
 
 /// Acts that may be late while the runs go on: some batches' worth, so that both are always at work.
 const CLOSE: usize = 40;

@@ -9,7 +9,7 @@ use ractor_housekeeper::testing::ManualClock;
 
 use crate::balance::{Figures, agree, gone};
 use crate::bookings::{AHEAD, text, user};
-use crate::chase::{Chase, Chased, id};
+use crate::chase::{Chase, Chased, GUESTS, id};
 use crate::database::{Database, Done, Entry};
 use crate::replica::{Replica, Told, messages_only};
 use crate::{Verdict, rows};
@@ -44,7 +44,7 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> Verdict {
         (0..guests).map(|guest| ((2 * guest).saturating_sub(random.usize(..2 * AHEAD)), guest));
     let began = Instant::now();
 
-    let (ledger, told) = race(database, now, Chase::new(acts.collect())).await?;
+    let (ledger, told) = race(database, now, Chase::new(acts.collect(), |guest| guest)).await?;
 
     let gone = gone(database, "sessions", &told).await?;
     let left = database
@@ -157,12 +157,14 @@ async fn race(
             replica.leave().await
         }));
     }
-    let writing = [(); 4].map(|()| {
+    let writing: [_; GUESTS] = std::array::from_fn(|number| {
         let (database, chase) = (database.clone(), chase.clone());
         tokio::spawn(async move {
             let mut conn = database.connect().await?;
-            while let [(_, guest)] = chase.next(1).await {
+            let mut done = 0;
+            while let [(_, guest)] = chase.next(number, done, 1).await {
                 conn.transaction(&write(*guest, now - AGE)).await?;
+                done += 1;
                 chase.acted(1);
             }
             Done::Ok(())

@@ -32,7 +32,7 @@ pub(crate) async fn ticks_deadlines_and_messages_at_four_replicas_expire_each_ro
     fill(database, rows, Utc::now() - AGE, step, |_| None).await?;
     let random = &mut fastrand::Rng::with_seed(4);
     let acts = (0..rows).map(|row| (row.saturating_sub(random.usize(..AHEAD)), Act::Confirm(row)));
-    let chase = Chase::new(acts.collect());
+    let chase = Chase::new(acts.collect(), Act::row);
     let began = Instant::now();
 
     let mut replicas = Vec::new();
