@@ -46,8 +46,8 @@ async fn a_long_run_on_sqlite_keeps_the_heap_and_the_tasks_flat() {
     use diesel_async::SimpleAsyncConnection;
     let _alone = ALONE.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("test.db").display().to_string();
-    let store = ractor_housekeeper::SqliteStore::open(&file).await;
+    let url = folder.path().join("test.db").display().to_string();
+    let store = ractor_housekeeper::SqliteStore::open(&url).await;
     let store = store.expect("it opens");
     store.migrate(Schema::ALL).await.expect("it is empty");
     let rows = rows_of_a_database();

@@ -26,7 +26,7 @@ pub(crate) enum Connection {
     #[cfg(feature = "sqlite")]
     Sqlite(diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>),
     #[cfg(feature = "postgres")]
-    Postgres(diesel_async::AsyncPgConnection),
+    Postgres(Box<diesel_async::AsyncPgConnection>),
 }
 
 /// Three texts, whatever they are.
@@ -152,9 +152,9 @@ impl Database {
                 Connection::Sqlite(conn)
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => {
-                Connection::Postgres(diesel_async::AsyncPgConnection::establish(&address).await?)
-            }
+            Self::Postgres(_) => Connection::Postgres(Box::new(
+                diesel_async::AsyncPgConnection::establish(&address).await?,
+            )),
         })
     }
 

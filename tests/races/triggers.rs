@@ -96,9 +96,10 @@ async fn ask(replicas: Arc<Vec<Replica>>, chase: Arc<Chase<Act>>, seed: u64) -> 
     while !chase.is_over() {
         let number = random.usize(..replicas.len());
         let replica = &replicas[number];
-        let scope = match random.bool() {
-            true => Scope::All,
-            false => Scope::user(user(random.usize(..USERS))),
+        let scope = if random.bool() {
+            Scope::All
+        } else {
+            Scope::user(user(random.usize(..USERS)))
         };
         let at = Utc::now();
         let run = || replica.run(scope.clone());
