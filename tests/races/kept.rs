@@ -80,7 +80,7 @@ pub(crate) async fn rows_that_must_stay_cost_one_more_batch_however_many(
     }
 
     // One batch is refused, the keys are looked at, and it is done again; from then on such rows are found beforehand, which is part of the
-    // statement on Postgres, and a read in each batch on SQLite.
+    // statement on Postgres, and three reads in each batch on SQLite.
     let [none, one, many] = costs.try_into().map_err(|_| "three runs")?;
     let batches = usize::try_from(none.report.batches)?;
     let looking = if database.name() == "sqlite" {

@@ -35,7 +35,7 @@ impl Replica {
     pub(crate) async fn start(job: Arc<dyn Job>, schedule: Schedule) -> Done<Self> {
         let mut config = HousekeeperConfig::default();
         // A run that is cut short makes room for other triggers.
-        config.job.run_limit = schedule.every.map(|every| every / 5);
+        config.job.run_limit = schedule.at_start.then_some(Duration::from_millis(100));
         config.job.schedule = schedule;
         config.job.pace = Pace::fixed(BATCH.try_into()?);
         let name = job.name();
