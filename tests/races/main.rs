@@ -34,7 +34,7 @@ macro_rules! races {
                 bookings: a_booking_does_not_expire_while_it_is_held
                 sessions: a_session_that_was_written_to_in_time_stays
                 triggers: ticks_deadlines_and_messages_at_four_replicas_expire_each_row_once
-                kept: rows_that_must_stay_cost_one_more_batch_however_many
+                kept: a_hundred_rows_that_must_stay_cost_what_one_does
             );
         }
     };
