@@ -1,4 +1,6 @@
 //! Memory stays flat: however long a run, what is kept of it is bounded.
+//!
+//! With `HOUSEKEEPER_FULL=1` the runs on databases are of a million rows instead of 100,000.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,20 +8,143 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use peak_alloc::PeakAlloc;
 use ractor::{Actor, ActorProcessingErr, ActorRef, call};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::testing::{ManualClock, next_report};
 use ractor_housekeeper::{
     Batch, Cursor, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobError,
-    JobName, JobStatus, News, Outlook, Page, Pass, PreviewRows, Report, Scope, SetAside,
+    JobName, JobStatus, News, Outlook, Pace, Page, Pass, PreviewRows, Report, Scope, SetAside,
     Subscriber, Trigger, Window, start,
 };
-use tokio::sync::Semaphore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use ractor_housekeeper::{BookingExpirer, Store};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Mutex, Semaphore};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// The heap is the whole process's, so one test runs at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+// ---- Long runs
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_a_million_rows_keeps_the_heap_and_the_tasks_flat() {
+    let _alone = ALONE.lock().await;
+    let host = Host::start(Mill::new(1_000, 1_000)).await;
+
+    stays_flat(&host, MILL, 1_000_000).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_long_run_on_sqlite_keeps_the_heap_and_the_tasks_flat() {
+    use diesel_async::SimpleAsyncConnection;
+    let _alone = ALONE.lock().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = folder.path().join("test.db").display().to_string();
+    let store = ractor_housekeeper::SqliteStore::open(&url).await;
+    let store = store.expect("it opens");
+    store.migrate(Schema::ALL).await.expect("it is empty");
+    let rows = rows_of_a_database();
+    let fill = format!(
+        "with recursive series(n) as (select 1 union all select n + 1 from series where n < {rows})
+         insert into bookings (booking_id, user_id, created_at)
+         select n, '00000000-0000-0000-0000-000000000000', '2026-01-10T00:00:00.000000Z' from series"
+    );
+    let mut conn = store.pool().get().await.expect("it is there");
+    conn.batch_execute(&fill).await.expect("the table is there");
+    drop(conn);
+
+    let host = Host::start(expirer(store)).await;
+    stays_flat(&host, BookingExpirer::NAME, rows).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_long_run_on_postgres_keeps_the_heap_and_the_tasks_flat() {
+    use diesel_async::SimpleAsyncConnection;
+    let _alone = ALONE.lock().await;
+    let server = ractor_housekeeper::testing::PrivatePostgres::shared().expect("it starts");
+    let Some(server) = server else {
+        println!("left out: Postgres is not installed");
+        return;
+    };
+    let url = server.fresh_database().expect("the server runs");
+    let store = ractor_housekeeper::PostgresStore::connect(&url).expect("the URL is right");
+    store.migrate(Schema::ALL).await.expect("it is empty");
+    let rows = rows_of_a_database();
+    let fill = format!(
+        "insert into bookings (booking_id, user_id, created_at)
+         select n, gen_random_uuid(), now() - interval '1 day' from generate_series(1, {rows}) n"
+    );
+    let mut conn = store.pool().get().await.expect("it is there");
+    conn.batch_execute(&fill).await.expect("the table is there");
+    drop(conn);
+
+    let host = Host::start(expirer(store)).await;
+    stays_flat(&host, BookingExpirer::NAME, rows).await;
+}
+
+/// A million takes minutes without optimization.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn rows_of_a_database() -> usize {
+    match std::env::var("HOUSEKEEPER_FULL") {
+        Ok(full) if full == "1" => 1_000_000,
+        _ => 100_000,
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn expirer(store: impl Store) -> BookingExpirer {
+    let age = Duration::from_secs(15 * 60);
+    BookingExpirer::new(Arc::new(store), Some(age)).expect("the age can be")
+}
+
+/// In each tenth of a run the peak of the heap and the number of tasks are taken; those of the second half are those of the first.
+async fn stays_flat(host: &Host, job: JobName, rows: usize) {
+    let (subscriber, mut events) = Subscriber::channel();
+    host.subscribe(subscriber);
+    let (reply, answer) = ractor::concurrency::oneshot();
+    let run_now = HousekeeperMsg::RunNow(job, Scope::All, reply.into());
+    host.0.cast(run_now).expect("it runs");
+    let (mut handled, mut peaks, mut tasks) = (0, Vec::new(), Vec::new());
+
+    HEAP.reset_peak_usage();
+    while peaks.len() < 10 {
+        let event = events.recv().await.expect("it is subscribed");
+        assert_eq!(event.missed, 0);
+        handled += ids(&event);
+        if handled >= rows / 10 * (peaks.len() + 1) {
+            peaks.push(HEAP.peak_usage());
+            tasks.push(Handle::current().metrics().num_alive_tasks());
+            HEAP.reset_peak_usage();
+        }
+    }
+    let report = answer.await.expect("an answer");
+    let report = report.expect("is not refused");
+
+    println!("{rows} rows: bytes {peaks:?}, tasks {tasks:?}");
+    assert_eq!(report.counts.total(), rows as u64);
+    let highest = |values: &[usize]| values.iter().copied().max().unwrap_or_default();
+    let [early, late] = [&peaks[..5], &peaks[5..]].map(highest);
+    assert!(
+        late * 10 <= early * 11 + 10_000_000,
+        "the heap grew: {peaks:?}"
+    );
+    let [early, late] = [&tasks[..5], &tasks[5..]].map(highest);
+    assert!(late <= early + 1, "tasks were left: {tasks:?}");
+}
 
 // ---- Subscribers
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_is_never_read_holds_its_buffer_over_ten_thousand_batches() {
+    let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(10_000, 1)).await;
     let (subscriber, mut events) = Subscriber::channel();
     host.subscribe(subscriber.with_buffer(50));
@@ -35,6 +160,7 @@ async fn a_channel_that_is_never_read_holds_its_buffer_over_ten_thousand_batches
 
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_never_reads_holds_its_buffer_over_ten_thousand_batches() {
+    let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(10_000, 1)).await;
     let mut sleeper = Sleeper::start().await;
     host.subscribe(sleeper.subscriber().with_buffer(50));
@@ -56,6 +182,7 @@ async fn an_actor_that_never_reads_holds_its_buffer_over_ten_thousand_batches() 
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_is_never_read_holds_a_bounded_number_of_ids_however_large_the_batches() {
+    let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(100, 5_000)).await;
     let (subscriber, mut events) = Subscriber::channel();
     host.subscribe(subscriber);
@@ -76,6 +203,7 @@ async fn a_channel_that_is_never_read_holds_a_bounded_number_of_ids_however_larg
 
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_dies_with_a_full_buffer_is_forgotten() {
+    let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(100, 1)).await;
     let sleeper = Sleeper::start().await;
     host.subscribe(sleeper.subscriber().with_buffer(5));
@@ -95,6 +223,7 @@ async fn an_actor_that_dies_with_a_full_buffer_is_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_rows_set_aside_are_counted_named_in_part_and_left_to_the_next_tick() {
+    let _alone = ALONE.lock().await;
     let mill = Mill {
         refused: 1_000,
         ..Mill::new(100, 0)
@@ -156,6 +285,8 @@ impl Job for Mill {
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        // As a database would be waited for, so that others have their turn.
+        tokio::task::yield_now().await;
         let number = pass
             .after
             .as_ref()
@@ -193,17 +324,16 @@ impl Job for Mill {
     }
 }
 
-/// A housekeeper whose only job is a mill.
+/// A housekeeper with one job, in runs that messages ask for, without a pause.
 struct Host(ActorRef<HousekeeperMsg>);
 
 impl Host {
-    async fn start(mill: Mill) -> Self {
+    async fn start(job: impl Job) -> Self {
         let mut config = HousekeeperConfig::default();
         config.job.schedule.at_start = false;
-        config.job.pace.shortest_pause = Duration::ZERO;
-        config.job.pace.duty_percent = 100;
+        config.job.pace = Pace::full_speed();
         let clock = ManualClock::new(DateTime::<Utc>::UNIX_EPOCH);
-        let arguments = HousekeeperArguments::new(vec![Arc::new(mill)])
+        let arguments = HousekeeperArguments::new(vec![Arc::new(job)])
             .with_clock(clock)
             .with_config(config);
         Self(start(None, arguments).await.expect("it starts").housekeeper)

@@ -16,7 +16,6 @@ use crate::world::{Done, World, clock};
 
 mod keys;
 mod plans;
-mod races;
 
 pub(crate) struct PostgresWorld {
     pub(crate) store: PostgresStore,

@@ -1,0 +1,147 @@
+//! Guests who follow the runs closely: each write comes when the front of the runs is near its row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ractor_housekeeper::{
+    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, Scope, Window,
+};
+use tokio::sync::watch;
+
+/// The row in a given place of the order in which rows are handled.
+pub(crate) fn id(row: usize) -> String {
+    format!("{row:06}")
+}
+
+/// The place of a row.
+pub(crate) fn place(id: &str) -> usize {
+    id.parse().unwrap_or_default()
+}
+
+/// What guests will do, each act once the runs have come to its place; and runs that wait for guests who lag behind.
+pub(crate) struct Chase<A> {
+    guests: [Vec<(usize, A)>; GUESTS],
+    front: watch::Sender<usize>,
+    acted: watch::Sender<usize>,
+}
+
+impl<A: Copy + Send + Sync + 'static> Chase<A> {
+    /// Each act with the place at which the front of the runs sets it off. All acts on one row are of one guest, and so in this order.
+    pub(crate) fn new(acts: Vec<(usize, A)>, row: impl Fn(A) -> usize) -> Arc<Self> {
+        let mut guests: [Vec<(usize, A)>; GUESTS] = Default::default();
+        for (place, act) in acts {
+            guests[row(act) / GUESTS % GUESTS].push((place, act));
+        }
+        for acts in &mut guests {
+            acts.sort_by_key(|(place, _)| *place);
+        }
+        Arc::new(Self {
+            guests,
+            front: watch::Sender::new(0),
+            acted: watch::Sender::new(0),
+        })
+    }
+
+    /// What a guest does after so many acts, at most `most` of them, when the runs have come to the last. In the end, nothing.
+    pub(crate) async fn next(&self, guest: usize, after: usize, most: usize) -> &[(usize, A)] {
+        let acts = &self.guests[guest][after..];
+        let acts = &acts[..most.min(acts.len())];
+        if let Some((place, _)) = acts.last() {
+            let mut front = self.front.subscribe();
+            // It cannot be closed: the sender is ours.
+            let _ = front.wait_for(|front| front >= place).await;
+        }
+        acts
+    }
+
+    pub(crate) fn acted(&self, acts: usize) {
+        self.acted.send_modify(|acted| *acted += acts);
+    }
+
+    /// Whether nobody has anything left to do.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.acted.borrow() == self.acts_up_to(usize::MAX)
+    }
+
+    fn acts_up_to(&self, front: usize) -> usize {
+        let guests = self.guests.iter();
+        guests
+            .map(|acts| acts.partition_point(|(place, _)| *place <= front))
+            .sum()
+    }
+
+    fn come_to(&self, place: usize) {
+        self.front.send_if_modified(|front| {
+            let ahead = place > *front;
+            *front = place.max(*front);
+            ahead
+        });
+    }
+
+    /// Lets the runs go on only when few acts are late, so that they race and do not run away.
+    async fn keep_close(&self) {
+        let front = *self.front.borrow();
+        let due = self.acts_up_to(front);
+        let mut acted = self.acted.subscribe();
+        let _ = acted.wait_for(|acted| acted + CLOSE >= due).await;
+    }
+}
+
+/// A job whose runs are chased.
+pub(crate) struct Chased<A> {
+    pub(crate) job: Arc<dyn Job>,
+    pub(crate) chase: Arc<Chase<A>>,
+}
+
+#[async_trait]
+impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
+    fn name(&self) -> JobName {
+        self.job.name()
+    }
+
+    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
+        self.job.check_scope(scope)
+    }
+
+    async fn check(&self) -> Result<(), JobError> {
+        self.job.check().await
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        self.job.open().await
+    }
+
+    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        self.chase.keep_close().await;
+        let batch = self.job.batch(pass).await?;
+        // A run for one user is ahead of the others.
+        if pass.scope == Scope::All {
+            let front = batch.ids.iter().map(|id| place(id)).max();
+            self.chase.come_to(front.unwrap_or(0));
+        }
+        Ok(batch)
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        self.job.preview(scope, page).await
+    }
+
+    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
+        let outlook = self.job.outlook(set_aside).await?;
+        // Without a row that is due, or will be within the test, the front cannot come any further.
+        if outlook.next_due.is_none_or(|wait| wait > LONG) {
+            self.chase.come_to(usize::MAX);
+        }
+        Ok(outlook)
+    }
+}
+
+/// Guests at a time.
+pub(crate) const GUESTS: usize = 4;
+
+/// Acts that may be late while the runs go on: some batches' worth, so that both are always at work.
+const CLOSE: usize = 40;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(10 * 60);

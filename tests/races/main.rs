@@ -1,0 +1,63 @@
+//! Guests and housekeepers on the same rows of real databases: whoever comes first wins, nothing is done twice, nothing is lost.
+//!
+//! Each case counts who won, and fails where one side never did. `HOUSEKEEPER_RACE_ROWS` sets how many rows are fought for on each database:
+//! 20,000 unless it is set, because 100,000 take minutes without optimization.
+#![cfg(any(feature = "sqlite", feature = "postgres"))]
+
+mod balance;
+mod bookings;
+mod chase;
+mod database;
+mod kept;
+mod replica;
+mod sessions;
+mod triggers;
+
+/// What a test ends with.
+type Verdict = database::Done;
+
+/// This share of all the rows that are fought for on a database, in percent.
+fn rows(percent: usize) -> usize {
+    let all = std::env::var("HOUSEKEEPER_RACE_ROWS");
+    let all: usize = all.map_or(20_000, |rows| {
+        rows.parse().expect("HOUSEKEEPER_RACE_ROWS is a number")
+    });
+    (all * percent / 100).max(1_000)
+}
+
+/// The races over one database. `$open` makes one, or `None` where it is not installed.
+macro_rules! races {
+    ($database:ident, $open:expr) => {
+        mod $database {
+            races!(@cases $open,
+                bookings: a_booking_is_either_confirmed_or_expired
+                bookings: a_booking_does_not_expire_while_it_is_held
+                sessions: a_session_that_was_written_to_in_time_stays
+                triggers: ticks_deadlines_and_messages_at_four_replicas_expire_each_row_once
+                kept: a_hundred_rows_that_must_stay_cost_what_one_does
+            );
+        }
+    };
+    (@cases $open:expr, $($module:ident: $case:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() -> crate::Verdict {
+                match $open.await? {
+                    Some(database) => crate::$module::$case(&std::sync::Arc::new(database)).await,
+                    None => Ok(()),
+                }
+            }
+        )*
+    };
+}
+
+#[cfg(feature = "sqlite")]
+races!(sqlite, crate::database::Database::sqlite());
+#[cfg(feature = "postgres")]
+races!(postgres, crate::database::Database::postgres());
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn what_is_left_out() {
+    println!("left out: Postgres, which needs the feature `postgres`");
+}

@@ -1,0 +1,129 @@
+//! Housekeepers side by side on one database, and all they told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{ActorRef, call};
+use ractor_housekeeper::{
+    Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName, News, Outcome,
+    Pace, Report, Schedule, Scope, Started, Subscriber, start,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+use crate::database::Done;
+
+/// A whole actor tree with one job, on a pool of its own.
+pub(crate) struct Replica {
+    job: JobName,
+    pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
+    ended: Option<JoinHandle<()>>,
+    hearing: JoinHandle<Told>,
+}
+
+/// All that subscribers were told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Of all batches.
+    pub(crate) ids: Vec<String>,
+    pub(crate) reports: Vec<Report>,
+    missed: u64,
+}
+
+impl Replica {
+    /// Its batches are small, so that there are many races, and follow each other without a pause.
+    pub(crate) async fn start(job: Arc<dyn Job>, schedule: Schedule) -> Done<Self> {
+        let mut config = HousekeeperConfig::default();
+        // A run that is cut short makes room for other triggers.
+        config.job.run_limit = schedule.at_start.then_some(Duration::from_millis(100));
+        config.job.schedule = schedule;
+        config.job.pace = Pace::fixed(BATCH.try_into()?);
+        let name = job.name();
+        let arguments = HousekeeperArguments::new(vec![job]).with_config(config);
+        let Started {
+            housekeeper,
+            handle,
+        } = start(None, arguments).await?;
+        let (subscriber, events) = Subscriber::channel();
+        housekeeper.cast(HousekeeperMsg::Subscribe(subscriber.with_buffer(1_000_000)))?;
+        Ok(Self {
+            job: name,
+            housekeeper,
+            ended: handle,
+            hearing: tokio::spawn(hear(events)),
+        })
+    }
+
+    pub(crate) async fn run(&self, scope: Scope) -> Done<Report> {
+        Ok(call!(
+            self.housekeeper,
+            HousekeeperMsg::RunNow,
+            self.job.clone(),
+            scope
+        )??)
+    }
+
+    /// Runs again and again, and once more when it `is_over`, until nothing is due.
+    pub(crate) async fn run_until(&self, is_over: impl Fn() -> bool) -> Done {
+        loop {
+            let last = is_over();
+            let report = self.run(Scope::All).await?;
+            let outlook = report.outlook.ok_or_else(|| report.to_string())?;
+            if last && outlook.due.count == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Shuts down, and gives account. A run that failed is an error.
+    pub(crate) async fn leave(self) -> Done<Told> {
+        call!(
+            self.housekeeper,
+            HousekeeperMsg::Shutdown,
+            Duration::from_secs(10)
+        )?;
+        if let Some(ended) = self.ended {
+            ended.await?;
+        }
+        let told = self.hearing.await?;
+        for report in &told.reports {
+            if matches!(
+                report.outcome,
+                Outcome::Failed { .. } | Outcome::Crashed { .. }
+            ) {
+                return Err(report.to_string().into());
+            }
+        }
+        match told.missed {
+            0 => Ok(told),
+            missed => Err(format!("{missed} events were missed").into()),
+        }
+    }
+}
+
+/// Runs by messages only.
+pub(crate) fn messages_only() -> Schedule {
+    Schedule {
+        every: None,
+        at_start: false,
+        at_deadline: false,
+        ..Schedule::default()
+    }
+}
+
+async fn hear(mut events: UnboundedReceiver<Event>) -> Told {
+    let mut told = Told::default();
+    // The channel ends with the housekeeper.
+    while let Some(event) = events.recv().await {
+        told.missed += event.missed;
+        match &*event.news {
+            News::BatchCommitted { ids, .. } => told.ids.extend(ids.iter().cloned()),
+            News::RunFinished(report) => told.reports.push((**report).clone()),
+            _ => {}
+        }
+    }
+    told
+}
+
+/// Rows of a batch.
+const BATCH: u32 = 20;
