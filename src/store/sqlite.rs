@@ -177,6 +177,8 @@ impl SqliteStore {
         let limit = self.limits.acquire;
         let last_error = self.last_error.clone();
         last_error.take();
+        let caller = Arc::new(());
+        let waiting = Arc::downgrade(&caller);
         let task = tokio::spawn(async move {
             let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
                 database: DATABASE,
@@ -184,6 +186,10 @@ impl SqliteStore {
                 // The pool itself only knows that it ran out of time.
                 source: last_error.take().map_or(error.into(), Into::into),
             })?;
+            // What was given up before it began does not begin: its caller has said that it failed.
+            if waiting.strong_count() == 0 {
+                return Err(Trouble::other("nobody waits for it any more").tell(what));
+            }
             // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
             // which rolls back. Noted, because diesel may not know yet that a transaction has begun.
             let caught = conn
@@ -202,7 +208,9 @@ impl SqliteStore {
                 Err(panic) => resume_unwind(panic),
             }
         });
-        match task.await {
+        let done = task.await;
+        drop(caller);
+        match done {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
