@@ -147,19 +147,17 @@ impl PostgresStore {
         what: &'static str,
     ) -> Result<Flight, StoreError> {
         self.last_error.take();
-        match Flight::begin(&self.pool, limits, purpose, what).await {
-            Err(StoreError::Connect {
-                database,
-                limit,
-                source,
-            }) => Err(StoreError::Connect {
-                database,
-                limit,
-                // The pool itself only knows that it ran out of time.
-                source: self.last_error.take().map_or(source, Into::into),
-            }),
-            begun => begun,
-        }
+        let conn = match tokio::time::timeout(limits.acquire, self.pool.get_owned()).await {
+            Ok(Ok(conn)) => Ok(conn),
+            Ok(Err(error)) => Err(self.last_error.explain(&self.pool, &error)),
+            Err(elapsed) => Err(self.last_error.explain(&self.pool, &elapsed)),
+        };
+        let conn = conn.map_err(|reason| StoreError::Connect {
+            database: DATABASE,
+            limit: limits.acquire,
+            source: reason.into(),
+        })?;
+        Flight::begin(conn, limits, purpose, what).await
     }
 
     /// The clock's now, or the database's.

@@ -183,8 +183,7 @@ impl SqliteStore {
             let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
                 database: DATABASE,
                 limit,
-                // The pool itself only knows that it ran out of time.
-                source: last_error.take().map_or(error.into(), Into::into),
+                source: last_error.explain(&pool, &error).into(),
             })?;
             // What was given up before it began does not begin: its caller has said that it failed.
             if waiting.strong_count() == 0 {

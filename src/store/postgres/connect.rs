@@ -1,6 +1,7 @@
 //! Connecting to Postgres.
 
 use std::error::Error;
+use std::time::Duration;
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
@@ -16,7 +17,10 @@ use crate::store::limits::Limits;
 /// A pool of our own. Connects to nothing yet.
 pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
     let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(|url| Box::pin(connect(url.to_owned())));
+    // A little less than anybody waits for it, so that whoever did is told. Without a limit, a server that takes the connection and then says
+    // nothing would keep the pool waiting for it, and everybody for the pool, for good.
+    let limit = limits.acquire.mul_f64(0.9);
+    config.custom_setup = Box::new(move |url| Box::pin(connect(url.to_owned(), limit)));
     bb8::Pool::builder()
         .max_size(POOL_SIZE)
         .connection_timeout(limits.acquire)
@@ -25,20 +29,29 @@ pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
 }
 
 /// As diesel connects, but an error says its cause as well: without it, a refused password reads like a wrong port.
-async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
-    match tokio_postgres::connect(&url, NoTls).await {
-        Ok((client, connection)) => {
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await
-        }
-        Err(error) => {
-            let mut text = error.to_string();
-            if let Some(cause) = error.source() {
-                text.push_str(": ");
-                text.push_str(&cause.to_string());
+async fn connect(url: String, limit: Duration) -> ConnectionResult<AsyncPgConnection> {
+    let connected = async {
+        match tokio_postgres::connect(&url, NoTls).await {
+            Ok((client, connection)) => {
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
             }
-            Err(ConnectionError::BadConnection(text))
+            Err(error) => {
+                let mut text = error.to_string();
+                if let Some(cause) = error.source() {
+                    text.push_str(": ");
+                    text.push_str(&cause.to_string());
+                }
+                Err(ConnectionError::BadConnection(text))
+            }
         }
-    }
+    };
+    tokio::time::timeout(limit, connected)
+        .await
+        .unwrap_or_else(|_| {
+            Err(ConnectionError::BadConnection(
+                "the server did not answer".to_owned(),
+            ))
+        })
 }
 
 /// Checks a URL without using it. What it says never quotes the URL, which may hold a password in an unexpected place.
