@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ractor_housekeeper::{Ages, Job, Outcome, Report, RunHistory, built_in};
+use ractor_housekeeper::{
+    Ages, Job, JobName, Outcome, Report, RunHistory, SessionCleaner, built_in,
+};
 
 use crate::Done;
 use crate::ground::{DUE, Ground};
@@ -166,7 +168,7 @@ async fn a_step_may_fail_panic_or_wait_to_be_killed_before_and_after<G: Ground>(
 async fn a_worker_may_panic_at_every_statement_boundary<G: Ground>(ground: &G) -> Done {
     let tripwire = Tripwire::default();
     let store = ground.wired(tripwire.clone()).await?;
-    let points = of_both_jobs(ground, &store, 1, &tripwire).await?;
+    let points = of_job(ground, &store, 1, &tripwire, &SessionCleaner::NAME).await?;
     println!(
         "panics of a worker at statement boundaries: {} {points}",
         G::NAME
@@ -174,14 +176,17 @@ async fn a_worker_may_panic_at_every_statement_boundary<G: Ground>(ground: &G) -
     Ok(())
 }
 
-async fn of_both_jobs<G: Ground>(
+/// One of the jobs: what they wait for differs in one statement.
+async fn of_job<G: Ground>(
     ground: &G,
     store: &G::Store,
     connections: usize,
     fault: &dyn Fault,
+    job: &JobName,
 ) -> Done<usize> {
     let mut points = 0;
-    for job in built_in(store.clone(), &Ages::default())? {
+    let jobs = built_in(store.clone(), &Ages::default())?;
+    for job in jobs.into_iter().filter(|one| one.name() == *job) {
         let stage = Stage {
             ground,
             connections,
@@ -209,7 +214,7 @@ mod sqlite {
         let ground = SqliteGround::open().await?;
         let tripwire = Tripwire::that_holds();
         let store = ground.wired(tripwire.clone()).await?;
-        let points = of_both_jobs(&ground, &store, 1, &tripwire).await?;
+        let points = of_job(&ground, &store, 1, &tripwire, &SessionCleaner::NAME).await?;
         println!("kills of a worker at statement boundaries: sqlite {points}");
         Ok(())
     }
@@ -219,8 +224,8 @@ mod sqlite {
 mod postgres {
     use std::time::Duration;
 
-    use ractor_housekeeper::PostgresStore;
     use ractor_housekeeper::store::Limits;
+    use ractor_housekeeper::{BookingExpirer, PostgresStore};
 
     use super::*;
     use crate::ground::postgres::PostgresGround;
@@ -251,9 +256,10 @@ mod postgres {
             ..Limits::default()
         };
         let store = PostgresStore::connect(&wire.url)?.with_limits(limits)?;
-        for mishap in mishaps {
-            let points =
-                of_both_jobs(&ground, &store, PostgresGround::POOL, &wire.mishap(mishap)).await?;
+        let jobs = [SessionCleaner::NAME, BookingExpirer::NAME];
+        for (mishap, job) in mishaps.into_iter().zip(jobs) {
+            let fault = wire.mishap(mishap);
+            let points = of_job(&ground, &store, PostgresGround::POOL, &fault, &job).await?;
             println!("{mishap:?}: postgres {points}");
         }
         Ok(())

@@ -88,6 +88,20 @@ impl Host {
         Ok(async move { Ok(timeout(PATIENCE, answer).await???) })
     }
 
+    /// Holds the job back, or lets it run by itself again.
+    pub(crate) async fn pause(&self, pause: bool) -> Done {
+        let message = if pause {
+            HousekeeperMsg::Pause
+        } else {
+            HousekeeperMsg::Resume
+        };
+        let (reply, answer) = ractor::concurrency::oneshot();
+        self.housekeeper
+            .cast(message(self.job.clone(), reply.into()))?;
+        timeout(PATIENCE, answer).await???;
+        Ok(())
+    }
+
     pub(crate) fn kill_worker(&self) {
         let children = self.housekeeper.get_children().into_iter();
         let workers =

@@ -228,8 +228,6 @@ async fn aftermath<G: Ground>(
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use super::*;
-
     crate::ground::on_sqlite! {
         a_future_may_be_dropped_at_every_await
         a_panic_at_every_statement_boundary_leaves_nothing_behind
@@ -238,8 +236,6 @@ mod sqlite {
 
 #[cfg(feature = "postgres")]
 mod postgres {
-    use super::*;
-
     crate::ground::on_postgres! {
         a_future_may_be_dropped_at_every_await
         a_panic_at_every_statement_boundary_leaves_nothing_behind

@@ -32,14 +32,13 @@ pub(crate) enum Mishap {
     RequestHeld,
     /// The server does what it was asked; the answer is held until the client goes away.
     AnswerHeld,
-    /// Nothing is heard of either end any more, not even that it went away.
-    Silence,
 }
 
 #[derive(Default)]
 struct Trap {
     plan: Mutex<Option<(usize, Mishap)>>,
     sprung: watch::Sender<bool>,
+    silent: watch::Sender<bool>,
 }
 
 impl Wire {
@@ -57,10 +56,11 @@ impl Wire {
             while let Ok((client, _)) = clients.accept().await {
                 let (socket, trap) = (socket.clone(), listening.clone());
                 connections.spawn(async move {
-                    if let Ok(server) = UnixStream::connect(socket).await {
-                        // An end that went away is no news.
-                        let _ = carry(client, server, &trap).await;
-                    }
+                    let Ok(server) = UnixStream::connect(socket).await else {
+                        return;
+                    };
+                    // An end that went away is no news.
+                    let _ = carry(client, server, &trap).await;
                 });
             }
         });
@@ -69,6 +69,16 @@ impl Wire {
             trap,
             listener,
         })
+    }
+
+    /// From now on nothing is heard of either end, not even that it went away; and whoever connects hears nothing.
+    pub(crate) fn go_silent(&self) {
+        self.trap.silent.send_replace(true);
+    }
+
+    /// Whoever connects from now on is heard.
+    pub(crate) fn speak_again(&self) {
+        self.trap.silent.send_replace(false);
     }
 
     /// This mishap, to be set.
@@ -137,6 +147,13 @@ impl Trap {
         Some(mishap)
     }
 
+    /// On a silent wire, for ever.
+    async fn silence(&self) {
+        if *self.silent.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn spring(&self) {
         self.sprung.send_replace(true);
     }
@@ -151,6 +168,7 @@ async fn carry(client: TcpStream, server: UnixStream, trap: &Trap) -> std::io::R
         tokio::select! {
             request = client.exchange() => {
                 let Some(request) = request? else { return Ok(()) };
+                trap.silence().await;
                 unanswered += 1;
                 let Some(mishap) = (if request.is_asking { trap.next() } else { None }) else {
                     server.send(&request.bytes).await?;
@@ -167,12 +185,12 @@ async fn carry(client: TcpStream, server: UnixStream, trap: &Trap) -> std::io::R
                 match mishap {
                     Mishap::RequestLost | Mishap::AnswerLost => return Ok(()),
                     Mishap::RequestHeld | Mishap::AnswerHeld => while client.exchange().await?.is_some() {},
-                    Mishap::Silence => std::future::pending().await,
                 }
                 return Ok(());
             }
             answer = server.frame() => {
                 let Some(answer) = answer? else { return Ok(()) };
+                trap.silence().await;
                 unanswered = unanswered.saturating_sub(usize::from(answer.is_last));
                 client.send(&answer.bytes).await?;
             }

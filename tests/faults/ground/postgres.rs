@@ -67,6 +67,11 @@ impl PostgresGround {
         Ok(Onlooker(onlooker))
     }
 
+    /// Ends all connections to this database but the onlooker's.
+    pub(crate) async fn hang_up_on_others(&self) -> Done {
+        self.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()").await
+    }
+
     /// Lets the onlooker's connection go, before the server does.
     pub(crate) async fn look_away(&self) {
         *self.onlooker.lock().await = None;
@@ -162,7 +167,11 @@ impl Ground for PostgresGround {
     async fn exhaust(&self, store: &PostgresStore, connections: usize) -> Done {
         let mut taken = Vec::new();
         for _ in 0..connections {
-            let mut conn = store.pool().get().await?;
+            let mut conn = match store.pool().get().await {
+                Ok(conn) => conn,
+                // It may have waited for a connection that somebody dead had asked for.
+                Err(_) => store.pool().get().await?,
+            };
             conn.batch_execute("begin; select 1; rollback").await?;
             taken.push(conn);
         }

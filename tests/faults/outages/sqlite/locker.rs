@@ -1,0 +1,61 @@
+//! Another process that holds the lock of a file.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use diesel::connection::SimpleConnection;
+
+use crate::Done;
+use crate::ground::sqlite::establish;
+
+/// This very program, started again to do nothing but that.
+pub(super) struct Locker(Child);
+
+impl Locker {
+    /// Returns when it has the lock.
+    pub(super) fn of(path: &Path) -> Done<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([
+                "--exact",
+                "outages::sqlite::locker::holds_a_lock_when_told",
+                "--nocapture",
+            ])
+            .env(FILE, path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("it is piped")?;
+        let has_lock = BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line.ends_with(LOCKED));
+        assert!(has_lock, "the other process has the lock");
+        Ok(Self(child))
+    }
+
+    /// Returns when the lock is free.
+    pub(super) fn leave(mut self) -> Done {
+        // Its input ends, which it waits for.
+        drop(self.0.stdin.take());
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+/// What the other process runs. In this one it is told nothing and does nothing.
+#[test]
+fn holds_a_lock_when_told() -> Done {
+    let Some(path) = std::env::var_os(FILE) else {
+        return Ok(());
+    };
+    let mut conn = establish(&path.to_string_lossy())?;
+    conn.batch_execute("begin immediate")?;
+    println!("{LOCKED}");
+    std::io::stdin().lines().for_each(drop);
+    conn.batch_execute("rollback")?;
+    Ok(())
+}
+
+const FILE: &str = "HOUSEKEEPER_FAULTS_LOCK";
+const LOCKED: &str = "the file is locked";
