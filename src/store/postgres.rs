@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel_async::pooled_connection::bb8;
@@ -146,17 +147,18 @@ impl PostgresStore {
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Flight, StoreError> {
-        self.last_error.take();
+        let since = Instant::now();
         let conn = match tokio::time::timeout(limits.acquire, self.pool.get_owned()).await {
             Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(self.last_error.explain(&self.pool, &error)),
-            Err(elapsed) => Err(self.last_error.explain(&self.pool, &elapsed)),
+            Ok(Err(error)) => Err(self.last_error.explain(&self.pool, since, &error)),
+            Err(elapsed) => Err(self.last_error.explain(&self.pool, since, &elapsed)),
         };
         let conn = conn.map_err(|reason| StoreError::Connect {
             database: DATABASE,
             limit: limits.acquire,
             source: reason.into(),
         })?;
+        self.last_error.forget();
         Flight::begin(conn, limits, purpose, what).await
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
@@ -180,15 +181,16 @@ impl SqliteStore {
         let limit = self.limits.acquire;
         let file = self.file.clone();
         let last_error = self.last_error.clone();
-        last_error.take();
+        let since = Instant::now();
         let caller = Arc::new(());
         let waiting = Arc::downgrade(&caller);
         let task = tokio::spawn(async move {
             let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
                 database: DATABASE,
                 limit,
-                source: last_error.explain(&pool, &error).into(),
+                source: last_error.explain(&pool, since, &error).into(),
             })?;
+            last_error.forget();
             // What was given up before it began does not begin: its caller has said that it failed.
             if waiting.strong_count() == 0 {
                 return Err(Trouble::other("nobody waits for it any more").tell(what));

@@ -109,6 +109,8 @@ impl PrivatePostgres {
     }
 
     /// Ends the server without a shutdown, as a crash of it does: it recovers when it is started again. Returns when it is gone.
+    ///
+    /// The last commits may be lost then, unless it was started with `synchronous_commit=on`.
     pub fn kill(&self) -> io::Result<()> {
         self.tell("QUIT")?;
         self.wait_until_gone()

@@ -1,11 +1,13 @@
 //! Connecting to Postgres.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::time::Duration;
 
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel::result::{ConnectionError, ConnectionResult, DatabaseErrorKind, Error, QueryResult};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
@@ -20,6 +22,10 @@ pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
     // A little less than anybody waits for it, so that whoever did is told. Without a limit, a server that takes the connection and then says
     // nothing would keep the pool waiting for it, and everybody for the pool, for good.
     let limit = limits.acquire.mul_f64(0.9);
+    // The same of a connection that has been idle: in this time, several of them can be found dead.
+    let probe_limit = limits.acquire / 8;
+    config.recycling_method =
+        RecyclingMethod::CustomFunction(Box::new(move |conn| Box::pin(probe(conn, probe_limit))));
     config.custom_setup = Box::new(move |url| Box::pin(connect(url.to_owned(), limit)));
     bb8::Pool::builder()
         .max_size(POOL_SIZE)
@@ -47,10 +53,16 @@ async fn connect(url: String, limit: Duration) -> ConnectionResult<AsyncPgConnec
     };
     tokio::time::timeout(limit, connected)
         .await
+        .unwrap_or_else(|_| Err(ConnectionError::BadConnection(SILENT.to_owned())))
+}
+
+/// Asks an idle connection whether it is there.
+async fn probe(conn: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()> {
+    tokio::time::timeout(limit, conn.batch_execute(""))
+        .await
         .unwrap_or_else(|_| {
-            Err(ConnectionError::BadConnection(
-                "the server did not answer".to_owned(),
-            ))
+            let kind = DatabaseErrorKind::ClosedConnection;
+            Err(Error::DatabaseError(kind, Box::new(SILENT.to_owned())))
         })
 }
 
@@ -98,6 +110,9 @@ fn refused(reason: String) -> StoreError {
         reason,
     }
 }
+
+/// What is said of a server that takes what it is sent, and says nothing.
+const SILENT: &str = "the server did not answer";
 
 /// How a URL looks.
 const SHAPE: &str = "postgres://user:password@host:5432/database";

@@ -20,7 +20,8 @@ const AWAY: [&str; 6] = [
 
 #[tokio::test]
 async fn a_server_that_is_stopped_or_killed_and_started_again() -> Done {
-    let Some(server) = PrivatePostgres::start()? else {
+    // What was committed must outlive the server, so that it can be counted.
+    let Some(server) = PrivatePostgres::start_with(&["synchronous_commit=on"])? else {
         return Ok(());
     };
     let ends: [fn(&PrivatePostgres) -> std::io::Result<()>; 2] =

@@ -1,8 +1,8 @@
 //! Another process that holds the lock of a file.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use diesel::connection::SimpleConnection;
 
@@ -10,7 +10,11 @@ use crate::Done;
 use crate::ground::sqlite::establish;
 
 /// This very program, started again to do nothing but that.
-pub(super) struct Locker(Child);
+pub(super) struct Locker {
+    process: Child,
+    /// Open until the process has ended: it still has something to say then.
+    output: BufReader<ChildStdout>,
+}
 
 impl Locker {
     /// Returns when it has the lock.
@@ -26,19 +30,25 @@ impl Locker {
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or("it is piped")?;
-        let has_lock = BufReader::new(output)
+        let mut output = BufReader::new(output);
+        let has_lock = output
+            .by_ref()
             .lines()
             .map_while(Result::ok)
             .any(|line| line.ends_with(LOCKED));
         assert!(has_lock, "the other process has the lock");
-        Ok(Self(child))
+        Ok(Self {
+            process: child,
+            output,
+        })
     }
 
     /// Returns when the lock is free.
     pub(super) fn leave(mut self) -> Done {
         // Its input ends, which it waits for.
-        drop(self.0.stdin.take());
-        self.0.wait()?;
+        drop(self.process.stdin.take());
+        self.output.lines().for_each(drop);
+        self.process.wait()?;
         Ok(())
     }
 }
