@@ -77,16 +77,17 @@ pub(crate) trait Ground: Send + Sync + 'static {
             cleared,
             ..
         } = Self::SQL;
-        let mut sql = cleared.to_owned();
         let rows = DUE.iter().map(|id| (*id, long_ago));
-        for (id, at) in rows.chain([("young", just_now)]) {
-            sql.push_str(&format!(
+        let rows = rows.chain([("young", just_now)]).map(|(id, at)| {
+            format!(
                 "insert into sessions (id, user_id, created_at) values ('{id}', '{USER}', {at});
                  insert into image_sent (id, session_id) values ('i-{id}', '{id}');
                  insert into video_sent (id, session_id) values ('v-{id}', '{id}');
                  insert into bookings (booking_id, user_id, created_at) values ('{id}', '{USER}', {at});",
-            ));
-        }
+            )
+        });
+        let sql: Vec<String> = std::iter::once(cleared.to_owned()).chain(rows).collect();
+        let sql = sql.join("\n");
         self.sql(&sql).await
     }
 

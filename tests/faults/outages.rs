@@ -59,7 +59,7 @@ impl<'g, G: Ground> Outage<'g, G> {
     /// The jobs run into it.
     async fn strikes(&mut self) -> Done {
         self.pause(false).await?;
-        self.is_reported().await
+        self.goes_on().await
     }
 
     async fn pause(&self, pause: bool) -> Done {
@@ -70,7 +70,7 @@ impl<'g, G: Ground> Outage<'g, G> {
     }
 
     /// It is named, retried in time, and named again.
-    async fn is_reported(&mut self) -> Done {
+    async fn goes_on(&mut self) -> Done {
         for (_, host) in &mut self.hosts {
             let first = host.report().await?;
             let retry_at = failure(&first, self.words)?;
@@ -87,7 +87,7 @@ impl<'g, G: Ground> Outage<'g, G> {
     }
 
     /// Nobody does anything more, and all is done and told.
-    async fn is_over(self) -> Done {
+    async fn heals(self) -> Done {
         for (job, mut host) in self.hosts {
             let recovered = loop {
                 let report = host.report().await?;

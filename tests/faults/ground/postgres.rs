@@ -35,13 +35,11 @@ struct Answer {
 impl PostgresGround {
     /// On the server all tests share; `None` where Postgres is not installed.
     pub(crate) async fn open() -> Done<Option<Self>> {
-        match PrivatePostgres::shared()? {
-            Some(server) => Self::on(server).await.map(Some),
-            None => {
-                println!("left out: Postgres is not installed");
-                Ok(None)
-            }
-        }
+        let Some(server) = PrivatePostgres::shared()? else {
+            println!("left out: Postgres is not installed");
+            return Ok(None);
+        };
+        Self::on(server).await.map(Some)
     }
 
     pub(crate) async fn on(server: &PrivatePostgres) -> Done<Self> {
@@ -128,7 +126,7 @@ impl Ground for PostgresGround {
             Box::pin(async move {
                 let mut conn = AsyncPgConnection::establish(&url).await?;
                 conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-                    tripwire.step(&event)
+                    tripwire.step(&event);
                 });
                 Ok(conn)
             })

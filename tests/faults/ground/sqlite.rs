@@ -96,7 +96,7 @@ impl Ground for SqliteGround {
                 let tripwire = tripwire.clone();
                 conn.set_instrumentation(
                     move |event: diesel::connection::InstrumentationEvent<'_>| {
-                        tripwire.step(&event)
+                        tripwire.step(&event);
                     },
                 );
                 SyncConnectionWrapper::new(conn)

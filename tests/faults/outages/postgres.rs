@@ -96,7 +96,7 @@ async fn by_sql(trouble: Trouble) -> Done {
     outage.strikes().await?;
     ground.sql(trouble.mend).await?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_connection_ended_in_mid_statement() -> Done {
     reaping.abort();
     ground.sql(HURRY).await?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_pool_whose_connections_are_all_in_use() -> Done {
     outage.strikes().await?;
     drop(taken);
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 /// Neither end hears of the other any more, and nobody says that the connection is broken.
@@ -164,5 +164,5 @@ async fn a_network_that_goes_silent() -> Done {
     outage.strikes().await?;
     wire.speak_again();
 
-    outage.is_over().await
+    outage.heals().await
 }

@@ -28,10 +28,10 @@ async fn a_schema_of_another_version_is_found_at_the_start<G: Ground>(ground: &G
         ground.sql(away).await?;
         let mut outage = Outage::at_start(ground, &ground.store().await?, &words).await?;
 
-        outage.is_reported().await?;
+        outage.goes_on().await?;
         ground.sql(back).await?;
 
-        outage.is_over().await?;
+        outage.heals().await?;
     }
     Ok(())
 }
@@ -45,14 +45,14 @@ async fn a_missing_schema<G: Ground>(
     let words = ["the booking schema is missing: call migrate(&[Schema::Booking])"];
     let mut outage = Outage::at_start(ground, store, &words).await?;
 
-    outage.is_reported().await?;
+    outage.goes_on().await?;
     outage.pause(true).await?;
     migrate.await?;
     ground.prepare().await?;
     ground.sow().await?;
     outage.pause(false).await?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 #[cfg(feature = "sqlite")]

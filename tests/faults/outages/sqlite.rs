@@ -35,7 +35,7 @@ async fn a_file_locked_by_another_process_for_longer_than_the_limit() -> Done {
     outage.strikes().await?;
     locker.leave()?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 /// On the machine the connection is what an operator can reach; a file whose rights were changed says the same.
@@ -75,7 +75,7 @@ async fn by_pragma(strike: &'static str, mend: &'static str, words: &str) -> Don
     outage.strikes().await?;
     on_all(&store, mend).await?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 async fn on_all(store: &SqliteStore, sql: &'static str) -> Done {
@@ -113,7 +113,7 @@ async fn a_pool_whose_connections_are_all_in_use() -> Done {
     outage.strikes().await?;
     drop(taken);
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_file_that_is_removed_and_comes_back() -> Done {
     assert!(!ground.path.exists(), "no empty file takes its place");
     rename(&ground.path, ".away", "")?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 /// Moves the file, its log and the index of that.

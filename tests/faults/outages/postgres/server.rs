@@ -35,7 +35,7 @@ async fn a_server_that_is_stopped_or_killed_and_started_again() -> Done {
         outage.strikes().await?;
         server.start_again()?;
 
-        outage.is_over().await?;
+        outage.heals().await?;
     }
     Ok(())
 }
@@ -54,7 +54,7 @@ async fn a_server_that_is_restarted_between_two_runs_is_not_noticed() -> Done {
     server.start_again()?;
     outage.pause(false).await?;
 
-    outage.is_over().await
+    outage.heals().await
 }
 
 #[tokio::test]
@@ -74,5 +74,5 @@ async fn a_server_whose_connections_are_all_taken_by_others() -> Done {
     outage.strikes().await?;
     drop(others);
 
-    outage.is_over().await
+    outage.heals().await
 }
