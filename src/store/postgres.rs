@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel_async::pooled_connection::bb8;
@@ -146,20 +147,19 @@ impl PostgresStore {
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Flight, StoreError> {
-        self.last_error.take();
-        match Flight::begin(&self.pool, limits, purpose, what).await {
-            Err(StoreError::Connect {
-                database,
-                limit,
-                source,
-            }) => Err(StoreError::Connect {
-                database,
-                limit,
-                // The pool itself only knows that it ran out of time.
-                source: self.last_error.take().map_or(source, Into::into),
-            }),
-            begun => begun,
-        }
+        let since = Instant::now();
+        let conn = match tokio::time::timeout(limits.acquire, self.pool.get_owned()).await {
+            Ok(Ok(conn)) => Ok(conn),
+            Ok(Err(error)) => Err(self.last_error.explain(&self.pool, since, &error)),
+            Err(elapsed) => Err(self.last_error.explain(&self.pool, since, &elapsed)),
+        };
+        let conn = conn.map_err(|reason| StoreError::Connect {
+            database: DATABASE,
+            limit: limits.acquire,
+            source: reason.into(),
+        })?;
+        self.last_error.forget();
+        Flight::begin(conn, limits, purpose, what).await
     }
 
     /// The clock's now, or the database's.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
@@ -19,6 +20,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 
 mod bookings;
+mod file;
 mod history;
 mod keys;
 mod open;
@@ -31,6 +33,7 @@ mod terms;
 mod time;
 mod window;
 
+use file::File;
 use keys::Keys;
 use window::Windows;
 
@@ -78,7 +81,7 @@ pub type Pool = bb8::Pool<SyncConnectionWrapper<SqliteConnection>>;
 pub struct SqliteStore {
     pool: Pool,
     /// The file, if the pool is our own and can be built again.
-    path: Option<Arc<str>>,
+    file: Option<File>,
     last_error: LastError,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -110,9 +113,10 @@ impl SqliteStore {
             })??;
         let limits = Limits::default();
         let last_error = LastError::default();
+        let file = File::at(path);
         Ok(Self {
-            pool: open::pool(&path, &limits, &last_error),
-            path: Some(path.into()),
+            pool: open::pool(&file, &limits, &last_error),
+            file: Some(file),
             last_error,
             clock: Arc::new(SystemClock),
             limits,
@@ -127,7 +131,7 @@ impl SqliteStore {
     pub fn with_pool(pool: Pool) -> Self {
         Self {
             pool,
-            path: None,
+            file: None,
             last_error: LastError::default(),
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
@@ -152,8 +156,8 @@ impl SqliteStore {
     pub fn with_limits(mut self, limits: Limits) -> Result<Self, ConfigError> {
         limits.check()?;
         self.limits = limits;
-        if let Some(path) = &self.path {
-            self.pool = open::pool(path, &limits, &self.last_error);
+        if let Some(file) = &self.file {
+            self.pool = open::pool(file, &limits, &self.last_error);
         }
         Ok(self)
     }
@@ -175,19 +179,31 @@ impl SqliteStore {
     ) -> Result<R, StoreError> {
         let pool = self.pool.clone();
         let limit = self.limits.acquire;
+        let file = self.file.clone();
         let last_error = self.last_error.clone();
-        last_error.take();
+        let since = Instant::now();
+        let caller = Arc::new(());
+        let waiting = Arc::downgrade(&caller);
         let task = tokio::spawn(async move {
             let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
                 database: DATABASE,
                 limit,
-                // The pool itself only knows that it ran out of time.
-                source: last_error.take().map_or(error.into(), Into::into),
+                source: last_error.explain(&pool, since, &error).into(),
             })?;
+            last_error.forget();
+            // What was given up before it began does not begin: its caller has said that it failed.
+            if waiting.strong_count() == 0 {
+                return Err(Trouble::other("nobody waits for it any more").tell(what));
+            }
             // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
             // which rolls back. Noted, because diesel may not know yet that a transaction has begun.
             let caught = conn
                 .spawn_blocking(move |conn| {
+                    if let Some(trouble) = file.and_then(|file| file.check(conn).err()) {
+                        // The pool closes it as well, and opens what is there then.
+                        AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+                        return Ok(Ok(Err(trouble)));
+                    }
                     let caught = catch_unwind(AssertUnwindSafe(|| work(conn)));
                     if caught.is_err() {
                         AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
@@ -202,7 +218,9 @@ impl SqliteStore {
                 Err(panic) => resume_unwind(panic),
             }
         });
-        match task.await {
+        let done = task.await;
+        drop(caller);
+        match done {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
@@ -224,7 +242,7 @@ impl SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore")
-            .field("path", &self.path)
+            .field("path", &self.file.as_ref().map(|file| &file.path))
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }

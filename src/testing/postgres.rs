@@ -1,7 +1,7 @@
 //! A Postgres server of the test's own.
 
 use std::fs;
-use std::io::{self, Error};
+use std::io::{self, Error, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,8 @@ pub struct PrivatePostgres {
     folder: PathBuf,
     binaries: PathBuf,
     owner: Option<Owner>,
-    /// A shell that stops the server and clears up when its standard input closes, which it does however we end.
+    /// A shell that starts and stops the server as it is told through its standard input. When that closes, which it does however we end, it
+    /// clears up.
     keeper: Child,
 }
 
@@ -101,6 +102,26 @@ impl PrivatePostgres {
         Ok(self.url_of(&name))
     }
 
+    /// Shuts the server down as its administrator would: who is connected is cut off, and what was committed is kept. Returns when it is gone.
+    pub fn stop(&self) -> io::Result<()> {
+        self.tell("INT")?;
+        self.wait_until_gone()
+    }
+
+    /// Ends the server without a shutdown, as a crash of it does: it recovers when it is started again. Returns when it is gone.
+    ///
+    /// The last commits may be lost then, unless it was started with `synchronous_commit=on`.
+    pub fn kill(&self) -> io::Result<()> {
+        self.tell("QUIT")?;
+        self.wait_until_gone()
+    }
+
+    /// Starts a server that was stopped or killed, and waits until it answers. Its databases and URLs are what they were.
+    pub fn start_again(&self) -> io::Result<()> {
+        self.tell("start")?;
+        self.wait_until_ready()
+    }
+
     fn start_in(folder: &Path, binaries: PathBuf, settings: &[&str]) -> io::Result<Self> {
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(folder, mode)?;
@@ -113,18 +134,9 @@ impl PrivatePostgres {
         initdb.arg("-D").arg(&data);
         initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
         succeed(initdb)?;
-        // `$1` and so on, so that no path needs quoting.
-        let script = "binaries=$1 folder=$2\n\
-                      shift 2\n\
-                      \"$binaries/postgres\" -D \"$folder/data\" -k \"$folder\" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
-                      -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB \"$@\" > \"$folder/log\" 2>&1 < /dev/null &\n\
-                      read -r _\n\
-                      kill -QUIT $!\n\
-                      wait $!\n\
-                      rm -rf \"$folder\"";
         let mut keeper = base_command(Path::new("/bin/sh"), owner, folder);
         keeper
-            .args(["-c", script, "sh"])
+            .args(["-c", KEEPER, "sh"])
             .arg(&binaries)
             .arg(folder)
             .args(settings.iter().flat_map(|setting| ["-c", setting]))
@@ -143,17 +155,38 @@ impl PrivatePostgres {
         Ok(server)
     }
 
+    /// Gives the keeper an order: `start`, or the signal that ends the server.
+    fn tell(&self, order: &str) -> io::Result<()> {
+        let mut orders = self
+            .keeper
+            .stdin
+            .as_ref()
+            .ok_or(io::ErrorKind::BrokenPipe)?;
+        writeln!(orders, "{order}")
+    }
+
     fn wait_until_ready(&self) -> io::Result<()> {
+        // Its last line says what the server is doing.
+        self.wait_until("start", |status| {
+            status.is_some_and(|status| status.trim_end().ends_with("ready"))
+        })
+    }
+
+    fn wait_until_gone(&self) -> io::Result<()> {
+        self.wait_until("stop", |status| status.is_none())
+    }
+
+    /// Waits for what the server says of itself in a file that goes with it.
+    fn wait_until(&self, what: &str, done: impl Fn(Option<&str>) -> bool) -> io::Result<()> {
         let started = Instant::now();
         loop {
-            // Its last line says what the server is doing.
-            let status = fs::read_to_string(self.folder.join("data/postmaster.pid"));
-            if status.is_ok_and(|status| status.trim_end().ends_with("ready")) {
+            let status = fs::read_to_string(self.folder.join("data/postmaster.pid")).ok();
+            if done(status.as_deref()) {
                 return Ok(());
             }
             if started.elapsed() > PATIENCE {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                return Err(Error::other(format!("Postgres did not start: {log}")));
+                return Err(Error::other(format!("Postgres did not {what}: {log}")));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -253,7 +286,10 @@ fn succeed(mut command: Command) -> io::Result<()> {
     )))
 }
 
+/// What the keeper does. No path is in it, so that none needs quoting.
+const KEEPER: &str = include_str!("postgres/keeper.sh");
+
 const USER: &str = "housekeeper";
 
-/// Longest wait for the server to start.
+/// Longest wait for the server to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);

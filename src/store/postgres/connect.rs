@@ -1,10 +1,13 @@
 //! Connecting to Postgres.
 
-use std::error::Error;
+use std::error::Error as _;
+use std::time::Duration;
 
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::AsyncPgConnection;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel::result::{ConnectionError, ConnectionResult, DatabaseErrorKind, Error, QueryResult};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
@@ -16,7 +19,14 @@ use crate::store::limits::Limits;
 /// A pool of our own. Connects to nothing yet.
 pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
     let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(|url| Box::pin(connect(url.to_owned())));
+    // A little less than anybody waits for it, so that whoever did is told. Without a limit, a server that takes the connection and then says
+    // nothing would keep the pool waiting for it, and everybody for the pool, for good.
+    let limit = limits.acquire.mul_f64(0.9);
+    // The same of a connection that has been idle: in this time, several of them can be found dead.
+    let probe_limit = limits.acquire / 8;
+    config.recycling_method =
+        RecyclingMethod::CustomFunction(Box::new(move |conn| Box::pin(probe(conn, probe_limit))));
+    config.custom_setup = Box::new(move |url| Box::pin(connect(url.to_owned(), limit)));
     bb8::Pool::builder()
         .max_size(POOL_SIZE)
         .connection_timeout(limits.acquire)
@@ -25,20 +35,35 @@ pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
 }
 
 /// As diesel connects, but an error says its cause as well: without it, a refused password reads like a wrong port.
-async fn connect(url: String) -> ConnectionResult<AsyncPgConnection> {
-    match tokio_postgres::connect(&url, NoTls).await {
-        Ok((client, connection)) => {
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await
-        }
-        Err(error) => {
-            let mut text = error.to_string();
-            if let Some(cause) = error.source() {
-                text.push_str(": ");
-                text.push_str(&cause.to_string());
+async fn connect(url: String, limit: Duration) -> ConnectionResult<AsyncPgConnection> {
+    let connected = async {
+        match tokio_postgres::connect(&url, NoTls).await {
+            Ok((client, connection)) => {
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
             }
-            Err(ConnectionError::BadConnection(text))
+            Err(error) => {
+                let mut text = error.to_string();
+                if let Some(cause) = error.source() {
+                    text.push_str(": ");
+                    text.push_str(&cause.to_string());
+                }
+                Err(ConnectionError::BadConnection(text))
+            }
         }
-    }
+    };
+    tokio::time::timeout(limit, connected)
+        .await
+        .unwrap_or_else(|_| Err(ConnectionError::BadConnection(SILENT.to_owned())))
+}
+
+/// Asks an idle connection whether it is there.
+async fn probe(conn: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()> {
+    tokio::time::timeout(limit, conn.batch_execute(""))
+        .await
+        .unwrap_or_else(|_| {
+            let kind = DatabaseErrorKind::ClosedConnection;
+            Err(Error::DatabaseError(kind, Box::new(SILENT.to_owned())))
+        })
 }
 
 /// Checks a URL without using it. What it says never quotes the URL, which may hold a password in an unexpected place.
@@ -85,6 +110,9 @@ fn refused(reason: String) -> StoreError {
         reason,
     }
 }
+
+/// What is said of a server that takes what it is sent, and says nothing.
+const SILENT: &str = "the server did not answer";
 
 /// How a URL looks.
 const SHAPE: &str = "postgres://user:password@host:5432/database";

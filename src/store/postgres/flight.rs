@@ -7,7 +7,6 @@ use diesel_async::pooled_connection::bb8::PooledConnection;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 use tokio_postgres::{CancelToken, NoTls};
 
-use super::{DATABASE, Pool};
 use crate::store::error::StoreError;
 use crate::store::limits::Limits;
 use crate::store::trouble::{Tried, Trouble};
@@ -26,29 +25,20 @@ pub(super) struct Flight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Changes rows. Each statement sees what was committed before it, whatever the host's default is: the second look at a locked row
-    /// depends on it.
+    /// depends on it. Where the host's default is to read only, nothing is written.
     Write,
     /// Only looks: all statements see the same instant.
     Read,
 }
 
 impl Flight {
-    /// Takes a connection and begins a transaction with limits.
+    /// Begins a transaction with limits.
     pub(super) async fn begin(
-        pool: &Pool,
+        conn: PooledConnection<'static, AsyncPgConnection>,
         limits: Limits,
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Self, StoreError> {
-        let conn = match tokio::time::timeout(limits.acquire, pool.get_owned()).await {
-            Ok(got) => got.map_err(|error| error.to_string()),
-            Err(elapsed) => Err(elapsed.to_string()),
-        };
-        let conn = conn.map_err(|reason| StoreError::Connect {
-            database: DATABASE,
-            limit: limits.acquire,
-            source: reason.into(),
-        })?;
         let mut flight = Self {
             cancel: conn.cancel_token(),
             conn,
@@ -65,7 +55,7 @@ impl Flight {
 
     async fn open(&mut self, limits: Limits, purpose: Purpose) -> diesel::QueryResult<()> {
         let begin = match purpose {
-            Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         // For this transaction only, so that nothing is left behind in a connection that others share.

@@ -11,20 +11,22 @@ use diesel_async::pooled_connection::{
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
 use super::Pool;
+use super::file::File;
 use crate::store::error::StoreError;
 use crate::store::last_error::LastError;
 use crate::store::limits::Limits;
 
 /// A pool over a file. Opens nothing yet.
-pub(super) fn pool(path: &str, limits: &Limits, last_error: &LastError) -> Pool {
+pub(super) fn pool(file: &File, limits: &Limits, last_error: &LastError) -> Pool {
     let busy = limits.lock;
+    let opening = file.clone();
     let mut config = ManagerConfig::default();
-    // A check at each turn could be dropped halfway, which the wrapper does not bear; and a file does not go away.
+    // A check at each turn could be dropped halfway, which the wrapper does not bear. Whether the file is still there is asked with the work.
     config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(move |path| {
-        let path = path.to_owned();
+    config.custom_setup = Box::new(move |_| {
+        let file = opening.clone();
         // Not the wrapper's own way to open, because the pool may drop this future.
-        let opened = tokio::task::spawn_blocking(move || connect(&path, busy));
+        let opened = tokio::task::spawn_blocking(move || connect(&file, busy));
         Box::pin(async move {
             match opened.await {
                 Ok(connection) => connection.map(SyncConnectionWrapper::new),
@@ -39,7 +41,10 @@ pub(super) fn pool(path: &str, limits: &Limits, last_error: &LastError) -> Pool 
         .idle_timeout(None)
         .connection_timeout(limits.acquire)
         .error_sink(Box::new(last_error.clone()))
-        .build_unchecked(AsyncDieselConnectionManager::new_with_config(path, config))
+        .build_unchecked(AsyncDieselConnectionManager::new_with_config(
+            &*file.path,
+            config,
+        ))
 }
 
 /// The path in a URL, if it is one we can serve.
@@ -114,8 +119,10 @@ fn refused(reason: impl Into<String>) -> StoreError {
     }
 }
 
-fn connect(path: &str, busy: Duration) -> ConnectionResult<SqliteConnection> {
-    let mut conn = SqliteConnection::establish(path)?;
+fn connect(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> {
+    file.check_before_opening()
+        .map_err(ConnectionError::BadConnection)?;
+    let mut conn = SqliteConnection::establish(&file.path)?;
     let setup = |conn: &mut SqliteConnection, sql: &str| {
         conn.batch_execute(sql)
             .map_err(ConnectionError::CouldntSetupConfiguration)
@@ -138,6 +145,8 @@ fn connect(path: &str, busy: Duration) -> ConnectionResult<SqliteConnection> {
         // of cache for each connection, and a checkpoint once the log has 16 MB.
         "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; pragma wal_autocheckpoint = 4000",
     )?;
+    file.note(&mut conn)
+        .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }
 

@@ -1,0 +1,105 @@
+//! Whether the file is still the one that was opened.
+//!
+//! A file that is removed, or replaced by a backup, lives on for those who have it open: they would go on, and nobody else would see what they do.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use crate::store::trouble::{Tried, Trouble};
+
+/// A file by its path. Clones share what is known of it.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) path: Arc<str>,
+    /// Every file that was found under the path, in the order of their appearance.
+    seen: Arc<Mutex<Vec<Identity>>>,
+}
+
+/// What tells a file from another of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity(u64, u64);
+
+#[derive(QueryableByName)]
+struct Opened {
+    #[diesel(sql_type = BigInt)]
+    user_version: i64,
+}
+
+impl File {
+    pub(super) fn at(path: String) -> Self {
+        Self {
+            path: path.into(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// That opening it would not make an empty file in the place of one that was there.
+    pub(super) fn check_before_opening(&self) -> Result<(), String> {
+        if self.seen().is_empty() || identity(&self.path).is_some() {
+            return Ok(());
+        }
+        Err(self.gone())
+    }
+
+    /// Notes which file a new connection has opened, in a number that every connection has for itself.
+    pub(super) fn note(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let Some(found) = identity(&self.path) else {
+            return Ok(());
+        };
+        let number = {
+            let mut seen = self.seen();
+            seen.iter()
+                .position(|file| *file == found)
+                .unwrap_or_else(|| {
+                    seen.push(found);
+                    seen.len() - 1
+                })
+        };
+        conn.batch_execute(&format!("pragma temp.user_version = {}", number + 1))
+    }
+
+    /// That a connection works on the file that is there now.
+    pub(super) fn check(&self, conn: &mut SqliteConnection) -> Tried<()> {
+        let Opened { user_version } =
+            diesel::sql_query("pragma temp.user_version").get_result(conn)?;
+        let number = usize::try_from(user_version).unwrap_or(0);
+        let Some(opened) = number
+            .checked_sub(1)
+            .and_then(|at| self.seen().get(at).copied())
+        else {
+            return Ok(());
+        };
+        match identity(&self.path) {
+            None => Err(Trouble::other(self.gone())),
+            Some(found) if found != opened => Err(Trouble::other(format!(
+                "the file {} was replaced by another",
+                self.path
+            ))),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn gone(&self) -> String {
+        format!("the file {} is gone", self.path)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<Identity>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &str) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path).ok()?;
+    Some(Identity(found.dev(), found.ino()))
+}
+
+/// A file that is open cannot be removed here.
+#[cfg(not(unix))]
+fn identity(path: &str) -> Option<Identity> {
+    std::fs::metadata(path).ok().map(|_| Identity(0, 0))
+}

@@ -1,0 +1,193 @@
+//! A database with rows in it, and an account of what happens to them that is kept by triggers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ractor_housekeeper::{JobName, RunHistory, SessionCleaner, Store};
+
+use crate::Done;
+use crate::tripwire::Tripwire;
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
+/// After a crash, all its locks and transactions are gone within this time.
+///
+/// On Postgres they go as soon as the statement in flight is cancelled and the server has seen the connection close. On SQLite they go when
+/// the batch in flight ends, which it does by itself.
+pub(crate) const RESTORED: Duration = Duration::from_secs(1);
+
+/// The rows of each job that are due. Another one, that is not, must stay as it is.
+pub(crate) const DUE: [&str; 5] = ["r1", "r2", "r3", "r4", "r5"];
+
+/// A database of the test's own.
+#[async_trait]
+pub(crate) trait Ground: Send + Sync + 'static {
+    type Store: Store + RunHistory + Clone;
+
+    /// As counted figures name it.
+    const NAME: &'static str;
+
+    /// How many connections a store's own pool may have.
+    const POOL: usize;
+
+    /// How it writes what the other statements here leave open.
+    const SQL: Sql;
+
+    /// A store with a pool of its own.
+    async fn store(&self) -> Done<Self::Store>;
+
+    /// A store on one connection, which sets off the tripwire.
+    async fn wired(&self, tripwire: Tripwire) -> Done<Self::Store>;
+
+    /// Runs SQL, as an onlooker.
+    async fn sql(&self, sql: &str) -> Done;
+
+    /// The first column of what a query finds.
+    async fn texts(&self, sql: &str) -> Done<Vec<String>>;
+
+    /// Whether there is no transaction and no lock on any connection but the onlooker's.
+    async fn is_at_rest(&self) -> Done<bool>;
+
+    /// Takes this many connections out of the pool at once, and asks something of each.
+    async fn exhaust(&self, store: &Self::Store, connections: usize) -> Done;
+
+    /// Waits until all locks are gone, but no longer than promised.
+    async fn rest(&self, context: &str) -> Done {
+        let rested = tokio::time::timeout(RESTORED, async {
+            while !self.is_at_rest().await? {
+                tokio::task::yield_now().await;
+            }
+            Done::Ok(())
+        });
+        match rested.await {
+            Ok(done) => done,
+            Err(_) => Err(format!("{context}: locks are left after {RESTORED:?}").into()),
+        }
+    }
+
+    /// Puts due rows of both jobs, and one of each that is not due. The account is empty.
+    async fn sow(&self) -> Done {
+        let Sql {
+            long_ago,
+            just_now,
+            cleared,
+            ..
+        } = Self::SQL;
+        let rows = DUE.iter().map(|id| (*id, long_ago));
+        let rows = rows.chain([("young", just_now)]).map(|(id, at)| {
+            format!(
+                "insert into sessions (id, user_id, created_at) values ('{id}', '{USER}', {at});
+                 insert into image_sent (id, session_id) values ('i-{id}', '{id}');
+                 insert into video_sent (id, session_id) values ('v-{id}', '{id}');
+                 insert into bookings (booking_id, user_id, created_at) values ('{id}', '{USER}', {at});",
+            )
+        });
+        let sql: Vec<String> = std::iter::once(cleared.to_owned()).chain(rows).collect();
+        let sql = sql.join("\n");
+        self.sql(&sql).await
+    }
+
+    /// Makes the tables, and the triggers that keep the account.
+    async fn prepare(&self) -> Done {
+        self.sql(
+            "create table account (job text not null, id text not null);
+             create table refused (id text not null)",
+        )
+        .await?;
+        self.sql(Self::SQL.account).await
+    }
+
+    /// From now on row `r3` of each job is refused, so that the batch goes row by row.
+    async fn refuse_one(&self, refuse: bool) -> Done {
+        self.sql("delete from refused").await?;
+        if refuse {
+            self.sql("insert into refused values ('r3')").await?;
+        }
+        Ok(())
+    }
+
+    /// The rows of a job that were changed, each once.
+    async fn changed(&self, job: &JobName, context: &str) -> Done<BTreeSet<String>> {
+        let query = format!("select id from account where job = '{job}' order by id");
+        let ids = self.texts(&query).await?;
+        let once: BTreeSet<String> = ids.iter().cloned().collect();
+        assert_eq!(
+            once.len(),
+            ids.len(),
+            "{context}: a row was changed twice: {ids:?}"
+        );
+        Ok(once)
+    }
+
+    /// That the tables say what the account says, and rows that are not due are there.
+    async fn agrees(&self, job: &JobName, context: &str) -> Done {
+        let gone = self.changed(job, context).await?;
+        let left = self.texts(left(job)).await?;
+        let expected = DUE.iter().filter(|id| !gone.contains(**id));
+        let expected: Vec<&str> = expected.copied().chain(["young"]).collect();
+        assert_eq!(left, expected, "{context}");
+        if *job == SessionCleaner::NAME {
+            for records in ["image_sent", "video_sent"] {
+                let query = format!("select session_id from {records} order by session_id");
+                assert_eq!(self.texts(&query).await?, expected, "{context}: {records}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a database writes what the rest of the suite leaves open.
+pub(crate) struct Sql {
+    pub(crate) long_ago: &'static str,
+    pub(crate) just_now: &'static str,
+    pub(crate) cleared: &'static str,
+    /// The triggers that keep the account, and refuse what `refused` names.
+    pub(crate) account: &'static str,
+}
+
+fn left(job: &JobName) -> &'static str {
+    if *job == SessionCleaner::NAME {
+        "select id from sessions order by id"
+    } else {
+        "select booking_id from bookings where status = 'Pending' order by booking_id"
+    }
+}
+
+const USER: &str = "00000000-0000-0000-0000-000000000001";
+
+/// Tests of these cases, each on an SQLite file of its own.
+#[cfg(feature = "sqlite")]
+macro_rules! on_sqlite {
+    ($($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() -> crate::Done {
+                super::$case(&crate::ground::sqlite::SqliteGround::open().await?).await
+            }
+        )*
+    };
+}
+#[cfg(feature = "sqlite")]
+pub(crate) use on_sqlite;
+
+/// Tests of these cases, each on a Postgres database of its own.
+#[cfg(feature = "postgres")]
+macro_rules! on_postgres {
+    ($($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() -> crate::Done {
+                match crate::ground::postgres::PostgresGround::open().await? {
+                    Some(ground) => super::$case(&ground).await,
+                    None => Ok(()),
+                }
+            }
+        )*
+    };
+}
+#[cfg(feature = "postgres")]
+pub(crate) use on_postgres;

@@ -1,0 +1,178 @@
+//! Databases on a Postgres server.
+
+use async_trait::async_trait;
+use diesel::connection::InstrumentationEvent;
+use diesel::sql_types::{Bool, Text};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::PostgresStore;
+use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::testing::PrivatePostgres;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{Ground, Sql};
+use crate::Done;
+use crate::tripwire::Tripwire;
+
+pub(crate) struct PostgresGround {
+    /// Connects when it is first needed, and again when its connection was lost.
+    onlooker: Mutex<Option<AsyncPgConnection>>,
+    pub(crate) url: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    yes: bool,
+}
+
+impl PostgresGround {
+    /// On the server all tests share; `None` where Postgres is not installed.
+    pub(crate) async fn open() -> Done<Option<Self>> {
+        let Some(server) = PrivatePostgres::shared()? else {
+            println!("left out: Postgres is not installed");
+            return Ok(None);
+        };
+        Self::on(server).await.map(Some)
+    }
+
+    pub(crate) async fn on(server: &PrivatePostgres) -> Done<Self> {
+        let ground = Self::bare(server)?;
+        ground.store().await?.migrate(Schema::ALL).await?;
+        ground.prepare().await?;
+        Ok(ground)
+    }
+
+    /// Without tables.
+    pub(crate) fn bare(server: &PrivatePostgres) -> Done<Self> {
+        Ok(Self {
+            onlooker: Mutex::default(),
+            url: server.fresh_database()?,
+        })
+    }
+
+    async fn look(&self) -> Done<Onlooker<'_>> {
+        let mut onlooker = self.onlooker.lock().await;
+        if onlooker.is_none() {
+            *onlooker = Some(AsyncPgConnection::establish(&self.url).await?);
+        }
+        Ok(Onlooker(onlooker))
+    }
+
+    /// Ends all connections to this database but the onlooker's.
+    pub(crate) async fn hang_up_on_others(&self) -> Done {
+        self.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()").await
+    }
+
+    /// Lets the onlooker's connection go, before the server does.
+    pub(crate) async fn look_away(&self) {
+        *self.onlooker.lock().await = None;
+    }
+}
+
+struct Onlooker<'g>(MutexGuard<'g, Option<AsyncPgConnection>>);
+
+impl Onlooker<'_> {
+    fn conn(&mut self) -> Done<&mut AsyncPgConnection> {
+        self.0.as_mut().ok_or_else(|| "it was connected".into())
+    }
+}
+
+#[async_trait]
+impl Ground for PostgresGround {
+    type Store = PostgresStore;
+
+    const NAME: &'static str = "postgres";
+    const POOL: usize = 8;
+
+    const SQL: Sql = Sql {
+        long_ago: "now() - interval '2 days'",
+        just_now: "now()",
+        cleared: "delete from refused; delete from bookings; delete from sessions; delete from housekeeper_runs; delete from account;",
+        account: "create function note() returns trigger language plpgsql as $$ begin
+                      if tg_table_name = 'sessions' then
+                          insert into account values ('session-cleaner', old.id);
+                      else
+                          insert into account values ('booking-expirer', new.booking_id);
+                      end if;
+                      return null;
+                  end $$;
+                  create trigger note after delete on sessions for each row execute function note();
+                  create trigger note after update of status on bookings for each row execute function note();
+                  create function keep() returns trigger language plpgsql as $$ begin
+                      if exists (select from refused where id = to_jsonb(old) ->> tg_argv[0]) then
+                          raise exception 'the guest has an open invoice';
+                      end if;
+                      if tg_op = 'DELETE' then return old; else return new; end if;
+                  end $$;
+                  create trigger keep before delete on sessions for each row execute function keep('id');
+                  create trigger keep before update of status on bookings for each row execute function keep('booking_id');",
+    };
+
+    async fn store(&self) -> Done<PostgresStore> {
+        Ok(PostgresStore::connect(&self.url)?)
+    }
+
+    async fn wired(&self, tripwire: Tripwire) -> Done<PostgresStore> {
+        let mut config = ManagerConfig::default();
+        config.custom_setup = Box::new(move |url| {
+            let (url, tripwire) = (url.to_owned(), tripwire.clone());
+            Box::pin(async move {
+                let mut conn = AsyncPgConnection::establish(&url).await?;
+                conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                    tripwire.step(&event);
+                });
+                Ok(conn)
+            })
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config(self.url.as_str(), config);
+        Ok(PostgresStore::with_pool(
+            bb8::Pool::builder().max_size(1).build(manager).await?,
+        ))
+    }
+
+    async fn sql(&self, sql: &str) -> Done {
+        Ok(self.look().await?.conn()?.batch_execute(sql).await?)
+    }
+
+    async fn texts(&self, sql: &str) -> Done<Vec<String>> {
+        let query = format!("select found.line from ({sql}) as found (line)");
+        let mut onlooker = self.look().await?;
+        let lines: Vec<Line> = diesel::sql_query(query).load(onlooker.conn()?).await?;
+        Ok(lines.into_iter().map(|line| line.line).collect())
+    }
+
+    async fn is_at_rest(&self) -> Done<bool> {
+        let mut onlooker = self.look().await?;
+        let answer: Answer = diesel::sql_query(
+            "select not exists (
+                 select from pg_stat_activity a
+                 where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+                     and (state <> 'idle' or xact_start is not null or exists (select from pg_locks l where l.pid = a.pid))
+             ) as yes",
+        )
+        .get_result(onlooker.conn()?)
+        .await?;
+        Ok(answer.yes)
+    }
+
+    async fn exhaust(&self, store: &PostgresStore, connections: usize) -> Done {
+        let mut taken = Vec::new();
+        for _ in 0..connections {
+            let mut conn = match store.pool().get().await {
+                Ok(conn) => conn,
+                // It may have waited for a connection that somebody dead had asked for.
+                Err(_) => store.pool().get().await?,
+            };
+            conn.batch_execute("begin; select 1; rollback").await?;
+            taken.push(conn);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,25 @@
+//! Bad days: crashes at every await of a run, and databases that fail, on real SQLite files and a real Postgres.
+//!
+//! Without the feature `postgres`, or where Postgres is not installed, the half on SQLite runs, and what was left out is said.
+
+use std::error::Error;
+
+mod crashes;
+mod ground;
+mod host;
+mod outages;
+mod polls;
+mod steps;
+mod traps;
+mod tripwire;
+#[cfg(feature = "postgres")]
+mod wire;
+
+/// What a test ends with.
+type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn postgres_was_left_out() {
+    println!("left out: everything on Postgres, for want of the feature `postgres`");
+}

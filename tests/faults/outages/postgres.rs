@@ -1,0 +1,168 @@
+//! What can happen to a Postgres.
+
+use std::time::Duration;
+
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use ractor_housekeeper::PostgresStore;
+use ractor_housekeeper::store::Limits;
+
+use super::Outage;
+use crate::Done;
+use crate::ground::Ground;
+use crate::ground::postgres::PostgresGround;
+use crate::wire::Wire;
+
+mod server;
+
+/// Short, so that no test waits for long.
+const LIMITS: Limits = Limits {
+    acquire: Duration::from_millis(500),
+    lock: Duration::from_millis(200),
+    statement: Duration::from_millis(400),
+};
+
+fn store(url: &str) -> Done<PostgresStore> {
+    Ok(PostgresStore::connect(url)?.with_limits(LIMITS)?)
+}
+
+/// What goes wrong by SQL, as it is told to the database, and how it is undone.
+struct Trouble {
+    strike: &'static str,
+    mend: &'static str,
+    words: &'static [&'static str],
+}
+
+/// Rows that take their time, so that a statement is always in its middle.
+const DAWDLE: &str = "create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(20); return old; end $$;
+                      create trigger dawdle before delete on sessions for each row execute function dawdle();
+                      create trigger dawdle before update on bookings for each row execute function dawdle();";
+
+const HURRY: &str = "drop function dawdle() cascade";
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long() -> Done {
+    by_sql(Trouble {
+        strike: DAWDLE,
+        mend: HURRY,
+        words: &["canceling statement due to statement timeout"],
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_to_be_had() -> Done {
+    by_sql(Trouble {
+        strike: "begin; lock table sessions, bookings in exclusive mode",
+        mend: "rollback",
+        words: &["canceling statement due to lock timeout"],
+    })
+    .await
+}
+
+/// The text and the code are those of a server whose disk is full.
+#[tokio::test]
+async fn a_full_disk() -> Done {
+    by_sql(Trouble {
+        strike: "create function fill() returns trigger language plpgsql as $$ begin
+                     raise exception 'could not extend file \"base/16384/16399\": No space left on device' using errcode = '53100', hint = 'Check free disk space.';
+                 end $$;
+                 create trigger fill after insert on account for each row execute function fill()",
+        mend: "drop function fill() cascade",
+        words: &["No space left on device"],
+    })
+    .await
+}
+
+/// As an operator does whose disk is nearly full: what is connected is ended, and who connects then may only read.
+#[tokio::test]
+async fn a_database_that_is_read_only() -> Done {
+    by_sql(Trouble {
+        strike: "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$;
+                 select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        mend: "do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$;
+               select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        words: &["in a read-only transaction", "administrator command", "connection closed"],
+    })
+    .await
+}
+
+async fn by_sql(trouble: Trouble) -> Done {
+    let Some(ground) = PostgresGround::open().await? else {
+        return Ok(());
+    };
+    let mut outage = Outage::ahead(&ground, &store(&ground.url)?, trouble.words).await?;
+
+    ground.sql(trouble.strike).await?;
+    outage.strikes().await?;
+    ground.sql(trouble.mend).await?;
+
+    outage.heals().await
+}
+
+#[tokio::test]
+async fn a_connection_ended_in_mid_statement() -> Done {
+    let Some(ground) = PostgresGround::open().await? else {
+        return Ok(());
+    };
+    let words = [
+        "terminating connection due to administrator command",
+        "connection closed",
+    ];
+    // The statement must live until it is ended.
+    let store = PostgresStore::connect(&ground.url)?;
+    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+    ground.sql(DAWDLE).await?;
+    let mut reaper = AsyncPgConnection::establish(&ground.url).await?;
+    let reaping = tokio::spawn(async move {
+        loop {
+            let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+            if reaper.batch_execute(end).await.is_err() {
+                break;
+            }
+        }
+    });
+
+    outage.strikes().await?;
+    reaping.abort();
+    ground.sql(HURRY).await?;
+
+    outage.heals().await
+}
+
+#[tokio::test]
+async fn a_pool_whose_connections_are_all_in_use() -> Done {
+    let Some(ground) = PostgresGround::open().await? else {
+        return Ok(());
+    };
+    let store = store(&ground.url)?;
+    let words = ["all 8 connections of the pool are in use"];
+    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+    let mut taken = Vec::new();
+    for _ in 0..PostgresGround::POOL {
+        taken.push(store.pool().get_owned().await?);
+    }
+
+    outage.strikes().await?;
+    drop(taken);
+
+    outage.heals().await
+}
+
+/// Neither end hears of the other any more, and nobody says that the connection is broken.
+#[tokio::test]
+async fn a_network_that_goes_silent() -> Done {
+    let Some(ground) = PostgresGround::open().await? else {
+        return Ok(());
+    };
+    let wire = Wire::to(&ground.url).await?;
+    let store = store(&wire.url)?;
+    // Of a run that is in the middle, its step has run out of time.
+    let words = ["the server did not answer", "within 2s"];
+    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+
+    wire.go_silent();
+    outage.strikes().await?;
+    wire.speak_again();
+
+    outage.heals().await
+}

@@ -1,0 +1,103 @@
+//! The messages of Postgres's protocol, as far as it must be known where one ends.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// One end of a connection. No future of it loses a byte when it is dropped, but for `send`.
+pub(super) struct Frames<S> {
+    stream: S,
+    read: Vec<u8>,
+    /// Whether the next message is the first of a client, which has no kind.
+    is_first: bool,
+}
+
+/// What a client sends until it waits for an answer.
+pub(super) struct Exchange {
+    pub(super) bytes: Vec<u8>,
+    /// Whether it is neither the first, which opens the connection, nor the last, which closes it.
+    pub(super) is_asking: bool,
+}
+
+/// One message of a server.
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    /// Whether it ends the answer to an exchange.
+    pub(super) is_last: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
+    pub(super) fn of_client(stream: S) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+            is_first: true,
+        }
+    }
+
+    pub(super) fn of_server(stream: S) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+            is_first: false,
+        }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// The next exchange, whole; `None` if the client went away.
+    pub(super) async fn exchange(&mut self) -> io::Result<Option<Exchange>> {
+        loop {
+            if self.is_first {
+                if let Some(end) = end_of(&self.read, 0) {
+                    self.is_first = false;
+                    return Ok(Some(Exchange {
+                        bytes: self.read.drain(..end).collect(),
+                        is_asking: false,
+                    }));
+                }
+            } else {
+                let mut begin = 0;
+                while let Some(end) = end_of(&self.read, begin + 1) {
+                    // Sync, a simple query, or goodbye.
+                    let kind = self.read[begin];
+                    if matches!(kind, b'S' | b'Q' | b'X') {
+                        return Ok(Some(Exchange {
+                            bytes: self.read.drain(..end).collect(),
+                            is_asking: kind != b'X',
+                        }));
+                    }
+                    begin = end;
+                }
+            }
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next message of a server; `None` if it went away.
+    pub(super) async fn frame(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some(end) = end_of(&self.read, 1) {
+                let bytes: Vec<u8> = self.read.drain(..end).collect();
+                return Ok(Some(Frame {
+                    is_last: bytes.first() == Some(&b'Z'),
+                    bytes,
+                }));
+            }
+            if self.stream.read_buf(&mut self.read).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Where the message ends whose length is written here, if all of it has come.
+fn end_of(read: &[u8], length_at: usize) -> Option<usize> {
+    let length: [u8; 4] = read.get(length_at..length_at + 4)?.try_into().ok()?;
+    let end = length_at + usize::try_from(u32::from_be_bytes(length)).ok()?;
+    (read.len() >= end).then_some(end)
+}
