@@ -7,11 +7,20 @@ use diesel::connection::InstrumentationEvent;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::MemoryBooking;
 use ractor_housekeeper::{Page, Store};
+use tokio::sync::Notify;
 
 use super::{SqliteWorld, host};
 use crate::Verdict;
 use crate::rules::{idle_pass, pass};
 use crate::world::{World, clock, micro, now, user};
+
+/// Lets the next piece of work die.
+#[derive(Default)]
+struct Trap {
+    armed: AtomicBool,
+    /// That a transaction has begun.
+    begun: Notify,
+}
 
 /// What a step is called, and the start of the statement it dies at.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +66,9 @@ async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> 
         (Step::Outlook, "SELECT count"),
     ] {
         let case = format!("{step:?} at {statement}");
-        let (world, store, armed) = world_that_dies_at(statement).await?;
+        let (world, store, trap) = world_that_dies_at(statement).await?;
 
-        armed.store(true, Ordering::SeqCst);
+        trap.armed.store(true, Ordering::SeqCst);
         let dying = store.clone();
         let died = tokio::spawn(async move { step.run(&dying).await }).await;
 
@@ -84,13 +93,13 @@ async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> 
 /// One row is refused, so each goes in a savepoint of its own; the panic comes inside one.
 #[tokio::test]
 async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
-    let (world, store, armed) = world_that_dies_at("RELEASE").await?;
+    let (world, store, trap) = world_that_dies_at("RELEASE").await?;
     world.session("c", user(3), now() - micro()).await?;
     world
         .sql("create trigger keep before delete on sessions when old.id = 'c' begin select raise(abort, 'not this one'); end")
         .await?;
 
-    armed.store(true, Ordering::SeqCst);
+    trap.armed.store(true, Ordering::SeqCst);
     let dying = store.clone();
     let died = tokio::spawn(async move { Step::Delete.run(&dying).await }).await;
 
@@ -105,17 +114,17 @@ async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
 /// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool still serves.
 #[tokio::test]
 async fn a_panic_nobody_waits_for_leaves_the_pool_usable() -> Verdict {
-    let (world, store, armed) = world_that_dies_at("DELETE FROM `sessions`").await?;
+    let (world, store, trap) = world_that_dies_at("DELETE FROM `sessions`").await?;
 
-    armed.store(true, Ordering::SeqCst);
+    trap.armed.store(true, Ordering::SeqCst);
     tokio::select! {
         biased;
+        () = trap.begun.notified() => {}
         _ = Step::Delete.run(&store) => {}
-        () = std::future::ready(()) => {}
     }
     let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
 
-    assert!(!armed.load(Ordering::SeqCst), "it died");
+    assert!(!trap.armed.load(Ordering::SeqCst), "it died");
     assert_eq!(batch.ids, ["a"]);
     assert!(world.sessions_left().await?.is_empty());
     Ok(())
@@ -151,7 +160,7 @@ async fn a_panic_of_a_hosts_sql_function_sets_the_row_aside() -> Verdict {
 /// An idle session, an overdue booking, and a store on one connection whose listener panics once, when it is armed and hears `statement`.
 async fn world_that_dies_at(
     statement: &'static str,
-) -> crate::world::Done<(SqliteWorld, SqliteStore, Arc<AtomicBool>)> {
+) -> crate::world::Done<(SqliteWorld, SqliteStore, Arc<Trap>)> {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
     world.image("a").await?;
@@ -159,23 +168,24 @@ async fn world_that_dies_at(
     world
         .booking(&MemoryBooking::pending("b", user(1), now() - micro()))
         .await?;
-    let armed = Arc::new(AtomicBool::new(false));
-    let trap = Arc::clone(&armed);
+    let trap = Arc::new(Trap::default());
+    let set = Arc::clone(&trap);
     let listener = move |event: InstrumentationEvent<'_>| {
         let heard = match event {
             InstrumentationEvent::StartQuery { query, .. } => query.to_string(),
             InstrumentationEvent::FinishQuery { query, .. } => format!("after {query}"),
+            InstrumentationEvent::BeginTransaction { .. } => return set.begun.notify_one(),
             _ => return,
         };
         let hit = heard.starts_with(statement);
         assert!(
-            !(hit && trap.swap(false, Ordering::SeqCst)),
+            !(hit && set.armed.swap(false, Ordering::SeqCst)),
             "the host's listener"
         );
     };
     let pool = host::pool(&world.folder.path().join("test.db"), listener).await?;
     let store = SqliteStore::with_pool(pool).with_clock(clock());
-    Ok((world, store, armed))
+    Ok((world, store, trap))
 }
 
 #[diesel::declare_sql_function]
