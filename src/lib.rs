@@ -17,6 +17,18 @@
 //! | `postgres` | `PostgresStore`; needs no libpq |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
+//! # What it promises
+//!
+//! - **Effects.** Each row is handled exactly once, in one transaction with the rule checked in it, by however many replicas.
+//! - **Answers.** Each question is answered exactly once: by a report of a run that began after it, or by a [`Refusal`]. Only a housekeeper that is
+//!   itself killed or aborted answers nothing; ractor then closes the channel. (A plain `stop()` overtakes what is in the mailbox.)
+//! - **Events.** At most once and in order, within the process; a [`Subscriber`] that is too slow is told how many it missed.
+//! - **Lateness.** At most the schedule's [`resolution`](Schedule::resolution), the time of the run, and any backoff.
+//! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;
+//!   what was committed stays and is counted.
+//!
+//! The README says what happens in each fault, and names the test that proves it.
+//!
 //! # Traces
 //!
 //! | span or field | what |
