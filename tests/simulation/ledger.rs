@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use ractor_housekeeper::{
     Counts, Event, Health, JobName, JobStatus, Life, News, Outcome, Report, RunId, Scope, Status,
-    WorkerStatus,
+    Trigger, WorkerStatus,
 };
 
 use crate::world::{Inside, World};
@@ -45,7 +46,8 @@ struct Account {
     running: Option<RunId>,
     /// Where the last run of everything that began has ended.
     last: Option<usize>,
-    paused: bool,
+    /// Since when it has been paused.
+    paused: Option<DateTime<Utc>>,
     degraded: bool,
     deaths: u64,
 }
@@ -103,10 +105,19 @@ impl Book {
         self.news.push(news.clone());
         match &**news {
             News::RunStarted {
-                run, job, scope, ..
+                run,
+                job,
+                scope,
+                trigger,
+                ..
             } => {
                 let number = self.run(*run).number;
                 world.note(&(replica, "began", job, scope, number));
+                // What was given to the worker before the pause begins in the same instant.
+                let paused = self.account(job).paused.is_some_and(|at| at < world.now());
+                if paused && *trigger != Trigger::Manual {
+                    world.break_promise(format!("{job} began at a {trigger} while paused"));
+                }
                 self.run(*run).began = Some(at);
                 if let Some(other) = self.account(job).running.replace(*run) {
                     let broken = format!("{job} began {run} while it was in {other}");
@@ -143,8 +154,8 @@ impl Book {
                 world.note(&(replica, "recovered", job));
                 self.account(job).degraded = false;
             }
-            News::JobPaused { job } => self.account(job).paused = true,
-            News::JobResumed { job } => self.account(job).paused = false,
+            News::JobPaused { job } => self.account(job).paused = Some(world.now()),
+            News::JobResumed { job } => self.account(job).paused = None,
             News::TimerRestarted { .. } => world.tally.outcome("timer restarts", 1),
             News::ShuttingDown => self.shutting_down = true,
             _ => {}
@@ -218,7 +229,7 @@ impl Book {
         if status.last.is_some() != ended.is_some() || ended < then.last {
             return Some(format!("{job} ended last with {:?}", status.last));
         }
-        if status.paused != now.paused && status.paused != then.paused {
+        if status.paused != now.paused.is_some() && status.paused != then.paused.is_some() {
             return Some(format!("{job} paused: {}", status.paused));
         }
         let degraded = matches!(status.health, Health::Degraded { .. });

@@ -89,9 +89,10 @@ impl Replica {
         }
     }
 
-    /// Whether nobody told it to leave.
+    /// Whether nobody told it to leave, and it does not by itself.
     pub(crate) fn stays(&self) -> bool {
-        self.fate() == Fate::Stays && !self.handle.is_finished()
+        let leaves = self.ledger.book().shutting_down;
+        self.fate() == Fate::Stays && !leaves && !self.handle.is_finished()
     }
 
     /// What became of it; a kill in one of its own steps is known only there.

@@ -87,6 +87,7 @@ impl Link {
                 (Fault::Slow(wait), "slow statement")
             }
             65..80 => (Fault::Hang, "timeout"),
+            80..92 if place == "before check" => (Fault::Panic, "failed restart"),
             80..92 => (Fault::Panic, "panic"),
             92..99 => (Fault::KillChildren, "kill of all children in a step"),
             _ => (Fault::KillHousekeeper, "kill of the housekeeper in a step"),
