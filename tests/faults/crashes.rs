@@ -104,7 +104,9 @@ impl<G: Ground> Stage<'_, G> {
     /// That nothing is left behind, the work is done, and what was told is so.
     async fn aftermath(&self, host: &Host, first: &Report, context: &str) -> Done {
         self.ground.rest(context).await?;
-        self.ground.exhaust(&self.store, self.connections).await?;
+        self.ground
+            .exhaust(&self.store, self.connections, context)
+            .await?;
         self.ground.agrees(&self.job.name(), context).await?;
         let changed = self.ground.changed(&self.job.name(), context).await?;
         assert_eq!(
@@ -252,7 +254,8 @@ mod postgres {
         };
         let wire = Wire::to(&ground.url).await?;
         let limits = Limits {
-            acquire: Duration::from_millis(500),
+            // Several times what it takes to connect, also on a busy machine: a point where nobody strikes must not run into it.
+            acquire: Duration::from_secs(2),
             ..Limits::default()
         };
         let store = PostgresStore::connect(&wire.url)?.with_limits(limits)?;

@@ -43,6 +43,8 @@ impl Tripwire {
             event,
             InstrumentationEvent::StartEstablishConnection { .. }
                 | InstrumentationEvent::FinishEstablishConnection { .. }
+                // Nothing is awaited and nothing is said to the server between the begin of a statement and this.
+                | InstrumentationEvent::CacheQuery { .. }
         );
         let mut state = self.state();
         if !is_boundary || state.left == 0 {

@@ -1,5 +1,7 @@
 //! Databases on a Postgres server.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use diesel::connection::InstrumentationEvent;
 use diesel::sql_types::{Bool, Text};
@@ -10,7 +12,7 @@ use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::testing::PrivatePostgres;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Ground, Sql};
+use super::{Ground, Sql, USABLE};
 use crate::Done;
 use crate::tripwire::Tripwire;
 
@@ -162,16 +164,31 @@ impl Ground for PostgresGround {
         Ok(answer.yes)
     }
 
-    async fn exhaust(&self, store: &PostgresStore, connections: usize) -> Done {
+    async fn what_is_left(&self) -> Done<String> {
+        let sessions = "select concat_ws(' ', pid, backend_type, state, wait_event_type, wait_event, 'transaction', clock_timestamp() - xact_start, 'statement', clock_timestamp() - query_start, 'connected', clock_timestamp() - backend_start, query)
+                        from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        Ok(self.texts(sessions).await?.join("; "))
+    }
+
+    async fn exhaust(&self, store: &PostgresStore, connections: usize, context: &str) -> Done {
+        let since = Instant::now();
         let mut taken = Vec::new();
-        for _ in 0..connections {
-            let mut conn = match store.pool().get().await {
-                Ok(conn) => conn,
-                // It may have waited for a connection that somebody dead had asked for.
-                Err(_) => store.pool().get().await?,
-            };
-            conn.batch_execute("begin; select 1; rollback").await?;
-            taken.push(conn);
+        while taken.len() < connections {
+            match store.pool().get().await {
+                Ok(mut conn) => {
+                    conn.batch_execute("begin; select 1; rollback").await?;
+                    taken.push(conn);
+                }
+                Err(error) => {
+                    let (had, state) = (taken.len(), store.pool().state());
+                    println!(
+                        "{context}: {had} of {connections} connections to be had: {error}: {state:?}"
+                    );
+                    if since.elapsed() > USABLE {
+                        return Err(format!("{context}: {had} of {connections} connections to be had after {USABLE:?}: {error}").into());
+                    }
+                }
+            }
         }
         Ok(())
     }

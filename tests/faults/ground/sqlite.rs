@@ -59,6 +59,13 @@ impl SqliteGround {
         })
     }
 
+    /// Opens the file that is there now.
+    pub(crate) fn look_anew(&self) -> Done {
+        let conn = establish(&self.path.display().to_string())?;
+        self.look(|onlooker| *onlooker = conn);
+        Ok(())
+    }
+
     fn look<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> T) -> T {
         work(&mut self.onlooker.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -135,7 +142,11 @@ impl Ground for SqliteGround {
         })
     }
 
-    async fn exhaust(&self, store: &SqliteStore, connections: usize) -> Done {
+    async fn what_is_left(&self) -> Done<String> {
+        Ok("a lock of the file".to_owned())
+    }
+
+    async fn exhaust(&self, store: &SqliteStore, connections: usize, _: &str) -> Done {
         let mut taken = Vec::new();
         for _ in 0..connections {
             let mut conn = store.pool().get().await?;

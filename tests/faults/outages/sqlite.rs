@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use ractor_housekeeper::SqliteStore;
 use ractor_housekeeper::store::Limits;
 
-use super::Outage;
+use super::{Outage, failure};
 use crate::Done;
 use crate::ground::Ground;
 use crate::ground::sqlite::SqliteGround;
@@ -125,6 +125,29 @@ async fn a_file_that_is_removed_and_comes_back() -> Done {
     outage.strikes().await?;
     assert!(!ground.path.exists(), "no empty file takes its place");
     rename(&ground.path, ".away", "")?;
+
+    outage.heals().await
+}
+
+/// As a backup is put back under those who have the file open: they say so, and go on with what is there now.
+#[tokio::test]
+async fn a_file_that_is_replaced_by_another() -> Done {
+    let ground = SqliteGround::open().await?;
+    let words = ["test.db was replaced by another"];
+    let mut outage = Outage::ahead(&ground, &store(&ground).await?, &words).await?;
+    let copy = format!("vacuum into '{}.copy'", ground.path.display());
+    ground.sql(&copy).await?;
+
+    rename(&ground.path, "", ".away")?;
+    rename(&ground.path, ".copy", "")?;
+    ground.look_anew()?;
+    // One by one: each failure closes a connection, and only the first job is sure to meet one that is open from before.
+    let ((_, first), others) = outage.hosts.split_first_mut().ok_or("there are two jobs")?;
+    first.pause(false).await?;
+    failure(&first.report().await?, &words)?;
+    for (_, host) in others {
+        host.pause(false).await?;
+    }
 
     outage.heals().await
 }
