@@ -189,7 +189,7 @@ impl Housekeeper {
         // Also when the host stopped us without `Shutdown`: ractor would kill the workers in mid-batch.
         myself
             .get_cell()
-            .stop_children_and_wait(None, Some(shutdown::DEFAULT_GRACE))
+            .stop_children_and_wait(None, Some(state.grace_left()))
             .await;
         match state.stopped() {
             // Ours to fail, or our own supervisor would take an escalation for a stop.

@@ -168,6 +168,14 @@ impl State {
         let _ = self.myself.drain();
     }
 
+    /// How long batches in flight may still take. Who stops us in the middle of a shutdown does not lengthen it.
+    pub(super) fn grace_left(&self) -> Duration {
+        let now = self.watch.now();
+        self.shutdown
+            .as_ref()
+            .map_or(DEFAULT_GRACE, |shutdown| shutdown.ends.until(now))
+    }
+
     /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of an escalation.
     pub(super) fn stopped(&mut self) -> Option<String> {
         if self.shutdown.is_none() {
@@ -193,4 +201,4 @@ impl Shutdown {
 }
 
 /// How long batches in flight may take when a housekeeper is stopped without being told how long.
-pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);

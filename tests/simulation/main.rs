@@ -51,7 +51,13 @@ fn seeds_that_broke_a_promise_once_break_none() {
 }
 
 /// Seeds that found something, and what.
-const BROKE_ONCE: &[(u64, &str)] = &[];
+const BROKE_ONCE: &[(u64, &str)] = &[
+    (
+        613,
+        "a plain stop in the middle of a shutdown lengthened its grace",
+    ),
+    (737, "the same, of a run that had not begun"),
+];
 
 /// Plays the seeds on all cores; each has a runtime of its own.
 fn play_all(seeds: u64) -> Tally {

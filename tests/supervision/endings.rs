@@ -223,6 +223,25 @@ async fn a_second_shutdown_in_mid_grace_shortens_it_but_never_lengthens_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plain_stop_in_mid_grace_does_not_lengthen_it() {
+    let host = Setup::new().start().await;
+    host.add_overdue(5);
+    let (_gate, running) = host.in_second_batch().await;
+    let asked = Instant::now();
+
+    let stopped = host.shut_down(seconds(3));
+    tokio::time::sleep(seconds(1)).await;
+    host.housekeeper.stop(None);
+    stopped.await;
+
+    assert_eq!(
+        running.await.expect("is not refused").outcome,
+        Outcome::ShuttingDown
+    );
+    assert_eq!(asked.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_dies_during_a_shutdown_is_a_crash_and_holds_nobody_up() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
