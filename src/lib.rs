@@ -25,7 +25,7 @@
 //! - **Events.** At most once and in order, within the process; a [`Subscriber`] that is too slow is told how many it missed.
 //! - **Lateness.** At most the schedule's [`resolution`](Schedule::resolution), the time of the run, and any backoff.
 //! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;
-//!   what was committed stays and is counted.
+//!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
 //!
 //! The README says what happens in each fault, and names the test that proves it.
 //!

@@ -52,6 +52,7 @@ fn no_password_is_told_to_anybody() {
         heard.contains("preparing query"),
         "the driver's log is not in {heard}"
     );
+    assert!(!heard.contains(RIGHT), "the password is in {heard}");
     let config = ProptestConfig {
         cases: 3,
         failure_persistence: None,

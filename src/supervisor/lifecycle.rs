@@ -67,7 +67,7 @@ impl State {
             return self.read_next().await;
         }
         if self.shutdown.is_some() {
-            return self.left_at_shutdown(child, &reason);
+            return self.left_at_shutdown(child, &reason).await;
         }
         if self
             .alarm
@@ -121,6 +121,7 @@ impl State {
                 });
             }
             _ if self.config.restart.beyond == Beyond::Escalate => {
+                tracing::error!(job.name = %job, %reason, "{job} is escalated: its worker died too often");
                 self.escalate(format!("{job} died too often: {reason}"))
                     .await;
                 return;

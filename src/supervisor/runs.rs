@@ -203,6 +203,9 @@ impl State {
             // One user's run is no account of the rest, and what was planned was dropped with the degradation.
             self.catch_up(&job, &report.scope);
         }
+        if self.shutdown.is_some() {
+            return self.stop_next();
+        }
         if rest {
             self.rest_again(&job);
         }

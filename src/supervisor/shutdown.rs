@@ -7,6 +7,7 @@ use ractor::{ActorId, RpcReplyPort};
 use super::desk::{Desk, Post};
 use super::{HousekeeperMsg, Notice, State, answer};
 use crate::event::News;
+use crate::history::RunRecord;
 use crate::job::JobName;
 use crate::report::Outcome;
 use crate::schedule::Moment;
@@ -100,7 +101,7 @@ impl State {
     }
 
     /// A child left while we shut down: the next in line is told to.
-    pub(super) fn left_at_shutdown(&mut self, child: ActorId, reason: &str) {
+    pub(super) async fn left_at_shutdown(&mut self, child: ActorId, reason: &str) {
         if self
             .alarm
             .timer
@@ -125,13 +126,19 @@ impl State {
                 Outcome::ShuttingDown
             };
             let (report, waiters) = running.cut_short(now, outcome);
+            let job = report.job.clone();
+            if let (true, Some(desk)) = (self.history.is_some(), self.desks.get_mut(&job)) {
+                desk.owe(RunRecord::of(report.clone(), self.instance));
+            }
             self.settle(&report, waiters);
+            // Not for one that died as it wrote: it would do so again.
+            self.staff(&job).await;
         }
         self.stop_next();
     }
 
     /// Stops the timer, then the workers in the reverse of the order in which they started, then ourselves.
-    fn stop_next(&mut self) {
+    pub(super) fn stop_next(&mut self) {
         if let Some(timer) = &self.alarm.timer {
             return timer.stop(None);
         }
@@ -139,12 +146,13 @@ impl State {
         let Some((desk, worker)) = desks.find_map(|desk| Some((desk, desk.post.worker()?))) else {
             return self.leave();
         };
-        // A run in progress has them on its sheet.
-        let idle = desk.running.is_none();
-        let owed = desk.unwritten.iter().filter(|_| idle).cloned();
+        if desk.running.is_some() {
+            // What the history is owed is on its sheet, and may come back with its end, which calls here again.
+            return;
+        }
         // A message, because `stop` would overtake the report of the run. Not `drain`: should we be killed now, ractor would take our
         // children along, but for those that drain. One that is told twice stops at the first.
-        let _ = worker.cast(WorkerMsg::Leave(owed.collect()));
+        let _ = worker.cast(WorkerMsg::Leave(desk.unwritten.clone()));
     }
 
     /// What has not left by now is killed; `post_stop` answers for it.
@@ -171,9 +179,11 @@ impl State {
     /// How long batches in flight may still take. Who stops us in the middle of a shutdown does not lengthen it.
     pub(super) fn grace_left(&self) -> Duration {
         let now = self.watch.now();
-        self.shutdown
-            .as_ref()
-            .map_or(DEFAULT_GRACE, |shutdown| shutdown.ends.until(now))
+        let ends = self.shutdown.as_ref().map(|shutdown| shutdown.ends);
+        ends.map(|ends| ends.mono.saturating_sub(now.mono))
+            // Once it is over, everybody has been killed, and is only waited for.
+            .filter(|left| !left.is_zero())
+            .unwrap_or(DEFAULT_GRACE)
     }
 
     /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of an escalation.

@@ -173,4 +173,4 @@ async fn transactions(address: &str) -> Done<[usize; 2]> {
 
 /// Steps that do not grow with the rows, and far fewer than there are batches: the batch that is done again, a look at the keys every minute,
 /// and whatever the server does by itself, such as a vacuum.
-const FEW: usize = 100;
+const FEW: usize = 30;

@@ -138,7 +138,11 @@ impl Play {
             }
         }
         self.pass(Duration::from_secs(2)).await;
-        self.world.lock().calm = false;
+        let mut world = self.world.lock();
+        if let Some(late) = world.late() {
+            world.break_promise(format!("{late} is late in calm weather"));
+        }
+        world.calm = false;
     }
 
     /// What must be so when there have been no faults for a while.

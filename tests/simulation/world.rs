@@ -124,6 +124,19 @@ impl Inside {
         change
     }
 
+    /// A row that has been due for too long, though nothing about it was hard to foresee.
+    pub(crate) fn late(&self) -> Option<String> {
+        let then = self.now() - ON_TIME;
+        let (bookings, sessions) = self.guests.due_since(then, None, self.ages);
+        let booking = bookings
+            .iter()
+            .find(|id| !self.guests.bookings[**id].unforeseen);
+        let session = sessions
+            .iter()
+            .find(|id| !self.guests.sessions[**id].unforeseen);
+        booking.or(session).map(|id| (*id).to_owned())
+    }
+
     /// A replica handled these rows, and will tell.
     pub(crate) fn handled(&mut self, replica: usize, ids: &[String]) {
         for id in ids {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use ractor_housekeeper::testing::{Fault, MemoryStore, Step, next_event};
+use ractor_housekeeper::testing::{Fault, Gate, MemoryStore, Step, next_event};
 use ractor_housekeeper::{
     Beyond, BookingExpirer, JobName, News, Outcome, RunHistory, RunRecord, Scope, StoreError,
 };
@@ -48,6 +48,29 @@ async fn a_crash_is_written_by_a_worker_started_for_it_whether_the_job_rests_or_
             "{crashed}"
         );
         assert_eq!(ledger.outcomes().await, [crashed.outcome], "{max_restarts}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_fails_or_crashes_as_the_housekeeper_leaves_is_written() {
+    for crashes in [false, true] {
+        let (ledger, setup) = setup();
+        let host = setup.start().await;
+        let gate = Gate::closed();
+        host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+        let running = host.run_now(Scope::All);
+        gate.reached().await;
+
+        // Longer than the limit of a step, which ends the run if nothing else does.
+        let stopped = host.shut_down(minutes(2));
+        if crashes {
+            host.worker().kill();
+        }
+        stopped.await;
+
+        let outcome = running.await.expect("is not refused").outcome;
+        assert_eq!(outcome.word(), if crashes { "crashed" } else { "failed" });
+        assert_eq!(ledger.outcomes().await, [outcome]);
     }
 }
 
