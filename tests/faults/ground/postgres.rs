@@ -72,6 +72,15 @@ impl PostgresGround {
         self.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()").await
     }
 
+    /// Returns when a statement is in its middle.
+    pub(crate) async fn sees_one_dawdle(&self) -> Done {
+        let asleep = "select pid::text from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+        while self.texts(asleep).await?.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     /// Lets the onlooker's connection go, before the server does.
     pub(crate) async fn look_away(&self) {
         *self.onlooker.lock().await = None;
@@ -193,3 +202,17 @@ impl Ground for PostgresGround {
         Ok(())
     }
 }
+
+/// Rows that take their time, so that a statement is always in its middle.
+pub(crate) const DAWDLE: &str = "create table dawdling ();
+                      insert into dawdling default values;
+                      create function dawdle() returns trigger language plpgsql as $$ begin
+                          while exists (select from dawdling) loop perform pg_sleep(0.05); end loop;
+                          if tg_op = 'DELETE' then return old; else return new; end if;
+                      end $$;
+                      create trigger dawdle before delete on sessions for each row execute function dawdle();
+                      create trigger dawdle before update on bookings for each row execute function dawdle();";
+
+/// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who comes next would wait for that lock, and be
+/// told of it.
+pub(crate) const HURRY: &str = "delete from dawdling";
