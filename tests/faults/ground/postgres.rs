@@ -1,6 +1,6 @@
 //! Databases on a Postgres server.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use diesel::connection::InstrumentationEvent;
@@ -12,7 +12,7 @@ use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::testing::PrivatePostgres;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Ground, Sql, USABLE};
+use super::{Ground, Sql};
 use crate::Done;
 use crate::tripwire::Tripwire;
 
@@ -216,3 +216,9 @@ pub(crate) const DAWDLE: &str = "create table dawdling ();
 /// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who comes next would wait for that lock, and be
 /// told of it.
 pub(crate) const HURRY: &str = "delete from dawdling";
+
+/// After a crash, all connections of a pool can be had within this time, on a machine that has other things to do.
+///
+/// Longer than [`RESTORED`](super::RESTORED), for it is no promise but patience: the pool may be at an attempt to connect that somebody dead asked for. That one
+/// ends after nine tenths of the limit `acquire`, which is two seconds here at most, or five by default; and the next begins within half a second.
+const USABLE: Duration = Duration::from_secs(10);
