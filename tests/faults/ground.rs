@@ -20,12 +20,6 @@ pub(crate) mod sqlite;
 /// the batch in flight ends, which it does by itself.
 pub(crate) const RESTORED: Duration = Duration::from_secs(1);
 
-/// After a crash, all connections of a pool can be had within this time, on a machine that has other things to do.
-///
-/// Longer than [`RESTORED`], for it is no promise but patience: the pool may be at an attempt to connect that somebody dead asked for. That one
-/// ends after nine tenths of the limit `acquire`, which is two seconds here at most, or five by default; and the next begins within half a second.
-pub(crate) const USABLE: Duration = Duration::from_secs(10);
-
 /// The rows of each job that are due. Another one, that is not, must stay as it is.
 pub(crate) const DUE: [&str; 5] = ["r1", "r2", "r3", "r4", "r5"];
 

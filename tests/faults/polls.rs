@@ -240,8 +240,43 @@ mod sqlite {
 
 #[cfg(feature = "postgres")]
 mod postgres {
+    use super::*;
+    use crate::ground::postgres::{DAWDLE, HURRY, PostgresGround};
+
     crate::ground::on_postgres! {
         a_future_may_be_dropped_at_every_await
         a_panic_at_every_statement_boundary_leaves_nothing_behind
+    }
+
+    /// The server does not look whether its client is still there: only the request to cancel it ends the statement in time.
+    #[tokio::test]
+    async fn a_future_may_be_dropped_in_mid_statement() -> Done {
+        let Some(ground) = PostgresGround::open().await? else {
+            return Ok(());
+        };
+        let store = ground.store().await?;
+        ground.sow().await?;
+        ground.sql(DAWDLE).await?;
+        for work in Work::of(&store) {
+            let job = work.job.name();
+            let context = format!("{job} in mid-statement");
+
+            tokio::select! {
+                done = Step::Batch.take(&work) => return Err(format!("{context}: it has ended: {done:?}").into()),
+                dawdles = ground.sees_one_dawdle() => dawdles?,
+            }
+
+            ground.rest(&context).await?;
+            assert!(ground.changed(&job, &context).await?.is_empty());
+        }
+        ground.sql(HURRY).await?;
+        for work in Work::of(&store) {
+            let told = Step::Batch
+                .take(&work)
+                .await
+                .map_err(|error| error.to_string())?;
+            assert_eq!(told.len(), DUE.len(), "{}", work.job.name());
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Databases on a Postgres server.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use diesel::connection::InstrumentationEvent;
@@ -12,7 +12,7 @@ use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::testing::PrivatePostgres;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Ground, Sql, USABLE};
+use super::{Ground, Sql};
 use crate::Done;
 use crate::tripwire::Tripwire;
 
@@ -70,6 +70,15 @@ impl PostgresGround {
     /// Ends all connections to this database but the onlooker's.
     pub(crate) async fn hang_up_on_others(&self) -> Done {
         self.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()").await
+    }
+
+    /// Returns when a statement is in its middle.
+    pub(crate) async fn sees_one_dawdle(&self) -> Done {
+        let asleep = "select pid::text from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+        while self.texts(asleep).await?.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Lets the onlooker's connection go, before the server does.
@@ -193,3 +202,23 @@ impl Ground for PostgresGround {
         Ok(())
     }
 }
+
+/// Rows that take their time, so that a statement is always in its middle.
+pub(crate) const DAWDLE: &str = "create table dawdling ();
+                      insert into dawdling default values;
+                      create function dawdle() returns trigger language plpgsql as $$ begin
+                          while exists (select from dawdling) loop perform pg_sleep(0.05); end loop;
+                          if tg_op = 'DELETE' then return old; else return new; end if;
+                      end $$;
+                      create trigger dawdle before delete on sessions for each row execute function dawdle();
+                      create trigger dawdle before update on bookings for each row execute function dawdle();";
+
+/// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who comes next would wait for that lock, and be
+/// told of it.
+pub(crate) const HURRY: &str = "delete from dawdling";
+
+/// After a crash, all connections of a pool can be had within this time, on a machine that has other things to do.
+///
+/// Longer than [`RESTORED`](super::RESTORED), for it is no promise but patience: the pool may be at an attempt to connect that somebody dead asked for. That one
+/// ends after nine tenths of the limit `acquire`, which is two seconds here at most, or five by default; and the next begins within half a second.
+const USABLE: Duration = Duration::from_secs(10);

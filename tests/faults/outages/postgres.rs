@@ -9,7 +9,7 @@ use ractor_housekeeper::store::Limits;
 use super::Outage;
 use crate::Done;
 use crate::ground::Ground;
-use crate::ground::postgres::PostgresGround;
+use crate::ground::postgres::{DAWDLE, HURRY, PostgresGround};
 use crate::wire::Wire;
 
 mod server;
@@ -31,20 +31,6 @@ struct Trouble {
     mend: &'static str,
     words: &'static [&'static str],
 }
-
-/// Rows that take their time, so that a statement is always in its middle.
-const DAWDLE: &str = "create table dawdling ();
-                      insert into dawdling default values;
-                      create function dawdle() returns trigger language plpgsql as $$ begin
-                          while exists (select from dawdling) loop perform pg_sleep(0.05); end loop;
-                          if tg_op = 'DELETE' then return old; else return new; end if;
-                      end $$;
-                      create trigger dawdle before delete on sessions for each row execute function dawdle();
-                      create trigger dawdle before update on bookings for each row execute function dawdle();";
-
-/// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who comes next would wait for that lock, and be
-/// told of it.
-const HURRY: &str = "delete from dawdling";
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long() -> Done {
