@@ -265,7 +265,7 @@ impl std::fmt::Display for Spread {
 }
 
 /// How late a booking may expire: the resolution, a run, and what a busy machine adds.
-const LATENESS_LIMIT: TimeDelta = TimeDelta::milliseconds(500);
+const LATENESS_LIMIT: TimeDelta = TimeDelta::milliseconds(2_000);
 
 /// SQLite's own clock counts in milliseconds.
 const CLOCK_GRAIN: Duration = Duration::from_millis(1);
