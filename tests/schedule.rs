@@ -11,8 +11,11 @@ use ractor_housekeeper::{
 };
 use uuid::Uuid;
 
+use schedules::{deadlines, ticking};
 use support::{Host, Setup, messages_only, minutes, seconds};
 
+#[path = "support/schedules.rs"]
+mod schedules;
 mod support;
 
 // ---- Start and ticks
@@ -798,21 +801,6 @@ async fn start_at_pace(schedule: Schedule, pace: Pace) -> Host {
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);
     setup.start().await
-}
-
-fn ticking() -> Schedule {
-    Schedule {
-        every: Some(minutes(15)),
-        start_jitter: Duration::ZERO,
-        ..messages_only()
-    }
-}
-
-fn deadlines() -> Schedule {
-    Schedule {
-        at_deadline: true,
-        ..messages_only()
-    }
 }
 
 /// Timers count in milliseconds, and a row falls due a microsecond after its age.

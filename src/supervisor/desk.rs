@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{ActorRef, RpcReplyPort};
+use uuid::Uuid;
 
 use crate::batch::Scope;
 use crate::config::{HousekeeperConfig, JobConfig};
@@ -145,8 +146,18 @@ impl Desk {
         Some(trigger)
     }
 
+    /// Keeps the record of a run that ended, and owes it to the history if its worker could not write it.
+    pub(super) fn remember(&mut self, report: &Report, instance: Uuid, is_owed: bool) {
+        if let Some(record) = RunRecord::of(report.clone(), instance) {
+            if is_owed {
+                self.owe([record.clone()]);
+            }
+            self.recall(record);
+        }
+    }
+
     /// Keeps a record for when the table cannot be asked.
-    pub(super) fn recall(&mut self, record: RunRecord) {
+    fn recall(&mut self, record: RunRecord) {
         match self.recent.first_mut() {
             Some(newest) if newest.key == record.key => *newest = newest.clone().fold(record),
             _ => self.recent.insert(0, record),

@@ -7,7 +7,6 @@ use super::desk::{Post, Running};
 use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
-use crate::history::RunRecord;
 use crate::job::JobName;
 use crate::queue::Order;
 use crate::report::{Outcome, Trigger};
@@ -160,12 +159,7 @@ impl State {
                 rows_at_least,
             },
         );
-        if let Some(record) = RunRecord::of(report.clone(), instance) {
-            if self.history.is_some() {
-                desk.owe([record.clone()]);
-            }
-            desk.recall(record);
-        }
+        desk.remember(&report, instance, self.history.is_some());
         if report.scope == Scope::All {
             desk.last = Some(super::desk::Ended {
                 report: report.clone(),

@@ -9,7 +9,6 @@ use super::desk::{Desk, Ended, Post, Running, Waiter};
 use super::{State, answer};
 use crate::batch::Scope;
 use crate::event::News;
-use crate::history::RunRecord;
 use crate::job::JobName;
 use crate::queue::Order;
 use crate::refusal::Refusal;
@@ -187,12 +186,7 @@ impl State {
         let looked = now.before(looked_at.map_or(Duration::ZERO, |at| at.elapsed()));
         let recovered = desk.learn(now, looked, &mut report, retry);
         let failed = matches!(report.outcome, Outcome::Failed { .. });
-        if let Some(record) = RunRecord::of(report.clone(), instance) {
-            if failed && self.history.is_some() {
-                desk.owe([record.clone()]);
-            }
-            desk.recall(record);
-        }
+        desk.remember(&report, instance, failed && self.history.is_some());
         let job = report.job.clone();
         let rest = on_trial && failed;
         self.settle(&report, running.waiters);

@@ -7,7 +7,6 @@ use ractor::{ActorId, RpcReplyPort};
 use super::desk::{Desk, Post};
 use super::{HousekeeperMsg, Notice, State, answer};
 use crate::event::News;
-use crate::history::RunRecord;
 use crate::job::JobName;
 use crate::report::Outcome;
 use crate::schedule::Moment;
@@ -117,7 +116,8 @@ impl State {
             desk.running.take()
         });
         if let Some(running) = unfinished {
-            let outcome = if running.began {
+            let crashed = running.began;
+            let outcome = if crashed {
                 Outcome::Crashed {
                     reason: reason.to_owned(),
                     rows_at_least: running.report.counts.total(),
@@ -126,13 +126,12 @@ impl State {
                 Outcome::ShuttingDown
             };
             let (report, waiters) = running.cut_short(now, outcome);
-            let job = report.job.clone();
-            if let (true, Some(desk)) = (self.history.is_some(), self.desks.get_mut(&job)) {
-                desk.owe(RunRecord::of(report.clone(), self.instance));
+            if let Some(desk) = self.desks.get_mut(&report.job).filter(|_| crashed) {
+                desk.remember(&report, self.instance, self.history.is_some());
             }
             self.settle(&report, waiters);
             // Not for one that died as it wrote: it would do so again.
-            self.staff(&job).await;
+            self.staff(&report.job).await;
         }
         self.stop_next();
     }

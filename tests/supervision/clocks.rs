@@ -1,7 +1,5 @@
 //! A wall clock that is set back or forward while the housekeeper runs: no run twice, no deadline skipped.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::testing::{MemoryBooking, next_report};
 use ractor_housekeeper::{
@@ -10,7 +8,8 @@ use ractor_housekeeper::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::support::{Host, Setup, messages_only, minutes, seconds};
+use crate::schedules::{deadlines, ticking};
+use crate::support::{Host, Setup, minutes, seconds};
 
 const STEPS: [TimeDelta; 4] = [
     TimeDelta::hours(-1),
@@ -134,21 +133,6 @@ async fn start(schedule: Schedule) -> Host {
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);
     setup.start().await
-}
-
-fn ticking() -> Schedule {
-    Schedule {
-        every: Some(minutes(15)),
-        start_jitter: Duration::ZERO,
-        ..messages_only()
-    }
-}
-
-fn deadlines() -> Schedule {
-    Schedule {
-        at_deadline: true,
-        ..messages_only()
-    }
 }
 
 /// All reports since this was last asked.

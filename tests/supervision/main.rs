@@ -12,6 +12,8 @@ mod names;
 mod readers;
 mod records;
 mod restarting;
+#[path = "../support/schedules.rs"]
+mod schedules;
 mod set_aside;
 mod stopping;
 mod strangers;
