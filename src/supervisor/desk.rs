@@ -75,6 +75,8 @@ pub(super) enum Waiter {
 pub(super) struct Running {
     /// As far as it has come.
     pub(super) report: Report,
+    /// Rows handled, of which the report names the first.
+    pub(super) rows: u64,
     pub(super) since: Moment,
     pub(super) waiters: Vec<Waiter>,
     /// Whether the worker said that it took it up.
@@ -259,6 +261,7 @@ impl Desk {
 impl Running {
     pub(super) fn progress(&mut self, batch: &Committed, ids_kept: u32) {
         self.report.cutoff = Some(batch.cutoff);
+        self.rows += batch.ids.len() as u64;
         self.report.account(&batch.counts, &batch.ids, ids_kept);
         self.report.leave_out(&batch.set_aside);
     }
@@ -292,6 +295,7 @@ impl Running {
             trigger,
             started_at,
             batches,
+            rows: self.rows,
             counts,
         }
     }

@@ -242,6 +242,7 @@ impl Desk {
         let _ = worker.cast(WorkerMsg::Run(Box::new(sheet)));
         self.running = Some(Running {
             report,
+            rows: 0,
             since: now,
             waiters,
             began: false,

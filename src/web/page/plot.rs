@@ -1,0 +1,125 @@
+//! Plots as SVG that is sharp and legible at any width: what lies along the time is in per cent, all else in pixels.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use crate::web::words;
+
+/// Values over time.
+pub(super) struct Plot {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    /// In the order of time.
+    pub(super) points: Vec<Point>,
+    /// A value as people read it.
+    pub(super) told: fn(f64) -> String,
+}
+
+pub(super) struct Point {
+    pub(super) at: DateTime<Utc>,
+    pub(super) value: f64,
+    pub(super) good: bool,
+    pub(super) label: String,
+}
+
+impl Plot {
+    /// A stem with a dot for each point: runs are far apart at times, and a line between two would tell of what was not.
+    pub(super) fn draw(&self) -> Markup {
+        let (title, description) = (format!("{}-title", self.id), format!("{}-text", self.id));
+        let top = self.top();
+        html! {
+            figure.plot {
+                figcaption { (self.title) }
+                svg role="img" aria-labelledby=(title) aria-describedby=(description) width="100%" height=(HEIGHT) {
+                    title id=(title) { (self.title) }
+                    desc id=(description) { (self.description()) }
+                    @for part in [0.0, 0.5, 1.0] {
+                        @let y = height(part);
+                        line.grid.base[part == 0.0] x1="0" x2="100%" y1=(y) y2=(y) {}
+                        text.axis x="0" y=(y - 4.0) { ((self.told)(top * part)) }
+                    }
+                    @for point in &self.points {
+                        @let (x, y) = (percent(self.place(point.at)), height(point.value / top));
+                        g.point.bad[!point.good] {
+                            title { (point.label) }
+                            line x1=(x) x2=(x) y1=(height(0.0)) y2=(y) {}
+                            circle cx=(x) cy=(y) r="2.5" {}
+                        }
+                    }
+                    @if let [first, .., last] = self.points.as_slice() {
+                        text.axis x="10%" y=(HEIGHT - 4.0) { (clock(first.at)) }
+                        text.axis.end x="99%" y=(HEIGHT - 4.0) { (clock(last.at)) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// For those who do not see it.
+    fn description(&self) -> String {
+        let mut values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
+        values.sort_by(f64::total_cmp);
+        let ([first, ..], [.., last]) = (self.points.as_slice(), self.points.as_slice()) else {
+            return "No runs to show.".to_owned();
+        };
+        let bad = self.points.iter().filter(|point| !point.good).count() as u64;
+        format!(
+            "{} from {} to {}: half of them at most {}, the largest {}, {} not completed.",
+            words::amount(values.len() as u64, "run"),
+            words::instant(first.at),
+            words::instant(last.at),
+            (self.told)(values[values.len() / 2]),
+            (self.told)(values[values.len() - 1]),
+            words::number(bad),
+        )
+    }
+
+    /// Where an instant lies between the first and the last, 0 to 1.
+    fn place(&self, at: DateTime<Utc>) -> f64 {
+        let ([first, ..], [.., last]) = (self.points.as_slice(), self.points.as_slice()) else {
+            return 1.0;
+        };
+        let whole = (last.at - first.at).as_seconds_f64();
+        if whole <= 0.0 {
+            return 1.0;
+        }
+        ((at - first.at).as_seconds_f64() / whole).clamp(0.0, 1.0)
+    }
+
+    /// The upper end of the scale: 1, 2 or 5 times a power of ten, at or above the largest value.
+    fn top(&self) -> f64 {
+        let largest = self
+            .points
+            .iter()
+            .map(|point| point.value)
+            .fold(0.0, f64::max);
+        if largest <= 0.0 {
+            return 1.0;
+        }
+        let power = 10_f64.powf(largest.log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+        steps
+            .into_iter()
+            .find(|step| *step >= largest)
+            .unwrap_or(largest)
+    }
+}
+
+/// The left tenth is for the labels of the scale.
+fn percent(place: f64) -> String {
+    format!("{:.2}%", 10.0 + 89.0 * place)
+}
+
+/// Pixels from above, for a part of the scale.
+fn height(part: f64) -> f64 {
+    let scale = HEIGHT - ABOVE - BELOW;
+    ((ABOVE + scale * (1.0 - part.clamp(0.0, 1.0))) * 10.0).round() / 10.0
+}
+
+fn clock(at: DateTime<Utc>) -> String {
+    at.format("%b %-d, %H:%M:%S").to_string()
+}
+
+const HEIGHT: f64 = 150.0;
+const ABOVE: f64 = 18.0;
+const BELOW: f64 = 22.0;
