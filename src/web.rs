@@ -18,7 +18,8 @@
 //!
 //! `/` has a card for each job, `jobs/{job}` its history as plots and as a table, `jobs/{job}/preview` what a run would handle. It is
 //! HTML from the server that reads without a script; with one it follows the housekeeper by server-sent events (`events`). All links are
-//! relative, so it may be nested at any path, and behind a proxy that takes a prefix away. Nothing is loaded from elsewhere, and the content
+//! relative, so it may be nested at any path, and behind a proxy that takes a prefix away. (`Router::nest` takes the path as it is written;
+//! `nest_service` takes it with and without a slash at its end.) Nothing is loaded from elsewhere, and the content
 //! security policy that goes with each answer forbids inline scripts and styles.
 //!
 //! # The same as JSON
@@ -61,7 +62,7 @@
 //!
 //! `health/live` tells an orchestrator whether to restart the process. `health/ready` tells it whether to send traffic, and so says nothing of jobs: a
 //! cleaning job that fails would take every replica of the host out of service, over rows that can wait. `health/jobs` is for whoever is called at
-//! night; it says which job is late, failing or degraded, and why.
+//! night; it says which job is late, failing or degraded, and why. [`Web::health`] is a router of these paths alone, for probes without a password.
 //!
 //! # Who may do what
 //!
@@ -121,13 +122,19 @@ impl Web {
         self
     }
 
+    /// Only the paths below `health`, for probes that cannot authenticate. They tell no rows, but `health/jobs` tells what failed and why.
+    pub fn health(&self) -> Router {
+        let site = Arc::new(self.site());
+        health_paths()
+            .fallback(problem::not_found)
+            .method_not_allowed_fallback(problem::method_not_allowed)
+            .layer(map_response(headers::secure))
+            .with_state(site)
+    }
+
     /// The router, to be nested in the host's. Needs no state, and starts nothing until it is asked.
-    pub fn router(self) -> Router {
-        let site = Arc::new(Site {
-            housekeeper: self.housekeeper,
-            actions: self.actions,
-            hub: Hub::default(),
-        });
+    pub fn router(&self) -> Router {
+        let site = Arc::new(self.site());
         let acts = Router::new()
             .route("/api/run", post(act::run_all))
             .route("/api/jobs/{job}/run", post(act::run))
@@ -147,9 +154,7 @@ impl Web {
             .route("/api/jobs/{job}/history", get(api::history))
             .route("/api/jobs/{job}/preview", get(api::preview))
             .route("/events", get(events::stream))
-            .route("/health/live", get(health::live))
-            .route("/health/ready", get(health::ready))
-            .route("/health/jobs", get(health::jobs))
+            .merge(health_paths())
             .route("/assets/{file}", get(assets::asset))
             .fallback(problem::not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
@@ -158,6 +163,21 @@ impl Web {
             .layer(map_response(headers::secure))
             .with_state(site)
     }
+
+    fn site(&self) -> Site {
+        Site {
+            housekeeper: self.housekeeper.clone(),
+            actions: self.actions,
+            hub: Hub::default(),
+        }
+    }
+}
+
+fn health_paths() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/health/jobs", get(health::jobs))
 }
 
 /// What all requests share.

@@ -26,9 +26,8 @@ pub(crate) fn number(number: u64) -> String {
 }
 
 /// `1 run`, `2 runs`.
-pub(crate) fn amount(count: u64, one: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {one}{plural}", number(count))
+pub(crate) fn amount(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(count), if count == 1 { one } else { many })
 }
 
 /// `3 image records, 2 sessions`. Kinds that were looked for and not found are left out.
@@ -66,12 +65,15 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// How long something took, to a hundredth where that says something.
+/// How long something took, as exactly as it says something.
 pub(crate) fn elapsed(time: Duration) -> String {
-    if time.as_secs() == 0 || time.as_secs() >= 10 {
-        return span(time);
+    let milliseconds = time.as_secs_f64() * 1_000.0;
+    match time.as_secs() {
+        0 if time.is_zero() || milliseconds >= 10.0 => span(time),
+        0 => format!("{milliseconds:.1} ms"),
+        1..10 => format!("{:.2} s", time.as_secs_f64()),
+        _ => span(time),
     }
-    format!("{:.2} s", time.as_secs_f64())
 }
 
 pub(crate) fn schedule(schedule: &Schedule) -> String {
@@ -142,8 +144,8 @@ mod tests {
 
         assert_eq!(told, ["0", "7", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!(
-            [1, 2].map(|count| amount(count, "run")),
-            ["1 run", "2 runs"]
+            [1, 2].map(|count| amount(count, "batch", "batches")),
+            ["1 batch", "2 batches"]
         );
     }
 
@@ -164,8 +166,9 @@ mod tests {
         for (milliseconds, expected) in table {
             assert_eq!(span(Duration::from_millis(milliseconds)), expected);
         }
-        let told = [340, 1_234, 12_345].map(|time| elapsed(Duration::from_millis(time)));
-        assert_eq!(told, ["340 ms", "1.23 s", "12 s"]);
+        let times = [0, 2_540, 340_000, 1_234_000, 12_345_000];
+        let told = times.map(|time| elapsed(Duration::from_micros(time)));
+        assert_eq!(told, ["0 ms", "2.5 ms", "340 ms", "1.23 s", "12 s"]);
     }
 
     #[test]

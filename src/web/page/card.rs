@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::forms;
 use crate::batch::Scope;
 use crate::job::JobName;
+use crate::outlook::Capped;
 use crate::report::{Outcome, Report};
 use crate::status::{CurrentRun, JobStatus, Status, WorkerStatus};
 use crate::web::place::Place;
@@ -43,7 +44,7 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
                     @if job.worker == WorkerStatus::Off {
                         span.badge.off { "off" }
                     } @else {
-                        span.badge class=(job.health.word()) { (job.health.word()) }
+                        span.badge.(job.health.word()) { (job.health.word()) }
                     }
                 }
             }
@@ -99,7 +100,7 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
 /// A run in progress: how far, how fast, since when.
 fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
     let seconds = (now - run.started_at).as_seconds_f64();
-    let expected = job.expected(run);
+    let expected = expected(job, run);
     html! {
         p {
             span.state.busy { "Running" }
@@ -107,29 +108,33 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             (words::lasting(run.started_at, now))
         }
         @match expected {
-            Some(expected) => {
-                progress max=(expected) value=(run.rows) aria-label="Rows handled" {}
+            Some(due) if !due.capped => {
+                progress max=(due.count) value=(run.rows) aria-label="Rows handled" {}
             }
-            None => progress aria-label="Running" {},
+            _ => progress aria-label="Running" {},
         }
         p.progress {
             strong { (words::number(run.rows)) }
-            @if let Some(expected) = expected { " of about " (words::number(expected)) }
+            @if let Some(due) = expected {
+                @if due.capped { " of more than " } @else { " of about " }
+                (words::number(due.count))
+            }
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (words::number(rate)) " rows/s" }
-            ", " (words::amount(run.batches, "batch"))
+            ", " (words::amount(run.batches, "batch", "batches"))
             @if run.counts.total() > 0 { span.quiet { (words::counts(&run.counts)) } }
         }
     }
 }
 
-impl JobStatus {
-    /// About how many rows a run will handle, by what the run before saw ahead.
-    fn expected(&self, run: &CurrentRun) -> Option<u64> {
-        let due = self.last.as_ref()?.outlook?.due.count;
-        let knows = run.scope == Scope::All && due > 0;
-        knows.then(|| due.max(run.rows))
-    }
+/// About how many rows a run will handle, by what the run before saw ahead.
+fn expected(job: &JobStatus, run: &CurrentRun) -> Option<Capped> {
+    let due = job.last.as_ref()?.outlook?.due;
+    let knows = run.scope == Scope::All && due.count > 0 && !(due.capped && run.rows > due.count);
+    knows.then(|| Capped {
+        count: due.count.max(run.rows),
+        ..due
+    })
 }
 
 /// Rows a second; not from a moment that is too short to tell.
@@ -215,7 +220,7 @@ pub(super) fn mark(outcome: &Outcome) -> Markup {
         Outcome::Failed { .. } | Outcome::Crashed { .. } => "bad",
         Outcome::Cancelled | Outcome::TimedOut | Outcome::ShuttingDown => "cut",
     };
-    html! { span.mark class=(class) { (outcome.word()) } }
+    html! { span.mark.(class) { (outcome.word()) } }
 }
 
 pub(super) fn scope(scope: &Scope) -> Markup {

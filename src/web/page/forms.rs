@@ -106,7 +106,7 @@ pub(super) fn of_job(place: &Place, job: &JobStatus) -> Markup {
 fn form(place: &Place, job: &JobName, act: Act, can: bool) -> Markup {
     let label = format!("{} {job}", act.label());
     html! {
-        form.act class=(act.word()) action=(place.to_job(job, &format!("/{}", act.word())))
+        form.act.(act.word()) action=(place.to_job(job, &format!("/{}", act.word())))
             data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.word()))
             data-question=(act.question(job)) data-consequence=(act.consequence()) {
             @if act == Act::Run {

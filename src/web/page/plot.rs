@@ -65,7 +65,7 @@ impl Plot {
         let bad = self.points.iter().filter(|point| !point.good).count() as u64;
         format!(
             "{} from {} to {}: half of them at most {}, the largest {}, {} not completed.",
-            words::amount(values.len() as u64, "run"),
+            words::amount(values.len() as u64, "run", "runs"),
             words::instant(first.at),
             words::instant(last.at),
             (self.told)(values[values.len() / 2]),
@@ -86,7 +86,7 @@ impl Plot {
         ((at - first.at).as_seconds_f64() / whole).clamp(0.0, 1.0)
     }
 
-    /// The upper end of the scale: 1, 2 or 5 times a power of ten, at or above the largest value.
+    /// The upper end of the scale: a round number at or above the largest value, and not far above it.
     fn top(&self) -> f64 {
         let largest = self
             .points
@@ -97,7 +97,7 @@ impl Plot {
             return 1.0;
         }
         let power = 10_f64.powf(largest.log10().floor());
-        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+        let steps = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].map(|step| step * power);
         steps
             .into_iter()
             .find(|step| *step >= largest)
@@ -123,3 +123,75 @@ fn clock(at: DateTime<Utc>) -> String {
 const HEIGHT: f64 = 150.0;
 const ABOVE: f64 = 18.0;
 const BELOW: f64 = 22.0;
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn the_scale_ends_at_a_round_number_just_above_the_largest_value() {
+        let table = [
+            (0.0, 1.0),
+            (0.003, 0.003),
+            (0.0031, 0.004),
+            (1.0, 1.0),
+            (217.0, 300.0),
+            (9_500.0, 10_000.0),
+        ];
+
+        for (largest, expected) in table {
+            let top = plot(&[0.0, largest]).top();
+            assert!((top - expected).abs() < expected * 1e-9, "{largest}: {top}");
+        }
+    }
+
+    #[test]
+    fn points_lie_between_the_first_and_the_last_by_their_time() {
+        let plot = plot(&[1.0, 2.0, 3.0]);
+
+        let places: Vec<f64> = plot
+            .points
+            .iter()
+            .map(|point| plot.place(point.at))
+            .collect();
+
+        let told = places.iter().map(f64::to_string).collect::<Vec<_>>();
+        assert_eq!(told, ["0", "0.5", "1"]);
+        assert_eq!([0.0, 1.0].map(percent), ["10.00%", "99.00%"]);
+        let heights = [0.0, 1.0, 2.0].map(|part| height(part).to_string());
+        assert_eq!(heights, ["128", "18", "18"]);
+    }
+
+    #[test]
+    fn those_who_do_not_see_a_plot_are_told_what_it_shows() {
+        let told = plot(&[1.0, 5.0, 3.0]).description();
+
+        assert_eq!(
+            told,
+            "3 runs from 1970-01-01 00:00:00 UTC to 1970-01-01 00:02:00 UTC: \
+             half of them at most 3, the largest 5, 0 not completed."
+        );
+        assert_eq!(plot(&[]).description(), "No runs to show.");
+        assert_eq!(
+            plot(&[7.0]).draw().into_string().matches("<circle").count(),
+            1
+        );
+    }
+
+    fn plot(values: &[f64]) -> Plot {
+        let points = values.iter().zip(0..).map(|(value, minute)| Point {
+            at: DateTime::UNIX_EPOCH + TimeDelta::minutes(minute),
+            value: *value,
+            good: true,
+            label: String::new(),
+        });
+        Plot {
+            id: "plot",
+            title: "Plot",
+            points: points.collect(),
+            told: |value| value.to_string(),
+        }
+    }
+}
