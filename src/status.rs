@@ -61,6 +61,9 @@ pub struct JobStatus {
     pub schedule: Schedule,
     /// When it runs next by itself, and why; `None` while it is paused, off, or its worker is down.
     pub next_run: Option<NextRun>,
+    /// The next five ticks of its schedule; empty while it is paused or off, and without ticks. Other runs may come before them.
+    #[serde(default)]
+    pub next_ticks: Vec<DateTime<Utc>>,
     /// Scopes that wait for a run.
     pub waiting: usize,
     /// The last run of everything that ended.
