@@ -133,8 +133,8 @@ fn since(now: Moment, then: Moment) -> Duration {
     now.mono.saturating_sub(then.mono)
 }
 
-fn readable(span: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(span.as_secs()))
+fn readable(span: Duration) -> String {
+    crate::text::span(Duration::from_secs(span.as_secs()))
 }
 
 #[cfg(test)]

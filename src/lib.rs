@@ -65,6 +65,7 @@ mod schedule;
 mod start;
 mod step;
 mod supervisor;
+mod text;
 mod timer;
 mod worker;
 

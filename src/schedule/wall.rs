@@ -118,6 +118,34 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_that_is_put_off_is_still_ahead_after_its_time() {
+        let schedule = Schedule {
+            start_jitter: seconds(8),
+            ..nightly()
+        };
+        let between = at("01-11T01:30", 0).after(seconds(1));
+
+        let agenda = Agenda::new(schedule, between, 0.25);
+
+        assert_eq!(agenda.ticks(1), [wall("01-11T01:30") + seconds(2)]);
+    }
+
+    #[test]
+    fn a_clock_that_begins_before_the_calendar_ticks_when_it_is_right() {
+        let before = Moment {
+            wall: DateTime::<Utc>::MIN_UTC,
+            mono: seconds(0),
+        };
+        let mut agenda = Agenda::new(by("*/15 * * * *"), before, 0.0);
+
+        let shown = agenda.ticks(5);
+        agenda.look(at("01-10T12:20", 20));
+
+        assert!(shown.is_empty());
+        assert_eq!(agenda.ticks(1), [wall("01-10T12:30")]);
+    }
+
+    #[test]
     fn a_tick_is_reached_by_the_wall_clock_alone() {
         let mut agenda = quarterly("01-10T12:00");
 

@@ -145,7 +145,7 @@ async fn a_nightly_job_is_late_when_two_nights_brought_no_success() {
     let behind = host.status().await.health;
 
     assert_eq!(second_night, Health::Healthy);
-    let reason = "no run has completed since the start 1day 13h 32m ago".to_owned();
+    let reason = "no run has completed since the start 1day 13h ago".to_owned();
     assert_eq!(behind, Health::Late { reason });
 }
 
