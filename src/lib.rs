@@ -15,7 +15,8 @@
 //! |---|---|
 //! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
 //! | `postgres` | `PostgresStore`; needs no libpq |
-//! | `web` | [`web`](crate::web): a live page and the same as JSON, a router for axum 0.8 |
+//! | `cron` | ticks by [`Cron`] expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
+//! | `web` | [`web`]: a live page and the same as JSON, a router for axum 0.8 |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
 //! # What it promises
@@ -47,6 +48,7 @@ mod preview;
 mod report;
 
 mod config;
+mod cron;
 mod event;
 mod health;
 mod history;
@@ -64,6 +66,7 @@ mod schedule;
 mod start;
 mod step;
 mod supervisor;
+mod text;
 mod timer;
 mod worker;
 
@@ -80,6 +83,7 @@ pub use config::{
     Ages, BackoffConfig, Beyond, ConfigError, HousekeeperConfig, JobConfig, KeptConfig,
     RestartConfig, Schedule,
 };
+pub use cron::Cron;
 pub use event::{Event, News, Subscriber};
 pub use health::Health;
 pub use history::{History, HistorySource, RunRecord};

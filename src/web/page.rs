@@ -14,6 +14,7 @@ use super::place::Place;
 use super::problem::Problem;
 use super::words;
 use crate::status::Status;
+use crate::text::thousands;
 
 pub(crate) mod card;
 pub(crate) mod forms;
@@ -125,7 +126,7 @@ fn heading(status: &Status) -> Markup {
             " for " (words::lasting(started_at, status.at))
         }
         @if status.timer_restarts > 0 {
-            ", timer restarted " (words::number(status.timer_restarts)) "×"
+            ", timer restarted " (thousands(status.timer_restarts)) "×"
         }
     }
 }

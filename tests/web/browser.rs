@@ -10,7 +10,9 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
 use ractor_housekeeper::testing::{Fault, Gate, MemoryBooking, Step, next_event};
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{Clock, HousekeeperMsg, News, Pace, Scope, SessionCleaner};
+use ractor_housekeeper::{
+    BookingExpirer, Clock, HousekeeperMsg, News, Pace, Schedule, Scope, SessionCleaner,
+};
 use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -172,11 +174,11 @@ async fn the_pages_are_drawn_wide_narrow_and_dark() {
     }
 
     let pictures = [
-        ("wide", "", 1200, 560, "light"),
-        ("dark", "", 1200, 560, "dark"),
-        ("narrow", "", 360, 1260, "light"),
-        ("job", "/jobs/booking-expirer", 1200, 1000, "light"),
-        ("job-dark", "/jobs/booking-expirer", 1200, 1000, "dark"),
+        ("wide", "", 1200, 700, "light"),
+        ("dark", "", 1200, 700, "dark"),
+        ("narrow", "", 360, 1600, "light"),
+        ("job", "/jobs/booking-expirer", 1200, 900, "light"),
+        ("job-dark", "/jobs/booking-expirer", 1200, 900, "dark"),
         (
             "preview",
             "/jobs/session-cleaner/preview?size=8",
@@ -191,11 +193,18 @@ async fn the_pages_are_drawn_wide_narrow_and_dark() {
             "Emulation.setEmulatedMedia",
             &json!({ "features": feature }),
         );
-        browser.resize(width, height);
+        browser.resize(width, 200);
         browser.open(&format!("{page}{path}"));
         if !path.contains("preview") {
             browser.wait_for("document.querySelector('#link').dataset.state === 'live'");
         }
+        // All of a page, but for a long table's end.
+        let whole = browser.look("document.documentElement.scrollHeight");
+        let whole = whole
+            .as_u64()
+            .and_then(|whole| u32::try_from(whole).ok())
+            .expect("a height");
+        browser.resize(width, whole.min(height));
         let picture = browser.chromium("Page.captureScreenshot", &json!({ "format": "png" }));
         let picture = BASE64_STANDARD.decode(picture["data"].as_str().expect("a picture"));
         let picture = picture.expect("is base 64");
@@ -260,6 +269,10 @@ async fn lived_in() -> (Host, Gate) {
     run.await.expect("a report");
     host.clock.advance_wall(TimeDelta::seconds(140));
     while host.events.try_recv().is_ok() {}
+    let schedule = Schedule::default();
+    let ticking =
+        host.ask(|reply| HousekeeperMsg::Reschedule(BookingExpirer::NAME, schedule, reply));
+    ticking.await.expect("it can be");
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 4, Fault::Hold(gate.clone()));
     (host, gate)

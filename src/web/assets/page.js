@@ -15,13 +15,14 @@ function setClock(element) {
   if (element?.dataset.now) ahead = Date.parse(element.dataset.now) - Date.now();
 }
 
+// The two largest units, as the server writes them.
 function span(seconds) {
-  const two = (large, unit, small, rest) => (small ? `${large} ${unit} ${small} ${rest}` : `${large} ${unit}`);
+  const two = (large, unit, small, rest) => (small ? `${large}${unit} ${small}${rest}` : `${large}${unit}`);
   const of = (unit) => Math.floor(seconds / unit);
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return two(of(60), "min", seconds % 60, "s");
-  if (seconds < 86400) return two(of(3600), "h", of(60) % 60, "min");
-  return two(of(86400), "d", of(3600) % 24, "h");
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return two(of(60), "m", seconds % 60, "s");
+  if (seconds < 86400) return two(of(3600), "h", of(60) % 60, "m");
+  return two(of(86400), of(86400) === 1 ? "day" : "days", of(3600) % 24, "h");
 }
 
 function countOn() {

@@ -9,6 +9,7 @@ use crate::job::JobName;
 use crate::outlook::Capped;
 use crate::report::{Outcome, Report};
 use crate::status::{CurrentRun, JobStatus, Status, WorkerStatus};
+use crate::text::{counted, span, thousands};
 use crate::web::place::Place;
 use crate::web::words;
 
@@ -49,7 +50,7 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
                 }
             }
             @if let Some(reason) = job.health.reason() {
-                p.reason { (reason) }
+                p.reason.(job.health.word()) { (reason) }
             }
             (worker(job, now))
             (facts(job, now))
@@ -114,15 +115,15 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             _ => progress aria-label="Running" {},
         }
         p.progress {
-            strong { (words::number(run.rows)) }
+            strong { (thousands(run.rows)) }
             @if let Some(due) = expected {
                 @if due.capped { " of more than " } @else { " of about " }
-                (words::number(due.count))
+                (thousands(due.count))
             }
             " rows"
-            @if let Some(rate) = rate(run.rows, seconds) { ", " (words::number(rate)) " rows/s" }
-            ", " (words::amount(run.batches, "batch", "batches"))
-            @if run.counts.total() > 0 { span.quiet { (words::counts(&run.counts)) } }
+            @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
+            ", " (counted(run.batches, "batch", "batches"))
+            @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
     }
 }
@@ -160,13 +161,13 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
             div {
                 dt { "Backlog" }
                 dd title="Rows due when the last run ended" {
-                    @match due { Some(due) => (words::capped(due)), None => "–" }
+                    @match due { Some(due) => (due), None => "–" }
                 }
             }
             div {
                 dt { "Lag" }
                 dd title="How long the oldest due row has waited" {
-                    @match job.oldest_overdue { Some(age) => (words::span(age)), None => "none" }
+                    @match job.oldest_overdue { Some(age) => (span(age)), None => "none" }
                 }
             }
             div {
@@ -190,15 +191,22 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
     }
 }
 
-fn ticks(_job: &JobStatus, _now: DateTime<Utc>) -> Markup {
-    html! {}
+/// The next five ticks. Where there is none to come, the schedule has said so.
+fn ticks(job: &JobStatus, now: DateTime<Utc>) -> Markup {
+    html! {
+        @if !job.next_ticks.is_empty() {
+            ol.ticks aria-label="Next ticks" {
+                @for tick in &job.next_ticks { li { (words::until(*tick, now)) } }
+            }
+        }
+    }
 }
 
 fn count(name: &str, count: u64, meaning: &str) -> Markup {
     html! {
         div.zero[count == 0] {
             dt { (name) }
-            dd title=(meaning) { (words::number(count)) }
+            dd title=(meaning) { (thousands(count)) }
         }
     }
 }
@@ -207,9 +215,9 @@ fn count(name: &str, count: u64, meaning: &str) -> Markup {
 fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
     html! {
         (mark(&report.outcome)) " "
-        (words::counts(&report.counts)) " in " (words::elapsed(report.elapsed))
+        (report.counts) " in " (words::elapsed(report.elapsed))
         ", " (report.trigger) ", " (words::ago(report.started_at, now))
-        @if report.set_aside_count > 0 { ", " (words::number(report.set_aside_count)) " set aside" }
+        @if report.set_aside_count > 0 { ", " (thousands(report.set_aside_count)) " set aside" }
     }
 }
 

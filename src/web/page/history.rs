@@ -8,6 +8,7 @@ use super::card::{mark, scope};
 use super::plot::{Plot, Point};
 use crate::history::{History, HistorySource, RunRecord};
 use crate::report::{Outcome, Report};
+use crate::text::thousands;
 use crate::web::words;
 
 pub(super) fn section(history: &History) -> Markup {
@@ -48,7 +49,7 @@ fn plot(
             good: report.success(),
             label: format!(
                 "{}: {}, {}",
-                words::instant(report.started_at),
+                words::utc(report.started_at),
                 told(value),
                 report.outcome.word()
             ),
@@ -80,7 +81,7 @@ fn lag(report: &Report) -> Option<f64> {
     reason = "was a count"
 )]
 fn rows(value: f64) -> String {
-    words::number(value.round() as u64)
+    thousands(value.round() as u64)
 }
 
 fn seconds(value: f64) -> String {
@@ -112,7 +113,7 @@ fn row(record: &RunRecord) -> Markup {
     let report = &record.report;
     html! {
         tr {
-            td { time datetime=(report.started_at.to_rfc3339()) { (words::instant(report.started_at)) } }
+            td { time datetime=(report.started_at.to_rfc3339()) { (words::utc(report.started_at)) } }
             td {
                 (mark(&report.outcome))
                 @match &report.outcome {
@@ -123,24 +124,26 @@ fn row(record: &RunRecord) -> Markup {
             }
             td {
                 (report.trigger)
-                @if record.runs > 1 { span.quiet { " ×" (words::number(record.runs)) } }
+                @if record.runs > 1 { span.quiet { " ×" (thousands(record.runs)) } }
             }
             td { (scope(&report.scope)) }
-            td { (words::counts(&report.counts)) (ids(report)) }
+            td { (changes(report)) }
             td.number { (words::elapsed(report.elapsed)) }
-            td.number { (words::number(report.batches)) }
-            td.number { (words::number(report.set_aside_count)) }
-            td.number { @match &report.outlook { Some(outlook) => (words::capped(outlook.due)), None => "–" } }
+            td.number { (thousands(report.batches)) }
+            td.number { (thousands(report.set_aside_count)) }
+            td.number { @match &report.outlook { Some(outlook) => (outlook.due), None => "–" } }
         }
     }
 }
 
-/// The rows by id, for who opens it.
-fn ids(report: &Report) -> Markup {
+/// What it changed, and, for who opens it, the rows by id.
+fn changes(report: &Report) -> Markup {
     html! {
-        @if !report.ids.is_empty() || !report.set_aside.is_empty() {
+        @if report.ids.is_empty() && report.set_aside.is_empty() {
+            (report.counts)
+        } @else {
             details {
-                summary { "Which" }
+                summary { (report.counts) }
                 ul.ids {
                     @for id in report.ids.iter().take(IDS_SHOWN) { li { (id) } }
                     @if report.more_ids || report.ids.len() > IDS_SHOWN { li.quiet { "and more" } }

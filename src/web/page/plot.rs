@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
+use crate::text::{counted, thousands};
 use crate::web::words;
 
 /// Values over time.
@@ -65,12 +66,12 @@ impl Plot {
         let bad = self.points.iter().filter(|point| !point.good).count() as u64;
         format!(
             "{} from {} to {}: half of them at most {}, the largest {}, {} not completed.",
-            words::amount(values.len() as u64, "run", "runs"),
-            words::instant(first.at),
-            words::instant(last.at),
+            counted(values.len() as u64, "run", "runs"),
+            words::utc(first.at),
+            words::utc(last.at),
             (self.told)(values[values.len() / 2]),
             (self.told)(values[values.len() - 1]),
-            words::number(bad),
+            thousands(bad),
         )
     }
 

@@ -15,8 +15,8 @@ pub(super) fn section(place: &Place, preview: &Preview, which: &Which) -> Markup
         section.preview aria-labelledby="preview" {
             h2 #preview { "Preview of " a href=(place.to_job(&preview.job, "")) { (preview.job) } }
             p {
-                strong { (words::capped(preview.due)) }
-                " rows would be handled: those older than " (words::instant(preview.cutoff)) ". "
+                strong { (preview.due) }
+                " rows would be handled: those older than " (words::utc(preview.cutoff)) ". "
                 span.quiet { "Nothing is changed by looking." }
             }
             form.filter action=(here) {
@@ -57,7 +57,7 @@ fn table(preview: &Preview) -> Markup {
                         tr {
                             td.id { (row.id) }
                             td.id { (row.user.as_deref().unwrap_or("–")) }
-                            td { (words::instant(row.since)) }
+                            td { (words::utc(row.since)) }
                             td {
                                 @for (name, value) in &row.details {
                                     span.detail { span.quiet { (name.replace('_', " ")) } " " (value) } " "
