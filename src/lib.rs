@@ -16,7 +16,7 @@
 //! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
 //! | `postgres` | `PostgresStore`; needs no libpq |
 //! | `cron` | ticks by [`Cron`] expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
-//! | `web` | [`web`]: a live page and the same as JSON, a router for axum 0.8 |
+//! | `web` | module `web`: a live page and the same as JSON, a router for axum 0.8 |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
 //! # What it promises
@@ -30,6 +30,11 @@
 //!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
 //!
 //! The README says what happens in each fault, and names the test that proves it.
+//!
+//! # The page
+//!
+//! With feature `web` a host nests a page in its axum application, to watch the housekeeper by and, if the host says so, to steer it. The module
+//! `web` has the paths, the same as JSON, and what to know before it is put on a network.
 //!
 //! # Traces
 //!

@@ -13,7 +13,7 @@ pub(crate) fn elapsed(time: Duration) -> String {
     let tenths = (time.as_secs_f64() * 10_000.0).round();
     match tenths {
         0.0 => "0ms".to_owned(),
-        ..100.0 => format!("{}ms", tenths / 10.0),
+        ..=100.0 => format!("{}ms", tenths / 10.0),
         _ => span(time),
     }
 }
