@@ -138,7 +138,7 @@ impl HistoryBook {
 }
 
 /// Longest write of the history.
-const LONGEST_WRITE: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_WRITE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

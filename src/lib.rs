@@ -37,6 +37,7 @@
 //! | `housekeeper.batch` | a span for each batch, with `batch.number`, `batch.limit` (rows) |
 //! | `run.rows`, `run.batches`, `elapsed_ms` | on the event that ends a run: `info` if it changed rows, `debug` if not, `warn` if it failed |
 //! | `restart.at`, `degraded.until` | on the event of a worker's death |
+//! | `health.state` | on the event of a change of health: `warn` if it is worse, else `info` |
 
 // Reading order: what a job is, what it says, when it runs, who runs it, where the rows are.
 mod batch;

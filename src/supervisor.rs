@@ -19,6 +19,7 @@ use crate::report::{Report, RunId};
 use crate::run::{Committed, RunSheet};
 use crate::status::Status;
 use crate::store::RunHistory;
+use crate::timer::Delayed;
 
 use alarm::Alarm;
 use answers::Gatherings;
@@ -35,6 +36,8 @@ mod desk;
 mod inquiry;
 mod lifecycle;
 mod reader;
+mod rounds;
+mod running;
 mod runs;
 mod shutdown;
 
@@ -103,6 +106,8 @@ pub(crate) enum Notice {
     TimerRested,
     /// The grace of a shutdown is over.
     GraceEnded,
+    /// A minute has passed since all jobs were looked at.
+    RoundDue,
 }
 
 impl From<Notice> for HousekeeperMsg {
@@ -124,6 +129,7 @@ pub struct State {
     subscribers: Subscribers,
     gatherings: Gatherings,
     inquiries: Inquiries,
+    round: Option<Delayed<HousekeeperMsg>>,
     shutdown: Option<Shutdown>,
 }
 
@@ -138,6 +144,7 @@ impl Housekeeper {
         crate::start::remember(myself.get_name());
         let mut state = State::new(myself, arguments);
         state.spawn_all().await?;
+        state.make_rounds();
         Ok(state)
     }
 
@@ -225,6 +232,7 @@ impl State {
             subscribers: Subscribers::default(),
             gatherings: Gatherings::default(),
             inquiries: Inquiries::default(),
+            round: None,
             shutdown: None,
         }
     }
@@ -242,6 +250,7 @@ impl State {
             }
             Notice::TimerRested => self.spawn_timer().await,
             Notice::GraceEnded => self.grace_ended(),
+            Notice::RoundDue => self.make_rounds(),
         }
     }
 
@@ -265,22 +274,6 @@ impl State {
             keep: self.config.kept.runs.get(),
             instance: self.instance,
         })
-    }
-
-    fn status(&self) -> Status {
-        let now = self.watch.now();
-        Status {
-            name: self.myself.get_name(),
-            life: self.life(),
-            at: now.wall,
-            started_at: Some(self.started.wall),
-            timer_restarts: self.alarm.restarts(),
-            jobs: self
-                .desks
-                .iter()
-                .map(|(job, desk)| (job.clone(), desk.status(now, self.started)))
-                .collect(),
-        }
     }
 }
 

@@ -217,16 +217,14 @@ impl State {
             reached,
         } = batch;
         run.after = reached;
-        if counts.total() > 0 || !set_aside.is_empty() {
-            self.tell(Notice::Committed(Committed {
-                run: run.sheet.report.run,
-                cutoff: run.window.cutoff,
-                counts,
-                ids,
-                set_aside,
-            }))?;
-        }
-        Ok(())
+        // Also of a batch that changed nothing: it is a sign of life.
+        self.tell(Notice::Committed(Committed {
+            run: run.sheet.report.run,
+            cutoff: run.window.cutoff,
+            counts,
+            ids,
+            set_aside,
+        }))
     }
 
     /// Looks ahead, writes the run down, and reports it.
@@ -276,6 +274,9 @@ impl State {
         what: &str,
         step: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, String> {
+        // What was told is heard before code of the job's is called. A task that this thread has just woken waits for this thread alone, and
+        // a job that blocks it would silence the supervisor too.
+        tokio::task::yield_now().await;
         within(self.arguments.config.step_limit, what, step).await
     }
 

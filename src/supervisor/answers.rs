@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ractor::RpcReplyPort;
 
-use super::desk::Waiter;
+use super::running::Waiter;
 use super::{State, answer};
 use crate::event::News;
 use crate::job::JobName;

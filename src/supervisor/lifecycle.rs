@@ -3,7 +3,8 @@
 use ractor::{Actor, ActorId, ActorRef, SpawnErr, SupervisionEvent};
 
 use super::State;
-use super::desk::{Post, Running};
+use super::desk::Post;
+use super::running::Running;
 use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
@@ -128,6 +129,7 @@ impl State {
             _ => self.degrade(job, reason),
         }
         self.arm(job);
+        self.judge(job);
     }
 
     /// Answers for a run whose worker died. One that never began goes back to the queue.
@@ -161,10 +163,7 @@ impl State {
         );
         desk.remember(&report, instance, self.history.is_some());
         if report.scope == Scope::All {
-            desk.last = Some(super::desk::Ended {
-                report: report.clone(),
-                at: now,
-            });
+            desk.ended(&report, now);
             if !desk.agenda.is_paused() {
                 let _ = desk.queue.push(Scope::All, Trigger::Retry, None);
             }

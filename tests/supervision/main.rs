@@ -3,6 +3,7 @@
 mod clocks;
 mod deaths;
 mod endings;
+mod health;
 mod helpers;
 mod host_bugs;
 mod intensity;
