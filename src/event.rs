@@ -13,6 +13,7 @@ use crate::config::Schedule;
 use crate::guard::guarded;
 use crate::health::Health;
 use crate::job::JobName;
+use crate::meter;
 use crate::report::{Report, RunId, Trigger};
 
 /// One piece of news on its way to one subscriber.
@@ -212,6 +213,7 @@ impl Subscriber {
         let taken = news.places().min(self.buffer);
         let Ok(places) = self.places.clone().try_acquire_many_owned(taken) else {
             self.missed += 1;
+            meter::event_missed();
             return Ok(());
         };
         let event = Event {

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
 //! | `postgres` | `PostgresStore`; needs no libpq |
+//! | `metrics` | figures for a monitoring system: see the module `metrics` |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
 //! # What it promises
@@ -30,6 +31,8 @@
 //! The README says what happens in each fault, and names the test that proves it.
 //!
 //! # Traces
+//!
+//! For figures see the feature `metrics`.
 //!
 //! | span or field | what |
 //! |---|---|
@@ -55,6 +58,10 @@ mod status;
 
 mod clock;
 mod guard;
+#[cfg_attr(not(feature = "metrics"), path = "meter/off.rs")]
+mod meter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod pace;
 mod queue;
 mod restart;

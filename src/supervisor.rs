@@ -143,6 +143,7 @@ impl Housekeeper {
         crate::start::check(&arguments)?;
         crate::start::remember(myself.get_name());
         let mut state = State::new(myself, arguments);
+        crate::meter::started(state.desks.keys());
         state.spawn_all().await?;
         state.make_rounds();
         Ok(state)

@@ -14,6 +14,7 @@ use crate::guard::guarded;
 use crate::health::{Health, Signs, Silence, health, longest_silence};
 use crate::history::RunRecord;
 use crate::job::{Job, JobName};
+use crate::meter::{self, Gauges, Standing};
 use crate::outlook::Outlook;
 use crate::queue::RunQueue;
 use crate::refusal::Refusal;
@@ -52,6 +53,7 @@ pub(super) struct Desk {
     pub(super) set_aside: BTreeSet<String>,
     /// How the job was when somebody last looked, as subscribers were told.
     pub(super) health: Health,
+    gauges: Gauges,
 }
 
 /// Where a job's worker is.
@@ -94,6 +96,7 @@ impl Desk {
             recent: Vec::new(),
             set_aside: BTreeSet::new(),
             health: Health::Healthy,
+            gauges: Gauges::default(),
         }
     }
 
@@ -126,7 +129,9 @@ impl Desk {
     pub(super) fn take_due(&mut self, now: Moment) -> Option<Trigger> {
         let Due { trigger, missed } = self.agenda.take_due(now)?;
         let meets_a_run = trigger == Trigger::Tick && self.running.is_some();
-        self.missed_ticks += missed + u64::from(meets_a_run);
+        let missed = missed + u64::from(meets_a_run);
+        self.missed_ticks += missed;
+        meter::ticks_missed(&self.name, missed);
         Some(trigger)
     }
 
@@ -166,7 +171,6 @@ impl Desk {
     }
 
     pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {
-        let overdue = self.overdue();
         JobStatus {
             job: self.name.clone(),
             health: self.health(now, started),
@@ -177,8 +181,7 @@ impl Desk {
             waiting: self.queue.len(),
             last: self.last.clone(),
             last_success: self.last_success.map(|at| at.wall),
-            oldest_overdue: overdue
-                .map(|(age, seen)| age.saturating_add(now.mono.saturating_sub(seen.mono))),
+            oldest_overdue: self.oldest_overdue(now),
             set_aside: self.set_aside.len(),
             restarts: self.restarts.total(),
             missed_ticks: self.missed_ticks,
@@ -206,6 +209,28 @@ impl Desk {
             paused: self.agenda.is_paused(),
             silence: self.silence(),
         })
+    }
+
+    /// Shows to the meters how the job stands. One that is off does not.
+    pub(super) fn show(&mut self, now: Moment, health: &Health) {
+        if !self.is_on() {
+            return;
+        }
+        let standing = Standing {
+            health,
+            backlog: self.seen.map(|(outlook, _)| outlook.due.count),
+            oldest_overdue: self.oldest_overdue(now),
+            last_success: self.last_success.map(|at| at.wall),
+            // A run of a tick counts them anew.
+            set_aside: self.running.is_none().then_some(self.set_aside.len()),
+            unwritten_runs: self.unwritten.len(),
+            running: self.running.is_some(),
+            wedged: self
+                .silence()
+                .is_some_and(|silence| silence.is_too_long(now)),
+            paused: self.agenda.is_paused(),
+        };
+        self.gauges.show(&self.name, &standing);
     }
 
     /// Of the run in progress.
@@ -255,6 +280,12 @@ impl Desk {
             }
             _ => None,
         }
+    }
+
+    /// Age of the oldest due row by now, as far as is known.
+    fn oldest_overdue(&self, now: Moment) -> Option<Duration> {
+        let (age, seen) = self.overdue()?;
+        Some(age.saturating_add(now.mono.saturating_sub(seen.mono)))
     }
 
     /// Age of the oldest due row, and when it was that old.

@@ -9,6 +9,7 @@ use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
 use crate::job::JobName;
+use crate::meter;
 use crate::queue::Order;
 use crate::report::{Outcome, Trigger};
 use crate::restart::Verdict;
@@ -92,6 +93,7 @@ impl State {
         let Some(desk) = self.desks.get_mut(job) else {
             return;
         };
+        meter::worker_died(job);
         let verdict = desk
             .restarts
             .record(now.mono, &self.config.restart, fastrand::f64());

@@ -39,6 +39,7 @@ impl State {
             return;
         };
         let health = desk.health(now, started);
+        desk.show(now, &health);
         if !health.differs_from(&desk.health) {
             return;
         }

@@ -11,6 +11,7 @@ use super::{State, answer};
 use crate::batch::Scope;
 use crate::event::News;
 use crate::job::JobName;
+use crate::meter;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, RunId, Trigger};
 use crate::restart::backoff;
@@ -148,6 +149,7 @@ impl State {
         let Committed {
             run, counts, ids, ..
         } = batch;
+        meter::batch_committed(&job, &counts);
         // Rows that were set aside are told of by the report.
         if counts.total() > 0 {
             self.subscribers.tell(News::BatchCommitted {

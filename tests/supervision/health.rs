@@ -1,8 +1,6 @@
 //! Health that is noticed by itself, and told once for each change.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +9,14 @@ use ractor::{ActorRef, call_t};
 use ractor_housekeeper::testing::{Fault, MemoryBooking, Step, next_event, next_report};
 use ractor_housekeeper::{
     Batch, BookingExpirer, Clock, CurrentRun, Cursor, Event, Health, HousekeeperArguments,
-    HousekeeperMsg, Job, JobError, JobName, News, Outlook, Page, Pass, PreviewRows, Scope,
+    HousekeeperMsg, Job, JobError, JobName, News, Outlook, Page, Pass, PreviewRows, Report, Scope,
     Subscriber, Window, WorkerStatus, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::blocker::Blocker;
 use crate::support::{Host, Setup, messages_only, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +73,7 @@ async fn failures_in_a_row_are_one_change_behind_the_first_report_and_a_success_
     tokio::time::sleep(minutes(5)).await;
     let others = all_health(&mut host.events);
     host.faults.clear();
-    next_report(&mut host.events, |report| report.success()).await;
+    next_report(&mut host.events, Report::success).await;
     let healed = all_health(&mut host.events);
 
     assert_eq!(first, ["failing"]);
@@ -118,7 +117,7 @@ async fn what_a_pause_excuses_is_late_again_at_once_when_it_ends() {
     let _ = host.ask(resume).await;
     let after = all_health(&mut host.events);
     host.faults.clear();
-    next_report(&mut host.events, |report| report.success()).await;
+    next_report(&mut host.events, Report::success).await;
     let end = all_health(&mut host.events);
 
     assert_eq!(before, [""; 0]);
@@ -134,7 +133,7 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
     };
     let (housekeeper, mut events) = host_of(job, |_| ()).await;
 
-    let report = call_all(&housekeeper);
+    let report = call_all(&housekeeper, Walker::NAME);
     let mut seen = Vec::new();
     for _ in 0..4 {
         tokio::time::sleep(seconds(93)).await;
@@ -169,7 +168,7 @@ async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on
     })
     .await;
 
-    let report = call_all(&housekeeper);
+    let report = call_all(&housekeeper, Blocker::NAME);
     let reason = loop {
         let (health, _) = current(&housekeeper).await;
         if let Some(reason) = health.reason() {
@@ -258,12 +257,13 @@ async fn host_of(
     (started.housekeeper, events)
 }
 
+/// Asks for a run of a job whose worker goes its own way.
 fn call_all(
     housekeeper: &ActorRef<HousekeeperMsg>,
-) -> tokio::task::JoinHandle<ractor_housekeeper::Report> {
+    job: JobName,
+) -> tokio::task::JoinHandle<Report> {
     let housekeeper = housekeeper.clone();
     tokio::spawn(async move {
-        let job = JobName::new("walker");
         let answer = call_t!(
             housekeeper,
             HousekeeperMsg::RunNow,
@@ -291,38 +291,21 @@ struct Walker {
     each: Duration,
 }
 
-/// Blocks its thread in its only batch until it is released.
-struct Blocker {
-    release: Mutex<Receiver<()>>,
-    calls: AtomicUsize,
-}
-
-impl Blocker {
-    fn new() -> (Self, Sender<()>) {
-        let (sender, receiver) = channel();
-        let job = Self {
-            release: Mutex::new(receiver),
-            calls: AtomicUsize::new(0),
-        };
-        (job, sender)
-    }
-}
-
-fn window() -> Window {
-    Window {
-        now: DateTime::UNIX_EPOCH,
-        cutoff: DateTime::UNIX_EPOCH,
-    }
+impl Walker {
+    const NAME: JobName = JobName::new("walker");
 }
 
 #[async_trait]
 impl Job for Walker {
     fn name(&self) -> JobName {
-        JobName::new("walker")
+        Self::NAME
     }
 
     async fn open(&self) -> Result<Window, JobError> {
-        Ok(window())
+        Ok(Window {
+            now: DateTime::UNIX_EPOCH,
+            cutoff: DateTime::UNIX_EPOCH,
+        })
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
@@ -339,33 +322,6 @@ impl Job for Walker {
             reached: Some(next).filter(|_| number + 1 < self.batches),
             ..Batch::default()
         })
-    }
-
-    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
-        Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
-    }
-
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(Outlook::default())
-    }
-}
-
-#[async_trait]
-impl Job for Blocker {
-    fn name(&self) -> JobName {
-        JobName::new("walker")
-    }
-
-    async fn open(&self) -> Result<Window, JobError> {
-        Ok(window())
-    }
-
-    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            let release = self.release.lock().unwrap_or_else(PoisonError::into_inner);
-            release.recv()?;
-        }
-        Ok(Batch::default())
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {

@@ -1,5 +1,7 @@
 //! What dies, what is started again, and that everybody is answered.
 
+#[path = "../support/blocker.rs"]
+mod blocker;
 mod clocks;
 mod deaths;
 mod endings;
