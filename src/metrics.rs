@@ -31,7 +31,7 @@
 //! there is no select to be measured by itself. On SQLite a run looks up its next 100,000 rows at once, and the batch that does so is longer by
 //! that. The steps that only select are in `housekeeper_step_seconds`. Who wants a statement in parts asks the database (`auto_explain`).
 //!
-//! **Gauges** are set after whatever happens to a job, when its status is asked, and at least once a minute. They are zero when the housekeeper has
+//! **Gauges** are set after each run, death, pause and resume of a job, when its status is asked, and at least once a minute. They are zero when the housekeeper has
 //! stopped, was killed or has failed, but for the time of the last success, which stays true; a housekeeper whose process died leaves none. If it is started
 //! again before the old one is quite gone, they are right at the next look.
 //!

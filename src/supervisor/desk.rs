@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ractor::ActorRef;
 use uuid::Uuid;
@@ -11,17 +10,16 @@ use super::running::{Running, Waiter};
 use crate::batch::Scope;
 use crate::config::{HousekeeperConfig, JobConfig};
 use crate::guard::guarded;
-use crate::health::{Health, Signs, Silence, health, longest_silence};
+use crate::health::Health;
 use crate::history::RunRecord;
 use crate::job::{Job, JobName};
-use crate::meter::{self, Gauges, Standing};
+use crate::meter::{self, Gauges};
 use crate::outlook::Outlook;
 use crate::queue::RunQueue;
 use crate::refusal::Refusal;
-use crate::report::{Outcome, Report, Trigger};
+use crate::report::{Report, Trigger};
 use crate::restart::RestartLog;
 use crate::schedule::{Agenda, Due, Moment};
-use crate::status::{JobStatus, NextRun, WorkerStatus};
 use crate::worker::WorkerMsg;
 
 /// One job: its worker, what it does and did, and who waits for it.
@@ -53,7 +51,7 @@ pub(super) struct Desk {
     pub(super) set_aside: BTreeSet<String>,
     /// How the job was when somebody last looked, as subscribers were told.
     pub(super) health: Health,
-    gauges: Gauges,
+    pub(super) gauges: Gauges,
 }
 
 /// Where a job's worker is.
@@ -168,130 +166,6 @@ impl Desk {
         self.unwritten.extend(records);
         let excess = self.unwritten.len().saturating_sub(REMEMBERED);
         self.unwritten.drain(..excess);
-    }
-
-    pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {
-        JobStatus {
-            job: self.name.clone(),
-            health: self.health(now, started),
-            worker: self.worker_status(),
-            paused: self.agenda.is_paused(),
-            schedule: self.agenda.schedule().clone(),
-            next_run: self.next_run(),
-            waiting: self.queue.len(),
-            last: self.last.clone(),
-            last_success: self.last_success.map(|at| at.wall),
-            oldest_overdue: self.oldest_overdue(now),
-            set_aside: self.set_aside.len(),
-            restarts: self.restarts.total(),
-            missed_ticks: self.missed_ticks,
-            unwritten_runs: self.unwritten.len(),
-        }
-    }
-
-    /// How the job is, judged by what is remembered.
-    pub(super) fn health(&self, now: Moment, started: Moment) -> Health {
-        let schedule = self.agenda.schedule();
-        health(&Signs {
-            now,
-            late_after: self.config.late_after,
-            degraded: self.degraded.as_deref(),
-            failure: self.failure().as_deref(),
-            last_success: self.last_success,
-            started,
-            every: schedule.every.filter(|_| self.is_on()),
-            oldest_overdue: self.overdue(),
-            next_run: self
-                .agenda
-                .next()
-                .map(|(at, _)| at)
-                .filter(|_| self.is_on()),
-            paused: self.agenda.is_paused(),
-            silence: self.silence(),
-        })
-    }
-
-    /// Shows to the meters how the job stands. One that is off does not.
-    pub(super) fn show(&mut self, now: Moment, health: &Health) {
-        if !self.is_on() {
-            return;
-        }
-        let standing = Standing {
-            health,
-            backlog: self.seen.map(|(outlook, _)| outlook.due.count),
-            oldest_overdue: self.oldest_overdue(now),
-            last_success: self.last_success.map(|at| at.wall),
-            // A run of a tick counts them anew.
-            set_aside: self.running.is_none().then_some(self.set_aside.len()),
-            unwritten_runs: self.unwritten.len(),
-            running: self.running.is_some(),
-            wedged: self
-                .silence()
-                .is_some_and(|silence| silence.is_too_long(now)),
-            paused: self.agenda.is_paused(),
-        };
-        self.gauges.show(&self.name, &standing);
-    }
-
-    /// Of the run in progress.
-    fn silence(&self) -> Option<Silence> {
-        Some(Silence {
-            since: self.running.as_ref()?.heard,
-            step_limit: self.config.step_limit,
-            longest: longest_silence(&self.config),
-        })
-    }
-
-    fn worker_status(&self) -> WorkerStatus {
-        match (&self.post, &self.running) {
-            (Post::Vacant, _) if self.is_on() => WorkerStatus::Stopped,
-            (Post::Vacant, _) => WorkerStatus::Off,
-            (Post::Up(_), Some(running)) => WorkerStatus::Running(running.status()),
-            (Post::Up(_), None) => WorkerStatus::Idle,
-            (Post::Restarting { at, reason }, _) => WorkerStatus::Restarting {
-                reason: reason.clone(),
-                at: at.wall,
-            },
-            (Post::Degraded { until, reason }, _) => WorkerStatus::Degraded {
-                reason: reason.clone(),
-                until: until.wall,
-            },
-        }
-    }
-
-    fn next_run(&self) -> Option<NextRun> {
-        match self.post {
-            Post::Up(_) => self.agenda.next().map(|(at, trigger)| NextRun {
-                at: at.wall,
-                trigger,
-            }),
-            _ => None,
-        }
-    }
-
-    /// What stands between the job and a successful run.
-    fn failure(&self) -> Option<String> {
-        if let Post::Restarting { reason, .. } = &self.post {
-            return Some(format!("its worker died: {reason}"));
-        }
-        match &self.last.as_ref()?.outcome {
-            outcome @ (Outcome::Failed { .. } | Outcome::Crashed { .. }) => {
-                Some(format!("the last run {outcome}"))
-            }
-            _ => None,
-        }
-    }
-
-    /// Age of the oldest due row by now, as far as is known.
-    fn oldest_overdue(&self, now: Moment) -> Option<Duration> {
-        let (age, seen) = self.overdue()?;
-        Some(age.saturating_add(now.mono.saturating_sub(seen.mono)))
-    }
-
-    /// Age of the oldest due row, and when it was that old.
-    fn overdue(&self) -> Option<(Duration, Moment)> {
-        let (outlook, seen) = self.seen?;
-        Some((outlook.oldest_overdue?, seen))
     }
 }
 

@@ -114,6 +114,7 @@ impl State {
         let Some(desk) = running(&mut self.desks, run) else {
             return;
         };
+        let was_wedged = desk.is_wedged(now);
         let Some(running) = &mut desk.running else {
             return;
         };
@@ -133,7 +134,9 @@ impl State {
             trigger,
             at: started_at,
         });
-        self.judge(&job);
+        if was_wedged {
+            self.judge(&job);
+        }
     }
 
     pub(super) fn committed(&mut self, batch: Committed) {
@@ -142,6 +145,7 @@ impl State {
         let Some(desk) = running(&mut self.desks, batch.run) else {
             return;
         };
+        let was_wedged = desk.is_wedged(now);
         if let Some(running) = &mut desk.running {
             running.progress(now, &batch, desk.config.ids_kept);
         }
@@ -159,7 +163,10 @@ impl State {
                 ids,
             });
         }
-        self.judge(&job);
+        // Not after each batch: to judge a job may take a look into its calendar.
+        if was_wedged {
+            self.judge(&job);
+        }
     }
 
     pub(super) fn finished(&mut self, sheet: RunSheet) {

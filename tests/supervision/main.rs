@@ -3,6 +3,8 @@
 #[path = "../support/blocker.rs"]
 mod blocker;
 mod clocks;
+#[cfg(feature = "cron")]
+mod cron;
 mod deaths;
 mod endings;
 mod health;
