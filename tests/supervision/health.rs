@@ -178,6 +178,11 @@ async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on
     };
     let wedged = next_health(&mut events).await;
     release.send(()).expect("it waits");
+    let healed = next_event(&mut events, |news| {
+        matches!(news, News::HealthChanged { .. } | News::RunFinished(_))
+    })
+    .await;
+    assert_eq!(word(&healed), "healthy", "by its batch, before its end");
     let report = report.await.expect("it does not panic");
     next_report(&mut events, |_| true).await;
     let (health, _) = current(&housekeeper).await;
