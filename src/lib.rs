@@ -17,6 +17,7 @@
 //! | `postgres` | `PostgresStore`; needs no libpq |
 //! | `cron` | ticks by [`Cron`] expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
 //! | `metrics` | figures for a monitoring system: see the module `metrics` |
+//! | `web` | module `web`: a live page and the same as JSON, a router for axum 0.8 |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
 //! # What it promises
@@ -32,6 +33,11 @@
 //!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
 //!
 //! The README says what happens in each fault, and names the test that proves it.
+//!
+//! # The page
+//!
+//! With feature `web` a host nests a page in its axum application, to watch the housekeeper by and, if the host says so, to steer it. The module
+//! `web` has the paths, the same as JSON, and what to know before it is put on a network.
 //!
 //! # Traces
 //!
@@ -83,6 +89,8 @@ mod jobs;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};

@@ -128,6 +128,9 @@ pub struct CurrentRun {
     pub heard_at: DateTime<Utc>,
     /// Batches committed so far.
     pub batches: u64,
+    /// Rows handled so far: those that a report names by id.
+    #[serde(default)]
+    pub rows: u64,
     /// Rows changed so far, by kind.
     pub counts: Counts,
 }

@@ -23,6 +23,8 @@ pub(super) enum Waiter {
 pub(super) struct Running {
     /// As far as it has come.
     pub(super) report: Report,
+    /// Rows handled, of which the report names the first.
+    pub(super) rows: u64,
     pub(super) since: Moment,
     pub(super) waiters: Vec<Waiter>,
     /// Whether the worker said that it took it up.
@@ -57,6 +59,7 @@ impl Desk {
         let _ = worker.cast(WorkerMsg::Run(Box::new(sheet)));
         self.running = Some(Running {
             report,
+            rows: 0,
             since: now,
             waiters,
             began: false,
@@ -83,6 +86,7 @@ impl Running {
     pub(super) fn progress(&mut self, now: Moment, batch: &Committed, ids_kept: u32) {
         self.heard = now;
         self.report.cutoff = Some(batch.cutoff);
+        self.rows += batch.ids.len() as u64;
         self.report.account(&batch.counts, &batch.ids, ids_kept);
         self.report.leave_out(&batch.set_aside);
     }
@@ -117,6 +121,7 @@ impl Running {
             started_at,
             heard_at: self.heard.wall,
             batches,
+            rows: self.rows,
             counts,
         }
     }
