@@ -29,6 +29,11 @@
 //!
 //! The README says what happens in each fault, and names the test that proves it.
 //!
+//! # Guides
+//!
+//! The module `guide` has one for each question that comes up after the first hour: embedding under a supervisor of your own, tables of your
+//! own, Postgres and replicas, the pace, operating, testing your host, upgrading.
+//!
 //! # Traces
 //!
 //! | span or field | what |
@@ -37,6 +42,9 @@
 //! | `housekeeper.batch` | a span for each batch, with `batch.number`, `batch.limit` (rows) |
 //! | `run.rows`, `run.batches`, `elapsed_ms` | on the event that ends a run: `info` if it changed rows, `debug` if not, `warn` if it failed |
 //! | `restart.at`, `degraded.until` | on the event of a worker's death |
+
+// Set by docs.rs, whose compiler is a nightly one.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Reading order: what a job is, what it says, when it runs, who runs it, where the rows are.
 mod batch;
@@ -70,6 +78,10 @@ mod jobs;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+// Text only; a build without documentation has none of it.
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};
