@@ -13,3 +13,13 @@ pub mod embedding {}
 /// [testing]: testing_your_host
 #[doc = include_str!("../docs/guides/own_tables.md")]
 pub mod own_tables {}
+
+/// [embedding]: embedding
+/// [upgrading]: upgrading
+// It speaks of a driver that is only there with the feature.
+#[cfg(any(not(doctest), feature = "postgres"))]
+#[doc = include_str!("../docs/guides/postgres_and_replicas.md")]
+pub mod postgres_and_replicas {}
+
+#[doc = include_str!("../docs/guides/tuning_the_pace.md")]
+pub mod tuning_the_pace {}
