@@ -23,3 +23,15 @@ pub mod postgres_and_replicas {}
 
 #[doc = include_str!("../docs/guides/tuning_the_pace.md")]
 pub mod tuning_the_pace {}
+
+/// [tables]: own_tables
+#[doc = include_str!("../docs/guides/testing_your_host.md")]
+pub mod testing_your_host {}
+
+#[doc = include_str!("../docs/guides/upgrading.md")]
+pub mod upgrading {}
+
+/// [embedding]: embedding
+/// [pace]: tuning_the_pace
+#[doc = include_str!("../docs/guides/operating.md")]
+pub mod operating {}
