@@ -16,6 +16,7 @@
 //! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
 //! | `postgres` | `PostgresStore`; needs no libpq |
 //! | `cron` | ticks by [`Cron`] expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
+//! | `metrics` | figures for a monitoring system: see the module `metrics` |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
 //! # What it promises
@@ -37,12 +38,15 @@
 //!
 //! # Traces
 //!
+//! For figures see the feature `metrics`.
+//!
 //! | span or field | what |
 //! |---|---|
 //! | `housekeeper.run` | a span for each run, with `job.name`, `run.id`, `run.trigger`, `run.scope` |
 //! | `housekeeper.batch` | a span for each batch, with `batch.number`, `batch.limit` (rows) |
 //! | `run.rows`, `run.batches`, `elapsed_ms` | on the event that ends a run: `info` if it changed rows, `debug` if not, `warn` if it failed |
 //! | `restart.at`, `degraded.until` | on the event of a worker's death |
+//! | `health.state` | on the event of a change of health: `warn` if it is worse, else `info` |
 
 // Set by docs.rs, whose compiler is a nightly one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -64,6 +68,10 @@ mod status;
 
 mod clock;
 mod guard;
+#[cfg_attr(not(feature = "metrics"), path = "meter/off.rs")]
+mod meter;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod pace;
 mod queue;
 mod restart;
