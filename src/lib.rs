@@ -23,7 +23,9 @@
 //!
 //! - **Effects.** Each row is handled exactly once, in one transaction with the rule checked in it, by however many replicas.
 //! - **Answers.** Each question is answered exactly once: by a report of a run that began after it, or by a [`Refusal`]. Only a housekeeper that is
-//!   itself killed or aborted answers nothing; ractor then closes the channel. (A plain `stop()` overtakes what is in the mailbox.)
+//!   itself killed or aborted answers nothing; ractor then closes the channel. (A plain `stop()` overtakes what is in the mailbox.) Ask with a limit
+//!   (`call_t!`) all the same: a question that crosses a kill or a plain `stop()` in one instant can stay in the mailbox for as long as somebody
+//!   holds a reference to the actor.
 //! - **Events.** At most once and in order, within the process; a [`Subscriber`] that is too slow is told how many it missed.
 //! - **Lateness.** At most the schedule's [`resolution`](Schedule::resolution), the time of the run, and any backoff.
 //! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;

@@ -48,6 +48,8 @@ pub use arguments::HousekeeperArguments;
 pub struct Housekeeper;
 
 /// What a host may ask. The reply port comes last, as `call_t!` wants it; pass [`unanswered`](crate::unanswered) to ask for no answer.
+///
+/// Prefer `call_t!` to `call!`, which has no limit: a question that crosses a kill in the same instant may never be read.
 #[derive(Debug)]
 pub enum HousekeeperMsg {
     /// Run a job now. Answered by the report of a run of this scope that began after the message came. Works while the job is paused,
