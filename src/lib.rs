@@ -39,6 +39,11 @@
 //! With feature `web` a host nests a page in its axum application, to watch the housekeeper by and, if the host says so, to steer it. The module
 //! `web` has the paths, the same as JSON, and what to know before it is put on a network.
 //!
+//! # Guides
+//!
+//! The module `guide` has one for each question that comes up after the first hour: embedding under a supervisor of your own, tables of your
+//! own, Postgres and replicas, the pace, operating, testing your host, upgrading.
+//!
 //! # Traces
 //!
 //! For figures see the feature `metrics`.
@@ -50,6 +55,9 @@
 //! | `run.rows`, `run.batches`, `elapsed_ms` | on the event that ends a run: `info` if it changed rows, `debug` if not, `warn` if it failed |
 //! | `restart.at`, `degraded.until` | on the event of a worker's death |
 //! | `health.state` | on the event of a change of health: `warn` if it is worse, else `info` |
+
+// Set by docs.rs, whose compiler is a nightly one.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Reading order: what a job is, what it says, when it runs, who runs it, where the rows are.
 mod batch;
@@ -91,6 +99,10 @@ pub mod store;
 pub mod testing;
 #[cfg(feature = "web")]
 pub mod web;
+
+// Text only; a build without documentation has none of it.
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
 pub use clock::{Clock, SystemClock};
