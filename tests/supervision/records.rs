@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ractor_housekeeper::testing::{Fault, Gate, MemoryStore, Step, next_event};
@@ -82,6 +83,8 @@ async fn a_worker_that_is_there_writes_what_is_owed_and_gets_no_second_beside_it
     host.faults
         .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
     let failed = host.run_now(Scope::All).await.expect("is not refused");
+    // The history is ordered by time.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let running = host.run_now(Scope::All);
