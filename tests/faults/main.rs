@@ -7,6 +7,8 @@ use std::error::Error;
 mod crashes;
 mod ground;
 mod host;
+#[cfg(feature = "postgres")]
+mod late;
 mod outages;
 mod polls;
 mod steps;
