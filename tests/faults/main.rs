@@ -5,6 +5,8 @@
 use std::error::Error;
 
 mod crashes;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod disk;
 mod ground;
 mod host;
 #[cfg(feature = "postgres")]

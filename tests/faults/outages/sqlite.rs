@@ -10,6 +10,7 @@ use ractor_housekeeper::store::Limits;
 
 use super::{Outage, failure};
 use crate::Done;
+use crate::disk::Disk;
 use crate::ground::Ground;
 use crate::ground::sqlite::SqliteGround;
 use locker::Locker;
@@ -59,14 +60,36 @@ async fn a_full_disk() -> Done {
     .await
 }
 
+#[tokio::test]
+async fn a_disk_that_is_really_full() -> Done {
+    let Some(disk) = Disk::mount()? else {
+        return Ok(());
+    };
+    let ground = SqliteGround::open_in(disk.path()).await?;
+    // Each change needs more room than the log has from before.
+    ground.sql(&ballast(1_000_000)).await?;
+    let words = ["database or disk is full"];
+    let mut outage = Outage::ahead(&ground, &store(&ground).await?, &words).await?;
+
+    disk.fill()?;
+    outage.strikes().await?;
+    disk.make_room()?;
+
+    outage.heals().await
+}
+
+fn ballast(bytes: u32) -> String {
+    format!(
+        "create table ballast (content blob);
+         create trigger load after insert on account begin insert into ballast values (zeroblob({bytes})); end"
+    )
+}
+
 /// Something that is set on each connection of the pool.
 async fn by_pragma(strike: &'static str, mend: &'static str, words: &str) -> Done {
     let ground = SqliteGround::open().await?;
     // Each change needs more room than is left.
-    ground
-        .sql("create table ballast (content blob);
-              create trigger load after insert on account begin insert into ballast values (zeroblob(100000)); end")
-        .await?;
+    ground.sql(&ballast(100_000)).await?;
     let store = store(&ground).await?;
     let words = [words];
     let mut outage = Outage::ahead(&ground, &store, &words).await?;
