@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::text::thousands;
+
 /// What a run covers: everything, or the rows of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -140,14 +142,20 @@ impl Counts {
 }
 
 impl fmt::Display for Counts {
-    /// Writes `3 image_records, 2 sessions`.
+    /// Writes `3 image records, 2,000 sessions`: kinds with their underscores as spaces, and those without rows left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("nothing");
+        let mut separator = "";
+        for (kind, count) in self.iter().filter(|(_, count)| *count > 0) {
+            write!(
+                f,
+                "{separator}{} {}",
+                thousands(count),
+                kind.replace('_', " ")
+            )?;
+            separator = ", ";
         }
-        for (place, (kind, count)) in self.iter().enumerate() {
-            let separator = if place == 0 { "" } else { ", " };
-            write!(f, "{separator}{count} {kind}")?;
+        if separator.is_empty() {
+            return f.write_str("nothing");
         }
         Ok(())
     }
@@ -177,7 +185,14 @@ mod tests {
         assert_eq!((counts.of("b"), counts.of("a"), counts.of("c")), (10, 0, 0));
         assert_eq!(counts.total(), 10);
         assert_eq!(counts.iter().collect::<Vec<_>>(), [("a", 0), ("b", 10)]);
-        assert_eq!(counts.to_string(), "0 a, 10 b");
+        assert_eq!(counts.to_string(), "10 b");
+        counts.add("b", 12_335);
+        counts.add("a_c", 2);
+        assert_eq!(counts.to_string(), "2 a c, 12,345 b");
+        assert_eq!(
+            Batch::default().counted("a", 0).counts.to_string(),
+            "nothing"
+        );
         assert_eq!(Counts::default().to_string(), "nothing");
         counts.add("b", u64::MAX);
         counts.add("a", 1);

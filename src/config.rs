@@ -12,8 +12,10 @@ use crate::pace::Pace;
 
 mod check;
 mod read;
+mod schedule;
 
 pub(crate) use check::{LONGEST, check_age};
+pub use schedule::Schedule;
 
 /// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`.
 ///
@@ -81,41 +83,6 @@ impl Default for JobConfig {
             step_limit: Duration::from_secs(30),
             late_after: Duration::from_secs(60),
             ids_kept: 100,
-        }
-    }
-}
-
-/// When a job runs by itself. Each part can be switched off; with all of them off, only messages start runs.
-///
-/// With nothing to do, a job runs at the start and at each tick, and a run of nothing is three short transactions: the clock, one batch,
-/// the outlook. By default that is less than 300 a day for each job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Schedule {
-    /// Time between two ticks. `None`: no ticks. Default: 15 minutes.
-    #[serde(with = "humantime_serde::option")]
-    pub every: Option<Duration>,
-    /// Whether it runs when the housekeeper starts. Default: yes.
-    pub at_start: bool,
-    /// The start is put off by up to this much, at random, and ticks count from there, so that replicas started together do not run
-    /// together. Default: 1 second.
-    #[serde(with = "humantime_serde")]
-    pub start_jitter: Duration,
-    /// Whether it runs when the next row falls due. Default: yes.
-    pub at_deadline: bool,
-    /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1 second.
-    #[serde(with = "humantime_serde")]
-    pub resolution: Duration,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self {
-            every: Some(Duration::from_secs(15 * 60)),
-            at_start: true,
-            start_jitter: Duration::from_secs(1),
-            at_deadline: true,
-            resolution: Duration::from_secs(1),
         }
     }
 }

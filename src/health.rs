@@ -73,7 +73,8 @@ pub(crate) struct Signs<'a> {
     pub(crate) last_success: Option<Moment>,
     /// When the housekeeper started.
     pub(crate) started: Moment,
-    pub(crate) every: Option<Duration>,
+    /// How long two ticks take from the last success on; `None` without ticks.
+    pub(crate) two_ticks: Option<Duration>,
     /// How long the oldest row had been due, as seen at that moment.
     pub(crate) oldest_overdue: Option<(Duration, Moment)>,
     /// When the agenda wanted to run next.
@@ -116,10 +117,7 @@ fn overdue_success(signs: &Signs<'_>) -> Option<String> {
     if signs.paused {
         return None;
     }
-    let patience = signs
-        .every?
-        .saturating_mul(2)
-        .saturating_add(signs.late_after);
+    let patience = signs.two_ticks?.saturating_add(signs.late_after);
     let without = since(signs.now, signs.last_success.unwrap_or(signs.started));
     (without > patience).then(|| match signs.last_success {
         Some(_) => format!("the last run that completed was {} ago", readable(without)),
@@ -135,8 +133,8 @@ fn since(now: Moment, then: Moment) -> Duration {
     now.mono.saturating_sub(then.mono)
 }
 
-fn readable(span: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(span.as_secs()))
+fn readable(span: Duration) -> String {
+    crate::text::span(Duration::from_secs(span.as_secs()))
 }
 
 #[cfg(test)]
@@ -285,7 +283,7 @@ mod tests {
     #[test]
     fn a_job_without_ticks_owes_no_success() {
         let signs = Signs {
-            every: None,
+            two_ticks: None,
             last_success: None,
             ..signs()
         };
@@ -311,7 +309,7 @@ mod tests {
     #[test]
     fn the_longest_tick_of_all_is_no_overflow() {
         let signs = Signs {
-            every: Some(Duration::MAX),
+            two_ticks: Some(Duration::MAX),
             oldest_overdue: Some((Duration::MAX, before(MINUTE))),
             ..signs()
         };
@@ -358,7 +356,7 @@ mod tests {
             failure: None,
             last_success: Some(before(MINUTE * 5)),
             started: at(Duration::ZERO),
-            every: Some(MINUTE * 15),
+            two_ticks: Some(MINUTE * 30),
             oldest_overdue: None,
             next_run: Some(at(NOW + MINUTE * 10)),
             paused: false,

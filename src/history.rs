@@ -1,5 +1,6 @@
 //! Runs of the past, kept in the database.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::job::JobName;
 use crate::report::{Outcome, Report, Trigger};
 use crate::step::within;
 use crate::store::RunHistory;
+use crate::text::{Column, Table, counted, instant, line, span, thousands};
 
 /// One line of the history: a run, or the deadline runs of a minute folded into one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,20 @@ impl RunRecord {
         }
     }
 
+    fn cells(&self) -> [String; 8] {
+        let report = &self.report;
+        [
+            instant(report.started_at),
+            thousands(self.runs),
+            report.trigger.to_string(),
+            report.counts.to_string(),
+            thousands(report.set_aside_count),
+            thousands(report.batches),
+            span(report.elapsed),
+            report.outcome.to_string(),
+        ]
+    }
+
     /// A folded record keeps at most this many ids.
     const FOLDED_IDS: usize = 100;
 }
@@ -98,6 +114,42 @@ pub struct History {
     pub runs: Vec<RunRecord>,
     /// Where they come from.
     pub source: HistorySource,
+}
+
+impl fmt::Display for History {
+    /// Writes a line on where it comes from, and a table with a row for each record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match &self.source {
+            HistorySource::Database => "from the database".to_owned(),
+            HistorySource::Memory { reason } => format!("from memory, since {}", line(reason)),
+        };
+        if self.runs.is_empty() {
+            return write!(f, "{}: no run did anything yet ({source})", self.job);
+        }
+        let runs = self.runs.iter().map(|record| record.runs);
+        let runs = runs.fold(0, u64::saturating_add);
+        writeln!(
+            f,
+            "{}: {}, newest first ({source})",
+            self.job,
+            counted(runs, "run", "runs")
+        )?;
+        let heads = [
+            Column::Words("started (UTC)"),
+            Column::Numbers("runs"),
+            Column::Words("trigger"),
+            Column::Words("handled"),
+            Column::Numbers("set aside"),
+            Column::Numbers("batches"),
+            Column::Words("took"),
+            Column::Words("outcome"),
+        ];
+        write!(
+            f,
+            "{}",
+            Table::new(heads, self.runs.iter().map(RunRecord::cells))
+        )
+    }
 }
 
 /// Where a history was read.
@@ -244,6 +296,40 @@ mod tests {
         assert_eq!(
             record(1, 1).fold(record(u64::MAX, 1)).report.batches,
             u64::MAX
+        );
+    }
+
+    #[test]
+    fn a_history_reads_as_a_table_of_runs_and_says_where_it_comes_from() {
+        let mut failed = record(1, 0);
+        failed.report.outcome = Outcome::failed("the database is away\nfor now".to_owned());
+        let mut folded = record(12_345, 0);
+        folded.report.trigger = Trigger::Deadline;
+        folded.report.elapsed = Duration::from_millis(3_020);
+        folded.runs = 1_000;
+        let reason = "no such table".to_owned();
+        let history = History {
+            job: "sweeper".into(),
+            runs: vec![failed, folded],
+            source: HistorySource::Database,
+        };
+        let empty = History {
+            runs: vec![],
+            source: HistorySource::Memory { reason },
+            ..history.clone()
+        };
+
+        assert_eq!(
+            history.to_string(),
+            "\
+sweeper: 1,001 runs, newest first (from the database)
+started (UTC)         runs  trigger   handled        set aside  batches  took     outcome
+1970-01-01 00:00:00      1  tick      1 drafts               1        1  1s       failed: the database is away\\nfor now
+1970-01-01 00:00:00  1,000  deadline  12,345 drafts     12,345   12,345  3s 20ms  completed"
+        );
+        assert_eq!(
+            empty.to_string(),
+            "sweeper: no run did anything yet (from memory, since no such table)"
         );
     }
 

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
 //! | `postgres` | `PostgresStore`; needs no libpq |
+//! | `cron` | ticks by [`Cron`] expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
 //! # What it promises
@@ -46,6 +47,7 @@ mod preview;
 mod report;
 
 mod config;
+mod cron;
 mod event;
 mod health;
 mod history;
@@ -63,6 +65,7 @@ mod schedule;
 mod start;
 mod step;
 mod supervisor;
+mod text;
 mod timer;
 mod worker;
 
@@ -77,6 +80,7 @@ pub use config::{
     Ages, BackoffConfig, Beyond, ConfigError, HousekeeperConfig, JobConfig, KeptConfig,
     RestartConfig, Schedule,
 };
+pub use cron::Cron;
 pub use event::{Event, News, Subscriber};
 pub use health::Health;
 pub use history::{History, HistorySource, RunRecord};

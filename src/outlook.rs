@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::thousands;
+
 /// A count that stops at a cap, so that a backlog of millions costs no more to look at than one of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Capped {
@@ -30,7 +32,12 @@ impl Capped {
 
 impl fmt::Display for Capped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.count, if self.capped { "+" } else { "" })
+        write!(
+            f,
+            "{}{}",
+            thousands(self.count),
+            if self.capped { "+" } else { "" }
+        )
     }
 }
 
@@ -60,6 +67,6 @@ mod tests {
     fn a_count_beyond_the_cap_says_so() {
         let told = [0, 10_000, 10_001].map(|rows| Capped::from_probe(rows).to_string());
 
-        assert_eq!(told, ["0", "10000", "10000+"]);
+        assert_eq!(told, ["0", "10,000", "10,000+"]);
     }
 }

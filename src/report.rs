@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::batch::{Counts, Scope, SetAside};
 use crate::job::JobName;
 use crate::outlook::Outlook;
+use crate::text::{counted, span, thousands};
 
 /// Names one run, over all processes and for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,7 +172,7 @@ impl Report {
         let counts = &self.counts;
         let aside = match self.set_aside_count {
             0 => String::new(),
-            count => format!(", {count} set aside"),
+            count => format!(", {} set aside", thousands(count)),
         };
         match &self.outcome {
             Outcome::Completed => format!("{job} handled {counts}{aside}"),
@@ -230,20 +231,20 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let elapsed = humantime::format_duration(Duration::from_millis(
-            u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
-        ));
         write!(
             f,
-            "{} ({}, {}, {} in {elapsed})",
+            "{} ({}, {}, {} in {}",
             self.message(),
             self.scope,
             self.trigger,
-            match self.batches {
-                1 => "1 batch".to_owned(),
-                batches => format!("{batches} batches"),
-            }
-        )
+            counted(self.batches, "batch", "batches"),
+            span(self.elapsed),
+        )?;
+        let due = self.outlook.map(|outlook| outlook.due).unwrap_or_default();
+        if due.count > 0 {
+            write!(f, ", {due} still due")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -300,6 +301,7 @@ const SET_ASIDE_REPORTED: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outlook::Capped;
 
     #[test]
     fn a_report_adds_up_its_batches_and_keeps_the_first_ids() {
@@ -378,6 +380,31 @@ mod tests {
             "sweeper handled nothing, 2 set aside (all, tick, 1 batch in 1ms)"
         );
         assert_eq!(report.run.to_string().len(), 36);
+        let long = Report {
+            batches: 1_234,
+            elapsed: Duration::from_secs(200),
+            counts: counts(123_456),
+            set_aside_count: 1_000,
+            outlook: Some(Outlook {
+                due: Capped::from_probe(20_000),
+                ..Outlook::default()
+            }),
+            ..report
+        };
+        assert_eq!(
+            long.to_string(),
+            "sweeper handled 123,456 drafts, 1,000 set aside (all, tick, 1,234 batches in 3m 20s, 10,000+ still due)"
+        );
+        assert_eq!(
+            long.message(),
+            "sweeper handled 123,456 drafts, 1,000 set aside"
+        );
+    }
+
+    fn counts(drafts: u64) -> Counts {
+        let mut counts = Counts::default();
+        counts.add("drafts", drafts);
+        counts
     }
 
     fn blank() -> Report {

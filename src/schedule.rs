@@ -7,63 +7,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::config::Schedule;
 use crate::outlook::Outlook;
 use crate::report::Trigger;
+pub(crate) use moment::Moment;
+use moment::distance;
+use wall::WallTicks;
 
-/// An instant on two clocks: the wall's, which people and schedules mean, and the monotonic one, which no correction moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// By the wall clock.
-    pub(crate) wall: DateTime<Utc>,
-    /// By the monotonic clock: since the housekeeper started.
-    pub(crate) mono: Duration,
-}
-
-impl Moment {
-    /// The instant `wait` later, as far as either clock can count.
-    pub(crate) fn after(self, wait: Duration) -> Self {
-        let wall = TimeDelta::from_std(wait)
-            .ok()
-            .and_then(|wait| self.wall.checked_add_signed(wait))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let mono = self.mono.saturating_add(wait);
-        Self { wall, mono }
-    }
-
-    /// The instant `ago` earlier.
-    pub(crate) fn before(self, ago: Duration) -> Self {
-        let wall = TimeDelta::from_std(ago)
-            .ok()
-            .and_then(|ago| self.wall.checked_sub_signed(ago))
-            .unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let mono = self.mono.saturating_sub(ago);
-        Self { wall, mono }
-    }
-
-    /// Whether it is past, by either clock: a suspended machine moves only the wall, a clock set back only the other.
-    pub(crate) fn reached(self, now: Self) -> bool {
-        self.until(now).is_zero()
-    }
-
-    /// How long it is from `now`: zero once it is reached, else the shorter of both distances.
-    pub(crate) fn until(self, now: Self) -> Duration {
-        // On a clock that shows the last instant of the calendar every wait would be over at once, and so for ever.
-        let wall = if self.wall == DateTime::<Utc>::MAX_UTC {
-            Duration::MAX
-        } else {
-            distance(now.wall, self.wall)
-        };
-        wall.min(self.mono.saturating_sub(now.mono))
-    }
-
-    /// How long ago it was, by the clock that says the longer.
-    fn lateness(self, now: Self) -> Duration {
-        distance(self.wall, now.wall).max(now.mono.saturating_sub(self.mono))
-    }
-}
+mod moment;
+mod wall;
 
 /// What makes a job run by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Agenda {
     schedule: Schedule,
+    /// Where ticks come from if they follow the wall clock.
+    wall: Option<WallTicks>,
+    /// Drawn once, from 0 to 1.
+    jitter: f64,
     paused: bool,
     start: Option<Moment>,
     tick: Option<Moment>,
@@ -83,16 +41,22 @@ pub(crate) struct Due {
 }
 
 impl Agenda {
-    /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1. Ticks count from the jittered start: replicas started
-    /// together would otherwise tick together for ever.
+    /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1. Ticks count from the jittered start, and those of a cron
+    /// are put off by as much: replicas started together would otherwise tick together for ever.
     pub(crate) fn new(schedule: Schedule, now: Moment, jitter: f64) -> Self {
         let start = now.after(schedule.start_jitter.mul_f64(jitter));
         // With neither a start nor ticks nobody else would learn of the first deadline.
-        let only_deadlines = schedule.at_deadline && !schedule.at_start && schedule.every.is_none();
+        let only_deadlines = schedule.at_deadline && !schedule.at_start && !schedule.ticks();
+        let wall = WallTicks::of(&schedule, now, jitter);
         Self {
             paused: false,
             start: schedule.at_start.then_some(start),
-            tick: schedule.every.map(|every| start.after(every)),
+            tick: match &wall {
+                Some(wall) => wall.next(now),
+                None => schedule.every.map(|every| start.after(every)),
+            },
+            wall,
+            jitter,
             deadline: only_deadlines.then_some(start),
             retry: None,
             age: None,
@@ -119,14 +83,67 @@ impl Agenda {
     ///
     /// A corrected wall clock can put two plans in different orders on the two clocks, so this is not always the wait for [`Agenda::next`].
     pub(crate) fn wait(&self, now: Moment) -> Option<Duration> {
-        self.ahead().map(|(at, _)| at.until(now)).min()
+        // Ticks that follow the wall clock can come nearer when it is corrected, and only a look tells.
+        let look = self.wall.as_ref().filter(|_| !self.paused);
+        let look = look.map(|_| LONGEST_WITHOUT_A_LOOK);
+        self.ahead()
+            .map(|(at, trigger)| self.reached_as(at, trigger).until(now))
+            .chain(look)
+            .min()
+    }
+
+    /// Looks at the clock, and follows it if ticks do and it was set back far.
+    pub(crate) fn look(&mut self, now: Moment) {
+        if let Some(wall) = self.wall.as_mut().filter(|_| !self.paused) {
+            // At the ends of the calendar there is no tick until the clock is right.
+            if wall.look(now) || self.tick.is_none() {
+                self.tick = wall.next(now);
+            }
+        }
+    }
+
+    /// When it ran late, had it to run now: by the monotonic clock, and for ticks that follow the wall clock by both.
+    pub(crate) fn promised(&self, now: Moment) -> Option<Moment> {
+        let (at, trigger) = self.next()?;
+        let follows_wall = trigger == Trigger::Tick && self.wall.is_some();
+        let mono = if follows_wall {
+            at.mono
+                .max(now.mono.saturating_sub(distance(at.wall, now.wall)))
+        } else {
+            at.mono
+        };
+        Some(Moment { mono, ..at })
+    }
+
+    /// How long two ticks take, seen from `then`; `None` without ticks.
+    pub(crate) fn two_ticks(&self, then: Moment) -> Option<Duration> {
+        match &self.wall {
+            Some(wall) => Some(distance(then.wall, wall.ticks(then.wall).nth(1)?)),
+            None => Some(self.schedule.every?.saturating_mul(2)),
+        }
+    }
+
+    /// The next ticks by the wall clock, to be shown; none while paused.
+    pub(crate) fn ticks(&self, count: usize) -> Vec<DateTime<Utc>> {
+        let Some(first) = self.tick.filter(|_| !self.paused) else {
+            return Vec::new();
+        };
+        let later = |tick: &DateTime<Utc>| match &self.wall {
+            Some(wall) => wall.ticks(*tick).next(),
+            None => tick.checked_add_signed(TimeDelta::from_std(self.schedule.every?).ok()?),
+        };
+        std::iter::successors(Some(first.wall), later)
+            .filter(|tick| *tick < DateTime::<Utc>::MAX_UTC)
+            .take(count)
+            .collect()
     }
 
     /// Takes all that is due, merged into one run; `None` while paused.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<Due> {
+        self.look(now);
         let trigger = self
             .ahead()
-            .filter(|(at, _)| at.reached(now))
+            .filter(|(at, trigger)| self.reached_as(*at, *trigger).reached(now))
             .map(|(_, trigger)| trigger)
             .max()?;
         let missed = self.pass_ticks(now);
@@ -174,7 +191,7 @@ impl Agenda {
     /// Ticks count from `now`. What is overdue is dropped, because the caller runs once right away.
     pub(crate) fn resume(&mut self, now: Moment) {
         self.paused = false;
-        self.tick = self.schedule.every.map(|every| now.after(every));
+        self.tick = self.first_tick(now);
         for plan in [&mut self.start, &mut self.deadline, &mut self.retry] {
             plan.take_if(|at| at.reached(now));
         }
@@ -182,7 +199,13 @@ impl Agenda {
 
     /// Follows another schedule from `now` on.
     pub(crate) fn reschedule(&mut self, schedule: Schedule, now: Moment) {
-        self.tick = schedule.every.map(|every| now.after(every));
+        let wall = WallTicks::of(&schedule, now, self.jitter);
+        self.wall = match (wall, &self.wall) {
+            (Some(wall), Some(before)) if schedule.cron == self.schedule.cron => {
+                Some(wall.seen_by(before))
+            }
+            (wall, _) => wall,
+        };
         let learns_deadlines = schedule.at_deadline && !self.schedule.at_deadline;
         self.deadline = if learns_deadlines {
             Some(now.after(schedule.resolution))
@@ -191,6 +214,27 @@ impl Agenda {
         };
         self.start = self.start.filter(|_| schedule.at_start);
         self.schedule = schedule;
+        self.tick = self.first_tick(now);
+    }
+
+    /// The first tick of one who begins to tick now.
+    fn first_tick(&mut self, now: Moment) -> Option<Moment> {
+        match &mut self.wall {
+            Some(wall) => {
+                wall.look(now);
+                wall.next(now)
+            }
+            None => self.schedule.every.map(|every| now.after(every)),
+        }
+    }
+
+    /// A plan as it is reached: a tick that follows the wall clock by that alone, all else by either clock.
+    fn reached_as(&self, at: Moment, trigger: Trigger) -> Moment {
+        if trigger == Trigger::Tick && self.wall.is_some() {
+            at.by_wall()
+        } else {
+            at
+        }
     }
 
     /// All that is planned, in no order.
@@ -208,6 +252,13 @@ impl Agenda {
 
     /// Moves a due tick to its next place strictly after `now`. Returns how many places it skipped.
     fn pass_ticks(&mut self, now: Moment) -> u64 {
+        if let (Some(tick), Some(wall)) = (self.tick, &self.wall) {
+            if !tick.by_wall().reached(now) {
+                return 0;
+            }
+            self.tick = wall.next(now);
+            return wall.missed(tick.wall, now);
+        }
         let (Some(tick), Some(every)) = (self.tick, self.schedule.every) else {
             return 0;
         };
@@ -223,10 +274,8 @@ impl Agenda {
     }
 }
 
-/// From one instant to a later one; zero if it is not later.
-fn distance(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
-    to.signed_duration_since(from).to_std().unwrap_or_default()
-}
+/// Ticks that follow the wall clock are at most this late when it is corrected, whichever way.
+const LONGEST_WITHOUT_A_LOOK: Duration = Duration::from_secs(60);
 
 fn saturated(number: u128) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
@@ -237,47 +286,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_moment_is_reached_by_either_clock() {
-        let moment = at(10, 10);
-
-        let reached = [at(9, 9), at(10, 0), at(0, 10), at(11, 11)].map(|now| moment.reached(now));
-
-        assert_eq!(reached, [false, true, true, true]);
-    }
-
-    #[test]
-    fn the_way_to_a_moment_is_the_shorter_of_both() {
-        let moment = at(10, 10);
-
-        let ways = [at(4, 7), at(7, 4), at(-100, 9), at(12, 0), at(0, 12)]
-            .map(|now| moment.until(now).as_secs());
-
-        assert_eq!(ways, [3, 3, 1, 0, 0]);
-    }
-
-    #[test]
-    fn no_wait_is_too_long_to_count() {
-        let moment = at(1, 1).after(Duration::MAX);
-
-        assert_eq!(moment.wall, DateTime::<Utc>::MAX_UTC);
-        assert_eq!(moment.mono, Duration::MAX);
-    }
-
-    #[test]
-    fn at_the_end_of_the_calendar_waits_are_kept_by_the_other_clock() {
-        let now = Moment {
-            wall: DateTime::<Utc>::MAX_UTC,
-            mono: seconds(1),
-        };
-
-        let later = now.after(seconds(5));
-
-        assert_eq!(later.until(now), seconds(5));
-        assert!(!later.reached(now));
-        assert!(later.reached(at(0, 6)));
-    }
 
     #[test]
     fn a_job_starts_within_the_jitter_and_ticks_from_there() {
@@ -698,6 +706,7 @@ mod tests {
     fn schedule() -> Schedule {
         Schedule {
             every: Some(seconds(60)),
+            cron: None,
             at_start: true,
             start_jitter: Duration::ZERO,
             at_deadline: true,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Counts, Scope};
@@ -12,6 +12,7 @@ use crate::config::Schedule;
 use crate::health::Health;
 use crate::job::JobName;
 use crate::report::{Report, RunId, Trigger};
+use crate::text::{Column, Table, counted, line, relative, span, thousands};
 
 /// A housekeeper at one instant. Answered from memory, whatever the database does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct JobStatus {
     pub schedule: Schedule,
     /// When it runs next by itself, and why; `None` while it is paused, off, or its worker is down.
     pub next_run: Option<NextRun>,
+    /// The next five ticks of its schedule; empty while it is paused or off, and without ticks. Other runs may come before them.
+    #[serde(default)]
+    pub next_ticks: Vec<DateTime<Utc>>,
     /// Scopes that wait for a run.
     pub waiting: usize,
     /// The last run of everything that ended.
@@ -155,43 +159,38 @@ impl Status {
 }
 
 impl fmt::Display for Status {
-    /// Writes a line on the housekeeper, and a table with a row for each job.
+    /// Writes a line on the housekeeper, a table with a row for each job, and a line on what is wrong with each that is not healthy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("housekeeper");
         write!(f, "{name}: {}", self.life)?;
         if let Some(started_at) = self.started_at {
-            write!(f, " for {}", span(self.at - started_at))?;
+            let age = (self.at - started_at).to_std().unwrap_or_default();
+            write!(f, " for {}", span(Duration::from_secs(age.as_secs())))?;
+        }
+        if self.timer_restarts > 0 {
+            let times = counted(self.timer_restarts, "time", "times");
+            write!(f, ", its timer started again {times}")?;
         }
         if self.jobs.is_empty() {
             return Ok(());
         }
         let heads = [
-            "job", "health", "worker", "last run", "next run", "overdue", "restarts",
+            Column::Words("job"),
+            Column::Words("health"),
+            Column::Words("worker"),
+            Column::Words("last run"),
+            Column::Words("next run"),
+            Column::Words("overdue"),
+            Column::Numbers("restarts"),
         ];
         let rows = self.jobs.values().map(|job| job.cells(self.at));
-        let table: Vec<[String; 7]> = std::iter::once(heads.map(str::to_owned))
-            .chain(rows)
-            .collect();
-        let widths: [usize; 7] = std::array::from_fn(|column| {
-            table
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        });
-        for row in &table {
-            writeln!(f)?;
-            for (column, cell) in row.iter().enumerate() {
-                let last = column + 1 == row.len();
-                write!(f, "{cell:0$}", if last { 0 } else { widths[column] + 2 })?;
-            }
-        }
+        write!(f, "\n{}", Table::new(heads, rows))?;
         let unwell = self
             .jobs
             .values()
-            .filter_map(|job| Some((&job.job, job.health.reason()?)));
+            .filter_map(|job| Some((job, job.health.reason()?)));
         for (job, reason) in unwell {
-            write!(f, "\n{job}: {reason}")?;
+            write!(f, "\n{} is {}: {}", job.job, job.health, line(reason))?;
         }
         Ok(())
     }
@@ -201,16 +200,12 @@ impl JobStatus {
     fn cells(&self, now: DateTime<Utc>) -> [String; 7] {
         let none = || "-".to_owned();
         let last = self.last.as_ref().map(|report| {
-            format!(
-                "{}, {}, {} ago",
-                report.outcome.word(),
-                report.counts,
-                span(now - report.started_at)
-            )
+            let ago = relative(report.started_at, now);
+            format!("{} {ago}, {}", report.outcome.word(), report.counts)
         });
         let next = self
             .next_run
-            .map(|next| format!("{} in {}", next.trigger, span(next.at - now)));
+            .map(|next| format!("{} {}", next.trigger, relative(next.at, now)));
         [
             self.job.to_string(),
             self.health.word().to_owned(),
@@ -221,10 +216,8 @@ impl JobStatus {
             },
             last.unwrap_or_else(none),
             next.unwrap_or_else(none),
-            self.oldest_overdue
-                .and_then(|age| TimeDelta::from_std(age).ok())
-                .map_or_else(none, span),
-            self.restarts.to_string(),
+            self.oldest_overdue.map_or_else(none, span),
+            thousands(self.restarts),
         ]
     }
 }
@@ -254,13 +247,91 @@ impl fmt::Display for WorkerStatus {
     }
 }
 
-/// A distance in time for people: milliseconds up to a second, then seconds. What lies behind is now.
-fn span(delta: TimeDelta) -> String {
-    let delta = delta.to_std().unwrap_or_default();
-    let shown = if delta < Duration::from_secs(1) {
-        Duration::from_millis(u64::from(delta.subsec_millis()))
-    } else {
-        Duration::from_secs(delta.as_secs())
-    };
-    humantime::format_duration(shown).to_string()
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::report::Outcome;
+
+    #[test]
+    fn a_status_reads_as_a_table_of_jobs_and_a_line_on_each_that_is_unwell() {
+        let mut expirer = job("booking-expirer");
+        expirer.next_run = Some(NextRun {
+            at: now() + TimeDelta::milliseconds(168_400),
+            trigger: Trigger::Tick,
+        });
+        expirer.last = Some(report("booking-expirer", Outcome::Completed));
+        let mut cleaner = job("session-cleaner");
+        cleaner.health = Health::Failing {
+            reason: "the last run failed: the database is away\nfor now".to_owned(),
+        };
+        cleaner.last = Some(report(
+            "session-cleaner",
+            Outcome::failed("away".to_owned()),
+        ));
+        cleaner.paused = true;
+        cleaner.restarts = 1_234;
+        cleaner.oldest_overdue = Some(Duration::from_secs(7_530));
+        let status = Status {
+            name: None,
+            life: Life::Running,
+            at: now(),
+            started_at: Some(now() - TimeDelta::seconds(200)),
+            timer_restarts: 0,
+            jobs: [expirer, cleaner].map(|job| (job.job.clone(), job)).into(),
+        };
+        let absent = Status {
+            life: Life::Stopped,
+            timer_restarts: 2,
+            jobs: BTreeMap::new(),
+            ..status.clone()
+        };
+
+        assert_eq!(
+            status.to_string(),
+            "\
+housekeeper: running for 3m 20s
+job              health   worker        last run                        next run        overdue  restarts
+booking-expirer  healthy  idle          completed 12s ago, 12,345 rows  tick in 2m 48s  -               0
+session-cleaner  failing  idle, paused  failed 12s ago, 12,345 rows     -               2h 5m       1,234
+session-cleaner is failing: the last run failed: the database is away\\nfor now"
+        );
+        assert_eq!(
+            absent.to_string(),
+            "housekeeper: stopped for 3m 20s, its timer started again 2 times"
+        );
+    }
+
+    fn report(job: &'static str, outcome: Outcome) -> Report {
+        let started_at = now() - TimeDelta::seconds(12);
+        let mut report = Report::blank(job.into(), Scope::All, Trigger::Tick, started_at);
+        report.outcome = outcome;
+        report.counts.add("rows", 12_345);
+        report
+    }
+
+    fn job(name: &'static str) -> JobStatus {
+        JobStatus {
+            job: name.into(),
+            health: Health::Healthy,
+            worker: WorkerStatus::Idle,
+            paused: false,
+            schedule: Schedule::default(),
+            next_run: None,
+            next_ticks: Vec::new(),
+            waiting: 0,
+            last: None,
+            last_success: None,
+            oldest_overdue: None,
+            set_aside: 0,
+            restarts: 0,
+            missed_ticks: 0,
+            unwritten_runs: 0,
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(1)
+    }
 }

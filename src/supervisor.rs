@@ -65,7 +65,7 @@ pub enum HousekeeperMsg {
     Resume(JobName, RpcReplyPort<Result<bool, Refusal>>),
     /// End the run in progress after its batch. What is left waits for the next tick. Answers which run it was, if any.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, Refusal>>),
-    /// Give a job another schedule, whole: begin with the one in its status to change a part. Its next tick is one interval from now.
+    /// Give a job another schedule, whole: begin with the one in its status to change a part. Its next tick is one interval from now, or when its cron says.
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), Refusal>>),
     /// Tell somebody the news from now on.
     Subscribe(Subscriber),

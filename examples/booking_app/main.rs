@@ -4,6 +4,7 @@
 //! reception desk is told all the housekeeper does. In the end a balance is struck by SQL: every booking is paid or expired on time, no
 //! session of a living chat is lost, and the reports add up. The exit status says whether it holds.
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorRef, call_t};
 use ractor_housekeeper::{
     Ages, BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobConfig,
-    Outcome, Schedule, Scope, SessionCleaner, Started, Subscriber, start,
+    Outcome, Page, Schedule, Scope, SessionCleaner, Started, Subscriber, start,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -241,7 +242,7 @@ impl Day {
         )??;
         println!("by message: {report}");
         let status = call_t!(self.housekeeper, HousekeeperMsg::Status, 1_000)?;
-        println!("{status}");
+        println!("{}", indented(&status));
         Ok(())
     }
 
@@ -258,6 +259,17 @@ impl Day {
             scope
         )??;
         println!("the waiter was answered: {report}");
+        // While the worker is away a few bookings fall due.
+        let size = const { NonZeroU32::new(5).expect("5 is not zero") };
+        let preview = call_t!(
+            self.housekeeper,
+            HousekeeperMsg::Preview,
+            10_000,
+            BookingExpirer::NAME,
+            Scope::All,
+            Page::first(size)
+        )??;
+        println!("{}", indented(&preview));
         Ok(matches!(report.outcome, Outcome::Crashed { .. }))
     }
 
@@ -277,8 +289,26 @@ impl Day {
         for report in call_t!(self.housekeeper, HousekeeperMsg::RunAll, 10_000)?? {
             println!("in the end: {report}");
         }
+        let (job, newest) = (BookingExpirer::NAME, 5);
+        let history = call_t!(
+            self.housekeeper,
+            HousekeeperMsg::History,
+            10_000,
+            job,
+            newest
+        )??;
+        println!("{}", indented(&history).trim_end());
         Ok(())
     }
+}
+
+/// Apart from the lines of the day, with a line's distance to them.
+fn indented(shown: &impl std::fmt::Display) -> String {
+    format!("\n{shown}\n")
+        .replace('\n', "\n    ")
+        .trim_end()
+        .to_owned()
+        + "\n"
 }
 
 /// An expiry, the longest hold, and some.

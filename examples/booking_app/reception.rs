@@ -77,7 +77,8 @@ impl Account {
             }
             News::RunFinished(report) => self.note_report(report),
             News::WorkerRestarting { job, reason, at } => {
-                println!("  {job}: its worker died ({reason}) and starts again at {at}");
+                let wait = (*at - Utc::now()).num_milliseconds().max(0);
+                println!("  {job}: its worker died ({reason}) and starts again in {wait}ms");
                 let from = self.crashed.take();
                 self.outages
                     .extend(from.map(|from| Outage { from, until: *at }));

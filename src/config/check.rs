@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::{BackoffConfig, ConfigError, HousekeeperConfig, JobConfig, Schedule};
+use crate::cron::{Calendar, Cron, Fault};
 use crate::job::JobName;
 use crate::pace::Pace;
 
@@ -87,6 +88,16 @@ impl Schedule {
         if let Some(every) = self.every {
             check_span(&format!("{path}.every"), every)?;
         }
+        if let Some(cron) = &self.cron {
+            let setting = format!("{path}.cron");
+            if self.every.is_some() {
+                return Err(ConfigError::new(
+                    setting,
+                    "stands beside `every`, and a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out",
+                ));
+            }
+            check_cron(&setting, cron)?;
+        }
         check_pause(&format!("{path}.start_jitter"), self.start_jitter)?;
         check_span(&format!("{path}.resolution"), self.resolution)?;
         Ok(())
@@ -123,6 +134,18 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
         format!("the name of a job, {name:?},"),
         format!("{problem}; give one such as \"booking-expirer\""),
     ))
+}
+
+/// Checks an expression and its zone, and that the feature is there.
+fn check_cron(setting: &str, cron: &Cron) -> Result<(), ConfigError> {
+    let wrong = |Fault { field, problem }| {
+        let setting = match field {
+            "" => setting.to_owned(),
+            field => format!("{setting}.{field}"),
+        };
+        ConfigError::new(setting, problem)
+    };
+    Calendar::of(cron).map(drop).map_err(wrong)
 }
 
 /// Checks the age of a rule, such as `expire_after`. `None` is off and always right.
@@ -310,6 +333,54 @@ mod tests {
     }
 
     #[test]
+    fn a_job_ticks_by_one_of_both() {
+        let both = r#"{"job":{"schedule":{"every":"15m","cron":{"expression":"0 3 * * *"}}}}"#;
+        let config: HousekeeperConfig = serde_json::from_str(both).expect("is a config");
+
+        let checked = config.check(&known()).expect_err("is both");
+
+        assert_eq!(
+            checked.to_string(),
+            "job.schedule.cron stands beside `every`, and a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out"
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "cron")]
+    fn a_cron_that_cannot_be_is_named_with_the_place_of_the_fault() {
+        let table = [
+            (
+                Cron::new("61 * * * *"),
+                "schedule.cron.expression \"61 * * * *\": minute 61 is not within 0-59",
+            ),
+            (
+                Cron::new("0 3 * * *").in_zone("berlin"),
+                "schedule.cron.zone \"berlin\" is no time zone; give an IANA name such as \"Europe/Berlin\", or \"UTC\"",
+            ),
+        ];
+
+        for (cron, told) in table {
+            let error = Schedule::cron(cron).check("schedule");
+
+            assert_eq!(error.expect_err(told).to_string(), told);
+        }
+        let right =
+            Schedule::cron(Cron::new("0 3 * * *").in_zone("America/Argentina/Buenos_Aires"));
+        assert_eq!(right.check("schedule"), Ok(()));
+    }
+
+    #[test]
+    #[cfg(not(feature = "cron"))]
+    fn without_the_feature_a_cron_is_refused_and_says_which() {
+        let error = Schedule::cron("0 3 * * *").check("schedule");
+
+        assert_eq!(
+            error.expect_err("the feature is off").to_string(),
+            "schedule.cron needs the feature `cron` of ractor-housekeeper, which is not switched on; give a time between ticks in `every`, or build with the feature"
+        );
+    }
+
+    #[test]
     fn a_smallest_and_a_largest_may_be_the_same() {
         let mut config = HousekeeperConfig::default();
         config.job.pace.shortest_pause = config.job.pace.longest_pause;
@@ -346,6 +417,10 @@ mod tests {
                 r#"{"restart":{"backoff":{"frist":"1s"}}}"#,
                 "restart.backoff.frist",
             ),
+            (
+                r#"{"job":{"schedule":{"cron":{"expression":"* * * * *","zoen":"UTC"}}}}"#,
+                "job.schedule.cron.zoen",
+            ),
             (r#"{"retry":{"last":"1s"}}"#, "retry.last"),
             (r#"{"kept":{"run":1}}"#, "kept.run"),
         ];
@@ -378,6 +453,18 @@ mod tests {
             (
                 r#"{"jobs":{"booking-expirer":{"schedule":{"every":15}}}}"#,
                 "jobs.booking-expirer.schedule.every: invalid type: integer `15`, expected a duration",
+            ),
+            (
+                r#"{"job":{"schedule":{"cron":"0 3 * * *"}}}"#,
+                "job.schedule.cron: invalid type: string \"0 3 * * *\", expected struct Cron",
+            ),
+            (
+                r#"{"job":{"schedule":{"cron":{"zone":"UTC"}}}}"#,
+                "job.schedule.cron: missing field `expression`",
+            ),
+            (
+                r#"{"job":{"schedule":7}}"#,
+                "job.schedule: invalid type: integer `7`, expected struct Schedule",
             ),
             (
                 r#"{"job":{"pace":{"duty_percent":300}}}"#,
@@ -543,12 +630,19 @@ mod tests {
     prop_compose! {
         fn schedule()(
             every in prop::option::of(span()),
+            cron in prop::option::of(cron()),
             at_start: bool,
             start_jitter in span(),
             at_deadline: bool,
             resolution in span(),
         ) -> Schedule {
-            Schedule { every, at_start, start_jitter, at_deadline, resolution }
+            Schedule { every, cron, at_start, start_jitter, at_deadline, resolution }
+        }
+    }
+
+    prop_compose! {
+        fn cron()(expression in ".{0,12}", zone in prop_oneof![Just("UTC".to_owned()), any::<String>()]) -> Cron {
+            Cron { expression, zone }
         }
     }
 

@@ -60,9 +60,10 @@ impl State {
     pub(super) async fn wake(&mut self, job: &JobName) {
         let now = self.watch.now();
         self.alarm.heard();
-        let Some(desk) = self.desks.get(job).filter(|_| self.shutdown.is_none()) else {
+        let Some(desk) = self.desks.get_mut(job).filter(|_| self.shutdown.is_none()) else {
             return;
         };
+        desk.agenda.look(now);
         if desk.wake_at(now).is_none_or(|at| !at.reached(now)) {
             return self.arm(job);
         }

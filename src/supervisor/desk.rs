@@ -183,13 +183,12 @@ impl Desk {
                 failure: self.failure().as_deref(),
                 last_success: self.last_success,
                 started,
-                every: self.agenda.schedule().every.filter(|_| self.is_on()),
-                oldest_overdue: overdue,
-                next_run: self
+                two_ticks: self
                     .agenda
-                    .next()
-                    .map(|(at, _)| at)
+                    .two_ticks(self.last_success.unwrap_or(started))
                     .filter(|_| self.is_on()),
+                oldest_overdue: overdue,
+                next_run: self.agenda.promised(now).filter(|_| self.is_on()),
                 paused: self.agenda.is_paused(),
                 running: self.running.is_some(),
             }),
@@ -197,6 +196,11 @@ impl Desk {
             paused: self.agenda.is_paused(),
             schedule: self.agenda.schedule().clone(),
             next_run: self.next_run(),
+            next_ticks: if self.is_on() {
+                self.agenda.ticks(TICKS_SHOWN)
+            } else {
+                Vec::new()
+            },
             waiting: self.queue.len(),
             last: self.last.as_ref().map(|ended| ended.report.clone()),
             last_success: self.last_success.map(|at| at.wall),
@@ -296,6 +300,9 @@ impl Running {
         }
     }
 }
+
+/// Ticks ahead that a status names.
+const TICKS_SHOWN: usize = 5;
 
 /// Runs of a job kept in memory.
 const REMEMBERED: usize = 100;

@@ -22,7 +22,9 @@ proptest! {
         if let Err(refusal) = drive::settings(&text) {
             let named = ["job.", "jobs.", "restart.", "retry.", "ages."];
             prop_assert!(named.iter().any(|setting| refusal.starts_with(setting)), "{}", refusal);
-            let says_what_is_right = ["; the longest is", "; the shortest is", "; give a", "no job of this housekeeper, which has"];
+            let says_what_is_right = [
+                "schedule.cron.expression \"",
+                "; the longest is", "; the shortest is", "; give ", "no job of this housekeeper, which has"];
             prop_assert!(says_what_is_right.iter().any(|right| refusal.contains(right)), "{}", refusal);
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use ractor_housekeeper::{
-    Ages, BackoffConfig, Beyond, Cursor, HousekeeperConfig, JobConfig, JobName, KeptConfig, Pace,
-    Page, RestartConfig, Schedule, Scope,
+    Ages, BackoffConfig, Beyond, Cron, Cursor, HousekeeperConfig, JobConfig, JobName, KeptConfig,
+    Pace, Page, RestartConfig, Schedule, Scope,
 };
 
 use crate::drive::Settings;
@@ -73,13 +73,36 @@ prop_compose! {
 prop_compose! {
     pub(crate) fn schedule()(
         every in prop::option::of(span()),
+        cron in cron(),
         at_start: bool,
         start_jitter in span(),
         at_deadline: bool,
         resolution in span(),
+        both in prop::bool::weighted(0.05),
     ) -> Schedule {
-        Schedule { every, at_start, start_jitter, at_deadline, resolution }
+        let every = every.filter(|_| both || cron.is_none());
+        Schedule { every, cron, at_start, start_jitter, at_deadline, resolution }
     }
+}
+
+/// Mostly none, or one that can be; now and then any text.
+pub(crate) fn cron() -> impl Strategy<Value = Option<Cron>> {
+    let expression = prop_oneof![
+        20 => prop::sample::select(vec![
+            "* * * * *", "* * * * * *", "*/7 3-5 * * MON-FRI", "30 2 * * *", "0 0 29 2 *", "15 1,2 LW * FRI#2", "@daily",
+        ]).prop_map(str::to_owned),
+        1 => "[0-9*/,-]{1,3} [0-9*/,-]{1,3} [0-9*LW]{1,2} [0-9*JAN]{1,3} [0-9*#LMON]{1,4}",
+        1 => text(),
+    ];
+    let zone = prop_oneof![
+        20 => prop::sample::select(vec!["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca"])
+            .prop_map(str::to_owned),
+        1 => text(),
+    ];
+    prop::option::weighted(
+        0.3,
+        (expression, zone).prop_map(|(expression, zone)| Cron { expression, zone }),
+    )
 }
 
 prop_compose! {

@@ -172,7 +172,7 @@ pub(crate) async fn records_of_each_kind_are_deleted_and_counted(world: &impl Wo
     assert_eq!(rows.rows[0].details["video_records"], "1");
     assert_eq!(
         batch.counts.to_string(),
-        "2 image_records, 1 sessions, 1 video_records"
+        "2 image records, 1 sessions, 1 video records"
     );
     assert_eq!(
         empty.counts.to_string(),

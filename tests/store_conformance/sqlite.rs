@@ -306,10 +306,7 @@ mod own {
             .await?;
 
         assert_eq!(batch.ids, ["a", "c"]);
-        assert_eq!(
-            batch.counts.to_string(),
-            "2 image_records, 2 sessions, 0 video_records"
-        );
+        assert_eq!(batch.counts.to_string(), "2 image records, 2 sessions");
         assert_eq!(batch.set_aside.len(), 1);
         assert_eq!(batch.set_aside[0].id, "b");
         assert_eq!(batch.set_aside[0].error, "kept by invoices.session_id");

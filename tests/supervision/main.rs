@@ -1,6 +1,8 @@
 //! What dies, what is started again, and that everybody is answered.
 
 mod clocks;
+#[cfg(feature = "cron")]
+mod cron;
 mod deaths;
 mod endings;
 mod helpers;
