@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_housekeeper::testing::{
     Fault, Gate, MemoryBooking, MemoryStore, Step, next_event, next_report,
@@ -515,6 +516,91 @@ async fn without_a_store_the_history_is_from_memory_and_says_so() {
             .collect::<Vec<_>>(),
         [done.run]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_in_memory_keeps_the_newest_and_folds_the_deadline_runs_of_a_minute() {
+    let mut setup = Setup::new();
+    setup.config.job.schedule.at_deadline = true;
+    let mut host = setup.start().await;
+    let mut newest = Vec::new();
+    for _ in 0..150 {
+        host.add_overdue(1);
+        newest.push(host.run_now(Scope::All).await.expect("is not refused").run);
+    }
+    let asked = host.history().await;
+
+    // Noon, and so early in a minute.
+    for due in [2, 4] {
+        let made = host.clock.now() + TimeDelta::seconds(due) - TimeDelta::minutes(15);
+        let booking = MemoryBooking::pending(format!("due in {due}"), Uuid::nil(), made);
+        host.store.add_booking(booking);
+    }
+    let _looks_ahead = host.run_now(Scope::All).await;
+    for _ in 0..2 {
+        next_report(&mut host.events, |next| {
+            (next.trigger, next.counts.total()) == (Trigger::Deadline, 1)
+        })
+        .await;
+    }
+    let folded = host.history().await;
+
+    newest.reverse();
+    newest.truncate(100);
+    let runs: Vec<_> = asked.runs.iter().map(|line| line.report.run).collect();
+    assert_eq!(runs, newest);
+    assert_eq!(folded.runs.len(), 100);
+    let [deadlines, asked, ..] = &folded.runs[..] else {
+        panic!("{folded:?}")
+    };
+    assert_eq!((deadlines.runs, deadlines.report.counts.total()), (2, 2));
+    assert_eq!((asked.runs, asked.report.run), (1, newest[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_owed_to_the_history_only_if_there_is_one_and_it_failed() {
+    for has_history in [false, true] {
+        let mut setup = Setup::new();
+        if has_history {
+            setup.arguments = setup.arguments.with_history(Ledger::default());
+        }
+        let host = setup.start().await;
+        let away = Fault::Fail("no route".to_owned());
+        let mut owed = Vec::new();
+
+        // The third completes, and writes what is owed.
+        for fault in [None, Some(away), None, Some(Fault::Panic)] {
+            host.add_overdue(1);
+            if let Some(fault) = fault {
+                host.faults.once(Step::Open, 1, fault);
+            }
+            let _ = host.run_now(Scope::user(Uuid::nil())).await;
+            owed.push(host.status().await.unwritten_runs);
+        }
+
+        let expected = if has_history {
+            [0, 1, 0, 1]
+        } else {
+            [0, 0, 0, 0]
+        };
+        assert_eq!(owed, expected, "{has_history}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_may_be_as_large_as_the_largest_and_no_larger() {
+    let host = Setup::new().start().await;
+    let preview = |size: u32| {
+        let page = Page::first(size.try_into().expect("is not zero"));
+        host.ask(|reply| HousekeeperMsg::Preview(BookingExpirer::NAME, Scope::All, page, reply))
+    };
+
+    let largest = preview(Page::MAX_SIZE).await;
+    let larger = preview(Page::MAX_SIZE + 1).await;
+
+    assert!(largest.is_ok(), "{largest:?}");
+    let (size, largest) = (Page::MAX_SIZE + 1, Page::MAX_SIZE);
+    assert_eq!(larger, Err(Refusal::Page { size, largest }));
 }
 
 #[tokio::test(start_paused = true)]

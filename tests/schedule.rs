@@ -453,6 +453,30 @@ async fn a_paused_job_holds_ticks_and_deadlines_but_runs_when_asked_and_once_at_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_or_a_resume_that_changes_nothing_is_not_told() {
+    let mut host = start(messages_only()).await;
+
+    let answers = [
+        host.resume().await,
+        host.pause().await,
+        host.pause().await,
+        host.resume().await,
+        host.resume().await,
+    ];
+    let mut told = Vec::new();
+    while let Ok(event) = host.events.try_recv() {
+        match &*event.news {
+            News::JobPaused { .. } => told.push("paused"),
+            News::JobResumed { .. } => told.push("resumed"),
+            _ => {}
+        }
+    }
+
+    assert_eq!(answers, [false, true, false, true, false]);
+    assert_eq!(told, ["paused", "resumed"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resume_during_a_run_runs_once_more_and_is_no_missed_tick() {
     let mut host = start(messages_only()).await;
     let gate = Gate::closed();

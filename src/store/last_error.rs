@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel_async::pooled_connection::PoolError;
 
@@ -18,17 +18,18 @@ impl LastError {
         *self.lock() = None;
     }
 
-    /// Why somebody who has waited since then got no connection. The pool itself only knows that it ran out of time.
+    /// Why somebody who has waited this long since then got no connection. The pool itself only knows that it ran out of time.
     pub(crate) fn explain<M: bb8::ManageConnection>(
         &self,
         pool: &bb8::Pool<M>,
         since: Instant,
+        limit: Duration,
         error: &dyn Error,
     ) -> String {
         let state = pool.state();
         let all_in_use = state.connections > 0 && state.idle_connections == 0;
         match self.lock().clone() {
-            Some((at, last)) if at >= since || !all_in_use => last,
+            Some((at, last)) if explains(at, since, limit, all_in_use) => last,
             _ if all_in_use => format!(
                 "all {} connections of the pool are in use",
                 state.connections
@@ -42,6 +43,14 @@ impl LastError {
     }
 }
 
+/// Whether an error of this instant is the reason of a wait that began then.
+///
+/// An earlier one may be: the pool rests between its attempts, but never as long as anybody waits. One from before that is over. That the host has
+/// got connections from our pool since, we are not told.
+fn explains(at: Instant, since: Instant, limit: Duration, all_in_use: bool) -> bool {
+    at >= since || (!all_in_use && since.duration_since(at) <= limit)
+}
+
 impl bb8::ErrorSink<PoolError> for LastError {
     fn sink(&self, error: PoolError) {
         *self.lock() = Some((Instant::now(), error.to_string()));
@@ -49,5 +58,25 @@ impl bb8::ErrorSink<PoolError> for LastError {
 
     fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<PoolError>> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_explained_by_an_error_in_it_or_just_before_it_and_by_none_of_long_ago() {
+        let limit = Duration::from_secs(5);
+        let at = Instant::now();
+        let explained =
+            |waited_from: Duration, all_in_use| explains(at, at + waited_from, limit, all_in_use);
+
+        let (within, before) = (Duration::ZERO, Duration::from_secs(5));
+        let long_before = before + Duration::from_nanos(1);
+
+        assert!(explained(within, false) && explained(within, true));
+        assert!(explained(before, false) && !explained(before, true));
+        assert!(!explained(long_before, false));
     }
 }

@@ -1,8 +1,9 @@
 //! The store on Postgres.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel_async::pooled_connection::bb8;
@@ -150,8 +151,8 @@ impl PostgresStore {
         let since = Instant::now();
         let conn = match tokio::time::timeout(limits.acquire, self.pool.get_owned()).await {
             Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(self.last_error.explain(&self.pool, since, &error)),
-            Err(elapsed) => Err(self.last_error.explain(&self.pool, since, &elapsed)),
+            Ok(Err(error)) => Err(self.explain(since, limits.acquire, &error)),
+            Err(elapsed) => Err(self.explain(since, limits.acquire, &elapsed)),
         };
         let conn = conn.map_err(|reason| StoreError::Connect {
             database: DATABASE,
@@ -160,6 +161,10 @@ impl PostgresStore {
         })?;
         self.last_error.forget();
         Flight::begin(conn, limits, purpose, what).await
+    }
+
+    fn explain(&self, since: Instant, limit: Duration, error: &dyn Error) -> String {
+        self.last_error.explain(&self.pool, since, limit, error)
     }
 
     /// The clock's now, or the database's.

@@ -188,7 +188,7 @@ impl SqliteStore {
             let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
                 database: DATABASE,
                 limit,
-                source: last_error.explain(&pool, since, &error).into(),
+                source: last_error.explain(&pool, since, limit, &error).into(),
             })?;
             last_error.forget();
             // What was given up before it began does not begin: its caller has said that it failed.

@@ -131,8 +131,8 @@ pub(crate) trait Ground: Send + Sync + 'static {
         Ok(once)
     }
 
-    /// That the tables say what the account says, and rows that are not due are there.
-    async fn agrees(&self, job: &JobName, context: &str) -> Done {
+    /// The rows of a job that were changed. The tables say what the account says, and rows that are not due are there.
+    async fn agrees(&self, job: &JobName, context: &str) -> Done<BTreeSet<String>> {
         let gone = self.changed(job, context).await?;
         let left = self.texts(left(job)).await?;
         let expected = DUE.iter().filter(|id| !gone.contains(**id));
@@ -144,7 +144,7 @@ pub(crate) trait Ground: Send + Sync + 'static {
                 assert_eq!(self.texts(&query).await?, expected, "{context}: {records}");
             }
         }
-        Ok(())
+        Ok(gone)
     }
 }
 

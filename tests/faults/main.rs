@@ -5,8 +5,12 @@
 use std::error::Error;
 
 mod crashes;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod disk;
 mod ground;
 mod host;
+#[cfg(feature = "postgres")]
+mod late;
 mod outages;
 mod polls;
 mod steps;

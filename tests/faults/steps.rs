@@ -34,13 +34,21 @@ impl Step {
         Self::History,
     ];
 
+    /// Whether it asks each job something else of the database.
+    pub(crate) fn is_of_the_job(self) -> bool {
+        matches!(self, Self::Batch | Self::Preview | Self::Outlook)
+    }
+
     /// That the history has the run once, if it was recorded, however often that was tried.
     pub(crate) async fn is_recorded_once(self, work: &Work) -> bool {
+        if self != Self::Record {
+            return true;
+        }
         let runs = work.history.runs(&work.job.name(), 10).await;
         let runs: Option<Vec<u64>> = runs
             .ok()
             .map(|runs| runs.iter().map(|run| run.runs).collect());
-        self != Self::Record || runs == Some(vec![1])
+        runs == Some(vec![1])
     }
 
     /// Takes the step. Returns the rows a batch says it changed.

@@ -82,38 +82,34 @@ impl Wire {
     }
 
     /// This mishap, to be set.
-    pub(crate) fn mishap(&self, mishap: Mishap) -> WireFault<'_> {
-        WireFault { wire: self, mishap }
+    pub(crate) fn mishap(&self, mishap: Mishap) -> WireFault {
+        let trap = self.trap.clone();
+        WireFault { trap, mishap }
     }
 }
 
 /// A mishap of a wire.
-pub(crate) struct WireFault<'w> {
-    wire: &'w Wire,
+pub(crate) struct WireFault {
+    trap: Arc<Trap>,
     mishap: Mishap,
 }
 
 #[async_trait]
-impl Fault for WireFault<'_> {
+impl Fault for WireFault {
     fn set(&self, point: usize) {
-        self.wire.trap.sprung.send_replace(false);
-        *self.wire.trap.plan() = Some((point, self.mishap));
+        self.trap.sprung.send_replace(false);
+        *self.trap.plan() = Some((point, self.mishap));
     }
 
     async fn sprung(&self) {
         // Fails only without a sender, and we hold it.
-        let _ = self
-            .wire
-            .trap
-            .sprung
-            .subscribe()
-            .wait_for(|sprung| *sprung)
-            .await;
+        let mut sprung = self.trap.sprung.subscribe();
+        let _ = sprung.wait_for(|sprung| *sprung).await;
     }
 
     fn clear(&self) -> bool {
-        *self.wire.trap.plan() = None;
-        *self.wire.trap.sprung.borrow()
+        *self.trap.plan() = None;
+        *self.trap.sprung.borrow()
     }
 
     fn wants_a_kill(&self) -> bool {

@@ -268,4 +268,4 @@ pub(crate) fn instant(text: &str) -> Done<DateTime<Utc>> {
 }
 
 /// Longest wait for a lock, of guests and housekeepers alike.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,6 +9,8 @@ mod bookings;
 mod chase;
 mod database;
 mod kept;
+#[cfg(feature = "sqlite")]
+mod processes;
 mod replica;
 mod sessions;
 mod triggers;

@@ -27,7 +27,7 @@ pub(crate) struct Told {
     /// Of all batches.
     pub(crate) ids: Vec<String>,
     pub(crate) reports: Vec<Report>,
-    missed: u64,
+    pub(crate) missed: u64,
 }
 
 impl Replica {

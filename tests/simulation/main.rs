@@ -5,6 +5,7 @@
 
 mod actions;
 mod asked;
+mod chronicle;
 mod guests;
 mod ledger;
 mod listener;

@@ -138,6 +138,7 @@ impl Play {
             }
         }
         self.pass(Duration::from_secs(2)).await;
+        self.compare_histories().await;
         let mut world = self.world.lock();
         if let Some(late) = world.late() {
             world.break_promise(format!("{late} is late in calm weather"));

@@ -7,7 +7,7 @@ macro_rules! activity {
     ($store:ident, $open:expr) => {
         mod $store {
             use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-            use ractor_housekeeper::{Store, StoreError};
+            use ractor_housekeeper::{Scope, Store, StoreError};
 
             use crate::Verdict;
             use crate::activity::HOUR;
@@ -173,6 +173,33 @@ macro_rules! activity {
                     "{text}"
                 );
                 assert_eq!(second.ids, ["b"]);
+                Ok(())
+            }
+
+            /// So that the next run does not look at it again.
+            #[tokio::test]
+            async fn a_candidate_that_lives_is_noted_as_it_lives_if_it_is_in_the_scope() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let now = crate::world::now();
+                let (created, wrote) = (now - TimeDelta::days(3), now + micro());
+                for guest in [1, 2] {
+                    let session = guest.to_string();
+                    world.session(&session, user(guest), created).await?;
+                    world.message(user(guest), "user", wrote).await?;
+                }
+                // As before there was a trigger.
+                let unnoted = "update sessions set last_activity_at = null";
+                world.sql(unnoted).await?;
+                let mut pass = crate::rules::idle_pass(now, 10);
+                pass.scope = Scope::user(user(1));
+
+                let batch = world.store.delete_idle_sessions(&pass).await?;
+
+                assert!(batch.ids.is_empty(), "{batch:?}");
+                assert_eq!(world.last_activity_at("1").await?, Some(wrote));
+                assert_eq!(world.last_activity_at("2").await?, None);
                 Ok(())
             }
 

@@ -1,10 +1,11 @@
 //! Bugs of the host's in what the housekeeper calls itself.
 
 use async_trait::async_trait;
+use chrono::DateTime;
 use ractor::call;
 use ractor_housekeeper::{
-    Batch, BookingExpirer, HousekeeperMsg, Job, JobError, JobName, Outcome, Outlook, Page, Pass,
-    PreviewRows, Refusal, Scope, Subscriber, Window, start,
+    Batch, BookingExpirer, Cursor, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName,
+    Outcome, Outlook, Page, Pass, PreviewRows, Refusal, Scope, Subscriber, Window, start,
 };
 
 use crate::helpers::overseer;
@@ -52,6 +53,62 @@ async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_it
         sibling.expect("it runs").expect("is not refused").outcome,
         Outcome::Completed
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_batches_get_no_further_fails_instead_of_going_on_for_ever() {
+    let arguments = HousekeeperArguments::new(vec![]).with_job(Stuck);
+    let arguments = arguments.with_config(Setup::new().config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+
+    let run = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        Stuck.name(),
+        Scope::All
+    );
+
+    let report = run.expect("it runs").expect("is not refused");
+    let error = "failed: the batch ended where the one before did, so the run would never end";
+    assert_eq!(report.outcome.to_string(), error);
+    // The first may end anywhere.
+    assert_eq!(report.batches, 2);
+}
+
+/// A job of the host's whose batches all end at one place.
+struct Stuck;
+
+#[async_trait]
+impl Job for Stuck {
+    fn name(&self) -> JobName {
+        JobName::new("stuck")
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        Ok(Window {
+            now: DateTime::UNIX_EPOCH,
+            cutoff: DateTime::UNIX_EPOCH,
+        })
+    }
+
+    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        let reached = Cursor {
+            since: pass.cutoff,
+            id: "here".to_owned(),
+        };
+        Ok(Batch {
+            reached: Some(reached),
+            ..Batch::default()
+        })
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        unreachable!("nobody asks")
+    }
+
+    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
+        unreachable!("a run that fails does not look ahead")
+    }
 }
 
 /// A job of the host's with a bug where the housekeeper asks it.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ractor_housekeeper::testing::{Fault, Gate, MemoryStore, Step, next_event};
 use ractor_housekeeper::{
-    Beyond, BookingExpirer, JobName, News, Outcome, RunHistory, RunRecord, Scope, StoreError,
+    Beyond, BookingExpirer, HousekeeperMsg, JobName, News, Outcome, RunHistory, RunRecord, Scope,
+    StoreError,
 };
 use tokio::time::Instant;
 
@@ -72,6 +74,33 @@ async fn a_run_that_fails_or_crashes_as_the_housekeeper_leaves_is_written() {
         assert_eq!(outcome.word(), if crashes { "crashed" } else { "failed" });
         assert_eq!(ledger.outcomes().await, [outcome]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_there_writes_what_is_owed_and_gets_no_second_beside_it() {
+    let (ledger, setup) = setup();
+    let host = setup.start().await;
+    host.faults
+        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+    let failed = host.run_now(Scope::All).await.expect("is not refused");
+    // The history is ordered by time.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let running = host.run_now(Scope::All);
+    gate.reached().await;
+    let (worker, asked) = (host.worker(), Instant::now());
+
+    let stopped = host.shut_down(minutes(2));
+    let _begun = host.ask(HousekeeperMsg::Status).await;
+    worker.kill();
+    stopped.await;
+
+    // Had there been another, this one would have been killed at the end, and its run called off.
+    let crashed = running.await.expect("is not refused");
+    assert!(matches!(crashed.outcome, Outcome::Crashed { .. }));
+    assert_eq!(ledger.outcomes().await, [crashed.outcome, failed.outcome]);
+    assert_eq!(asked.elapsed().as_secs(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,14 @@
-//! Rows that could not be handled are known also when the worker dies before it reports.
+//! Rows that could not be handled: known also when the worker dies before it reports, and until the next tick.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use ractor::call;
-use ractor_housekeeper::testing::{Fault, FaultyJob, Step};
+use ractor::{ActorRef, call};
+use ractor_housekeeper::testing::{Fault, FaultyJob, Step, next_report};
 use ractor_housekeeper::{
     Batch, Cursor, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName, News, Outcome,
-    Outlook, Page, Pass, PreviewRows, Scope, SetAside, Subscriber, Window, start,
+    Outlook, Page, Pass, PreviewRows, Report, Scope, SetAside, Subscriber, Trigger, Window, start,
 };
 
 use crate::support::Setup;
@@ -47,6 +49,105 @@ async fn a_crashed_run_names_the_rows_that_its_batches_set_aside() {
     while let Ok(event) = events.try_recv() {
         // Nothing was committed.
         assert!(!matches!(&*event.news, News::BatchCommitted { .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_set_aside_are_remembered_until_the_next_tick_of_everything() {
+    let stubborn = Stubborn::default();
+    let arguments = HousekeeperArguments::new(vec![]).with_job(stubborn.clone());
+    let arguments = arguments.with_config(Setup::new().config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let (subscriber, mut events) = Subscriber::channel();
+    housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+    let mut remembered = Vec::new();
+
+    stubborn.keep(&[1, 2]);
+    run(&housekeeper, Scope::All).await;
+    remembered.push(set_aside(&housekeeper).await);
+    stubborn.keep(&[3]);
+    run(&housekeeper, Scope::user(1)).await;
+    remembered.push(set_aside(&housekeeper).await);
+    for pause in [HousekeeperMsg::Pause, HousekeeperMsg::Resume] {
+        let _ = call!(housekeeper, pause, stubborn.name()).expect("it runs");
+    }
+    let ticked = |report: &Report| report.trigger == Trigger::Tick;
+    next_report(&mut events, ticked).await;
+    remembered.push(set_aside(&housekeeper).await);
+    stubborn.keep(&[]);
+    run(&housekeeper, Scope::All).await;
+    remembered.push(set_aside(&housekeeper).await);
+
+    // A question of one user's is no tick; a resume, and a question of everything, is.
+    assert_eq!(remembered, [2, 3, 1, 0]);
+    let left_out: [&[&str]; 4] = [&["1", "2"], &["1", "2", "3"], &["3"], &[]];
+    assert_eq!(stubborn.left_out(), left_out);
+}
+
+async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {
+    let name = Stubborn::default().name();
+    let report = call!(housekeeper, HousekeeperMsg::RunNow, name, scope);
+    let report = report.expect("it runs").expect("is not refused");
+    assert!(report.success(), "{report}");
+}
+
+async fn set_aside(housekeeper: &ActorRef<HousekeeperMsg>) -> usize {
+    let status = call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
+    status.jobs[&Stubborn::default().name()].set_aside
+}
+
+/// A job of the host's of which some rows cannot be handled for now.
+#[derive(Clone, Default)]
+struct Stubborn(Arc<Mutex<Account>>);
+
+#[derive(Default)]
+struct Account {
+    kept: Vec<i64>,
+    left_out: Vec<Vec<String>>,
+}
+
+impl Stubborn {
+    fn keep(&self, rows: &[i64]) {
+        self.account(|account| rows.clone_into(&mut account.kept));
+    }
+
+    /// What each outlook was told to leave out.
+    fn left_out(&self) -> Vec<Vec<String>> {
+        self.account(|account| account.left_out.clone())
+    }
+
+    fn account<T>(&self, look: impl FnOnce(&mut Account) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Job for Stubborn {
+    fn name(&self) -> JobName {
+        JobName::new("stubborn")
+    }
+
+    async fn open(&self) -> Result<Window, JobError> {
+        Stuck.open().await
+    }
+
+    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
+        let kept = self.account(|account| account.kept.clone());
+        Ok(Batch {
+            set_aside: kept.into_iter().map(refused).collect(),
+            ..Batch::default()
+        })
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        Stuck.preview(scope, page).await
+    }
+
+    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
+        self.account(|account| account.left_out.push(set_aside.to_vec()));
+        Ok(Outlook::default())
     }
 }
 

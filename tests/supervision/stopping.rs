@@ -4,6 +4,7 @@ use ractor::{ActorStatus, MessagingErr};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
 use ractor_housekeeper::{
     BookingExpirer, HousekeeperMsg, Life, News, Outcome, Refusal, Scope, SessionCleaner,
+    WorkerStatus,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -199,4 +200,83 @@ async fn a_run_that_no_worker_took_up_before_the_shutdown_did_not_crash() {
     stopped.await;
 
     assert_eq!(report.outcome, Outcome::ShuttingDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_tells_of_no_run_that_nobody_asked_for_and_none_began() {
+    let mut host = Setup::new().start().await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let running = host.run_now(Scope::All);
+    gate.reached().await;
+    // A resume runs once, and waits for the run in progress.
+    for pause in [HousekeeperMsg::Pause, HousekeeperMsg::Resume] {
+        let _ = host.ask(|reply| pause(BookingExpirer::NAME, reply)).await;
+    }
+    let waiting = host.status().await.waiting;
+
+    let stopped = host.shut_down(seconds(10));
+    gate.open();
+    stopped.await;
+
+    let running = running.await.expect("is not refused");
+    let mut told = Vec::new();
+    while let Ok(event) = host.events.try_recv() {
+        if let News::RunFinished(report) = &*event.news {
+            told.push(report.run);
+        }
+    }
+    assert_eq!(waiting, 1);
+    assert_eq!(told, [running.run]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_others_leave_a_worker_that_left_is_stopped_and_none_is_started_that_has_nothing_to_write()
+ {
+    let mut setup = Setup::new();
+    setup.config.restart.max_restarts = 0;
+    let mut host = setup.start().await;
+    host.worker().kill();
+    next_event(&mut host.events, |news| {
+        matches!(news, News::JobDegraded { .. })
+    })
+    .await;
+    let gate = Gate::closed();
+    host.sibling_faults
+        .once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let cleaning =
+        host.ask(|reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply));
+    gate.reached().await;
+
+    let stopped = host.shut_down(seconds(10));
+    tokio::time::sleep(seconds(1)).await;
+    let left = host.housekeeper.get_children().len();
+    gate.open();
+    stopped.await;
+
+    assert_eq!(left, 1, "the cleaner's worker");
+    assert!(cleaning.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_left_is_stopped_in_the_status_while_others_still_run() {
+    let host = Setup::new().start().await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let running = host.run_now(Scope::All);
+    gate.reached().await;
+
+    let stopped = host.shut_down(seconds(10));
+    tokio::time::sleep(seconds(1)).await;
+    let status = host.ask(HousekeeperMsg::Status).await;
+    gate.open();
+    stopped.await;
+
+    let worker = |job| &status.jobs[&job].worker;
+    assert_eq!(*worker(SessionCleaner::NAME), WorkerStatus::Stopped);
+    assert!(matches!(
+        worker(BookingExpirer::NAME),
+        WorkerStatus::Running(_)
+    ));
+    assert!(running.await.is_ok());
 }

@@ -20,7 +20,7 @@ pub(super) struct File {
 
 /// What tells a file from another of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity(u64, u64);
+pub(super) struct Identity(u64, u64);
 
 #[derive(QueryableByName)]
 struct Opened {
@@ -36,19 +36,25 @@ impl File {
         }
     }
 
-    /// That opening it would not make an empty file in the place of one that was there.
-    pub(super) fn check_before_opening(&self) -> Result<(), String> {
-        if self.seen().is_empty() || identity(&self.path).is_some() {
-            return Ok(());
+    /// Which file is about to be opened. Fails if an empty one would be made in the place of one that was there.
+    pub(super) fn before_opening(&self) -> Result<Option<Identity>, String> {
+        match identity(&self.path) {
+            None if !self.seen().is_empty() => Err(self.gone()),
+            found => Ok(found),
         }
-        Err(self.gone())
+    }
+
+    /// That the file that was there before is there still.
+    pub(super) fn is_still(&self, before: Identity) -> Result<(), String> {
+        match identity(&self.path) {
+            None => Err(self.gone()),
+            Some(found) if found != before => Err(self.replaced()),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Notes which file a new connection has opened, in a number that every connection has for itself.
-    pub(super) fn note(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
-        let Some(found) = identity(&self.path) else {
-            return Ok(());
-        };
+    pub(super) fn note(&self, conn: &mut SqliteConnection, found: Identity) -> QueryResult<()> {
         let number = {
             let mut seen = self.seen();
             seen.iter()
@@ -72,14 +78,11 @@ impl File {
         else {
             return Ok(());
         };
-        match identity(&self.path) {
-            None => Err(Trouble::other(self.gone())),
-            Some(found) if found != opened => Err(Trouble::other(format!(
-                "the file {} was replaced by another",
-                self.path
-            ))),
-            Some(_) => Ok(()),
-        }
+        self.is_still(opened).map_err(Trouble::other)
+    }
+
+    fn replaced(&self) -> String {
+        format!("the file {} was replaced by another", self.path)
     }
 
     fn gone(&self) -> String {

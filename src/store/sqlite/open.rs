@@ -119,9 +119,31 @@ fn refused(reason: impl Into<String>) -> StoreError {
     }
 }
 
+/// Opens the file. One that is made by it is opened anew: only of what was there before is it known that nobody put another in its place
+/// while it was opened.
 fn connect(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> {
-    file.check_before_opening()
-        .map_err(ConnectionError::BadConnection)?;
+    let before = || {
+        file.before_opening()
+            .map_err(ConnectionError::BadConnection)
+    };
+    let found = match before()? {
+        None => {
+            establish(file, busy)?;
+            before()?
+        }
+        found => found,
+    };
+    let mut conn = establish(file, busy)?;
+    if let Some(found) = found {
+        file.is_still(found)
+            .map_err(ConnectionError::BadConnection)?;
+        file.note(&mut conn, found)
+            .map_err(ConnectionError::CouldntSetupConfiguration)?;
+    }
+    Ok(conn)
+}
+
+fn establish(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> {
     let mut conn = SqliteConnection::establish(&file.path)?;
     let setup = |conn: &mut SqliteConnection, sql: &str| {
         conn.batch_execute(sql)
@@ -145,8 +167,6 @@ fn connect(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> {
         // of cache for each connection, and a checkpoint once the log has 16 MB.
         "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; pragma wal_autocheckpoint = 4000",
     )?;
-    file.note(&mut conn)
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }
 

@@ -243,6 +243,36 @@ mod tests {
     }
 
     #[test]
+    fn of_more_runs_than_windows_are_kept_the_oldest_look_again() {
+        let windows = Windows::default();
+        let pass_of = |run: usize, after: Option<Cursor>| Pass {
+            scope: Scope::user(run),
+            ..pass(after)
+        };
+        let mut marks = Vec::new();
+        for run in 0..=KEPT {
+            let window = windows.take(&pass_of(run, None), || Ok(found(0..9, None)));
+            let mut window = window.expect("a window");
+            window.slice(TWO);
+            marks.push(window.reached());
+            windows.put_back(window);
+        }
+
+        let looks_again = |run: usize| {
+            let mut looked = false;
+            let window = windows.take(&pass_of(run, marks[run].clone()), || {
+                looked = true;
+                Ok(found([], None))
+            });
+            assert!(window.is_ok());
+            looked
+        };
+
+        let again: Vec<usize> = (0..=KEPT).filter(|run| looks_again(*run)).collect();
+        assert_eq!(again, [0]);
+    }
+
+    #[test]
     fn a_window_of_another_run_is_not_taken() {
         let windows = Windows::default();
         let mut window = windows

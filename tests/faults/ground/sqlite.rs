@@ -1,6 +1,6 @@
 //! SQLite files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -36,7 +36,15 @@ struct Checkpoint {
 
 impl SqliteGround {
     pub(crate) async fn open() -> Done<Self> {
-        let ground = Self::bare().await?;
+        Self::prepared(Self::bare().await?).await
+    }
+
+    /// In a folder of the test's choice.
+    pub(crate) async fn open_in(place: &Path) -> Done<Self> {
+        Self::prepared(Self::bare_in(tempfile::tempdir_in(place)?).await?).await
+    }
+
+    async fn prepared(ground: Self) -> Done<Self> {
         ground.store().await?.migrate(Schema::ALL).await?;
         ground.prepare().await?;
         Ok(ground)
@@ -44,7 +52,10 @@ impl SqliteGround {
 
     /// Without tables.
     pub(crate) async fn bare() -> Done<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::bare_in(tempfile::tempdir()?).await
+    }
+
+    async fn bare_in(folder: tempfile::TempDir) -> Done<Self> {
         let path = folder.path().join("test.db");
         // It creates the file.
         SqliteStore::open(&path.display().to_string())

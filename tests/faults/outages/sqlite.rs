@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{Connection as _, SimpleConnection};
 use ractor_housekeeper::SqliteStore;
 use ractor_housekeeper::store::Limits;
 
 use super::{Outage, failure};
 use crate::Done;
+use crate::disk::Disk;
 use crate::ground::Ground;
 use crate::ground::sqlite::SqliteGround;
 use locker::Locker;
@@ -59,14 +60,36 @@ async fn a_full_disk() -> Done {
     .await
 }
 
+#[tokio::test]
+async fn a_disk_that_is_really_full() -> Done {
+    let Some(disk) = Disk::mount()? else {
+        return Ok(());
+    };
+    let ground = SqliteGround::open_in(disk.path()).await?;
+    // Each change needs more room than the log has from before.
+    ground.sql(&ballast(1_000_000)).await?;
+    let words = ["database or disk is full"];
+    let mut outage = Outage::ahead(&ground, &store(&ground).await?, &words).await?;
+
+    disk.fill()?;
+    outage.strikes().await?;
+    disk.make_room()?;
+
+    outage.heals().await
+}
+
+fn ballast(bytes: u32) -> String {
+    format!(
+        "create table ballast (content blob);
+         create trigger load after insert on account begin insert into ballast values (zeroblob({bytes})); end"
+    )
+}
+
 /// Something that is set on each connection of the pool.
 async fn by_pragma(strike: &'static str, mend: &'static str, words: &str) -> Done {
     let ground = SqliteGround::open().await?;
     // Each change needs more room than is left.
-    ground
-        .sql("create table ballast (content blob);
-              create trigger load after insert on account begin insert into ballast values (zeroblob(100000)); end")
-        .await?;
+    ground.sql(&ballast(100_000)).await?;
     let store = store(&ground).await?;
     let words = [words];
     let mut outage = Outage::ahead(&ground, &store, &words).await?;
@@ -150,6 +173,48 @@ async fn a_file_that_is_replaced_by_another() -> Done {
     }
 
     outage.heals().await
+}
+
+/// Who opens it is held up halfway by a lock, as long as it takes to put another in its place.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_is_replaced_while_it_is_opened() -> Done {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("test.db");
+    let other = folder.path().join("test.db.other");
+    let mut locker = diesel::SqliteConnection::establish(&path.display().to_string())?;
+    locker.batch_execute(
+        "pragma journal_mode = wal; create table old (id int);
+         pragma locking_mode = exclusive; begin immediate; insert into old values (1); commit",
+    )?;
+    diesel::SqliteConnection::establish(&other.display().to_string())?
+        .batch_execute("pragma journal_mode = wal; create table new (id int)")?;
+    let store = SqliteStore::open(&path.display().to_string()).await?;
+    let pool = store.pool().clone();
+
+    let opening = tokio::spawn(async move { pool.get_owned().await });
+    while times_open(&path)? < 2 {
+        tokio::task::yield_now().await;
+    }
+    rename(&path, "", ".away")?;
+    rename(&path, ".other", "")?;
+    drop(locker);
+
+    let mut opened = opening.await??;
+    opened
+        .spawn_blocking(|conn| conn.batch_execute("select id from new"))
+        .await?;
+    Ok(())
+}
+
+/// How often this process has the file open.
+#[cfg(target_os = "linux")]
+fn times_open(path: &Path) -> Done<usize> {
+    let path = path.canonicalize()?;
+    let open = fs::read_dir("/proc/self/fd")?;
+    // One that is closed meanwhile is not there any more.
+    let files = open.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    Ok(files.filter(|file| *file == path).count())
 }
 
 /// Moves the file, its log and the index of that.

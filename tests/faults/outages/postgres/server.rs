@@ -1,10 +1,14 @@
 //! A server that goes away, and one that takes nobody more. Each has a server of its own.
 
+use std::os::unix::fs::{MetadataExt, chown};
+
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use ractor_housekeeper::testing::PrivatePostgres;
 
 use super::store;
 use crate::Done;
+use crate::disk::Disk;
+use crate::ground::Ground;
 use crate::ground::postgres::PostgresGround;
 use crate::outages::Outage;
 
@@ -73,6 +77,43 @@ async fn a_server_whose_connections_are_all_taken_by_others() -> Done {
 
     outage.strikes().await?;
     drop(others);
+
+    outage.heals().await
+}
+
+/// What the jobs write goes to a disk of its own, as a table in a tablespace does.
+#[tokio::test]
+async fn a_disk_that_is_really_full() -> Done {
+    let (Some(disk), Some(server)) = (Disk::mount()?, PrivatePostgres::start()?) else {
+        return Ok(());
+    };
+    let ground = PostgresGround::on(&server).await?;
+    let place = disk.path().join("tables");
+    std::fs::create_dir(&place)?;
+    let data = ground
+        .texts("select current_setting('data_directory')")
+        .await?;
+    let owner = std::fs::metadata(&data[0])?;
+    chown(&place, Some(owner.uid()), Some(owner.gid()))?;
+    let location = format!("create tablespace small location '{}'", place.display());
+    ground.sql(&location).await?;
+    ground
+        .sql(
+            "create table ballast (content bytea) tablespace small;
+             alter table ballast alter column content set storage external;
+             create function load() returns trigger language plpgsql as $$ begin
+                 insert into ballast values (decode(repeat('ab', 1000000), 'hex'));
+                 return null;
+             end $$;
+             create trigger load after insert on account for each row execute function load()",
+        )
+        .await?;
+    let words = ["No space left on device"];
+    let mut outage = Outage::ahead(&ground, &store(&ground.url)?, &words).await?;
+
+    disk.fill()?;
+    outage.strikes().await?;
+    disk.make_room()?;
 
     outage.heals().await
 }

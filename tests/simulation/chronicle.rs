@@ -1,0 +1,149 @@
+//! The history, compared in calm weather with the reports that were told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, DurationRound, SubsecRound, TimeDelta, Utc};
+use ractor_housekeeper::{
+    History, HistorySource, HousekeeperMsg, JobName, Outcome, Report, RunId, RunRecord, Trigger,
+};
+
+use crate::play::{JOBS, Play};
+use crate::replica::Replica;
+
+impl Play {
+    /// Asks each replica that stays for the history, and compares it with what that one told. Nothing is owed to it in calm weather.
+    pub(crate) async fn compare_histories(&self) {
+        for place in self.staying() {
+            let replica = &self.replicas[place];
+            for job in JOBS {
+                let told = told(replica, &job);
+                let asked = ractor::call!(
+                    replica.housekeeper,
+                    HousekeeperMsg::History,
+                    job.clone(),
+                    u32::MAX
+                );
+                let history = asked.expect("it runs").expect("is not refused");
+                let found = lies(&history, &told);
+                let mut world = self.world.lock();
+                match found {
+                    Ok(compared) => world.tally.outcome("told runs in a history", compared),
+                    Err(lie) => world.break_promise(format!("the history of {job} {lie}")),
+                }
+            }
+        }
+    }
+}
+
+/// The reports of a job that a replica has told. A run that was turned away is none of its history.
+fn told(replica: &Replica, job: &JobName) -> BTreeMap<RunId, Report> {
+    let book = replica.ledger.book();
+    let runs = book.runs.iter();
+    runs.filter(|(_, known)| known.began.is_some())
+        .filter_map(|(run, known)| Some((*run, known.ended.as_ref()?.1.clone())))
+        .filter(|(_, report)| report.job == *job)
+        .collect()
+}
+
+/// What a history says that was not told, or leaves out; else how many told runs are in it.
+fn lies(history: &History, told: &BTreeMap<RunId, Report>) -> Result<u64, String> {
+    if history.source != HistorySource::Database {
+        return Err(format!("comes from {:?}", history.source));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = history.runs.iter().find(|line| !seen.insert(&line.key)) {
+        return Err(format!("has {} twice", twice.key));
+    }
+    // What is older had to make room.
+    let oldest = history.runs.iter().map(|line| line.report.started_at).min();
+    let kept = |report: &Report| oldest.is_none_or(|oldest| written_at(report) > oldest);
+    let mut compared = 0;
+    for report in told
+        .values()
+        .filter(|report| kept(report) && counts(report))
+    {
+        let folds = minute(report);
+        let lines = history.runs.iter();
+        let line = lines
+            .filter(|line| match folds {
+                // Of this replica, if its newest run is one that it told of.
+                Some(_) => minute(&line.report) == folds && told.contains_key(&line.report.run),
+                None => line.report.run == report.run,
+            })
+            .collect::<Vec<_>>();
+        let [line] = line[..] else {
+            return Err(format!("has {} lines of {report}", line.len()));
+        };
+        match folds {
+            Some(minute) => compare_folded(line, minute, told, kept)?,
+            None => compare(line, report)?,
+        }
+        compared += 1;
+    }
+    Ok(compared)
+}
+
+/// A run by itself is written as it was told.
+fn compare(line: &RunRecord, report: &Report) -> Result<(), String> {
+    // A worker may write a run down, and die before it has told of it.
+    let died = matches!(report.outcome, Outcome::Crashed { .. });
+    let told = Report {
+        started_at: written_at(report),
+        ..report.clone()
+    };
+    if line.runs != 1 || (!died && line.report != told) {
+        return Err(format!("says {line:?}, told was {report:?}"));
+    }
+    Ok(())
+}
+
+/// The deadline runs of a minute are one line, in which each is counted once.
+fn compare_folded(
+    line: &RunRecord,
+    of: DateTime<Utc>,
+    told: &BTreeMap<RunId, Report>,
+    kept: impl Fn(&Report) -> bool,
+) -> Result<(), String> {
+    let in_minute = |report: &&Report| {
+        report.trigger == Trigger::Deadline && start_of_minute(report.started_at) == of
+    };
+    let all: Vec<&Report> = told.values().filter(in_minute).collect();
+    // One that was written as completed, and told as crashed, is in the sum; one that had to make room is not.
+    let is_sure =
+        |report: &&Report| kept(report) && !matches!(report.outcome, Outcome::Crashed { .. });
+    if !all.iter().all(is_sure) {
+        return Ok(());
+    }
+    let folded = all
+        .iter()
+        .filter(|report| minute(report) == Some(of) && counts(report));
+    let (mut runs, mut rows) = (0, 0);
+    for report in folded {
+        runs += 1;
+        rows += report.counts.total();
+    }
+    if (line.runs, line.report.counts.total()) != (runs, rows) {
+        return Err(format!("folds {line:?} of {runs} runs with {rows} rows"));
+    }
+    Ok(())
+}
+
+/// Whether a run is written down.
+fn counts(report: &Report) -> bool {
+    report.outcome != Outcome::Completed || report.counts.total() > 0 || report.set_aside_count > 0
+}
+
+/// The minute in whose line a run is folded, if it is.
+fn minute(report: &Report) -> Option<DateTime<Utc>> {
+    let folds = report.trigger == Trigger::Deadline && report.outcome == Outcome::Completed;
+    folds.then(|| start_of_minute(report.started_at))
+}
+
+fn start_of_minute(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.duration_trunc(TimeDelta::minutes(1)).expect("is near")
+}
+
+/// Histories keep microseconds.
+fn written_at(report: &Report) -> DateTime<Utc> {
+    report.started_at.trunc_subsecs(6)
+}
