@@ -11,7 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::batch::{Counts, Scope};
 use crate::config::Schedule;
 use crate::guard::guarded;
+use crate::health::Health;
 use crate::job::JobName;
+use crate::meter;
 use crate::report::{Report, RunId, Trigger};
 
 /// One piece of news on its way to one subscriber.
@@ -96,6 +98,14 @@ pub enum News {
         job: JobName,
         /// The new one.
         schedule: Schedule,
+    },
+    /// The health of a job is another one than before: the housekeeper looks after each run, death, pause and resume, when its status is
+    /// asked, and at least once a minute. Told once for each change of state, not when only the numbers in its reason move.
+    HealthChanged {
+        /// Which job.
+        job: JobName,
+        /// How it is now.
+        health: Health,
     },
     /// The timer died and is started again.
     TimerRestarted {
@@ -203,6 +213,7 @@ impl Subscriber {
         let taken = news.places().min(self.buffer);
         let Ok(places) = self.places.clone().try_acquire_many_owned(taken) else {
             self.missed += 1;
+            meter::event_missed();
             return Ok(());
         };
         let event = Event {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::JobConfig;
+use crate::history::LONGEST_WRITE;
 use crate::schedule::Moment;
 
 /// How a job is. It follows from its runs and its rows, not from its worker's being alive.
@@ -18,7 +20,9 @@ pub enum Health {
         /// Which, and by how much.
         reason: String,
     },
-    /// The last run failed, or the worker died and is started again.
+    /// The last run failed, the worker died and is started again, or the run in progress is wedged: nothing was heard of it for longer than
+    /// its limits allow (two [step limits](crate::JobConfig::step_limit), the longest pause and two seconds for the history; 63 s by default).
+    /// Then code of the job blocks its thread, which no limit can end. It heals when the run goes on.
     Failing {
         /// What went wrong.
         reason: String,
@@ -52,6 +56,24 @@ impl Health {
             }
         }
     }
+
+    /// Whether the state is another one, whatever the reasons say.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.severity() != other.severity()
+    }
+
+    pub(crate) fn is_worse_than(&self, other: &Self) -> bool {
+        self.severity() > other.severity()
+    }
+
+    fn severity(&self) -> u8 {
+        match self {
+            Self::Healthy => 0,
+            Self::Late { .. } => 1,
+            Self::Failing { .. } => 2,
+            Self::Degraded { .. } => 3,
+        }
+    }
 }
 
 impl fmt::Display for Health {
@@ -80,7 +102,29 @@ pub(crate) struct Signs<'a> {
     /// When the agenda wanted to run next.
     pub(crate) next_run: Option<Moment>,
     pub(crate) paused: bool,
-    pub(crate) running: bool,
+    /// Of the run in progress.
+    pub(crate) silence: Option<Silence>,
+}
+
+/// How long nothing was heard of a run, and how long that may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Silence {
+    /// When its worker last spoke, or was given the run.
+    pub(crate) since: Moment,
+    pub(crate) step_limit: Duration,
+    /// [`longest_silence`] of its settings.
+    pub(crate) longest: Duration,
+}
+
+/// How long a worker may be silent by its own limits.
+///
+/// It speaks when it begins, after each batch, and at the end. On the longest way between, the run is opened and its first batch handled;
+/// on the others one of the two is a pause or a write of the history. Both are added all the same: to call a busy machine wedged is worse than
+/// to notice some seconds later.
+pub(crate) fn longest_silence(config: &JobConfig) -> Duration {
+    let pause = config.pace.longest_pause.max(config.pace.shortest_pause);
+    let steps = config.step_limit.saturating_mul(2);
+    steps.saturating_add(pause).saturating_add(LONGEST_WRITE)
 }
 
 /// The health that the signs show: the worst of them counts.
@@ -88,6 +132,9 @@ pub(crate) fn health(signs: &Signs<'_>) -> Health {
     if let Some(reason) = signs.degraded {
         let reason = reason.to_owned();
         return Health::Degraded { reason };
+    }
+    if let Some(reason) = wedged(signs) {
+        return Health::Failing { reason };
     }
     if let Some(reason) = signs.failure {
         let reason = reason.to_owned();
@@ -99,6 +146,28 @@ pub(crate) fn health(signs: &Signs<'_>) -> Health {
         .map_or(Health::Healthy, |reason| Health::Late { reason })
 }
 
+fn wedged(signs: &Signs<'_>) -> Option<String> {
+    let silence = signs.silence?;
+    let silent = silence.length(signs.now);
+    silence.is_too_long(signs.now).then(|| {
+        format!(
+            "its run has said nothing for {}, and a step may take {}: code of the job blocks its worker",
+            readable(silent),
+            crate::text::span(silence.step_limit)
+        )
+    })
+}
+
+impl Silence {
+    pub(crate) fn is_too_long(&self, now: Moment) -> bool {
+        self.length(now) > self.longest
+    }
+
+    fn length(&self, now: Moment) -> Duration {
+        since(now, self.since)
+    }
+}
+
 fn overdue_row(signs: &Signs<'_>) -> Option<String> {
     let (age, seen) = signs.oldest_overdue?;
     let age = age.saturating_add(since(signs.now, seen));
@@ -106,7 +175,7 @@ fn overdue_row(signs: &Signs<'_>) -> Option<String> {
 }
 
 fn overdue_run(signs: &Signs<'_>) -> Option<String> {
-    if signs.paused || signs.running {
+    if signs.paused || signs.silence.is_some() {
         return None;
     }
     let late = since(signs.now, signs.next_run?);
@@ -140,6 +209,7 @@ fn readable(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -253,13 +323,116 @@ mod tests {
     fn a_run_in_progress_is_not_late_to_start() {
         let signs = Signs {
             next_run: Some(before(MINUTE * 5)),
-            running: true,
+            silence: Some(silence(MINUTE)),
             ..signs()
         };
 
         let health = health(&signs);
 
         assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn a_run_is_wedged_a_moment_beyond_what_its_limits_allow() {
+        let run = |age| Signs {
+            silence: Some(silence(age)),
+            ..signs()
+        };
+        let limit = Duration::from_secs(63);
+
+        let seen = [limit, limit + MOMENT, MINUTE * 2].map(|age| health(&run(age)));
+
+        let failing = |age: &str| Health::Failing {
+            reason: format!(
+                "its run has said nothing for {age}, and a step may take 30s: code of the job blocks its worker"
+            ),
+        };
+        assert_eq!(seen, [Health::Healthy, failing("1m 3s"), failing("2m")]);
+    }
+
+    #[test]
+    fn a_wedged_run_is_told_of_before_the_failure_of_the_run_before_it() {
+        let signs = Signs {
+            silence: Some(silence(MINUTE * 2)),
+            failure: Some("the database is away"),
+            ..signs()
+        };
+
+        let health = health(&signs);
+
+        assert!(
+            health
+                .reason()
+                .is_some_and(|reason| reason.contains("blocks its worker"))
+        );
+    }
+
+    #[test]
+    fn a_corrected_wall_clock_wedges_nobody() {
+        let mut signs = Signs {
+            silence: Some(silence(Duration::ZERO)),
+            ..signs()
+        };
+        signs.now.wall += Duration::from_secs(24 * 60 * 60);
+
+        let health = health(&signs);
+
+        assert_eq!(health, Health::Healthy);
+    }
+
+    #[test]
+    fn only_another_state_is_a_change_and_only_a_weightier_one_is_worse() {
+        let reason = || "any".to_owned();
+        let states = [
+            Health::Healthy,
+            Health::Late { reason: reason() },
+            Health::Failing { reason: reason() },
+            Health::Degraded { reason: reason() },
+        ];
+
+        for (place, state) in states.iter().enumerate() {
+            for (other_place, other) in states.iter().enumerate() {
+                assert_eq!(state.differs_from(other), place != other_place);
+                assert_eq!(state.is_worse_than(other), place > other_place);
+            }
+        }
+        let other_reason = Health::Late {
+            reason: "another".to_owned(),
+        };
+        assert!(!states[1].differs_from(&other_reason));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_worker_may_do_within_its_limits_is_no_wedge(
+            step_ms in 1..100_000_u64,
+            shortest_ms in 0..5_000_u64,
+            longest_ms in 0..5_000_u64,
+            (open, batch, outlook, pause, history) in (0.0..=1.0, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0),
+        ) {
+            let ms = Duration::from_millis;
+            let mut config = JobConfig { step_limit: ms(step_ms), ..JobConfig::default() };
+            config.pace.shortest_pause = ms(shortest_ms);
+            config.pace.longest_pause = ms(longest_ms);
+            let step = |share: f64| config.step_limit.mul_f64(share);
+            let pause = ms(shortest_ms.max(longest_ms)).mul_f64(pause);
+            let history = config.step_limit.min(LONGEST_WRITE).mul_f64(history);
+            let ways = [
+                step(open) + step(batch),
+                pause + step(batch),
+                step(outlook) + history,
+                pause + history,
+            ];
+
+            for way in ways {
+                let silence = Silence {
+                    since: at(Duration::ZERO),
+                    step_limit: config.step_limit,
+                    longest: longest_silence(&config),
+                };
+                prop_assert!(!silence.is_too_long(at(way)), "{way:?} of {:?}", silence.longest);
+            }
+        }
     }
 
     #[test]
@@ -313,10 +486,15 @@ mod tests {
             oldest_overdue: Some((Duration::MAX, before(MINUTE))),
             ..signs()
         };
+        let longest_step = JobConfig {
+            step_limit: Duration::MAX,
+            ..JobConfig::default()
+        };
 
         let health = health(&signs);
 
         assert_eq!(health.word(), "late");
+        assert_eq!(longest_silence(&longest_step), Duration::MAX);
     }
 
     #[test]
@@ -360,7 +538,17 @@ mod tests {
             oldest_overdue: None,
             next_run: Some(at(NOW + MINUTE * 10)),
             paused: false,
-            running: false,
+            silence: None,
+        }
+    }
+
+    /// Of a run with the default limits that was last heard of this long ago.
+    fn silence(age: Duration) -> Silence {
+        let config = JobConfig::default();
+        Silence {
+            since: before(age),
+            step_limit: config.step_limit,
+            longest: longest_silence(&config),
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::job::JobName;
+use crate::meter::{self, Step};
 use crate::report::{Outcome, Report, Trigger};
 use crate::step::within;
 use crate::store::RunHistory;
@@ -179,6 +180,7 @@ impl HistoryBook {
     pub(crate) async fn write(&self, records: &mut Vec<RunRecord>, limit: Duration) {
         let Some(first) = records.first() else { return };
         let job = first.report.job.clone();
+        let _time = meter::time(&job, Step::HistoryWrite);
         let write = async { Ok(self.store.record(records, self.keep).await?) };
         match within(limit.min(LONGEST_WRITE), "write the history", write).await {
             Ok(()) => records.clear(),
@@ -190,7 +192,7 @@ impl HistoryBook {
 }
 
 /// Longest write of the history.
-const LONGEST_WRITE: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_WRITE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RactorErr, RpcReplyPort, SpawnErr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -135,10 +136,8 @@ pub async fn stop(name: &str, grace: Duration) -> Result<(), NotRunning> {
     let housekeeper = find(name).ok_or_else(|| NotRunning {
         name: name.to_owned(),
     })?;
-    // An error means that it is gone already, which is what was asked.
-    let _ = housekeeper
-        .call(|reply| HousekeeperMsg::Shutdown(grace, reply), None)
-        .await;
+    // Without an answer it is gone already, which is what was asked.
+    let _ = ask(&housekeeper, |reply| HousekeeperMsg::Shutdown(grace, reply)).await;
     let _ = housekeeper.wait(None).await;
     Ok(())
 }
@@ -171,6 +170,24 @@ pub(crate) fn remember(name: Option<String>) {
         .extend(name);
 }
 
+/// Asks without a limit; `None` if the housekeeper ends first.
+///
+/// Its end is waited for beside the answer: a question that is under way in the instant in which a mailbox closes can stay in it unread, and
+/// its port open, for as long as somebody holds a reference to the actor.
+async fn ask<T: Send + 'static>(
+    housekeeper: &ActorRef<HousekeeperMsg>,
+    message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = housekeeper.call(message, None) => match answer {
+            Ok(CallResult::Success(answer)) => Some(answer),
+            _ => None,
+        },
+        _ = housekeeper.wait(None) => None,
+    }
+}
+
 fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {
     ActorRef::where_is(name)
 }
@@ -185,8 +202,8 @@ async fn running(name: &str) -> Result<Option<ActorRef<HousekeeperMsg>>, StartEr
             name: name.to_owned(),
         });
     };
-    match ractor::call!(housekeeper, HousekeeperMsg::Status) {
-        Ok(status) if status.is_running() => Ok(Some(housekeeper)),
+    match ask(&housekeeper, HousekeeperMsg::Status).await {
+        Some(status) if status.is_running() => Ok(Some(housekeeper)),
         _ => {
             let _ = housekeeper.wait(None).await;
             Ok(None)

@@ -123,8 +123,14 @@ pub struct CurrentRun {
     pub trigger: Trigger,
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// Batches committed so far that changed rows.
+    /// When its worker was last heard of: as it began, or after its last batch. Silence that is too long makes the job
+    /// [`Failing`](Health::Failing).
+    pub heard_at: DateTime<Utc>,
+    /// Batches committed so far.
     pub batches: u64,
+    /// Rows handled so far: those that a report names by id.
+    #[serde(default)]
+    pub rows: u64,
     /// Rows changed so far, by kind.
     pub counts: Counts,
 }

@@ -19,6 +19,7 @@ use crate::report::{Report, RunId};
 use crate::run::{Committed, RunSheet};
 use crate::status::Status;
 use crate::store::RunHistory;
+use crate::timer::Delayed;
 
 use alarm::Alarm;
 use answers::Gatherings;
@@ -35,8 +36,11 @@ mod desk;
 mod inquiry;
 mod lifecycle;
 mod reader;
+mod rounds;
+mod running;
 mod runs;
 mod shutdown;
+mod standing;
 
 pub use arguments::HousekeeperArguments;
 
@@ -44,6 +48,8 @@ pub use arguments::HousekeeperArguments;
 pub struct Housekeeper;
 
 /// What a host may ask. The reply port comes last, as `call_t!` wants it; pass [`unanswered`](crate::unanswered) to ask for no answer.
+///
+/// Prefer `call_t!` to `call!`, which has no limit: a question that crosses a kill in the same instant may never be read.
 #[derive(Debug)]
 pub enum HousekeeperMsg {
     /// Run a job now. Answered by the report of a run of this scope that began after the message came. Works while the job is paused,
@@ -103,6 +109,8 @@ pub(crate) enum Notice {
     TimerRested,
     /// The grace of a shutdown is over.
     GraceEnded,
+    /// A minute has passed since all jobs were looked at.
+    RoundDue,
 }
 
 impl From<Notice> for HousekeeperMsg {
@@ -124,6 +132,7 @@ pub struct State {
     subscribers: Subscribers,
     gatherings: Gatherings,
     inquiries: Inquiries,
+    round: Option<Delayed<HousekeeperMsg>>,
     shutdown: Option<Shutdown>,
 }
 
@@ -137,7 +146,9 @@ impl Housekeeper {
         crate::start::check(&arguments)?;
         crate::start::remember(myself.get_name());
         let mut state = State::new(myself, arguments);
+        crate::meter::started(state.desks.keys());
         state.spawn_all().await?;
+        state.make_rounds();
         Ok(state)
     }
 
@@ -225,6 +236,7 @@ impl State {
             subscribers: Subscribers::default(),
             gatherings: Gatherings::default(),
             inquiries: Inquiries::default(),
+            round: None,
             shutdown: None,
         }
     }
@@ -242,6 +254,7 @@ impl State {
             }
             Notice::TimerRested => self.spawn_timer().await,
             Notice::GraceEnded => self.grace_ended(),
+            Notice::RoundDue => self.make_rounds(),
         }
     }
 
@@ -265,22 +278,6 @@ impl State {
             keep: self.config.kept.runs.get(),
             instance: self.instance,
         })
-    }
-
-    fn status(&self) -> Status {
-        let now = self.watch.now();
-        Status {
-            name: self.myself.get_name(),
-            life: self.life(),
-            at: now.wall,
-            started_at: Some(self.started.wall),
-            timer_restarts: self.alarm.restarts(),
-            jobs: self
-                .desks
-                .iter()
-                .map(|(job, desk)| (job.clone(), desk.status(now, self.started)))
-                .collect(),
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::batch::{Batch, Cursor, Pass, Window};
 use crate::config::JobConfig;
 use crate::history::{HistoryBook, RunRecord};
 use crate::job::{Job, JobError};
+use crate::meter::{self, Step};
 use crate::pace::Pacer;
 use crate::report::{Outcome, Report, RunId};
 use crate::run::{Committed, RunSheet};
@@ -108,11 +109,13 @@ impl State {
         );
 
         let job = &*self.arguments.job;
-        let checked = self.checked;
+        let (checked, name) = (self.checked, &sheet.report.job);
         let opening = async {
             if !checked {
+                let _time = meter::time(name, Step::Check);
                 job.check().await?;
             }
+            let _time = meter::time(name, Step::Open);
             job.open().await
         };
         match self
@@ -163,12 +166,13 @@ impl State {
         let number = run.sheet.report.batches + 1;
         let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = pass.limit.get());
 
+        let limit = self.arguments.config.run_limit;
         let asked = Instant::now();
-        match self
-            .step("handle a batch", self.arguments.job.batch(&pass))
-            .instrument(span)
-            .await
-        {
+        let handling = async {
+            let _time = meter::time(&run.sheet.report.job, Step::Batch);
+            self.arguments.job.batch(&pass).await
+        };
+        match self.step("handle a batch", handling).instrument(span).await {
             Ok(batch) if batch.reached.is_some() && batch.reached <= pass.after => {
                 self.commit(&mut run, batch)?;
                 let error = "the batch ended where the one before did, so the run would never end";
@@ -179,12 +183,7 @@ impl State {
                 self.commit(&mut run, batch)?;
                 if run.after.is_none() {
                     self.conclude(run, Outcome::Completed).await
-                } else if self
-                    .arguments
-                    .config
-                    .run_limit
-                    .is_some_and(|limit| run.began.elapsed() >= limit)
-                {
+                } else if limit.is_some_and(|limit| run.began.elapsed() >= limit) {
                     self.conclude(run, Outcome::TimedOut).await
                 } else {
                     let pause = self.pacer.took(work);
@@ -217,16 +216,14 @@ impl State {
             reached,
         } = batch;
         run.after = reached;
-        if counts.total() > 0 || !set_aside.is_empty() {
-            self.tell(Notice::Committed(Committed {
-                run: run.sheet.report.run,
-                cutoff: run.window.cutoff,
-                counts,
-                ids,
-                set_aside,
-            }))?;
-        }
-        Ok(())
+        // Also of a batch that changed nothing: it is a sign of life.
+        self.tell(Notice::Committed(Committed {
+            run: run.sheet.report.run,
+            cutoff: run.window.cutoff,
+            counts,
+            ids,
+            set_aside,
+        }))
     }
 
     /// Looks ahead, writes the run down, and reports it.
@@ -240,12 +237,12 @@ impl State {
         sheet.report.outcome = outcome;
         if matches!(sheet.report.outcome, Outcome::Completed | Outcome::TimedOut) {
             let set_aside: Vec<String> = sheet.set_aside.iter().cloned().collect();
-            let outlook = self.arguments.job.outlook(&set_aside);
-            match self
-                .step("look ahead", outlook)
-                .instrument(span.clone())
-                .await
-            {
+            let looking = async {
+                let _time = meter::time(&sheet.report.job, Step::Outlook);
+                self.arguments.job.outlook(&set_aside).await
+            };
+            let looked = self.step("look ahead", looking);
+            match looked.instrument(span.clone()).await {
                 Ok(outlook) => sheet.look_ahead(outlook),
                 Err(error) => sheet.report.outcome = Outcome::failed(error),
             }
@@ -276,6 +273,9 @@ impl State {
         what: &str,
         step: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, String> {
+        // What was told is heard before code of the job's is called. A task that this thread has just woken waits for this thread alone, and
+        // a job that blocks it would silence the supervisor too.
+        tokio::task::yield_now().await;
         within(self.arguments.config.step_limit, what, step).await
     }
 

@@ -44,7 +44,7 @@ async fn cleanup_deletes_old_sessions_with_their_image_and_video_records() {
     assert_eq!(report.ids, ["old"]);
     assert_eq!(
         report.counts.to_string(),
-        "2 image_records, 1 sessions, 1 video_records"
+        "2 image records, 1 sessions, 1 video records"
     );
     assert!(
         report

@@ -36,6 +36,7 @@ mod ledger;
 mod options;
 mod reception;
 mod records;
+mod web;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -97,6 +98,9 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let subscriber = Subscriber::actor(&reception, ReceptionMsg::Housekeeping).with_buffer(10_000);
     housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 
+    if let Some(address) = options.web {
+        web::serve(address, &housekeeper).await?;
+    }
     let ledger = Arc::new(Ledger::default());
     let day = Day {
         records: records.clone(),
@@ -105,7 +109,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         reception: reception.clone(),
         alarm,
     };
-    let answers_of_crash = day.pass(options).await?;
+    let passed = day.pass(options).await?;
     day.settle().await?;
 
     call_t!(
@@ -124,7 +128,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         stock: &records.stock().await?,
         ledger: &ledger.entries(),
         account: &account,
-        answers_of_crash,
+        passed: &passed,
     };
     Ok(balance.strike())
 }
@@ -167,6 +171,15 @@ fn arguments(records: &dyn Records, alarm: &Alarm) -> Result<HousekeeperArgument
     Ok(arguments)
 }
 
+/// What was seen of a day.
+#[derive(Default)]
+struct Passed {
+    /// Whether it lasted as long as it was to.
+    whole: bool,
+    /// How many who waited for a report were told of a crash.
+    answers_of_crash: usize,
+}
+
 /// A day at the application, some seconds long.
 struct Day {
     records: Arc<dyn Records>,
@@ -177,29 +190,33 @@ struct Day {
 }
 
 impl Day {
-    /// Lets guests come and go. Returns how many who waited for a report were told of a crash.
-    async fn pass(&self, options: &Options) -> Result<usize, Error> {
+    /// Lets guests come and go, until it is over or Ctrl-C ends it.
+    async fn pass(&self, options: &Options) -> Result<Passed, Error> {
         println!("seed {}", options.seed);
         let (closing, closed) = watch::channel(false);
         let mut guests = self.guests(options.seed, &closed);
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut answers_of_crash = 0;
+        let mut passed = Passed::default();
         for second in 0..=options.seconds {
-            seconds.tick().await;
+            tokio::select! {
+                _ = seconds.tick() => {}
+                _ = tokio::signal::ctrl_c() => break,
+            }
+            passed.whole = second == options.seconds;
             self.tell(second).await?;
             if second == options.seconds / 3 {
                 self.clean_now().await?;
             }
             if second == options.seconds / 2 {
-                answers_of_crash += usize::from(self.hold_drill().await?);
+                passed.answers_of_crash += usize::from(self.hold_drill().await?);
             }
         }
         closing.send_replace(true);
         while let Some(guest) = guests.join_next().await {
             guest??;
         }
-        Ok(answers_of_crash)
+        Ok(passed)
     }
 
     fn guests(&self, seed: u64, closing: &watch::Receiver<bool>) -> JoinSet<Result<(), Error>> {

@@ -9,6 +9,7 @@ use super::{HousekeeperMsg, Notice, State};
 use crate::batch::Scope;
 use crate::event::News;
 use crate::job::JobName;
+use crate::meter;
 use crate::report::Trigger;
 use crate::restart::{RestartLog, Verdict};
 use crate::timer::{Delayed, Timer, TimerArguments, TimerMsg};
@@ -82,6 +83,7 @@ impl State {
     pub(super) fn timer_died(&mut self, reason: String) {
         let now = self.watch.now();
         self.alarm.timer = None;
+        meter::timer_died();
         let wait = match self
             .alarm
             .log

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use ractor::RpcReplyPort;
 
-use super::desk::Waiter;
+use super::running::Waiter;
 use super::{State, answer};
 use crate::event::News;
 use crate::job::JobName;
+use crate::meter;
 use crate::queue::Order;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report};
@@ -26,8 +27,14 @@ struct Gathering {
 }
 
 impl State {
-    /// Logs a report, and hands it to everybody who is to have it.
+    /// A run that a worker was given has ended.
     pub(super) fn settle(&mut self, report: &Report, waiters: Vec<Waiter>) {
+        meter::run_ended(report);
+        self.hand_out(report, waiters);
+    }
+
+    /// Logs a report, and hands it to everybody who is to have it.
+    fn hand_out(&mut self, report: &Report, waiters: Vec<Waiter>) {
         log(report);
         // Subscribers first: a waiter may stop us as soon as it has its answer.
         self.subscribers
@@ -59,7 +66,7 @@ impl State {
                     outcome: outcome.clone(),
                     ..Report::blank(job.clone(), scope, trigger, now.wall)
                 };
-                self.settle(&report, waiters);
+                self.hand_out(&report, waiters);
             }
         }
     }

@@ -19,6 +19,7 @@ impl State {
         if !was_paused {
             self.subscribers.tell(News::JobPaused { job: job.clone() });
         }
+        self.judge(job);
         Ok(!was_paused)
     }
 
@@ -59,6 +60,7 @@ impl State {
             job: job.clone(),
             schedule,
         });
+        self.judge(job);
         Ok(())
     }
 }

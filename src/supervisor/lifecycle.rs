@@ -3,11 +3,13 @@
 use ractor::{Actor, ActorId, ActorRef, SpawnErr, SupervisionEvent};
 
 use super::State;
-use super::desk::{Post, Running};
+use super::desk::Post;
+use super::running::Running;
 use crate::batch::Scope;
 use crate::config::Beyond;
 use crate::event::News;
 use crate::job::JobName;
+use crate::meter;
 use crate::queue::Order;
 use crate::report::{Outcome, Trigger};
 use crate::restart::Verdict;
@@ -91,6 +93,7 @@ impl State {
         let Some(desk) = self.desks.get_mut(job) else {
             return;
         };
+        meter::worker_died(job);
         let verdict = desk
             .restarts
             .record(now.mono, &self.config.restart, fastrand::f64());
@@ -128,6 +131,7 @@ impl State {
             _ => self.degrade(job, reason),
         }
         self.arm(job);
+        self.judge(job);
     }
 
     /// Answers for a run whose worker died. One that never began goes back to the queue.
@@ -161,10 +165,7 @@ impl State {
         );
         desk.remember(&report, instance, self.history.is_some());
         if report.scope == Scope::All {
-            desk.last = Some(super::desk::Ended {
-                report: report.clone(),
-                at: now,
-            });
+            desk.ended(&report, now);
             if !desk.agenda.is_paused() {
                 let _ = desk.queue.push(Scope::All, Trigger::Retry, None);
             }

@@ -9,6 +9,7 @@ use super::{HousekeeperMsg, Notice};
 use crate::batch::Scope;
 use crate::history::{History, HistorySource, RunRecord};
 use crate::job::{Job, JobName};
+use crate::meter::{self, Step};
 use crate::preview::{Page, Preview};
 use crate::refusal::Refusal;
 use crate::step::within;
@@ -91,8 +92,11 @@ impl Question {
                 memory,
                 unwritten,
             } => {
+                let time = meter::time(&job, Step::HistoryRead);
                 let read = async { Ok(store.runs(&job, runs).await?) };
-                Reading::History(Ok(match within(limit, "read the history", read).await {
+                let read = within(limit, "read the history", read).await;
+                drop(time);
+                Reading::History(Ok(match read {
                     Ok(written) => history(job, runs, HistorySource::Database, written, unwritten),
                     Err(reason) => history(
                         job,
@@ -129,7 +133,9 @@ async fn preview(
     page: Page,
     limit: Duration,
 ) -> Result<Preview, Refusal> {
+    let time = meter::time(&job.name(), Step::Preview);
     let rows = within(limit, "read the preview", job.preview(&scope, &page)).await;
+    drop(time);
     let rows = rows.map_err(|error| Refusal::Failed {
         what: format!("preview {}", job.name()),
         error,

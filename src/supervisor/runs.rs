@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use ractor::RpcReplyPort;
 
-use super::desk::{Desk, Ended, Post, Running, Waiter};
+use super::desk::{Desk, Post};
+use super::running::Waiter;
 use super::{State, answer};
 use crate::batch::Scope;
 use crate::event::News;
 use crate::job::JobName;
-use crate::queue::Order;
+use crate::meter;
 use crate::refusal::Refusal;
 use crate::report::{Outcome, Report, RunId, Trigger};
 use crate::restart::backoff;
 use crate::run::{Committed, RunSheet};
 use crate::schedule::Moment;
-use crate::worker::WorkerMsg;
 
 impl State {
     pub(super) async fn run_now(
@@ -106,16 +106,19 @@ impl State {
             }
         }
         self.arm(job);
+        self.judge(job);
     }
 
     pub(super) fn began(&mut self, run: RunId) {
+        let now = self.watch.now();
         let Some(desk) = running(&mut self.desks, run) else {
             return;
         };
+        let was_wedged = desk.is_wedged(now);
         let Some(running) = &mut desk.running else {
             return;
         };
-        running.began = true;
+        running.begin(now);
         let Report {
             run,
             job,
@@ -126,35 +129,44 @@ impl State {
         } = running.report.clone();
         self.subscribers.tell(News::RunStarted {
             run,
-            job,
+            job: job.clone(),
             scope,
             trigger,
             at: started_at,
         });
+        if was_wedged {
+            self.judge(&job);
+        }
     }
 
     pub(super) fn committed(&mut self, batch: Committed) {
+        let now = self.watch.now();
         // A worker that was given up may still tell of a batch; its run was answered with `rows_at_least`.
         let Some(desk) = running(&mut self.desks, batch.run) else {
             return;
         };
+        let was_wedged = desk.is_wedged(now);
         if let Some(running) = &mut desk.running {
-            running.progress(&batch, desk.config.ids_kept);
+            running.progress(now, &batch, desk.config.ids_kept);
         }
         let job = desk.name.clone();
         let Committed {
             run, counts, ids, ..
         } = batch;
-        if counts.total() == 0 {
-            // Rows that were set aside are told of by the report.
-            return;
+        meter::batch_committed(&job, &counts);
+        // Rows that were set aside are told of by the report.
+        if counts.total() > 0 {
+            self.subscribers.tell(News::BatchCommitted {
+                run,
+                job: job.clone(),
+                counts,
+                ids,
+            });
         }
-        self.subscribers.tell(News::BatchCommitted {
-            run,
-            job,
-            counts,
-            ids,
-        });
+        // Not after each batch: to judge a job may take a look into its calendar.
+        if was_wedged {
+            self.judge(&job);
+        }
     }
 
     pub(super) fn finished(&mut self, sheet: RunSheet) {
@@ -218,43 +230,6 @@ impl State {
 }
 
 impl Desk {
-    fn start_next(&mut self, now: Moment) {
-        let Post::Up(worker) = &self.post else { return };
-        if self.running.is_some() {
-            return;
-        }
-        let Some(Order {
-            scope,
-            trigger,
-            waiters,
-        }) = self.queue.pop()
-        else {
-            return;
-        };
-        if trigger >= Trigger::Tick && scope == Scope::All {
-            self.set_aside.clear();
-        }
-        let report = Report::blank(self.name.clone(), scope, trigger, now.wall);
-        // Copies: a worker that dies takes its own along.
-        let (unwritten, set_aside) = (self.unwritten.clone(), self.set_aside.clone());
-        let sheet = RunSheet::new(report.clone(), unwritten, set_aside);
-        // A worker that died a moment ago takes no message; its death puts the run back.
-        let _ = worker.cast(WorkerMsg::Run(Box::new(sheet)));
-        self.running = Some(Running {
-            report,
-            since: now,
-            waiters,
-            began: false,
-        });
-    }
-
-    /// Asks the worker to end its run between two batches.
-    pub(super) fn end_run(&self, outcome: Outcome) {
-        if let (Post::Up(worker), Some(running)) = (&self.post, &self.running) {
-            let _ = worker.cast(WorkerMsg::End(running.report.run, outcome));
-        }
-    }
-
     /// Draws the conclusions from a run that ended. Returns whether the job recovered by it.
     fn learn(&mut self, now: Moment, looked: Moment, report: &mut Report, retry: Duration) -> bool {
         let recovered = report.success() && self.degraded.take().is_some();
@@ -278,10 +253,7 @@ impl Desk {
             self.last_success = Some(now);
             self.restarts.healed();
         }
-        self.last = Some(Ended {
-            report: report.clone(),
-            at: now,
-        });
+        self.ended(report, now);
         recovered
     }
 }

@@ -71,6 +71,7 @@ impl State {
             "the housekeeper shuts down"
         );
         self.subscribers.tell(News::ShuttingDown);
+        self.round = None;
         self.shutdown = Some(Shutdown {
             askers,
             ends: self.watch.now().after(grace),

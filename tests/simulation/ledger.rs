@@ -49,6 +49,8 @@ struct Account {
     /// Since when it has been paused.
     paused: Option<DateTime<Utc>>,
     degraded: bool,
+    /// The last health that was told; `None` is healthy.
+    health: Option<Health>,
     deaths: u64,
 }
 
@@ -154,6 +156,22 @@ impl Book {
                 world.note(&(replica, "recovered", job));
                 self.account(job).degraded = false;
             }
+            News::HealthChanged { job, health } => {
+                world.note(&(replica, "health", job, health.word()));
+                world.tally.outcome(health.word(), 1);
+                let before = self.account(job).health.replace(health.clone());
+                let before = before.as_ref().map_or("healthy", Health::word);
+                if before == health.word() {
+                    world.break_promise(format!("{job} changed from {before} to {health}"));
+                }
+                // No step here blocks its thread, whatever hangs, dies or is late.
+                if health
+                    .reason()
+                    .is_some_and(|reason| reason.contains("said nothing"))
+                {
+                    world.break_promise(format!("{job} is no wedge: {health:?}"));
+                }
+            }
             News::JobPaused { job } => self.account(job).paused = Some(world.now()),
             News::JobResumed { job } => self.account(job).paused = None,
             News::TimerRestarted { .. } => world.tally.outcome("timer restarts", 1),
@@ -235,6 +253,21 @@ impl Book {
         let degraded = matches!(status.health, Health::Degraded { .. });
         if degraded != now.degraded && degraded != then.degraded {
             return Some(format!("{job} is {}", status.health));
+        }
+        // Told before it was asked for, or since: looking tells.
+        let told = self.news[known.at..]
+            .iter()
+            .filter_map(|news| match &**news {
+                News::HealthChanged { job: told, health } if told == job => Some(health),
+                _ => None,
+            });
+        let healthy = Health::Healthy;
+        let before = then.health.as_ref().unwrap_or(&healthy);
+        if !std::iter::once(before)
+            .chain(told)
+            .any(|told| told.word() == status.health.word())
+        {
+            return Some(format!("{job} is {}, told was {before}", status.health));
         }
         if status.restarts < then.deaths {
             return Some(format!(

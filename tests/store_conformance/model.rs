@@ -174,7 +174,7 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
             }
         }
         ids.sort();
-        seen.handled.push((ids, counts.to_string()));
+        seen.handled.push((ids, format!("{counts:?}")));
     }
     Ok(())
 }

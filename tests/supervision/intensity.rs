@@ -89,7 +89,9 @@ async fn a_run_that_completes_ends_the_degradation_also_one_for_a_user() {
 
         assert_eq!(report.outcome, Outcome::Completed);
         let status = host.status().await;
-        assert_eq!(status.worker, WorkerStatus::Idle);
+        // One user's run is followed by one of everything, which may be on its way.
+        let works = matches!(status.worker, WorkerStatus::Idle | WorkerStatus::Running(_));
+        assert!(works, "{:?}", status.worker);
         assert_ne!(status.health.word(), "degraded");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use ractor::{ActorCell, ActorRef, call};
+use ractor::{ActorCell, ActorRef, call_t};
 use ractor_housekeeper::testing::MemoryBooking;
 use ractor_housekeeper::{
     Clock, HousekeeperMsg, JobName, News, Outcome, Report, RunHistory, RunRecord, Scope,
@@ -47,8 +47,10 @@ async fn a_worker_killed_or_stopped_with_its_report_has_not_crashed_whether_the_
 async fn a_report_and_a_death_that_race_on_several_threads_are_heard_in_their_order() {
     let (mut host, assassin) = start(ActorCell::kill, 0).await;
     let housekeeper = host.housekeeper.clone();
-    let crowd =
-        tokio::spawn(async move { while call!(housekeeper, HousekeeperMsg::Status).is_ok() {} });
+    // With a limit: a question that crosses a kill may stay in the mailbox, unread and unanswered, as long as we hold the reference.
+    let crowd = tokio::spawn(async move {
+        while call_t!(housekeeper, HousekeeperMsg::Status, 10_000).is_ok() {}
+    });
 
     for round in 0..ROUNDS {
         add_overdue(&host, round);

@@ -1,10 +1,13 @@
 //! What dies, what is started again, and that everybody is answered.
 
+#[path = "../support/blocker.rs"]
+mod blocker;
 mod clocks;
 #[cfg(feature = "cron")]
 mod cron;
 mod deaths;
 mod endings;
+mod health;
 mod helpers;
 mod host_bugs;
 mod intensity;

@@ -1,0 +1,118 @@
+//! The housekeeper's page in a host's own application, behind the host's own authentication.
+//!
+//! `cargo run --example web --features web`, then the address it prints, with user `admin` and the password it prints. `-- --check` asks
+//! the page itself and ends.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use ractor::call_t;
+use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::web::Web;
+use ractor_housekeeper::{
+    Ages, HousekeeperArguments, HousekeeperMsg, SqliteStore, built_in, start,
+};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let store = SqliteStore::open(&folder.path().join("bookings.db").display().to_string()).await?;
+    store.migrate(Schema::ALL).await?;
+    let jobs = built_in(store.clone(), &Ages::default())?;
+    let arguments = HousekeeperArguments::new(jobs).with_history(store);
+    let housekeeper = start(None, arguments).await?.housekeeper;
+
+    // A host has its own: a session, a proxy, OAuth. Whatever it is, it goes around the router as a layer.
+    let password = uuid::Uuid::new_v4().to_string();
+    let expected = Arc::new(format!(
+        "Basic {}",
+        STANDARD.encode(format!("admin:{password}"))
+    ));
+    let web = Web::new(housekeeper.clone()).with_actions();
+    let page = web
+        .router()
+        .layer(from_fn_with_state(expected.clone(), authenticated));
+    let application = Router::new()
+        .route("/", get(async || "the application"))
+        .nest("/admin/housekeeping", page)
+        // Probes come without a password.
+        .nest("/probes", web.health());
+
+    let check = std::env::args().any(|argument| argument == "--check");
+    let listener = TcpListener::bind(if check {
+        "127.0.0.1:0"
+    } else {
+        "127.0.0.1:8080"
+    })
+    .await?;
+    println!("http://{}/admin/housekeeping", listener.local_addr()?);
+    println!("user admin, password {password}");
+    if check {
+        return checked(application, &expected).await;
+    }
+    // The housekeeper first: its streams end with it, and a server that shuts down waits for its streams.
+    let closing = async move {
+        let _ = tokio::signal::ctrl_c().await;
+        let grace = Duration::from_secs(5);
+        let _ = call_t!(housekeeper, HousekeeperMsg::Shutdown, 10_000, grace);
+    };
+    Ok(axum::serve(listener, application)
+        .with_graceful_shutdown(closing)
+        .await?)
+}
+
+/// Lets in who knows the password. Over anything but this machine, put TLS around it: the password goes along with every request.
+async fn authenticated(
+    State(expected): State<Arc<String>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION);
+    if given.is_some_and(|given| are_equal(given.as_bytes(), expected.as_bytes())) {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"housekeeping\"")];
+    (StatusCode::UNAUTHORIZED, challenge).into_response()
+}
+
+/// Compares all of it, whatever differs first: how long it takes says nothing of how much was guessed right.
+fn are_equal(given: &[u8], expected: &[u8]) -> bool {
+    let pairs = given.iter().zip(expected);
+    let differing = pairs.fold(0, |differing, (one, other)| differing | (one ^ other));
+    given.len() == expected.len() && std::hint::black_box(differing) == 0
+}
+
+/// Asks for the page without and with the password, and for the probes.
+async fn checked(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
+    let table = [
+        ("/admin/housekeeping", "", 401),
+        ("/admin/housekeeping", authorization, 200),
+        ("/admin/housekeeping/api/status", "Basic d3Jvbmc=", 401),
+        ("/admin/housekeeping/api/status", authorization, 200),
+        ("/probes/health/ready", "", 200),
+        ("/probes/api/status", "", 404),
+    ];
+    for (path, authorization, expected) in table {
+        let request = Request::get(path)
+            .header(header::AUTHORIZATION, authorization)
+            .body(Body::empty())?;
+        let status = application.clone().oneshot(request).await?.status();
+        println!("{path}: {status}");
+        if status != expected {
+            return Err(format!("{path} answers {status} instead of {expected}").into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! What changes something, as JSON.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::api::Json;
+use super::extract::{OfJob, Query, ScopeOfBody, Wait};
+use super::problem::Problem;
+use super::{ANSWER_LIMIT, Site};
+use crate::batch::Scope;
+use crate::job::JobName;
+use crate::refusal::Refusal;
+use crate::report::RunId;
+use crate::supervisor::HousekeeperMsg;
+
+/// Lets nothing pass unless the host switched actions on.
+pub(crate) async fn if_allowed(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if site.actions {
+        return next.run(request).await;
+    }
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "read_only",
+        "this page only reads; the host can switch actions on",
+    )
+    .into_response()
+}
+
+/// The run goes on; the answer says where to look.
+#[derive(Serialize)]
+struct Accepted {
+    message: String,
+}
+
+/// Whether a switch is set now, and whether that is new.
+#[derive(Serialize)]
+pub(crate) struct Switched {
+    message: String,
+    paused: bool,
+    changed: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Cancelled {
+    message: String,
+    cancelled: Option<RunId>,
+}
+
+pub(crate) async fn run(
+    State(site): State<Arc<Site>>,
+    OfJob(job): OfJob,
+    Query(wait): Query<Wait>,
+    ScopeOfBody(scope): ScopeOfBody,
+) -> Result<Response, Problem> {
+    let wait = wait.time()?;
+    let report = site.run(job.clone(), scope.clone(), wait).await?;
+    Ok(match report {
+        Some(report) => Json(report).into_response(),
+        // Of `../jobs/{job}/run`, relative as all our links.
+        None => accepted(still_running(&job, &scope, wait), "../../status"),
+    })
+}
+
+pub(crate) async fn run_all(
+    State(site): State<Arc<Site>>,
+    Query(wait): Query<Wait>,
+) -> Result<Response, Problem> {
+    let wait = wait.time()?;
+    Ok(match site.run_all(wait).await? {
+        Some(reports) => Json(reports).into_response(),
+        None => accepted(all_still_running(wait), "status"),
+    })
+}
+
+pub(crate) async fn cancel(
+    State(site): State<Arc<Site>>,
+    OfJob(job): OfJob,
+) -> Result<Json<Cancelled>, Problem> {
+    let run = site.cancel(job.clone()).await?;
+    Ok(Json(Cancelled {
+        message: cancelled(&job, run),
+        cancelled: run,
+    }))
+}
+
+pub(crate) async fn pause(
+    State(site): State<Arc<Site>>,
+    OfJob(job): OfJob,
+) -> Result<Json<Switched>, Problem> {
+    let changed = site.pause(job.clone()).await?;
+    Ok(Json(Switched {
+        message: paused(&job, changed),
+        paused: true,
+        changed,
+    }))
+}
+
+pub(crate) async fn resume(
+    State(site): State<Arc<Site>>,
+    OfJob(job): OfJob,
+) -> Result<Json<Switched>, Problem> {
+    let changed = site.resume(job.clone()).await?;
+    Ok(Json(Switched {
+        message: resumed(&job, changed),
+        paused: false,
+        changed,
+    }))
+}
+
+impl Site {
+    /// Which run ends after its batch, if any.
+    pub(crate) async fn cancel(&self, job: JobName) -> Result<Option<RunId>, Problem> {
+        self.switch(|reply| HousekeeperMsg::Cancel(job, reply))
+            .await
+    }
+
+    /// Whether the job ran by itself before.
+    pub(crate) async fn pause(&self, job: JobName) -> Result<bool, Problem> {
+        self.switch(|reply| HousekeeperMsg::Pause(job, reply)).await
+    }
+
+    /// Whether the job was paused before.
+    pub(crate) async fn resume(&self, job: JobName) -> Result<bool, Problem> {
+        self.switch(|reply| HousekeeperMsg::Resume(job, reply))
+            .await
+    }
+
+    async fn switch<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(ractor::RpcReplyPort<Result<T, Refusal>>) -> HousekeeperMsg,
+    ) -> Result<T, Problem> {
+        Ok(self.answer(ANSWER_LIMIT, message).await??)
+    }
+}
+
+pub(crate) fn still_running(job: &JobName, scope: &Scope, waited: Duration) -> String {
+    format!(
+        "the run of {job} for {scope} has not ended within {}; it goes on",
+        humantime::format_duration(waited)
+    )
+}
+
+pub(crate) fn all_still_running(waited: Duration) -> String {
+    format!(
+        "not all runs have ended within {}; they go on",
+        humantime::format_duration(waited)
+    )
+}
+
+pub(crate) fn cancelled(job: &JobName, run: Option<RunId>) -> String {
+    match run {
+        Some(run) => format!("run {run} of {job} ends after its batch"),
+        None => format!("{job} was not running"),
+    }
+}
+
+pub(crate) fn paused(job: &JobName, changed: bool) -> String {
+    format!(
+        "{job} {} paused",
+        if changed { "is" } else { "was already" }
+    )
+}
+
+pub(crate) fn resumed(job: &JobName, changed: bool) -> String {
+    if changed {
+        format!("{job} runs by itself again, and once now")
+    } else {
+        format!("{job} was not paused")
+    }
+}
+
+fn accepted(message: String, look: &'static str) -> Response {
+    let location = [(header::LOCATION, look)];
+    (StatusCode::ACCEPTED, location, Json(Accepted { message })).into_response()
+}

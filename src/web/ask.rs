@@ -1,0 +1,95 @@
+//! Questions to the housekeeper: messages with a limit, nothing else.
+
+use std::time::Duration;
+
+use ractor::RpcReplyPort;
+use ractor::rpc::CallResult;
+
+use super::problem::Problem;
+use super::{ANSWER_LIMIT, READ_LIMIT, Site};
+use crate::batch::Scope;
+use crate::history::History;
+use crate::job::JobName;
+use crate::preview::{Page, Preview};
+use crate::refusal::Refusal;
+use crate::report::Report;
+use crate::status::{JobStatus, Status};
+use crate::supervisor::HousekeeperMsg;
+
+impl Site {
+    pub(crate) async fn status(&self) -> Result<Status, Problem> {
+        self.answer(ANSWER_LIMIT, HousekeeperMsg::Status).await
+    }
+
+    pub(crate) async fn job(&self, job: &JobName) -> Result<JobStatus, Problem> {
+        let mut status = self.status().await?;
+        status.jobs.remove(job).ok_or_else(|| {
+            Problem::from(Refusal::UnknownJob {
+                job: job.clone(),
+                known: status.jobs.into_keys().collect(),
+            })
+        })
+    }
+
+    pub(crate) async fn history(&self, job: JobName, limit: u32) -> Result<History, Problem> {
+        let message = |reply| HousekeeperMsg::History(job, limit, reply);
+        Ok(self.answer(READ_LIMIT, message).await??)
+    }
+
+    pub(crate) async fn preview(
+        &self,
+        job: JobName,
+        scope: Scope,
+        page: Page,
+    ) -> Result<Preview, Problem> {
+        let message = |reply| HousekeeperMsg::Preview(job, scope, page, reply);
+        Ok(self.answer(READ_LIMIT, message).await??)
+    }
+
+    /// The report, or `None` if the run takes longer than `wait`. It goes on without us.
+    pub(crate) async fn run(
+        &self,
+        job: JobName,
+        scope: Scope,
+        wait: Duration,
+    ) -> Result<Option<Report>, Problem> {
+        let message = |reply| HousekeeperMsg::RunNow(job, scope, reply);
+        Ok(self.ask(wait, message).await?.transpose()?)
+    }
+
+    /// The reports, or `None` if the runs take longer than `wait`. They go on without us.
+    pub(crate) async fn run_all(&self, wait: Duration) -> Result<Option<Vec<Report>>, Problem> {
+        let answer = self.ask(wait, HousekeeperMsg::RunAll).await?;
+        Ok(answer.transpose()?)
+    }
+
+    /// An answer that is due within the limit.
+    pub(crate) async fn answer<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    ) -> Result<T, Problem> {
+        self.ask(limit, message).await?.ok_or_else(|| {
+            Problem::unavailable(
+                "not_answering",
+                format!("the housekeeper did not answer within {limit:?}"),
+            )
+        })
+    }
+
+    /// An answer, or `None` if there was none within the limit.
+    async fn ask<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    ) -> Result<Option<T>, Problem> {
+        match self.housekeeper.call(message, Some(limit)).await {
+            Ok(CallResult::Success(answer)) => Ok(Some(answer)),
+            Ok(CallResult::Timeout) => Ok(None),
+            Ok(CallResult::SenderError) | Err(_) => Err(Problem::unavailable(
+                "stopped",
+                "the housekeeper has stopped",
+            )),
+        }
+    }
+}

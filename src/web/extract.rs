@@ -1,0 +1,199 @@
+//! What a request says, read by axum; what cannot be read is a problem of ours.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::batch::{Cursor, Scope};
+use crate::job::JobName;
+use crate::preview::Page;
+
+/// The job that the path names.
+pub(crate) struct OfJob(pub(crate) JobName);
+
+#[derive(Deserialize)]
+struct JobInPath {
+    job: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfJob {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // By its name: the path above may have parameters of the host's.
+        let path = Path::<JobInPath>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0.job.into()))
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
+    }
+}
+
+/// What stands behind the question mark.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|query| Self(query.0))
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
+    }
+}
+
+/// How much of a history.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limit {
+    limit: Option<NonZeroU32>,
+}
+
+impl Limit {
+    pub(crate) fn runs(&self) -> Result<u32, Problem> {
+        let limit = self.limit.map_or(USUAL_HISTORY, NonZeroU32::get);
+        if limit > LARGEST_HISTORY {
+            return Err(Problem::unprocessable(format!(
+                "a history of {limit} runs is too long; the longest has {LARGEST_HISTORY}"
+            )));
+        }
+        Ok(limit)
+    }
+}
+
+/// Whose rows, and which page of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    pub(crate) user: Option<String>,
+    size: Option<NonZeroU32>,
+    after_since: Option<DateTime<Utc>>,
+    after_id: Option<String>,
+}
+
+impl Which {
+    pub(crate) fn scope(&self) -> Scope {
+        scope(self.user.as_deref())
+    }
+
+    pub(crate) fn page(&self) -> Result<Page, Problem> {
+        let after = match (self.after_since, self.after_id.clone()) {
+            (Some(since), Some(id)) => Some(Cursor { since, id }),
+            (None, None) => None,
+            _ => {
+                return Err(Problem::bad_request(
+                    "after_since and after_id go together; both are in `next` of the page before",
+                ));
+            }
+        };
+        let size = self.size();
+        Ok(Page { size, after })
+    }
+
+    pub(crate) fn size(&self) -> NonZeroU32 {
+        self.size.unwrap_or(Page::default().size)
+    }
+
+    pub(crate) fn is_first(&self) -> bool {
+        self.after_id.is_none()
+    }
+}
+
+/// How long to wait for a run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wait {
+    wait: Option<u64>,
+}
+
+impl Wait {
+    pub(crate) fn time(&self) -> Result<Duration, Problem> {
+        let wait = self.wait.unwrap_or(USUAL_WAIT);
+        if wait > LONGEST_WAIT {
+            return Err(Problem::unprocessable(format!(
+                "{wait} seconds are too long to wait; the longest are {LONGEST_WAIT}"
+            )));
+        }
+        Ok(Duration::from_secs(wait))
+    }
+}
+
+/// The scope in a body of JSON; an empty body is everything.
+pub(crate) struct ScopeOfBody(pub(crate) Scope);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(default)]
+    scope: Scope,
+}
+
+impl<S: Send + Sync> FromRequest<S> for ScopeOfBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = body(request, state).await?;
+        if body.is_empty() {
+            return Ok(Self(Scope::All));
+        }
+        if !is_json {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "a body has to be sent as application/json",
+            ));
+        }
+        serde_json::from_slice(&body)
+            .map(|Body { scope }| Self(scope))
+            .map_err(|error| match error.classify() {
+                serde_json::error::Category::Data => Problem::unprocessable(error.to_string()),
+                _ => Problem::bad_request(error.to_string()),
+            })
+    }
+}
+
+/// The whole body, if it is not too large.
+pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "the body is larger than 16 kB",
+            ),
+            _ => Problem::bad_request(rejection.body_text()),
+        })
+}
+
+/// Nobody is no user: an empty field of a form asks for everything.
+pub(crate) fn scope(user: Option<&str>) -> Scope {
+    match user.map(str::trim) {
+        None | Some("") => Scope::All,
+        Some(user) => Scope::user(user),
+    }
+}
+
+/// Whether the type is `application/json`, whatever its parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+const USUAL_HISTORY: u32 = 50;
+const LARGEST_HISTORY: u32 = 1_000;
+
+/// Seconds. Shorter than the patience of most proxies.
+const USUAL_WAIT: u64 = 10;
+const LONGEST_WAIT: u64 = 30;

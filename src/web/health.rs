@@ -1,0 +1,58 @@
+//! Paths for probes and monitors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Site;
+use super::api::Json;
+use super::problem::Problem;
+use crate::health::Health;
+use crate::job::JobName;
+use crate::status::Life;
+
+#[derive(Serialize)]
+pub(crate) struct Well {
+    status: Life,
+}
+
+/// Whether the housekeeper answers.
+pub(crate) async fn live(State(site): State<Arc<Site>>) -> Result<Json<Well>, Problem> {
+    let status = site.status().await?.life;
+    Ok(Json(Well { status }))
+}
+
+/// Whether it takes runs. Says nothing of jobs: a host is not taken out of traffic because a row could not be deleted.
+pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Well>, Problem> {
+    let status = site.status().await?;
+    if !status.is_running() {
+        return Err(Problem::unavailable(
+            "shutting_down",
+            format!("the housekeeper is {}", status.life),
+        ));
+    }
+    Ok(Json(Well {
+        status: status.life,
+    }))
+}
+
+/// Whether every job does its work.
+pub(crate) async fn jobs(
+    State(site): State<Arc<Site>>,
+) -> Result<Json<BTreeMap<JobName, Health>>, Problem> {
+    let jobs = site.status().await?.jobs;
+    let unwell: Vec<String> = jobs
+        .values()
+        .filter_map(|job| {
+            let reason = job.health.reason()?;
+            Some(format!("{} is {}: {reason}", job.job, job.health))
+        })
+        .collect();
+    if !unwell.is_empty() {
+        return Err(Problem::unavailable("unhealthy", unwell.join("; ")));
+    }
+    let health = jobs.into_iter().map(|(name, job)| (name, job.health));
+    Ok(Json(health.collect()))
+}

@@ -1,0 +1,170 @@
+//! The pages, as HTML from the server.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+use super::Site;
+use super::assets::{ICON, SCRIPT, STYLE};
+use super::extract::{Limit, OfJob, Query, Which};
+use super::place::Place;
+use super::problem::Problem;
+use super::words;
+use crate::status::Status;
+use crate::text::thousands;
+
+pub(crate) mod card;
+pub(crate) mod forms;
+mod history;
+mod plot;
+mod preview;
+
+/// A whole page.
+pub(crate) struct Page {
+    status: StatusCode,
+    markup: Markup,
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+        (self.status, kind, self.markup.into_string()).into_response()
+    }
+}
+
+/// A card for each job.
+pub(crate) async fn overview(State(site): State<Arc<Site>>, place: Place) -> Page {
+    let status = match site.status().await {
+        Ok(status) => status,
+        Err(problem) => return trouble(&place, &problem),
+    };
+    let main = html! {
+        (card::cards(&place, &status, site.actions))
+        @if status.jobs.is_empty() {
+            p.empty { "This housekeeper has no jobs." }
+        }
+    };
+    let aside = html! {
+        @if site.actions && !status.jobs.is_empty() {
+            (forms::run_all(&place))
+        }
+    };
+    page(&place, "Housekeeping", &heading(&status), &aside, &main)
+}
+
+/// A job's card and its past.
+pub(crate) async fn job(
+    State(site): State<Arc<Site>>,
+    place: Place,
+    OfJob(job): OfJob,
+    Query(limit): Query<Limit>,
+) -> Page {
+    let read = async {
+        let limit = limit.runs()?;
+        let status = site.status().await?;
+        // Asked second: whether there is such a job, the history says as well.
+        let history = site.history(job.clone(), limit).await?;
+        Ok((status, history))
+    };
+    let (status, history) = match read.await {
+        Ok(read) => read,
+        Err(problem) => return trouble(&place, &problem),
+    };
+    let main = html! {
+        (card::one(&place, &status, &job, site.actions))
+        (history::section(&history))
+    };
+    page(&place, job.as_str(), &heading(&status), &html! {}, &main)
+}
+
+/// What a run would handle.
+pub(crate) async fn preview(
+    State(site): State<Arc<Site>>,
+    place: Place,
+    OfJob(job): OfJob,
+    Query(which): Query<Which>,
+) -> Page {
+    let read = async {
+        let page = which.page()?;
+        let status = site.status().await?;
+        let preview = site.preview(job.clone(), which.scope(), page).await?;
+        Ok((status, preview))
+    };
+    let (status, rows) = match read.await {
+        Ok(read) => read,
+        Err(problem) => return trouble(&place, &problem),
+    };
+    let main = preview::section(&place, &rows, &which);
+    let title = format!("Preview of {job}");
+    page(&place, &title, &heading(&status), &html! {}, &main)
+}
+
+/// What went wrong, with its status.
+pub(crate) fn trouble(place: &Place, problem: &Problem) -> Page {
+    let title = problem.status.canonical_reason().unwrap_or("Error");
+    let main = html! {
+        section.trouble {
+            h2 { (title) }
+            p { (problem.detail) }
+            p { a href=(place.to("")) { "To the overview" } }
+        }
+    };
+    let mut page = page(place, title, &html! {}, &html! {}, &main);
+    page.status = problem.status;
+    page
+}
+
+/// Whose page it is, and since when it runs.
+fn heading(status: &Status) -> Markup {
+    html! {
+        @if let Some(name) = &status.name { span { (name) } " " }
+        span { (status.life) }
+        @if let Some(started_at) = status.started_at {
+            " for " (words::lasting(started_at, status.at))
+        }
+        @if status.timer_restarts > 0 {
+            ", timer restarted " (thousands(status.timer_restarts)) "×"
+        }
+    }
+}
+
+/// The frame around all pages.
+fn page(place: &Place, title: &str, heading: &Markup, aside: &Markup, main: &Markup) -> Page {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" data-root=(place.root()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) @if title != "Housekeeping" { " · Housekeeping" } }
+                link rel="icon" type="image/svg+xml" href=(place.to(&ICON.address()));
+                link rel="stylesheet" href=(place.to(&STYLE.address()));
+                script defer src=(place.to(&SCRIPT.address())) {}
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    h1 { a href=(place.to("")) { "Housekeeping" } }
+                    p.life { (heading) }
+                    p.link #link role="status" { "Not live: reload to see more" }
+                    div.aside { (aside) }
+                }
+                main #main tabindex="-1" { (main) }
+                div #answer role="status" aria-live="polite" {}
+                footer {
+                    a href=(place.to("api/status")) { "Status as JSON" }
+                    span { "All times are UTC." }
+                }
+                (forms::dialog())
+            }
+        }
+    };
+    Page {
+        status: StatusCode::OK,
+        markup,
+    }
+}

@@ -1,0 +1,241 @@
+//! A job at one instant, as a card.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::forms;
+use crate::batch::Scope;
+use crate::job::JobName;
+use crate::outlook::Capped;
+use crate::report::{Outcome, Report};
+use crate::status::{CurrentRun, JobStatus, Status, WorkerStatus};
+use crate::text::{counted, span, thousands};
+use crate::web::place::Place;
+use crate::web::words;
+
+/// The cards of all jobs. Sent again with every frame, so they hold nothing that is worth more than a look.
+pub(crate) fn cards(place: &Place, status: &Status, actions: bool) -> Markup {
+    html! {
+        div #jobs .cards data-now=(status.at.to_rfc3339()) {
+            @for job in status.jobs.values() {
+                (card(place, job, status.at, actions))
+            }
+        }
+    }
+}
+
+/// The card of one job.
+pub(crate) fn one(place: &Place, status: &Status, job: &JobName, actions: bool) -> Markup {
+    html! {
+        div #jobs .cards.single data-now=(status.at.to_rfc3339()) {
+            @if let Some(job) = status.jobs.get(job) {
+                (card(place, job, status.at, actions))
+            }
+        }
+    }
+}
+
+fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Markup {
+    html! {
+        article.job data-job=(job.job) aria-label=(job.job) {
+            header {
+                h2 { a href=(place.to_job(&job.job, "")) { (job.job) } }
+                p.badges {
+                    @if job.paused { span.badge.paused { "paused" } }
+                    @if job.worker == WorkerStatus::Off {
+                        span.badge.off { "off" }
+                    } @else {
+                        span.badge.(job.health.word()) { (job.health.word()) }
+                    }
+                }
+            }
+            @if let Some(reason) = job.health.reason() {
+                p.reason.(job.health.word()) { (reason) }
+            }
+            (worker(job, now))
+            (facts(job, now))
+            footer {
+                @if actions && job.worker != WorkerStatus::Off {
+                    (forms::of_job(place, job))
+                }
+                nav aria-label={ "More on " (job.job) } {
+                    a href=(place.to_job(&job.job, "")) { "History" }
+                    @if job.worker != WorkerStatus::Off {
+                        " " a href=(place.to_job(&job.job, "/preview")) { "Preview" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is done right now.
+fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
+    html! {
+        div.now {
+            @match &job.worker {
+                WorkerStatus::Running(run) => (running(job, run, now)),
+                WorkerStatus::Idle => p {
+                    @match job.next_run {
+                        Some(next) => {
+                            span.state { "Idle" } " next run "
+                            (words::until(next.at, now)) " (" (next.trigger) ")"
+                        }
+                        None if job.paused => { span.state { "Paused" } " runs only when asked" }
+                        None => { span.state { "Idle" } " runs only when asked" }
+                    }
+                },
+                WorkerStatus::Off => p { span.state { "Off" } " its setting is not set" },
+                WorkerStatus::Stopped => p { span.state { "Stopped" } " with its housekeeper" },
+                WorkerStatus::Restarting { at, .. } => p {
+                    span.state { "Worker died" } " starts again " (words::until(*at, now))
+                },
+                WorkerStatus::Degraded { until, .. } => p {
+                    span.state { "Given up for now" } " tried again " (words::until(*until, now))
+                },
+            }
+        }
+    }
+}
+
+/// A run in progress: how far, how fast, since when.
+fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
+    let seconds = (now - run.started_at).as_seconds_f64();
+    let expected = expected(job, run);
+    html! {
+        p {
+            span.state.busy { "Running" }
+            " " (scope(&run.scope)) " (" (run.trigger) ") for "
+            (words::lasting(run.started_at, now))
+        }
+        @match expected {
+            Some(due) if !due.capped => {
+                progress max=(due.count) value=(run.rows) aria-label="Rows handled" {}
+            }
+            _ => progress aria-label="Running" {},
+        }
+        p.progress {
+            strong { (thousands(run.rows)) }
+            @if let Some(due) = expected {
+                @if due.capped { " of more than " } @else { " of about " }
+                (thousands(due.count))
+            }
+            " rows"
+            @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
+            ", " (counted(run.batches, "batch", "batches"))
+            @if run.counts.total() > 0 { span.quiet { (run.counts) } }
+        }
+    }
+}
+
+/// About how many rows a run will handle, by what the run before saw ahead.
+fn expected(job: &JobStatus, run: &CurrentRun) -> Option<Capped> {
+    let due = job.last.as_ref()?.outlook?.due;
+    let knows = run.scope == Scope::All && due.count > 0 && !(due.capped && run.rows > due.count);
+    knows.then(|| Capped {
+        count: due.count.max(run.rows),
+        ..due
+    })
+}
+
+/// Rows a second; not from a moment that is too short to tell.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a rate for people"
+)]
+fn rate(rows: u64, seconds: f64) -> Option<u64> {
+    (rows > 0 && seconds >= 0.1).then(|| (rows as f64 / seconds).round() as u64)
+}
+
+fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
+    let last = job.last.as_ref();
+    let due = last.and_then(|report| Some(report.outlook?.due));
+    html! {
+        dl.facts {
+            div.wide {
+                dt { "Last run" }
+                dd { @match last { Some(report) => (outcome(report, now)), None => "none yet" } }
+            }
+            div {
+                dt { "Backlog" }
+                dd title="Rows due when the last run ended" {
+                    @match due { Some(due) => (due), None => "–" }
+                }
+            }
+            div {
+                dt { "Lag" }
+                dd title="How long the oldest due row has waited" {
+                    @match job.oldest_overdue { Some(age) => (span(age)), None => "none" }
+                }
+            }
+            div {
+                dt { "Last success" }
+                dd { @match job.last_success { Some(at) => (words::ago(at, now)), None => "none yet" } }
+            }
+            div.wide {
+                dt { "Schedule" }
+                dd { (words::schedule(&job.schedule)) (ticks(job, now)) }
+            }
+            (count("Restarts", job.restarts, "How often its worker was started again"))
+            (count("Missed ticks", job.missed_ticks, "Ticks that met a run in progress or a sleeping machine, and merged into one"))
+            (count("Set aside", job.set_aside as u64, "Rows that could not be handled since the last tick"))
+            @if job.waiting > 0 {
+                (count("Waiting", job.waiting as u64, "Runs that wait for their turn"))
+            }
+            @if job.unwritten_runs > 0 {
+                (count("Unwritten", job.unwritten_runs as u64, "Runs that wait to be written to the history"))
+            }
+        }
+    }
+}
+
+/// The next five ticks. Where there is none to come, the schedule has said so.
+fn ticks(job: &JobStatus, now: DateTime<Utc>) -> Markup {
+    html! {
+        @if !job.next_ticks.is_empty() {
+            ol.ticks aria-label="Next ticks" {
+                @for tick in &job.next_ticks { li { (words::until(*tick, now)) } }
+            }
+        }
+    }
+}
+
+fn count(name: &str, count: u64, meaning: &str) -> Markup {
+    html! {
+        div.zero[count == 0] {
+            dt { (name) }
+            dd title=(meaning) { (thousands(count)) }
+        }
+    }
+}
+
+/// How a run ended, and what it did.
+fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
+    html! {
+        (mark(&report.outcome)) " "
+        (report.counts) " in " (words::elapsed(report.elapsed))
+        ", " (report.trigger) ", " (words::ago(report.started_at, now))
+        @if report.set_aside_count > 0 { ", " (thousands(report.set_aside_count)) " set aside" }
+    }
+}
+
+/// The outcome in a word, with a colour.
+pub(super) fn mark(outcome: &Outcome) -> Markup {
+    let class = match outcome {
+        Outcome::Completed => "good",
+        Outcome::Failed { .. } | Outcome::Crashed { .. } => "bad",
+        Outcome::Cancelled | Outcome::TimedOut | Outcome::ShuttingDown => "cut",
+    };
+    html! { span.mark.(class) { (outcome.word()) } }
+}
+
+pub(super) fn scope(scope: &Scope) -> Markup {
+    html! {
+        @match scope {
+            Scope::All => "everything",
+            Scope::User(user) => { "user " code { (user) } },
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What changes something: a form that asks whether it is meant, on the page with a script, on a page of its own without.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::{Page, page, trouble};
+use crate::batch::Scope;
+use crate::job::JobName;
+use crate::status::{JobStatus, WorkerStatus};
+use crate::web::Site;
+use crate::web::act;
+use crate::web::extract::{OfJob, Query, scope};
+use crate::web::place::{Place, encoded};
+use crate::web::problem::{self, Problem};
+
+/// What can be done to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Run,
+    Cancel,
+    Pause,
+    Resume,
+}
+
+impl Act {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Run => "Run",
+            Self::Cancel => "Cancel",
+            Self::Pause => "Pause",
+            Self::Resume => "Resume",
+        }
+    }
+
+    fn question(self, job: &JobName) -> String {
+        match self {
+            Self::Run => format!("Run {job} now?"),
+            Self::Cancel => format!("Cancel the run of {job}?"),
+            Self::Pause => format!("Pause {job}?"),
+            Self::Resume => format!("Resume {job}?"),
+        }
+    }
+
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Run => "It handles every row that is due; the preview shows which.",
+            Self::Cancel => {
+                "It ends after the batch in flight. What is left waits for the next tick."
+            }
+            Self::Pause => {
+                "It runs no more by itself until it is resumed. A run in progress goes on."
+            }
+            Self::Resume => "It runs by itself again, and once at once.",
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Act {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct ActInPath {
+            act: String,
+        }
+        let path = Path::<ActInPath>::from_request_parts(parts, state).await;
+        let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        match [Self::Run, Self::Cancel, Self::Pause, Self::Resume]
+            .into_iter()
+            .find(|act| act.word() == path.act)
+        {
+            Some(act) => Ok(act),
+            None => Err(problem::not_found(parts.uri.clone()).await),
+        }
+    }
+}
+
+/// The buttons of a job.
+pub(super) fn of_job(place: &Place, job: &JobStatus) -> Markup {
+    let switch = if job.paused { Act::Resume } else { Act::Pause };
+    let running = matches!(job.worker, WorkerStatus::Running(_));
+    html! {
+        div.acts role="group" aria-label={ "Actions on " (job.job) } {
+            (form(place, &job.job, Act::Run, true))
+            (form(place, &job.job, Act::Cancel, running))
+            (form(place, &job.job, switch, true))
+        }
+    }
+}
+
+/// Without a script it leads to a page that asks; with one, to the dialog.
+fn form(place: &Place, job: &JobName, act: Act, can: bool) -> Markup {
+    let label = format!("{} {job}", act.label());
+    html! {
+        form.act.(act.word()) action=(place.to_job(job, &format!("/{}", act.word())))
+            data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.word()))
+            data-question=(act.question(job)) data-consequence=(act.consequence()) {
+            @if act == Act::Run {
+                input name="user" maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"
+                    aria-label={ "User whose rows " (job) " handles; empty for all" };
+            }
+            button aria-label=(label) disabled[!can] { (act.label()) }
+        }
+    }
+}
+
+/// The button for all jobs.
+pub(super) fn run_all(place: &Place) -> Markup {
+    html! {
+        form.act action=(place.to("run")) data-api="api/run" data-question=(ALL_QUESTION)
+            data-consequence=(ALL_CONSEQUENCE) {
+            button { "Run all" }
+        }
+    }
+}
+
+/// Filled in and opened by the script.
+pub(super) fn dialog() -> Markup {
+    html! {
+        dialog #ask aria-labelledby="ask-question" aria-describedby="ask-consequence" {
+            form method="dialog" {
+                h2 #ask-question {}
+                p #ask-scope hidden {}
+                p #ask-consequence {}
+                div.buttons {
+                    button value="no" { "Leave it" }
+                    button.go value="yes" #ask-yes { "Yes" }
+                }
+            }
+        }
+    }
+}
+
+/// What the fields of a form say.
+#[derive(Deserialize)]
+pub(crate) struct Fields {
+    user: Option<String>,
+}
+
+/// The page that asks, for those without a script.
+pub(crate) async fn confirm(
+    place: Place,
+    OfJob(job): OfJob,
+    act: Act,
+    Query(fields): Query<Fields>,
+) -> Page {
+    let (question, consequence) = (act.question(&job), act.consequence());
+    asked(&place, &question, consequence, fields.user.as_deref())
+}
+
+pub(crate) async fn confirm_all(place: Place) -> Page {
+    asked(&place, ALL_QUESTION, ALL_CONSEQUENCE, None)
+}
+
+/// Does it, for those without a script.
+pub(crate) async fn submit(
+    State(site): State<Arc<Site>>,
+    place: Place,
+    OfJob(job): OfJob,
+    act: Act,
+    request: Request,
+) -> Page {
+    let done = async {
+        let scope = Form::read(request).await?;
+        site.act(act, job, scope).await
+    };
+    answered(&place, done.await)
+}
+
+pub(crate) async fn submit_all(State(site): State<Arc<Site>>, place: Place) -> Page {
+    let done = site.run_all(PATIENCE).await.map(|reports| match reports {
+        Some(reports) => reports.iter().map(ToString::to_string).collect(),
+        None => vec![act::all_still_running(PATIENCE)],
+    });
+    answered(&place, done)
+}
+
+/// The scope in the body of a form.
+struct Form;
+
+impl Form {
+    async fn read(request: Request) -> Result<Scope, Problem> {
+        let kind = axum::extract::Form::<Fields>::from_request(request, &()).await;
+        let fields = kind.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        Ok(scope(fields.user.as_deref()))
+    }
+}
+
+impl Site {
+    /// What came of it, in sentences.
+    async fn act(&self, act: Act, job: JobName, scope: Scope) -> Result<Vec<String>, Problem> {
+        let sentence = match act {
+            Act::Run => match self.run(job.clone(), scope.clone(), PATIENCE).await? {
+                Some(report) => report.to_string(),
+                None => act::still_running(&job, &scope, PATIENCE),
+            },
+            Act::Cancel => act::cancelled(&job, self.cancel(job.clone()).await?),
+            Act::Pause => act::paused(&job, self.pause(job.clone()).await?),
+            Act::Resume => act::resumed(&job, self.resume(job.clone()).await?),
+        };
+        Ok(vec![sentence])
+    }
+}
+
+fn asked(place: &Place, question: &str, consequence: &str, user: Option<&str>) -> Page {
+    let user = user.map(str::trim).filter(|user| !user.is_empty());
+    let main = html! {
+        section.question {
+            h2 { (question) }
+            @if let Some(user) = user { p { "Only rows of user " code { (user) } "." } }
+            p { (consequence) }
+            form method="post" {
+                @if let Some(user) = user { input type="hidden" name="user" value=(user); }
+                button.go { "Yes" }
+                " " a href=(place.to("")) { "Leave it" }
+            }
+        }
+    };
+    page(place, question, &html! {}, &html! {}, &main)
+}
+
+fn answered(place: &Place, done: Result<Vec<String>, Problem>) -> Page {
+    let sentences = match done {
+        Ok(sentences) => sentences,
+        Err(problem) => return trouble(place, &problem),
+    };
+    let main = html! {
+        section.question {
+            h2 { "Done" }
+            @for sentence in sentences { p { (sentence) } }
+            p { a href=(place.to("")) { "To the overview" } }
+        }
+    };
+    page(place, "Done", &html! {}, &html! {}, &main)
+}
+
+/// How long a page without a script waits for a run.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const ALL_QUESTION: &str = "Run all jobs now?";
+const ALL_CONSEQUENCE: &str =
+    "Each handles every row that is due. One that fails does not stop the others.";

@@ -1,0 +1,119 @@
+//! Errors as RFC 9457 has them.
+
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::refusal::Refusal;
+
+/// Why a request was not served.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    /// For programs; the same for the same kind of problem.
+    kind: &'static str,
+    /// For people.
+    pub(crate) detail: String,
+    refusal: Option<Refusal>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            detail: detail.into(),
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    }
+
+    pub(crate) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", detail)
+    }
+
+    pub(crate) fn unavailable(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)
+    }
+
+    /// Whether asking again soon may help.
+    fn passes(&self) -> bool {
+        matches!(self.kind, "busy" | "too_many_streams")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, kind) = match &refusal {
+            Refusal::UnknownJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
+            Refusal::Off { .. } => (StatusCode::CONFLICT, "off"),
+            Refusal::Scope { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "scope"),
+            Refusal::TooManyScopes { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_scopes"),
+            Refusal::Page { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "page"),
+            Refusal::Schedule { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schedule"),
+            Refusal::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refusal::Failed { .. } => (StatusCode::BAD_GATEWAY, "failed"),
+            Refusal::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+        };
+        Self {
+            status,
+            kind,
+            detail: refusal.to_string(),
+            refusal: Some(refusal),
+        }
+    }
+}
+
+/// As it is written. The type is `about:blank`, so the title is that of the status; `kind` and `refusal` are members of our own.
+#[derive(Serialize)]
+struct ProblemJson<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a Refusal>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_string(&ProblemJson {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            kind: self.kind,
+            refusal: self.refusal.as_ref(),
+        });
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, kind, body.unwrap_or_default()).into_response();
+        if self.passes() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+        }
+        response
+    }
+}
+
+pub(crate) async fn not_found(uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        format!("there is nothing at {}", uri.path()),
+    )
+}
+
+/// axum adds the methods that would be right as `Allow`.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path has other methods, see Allow",
+    )
+}
+
+const RETRY_AFTER_SECONDS: u16 = 5;

@@ -1,0 +1,138 @@
+//! Numbers, times and settings as a person reads them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use maud::{Markup, html};
+
+use crate::config::Schedule;
+use crate::text::{instant, span};
+
+/// How long something took, or what a scale reads: below ten milliseconds with a tenth.
+pub(crate) fn elapsed(time: Duration) -> String {
+    let tenths = (time.as_secs_f64() * 10_000.0).round();
+    match tenths {
+        0.0 => "0ms".to_owned(),
+        ..=100.0 => format!("{}ms", tenths / 10.0),
+        _ => span(time),
+    }
+}
+
+pub(crate) fn schedule(schedule: &Schedule) -> String {
+    let mut parts = Vec::new();
+    if let Some(every) = schedule.every {
+        parts.push(format!("every {}", span(every)));
+    }
+    if let Some(cron) = &schedule.cron {
+        parts.push(format!("at {cron}"));
+    }
+    if schedule.at_deadline {
+        parts.push("when a row falls due".to_owned());
+    }
+    if schedule.at_start {
+        parts.push("at the start".to_owned());
+    }
+    match parts.as_slice() {
+        [] => "only when asked".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// `12s ago`, counted on by the script.
+pub(crate) fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    let since = format!("{} ago", distance(now - at));
+    html! {
+        time datetime=(at.to_rfc3339()) title=(utc(at)) data-since { (since) }
+    }
+}
+
+/// `in 12s`, counted down by the script.
+pub(crate) fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    let until = if at <= now {
+        "now".to_owned()
+    } else {
+        format!("in {}", distance(at - now))
+    };
+    html! {
+        time datetime=(at.to_rfc3339()) title=(utc(at)) data-until { (until) }
+    }
+}
+
+/// How long since, counted on by the script.
+pub(crate) fn lasting(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    html! {
+        time datetime=(at.to_rfc3339()) title=(utc(at)) data-lasting { (distance(now - at)) }
+    }
+}
+
+/// Whole seconds, as the script counts them. What lies on the other side of now is now.
+fn distance(delta: TimeDelta) -> String {
+    let seconds = delta.num_seconds().try_into().unwrap_or(0);
+    span(Duration::from_secs(seconds))
+}
+
+pub(crate) fn utc(at: DateTime<Utc>) -> String {
+    format!("{} UTC", instant(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shorter_a_time_the_more_exactly_it_is_told() {
+        let times = [0, 40, 2_540, 9_990, 340_000, 1_234_000, 12_345_000];
+
+        let told = times.map(|time| elapsed(Duration::from_micros(time)));
+
+        assert_eq!(
+            told,
+            ["0ms", "0ms", "2.5ms", "10ms", "340ms", "1s 234ms", "12s"]
+        );
+    }
+
+    #[test]
+    fn a_schedule_is_a_sentence() {
+        let usual = Schedule::default();
+        let ticks = Schedule {
+            at_start: false,
+            at_deadline: false,
+            ..usual.clone()
+        };
+        let never = Schedule {
+            every: None,
+            ..ticks.clone()
+        };
+
+        let told = [usual, ticks, never].map(|of| schedule(&of));
+
+        assert_eq!(
+            told,
+            [
+                "every 15m, when a row falls due and at the start",
+                "every 15m",
+                "only when asked"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_should_have_been_is_now() {
+        let now = DateTime::UNIX_EPOCH;
+        let later = now + TimeDelta::seconds(90);
+
+        let told = [
+            until(later, now),
+            until(now, later),
+            ago(later, now),
+            lasting(now, later),
+        ];
+
+        let words = ["in 1m 30s", ">now<", "0s ago", ">1m 30s<"];
+        for (told, words) in told.into_iter().zip(words) {
+            let told = told.into_string();
+            assert!(told.contains(words), "{told}");
+        }
+    }
+}

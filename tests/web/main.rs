@@ -1,0 +1,17 @@
+//! The router of feature `web`: in the process, request by request, and in a browser.
+
+mod actions;
+mod browser;
+mod errors;
+mod escaping;
+mod forgery;
+mod headers;
+mod health;
+mod json;
+mod nesting;
+mod pages;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;
+mod visitor;
+mod webdriver;
