@@ -80,7 +80,7 @@ pub struct JobStatus {
     pub restarts: u64,
     /// Ticks that were missed or met a run in progress, and so merged into one.
     pub missed_ticks: u64,
-    /// Runs that wait in memory to be written to the history.
+    /// Runs that wait in memory to be written to the history; of more than 100, the newest.
     pub unwritten_runs: usize,
 }
 

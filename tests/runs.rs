@@ -186,6 +186,18 @@ async fn run_all_reports_every_job_side_by_side_also_when_one_fails_or_dies() {
 // ---- Refusals
 
 #[tokio::test(start_paused = true)]
+async fn two_who_ask_for_all_at_once_are_both_answered() {
+    let host = Setup::new().start().await;
+
+    let both = [(); 2].map(|()| host.ask(HousekeeperMsg::RunAll));
+
+    for answer in both {
+        let reports = answer.await.expect("is not refused");
+        assert_eq!(reports.len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_run_is_refused_with_the_reason() {
     let host = Setup::new().start().await;
     let unknown = JobName::new("booking-expire");

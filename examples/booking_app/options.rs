@@ -11,7 +11,8 @@ usage: booking_app [options]
   --database-url URL   an empty Postgres database, as in postgres://user:password@host/database;
                        without it, a temporary SQLite file
   --web ADDRESS        serves the housekeeper's page while they do, as in 127.0.0.1:8080; Ctrl-C sends the
-                       guests home. On an address of this machine alone the page can act, else it only reads
+                       guests home. On an address of this machine alone the page can act, else it only reads.
+                       Rows that fall due while a job is paused are late, and the balance will say so
   --help               this text";
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Bugs of the host's in what the housekeeper calls itself.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_trait::async_trait;
 use chrono::DateTime;
 use ractor::call;
@@ -57,16 +59,13 @@ async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_it
 
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_batches_get_no_further_fails_instead_of_going_on_for_ever() {
-    let arguments = HousekeeperArguments::new(vec![]).with_job(Stuck);
+    let stuck = Stuck::default();
+    let name = stuck.name();
+    let arguments = HousekeeperArguments::new(vec![]).with_job(stuck);
     let arguments = arguments.with_config(Setup::new().config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
 
-    let run = call!(
-        housekeeper,
-        HousekeeperMsg::RunNow,
-        Stuck.name(),
-        Scope::All
-    );
+    let run = call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All);
 
     let report = run.expect("it runs").expect("is not refused");
     let error = "failed: the batch ended where the one before did, so the run would never end";
@@ -76,7 +75,8 @@ async fn a_run_whose_batches_get_no_further_fails_instead_of_going_on_for_ever()
 }
 
 /// A job of the host's whose batches all end at one place.
-struct Stuck;
+#[derive(Default)]
+struct Stuck(AtomicU32);
 
 #[async_trait]
 impl Job for Stuck {
@@ -92,6 +92,7 @@ impl Job for Stuck {
     }
 
     async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) < 10, "it goes on");
         let reached = Cursor {
             since: pass.cutoff,
             id: "here".to_owned(),

@@ -150,7 +150,11 @@ fn is_steered_by_keyboard(browser: &Browser, page: &str) {
     browser.press(ENTER);
 
     browser.wait_for("document.querySelector('#answer').dataset.state === 'good'");
-    // Frames that came meanwhile have not taken the focus along.
+    // Frames that come meanwhile do not take the focus along.
+    let shown = browser.look("document.querySelector('#jobs').dataset.now");
+    browser.wait_for(&format!(
+        "document.querySelector('#jobs').dataset.now !== {shown}"
+    ));
     let back = browser.look(&format!(
         "document.activeElement.matches('{CARD} .run button')"
     ));

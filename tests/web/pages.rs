@@ -3,6 +3,7 @@
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
 use ractor_housekeeper::{News, Scope};
 
+use crate::support::seconds;
 use crate::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
@@ -50,6 +51,31 @@ async fn a_run_in_progress_is_shown_with_what_it_has_done() {
         panic!("it is running");
     };
     assert_eq!((current.rows, current.batches), (4, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_silent_is_shown_to_be() {
+    let mut host = host().await;
+    host.add_overdue(1);
+    let gate = Gate::closed();
+    let hold = Fault::Hold(gate.clone());
+    host.faults.once(Step::Batch, 1, hold);
+    let run = host.run_now(Scope::All);
+    next_event(&mut host.events, |news| {
+        matches!(news, News::RunStarted { .. })
+    })
+    .await;
+    let visitor = Visitor::reader(&host);
+
+    let early = visitor.get("/").await;
+    tokio::time::sleep(seconds(12)).await;
+    let late = visitor.get("/").await;
+    gate.open();
+    run.await.expect("a report");
+
+    assert!(!early.page(200).contains("last heard of"));
+    assert!(late.page(200).contains("last heard of"));
+    assert!(late.body.contains("12s ago"), "{}", late.body);
 }
 
 #[tokio::test(start_paused = true)]

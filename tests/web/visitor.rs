@@ -5,9 +5,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use ractor_housekeeper::web::Web;
 use serde_json::Value;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::support::{Host, Setup};
+use crate::support::{Host, Setup, seconds};
 
 /// Speaks to a router.
 #[derive(Clone)]
@@ -62,7 +63,9 @@ impl Visitor {
         let request = request.body(Body::from(body.to_owned()));
         let response = self.request(request.expect("can be sent")).await;
         let (parts, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.expect("a whole body");
+        // Of a stream that should have been refused there is no end.
+        let body = timeout(seconds(3_600), to_bytes(body, usize::MAX)).await;
+        let body = body.expect("an end").expect("a whole body");
         Answer {
             status: parts.status,
             headers: parts.headers,

@@ -1,6 +1,6 @@
 //! A job at one instant, as a card.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::forms;
@@ -123,6 +123,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
             ", " (counted(run.batches, "batch", "batches"))
+            @if now - run.heard_at > QUIET { ", last heard of " (words::ago(run.heard_at, now)) }
             @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
     }
@@ -239,3 +240,6 @@ pub(super) fn scope(scope: &Scope) -> Markup {
         }
     }
 }
+
+/// A worker that is silent for longer than most batches take is worth a word.
+const QUIET: TimeDelta = TimeDelta::seconds(5);
