@@ -1,5 +1,6 @@
 //! Runs of the past, kept in the database.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,32 @@ impl RunRecord {
                 ..report
             },
         })
+    }
+
+    /// The line of this key that stands for `earlier` and for what `runs` add to it; `None` if they add nothing.
+    ///
+    /// `runs` come in the order in which they ended, and hold again what was handed over before when nobody learnt that it was written: the
+    /// answer was lost, or its worker died. So whatever stands before the newest run of a line is in that line already.
+    #[must_use]
+    pub fn line(key: &str, earlier: Option<Self>, runs: &[Self]) -> Option<Self> {
+        let newest = earlier.as_ref().map(|line| line.report.run);
+        let known = runs
+            .iter()
+            .rposition(|run| Some(run.report.run) == newest)
+            .map_or(0, |place| place + 1);
+        let mut new = runs[known..].iter().filter(|run| run.key == key).cloned();
+        let first = new.next()?;
+        earlier
+            .into_iter()
+            .chain([first])
+            .chain(new)
+            .reduce(Self::fold)
+    }
+
+    /// The keys of the lines that `runs` belong to, in order, each once.
+    #[must_use]
+    pub fn keys(runs: &[Self]) -> BTreeSet<&str> {
+        runs.iter().map(|run| run.key.as_str()).collect()
     }
 
     /// Folds a later record of the same key into this one.
@@ -196,7 +223,10 @@ pub(crate) const LONGEST_WRITE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use chrono::DateTime;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::batch::{Counts, Scope};
@@ -333,6 +363,67 @@ started (UTC)         runs  trigger   handled        set aside  batches  took   
             empty.to_string(),
             "sweeper: no run did anything yet (from memory, since no such table)"
         );
+    }
+
+    /// What becomes of a write.
+    #[derive(Debug, Clone, Copy)]
+    enum Fate {
+        Told,
+        Lost,
+        Undone,
+        /// The worker wrote, and died before it reported its run.
+        Died,
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_becomes_of_a_write_each_run_is_counted_once(
+            story in prop::collection::vec((0..3_i64, any::<bool>(), prop::sample::select(vec![Fate::Told, Fate::Lost, Fate::Undone, Fate::Died])), 1..30),
+        ) {
+            let mut table: BTreeMap<String, RunRecord> = BTreeMap::new();
+            let mut owed: Vec<RunRecord> = Vec::new();
+            let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+            let mut minute = 0;
+
+            for (step, deadline, fate) in story {
+                minute += step;
+                let trigger = if deadline { Trigger::Deadline } else { Trigger::Tick };
+                let started_at = DateTime::from_timestamp(minute * 60, 0).expect("is near");
+                let run = RunRecord::of(Report { started_at, ..report(trigger, 1) }, Uuid::nil()).expect("it did something");
+                let runs = [&owed[..], std::slice::from_ref(&run)].concat();
+                if !matches!(fate, Fate::Undone) {
+                    write(&mut table, &runs);
+                }
+                let mut counted = vec![run.clone()];
+                match fate {
+                    Fate::Told => owed.clear(),
+                    Fate::Lost | Fate::Undone => owed = runs,
+                    Fate::Died => {
+                        let outcome = Outcome::Crashed { reason: "it died".to_owned(), rows_at_least: 1 };
+                        let crashed = RunRecord::of(Report { outcome, ..run.report }, Uuid::nil()).expect("it crashed");
+                        if crashed.key != run.key {
+                            counted.push(crashed.clone());
+                        }
+                        owed.push(crashed);
+                    }
+                }
+                for run in counted {
+                    *expected.entry(run.key).or_default() += 1;
+                }
+            }
+            write(&mut table, &owed);
+
+            let lines: BTreeMap<String, u64> = table.into_iter().map(|(key, line)| (key, line.runs)).collect();
+            prop_assert_eq!(lines, expected);
+        }
+    }
+
+    fn write(table: &mut BTreeMap<String, RunRecord>, runs: &[RunRecord]) {
+        for key in RunRecord::keys(runs) {
+            if let Some(line) = RunRecord::line(key, table.get(key).cloned(), runs) {
+                table.insert(key.to_owned(), line);
+            }
+        }
     }
 
     /// A record whose sums are all `amount`, with so many ids.

@@ -98,7 +98,10 @@ pub trait Store: Send + Sync + 'static {
 /// Where the runs of the past are kept.
 #[async_trait]
 pub trait RunHistory: Send + Sync + 'static {
-    /// Writes runs, folding each into the record with the same [`RunRecord::key`] if there is one, and drops all but the newest `keep` of each job.
+    /// Writes runs, all or none, and drops all but the newest `keep` of each job.
+    ///
+    /// They are in the order in which they ended, some perhaps written before. [`RunRecord::line`] folds them into the line of each
+    /// [key](RunRecord::keys) so that each counts once.
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError>;
 
     /// The newest runs of a job, newest first.

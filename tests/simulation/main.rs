@@ -58,6 +58,10 @@ const BROKE_ONCE: &[(u64, &str)] = &[
         "a plain stop in the middle of a shutdown lengthened its grace",
     ),
     (737, "the same, of a run that had not begun"),
+    (
+        794,
+        "deadline runs whose write was not answered counted twice in their minute",
+    ),
 ];
 
 /// Plays the seeds on all cores; each has a runtime of its own.

@@ -49,6 +49,7 @@ macro_rules! conformance {
                 an_empty_store_has_nothing_to_do
                 rows_set_aside_do_not_count
                 equal_keys_fold_in_the_history
+                runs_written_again_count_once_in_the_history
                 the_history_keeps_the_newest_of_each_job
             );
         }

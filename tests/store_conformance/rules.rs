@@ -571,6 +571,30 @@ pub(crate) async fn equal_keys_fold_in_the_history(world: &impl World) -> Verdic
     Ok(())
 }
 
+pub(crate) async fn runs_written_again_count_once_in_the_history(world: &impl World) -> Verdict {
+    let job = "booking-expirer";
+    // Each another run, with another number of bookings.
+    let run = |number: u64| record("minute", job, 0, number);
+    let crashed = record("of its own", job, 0, 4);
+    let runs = [run(1), run(2), run(3), run(4), crashed, run(5)];
+
+    // Nobody learns that they are written. The fourth is written by a worker that dies of it, and is told as crashed in a line of its own.
+    for known in 1..=4 {
+        world.history().record(&runs[..known], 10).await?;
+    }
+    let owed = [&runs[..3], &runs[4..]].concat();
+    for _ in 0..2 {
+        world.history().record(&owed, 10).await?;
+    }
+
+    let lines = world.history().runs(&job.into(), 10).await?;
+    let minute = lines.iter().find(|line| line.key == "minute");
+    let minute = minute.ok_or("it was written")?;
+    assert_eq!((lines.len(), minute.runs), (2, 5));
+    assert_eq!(minute.report.counts.of("bookings"), 1 + 2 + 3 + 4 + 5);
+    Ok(())
+}
+
 pub(crate) async fn the_history_keeps_the_newest_of_each_job(world: &impl World) -> Verdict {
     let runs: Vec<RunRecord> = [3, 0, 4, 1, 2]
         .into_iter()

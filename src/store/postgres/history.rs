@@ -16,11 +16,9 @@ pub(super) async fn record(
     runs: &[RunRecord],
     keep: u32,
 ) -> Tried<()> {
-    // Always in this order, so that two replicas that share a key cannot wait for each other.
-    let mut ordered: Vec<&RunRecord> = runs.iter().collect();
-    ordered.sort_by(|one, other| one.key.cmp(&other.key));
-    for run in &ordered {
-        write(conn, run).await?;
+    // Always in their order, so that two replicas that share a key cannot wait for each other.
+    for key in RunRecord::keys(runs) {
+        write(conn, key, runs).await?;
     }
     let mut jobs: Vec<&JobName> = runs.iter().map(|run| &run.report.job).collect();
     jobs.sort();
@@ -50,25 +48,29 @@ pub(super) async fn runs(
     lines.into_iter().map(RunRecord::try_from).collect()
 }
 
-async fn write(conn: &mut AsyncPgConnection, run: &RunRecord) -> Tried<()> {
+async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> Tried<()> {
+    let Some(line) = RunRecord::line(key, None, runs) else {
+        return Ok(());
+    };
     // The insert waits for another that writes the same key, and then finds its line.
     let new = diesel::insert_into(housekeeper_runs::table)
-        .values(Line::try_from(run.clone())?)
+        .values(Line::try_from(line)?)
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
     if new == 0 {
         let earlier: Line = housekeeper_runs::table
-            .find(&run.key)
+            .find(key)
             .select(Line::as_select())
             .for_update()
             .first(conn)
             .await?;
-        let folded = RunRecord::try_from(earlier)?.fold(run.clone());
-        diesel::update(housekeeper_runs::table.find(&run.key))
-            .set(Line::try_from(folded)?)
-            .execute(conn)
-            .await?;
+        if let Some(line) = RunRecord::line(key, Some(earlier.try_into()?), runs) {
+            diesel::update(housekeeper_runs::table.find(key))
+                .set(Line::try_from(line)?)
+                .execute(conn)
+                .await?;
+        }
     }
     Ok(())
 }

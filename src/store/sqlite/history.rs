@@ -12,8 +12,8 @@ use crate::store::trouble::{Tried, Trouble};
 /// Writes runs and drops the oldest beyond `keep` of each job they belong to.
 pub(super) fn record(conn: &mut SqliteConnection, runs: &[RunRecord], keep: u32) -> Tried<()> {
     conn.immediate_transaction(|conn| {
-        for run in runs {
-            write(conn, run)?;
+        for key in RunRecord::keys(runs) {
+            write(conn, key, runs)?;
         }
         let mut jobs: Vec<&JobName> = runs.iter().map(|run| &run.report.job).collect();
         jobs.sort();
@@ -43,20 +43,18 @@ pub(super) fn runs(
     lines.into_iter().map(RunRecord::try_from).collect()
 }
 
-fn write(conn: &mut SqliteConnection, run: &RunRecord) -> Tried<()> {
+fn write(conn: &mut SqliteConnection, key: &str, runs: &[RunRecord]) -> Tried<()> {
     let earlier: Option<Line> = housekeeper_runs::table
-        .find(&run.key)
+        .find(key)
         .select(Line::as_select())
         .first(conn)
         .optional()?;
-    let run = match earlier {
-        Some(earlier) => RunRecord::try_from(earlier)?.fold(run.clone()),
-        None => run.clone(),
-    };
-    let line = Line::try_from(run)?;
-    diesel::replace_into(housekeeper_runs::table)
-        .values(&line)
-        .execute(conn)?;
+    let earlier = earlier.map(RunRecord::try_from).transpose()?;
+    if let Some(line) = RunRecord::line(key, earlier, runs) {
+        diesel::replace_into(housekeeper_runs::table)
+            .values(&Line::try_from(line)?)
+            .execute(conn)?;
+    }
     Ok(())
 }
 
