@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     Query(Error),
     /// The tables are not what they should be.
     Schema(String),
+    /// A due row was neither changed nor refused: a trigger of the host's skips it.
+    Withheld,
 }
 
 impl From<Error> for Trouble {
@@ -50,6 +52,7 @@ impl Trouble {
     pub(crate) fn tell(self, what: &'static str) -> StoreError {
         match self {
             Self::Schema(text) => StoreError::Schema(text),
+            Self::Withheld => Self::other(WITHHELD).tell(what),
             Self::Query(error) => match missing_table(&error) {
                 Some(schema) => StoreError::Schema(missing_schema(schema)),
                 None => StoreError::Query {
@@ -73,9 +76,13 @@ impl Trouble {
         match self {
             Self::Query(error) => refusal::refusal(error),
             Self::Schema(_) => None,
+            Self::Withheld => Some(WITHHELD.to_owned()),
         }
     }
 }
+
+/// What is said of a row that a trigger skips without a word.
+const WITHHELD: &str = "a trigger of the database withholds it";
 
 /// The set a missing table belongs to. Neither database's error code gets through diesel, so the text must do; one in another
 /// language is told as it is.

@@ -64,6 +64,32 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
+            async fn rows_a_trigger_withholds_without_a_word_are_set_aside() -> Verdict {
+                for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
+                    let Some(world) = $open.await? else {
+                        return Ok(());
+                    };
+                    let pass = fill(&world).await?;
+                    let trigger = ($raise)(event, table, id)
+                        .replace("select raise(abort, 'not this one')", "select raise(ignore)")
+                        .replace("raise exception 'not this one'", "return null");
+                    world.sql(&trigger).await?;
+
+                    let batch = if table == "sessions" {
+                        world.store.delete_idle_sessions(&pass).await?
+                    } else {
+                        world.store.expire_bookings(&pass).await?
+                    };
+
+                    assert_eq!(batch.ids, ["a", "c"], "{table}");
+                    assert_eq!(batch.counts.of(table), 2, "{table}");
+                    let aside: Vec<_> = batch.set_aside.iter().map(|row| (row.id.as_str(), row.error.as_str())).collect();
+                    assert_eq!(aside, [("b", "a trigger of the database withholds it")], "{table}");
+                }
+                Ok(())
+            }
+
+            #[tokio::test]
             async fn a_booking_a_constraint_refuses_is_set_aside() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());

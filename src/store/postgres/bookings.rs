@@ -103,6 +103,7 @@ pub(super) async fn expire(
                 limit,
             };
             let swept: Swept = sweep.get_result(conn).await?;
+            swept.is_whole()?;
             let batch = swept.into_batch();
             let count = batch.ids.len() as u64;
             Ok(batch.counted("bookings", count))
@@ -147,7 +148,12 @@ async fn expire_each(
             .returning(bookings::booking_id)
             .get_results(conn)
             .await;
-        match done.map_err(Trouble::from) {
+        // Its lock is ours, so it is overdue still.
+        let done = match done {
+            Ok(written) if written.is_empty() => Err(Trouble::Withheld),
+            done => done.map_err(Trouble::from),
+        };
+        match done {
             Ok(written) => {
                 AnsiTransactionManager::commit_transaction(conn).await?;
                 batch.ids.extend(written);

@@ -130,6 +130,7 @@ pub(super) async fn delete(
         limit,
     };
     let mut swept: Swept = sweep.get_result(conn).await?;
+    swept.is_whole()?;
     move_forward(conn, std::mem::take(&mut swept.spared)).await?;
     let [images, videos] = tables::tally(conn).await?.deleted()?;
     let batch = swept.into_batch();

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use super::address::Tid;
 use super::schema::picked;
 use crate::batch::{Batch, Cursor, SetAside};
+use crate::store::trouble::{Tried, Trouble};
 
 /// Picks at most `limit` rows and writes to some of them.
 ///
@@ -31,6 +32,7 @@ impl<Pick, Write> Query for Sweep<Pick, Write> {
         Array<Text>,
         Nullable<Timestamptz>,
         Nullable<Text>,
+        BigInt,
     );
 }
 
@@ -61,6 +63,7 @@ where
             out.push_sql(" - 1)");
             out.push_sql(separator);
         }
+        out.push_sql(", (SELECT count(*) FROM picked WHERE due AND keeper IS NULL)");
         Ok(())
     }
 }
@@ -90,9 +93,19 @@ pub(super) struct Swept {
     keepers: Vec<String>,
     last_since: Option<DateTime<Utc>>,
     last_id: Option<String>,
+    to_write: i64,
 }
 
 impl Swept {
+    /// A row that was picked and not written was changed after the statement began, and is due all the same, or a trigger withholds it. Row by
+    /// row it will show.
+    pub(super) fn is_whole(&self) -> Tried<()> {
+        match usize::try_from(self.to_write) {
+            Ok(to_write) if to_write > self.written.len() => Err(Trouble::Withheld),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn into_batch(self) -> Batch {
         let set_aside = self.kept.into_iter().zip(self.keepers);
         Batch {

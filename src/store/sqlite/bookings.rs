@@ -10,7 +10,7 @@ use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
 use super::window::{self, Found, Windows};
 use crate::batch::{Batch, Cursor, Pass, SetAside};
-use crate::store::trouble::Tried;
+use crate::store::trouble::{Tried, Trouble};
 
 mod view;
 
@@ -147,7 +147,19 @@ impl Slice {
             ))
             .returning(bookings::booking_id)
             .get_results(conn)?;
+        if ids.len() < self.rows.len() && self.still_overdue(conn)? {
+            return Err(Trouble::Withheld);
+        }
         Ok(batch(ids))
+    }
+
+    /// Whether a row is left that the write should have changed.
+    fn still_overdue(&self, conn: &mut SqliteConnection) -> QueryResult<bool> {
+        let left = bookings::table
+            .filter(among(bookings::rowid, &self.rows))
+            .filter(overdue(self.now, self.cutoff))
+            .filter(is_of(self.user.clone()));
+        diesel::select(dsl::exists(left)).get_result(conn)
     }
 
     fn expire_each(&self, conn: &mut SqliteConnection) -> Tried<Batch> {
@@ -175,13 +187,16 @@ impl Slice {
 
     /// Nobody else writes during an immediate transaction, so what was found a moment ago is still overdue.
     fn expire_one(&self, conn: &mut SqliteConnection, id: &str) -> Tried<()> {
-        diesel::update(bookings::table.find(id))
+        let changed = diesel::update(bookings::table.find(id))
             .set((
                 bookings::status.eq("Expired"),
                 bookings::updated_at.eq(self.now),
             ))
             .execute(conn)?;
-        Ok(())
+        match changed {
+            0 => Err(Trouble::Withheld),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! keeps no statistics to count by.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl;
 use diesel::prelude::*;
 use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
@@ -96,9 +97,16 @@ async fn delete_all(
         .get_results(conn)
         .await?;
     if gone.len() != ids.len() {
-        return Err(Trouble::other(
-            "a session came to life while its records were deleted",
-        ));
+        let left = sessions::table
+            .filter(sessions::id.eq_any(ids))
+            .filter(idle(cutoff));
+        return Err(
+            if diesel::select(dsl::exists(left)).get_result(conn).await? {
+                Trouble::Withheld
+            } else {
+                Trouble::other("a session came to life while its records were deleted")
+            },
+        );
     }
     batch.counts.add("sessions", gone.len() as u64);
     batch.counts.add("image_records", images as u64);
