@@ -33,10 +33,7 @@ impl RunRecord {
     /// Completed deadline runs of one minute share a key. `instance` keeps the keys of replicas apart.
     #[must_use]
     pub fn of(report: Report, instance: Uuid) -> Option<Self> {
-        let quiet = report.outcome == Outcome::Completed
-            && report.counts.total() == 0
-            && report.set_aside_count == 0;
-        if quiet {
+        if report.is_quiet() {
             return None;
         }
         let folds = report.trigger == Trigger::Deadline && report.outcome == Outcome::Completed;

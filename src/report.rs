@@ -165,6 +165,11 @@ impl Report {
         self.outcome == Outcome::Completed
     }
 
+    /// Whether the run did nothing that is worth a line of the history.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.success() && self.counts.total() == 0 && self.set_aside_count == 0
+    }
+
     /// The run in a sentence.
     #[must_use]
     pub fn message(&self) -> String {

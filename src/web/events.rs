@@ -77,7 +77,7 @@ impl Viewer {
 struct Frame<'a> {
     /// The cards, with links from the root of the router.
     html: String,
-    /// Runs that ended, by job: when it changes, there is a new line in the history.
+    /// Runs that ended, by job: when it changes, there may be a new line in the history.
     ended: &'a BTreeMap<JobName, u64>,
 }
 
@@ -128,6 +128,9 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     while !site.hub.is_left(&sender) {
         // One that does not answer for a moment may the next time; one that is gone has closed the channel.
         if let Ok(status) = site.status().await {
+            for job in status.jobs.keys() {
+                ended.entry(job.clone()).or_default();
+            }
             let html = card::cards(&Place::default(), &status, site.actions).into_string();
             let frame = Frame {
                 html,
@@ -165,9 +168,12 @@ async fn next_news(
 }
 
 fn note(event: &HousekeeperEvent, ended: &mut BTreeMap<JobName, u64>) {
+    if event.missed > 0 {
+        // Any job may have ended a run unheard.
+        ended.values_mut().for_each(|runs| *runs += 1);
+    }
     if let News::RunFinished(report) = &*event.news {
-        // Runs that did nothing are not in the history.
-        if report.counts.total() > 0 || report.set_aside_count > 0 || !report.success() {
+        if !report.is_quiet() {
             *ended.entry(report.job.clone()).or_default() += 1;
         }
     }

@@ -6,7 +6,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
 use futures_util::StreamExt;
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{HousekeeperMsg, Scope};
+use ractor_housekeeper::{BookingExpirer, HousekeeperMsg, Scope};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
@@ -73,6 +73,40 @@ async fn frames_come_four_times_a_second_at_most_and_every_five_seconds_at_least
     assert!(
         (30..=41).contains(&frames),
         "{frames} frames in ten seconds"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_news_that_were_missed_every_history_is_looked_at_again() {
+    let host = host().await;
+    let mut stream = open(&Visitor::reader(&host)).await;
+    next(&mut stream).await.expect("a frame");
+
+    // More batches than wait for the reader, so that the end of the run is not heard.
+    host.add_overdue(800);
+    host.run_now(Scope::All).await.expect("a report");
+    let heard = async {
+        loop {
+            // The next news tell how many were missed.
+            host.ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
+                .await
+                .expect("the job is there");
+            host.ask(|reply| HousekeeperMsg::Resume(BookingExpirer::NAME, reply))
+                .await
+                .expect("the job is there");
+            let frame = next(&mut stream).await.expect("a frame");
+            if frame["ended"]["session-cleaner"].as_u64() > Some(0) {
+                return frame;
+            }
+        }
+    };
+    let frame = timeout(seconds(60), heard)
+        .await
+        .expect("a frame that tells");
+
+    assert!(
+        frame["ended"]["booking-expirer"].as_u64() > Some(0),
+        "{frame}"
     );
 }
 
@@ -149,7 +183,7 @@ async fn nothing_is_left_of_pages_that_have_gone() {
     assert_eq!(alive(), before);
 }
 
-async fn open(visitor: &Visitor) -> BodyDataStream {
+pub(crate) async fn open(visitor: &Visitor) -> BodyDataStream {
     let request = Request::get("/events")
         .body(Body::empty())
         .expect("can be sent");
@@ -160,7 +194,7 @@ async fn open(visitor: &Visitor) -> BodyDataStream {
 }
 
 /// The next frame; `None` at the end.
-async fn next(stream: &mut BodyDataStream) -> Option<Value> {
+pub(crate) async fn next(stream: &mut BodyDataStream) -> Option<Value> {
     let chunk = stream.next().await?.expect("no error");
     let text = std::str::from_utf8(&chunk).expect("is text");
     let data = text
