@@ -41,7 +41,12 @@ impl Asset {
 
     /// Where it is, from the root of the router.
     pub(crate) fn address(&self) -> String {
-        format!("assets/{}?v={:016x}", self.name, self.digest)
+        format!("assets/{}?{}", self.name, self.version())
+    }
+
+    /// The query of the address that may be kept for good.
+    fn version(&self) -> String {
+        format!("v={:016x}", self.digest)
     }
 
     fn tag(&self) -> String {
@@ -75,7 +80,7 @@ pub(crate) async fn asset(
         .and_then(|tags| tags.to_str().ok())
         .is_some_and(|tags| tags == "*" || tags.contains(&tag));
     // Not `public`: what lies behind a host's authentication is not for shared caches to keep.
-    let lasting = if asset.address().ends_with(uri.query().unwrap_or("?")) {
+    let lasting = if uri.query() == Some(asset.version().as_str()) {
         "max-age=31536000, immutable"
     } else {
         "no-cache"

@@ -43,20 +43,23 @@ async fn assets_are_kept_under_their_digest_and_asked_after_without() {
     let links = page
         .page(200)
         .split('"')
-        .filter(|link| link.starts_with("./assets/"));
+        .filter(|link| link.starts_with("./assets/"))
+        .collect::<Vec<_>>();
     let kinds = [
         "image/svg+xml",
         "text/css; charset=utf-8",
         "text/javascript; charset=utf-8",
     ];
 
-    for (link, kind) in links.zip(kinds) {
+    assert_eq!(links.len(), kinds.len());
+    for (link, kind) in links.into_iter().zip(kinds) {
         let path = &link[1..];
         let asset = visitor.get(path).await;
         let tag = asset.header("etag").to_owned();
         let plain = path.split('?').next().expect("is a path");
         let known = [("if-none-match", tag.as_str())];
         let again = visitor.send(Method::GET, plain, &known, "").await;
+        let last = &path[path.len() - 1..];
 
         let facts = |answer: &Answer| {
             (
@@ -75,5 +78,9 @@ async fn assets_are_kept_under_their_digest_and_asked_after_without() {
             (again.header("etag"), again.body.as_str()),
             (tag.as_str(), "")
         );
+        for query in ["", last, "v="] {
+            let other = visitor.get(&format!("{plain}?{query}")).await;
+            assert_eq!(facts(&other), (200, "no-cache".to_owned()), "{query}");
+        }
     }
 }
