@@ -46,7 +46,9 @@ async fn a_person_watches_and_steers_by_mouse_and_by_keyboard() {
 
     runs_by_a_click(&browser);
     pauses_and_resumes(&browser);
-    injected_script_stays_text(&browser, &page);
+    injected_script_stays_text(&browser, &page, &host).await;
+    keeps_what_is_typed(&browser, &page, &host).await;
+    follows_anew_after_a_silence(&browser);
     fits_narrow_screens(&browser, &page);
     is_steered_by_keyboard(&browser, &page);
     assert_eq!(browser.complaints(), [""; 0]);
@@ -100,7 +102,7 @@ fn pauses_and_resumes(browser: &Browser) {
     }
 }
 
-fn injected_script_stays_text(browser: &Browser, page: &str) {
+async fn injected_script_stays_text(browser: &Browser, page: &str, host: &Host) {
     browser.open(&format!("{page}/jobs/booking-expirer"));
     browser.click("#history details summary");
     browser.wait_for(
@@ -108,12 +110,68 @@ fn injected_script_stays_text(browser: &Browser, page: &str) {
     );
     // Here it comes through the script, by a fresh copy of the history.
     browser.wait_for("document.querySelector('#link').dataset.state === 'live'");
-    browser.click(&format!("{CARD} .run button"));
-    browser.click("#ask-yes");
-    browser.wait_for("document.querySelector('#answer').dataset.state === 'good'");
+    let made = host.clock.now() - TimeDelta::hours(1);
+    let id = format!("{SCRIPT} again");
+    host.store
+        .add_booking(MemoryBooking::pending(id, Uuid::nil(), made));
+    host.run_now(Scope::All).await.expect("a report");
+    browser.wait_for("document.querySelectorAll('#history tbody tr').length === 2");
 
+    let row = |place| {
+        let details =
+            format!("document.querySelector('#history tbody tr:nth-child({place}) details')");
+        let open = browser.look(&format!("{details}.open")) == true;
+        (
+            open,
+            browser.look(&format!("{details}.textContent.includes('again')")) == true,
+        )
+    };
+    assert_eq!(
+        [row(1), row(2)],
+        [(false, true), (true, false)],
+        "what was open is open"
+    );
     assert!(browser.look("window.taken").is_null());
     assert_eq!(browser.look("document.images.length"), 0);
+}
+
+async fn keeps_what_is_typed(browser: &Browser, page: &str, host: &Host) {
+    browser.open(page);
+    browser.wait_for("document.querySelector('#link').dataset.state === 'live'");
+    browser.click(&format!("{CARD} .run input"));
+    browser.press("7");
+    let error = "the database is away".to_owned();
+    host.faults.once(Step::Open, 1, Fault::Fail(error));
+    host.run_now(Scope::All).await.expect("a report");
+    browser.wait_for(&format!(
+        "document.querySelector('{CARD} .reason').innerText.includes('the database is away')"
+    ));
+
+    let field = format!("document.querySelector('{CARD} .run input')");
+    assert_eq!(browser.look(&format!("{field}.value")), "7");
+    assert_eq!(
+        browser.look(&format!("document.activeElement === {field}")),
+        true
+    );
+    host.run_now(Scope::All).await.expect("a report");
+    browser.wait_for(&format!("document.querySelector('{CARD} .reason').hidden"));
+    assert_eq!(browser.look(&format!("{field}.value")), "7");
+}
+
+/// A connection that is dead and does not say so.
+fn follows_anew_after_a_silence(browser: &Browser) {
+    browser.look(
+        "(() => {
+        window.silent = source;
+        source.onmessage = null;
+        const now = Date.now;
+        Date.now = () => now() + 20000;
+    })()",
+    );
+
+    browser
+        .wait_for("source !== silent && document.querySelector('#link').dataset.state === 'live'");
+    assert_eq!(browser.look("silent.readyState"), 2, "it is closed");
 }
 
 fn fits_narrow_screens(browser: &Browser, page: &str) {

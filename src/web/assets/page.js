@@ -15,7 +15,7 @@ function setClock(element) {
   if (element?.dataset.now) ahead = Date.parse(element.dataset.now) - Date.now();
 }
 
-// The two largest units, as the server writes them.
+// The two largest units, as the server writes them; the server rounds beyond 30 days, and this counts on.
 function span(seconds) {
   const two = (large, unit, small, rest) => (small ? `${large}${unit} ${small}${rest}` : `${large}${unit}`);
   const of = (unit) => Math.floor(seconds / unit);
@@ -52,12 +52,23 @@ function takeOver(old, fresh) {
     if (value === null) old.removeAttribute(name);
     else if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  const children = [...fresh.childNodes];
-  while (old.childNodes.length > children.length) old.lastChild.remove();
-  children.forEach((child, place) => {
-    if (place < old.childNodes.length) takeOver(old.childNodes[place], child);
-    else old.append(child);
-  });
+  // Parts with a key are the same where their keys are, all others where they stand. What is new is put in between, and nothing is moved.
+  const key = (node) => node.dataset?.key;
+  const keys = new Set([...fresh.childNodes].map(key));
+  for (const child of [...old.childNodes]) if (!keys.has(key(child))) child.remove();
+  let next = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    if (next && key(next) === key(child)) {
+      const same = next;
+      next = next.nextSibling;
+      takeOver(same, child);
+    } else old.insertBefore(child, next);
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextSibling;
+    gone.remove();
+  }
 }
 
 function parse(html) {
@@ -76,8 +87,11 @@ function say(state, text) {
 }
 
 function follow() {
-  source = new EventSource(`${root}events`);
-  source.onmessage = (event) => {
+  source?.close();
+  heard = Date.now();
+  const mine = new EventSource(`${root}events`);
+  source = mine;
+  mine.onmessage = (event) => {
     heard = Date.now();
     const frame = JSON.parse(event.data);
     show(parse(frame.html).getElementById("jobs"));
@@ -89,14 +103,15 @@ function follow() {
       seen = ended;
     }
   };
-  source.onerror = () => {
+  mine.onerror = () => {
     lose();
     // A refusal ends an EventSource for good; a broken connection it mends by itself.
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => source === mine && follow(), 5000);
   };
 }
 
 function lose() {
+  seen = -1; // runs may end unheard
   say("lost", "Connection lost, trying again");
 }
 
@@ -204,7 +219,9 @@ if (jobs) {
   setInterval(countOn, 1000);
   // Frames come at least every five seconds; a connection that is silent for longer may be dead without saying so.
   setInterval(() => {
-    if (Date.now() - heard > 15000) lose();
+    if (Date.now() - heard <= 15000) return;
+    lose();
+    follow();
   }, 5000);
   follow();
 } else {

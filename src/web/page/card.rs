@@ -49,8 +49,9 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
                     }
                 }
             }
-            @if let Some(reason) = job.health.reason() {
-                p.reason.(job.health.word()) { (reason) }
+            // Always there: the script takes a fresh card over part by part, and what comes after would change places with it.
+            p.reason.(job.health.word()) hidden[job.health.reason().is_none()] {
+                (job.health.reason().unwrap_or_default())
             }
             (worker(job, now))
             (facts(job, now))
@@ -168,7 +169,11 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
             div {
                 dt { "Lag" }
                 dd title="How long the oldest due row has waited" {
-                    @match job.oldest_overdue { Some(age) => (span(age)), None => "none" }
+                    @match (job.oldest_overdue, due) {
+                        (Some(age), _) => (span(age)),
+                        (None, Some(_)) => "none",
+                        (None, None) => "–",
+                    }
                 }
             }
             div {

@@ -21,13 +21,23 @@ pub(super) fn section(history: &History) -> Markup {
             @if history.runs.is_empty() {
                 p.empty { "No run has changed anything yet. Runs that find nothing to do are not kept." }
             } @else {
-                div.plots {
-                    (plot(history, "rows", "Rows per run", |report| Some(changed(report)), rows))
-                    (plot(history, "seconds", "Time per run", |report| Some(report.elapsed.as_secs_f64()), seconds))
+                div.plots data-key="plots" {
+                    (plot(history, "rows", "Rows per run", |record| Some(per_run(record, changed(&record.report))), rows))
+                    (plot(history, "seconds", "Time per run", |record| Some(per_run(record, record.report.elapsed.as_secs_f64())), seconds))
                     (plot(history, "lag", "Lag after each run", lag, seconds))
                 }
                 (table(&history.runs))
             }
+        }
+    }
+}
+
+/// In place of a history that nobody could read: the card above it is worth a look all the same.
+pub(super) fn missing(why: &str) -> Markup {
+    html! {
+        section #history .history aria-labelledby="past" {
+            h2 #past { "Past runs" }
+            p.reason { "They could not be read: " (why) }
         }
     }
 }
@@ -37,21 +47,22 @@ fn plot(
     history: &History,
     id: &'static str,
     title: &'static str,
-    value: fn(&Report) -> Option<f64>,
+    value: fn(&RunRecord) -> Option<f64>,
     told: fn(f64) -> String,
 ) -> Markup {
     let points = history.runs.iter().rev().filter_map(|record| {
         let report = &record.report;
-        let value = value(report)?;
+        let value = value(record)?;
         Some(Point {
             at: report.started_at,
             value,
             good: report.success(),
             label: format!(
-                "{}: {}, {}",
+                "{}: {}, {}{}",
                 words::utc(report.started_at),
                 told(value),
-                report.outcome.word()
+                report.outcome.word(),
+                folded(record)
             ),
         })
     });
@@ -64,14 +75,27 @@ fn plot(
     .draw()
 }
 
+/// A line that stands for many runs adds them up; a plot shows what one of them did on average.
+#[expect(clippy::cast_precision_loss, reason = "a height for people")]
+fn per_run(record: &RunRecord, sum: f64) -> f64 {
+    sum / record.runs.max(1) as f64
+}
+
+fn folded(record: &RunRecord) -> String {
+    match record.runs {
+        0 | 1 => String::new(),
+        runs => format!(", one of {} runs", thousands(runs)),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a height for people")]
 fn changed(report: &Report) -> f64 {
     report.counts.total() as f64
 }
 
 /// How long the oldest row had waited when the run ended; nothing if nobody could look.
-fn lag(report: &Report) -> Option<f64> {
-    let outlook = report.outlook?;
+fn lag(record: &RunRecord) -> Option<f64> {
+    let outlook = record.report.outlook?;
     Some(outlook.oldest_overdue.unwrap_or_default().as_secs_f64())
 }
 
@@ -90,7 +114,7 @@ fn seconds(value: f64) -> String {
 
 fn table(runs: &[RunRecord]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Past runs as a table" {
+        div.scroll data-key="table" tabindex="0" role="region" aria-label="Past runs as a table" {
             table {
                 thead { tr {
                     th scope="col" { "Started" }
@@ -112,7 +136,7 @@ fn table(runs: &[RunRecord]) -> Markup {
 fn row(record: &RunRecord) -> Markup {
     let report = &record.report;
     html! {
-        tr {
+        tr data-key=(record.key) {
             td { time datetime=(report.started_at.to_rfc3339()) { (words::utc(report.started_at)) } }
             td {
                 (mark(&report.outcome))
@@ -156,3 +180,36 @@ fn changes(report: &Report) -> Markup {
 
 /// A page of a thousand runs is to stay a page.
 const IDS_SHOWN: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::batch::Scope;
+    use crate::report::Trigger;
+
+    #[test]
+    fn of_runs_that_were_folded_into_a_line_the_plots_show_what_one_did() {
+        let job = crate::job::JobName::from("sweeper");
+        let (scope, start) = (Scope::All, DateTime::UNIX_EPOCH);
+        let mut report = Report::blank(job.clone(), scope, Trigger::Deadline, start);
+        report.counts.add("drafts", 8);
+        report.elapsed = Duration::from_secs(2);
+        let record = RunRecord {
+            key: "minute".to_owned(),
+            runs: 4,
+            report,
+        };
+        let history = History {
+            job,
+            runs: vec![record],
+            source: HistorySource::Database,
+        };
+
+        let page = section(&history).into_string();
+
+        assert!(page.contains(": 2, completed, one of 4 runs"), "{page}");
+        assert!(page.contains(": 500ms, completed, one of 4 runs"), "{page}");
+    }
+}

@@ -61,12 +61,12 @@ impl Plot {
         let mut values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
         values.sort_by(f64::total_cmp);
         let ([first, ..], [.., last]) = (self.points.as_slice(), self.points.as_slice()) else {
-            return "No runs to show.".to_owned();
+            return "Nothing to show.".to_owned();
         };
         let bad = self.points.iter().filter(|point| !point.good).count() as u64;
         format!(
             "{} from {} to {}: half of them at most {}, the largest {}, {} not completed.",
-            counted(values.len() as u64, "run", "runs"),
+            counted(values.len() as u64, "point", "points"),
             words::utc(first.at),
             words::utc(last.at),
             (self.told)(values[values.len() / 2]),
@@ -171,10 +171,10 @@ mod tests {
 
         assert_eq!(
             told,
-            "3 runs from 1970-01-01 00:00:00 UTC to 1970-01-01 00:02:00 UTC: \
+            "3 points from 1970-01-01 00:00:00 UTC to 1970-01-01 00:02:00 UTC: \
              half of them at most 3, the largest 5, 0 not completed."
         );
-        assert_eq!(plot(&[]).description(), "No runs to show.");
+        assert_eq!(plot(&[]).description(), "Nothing to show.");
         assert_eq!(
             plot(&[7.0]).draw().into_string().matches("<circle").count(),
             1
