@@ -38,25 +38,29 @@
 //! | `GET health/ready` | 200 if it takes runs |
 //! | `GET health/jobs` | 200 if all jobs are healthy; for monitors, see below |
 //!
-//! `wait` is how many seconds to wait for a run, 0 to 30, 10 if not given. A run that takes longer goes on: the answer is 202, and `Location`
-//! says where to look. A run that failed was made, so that is 200 with a report whose `success` is false.
+//! `wait` is how many seconds to wait for a run, 0 to 30, 10 if not given; 0 waits for a second as well, since a refusal is to be heard of. A run
+//! that takes longer goes on: the answer is 202, and `Location` says where to look. A run that failed was made, so that is 200 with a report whose `success` is false.
 //!
 //! # Errors
 //!
-//! Each error is a problem of RFC 9457 (`application/problem+json`) with a `kind` for programs and a `detail` for people; what the housekeeper
-//! refused comes with the [`Refusal`](crate::Refusal).
+//! Each error of `api`, `events` and `health` is a problem of RFC 9457 (`application/problem+json`) with a `kind` for programs and a `detail` for
+//! people; what the housekeeper refused comes with the [`Refusal`](crate::Refusal). A page says what went wrong as HTML, with the same status.
 //!
 //! | status | `kind` |
 //! |---|---|
 //! | 400 | `bad_request`: what was sent cannot be read |
 //! | 403 | `read_only`: the host did not switch actions on; `cross_site`: a browser was sent here by another site |
 //! | 404 | `not_found`, `unknown_job` |
-//! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json` |
+//! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
 //! | 409 | `off` |
 //! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
 //! | 429 | `too_many_scopes` |
 //! | 502 | `failed`: the database did not answer the housekeeper |
 //! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `stopped`, `unhealthy` |
+//!
+//! What is answered from memory comes within a second, or is `not_answering`. A read of a database that is silent ends after
+//! [`JobConfig::step_limit`](crate::JobConfig::step_limit), 30 s if not set: a preview is then `failed`, and a history comes from memory. The router
+//! waits 75 s for a read, its turn after others included; beyond that it is `not_answering`.
 //!
 //! # Which health for whom
 //!
@@ -193,5 +197,6 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// What is answered from memory. A housekeeper that takes longer is stuck or gone.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// What is read from a database, after those who asked before.
-const READ_LIMIT: Duration = Duration::from_secs(30);
+/// What is read from a database, after those who asked before. Above two of the usual step limits, a turn's wait and a read: or we would give up just
+/// before the housekeeper answers that the database is silent.
+const READ_LIMIT: Duration = Duration::from_secs(75);

@@ -1,4 +1,4 @@
-//! Questions to the housekeeper: messages with a limit, nothing else.
+//! Questions and orders to the housekeeper: messages, each with a limit to the wait for its answer.
 
 use std::time::Duration;
 

@@ -8,9 +8,10 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 
+use super::ANSWER_LIMIT;
 use super::problem::Problem;
 use crate::batch::{Cursor, Scope};
 use crate::job::JobName;
@@ -73,6 +74,7 @@ impl Limit {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     pub(crate) user: Option<String>,
+    #[serde(default, deserialize_with = "unless_empty")]
     size: Option<NonZeroU32>,
     after_since: Option<DateTime<Utc>>,
     after_id: Option<String>,
@@ -114,6 +116,7 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
+    /// Long enough to hear of a refusal, which comes at once: what was refused does not go on.
     pub(crate) fn time(&self) -> Result<Duration, Problem> {
         let wait = self.wait.unwrap_or(USUAL_WAIT);
         if wait > LONGEST_WAIT {
@@ -121,7 +124,7 @@ impl Wait {
                 "{wait} seconds are too long to wait; the longest are {LONGEST_WAIT}"
             )));
         }
-        Ok(Duration::from_secs(wait))
+        Ok(Duration::from_secs(wait).max(ANSWER_LIMIT))
     }
 }
 
@@ -164,14 +167,27 @@ impl<S: Send + Sync> FromRequest<S> for ScopeOfBody {
 pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state)
         .await
-        .map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                "the body is larger than 16 kB",
-            ),
-            _ => Problem::bad_request(rejection.body_text()),
-        })
+        .map_err(|rejection| unread(rejection.status(), rejection.body_text()))
+}
+
+/// Why a body could not be read.
+pub(crate) fn unread(status: StatusCode, why: String) -> Problem {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(status, "too_large", "the body is larger than 16 kB")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(status, "not_form", why),
+        StatusCode::UNPROCESSABLE_ENTITY => Problem::unprocessable(why),
+        _ => Problem::bad_request(why),
+    }
+}
+
+/// A field of a form that was cleared says nothing.
+fn unless_empty<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32>, D::Error> {
+    match String::deserialize(field)?.as_str() {
+        "" => Ok(None),
+        number => number.parse().map(Some).map_err(D::Error::custom),
+    }
 }
 
 /// Nobody is no user: an empty field of a form asks for everything.

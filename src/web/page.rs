@@ -60,14 +60,16 @@ pub(crate) async fn job(
     State(site): State<Arc<Site>>,
     place: Place,
     OfJob(job): OfJob,
-    Query(limit): Query<Limit>,
+    limit: Result<Query<Limit>, Problem>,
 ) -> Page {
     let read = async {
-        let limit = limit.runs()?;
+        let limit = limit?.0.runs()?;
         let status = site.status().await?;
         // Asked second: whether there is such a job, the history says as well.
-        let history = site.history(job.clone(), limit).await?;
-        Ok((status, history))
+        match site.history(job.clone(), limit).await {
+            Err(problem) if !status.jobs.contains_key(&job) => Err(problem),
+            history => Ok((status, history)),
+        }
     };
     let (status, history) = match read.await {
         Ok(read) => read,
@@ -75,9 +77,16 @@ pub(crate) async fn job(
     };
     let main = html! {
         (card::one(&place, &status, &job, site.actions))
-        (history::section(&history))
+        @match &history {
+            Ok(history) => (history::section(history)),
+            Err(problem) => (history::missing(&problem.detail)),
+        }
     };
-    page(&place, job.as_str(), &heading(&status), &html! {}, &main)
+    let mut page = page(&place, job.as_str(), &heading(&status), &html! {}, &main);
+    if let Err(problem) = &history {
+        page.status = problem.status;
+    }
+    page
 }
 
 /// What a run would handle.
@@ -85,15 +94,16 @@ pub(crate) async fn preview(
     State(site): State<Arc<Site>>,
     place: Place,
     OfJob(job): OfJob,
-    Query(which): Query<Which>,
+    which: Result<Query<Which>, Problem>,
 ) -> Page {
     let read = async {
+        let Query(which) = which?;
         let page = which.page()?;
         let status = site.status().await?;
         let preview = site.preview(job.clone(), which.scope(), page).await?;
-        Ok((status, preview))
+        Ok((status, which, preview))
     };
-    let (status, rows) = match read.await {
+    let (status, which, rows) = match read.await {
         Ok(read) => read,
         Err(problem) => return trouble(&place, &problem),
     };

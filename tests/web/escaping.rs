@@ -5,6 +5,7 @@ use ractor_housekeeper::testing::{Fault, MemoryBooking, Step};
 use ractor_housekeeper::{Clock, Scope};
 use uuid::Uuid;
 
+use crate::streams::{next, open};
 use crate::support::Host;
 use crate::visitor::{Visitor, host};
 
@@ -39,9 +40,16 @@ async fn errors_stay_text_on_pages_and_in_streams() {
 
     let overview = visitor.get("/").await;
     let job = visitor.get("/jobs/booking-expirer").await;
+    let frame = next(&mut open(&visitor).await).await.expect("a frame");
 
     assert_text(overview.page(200));
     assert_text(job.page(200));
+    let cards = frame["html"].as_str().expect("is text");
+    assert!(cards.contains("&lt;script&gt;"), "{cards}");
+    assert!(
+        !cards.contains("<script") && !cards.contains("<img"),
+        "{cards}"
+    );
     assert!(
         overview
             .body

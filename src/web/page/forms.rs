@@ -14,7 +14,7 @@ use crate::job::JobName;
 use crate::status::{JobStatus, WorkerStatus};
 use crate::web::Site;
 use crate::web::act;
-use crate::web::extract::{OfJob, Query, scope};
+use crate::web::extract::{OfJob, Query, scope, unread};
 use crate::web::place::{Place, encoded};
 use crate::web::problem::{self, Problem};
 
@@ -194,8 +194,9 @@ struct Form;
 
 impl Form {
     async fn read(request: Request) -> Result<Scope, Problem> {
-        let kind = axum::extract::Form::<Fields>::from_request(request, &()).await;
-        let fields = kind.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        let fields = axum::extract::Form::<Fields>::from_request(request, &()).await;
+        let fields =
+            fields.map_err(|rejection| unread(rejection.status(), rejection.body_text()))?;
         Ok(scope(fields.user.as_deref()))
     }
 }

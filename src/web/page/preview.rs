@@ -21,7 +21,7 @@ pub(super) fn section(place: &Place, preview: &Preview, which: &Which) -> Markup
             }
             form.filter action=(here) {
                 label { "User " input name="user" value=(user) maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"; }
-                label { "Rows a page " input name="size" type="number" min="1" max="1000" value=(which.size()); }
+                label { "Rows a page " input name="size" type="number" min="1" max="1000" required value=(which.size()); }
                 button { "Show" }
             }
             @if preview.rows.is_empty() {
