@@ -157,8 +157,9 @@ fn history(
     written: Vec<RunRecord>,
     unwritten: Vec<RunRecord>,
 ) -> History {
+    // What is owed may have been written all the same.
     let mut runs = written;
-    runs.extend(unwritten);
+    RunRecord::fold_into(&mut runs, &unwritten);
     runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
     runs.truncate(limit as usize);
     History { job, runs, source }
