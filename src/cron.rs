@@ -19,7 +19,7 @@ pub(crate) use without::Calendar;
 /// **The expression** has five fields: minute, hour, day of month, month, day of week. A sixth, in front of them, is the second. A field is `*`,
 /// a value, a range `1-5`, a step `*/15` or `8-18/2`, or a list of these. Months and days of the week may be named, `JAN` or `MON`; Sunday is 0
 /// and 7. `L` is the last day of the month, `LW` its last weekday, `15W` the weekday nearest to the 15th of the same month; `FRI#2` is the second Friday and `FRIL` the
-/// last. Where both days are given, either suffices, as in cron(8). `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are known. What cannot be is refused at the door, as is what never comes, such as
+/// last. Where both days are given, either suffices; a day such as `*/2` counts as given, unlike in cron(8). `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are known. What cannot be is refused at the door, as is what never comes, such as
 /// 30 February.
 ///
 /// **When clocks change** for daylight saving, a fixed time of day (one second, minute and hour: `30 2 * * *`) ticks once a day: in the hour that is

@@ -78,6 +78,17 @@ impl RunRecord {
             .reduce(Self::fold)
     }
 
+    /// Folds runs into these lines, in no order.
+    pub(crate) fn fold_into(lines: &mut Vec<Self>, runs: &[Self]) {
+        for key in Self::keys(runs) {
+            let earlier = lines.iter().find(|line| line.key == key).cloned();
+            if let Some(line) = Self::line(key, earlier, runs) {
+                lines.retain(|line| line.key != key);
+                lines.push(line);
+            }
+        }
+    }
+
     /// The keys of the lines that `runs` belong to, in order, each once.
     #[must_use]
     pub fn keys(runs: &[Self]) -> BTreeSet<&str> {

@@ -14,7 +14,8 @@ use crate::job::JobName;
 use crate::metrics as names;
 use crate::report::Report;
 
-/// A housekeeper with these jobs starts. What has happened to none of them is zero, so that its first time shows as an increase.
+/// A housekeeper with these jobs starts. What has no more labels than the job is zero until it happens, so that its first time
+/// shows as an increase.
 pub(crate) fn started<'a>(jobs: impl Iterator<Item = &'a JobName>) {
     names::describe();
     counter!(names::TIMER_RESTARTS).increment(0);

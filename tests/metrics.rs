@@ -587,12 +587,13 @@ fn faults(expression: &str) -> Vec<String> {
         }
     }
     let known = labels_of(expression);
-    for grouping in ["by (", "on ("] {
+    for grouping in ["by (", "on (", "without ("] {
         for list in expression.split(grouping).skip(1) {
             let (list, _) = list.split_once(')').expect("it is closed");
             let unknown = list
                 .split(", ")
-                .filter(|label| *label != "le" && !known.contains(*label));
+                // `instance` is the scrape's own.
+                .filter(|label| !["le", "instance"].contains(label) && !known.contains(*label));
             faults.extend(unknown.map(|label| format!("no label {label}")));
         }
     }

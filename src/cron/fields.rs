@@ -54,6 +54,13 @@ impl Field {
                 format!("{name} {text:?} has a comma with nothing beside it")
             });
         }
+        if item.eq_ignore_ascii_case("LW")
+            && text.split(',').any(|other| other.eq_ignore_ascii_case("L"))
+        {
+            return Err(format!(
+                "{name} {text} has L beside LW, of which only one can be meant"
+            ));
+        }
         if self.is_special(item)? {
             return Ok(());
         }
@@ -69,6 +76,12 @@ impl Field {
                     let sunday = self.name == DAY_OF_WEEK && to.eq_ignore_ascii_case("SUN");
                     if from_value > to_value && !sunday {
                         return Err(format!("{name} {range} runs backwards"));
+                    }
+                    // As an end, SUN is read as 7.
+                    if from_value == 0 && sunday {
+                        return Err(format!(
+                            "{name} {range} is a whole week; write * for that, or SUN for the day"
+                        ));
                     }
                 }
                 None if range.is_empty() => {
@@ -250,6 +263,18 @@ mod tests {
             (
                 "0 0 * JANFEB *",
                 "month \"JANFEB\" is not within 1-12 or JAN-DEC",
+            ),
+            (
+                "0 0 * * SUN-SUN",
+                "day of week SUN-SUN is a whole week; write * for that, or SUN for the day",
+            ),
+            (
+                "0 0 * * 0-SUN",
+                "day of week 0-SUN is a whole week; write * for that, or SUN for the day",
+            ),
+            (
+                "0 0 L,LW * *",
+                "day of month L,LW has L beside LW, of which only one can be meant",
             ),
             ("0 0 * * 8", "day of week 8 is not within 0-7 or SUN-SAT"),
             ("JAN * * * *", "minute \"JAN\" is not within 0-59"),

@@ -49,9 +49,10 @@ impl WallTicks {
         false
     }
 
-    /// Takes over what another one has seen, if both mean the same ticks.
+    /// Takes over what another one has seen, if both mean the same ticks. They may be put off by another draw.
     pub(super) fn seen_by(self, other: &Self) -> Self {
-        let seen = other.seen;
+        let later = self.offset - other.offset;
+        let seen = other.seen.checked_add_signed(later).unwrap_or(other.seen);
         Self { seen, ..self }
     }
 
@@ -274,6 +275,21 @@ mod tests {
             (vec![wall("01-10T12:30")], vec![wall("01-10T12:30")])
         );
         assert_eq!(other, [wall("01-10T12:11")]);
+    }
+
+    #[test]
+    fn another_jitter_repeats_no_tick_that_was_served() {
+        let put_off = |by| Schedule {
+            start_jitter: seconds(by),
+            ..nightly()
+        };
+        let mut agenda = Agenda::new(put_off(1), at("01-10T12:00", 0), 0.5);
+        let night = at("01-11T01:30", 0).after(Duration::from_millis(500));
+        agenda.take_due(night);
+
+        agenda.reschedule(put_off(20), night.after(seconds(5)));
+
+        assert_eq!(agenda.ticks(1), [wall("01-12T01:30") + seconds(10)]);
     }
 
     #[test]

@@ -133,11 +133,11 @@ impl Desk {
         Some(trigger)
     }
 
-    /// A run of everything ended. What one before it saw ahead stays true as long as nobody looked again or changed a row: rows grow old while
-    /// the database is away.
+    /// A run of everything ended. What one before it saw ahead counts until somebody looks again: rows grow old while the database is away, and
+    /// a run that was cancelled, or failed halfway, says nothing of those it did not reach.
     pub(super) fn ended(&mut self, report: &Report, now: Moment) {
-        if report.outlook.is_some() || report.counts.total() > 0 {
-            self.seen = report.outlook.map(|outlook| (outlook, now));
+        if let Some(outlook) = report.outlook {
+            self.seen = Some((outlook, now));
         }
         self.last = Some(report.clone());
     }

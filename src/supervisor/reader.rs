@@ -97,14 +97,10 @@ impl Question {
                 let read = within(limit, "read the history", read).await;
                 drop(time);
                 Reading::History(Ok(match read {
-                    Ok(written) => history(job, runs, HistorySource::Database, written, unwritten),
-                    Err(reason) => history(
-                        job,
-                        runs,
-                        HistorySource::Memory { reason },
-                        memory,
-                        Vec::new(),
-                    ),
+                    Ok(written) => history(job, runs, HistorySource::Database, written, &unwritten),
+                    Err(reason) => {
+                        history(job, runs, HistorySource::Memory { reason }, memory, &[])
+                    }
                 }))
             }
             Self::History {
@@ -120,7 +116,7 @@ impl Question {
                     runs,
                     HistorySource::Memory { reason },
                     memory,
-                    Vec::new(),
+                    &[],
                 )))
             }
         }
@@ -155,10 +151,11 @@ fn history(
     limit: u32,
     source: HistorySource,
     written: Vec<RunRecord>,
-    unwritten: Vec<RunRecord>,
+    unwritten: &[RunRecord],
 ) -> History {
+    // What is owed may have been written all the same.
     let mut runs = written;
-    runs.extend(unwritten);
+    RunRecord::fold_into(&mut runs, unwritten);
     runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
     runs.truncate(limit as usize);
     History { job, runs, source }

@@ -61,7 +61,7 @@ impl<G: Ground> Stage<'_, G> {
         fault.set(point);
 
         let mut first = std::pin::pin!(host.ask()?);
-        let (first, last) = tokio::select! {
+        let first = tokio::select! {
             biased;
             () = fault.sprung() => {
                 // Somebody who asks now waits for the run after this one.
@@ -72,20 +72,14 @@ impl<G: Ground> Stage<'_, G> {
                 fault.clear();
                 let (first, second) = (first.await?, second.await?);
                 assert_ne!(second.run, first.run, "{context}");
-                let mut last = host.report().await?;
-                while !last.success() {
-                    last = host.report().await?;
-                }
-                (first, last)
+                while !host.report().await?.success() {}
+                first
             }
-            report = &mut first => {
-                let first = report?;
-                (first.clone(), first)
-            }
+            report = &mut first => report?,
         };
         let struck = fault.clear();
         self.ground.rest(&context).await?;
-        self.finish(&host, last, &context).await?;
+        self.finish(&host, &context).await?;
         host.catch_up();
 
         match &first.outcome {
@@ -110,10 +104,11 @@ impl<G: Ground> Stage<'_, G> {
     }
 
     /// Rows that a connection which nobody has any more still had locked were passed over. The run says so, and the next one does the rest.
-    async fn finish(&self, host: &Host, last: Report, context: &str) -> Done {
-        let due = last.outlook.ok_or("it looked ahead")?.due.count;
+    async fn finish(&self, host: &Host, context: &str) -> Done {
+        let last = host.at_rest().await?;
         let changed = self.ground.changed(&self.job.name(), context).await?.len();
         if changed < DUE.len() {
+            let due = last.outlook.ok_or("it looked ahead")?.due.count;
             assert!(due > 0, "{context}: rows are left and not told of: {last}");
             let next = host.ask()?.await?;
             assert!(next.success(), "{context}: {next}");

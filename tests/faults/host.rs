@@ -8,7 +8,7 @@ use ractor::{ActorCell, ActorRef, call_t};
 use ractor_housekeeper::{
     BackoffConfig, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName,
     JobStatus, News, Pace, Report, RestartConfig, RunHistory, Schedule, Scope, SessionCleaner,
-    Subscriber, start,
+    Subscriber, WorkerStatus, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -114,6 +114,21 @@ impl Host {
     pub(crate) async fn status(&self) -> Done<JobStatus> {
         let mut status = call_t!(self.housekeeper, HousekeeperMsg::Status, 10_000)?;
         Ok(status.jobs.remove(&self.job).ok_or("the job is there")?)
+    }
+
+    /// Waits until no run is at work, and none is to come by itself. Returns the report of the last.
+    pub(crate) async fn at_rest(&self) -> Done<Report> {
+        let resting = async {
+            loop {
+                let status = self.status().await?;
+                let is_idle = matches!(status.worker, WorkerStatus::Idle) && status.waiting == 0;
+                if let (true, None, Some(last)) = (is_idle, status.next_run, status.last) {
+                    return Ok(last);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, resting).await?
     }
 
     /// The next report, of all that are told.

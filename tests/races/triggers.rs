@@ -144,7 +144,8 @@ fn answered_rightly(asked: &[Asked], told: &[Told]) {
     }
     let runs: BTreeSet<_> = asked.iter().map(|asked| asked.report.run).collect();
     println!("{} runs answered {} requests", runs.len(), asked.len());
-    assert!(runs.len() * 2 < asked.len(), "nothing merged");
+    // Three requests at once are two runs at most, one that begins and one after it; of them all, for a machine may stall between two.
+    assert!(runs.len() * 4 < asked.len() * 3, "nothing merged");
 }
 
 /// Runs of every kind changed rows.

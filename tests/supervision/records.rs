@@ -133,6 +133,22 @@ async fn a_history_that_is_away_holds_up_a_shutdown_by_its_own_limit_at_most() {
     assert_eq!(ledger.outcomes().await, []);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_written_and_is_owed_all_the_same_stands_once_in_the_history() {
+    let (ledger, setup) = setup();
+    ledger.answers_too_late.store(true, Ordering::SeqCst);
+    let host = setup.start().await;
+    host.add_overdue(1);
+
+    let run = host.run_now(Scope::All).await.expect("is not refused").run;
+    let ask = |reply| HousekeeperMsg::History(BookingExpirer::NAME, 10, reply);
+    let history = host.ask(ask).await.expect("it can be read");
+
+    assert_eq!(host.status().await.unwritten_runs, 1);
+    let runs: Vec<_> = history.runs.iter().map(|line| line.report.run).collect();
+    assert_eq!(runs, [run]);
+}
+
 fn setup() -> (Ledger, Setup) {
     let ledger = Ledger::default();
     let mut setup = Setup::new();
@@ -140,11 +156,12 @@ fn setup() -> (Ledger, Setup) {
     (ledger, setup)
 }
 
-/// A history that can hang.
+/// A history that can hang, before it writes or after.
 #[derive(Clone, Default)]
 struct Ledger {
     runs: MemoryStore,
     hangs: Arc<AtomicBool>,
+    answers_too_late: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -162,7 +179,11 @@ impl RunHistory for Ledger {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.runs.record(runs, keep).await
+        self.runs.record(runs, keep).await?;
+        if self.answers_too_late.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {

@@ -180,14 +180,7 @@ impl Store for MemoryStore {
 impl RunHistory for MemoryStore {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        for key in RunRecord::keys(runs) {
-            let place = rows.runs.iter().position(|earlier| earlier.key == key);
-            let earlier = place.map(|place| rows.runs[place].clone());
-            if let Some(line) = RunRecord::line(key, earlier, runs) {
-                rows.runs.retain(|earlier| earlier.key != key);
-                rows.runs.push(line);
-            }
-        }
+        RunRecord::fold_into(&mut rows.runs, runs);
         rows.runs.sort_by(|one, other| {
             let newest_first = other.report.started_at.cmp(&one.report.started_at);
             newest_first.then_with(|| other.key.cmp(&one.key))
