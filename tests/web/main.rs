@@ -10,6 +10,7 @@ mod health;
 mod json;
 mod nesting;
 mod pages;
+mod reads;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

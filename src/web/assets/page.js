@@ -131,16 +131,21 @@ function show(fresh) {
 }
 
 let refreshing = false;
+let again = false;
 
+// One at a time: while the database is silent, an answer takes long.
 function refreshHistory() {
+  again = true;
   if (refreshing) return;
   refreshing = true;
   // At most every two seconds: this one asks the database.
   setTimeout(async () => {
-    refreshing = false;
+    again = false;
     const page = await fetch(location.href).then((response) => (response.ok ? response.text() : ""), () => "");
     const fresh = parse(page).getElementById("history");
     if (fresh) takeOver(document.getElementById("history"), fresh);
+    refreshing = false;
+    if (again) refreshHistory();
   }, 2000);
 }
 

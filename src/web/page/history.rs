@@ -84,7 +84,7 @@ fn per_run(record: &RunRecord, sum: f64) -> f64 {
 fn folded(record: &RunRecord) -> String {
     match record.runs {
         0 | 1 => String::new(),
-        runs => format!(", one of {} runs", thousands(runs)),
+        runs => format!(", the mean of {} runs", thousands(runs)),
     }
 }
 
@@ -209,7 +209,13 @@ mod tests {
 
         let page = section(&history).into_string();
 
-        assert!(page.contains(": 2, completed, one of 4 runs"), "{page}");
-        assert!(page.contains(": 500ms, completed, one of 4 runs"), "{page}");
+        assert!(
+            page.contains(": 2, completed, the mean of 4 runs"),
+            "{page}"
+        );
+        assert!(
+            page.contains(": 500ms, completed, the mean of 4 runs"),
+            "{page}"
+        );
     }
 }
