@@ -170,7 +170,9 @@ async fn next_news(
 fn note(event: &HousekeeperEvent, ended: &mut BTreeMap<JobName, u64>) {
     if event.missed > 0 {
         // Any job may have ended a run unheard.
-        ended.values_mut().for_each(|runs| *runs += 1);
+        for runs in ended.values_mut() {
+            *runs += 1;
+        }
     }
     if let News::RunFinished(report) = &*event.news {
         if !report.is_quiet() {

@@ -144,7 +144,7 @@ async fn keeps_what_is_typed(browser: &Browser, page: &str, host: &Host) {
     host.faults.once(Step::Open, 1, Fault::Fail(error));
     host.run_now(Scope::All).await.expect("a report");
     browser.wait_for(&format!(
-        "document.querySelector('{CARD} .reason').innerText.includes('the database is away')"
+        "document.querySelector('{CARD} .reason')?.innerText.includes('the database is away')"
     ));
 
     let field = format!("document.querySelector('{CARD} .run input')");
@@ -154,7 +154,9 @@ async fn keeps_what_is_typed(browser: &Browser, page: &str, host: &Host) {
         true
     );
     host.run_now(Scope::All).await.expect("a report");
-    browser.wait_for(&format!("document.querySelector('{CARD} .reason').hidden"));
+    browser.wait_for(&format!(
+        "document.querySelector('{CARD} .reason')?.hidden !== false"
+    ));
     assert_eq!(browser.look(&format!("{field}.value")), "7");
 }
 
