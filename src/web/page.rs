@@ -119,7 +119,7 @@ pub(crate) fn trouble(place: &Place, problem: &Problem) -> Page {
         section.trouble {
             h2 { (title) }
             p { (problem.detail) }
-            p { a href=(place.to("")) { "To the overview" } }
+            p { a href=(place.home()) { "To the overview" } }
         }
     };
     let mut page = page(place, title, &html! {}, &html! {}, &main);
@@ -158,7 +158,7 @@ fn page(place: &Place, title: &str, heading: &Markup, aside: &Markup, main: &Mar
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.top {
-                    h1 { a href=(place.to("")) { "Housekeeping" } }
+                    h1 { a href=(place.home()) { "Housekeeping" } }
                     p.life { (heading) }
                     p.link #link role="status" { "Not live: reload to see more" }
                     div.aside { (aside) }

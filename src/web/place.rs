@@ -2,32 +2,42 @@
 
 use std::fmt::Write;
 
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, NestedPath, OriginalUri};
 use axum::http::request::Parts;
 
 use super::problem::Problem;
 use crate::job::JobName;
 
-/// The way from a page back to the root of the router: what every link on it begins with.
+/// The way from a page back to the router.
 ///
 /// Relative, so that it is right wherever the host nests the router, and behind a proxy that takes away the front of the path.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place(String);
+pub(crate) struct Place {
+    /// To what is below the router's path: what every link but the one home begins with.
+    root: String,
+    /// To the overview. Not the same: a nested router may know its own path without a slash at the end only.
+    home: String,
+}
 
 impl Place {
-    /// A link from this page.
+    /// A link to the overview.
+    pub(crate) fn home(&self) -> &str {
+        &self.home
+    }
+
+    /// A link to anything else.
     pub(crate) fn to(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
+        format!("{}{path}", self.root)
     }
 
     /// A link to something of a job's.
     pub(crate) fn to_job(&self, job: &JobName, rest: &str) -> String {
-        format!("{}jobs/{}{rest}", self.0, encoded(job.as_str()))
+        format!("{}jobs/{}{rest}", self.root, encoded(job.as_str()))
     }
 
     /// As the script wants it.
     pub(crate) fn root(&self) -> &str {
-        &self.0
+        &self.root
     }
 }
 
@@ -36,7 +46,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Place {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Ok(OriginalUri(whole)) = OriginalUri::from_request_parts(parts, state).await;
-        Ok(Self(root(whole.path(), parts.uri.path())))
+        // Whoever nests at a path that ends in a slash has the overview there, and not at the path without it.
+        let nested = parts.extensions.get::<NestedPath>();
+        let slash = nested.is_some_and(|at| at.as_str().ends_with('/'));
+        let (whole, inner) = (whole.path(), parts.uri.path());
+        Ok(Self {
+            root: root(whole, inner),
+            home: home(whole, inner, slash),
+        })
     }
 }
 
@@ -51,6 +68,23 @@ fn root(whole: &str, inner: &str) -> String {
     match whole.rsplit('/').next() {
         None | Some("") => "./".to_owned(),
         Some(last) => format!("./{last}/"),
+    }
+}
+
+/// The way to the overview: the path of the router itself, with a slash at its end if it was reached so or has no other.
+fn home(whole: &str, inner: &str, slash: bool) -> String {
+    let root = root(whole, inner);
+    if matches!(inner, "" | "/") {
+        return match root.strip_suffix('/') {
+            Some(".") | None => root,
+            Some(here) => here.to_owned(),
+        };
+    }
+    let at = whole.strip_suffix(inner).unwrap_or_default();
+    match at.rsplit('/').next() {
+        Some(last) if !slash && !last.is_empty() => format!("{root}../{last}"),
+        // Not nested, or somebody rewrote the path.
+        _ => root,
     }
 }
 
@@ -74,24 +108,36 @@ mod tests {
     #[test]
     fn links_lead_back_to_the_root_from_any_page_at_any_depth() {
         let table = [
-            ("/", "/", "./"),
-            ("/hk", "/", "./hk/"),
-            ("/hk/", "/", "./"),
-            ("/a/b:c", "/", "./b:c/"),
-            ("/hk/run", "/run", "./"),
-            ("/jobs/x", "/jobs/x", "./../"),
-            ("/a/b/jobs/x", "/jobs/x", "./../"),
-            ("/a/jobs/x%2Fy/preview", "/jobs/x%2Fy/preview", "./../../"),
+            ("/", "/", "./", "./"),
+            ("/hk", "/", "./hk/", "./hk"),
+            ("/hk/", "/", "./", "./"),
+            ("/a/b:c", "/", "./b:c/", "./b:c"),
+            ("/run", "/run", "./", "./"),
+            ("/hk/run", "/run", "./", "./../hk"),
+            ("/jobs/x", "/jobs/x", "./../", "./../"),
+            ("/a/b/jobs/x", "/jobs/x", "./../", "./../../b"),
+            (
+                "/a/jobs/x%2Fy/preview",
+                "/jobs/x%2Fy/preview",
+                "./../../",
+                "./../../../a",
+            ),
+            ("/rewritten", "/jobs/x", "./../", "./../"),
         ];
 
-        for (whole, inner, expected) in table {
-            assert_eq!(root(whole, inner), expected, "{whole}");
+        for (whole, inner, to_root, to_home) in table {
+            assert_eq!(root(whole, inner), to_root, "{whole}");
+            assert_eq!(home(whole, inner, false), to_home, "{whole}");
         }
+        assert_eq!(home("/hk/jobs/x", "/jobs/x", true), "./../");
     }
 
     #[test]
     fn a_name_is_one_segment_whatever_is_in_it() {
-        let place = Place("./hk/".to_owned());
+        let place = Place {
+            root: "./hk/".to_owned(),
+            home: "./hk".to_owned(),
+        };
 
         assert_eq!(
             place.to_job(&"a/b ?\"é".into(), "/preview"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use ractor_housekeeper::web::Web;
 
@@ -17,29 +18,66 @@ async fn every_link_of_every_page_leads_somewhere_at_any_depth() {
     for at in [
         "",
         "/housekeeping",
+        "/admin/housekeeping",
         "/a/b/housekeeping",
         "/tenants/{tenant}/keep",
     ] {
-        let visitor = nested(&host, at);
-        let at = at.replace("{tenant}", "7");
-        for page in [
-            "",
-            "/jobs/booking-expirer",
-            "/jobs/booking-expirer/preview?size=1",
-            "/jobs/booking-expirer/run",
-            "/run",
-        ] {
-            let page = if at.is_empty() && page.is_empty() {
-                "/".to_owned()
-            } else {
-                format!("{at}{page}")
-            };
-            let answer = visitor.get(&page).await;
-            for link in links(answer.page(200)) {
-                let target = resolved(&page, &link);
-                let found = visitor.get(&target).await;
-                assert_eq!(found.status, 200, "{link} on {page} leads to {target}");
-            }
+        every_link_leads_somewhere(&nested(&host, at), &at.replace("{tenant}", "7"), "").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_link_leads_somewhere_below_a_path_that_ends_in_a_slash() {
+    let host = host().await;
+    host.add_overdue(3);
+    let visitor = nested(&host, "/housekeeping/");
+
+    every_link_leads_somewhere(&visitor, "/housekeeping", "/").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_link_leads_somewhere_below_a_router_in_a_router() {
+    let host = host().await;
+    host.add_overdue(3);
+    let inner = nested(&host, "/housekeeping").0;
+    let visitor = Visitor(Router::new().nest("/admin", inner));
+
+    every_link_leads_somewhere(&visitor, "/admin/housekeeping", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_link_of_a_service_leads_somewhere_with_and_without_a_slash() {
+    let host = host().await;
+    host.add_overdue(3);
+
+    for at in ["/housekeeping", "/admin/housekeeping"] {
+        let ours = Web::new(host.housekeeper.clone()).with_actions().router();
+        let visitor = Visitor(Router::new().nest_service(at, ours));
+        for end in ["", "/"] {
+            every_link_leads_somewhere(&visitor, at, end).await;
+        }
+    }
+}
+
+/// Follows each link of each page of the router at `at`, whose overview has `end` after that.
+async fn every_link_leads_somewhere(visitor: &Visitor, at: &str, end: &str) {
+    let overview = match format!("{at}{end}") {
+        overview if overview.is_empty() => "/".to_owned(),
+        overview => overview,
+    };
+    let others = [
+        "/jobs/booking-expirer",
+        "/jobs/booking-expirer/preview?size=1",
+        "/jobs/booking-expirer/run",
+        "/run",
+    ];
+    let others = others.map(|page| format!("{at}{page}"));
+    for page in [overview].into_iter().chain(others) {
+        let answer = visitor.get(&page).await;
+        for link in links(answer.page(200)) {
+            let target = resolved(&page, &link);
+            let found = visitor.get(&target).await;
+            assert_eq!(found.status, 200, "{link} on {page} leads to {target}");
         }
     }
 }
@@ -80,7 +118,7 @@ fn nested(host: &Host, at: &str) -> Visitor {
     let router = Router::new()
         .route("/", get(async || "the host"))
         .nest(at, ours);
-    Visitor(router.fallback(async || "not here"))
+    Visitor(router.fallback(async || (StatusCode::NOT_FOUND, "not here")))
 }
 
 /// What a page links to, but for the streams and what lies on it.

@@ -227,7 +227,7 @@ fn asked(place: &Place, question: &str, consequence: &str, user: Option<&str>) -
             form method="post" {
                 @if let Some(user) = user { input type="hidden" name="user" value=(user); }
                 button.go { "Yes" }
-                " " a href=(place.to("")) { "Leave it" }
+                " " a href=(place.home()) { "Leave it" }
             }
         }
     };
@@ -243,7 +243,7 @@ fn answered(place: &Place, done: Result<Vec<String>, Problem>) -> Page {
         section.question {
             h2 { "Done" }
             @for sentence in sentences { p { (sentence) } }
-            p { a href=(place.to("")) { "To the overview" } }
+            p { a href=(place.home()) { "To the overview" } }
         }
     };
     page(place, "Done", &html! {}, &html! {}, &main)
