@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -16,12 +16,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
-use ractor::call_t;
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{
-    Ages, HousekeeperArguments, HousekeeperMsg, SqliteStore, built_in, start,
-};
+use ractor_housekeeper::{Ages, HousekeeperArguments, SqliteStore, built_in, start, stop};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -32,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     store.migrate(Schema::ALL).await?;
     let jobs = built_in(store.clone(), &Ages::default())?;
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
-    let housekeeper = start(None, arguments).await?.housekeeper;
+    start(Some(NAME), arguments).await?;
 
     // A host has its own: a session, a proxy, OAuth. Whatever it is, it goes around the router as a layer.
     let password = uuid::Uuid::new_v4().to_string();
@@ -40,7 +37,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "Basic {}",
         STANDARD.encode(format!("admin:{password}"))
     ));
-    let web = Web::new(housekeeper.clone()).with_actions();
+    // By its name: if a supervisor of the host's starts the housekeeper again, the page is of the new one.
+    let web = Web::named(NAME).with_actions();
     let page = web
         .router()
         .layer(from_fn_with_state(expected.clone(), authenticated));
@@ -65,8 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The housekeeper first: its streams end with it, and a server that shuts down waits for its streams.
     let closing = async move {
         let _ = tokio::signal::ctrl_c().await;
-        let grace = Duration::from_secs(5);
-        let _ = call_t!(housekeeper, HousekeeperMsg::Shutdown, 10_000, grace);
+        let _ = stop(NAME, Duration::from_secs(5)).await;
     };
     Ok(axum::serve(listener, application)
         .with_graceful_shutdown(closing)
@@ -94,7 +91,7 @@ fn are_equal(given: &[u8], expected: &[u8]) -> bool {
     given.len() == expected.len() && std::hint::black_box(differing) == 0
 }
 
-/// Asks for the page without and with the password, and for the probes.
+/// Asks for the page without and with the password, for the probes, and for all that the page links to.
 async fn checked(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
     let table = [
         ("/admin/housekeeping", "", 401),
@@ -114,5 +111,31 @@ async fn checked(application: Router, authorization: &str) -> Result<(), Box<dyn
             return Err(format!("{path} answers {status} instead of {expected}").into());
         }
     }
+    links_checked(application, authorization).await
+}
+
+/// Follows each link of the overview.
+async fn links_checked(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
+    let ask = |path: &str| {
+        let request = Request::get(path).header(header::AUTHORIZATION, authorization);
+        request
+            .body(Body::empty())
+            .map(|request| application.clone().oneshot(request))
+    };
+    let page = ask("/admin/housekeeping")?.await?.into_body();
+    let page = String::from_utf8(to_bytes(page, usize::MAX).await?.to_vec())?;
+    for link in page.split("href=\"./").skip(1) {
+        let link = link.split('"').next().unwrap_or_default();
+        // As a browser reads it at the path of the page.
+        let path = format!("/admin/{}", link.replace("&amp;", "&"));
+        let status = ask(&path)?.await?.status();
+        println!("{path}: {status}");
+        if status != StatusCode::OK {
+            return Err(format!("the page links to {path}, which answers {status}").into());
+        }
+    }
     Ok(())
 }
+
+/// The housekeeper's name in this process.
+const NAME: &str = "housekeeper";

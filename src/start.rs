@@ -111,14 +111,9 @@ pub async fn start(
 
 /// The status of the housekeeper of this name; of one that was never started, or has stopped, it says so.
 pub async fn status(name: &str) -> Status {
-    let Some(housekeeper) = find(name) else {
-        let known = known().lock().unwrap_or_else(PoisonError::into_inner);
-        let life = if known.contains(name) {
-            Life::Stopped
-        } else {
-            Life::NeverStarted
-        };
-        return Status::absent(name, life);
+    let housekeeper = match present(name) {
+        Ok(housekeeper) => housekeeper,
+        Err(life) => return Status::absent(name, life),
     };
     match ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_LIMIT_MS) {
         Ok(status) => status,
@@ -186,6 +181,18 @@ async fn ask<T: Send + 'static>(
         },
         _ = housekeeper.wait(None) => None,
     }
+}
+
+/// The housekeeper that has this name now; if none has, whether one was ever started.
+pub(crate) fn present(name: &str) -> Result<ActorRef<HousekeeperMsg>, Life> {
+    find(name).ok_or_else(|| {
+        let known = known().lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name) {
+            Life::Stopped
+        } else {
+            Life::NeverStarted
+        }
+    })
 }
 
 fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {

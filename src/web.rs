@@ -14,6 +14,13 @@
 //! }
 //! ```
 //!
+//! # Which housekeeper
+//!
+//! [`Web::new`] shows the one it is handed, and that one alone: when it has stopped, each answer is 503 from then on. It is right where a housekeeper
+//! lives as long as its host, or has no name. [`Web::named`] looks the name up for each request. Take it where a supervisor starts the housekeeper
+//! again: the page goes on with the new one, its streams after they have reconnected, and `health/live` tells of the one that runs and not
+//! of one that is dead.
+//!
 //! # The page
 //!
 //! `/` has a card for each job, `jobs/{job}` its history as plots and as a table, `jobs/{job}/preview` what a run would handle. It is
@@ -56,7 +63,7 @@
 //! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
 //! | 429 | `too_many_scopes` |
 //! | 502 | `failed`: the database did not answer the housekeeper |
-//! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `stopped`, `unhealthy` |
+//! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
 //!
 //! What is answered from memory comes within a second, or is `not_answering`. A read of a database that is silent ends after
 //! [`JobConfig::step_limit`](crate::JobConfig::step_limit), 30 s if not set: a preview is then `failed`, and a history comes from memory. The router
@@ -64,7 +71,8 @@
 //!
 //! # Which health for whom
 //!
-//! `health/live` tells an orchestrator whether to restart the process. `health/ready` tells it whether to send traffic, and so says nothing of jobs: a
+//! `health/live` tells an orchestrator whether to restart the process. While a supervisor starts the housekeeper again it is 503 for a moment, so
+//! let the probe fail more than once. `health/ready` tells it whether to send traffic, and so says nothing of jobs: a
 //! cleaning job that fails would take every replica of the host out of service, over rows that can wait. `health/jobs` is for whoever is called at
 //! night; it says which job is late, failing or degraded, and why. [`Web::health`] is a router of these paths alone, for probes without a password.
 //!
@@ -85,10 +93,12 @@ use ractor::ActorRef;
 
 use crate::supervisor::HousekeeperMsg;
 
+use address::Address;
 use events::Hub;
 use page::forms;
 
 mod act;
+mod address;
 mod api;
 mod ask;
 mod assets;
@@ -105,16 +115,37 @@ mod words;
 /// A page to watch a housekeeper by, and to steer it if the host allows that.
 #[derive(Debug, Clone)]
 pub struct Web {
-    housekeeper: ActorRef<HousekeeperMsg>,
+    address: Address,
     actions: bool,
 }
 
 impl Web {
-    /// A page that only reads.
+    /// A page that only reads, of this housekeeper.
+    ///
+    /// When it has stopped, the page says so for ever, even if another was started in its place: see [`Web::named`].
     #[must_use]
     pub fn new(housekeeper: ActorRef<HousekeeperMsg>) -> Self {
         Self {
-            housekeeper,
+            address: Address::One(housekeeper),
+            actions: false,
+        }
+    }
+
+    /// A page that only reads, of the housekeeper that has this name when it is asked for. It need not run yet.
+    ///
+    /// The name is looked up for each request, so the page outlives a housekeeper that its supervisor starts again. While there is none, the
+    /// answer is 503: `stopped`, or `never_started` if none of this name ever was in this process.
+    ///
+    /// ```no_run
+    /// use axum::Router;
+    /// use ractor_housekeeper::web::Web;
+    ///
+    /// let application: Router = Router::new().nest("/admin/housekeeping", Web::named("housekeeper").router());
+    /// ```
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            address: Address::Name(name.into()),
             actions: false,
         }
     }
@@ -170,7 +201,7 @@ impl Web {
 
     fn site(&self) -> Site {
         Site {
-            housekeeper: self.housekeeper.clone(),
+            address: self.address.clone(),
             actions: self.actions,
             hub: Hub::default(),
         }
@@ -186,7 +217,7 @@ fn health_paths() -> Router<Arc<Site>> {
 
 /// What all requests share.
 pub(crate) struct Site {
-    housekeeper: ActorRef<HousekeeperMsg>,
+    address: Address,
     actions: bool,
     hub: Hub,
 }

@@ -83,13 +83,11 @@ impl Site {
         limit: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
     ) -> Result<Option<T>, Problem> {
-        match self.housekeeper.call(message, Some(limit)).await {
+        let housekeeper = self.address.housekeeper()?;
+        match housekeeper.call(message, Some(limit)).await {
             Ok(CallResult::Success(answer)) => Ok(Some(answer)),
             Ok(CallResult::Timeout) => Ok(None),
-            Ok(CallResult::SenderError) | Err(_) => Err(Problem::unavailable(
-                "stopped",
-                "the housekeeper has stopped",
-            )),
+            Ok(CallResult::SenderError) | Err(_) => Err(self.address.stopped()),
         }
     }
 }

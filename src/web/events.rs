@@ -121,7 +121,11 @@ impl Hub {
 async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     let (subscriber, mut events) = Subscriber::channel();
     let subscribe = HousekeeperMsg::Subscribe(subscriber.with_buffer(BUFFER));
-    if site.housekeeper.cast(subscribe).is_err() {
+    // Of one housekeeper: with it the streams end, and those who reconnect begin with the next.
+    let Ok(housekeeper) = site.address.housekeeper() else {
+        return;
+    };
+    if housekeeper.cast(subscribe).is_err() {
         return;
     }
     let mut ended = BTreeMap::new();

@@ -8,6 +8,7 @@ mod forgery;
 mod headers;
 mod health;
 mod json;
+mod named;
 mod nesting;
 mod pages;
 mod reads;
