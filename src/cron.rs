@@ -39,7 +39,10 @@ pub(crate) use without::Calendar;
 /// assert_eq!(nightly.to_string(), "30 2 * * * Europe/Berlin");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an expression and a zone, as in {\"expression\": \"30 2 * * *\", \"zone\": \"Europe/Berlin\"}"
+)]
 pub struct Cron {
     /// Five fields, or six with seconds.
     pub expression: String,

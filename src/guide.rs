@@ -10,6 +10,7 @@
 #[doc = include_str!("../docs/guides/embedding.md")]
 pub mod embedding {}
 
+/// [pace]: tuning_the_pace
 /// [testing]: testing_your_host
 #[doc = include_str!("../docs/guides/own_tables.md")]
 pub mod own_tables {}

@@ -11,6 +11,9 @@ use crate::batch::{Counts, Scope, SetAside};
 use crate::job::JobName;
 use crate::outlook::Outlook;
 use crate::text::{counted, span, thousands};
+use json::ReportJson;
+
+mod json;
 
 /// Names one run, over all processes and for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -250,53 +253,6 @@ impl fmt::Display for Report {
             write!(f, ", {due} still due")?;
         }
         f.write_str(")")
-    }
-}
-
-/// A report as it is written: with the two fields that a caller of the replaced system looks at first.
-#[derive(Serialize)]
-struct ReportJson {
-    success: bool,
-    message: String,
-    run: RunId,
-    job: JobName,
-    scope: Scope,
-    trigger: Trigger,
-    outcome: Outcome,
-    cutoff: Option<DateTime<Utc>>,
-    started_at: DateTime<Utc>,
-    #[serde(with = "humantime_serde")]
-    elapsed: Duration,
-    batches: u64,
-    counts: Counts,
-    ids: Vec<String>,
-    more_ids: bool,
-    set_aside: Vec<SetAside>,
-    set_aside_count: u64,
-    outlook: Option<Outlook>,
-}
-
-impl From<Report> for ReportJson {
-    fn from(report: Report) -> Self {
-        Self {
-            success: report.success(),
-            message: report.message(),
-            run: report.run,
-            job: report.job,
-            scope: report.scope,
-            trigger: report.trigger,
-            outcome: report.outcome,
-            cutoff: report.cutoff,
-            started_at: report.started_at,
-            elapsed: report.elapsed,
-            batches: report.batches,
-            counts: report.counts,
-            ids: report.ids,
-            more_ids: report.more_ids,
-            set_aside: report.set_aside,
-            set_aside_count: report.set_aside_count,
-            outlook: report.outlook,
-        }
     }
 }
 

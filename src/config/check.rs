@@ -456,7 +456,7 @@ mod tests {
             ),
             (
                 r#"{"job":{"schedule":{"cron":"0 3 * * *"}}}"#,
-                "job.schedule.cron: invalid type: string \"0 3 * * *\", expected struct Cron",
+                "job.schedule.cron: invalid type: string \"0 3 * * *\", expected an expression and a zone, as in {\"expression\": \"30 2 * * *\", \"zone\": \"Europe/Berlin\"}",
             ),
             (
                 r#"{"job":{"schedule":{"cron":{"zone":"UTC"}}}}"#,

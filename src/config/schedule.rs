@@ -8,8 +8,9 @@ use crate::cron::Cron;
 
 /// When a job runs by itself. Each part can be switched off; with all of them off, only messages start runs.
 ///
-/// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start and at each tick, and a run of nothing is three
-/// short transactions: the clock, one batch, the outlook. By default that is less than 300 a day for each job.
+/// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start, at each tick, and, unless `at_deadline` is off, once in
+/// the [age](crate::Outlook::age) of its rule, for rows made since. A run of nothing is three short transactions: the clock, one batch, the
+/// outlook. By default that is less than 300 a day for each job.
 ///
 /// # Examples
 ///
