@@ -74,7 +74,7 @@ fn lies(
     }
     // What is older had to make room.
     let oldest = history.runs.iter().map(|line| line.report.started_at).min();
-    let kept = |report: &Report| oldest.is_none_or(|oldest| written_at(report) > oldest);
+    let kept = |report: &Report| oldest.is_none_or(|oldest| place(report, told) > oldest);
     let mut compared = 0;
     for report in told
         .values()
@@ -150,6 +150,21 @@ fn compare_folded(
         return Err(format!("folds {line:?} of {runs} runs with {rows} rows"));
     }
     Ok(())
+}
+
+/// Where a run stands in the history at worst. The line of a minute stands where its newest run started, and a clock that was set back makes that
+/// earlier than the others.
+fn place(report: &Report, told: &BTreeMap<RunId, Report>) -> DateTime<Utc> {
+    let Some(of) = minute(report) else {
+        return written_at(report);
+    };
+    told.values()
+        .filter(|other| {
+            other.trigger == Trigger::Deadline && start_of_minute(other.started_at) == of
+        })
+        .map(written_at)
+        .min()
+        .unwrap_or_else(|| written_at(report))
 }
 
 /// Whether a run is written down.
