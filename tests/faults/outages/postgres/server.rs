@@ -71,8 +71,13 @@ async fn a_server_whose_connections_are_all_taken_by_others() -> Done {
     let mut outage = Outage::ahead(&ground, &store, &["too many clients already"]).await?;
     ground.hang_up_on_others().await?;
     let mut others = Vec::new();
-    while let Ok(other) = AsyncPgConnection::establish(&ground.url).await {
-        others.push(other);
+    loop {
+        match AsyncPgConnection::establish(&ground.url).await {
+            Ok(other) => others.push(other),
+            // A connection that was hung up on leaves its place a moment later.
+            Err(_) if ground.texts(OTHERS).await?.len() == others.len() => break,
+            Err(_) => tokio::task::yield_now().await,
+        }
     }
 
     outage.strikes().await?;
@@ -117,3 +122,6 @@ async fn a_disk_that_is_really_full() -> Done {
 
     outage.heals().await
 }
+
+/// Whoever is connected, but for the onlooker.
+const OTHERS: &str = "select pid::text from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
