@@ -6,6 +6,7 @@ use super::{Notice, State};
 use crate::event::News;
 use crate::health::Health;
 use crate::job::JobName;
+use crate::schedule::Moment;
 use crate::status::Status;
 use crate::timer::Delayed;
 
@@ -18,23 +19,27 @@ impl State {
         if self.shutdown.is_some() {
             return;
         }
-        self.look();
+        self.look(self.watch.now());
         let next = self
             .myself
             .send_after(BETWEEN_ROUNDS, || Notice::RoundDue.into());
         self.round = Some(Delayed(next));
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, now: Moment) {
         let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
         for job in jobs {
-            self.judge(&job);
+            self.judge_at(now, &job);
         }
     }
 
     /// Looks how a job is, and tells if that is news. Whoever shuts down judges nobody any more.
     pub(super) fn judge(&mut self, job: &JobName) {
-        let (now, started) = (self.watch.now(), self.started);
+        self.judge_at(self.watch.now(), job);
+    }
+
+    fn judge_at(&mut self, now: Moment, job: &JobName) {
+        let started = self.started;
         let Some(desk) = self.desks.get_mut(job).filter(|_| self.shutdown.is_none()) else {
             return;
         };
@@ -49,10 +54,11 @@ impl State {
         self.subscribers.tell(News::HealthChanged { job, health });
     }
 
-    /// How everything is. What a status says of the health of a job has been told as news before.
+    /// How everything is. What a status says of the health of a job has been told as news before: a job is judged and described at one
+    /// instant, because a limit may pass between two.
     pub(super) fn status(&mut self) -> Status {
-        self.look();
         let now = self.watch.now();
+        self.look(now);
         Status {
             name: self.myself.get_name(),
             life: self.life(),

@@ -618,7 +618,7 @@ pub(crate) async fn the_history_keeps_the_newest_of_each_job(world: &impl World)
     Ok(())
 }
 
-fn record(key: &str, job: &str, second: i64, bookings: u64) -> RunRecord {
+pub(crate) fn record(key: &str, job: &str, second: i64, bookings: u64) -> RunRecord {
     serde_json::from_value(json!({
         "key": key,
         "runs": 1,

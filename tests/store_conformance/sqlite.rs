@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
 
+mod given_up;
 mod host;
 mod keys;
 mod panics;

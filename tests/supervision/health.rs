@@ -1,10 +1,12 @@
 //! Health that is noticed by itself, and told once for each change.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use ractor::{ActorRef, call_t};
 use ractor_housekeeper::testing::{Fault, MemoryBooking, Step, next_event, next_report};
 use ractor_housekeeper::{
@@ -130,6 +132,7 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
     let job = Walker {
         batches: 20,
         each: seconds(20),
+        outlook: Outlook::default(),
     };
     let (housekeeper, mut events) = host_of(job, |_| ()).await;
 
@@ -156,6 +159,44 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
             ),
             "{news:?}"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_status_says_of_the_health_has_been_told_before() {
+    for odd in [false, true] {
+        let outlook = Outlook {
+            oldest_overdue: Some(Duration::ZERO),
+            ..Outlook::default()
+        };
+        let job = Walker {
+            batches: 1,
+            each: Duration::ZERO,
+            outlook,
+        };
+        let clock = Arc::new(SlowClock);
+        let (housekeeper, mut events) = host_of(job, |arguments| {
+            arguments.clock = clock.clone();
+        })
+        .await;
+        let report = call_all(&housekeeper, Walker::NAME).await;
+        assert!(report.expect("it does not panic").success());
+        if odd {
+            tokio::time::advance(seconds(7)).await;
+        }
+
+        while current(&housekeeper).await.0 == Health::Healthy {}
+        tokio::task::yield_now().await;
+
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            told.push(event.news);
+        }
+        assert!(
+            told.iter().any(|news| matches!(&**news, News::HealthChanged { health, .. } if health.word() == "late")),
+            "{told:?}"
+        );
+        housekeeper.stop(None);
     }
 }
 
@@ -294,6 +335,7 @@ async fn current(housekeeper: &ActorRef<HousekeeperMsg>) -> (Health, Option<Curr
 struct Walker {
     batches: usize,
     each: Duration,
+    outlook: Outlook,
 }
 
 impl Walker {
@@ -334,6 +376,20 @@ impl Job for Walker {
     }
 
     async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(Outlook::default())
+        Ok(self.outlook)
+    }
+}
+
+/// A clock that is slow to read: whoever looks at it twice finds the limit of a row that is due passed between two looks.
+struct SlowClock;
+
+impl Clock for SlowClock {
+    fn now(&self) -> DateTime<Utc> {
+        let mut reading = pin!(tokio::time::advance(seconds(7)));
+        // It moves at the first poll, and then yields.
+        let _ = reading
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        DateTime::UNIX_EPOCH
     }
 }

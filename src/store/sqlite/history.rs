@@ -1,5 +1,7 @@
 //! Runs of the past, on SQLite.
 
+use std::sync::Weak;
+
 use diesel::prelude::*;
 
 use super::schema::housekeeper_runs;
@@ -9,9 +11,19 @@ use crate::job::JobName;
 use crate::report::Report;
 use crate::store::trouble::{Tried, Trouble};
 
-/// Writes runs and drops the oldest beyond `keep` of each job they belong to.
-pub(super) fn record(conn: &mut SqliteConnection, runs: &[RunRecord], keep: u32) -> Tried<()> {
+/// Writes runs and drops the oldest beyond `keep` of each job they belong to, if `asker` still waits when the file is free.
+///
+/// What was given up before then is handed over again with the next runs. Written after those, it would be counted twice.
+pub(super) fn record(
+    conn: &mut SqliteConnection,
+    runs: &[RunRecord],
+    keep: u32,
+    asker: &Weak<()>,
+) -> Tried<()> {
     conn.immediate_transaction(|conn| {
+        if asker.strong_count() == 0 {
+            return Err(Trouble::other("nobody waits for it any more"));
+        }
         for key in RunRecord::keys(runs) {
             write(conn, key, runs)?;
         }

@@ -1,5 +1,6 @@
 //! The steps of the jobs on SQLite, each one transaction.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -125,10 +126,15 @@ impl Store for SqliteStore {
 impl RunHistory for SqliteStore {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         let runs = runs.to_vec();
-        self.run("record runs", move |conn| {
-            history::record(conn, &runs, keep)
-        })
-        .await
+        let asker = Arc::new(());
+        let waits = Arc::downgrade(&asker);
+        let done = self
+            .run("record runs", move |conn| {
+                history::record(conn, &runs, keep, &waits)
+            })
+            .await;
+        drop(asker);
+        done
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
