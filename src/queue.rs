@@ -81,9 +81,16 @@ impl<W> RunQueue<W> {
         self.orders.drain(..).collect()
     }
 
-    /// Drops orders that nobody waits for.
+    /// Drops orders that nobody asked for by a message.
     pub(crate) fn keep_asked(&mut self) {
-        self.orders.retain(|order| !order.waiters.is_empty());
+        self.orders.retain(|order| order.trigger == Trigger::Manual);
+    }
+
+    /// Forgets those who wait no more. What they asked for stays.
+    pub(crate) fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
+        for order in &mut self.orders {
+            order.waiters.retain(|waiter| !is_gone(waiter));
+        }
     }
 
     /// How many scopes wait.
@@ -188,14 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn only_orders_that_somebody_waits_for_are_kept() {
+    fn only_orders_that_somebody_asked_for_are_kept_also_when_nobody_waits_any_more() {
         let mut queue = RunQueue::new();
         let _ = queue.push(Scope::All, Trigger::Tick, None);
-        let _ = queue.push(Scope::user("a"), Trigger::Manual, Some(1));
+        for (user, waiter) in [("a", 1), ("b", 2), ("a", 3)] {
+            let _ = queue.push(Scope::user(user), Trigger::Manual, Some(waiter));
+        }
 
+        queue.forget(|waiter| *waiter > 1);
         queue.keep_asked();
 
-        assert_eq!((queue.len(), queue.waiters()), (1, 1));
+        assert_eq!(
+            queue.drain(),
+            [
+                order(Scope::user("a"), Trigger::Manual, vec![1]),
+                order(Scope::user("b"), Trigger::Manual, vec![])
+            ]
+        );
     }
 
     proptest! {

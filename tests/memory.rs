@@ -12,17 +12,17 @@ use peak_alloc::PeakAlloc;
 use ractor::{Actor, ActorProcessingErr, ActorRef, call};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::testing::{ManualClock, next_report};
+use ractor_housekeeper::testing::{Fault, FaultyJob, Gate, ManualClock, Step, next_report};
 use ractor_housekeeper::{
     Batch, Cursor, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobError,
-    JobName, JobStatus, News, Outlook, Pace, Page, Pass, PreviewRows, Report, Scope, SetAside,
-    Subscriber, Trigger, Window, start,
+    JobName, JobStatus, News, Outlook, Pace, Page, Pass, PreviewRows, Refusal, Report, Scope,
+    SetAside, Subscriber, Trigger, Window, start,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use ractor_housekeeper::{BookingExpirer, Store};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -219,6 +219,49 @@ async fn an_actor_that_dies_with_a_full_buffer_is_forgotten() {
     assert_eq!(Arc::strong_count(&sleeper.token), 1);
 }
 
+// ---- Askers
+
+#[tokio::test(start_paused = true)]
+async fn askers_that_gave_up_are_forgotten_within_a_minute_and_their_runs_are_made() {
+    let _alone = ALONE.lock().await;
+    let (job, faults) = FaultyJob::new(Mill::new(1, 1));
+    let gate = Gate::closed();
+    faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let host = Host::start(job).await;
+    let mut patient = host.ask_all();
+    gate.reached().await;
+
+    let before = HEAP.current_usage();
+    for round in 0..GIVE_UP {
+        match round % 3 {
+            0 => drop(host.ask(Scope::All)),
+            1 => drop(host.ask_all()),
+            // As long as the first run holds the worker, this one waits.
+            _ => drop(host.ask(Scope::user("a"))),
+        }
+    }
+    let crowded = host.heap_when_heard().await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let forgotten = host.heap_when_heard().await;
+
+    assert!(crowded > before + 100 * GIVE_UP, "{crowded} after {before}");
+    // The lists keep their places, 24 bytes each and up to twice as many as were taken.
+    assert!(
+        forgotten < before + 50 * GIVE_UP,
+        "{forgotten} after {before}"
+    );
+    assert!(patient.try_recv().is_err(), "the first still waits");
+    let (subscriber, mut events) = Subscriber::channel();
+    host.subscribe(subscriber);
+    gate.open();
+    let reports = patient.await.expect("an answer").expect("is not refused");
+    assert!(reports.iter().all(Report::success));
+    for scope in [Scope::All, Scope::All, Scope::user("a")] {
+        let report = next_report(&mut events, |_| true).await;
+        assert_eq!((report.scope, report.trigger), (scope, Trigger::Manual));
+    }
+}
+
 // ---- Rows set aside
 
 #[tokio::test(start_paused = true)]
@@ -332,6 +375,7 @@ impl Host {
         let mut config = HousekeeperConfig::default();
         config.job.schedule.at_start = false;
         config.job.pace = Pace::full_speed();
+        config.job.step_limit = Duration::from_secs(600);
         let clock = ManualClock::new(DateTime::<Utc>::UNIX_EPOCH);
         let arguments = HousekeeperArguments::new(vec![Arc::new(job)])
             .with_clock(clock)
@@ -348,6 +392,26 @@ impl Host {
     async fn run(&self) -> Report {
         let report = call!(self.0, HousekeeperMsg::RunNow, MILL, Scope::All);
         report.expect("it runs").expect("is not refused")
+    }
+
+    fn ask(&self, scope: Scope) -> impl Sized + use<> {
+        let (reply, answer) = ractor::concurrency::oneshot();
+        let run_now = HousekeeperMsg::RunNow(MILL, scope, reply.into());
+        self.0.cast(run_now).expect("it runs");
+        answer
+    }
+
+    fn ask_all(&self) -> oneshot::Receiver<Result<Vec<Report>, Refusal>> {
+        let (reply, answer) = oneshot::channel();
+        let run_all = HousekeeperMsg::RunAll(reply.into());
+        self.0.cast(run_all).expect("it runs");
+        answer
+    }
+
+    /// The bytes alive once everything that was asked before has been heard.
+    async fn heap_when_heard(&self) -> usize {
+        self.status().await;
+        HEAP.current_usage()
     }
 
     async fn status(&self) -> JobStatus {
@@ -437,3 +501,6 @@ impl Reader {
 
 /// A run is told when it starts and when it ends.
 const EVENTS_BESIDE_BATCHES: u64 = 2;
+
+/// So many askers give up.
+const GIVE_UP: usize = 30_000;

@@ -71,6 +71,22 @@ impl State {
         }
     }
 
+    /// Forgets those who gave up waiting for a report. Their runs go on.
+    pub(super) fn forget_the_gone(&mut self) {
+        let open = &mut self.gatherings.open;
+        open.retain(|_, gathering| !gathering.reply.is_closed());
+        let is_gone = |waiter: &Waiter| match waiter {
+            Waiter::Asker(reply) => reply.is_closed(),
+            Waiter::Gathering(number) => !open.contains_key(number),
+        };
+        for desk in self.desks.values_mut() {
+            desk.queue.forget(is_gone);
+            if let Some(running) = &mut desk.running {
+                running.waiters.retain(|waiter| !is_gone(waiter));
+            }
+        }
+    }
+
     /// Nobody waits for a report any more when this returns.
     pub(super) fn answer_the_rest(&mut self) {
         let now = self.watch.now();

@@ -11,7 +11,7 @@ use crate::status::Status;
 use crate::timer::Delayed;
 
 impl State {
-    /// Looks at every job, now and again in a minute.
+    /// Looks at every job and at who still waits, now and again in a minute.
     ///
     /// The housekeeper's own message and not the timer's: it comes also when nothing is planned, and while the timer is dead. One is on its way
     /// at a time, so a stall is followed by one look.
@@ -20,6 +20,7 @@ impl State {
             return;
         }
         self.look(self.watch.now());
+        self.forget_the_gone();
         let next = self
             .myself
             .send_after(BETWEEN_ROUNDS, || Notice::RoundDue.into());
