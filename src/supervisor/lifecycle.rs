@@ -200,7 +200,7 @@ impl State {
         });
     }
 
-    /// The attempt of a degraded job did not complete: its worker is let go, and the job rests again.
+    /// A run failed. If it was the attempt of a degraded job, its worker is let go, and the job rests again.
     pub(super) fn rest_again(&mut self, job: &JobName) {
         let now = self.watch.now();
         let cool_down = self.config.restart.cool_down;

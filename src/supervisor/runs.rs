@@ -200,7 +200,6 @@ impl State {
         let failed = matches!(report.outcome, Outcome::Failed { .. });
         desk.remember(&report, instance, failed && self.history.is_some());
         let job = report.job.clone();
-        let rest = on_trial && failed;
         self.settle(&report, running.waiters);
         if recovered {
             tracing::info!(job.name = %job, "{job} recovered");
@@ -212,7 +211,7 @@ impl State {
         if self.shutdown.is_some() {
             return self.stop_next();
         }
-        if rest {
+        if failed {
             self.rest_again(&job);
         }
         self.dispatch(&job);

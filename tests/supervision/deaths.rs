@@ -285,3 +285,20 @@ async fn a_crash_of_a_paused_job_is_not_retried_by_itself() {
         (WorkerStatus::Idle, 0)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_in_progress_shows_its_rows_and_its_report_how_long_it_took_until_its_worker_died() {
+    let host = Setup::new().start().await;
+    host.add_overdue(5);
+    let (_gate, answer) = host.in_second_batch().await;
+    tokio::time::sleep(seconds(7)).await;
+
+    let WorkerStatus::Running(run) = host.status().await.worker else {
+        panic!("it is at the gate")
+    };
+    host.worker().kill();
+    let report = answer.await.expect("is not refused");
+
+    assert_eq!((run.batches, run.rows), (1, 2));
+    assert_eq!(report.elapsed.as_secs(), 7);
+}

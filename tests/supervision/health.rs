@@ -243,7 +243,7 @@ async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on
 }
 
 /// A host whose run reached its limit with a booking left that had been due for a second.
-async fn with_a_row_left() -> Host {
+pub(crate) async fn with_a_row_left() -> Host {
     let mut setup = Setup::new();
     setup.config.job.pace.shortest_pause = Duration::from_millis(1);
     setup.config.job.pace.longest_pause = Duration::from_millis(1);

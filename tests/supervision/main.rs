@@ -13,6 +13,7 @@ mod host_bugs;
 mod intensity;
 mod last_words;
 mod limits;
+mod logs;
 mod names;
 mod readers;
 mod records;
