@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::connection::InstrumentationEvent;
 
+#[cfg(feature = "sqlite")]
+use crate::plans::TABLES;
+
 /// Statements and their values, in the order in which they were sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorder(Arc<Mutex<Vec<Statement>>>);
@@ -30,6 +33,17 @@ impl Recorder {
         let mut heard = std::mem::take(&mut *heard);
         heard.retain(|statement| tables.iter().any(|table| statement.is_about(table)));
         heard
+    }
+
+    /// The first word of each statement to the tables of the jobs, since this was asked before.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn kinds(&self) -> Vec<String> {
+        let statements = self.take_about(TABLES).into_iter();
+        let words = statements.filter_map(|statement| {
+            let word = statement.sql.split_whitespace().next()?;
+            Some(word.to_owned())
+        });
+        words.collect()
     }
 }
 

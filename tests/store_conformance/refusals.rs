@@ -90,6 +90,37 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
+            async fn a_batch_in_which_a_row_is_refused_says_how_far_it_came() -> Verdict {
+                for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
+                    let Some(world) = $open.await? else {
+                        return Ok(());
+                    };
+                    let mut pass = fill(&world).await?;
+                    pass.limit = 2.try_into()?;
+                    world.sql(&($raise)(event, table, id)).await?;
+
+                    let (mut handled, mut aside) = (Vec::new(), Vec::new());
+                    loop {
+                        let batch = if table == "sessions" {
+                            world.store.delete_idle_sessions(&pass).await?
+                        } else {
+                            world.store.expire_bookings(&pass).await?
+                        };
+                        handled.extend(batch.ids);
+                        aside.extend(batch.set_aside.into_iter().map(|row| row.id));
+                        pass.after = batch.reached;
+                        if pass.after.is_none() {
+                            break;
+                        }
+                    }
+
+                    assert_eq!(handled, ["a", "c"], "{table}");
+                    assert_eq!(aside, ["b"], "{table}");
+                }
+                Ok(())
+            }
+
+            #[tokio::test]
             async fn a_booking_a_constraint_refuses_is_set_aside() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());

@@ -2,13 +2,16 @@
 
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
+use ractor_housekeeper::Store;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
+use ractor_housekeeper::testing::MemoryBooking;
 
 use super::{SqliteWorld, host};
 use crate::Verdict;
 use crate::plans::{TABLES, do_everything};
 use crate::recorder::{Recorder, Statement};
-use crate::world::{Done, clock, now};
+use crate::rules::{idle_pass, pass};
+use crate::world::{Done, World, clock, micro, now, user};
 
 #[derive(diesel::QueryableByName)]
 struct Step {
@@ -23,11 +26,8 @@ struct Step {
 async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
     fill(&world).await?;
-    let heard = Recorder::default();
-    let recorder = heard.clone();
-    let file = world.folder.path().join("test.db");
-    let pool = host::pool(&file, move |event| recorder.hear(&event)).await?;
-    do_everything(&SqliteStore::with_pool(pool).with_clock(clock())).await?;
+    let (store, heard) = listening(&world).await?;
+    do_everything(&store).await?;
     let statements = heard.take_about(TABLES);
 
     // Before the planner knows anything about the rows, after, and when it takes them for twenty times as many.
@@ -124,4 +124,91 @@ async fn fill(world: &SqliteWorld) -> Done {
             at("n")
         ))
         .await
+}
+
+#[tokio::test]
+async fn a_batch_of_bookings_is_one_write_and_one_look_at_what_it_left() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    for id in ["a", "b"] {
+        let booking = MemoryBooking::pending(id, user(1), now() - micro());
+        world.booking(&booking).await?;
+    }
+    let (store, heard) = listening(&world).await?;
+    let mut pass = pass(now(), 1);
+
+    let first = store.expire_bookings(&pass).await?;
+    let at_first = heard.kinds();
+    world
+        .sql("update bookings set status = 'Confirmed' where booking_id = 'b'")
+        .await?;
+    pass.after = first.reached;
+    let second = store.expire_bookings(&pass).await?;
+    let after_a_payment = heard.kinds();
+
+    assert_eq!((first.ids.len(), second.ids.len()), (1, 0));
+    // The look-up for the whole run: where it ends, and the rows.
+    assert_eq!(at_first, ["SELECT", "SELECT", "UPDATE"]);
+    assert_eq!(after_a_payment, ["UPDATE", "SELECT"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_are_brought_up_to_date_only_where_one_of_a_batch_lives() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    world.session("a", user(1), now() - micro()).await?;
+    let (store, heard) = listening(&world).await?;
+
+    let idle = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let of_an_idle_one = heard.kinds();
+    world.session("b", user(2), now() - micro()).await?;
+    world.message(user(2), "user", now()).await?;
+    world
+        .sql("update sessions set last_activity_at = null")
+        .await?;
+    let live = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let of_a_live_one = heard.kinds();
+
+    assert_eq!((idle.ids.len(), live.ids.len()), (1, 0));
+    assert!(
+        !of_an_idle_one.contains(&"UPDATE".to_owned()),
+        "{of_an_idle_one:?}"
+    );
+    assert!(
+        of_a_live_one.contains(&"UPDATE".to_owned()),
+        "{of_a_live_one:?}"
+    );
+    Ok(())
+}
+
+/// Only a refusal is about single rows.
+#[tokio::test]
+async fn a_batch_that_fails_for_another_reason_is_not_done_again_row_by_row() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    world.session("a", user(1), now() - micro()).await?;
+    let booking = MemoryBooking::pending("b", user(1), now() - micro());
+    world.booking(&booking).await?;
+    world
+        .sql("drop table video_sent; alter table bookings rename column updated_at to changed_at")
+        .await?;
+    let (store, heard) = listening(&world).await?;
+
+    let expired = store.expire_bookings(&pass(now(), 10)).await;
+    let of_bookings = heard.kinds();
+    let deleted = store.delete_idle_sessions(&idle_pass(now(), 10)).await;
+    let of_sessions = heard.kinds();
+
+    assert!(expired.is_err() && deleted.is_err());
+    assert_eq!(of_bookings, ["SELECT", "SELECT", "UPDATE"]);
+    let again = of_sessions.iter().filter(|kind| *kind == "DELETE").count();
+    assert_eq!(again, 2, "of images and videos, once: {of_sessions:?}");
+    Ok(())
+}
+
+/// A store on a pool of the host's, whose connection tells what is sent.
+async fn listening(world: &SqliteWorld) -> Done<(SqliteStore, Recorder)> {
+    let heard = Recorder::default();
+    let recorder = heard.clone();
+    let file = world.folder.path().join("test.db");
+    let pool = host::pool(&file, move |event| recorder.hear(&event)).await?;
+    Ok((SqliteStore::with_pool(pool).with_clock(clock()), heard))
 }
