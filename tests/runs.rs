@@ -22,6 +22,49 @@ use support::{Host, Setup, messages_only, minutes, seconds};
 
 mod support;
 
+// ---- The jobs
+
+#[tokio::test(start_paused = true)]
+async fn the_cleaner_takes_idle_sessions_with_their_records_and_knows_when_the_next_is_due() {
+    let host = Setup::new().start().await;
+    let day = TimeDelta::days(1);
+    let now = host.clock.now();
+    host.store
+        .add_session("idle", Uuid::nil(), now - day - TimeDelta::microseconds(1));
+    host.store
+        .add_session("live", Uuid::nil(), now - day + TimeDelta::hours(1));
+    host.store.add_image("idle");
+    host.store.add_video("idle");
+
+    let clean = |reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply);
+    let report = host.ask(clean).await.expect("is not refused");
+
+    let left = host.store.sessions();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id, "live");
+    let handled = ["sessions", "image_records", "video_records"].map(|kind| report.counts.of(kind));
+    assert_eq!(handled, [1, 1, 1]);
+    let next = report.outlook.expect("it looked ahead").next_due;
+    let next = next.expect("the other session");
+    assert!((minutes(60)..minutes(61)).contains(&next), "{next:?}");
+}
+
+/// Its stored activity may be behind by the throttle, so twice of it must fit into the age.
+#[tokio::test(start_paused = true)]
+async fn a_throttle_that_does_not_fit_into_the_age_fails_the_run_before_it_looks_at_a_row() {
+    let host = Setup::new().start().await;
+    host.store.set_activity_throttle(minutes(13 * 60));
+
+    let clean = |reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply);
+    let report = host.ask(clean).await.expect("is not refused");
+
+    let Outcome::Failed { error, .. } = &report.outcome else {
+        panic!("{report}");
+    };
+    assert!(error.contains("throttle"), "{error}");
+    assert_eq!(host.sibling_faults.calls(Step::Open), 0);
+}
+
 // ---- Merging
 
 #[tokio::test(start_paused = true)]
@@ -241,36 +284,38 @@ async fn what_cannot_be_run_is_refused_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
-    let mut setup = Setup::new();
-    let off = BookingExpirer::new(Arc::new(setup.store.clone()), None).expect("off is right");
-    setup.arguments.jobs[0] = Arc::new(off);
-    let started = start(None, setup.arguments.with_config(setup.config)).await;
-    let housekeeper = started.expect("it starts").housekeeper;
+    for (off, on) in [
+        (BookingExpirer::NAME, SessionCleaner::NAME),
+        (SessionCleaner::NAME, BookingExpirer::NAME),
+    ] {
+        let mut setup = Setup::new();
+        let store = Arc::new(setup.store.clone());
+        if off == BookingExpirer::NAME {
+            let expirer = BookingExpirer::new(store, None).expect("off is right");
+            setup.arguments.jobs[0] = Arc::new(expirer);
+        } else {
+            let cleaner = SessionCleaner::new(store, None).expect("off is right");
+            setup.arguments.jobs[1] = Arc::new(cleaner);
+        }
+        let started = start(None, setup.arguments.with_config(setup.config)).await;
+        let housekeeper = started.expect("it starts").housekeeper;
 
-    let refused = ractor::call!(
-        housekeeper,
-        HousekeeperMsg::RunNow,
-        BookingExpirer::NAME,
-        Scope::All
-    );
-    let all = ractor::call!(housekeeper, HousekeeperMsg::RunAll);
-    let status = ractor::call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
+        let refused = ractor::call!(housekeeper, HousekeeperMsg::RunNow, off.clone(), Scope::All);
+        let all = ractor::call!(housekeeper, HousekeeperMsg::RunAll);
+        let status = ractor::call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
 
-    assert_eq!(
-        refused.expect("it runs"),
-        Err(Refusal::Off {
-            job: BookingExpirer::NAME
-        })
-    );
-    let all = all.expect("it runs").expect("is not refused");
-    assert_eq!(
-        all.iter().map(|report| &report.job).collect::<Vec<_>>(),
-        [&SessionCleaner::NAME]
-    );
-    assert_eq!(status.jobs[&BookingExpirer::NAME].worker, WorkerStatus::Off);
+        assert_eq!(
+            refused.expect("it runs"),
+            Err(Refusal::Off { job: off.clone() })
+        );
+        let all = all.expect("it runs").expect("is not refused");
+        assert_eq!(
+            all.iter().map(|report| &report.job).collect::<Vec<_>>(),
+            [&on]
+        );
+        assert_eq!(status.jobs[&off].worker, WorkerStatus::Off);
+    }
 }
-
-// ---- Cut short
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_tick() {

@@ -184,3 +184,31 @@ impl fmt::Debug for MemoryStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn instants_are_kept_as_finely_as_the_databases_keep_them() {
+        let fine = DateTime::UNIX_EPOCH + TimeDelta::nanoseconds(1_999);
+        let kept = DateTime::UNIX_EPOCH + TimeDelta::microseconds(1);
+        let store = MemoryStore::new();
+
+        store.add_session("s", Uuid::nil(), fine);
+        store.add_booking(MemoryBooking {
+            held_until: Some(fine),
+            ..MemoryBooking::pending("b", Uuid::nil(), fine)
+        });
+
+        let (session, booking) = (&store.sessions()[0], &store.bookings()[0]);
+        assert_eq!(session.created_at, kept);
+        assert_eq!((booking.created_at, booking.held_until), (kept, Some(kept)));
+        assert!(
+            format!("{store:?}").contains("Pending"),
+            "it shows its rows"
+        );
+    }
+}
