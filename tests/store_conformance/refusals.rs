@@ -120,6 +120,26 @@ macro_rules! refusals {
                 Ok(())
             }
 
+            /// Its stored instant is behind, so it is picked with the others and found alive when it is looked at.
+            #[tokio::test]
+            async fn a_live_session_beside_a_refused_one_is_left_alone() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let pass = fill(&world).await?;
+                world.session("live", user(2), now() - micro()).await?;
+                world.message(user(2), "user", now()).await?;
+                world.sql("update sessions set last_activity_at = null where id = 'live'").await?;
+                world.sql(&($raise)("delete", "sessions", "id")).await?;
+
+                let batch = world.store.delete_idle_sessions(&pass).await?;
+
+                assert_eq!(batch.ids, ["a", "c"]);
+                assert_eq!(batch.set_aside.len(), 1);
+                assert_eq!(world.sessions_left().await?, ["b", "live"]);
+                Ok(())
+            }
+
             #[tokio::test]
             async fn a_booking_a_constraint_refuses_is_set_aside() -> Verdict {
                 let Some(world) = $open.await? else {
