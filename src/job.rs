@@ -179,3 +179,24 @@ impl fmt::Debug for JobError {
         fmt::Debug::fmt(&self.source, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the run could not begin")]
+    struct Outer(#[source] std::fmt::Error);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_debugged_as_itself() {
+        let error = JobError::from(Outer(std::fmt::Error));
+        let cause = std::fmt::Error.to_string();
+
+        assert_eq!(
+            error.to_string(),
+            format!("the run could not begin: {cause}")
+        );
+        assert_eq!(format!("{error:?}"), "Outer(Error)");
+    }
+}

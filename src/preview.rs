@@ -213,6 +213,10 @@ mod tests {
             scope: Scope::user(7),
             ..last.clone()
         };
+        let behind_all = Preview {
+            rows: vec![],
+            ..last.clone()
+        };
 
         assert_eq!(
             preview.to_string(),
@@ -233,6 +237,12 @@ B-22\\u{7}  -     2026-01-10 11:44:48  12s"
         assert_eq!(
             none.to_string(),
             "booking-expirer would handle nothing: no row (user 7) is older than 2026-01-10 11:45:00 UTC"
+        );
+        assert_eq!(
+            behind_all.to_string(),
+            "\
+booking-expirer would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
+id  user  since (UTC)  overdue  details"
         );
     }
 }
