@@ -94,3 +94,19 @@ pub(crate) struct Fault {
 fn utc() -> String {
     "UTC".to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_reads_with_its_zone() {
+        let nightly = Cron::new("30 2 * * *");
+
+        assert_eq!(nightly.to_string(), "30 2 * * * UTC");
+        assert_eq!(
+            nightly.in_zone("Europe/Berlin").to_string(),
+            "30 2 * * * Europe/Berlin"
+        );
+    }
+}

@@ -273,6 +273,7 @@ const ROWS_OF_A_PLACE: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::SetAside;
 
     #[test]
     fn a_batch_takes_a_place_for_each_hundred_rows_it_names() {
@@ -281,6 +282,36 @@ mod tests {
         let places = sizes.map(|rows| batch_of(rows).places());
 
         assert_eq!(places, [1, 1, 1, 2, 50]);
+    }
+
+    #[test]
+    fn a_report_takes_places_for_the_rows_it_names_of_either_kind() {
+        let aside = SetAside {
+            id: String::new(),
+            error: String::new(),
+        };
+        let blank = Report::blank(
+            "job".into(),
+            Scope::All,
+            Trigger::Tick,
+            DateTime::UNIX_EPOCH,
+        );
+        let report = Report {
+            ids: vec![String::new(); 150],
+            set_aside: vec![aside; 100],
+            ..blank
+        };
+
+        assert_eq!(News::RunFinished(Box::new(report)).places(), 3);
+    }
+
+    #[test]
+    fn a_subscriber_shows_what_it_missed() {
+        let (subscriber, _events) = Subscriber::channel();
+
+        let shown = format!("{subscriber:?}");
+
+        assert!(shown.contains("missed: 0"), "{shown}");
     }
 
     #[test]
