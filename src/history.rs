@@ -322,6 +322,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_a_line_already_adds_nothing_to_it() {
+        let run = record(2, 60);
+
+        let line = RunRecord::line(&run.key, Some(run.clone()), std::slice::from_ref(&run));
+
+        assert_eq!(line, None);
+    }
+
+    #[test]
     fn a_fold_keeps_a_hundred_ids_and_says_that_there_were_more() {
         let of = |earlier: usize, later: usize, more: bool| {
             let mut later = record(1, later);

@@ -317,6 +317,16 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_by_the_monotonic_clock_is_late_by_it_however_the_wall_was_set_back() {
+        let mut agenda = ticking();
+        let tick = agenda.promised(at(-3_600, 100)).expect("it ticks");
+        agenda.completed(at(0, 0), Some(&outlook(Some(5), None)));
+        let deadline = agenda.promised(at(-3_600, 100)).expect("a row");
+
+        assert_eq!((tick.mono, deadline.mono), (seconds(60), seconds(5)));
+    }
+
+    #[test]
     fn what_is_due_together_is_one_run_for_the_weightiest_reason() {
         let table = [
             (at(3, 3), Some(due(Trigger::Retry, 0))),
