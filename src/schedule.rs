@@ -317,6 +317,29 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_beyond_the_calendar_is_not_shown() {
+        let near_the_end = Moment {
+            wall: DateTime::<Utc>::MAX_UTC - TimeDelta::seconds(90),
+            mono: Duration::ZERO,
+        };
+        let every = Schedule {
+            at_start: false,
+            ..schedule()
+        };
+        let agenda = Agenda::new(every, near_the_end, 0.0);
+
+        let shown = agenda.ticks(5);
+
+        assert_eq!(shown, [near_the_end.wall + TimeDelta::seconds(60)]);
+        let at_the_end = Moment {
+            wall: DateTime::<Utc>::MAX_UTC,
+            ..near_the_end
+        };
+        let agenda = Agenda::new(agenda.schedule, at_the_end, 0.0);
+        assert!(agenda.ticks(5).is_empty());
+    }
+
+    #[test]
     fn what_goes_by_the_monotonic_clock_is_late_by_it_however_the_wall_was_set_back() {
         let mut agenda = ticking();
         let tick = agenda.promised(at(-3_600, 100)).expect("it ticks");

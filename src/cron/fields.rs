@@ -239,6 +239,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_expression_may_be_as_long_as_the_longest_and_no_longer() {
+        let longest = format!("{:1$}", "0 0 * * *", LONGEST);
+
+        assert_eq!(check(&longest), Ok(()));
+        assert_eq!(
+            check(&(longest + " ")),
+            Err("is longer than 200 characters".to_owned())
+        );
+    }
+
+    #[test]
     #[expect(clippy::too_many_lines, reason = "a row for each fault")]
     fn each_fault_is_named_with_its_field_and_what_stands_there() {
         let table = [
@@ -319,6 +330,7 @@ mod tests {
                 "minute \"?\" holds '?', which is not known there",
             ),
             ("30-20 * * * *", "minute 30-20 runs backwards"),
+            ("0 0 * * 5-1", "day of week 5-1 runs backwards"),
             ("*/0 * * * *", "minute */0 steps by zero"),
             ("*/60 * * * *", "minute steps by 60, beyond its 0-59"),
             (

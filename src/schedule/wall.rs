@@ -312,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_that_was_taken_is_not_repeated_and_the_next_is_not_lost_when_the_same_schedule_comes_again()
+     {
+        let schedule = Schedule {
+            start_jitter: seconds(1_200),
+            ..by("*/15 * * * *")
+        };
+        // Each tick is put off by ten minutes.
+        let mut agenda = Agenda::new(schedule.clone(), at("01-10T12:00", 0), 0.5);
+        let taken = agenda.take_due(at("01-10T12:25", 1_500));
+
+        agenda.reschedule(schedule, at("01-10T12:26", 1_560));
+
+        assert_eq!(taken, due(1));
+        assert_eq!(agenda.ticks(1), [wall("01-10T12:40")]);
+    }
+
+    #[test]
     fn a_clock_at_the_end_of_the_calendar_ticks_again_when_it_is_corrected() {
         let mut agenda = quarterly("01-10T12:00");
         let end = Moment {

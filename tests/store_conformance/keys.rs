@@ -81,6 +81,32 @@ macro_rules! keys {
                 Ok(())
             }
 
+            /// They are deleted before the session.
+            #[tokio::test]
+            async fn records_whose_key_does_not_cascade_keep_no_session() -> Verdict {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                world.execute("drop table image_sent").await?;
+                world
+                    .execute(&format!(
+                        "create table image_sent (id text not null primary key, session_id text not null references sessions (id), property_id {kind})",
+                        kind = $uuid
+                    ))
+                    .await?;
+                world.execute("create index image_sent_of_session on image_sent (session_id)").await?;
+                let pass = fill(&world).await?;
+                world.execute("create table invoices (session_id text references sessions (id))").await?;
+                world.execute("insert into invoices values ('b')").await?;
+                world.store().check().await?;
+
+                let batch = world.store().delete_idle_sessions(&pass).await?;
+
+                assert_eq!(aside(&batch), [("b", "kept by invoices.session_id")]);
+                assert_eq!(batch.ids, ["a", "c", "d"]);
+                Ok(())
+            }
+
             #[tokio::test]
             async fn keys_of_several_columns_and_keys_on_records_keep_too() -> Verdict {
                 let Some(world) = $open.await? else {
