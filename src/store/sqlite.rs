@@ -193,7 +193,7 @@ impl SqliteStore {
             last_error.forget();
             // What was given up before it began does not begin: its caller has said that it failed.
             if waiting.strong_count() == 0 {
-                return Err(Trouble::other("nobody waits for it any more").tell(what));
+                return Err(Trouble::unasked().tell(what));
             }
             // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
             // which rolls back. Noted, because diesel may not know yet that a transaction has begun.

@@ -37,6 +37,11 @@ impl Trouble {
         Self::Query(Error::QueryBuilderError(reason.into()))
     }
 
+    /// Whoever asked for the work has given it up, and said that it failed.
+    pub(crate) fn unasked() -> Self {
+        Self::other("nobody waits for it any more")
+    }
+
     /// Sessions are deleted only if those who write are sure to touch them: see the trigger on messages. Whoever raises the throttle in the
     /// middle of a run is noticed at its next batch.
     pub(crate) fn unless_throttle_fits(pass: &Pass, throttle_us: i64) -> Tried<()> {

@@ -11,7 +11,7 @@ use crate::job::JobName;
 use crate::meter;
 use crate::queue::Order;
 use crate::refusal::Refusal;
-use crate::report::{Outcome, Report};
+use crate::report::{Outcome, Report, Trigger};
 
 /// `RunAll`s that wait for their last report.
 #[derive(Default)]
@@ -61,7 +61,8 @@ impl State {
             waiters,
         } in orders
         {
-            if !waiters.is_empty() {
+            // Also if whoever asked waits no more: subscribers hear what became of it.
+            if trigger == Trigger::Manual {
                 let report = Report {
                     outcome: outcome.clone(),
                     ..Report::blank(job.clone(), scope, trigger, now.wall)

@@ -200,8 +200,8 @@ impl State {
         });
     }
 
-    /// A run failed. If it was the attempt of a degraded job, its worker is let go, and the job rests again.
-    pub(super) fn rest_again(&mut self, job: &JobName) {
+    /// Lets a job rest again whose attempt to end its degradation failed; its worker is let go.
+    pub(super) fn rest_if_degraded(&mut self, job: &JobName) {
         let now = self.watch.now();
         let cool_down = self.config.restart.cool_down;
         let Some(desk) = self.desks.get_mut(job) else {

@@ -212,7 +212,7 @@ impl State {
             return self.stop_next();
         }
         if failed {
-            self.rest_again(&job);
+            self.rest_if_degraded(&job);
         }
         self.dispatch(&job);
     }

@@ -104,6 +104,7 @@ macro_rules! keys {
 
                 assert_eq!(aside(&batch), [("b", "kept by invoices.session_id")]);
                 assert_eq!(batch.ids, ["a", "c", "d"]);
+                assert_eq!(batch.counts.of("image_records"), 3);
                 Ok(())
             }
 

@@ -9,6 +9,9 @@ mod world;
 mod activity;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod keys;
+#[cfg(feature = "sqlite")]
+#[path = "../support/log.rs"]
+mod log;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

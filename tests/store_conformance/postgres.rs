@@ -12,8 +12,7 @@ use ractor_housekeeper::testing::{MemoryBooking, PrivatePostgres};
 use ractor_housekeeper::{RunHistory, Store};
 use uuid::Uuid;
 
-use crate::rules::idle_pass;
-use crate::world::{Done, World, clock, micro, now, user};
+use crate::world::{Done, World, clock};
 
 mod keys;
 mod plans;
@@ -416,27 +415,28 @@ mod own {
         assert_eq!(batch.ids, ["a"]);
         Ok(())
     }
-}
 
-#[tokio::test]
-async fn records_are_counted_where_the_server_keeps_no_statistics_too() -> crate::Verdict {
-    let Some(world) = PostgresWorld::open().await? else {
-        return Ok(());
-    };
-    let cutoff = now();
-    world.session("a", user(1), cutoff - micro()).await?;
-    world.image("a").await?;
-    world.image("a").await?;
-    world.video("a").await?;
-    world
-        .sql("do $$ begin execute format('alter database %I set track_counts = off', current_database()); end $$")
-        .await?;
+    #[tokio::test]
+    async fn records_are_counted_where_the_server_keeps_no_statistics_too() -> Verdict {
+        let Some(world) = PostgresWorld::open().await? else {
+            return Ok(());
+        };
+        let cutoff = now();
+        world.session("a", user(1), cutoff - micro()).await?;
+        world.image("a").await?;
+        world.image("a").await?;
+        world.video("a").await?;
+        world
+            .sql("do $$ begin execute format('alter database %I set track_counts = off', current_database()); end $$")
+            .await?;
 
-    // The setting is read when a connection is made.
-    let store = PostgresStore::connect(&world.url)?.with_clock(clock());
-    let batch = store.delete_idle_sessions(&idle_pass(cutoff, 10)).await?;
+        // The setting is read when a connection is made.
+        let store = PostgresStore::connect(&world.url)?.with_clock(clock());
+        let batch = store.delete_idle_sessions(&idle_pass(cutoff, 10)).await?;
 
-    let counts = ["sessions", "image_records", "video_records"].map(|kind| batch.counts.of(kind));
-    assert_eq!(counts, [1, 2, 1]);
-    Ok(())
+        let counts =
+            ["sessions", "image_records", "video_records"].map(|kind| batch.counts.of(kind));
+        assert_eq!(counts, [1, 2, 1]);
+        Ok(())
+    }
 }

@@ -100,7 +100,7 @@ macro_rules! refusals {
                     world.sql(&($raise)(event, table, id)).await?;
 
                     let (mut handled, mut aside) = (Vec::new(), Vec::new());
-                    loop {
+                    for _ in 0..4 {
                         let batch = if table == "sessions" {
                             world.store.delete_idle_sessions(&pass).await?
                         } else {

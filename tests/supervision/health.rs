@@ -164,6 +164,7 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_status_says_of_the_health_has_been_told_before() {
+    // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls between the readings.
     for odd in [false, true] {
         let outlook = Outlook {
             oldest_overdue: Some(Duration::ZERO),
@@ -185,7 +186,11 @@ async fn what_a_status_says_of_the_health_has_been_told_before() {
             tokio::time::advance(seconds(7)).await;
         }
 
-        while current(&housekeeper).await.0 == Health::Healthy {}
+        for _ in 0..100 {
+            if current(&housekeeper).await.0 != Health::Healthy {
+                break;
+            }
+        }
         tokio::task::yield_now().await;
 
         let mut told = Vec::new();

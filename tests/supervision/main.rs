@@ -13,6 +13,8 @@ mod host_bugs;
 mod intensity;
 mod last_words;
 mod limits;
+#[path = "../support/log.rs"]
+mod log;
 mod logs;
 mod names;
 mod readers;

@@ -1,15 +1,15 @@
 //! The end, in every way.
 
 use ractor::{ActorStatus, MessagingErr};
-use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
+use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
 use ractor_housekeeper::{
     BookingExpirer, HousekeeperMsg, Life, News, Outcome, Refusal, Scope, SessionCleaner,
-    WorkerStatus,
+    WorkerStatus, unanswered,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::support::{Setup, children, seconds};
+use crate::support::{Setup, children, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_what_was_done() {
@@ -89,6 +89,26 @@ async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
         );
     }
     host.housekeeper.wait(None).await.expect("it stops");
+}
+
+/// Whoever asked has been forgotten by then; those who listen have not.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_tells_what_became_of_a_run_whose_asker_gave_up_long_ago() {
+    let mut setup = Setup::new();
+    setup.config.job.step_limit = minutes(10);
+    let mut host = setup.start().await;
+    host.add_overdue(5);
+    let (_gate, _running) = host.in_second_batch().await;
+    let user = Scope::user(Uuid::nil());
+    let ask = HousekeeperMsg::RunNow(BookingExpirer::NAME, user.clone(), unanswered());
+    host.housekeeper.cast(ask).expect("it runs");
+    tokio::time::sleep(minutes(2)).await;
+
+    let stopped = host.shut_down(seconds(1));
+    let turned_away = next_report(&mut host.events, |report| report.scope == user).await;
+    stopped.await;
+
+    assert_eq!(turned_away.outcome, Outcome::ShuttingDown);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,18 +11,18 @@ use crate::job::JobName;
 use crate::report::Report;
 use crate::store::trouble::{Tried, Trouble};
 
-/// Writes runs and drops the oldest beyond `keep` of each job they belong to, if `asker` still waits when the file is free.
+/// Writes runs and drops the oldest beyond `keep` of each job they belong to, if the caller still waits when the file is free.
 ///
 /// What was given up before then is handed over again with the next runs. Written after those, it would be counted twice.
 pub(super) fn record(
     conn: &mut SqliteConnection,
     runs: &[RunRecord],
     keep: u32,
-    asker: &Weak<()>,
+    caller: &Weak<()>,
 ) -> Tried<()> {
     conn.immediate_transaction(|conn| {
-        if asker.strong_count() == 0 {
-            return Err(Trouble::other("nobody waits for it any more"));
+        if caller.strong_count() == 0 {
+            return Err(Trouble::unasked());
         }
         for key in RunRecord::keys(runs) {
             write(conn, key, runs)?;

@@ -126,15 +126,12 @@ impl Store for SqliteStore {
 impl RunHistory for SqliteStore {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         let runs = runs.to_vec();
-        let asker = Arc::new(());
-        let waits = Arc::downgrade(&asker);
-        let done = self
-            .run("record runs", move |conn| {
-                history::record(conn, &runs, keep, &waits)
-            })
-            .await;
-        drop(asker);
-        done
+        let caller = Arc::new(());
+        let waiting = Arc::downgrade(&caller);
+        self.run("record runs", move |conn| {
+            history::record(conn, &runs, keep, &waiting)
+        })
+        .await
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {

@@ -1,12 +1,11 @@
 //! Foreign keys of the host's on SQLite: what they keep is found before it can refuse a batch.
 
-use std::sync::{Arc, Mutex};
-
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::{Batch, Store};
 
 use super::{SqliteWorld, host};
 use crate::Verdict;
+use crate::log::{Log, played_alone};
 use crate::recorder::Recorder;
 use crate::rules::idle_pass;
 use crate::world::{Done, World, clock, micro, now, user};
@@ -216,6 +215,9 @@ async fn rows_that_are_kept_stop_no_batch_and_repeat_only_the_first() -> Verdict
 
 #[tokio::test]
 async fn a_key_without_an_index_is_named_once_with_what_would_mend_it() -> Verdict {
+    if played_alone("sqlite::keys::a_key_without_an_index_is_named_once_with_what_would_mend_it") {
+        return Ok(());
+    }
     let world = world_with(
         "create table invoices (session_id text references sessions (id));
          create table bills (number integer, session_id text references sessions (id));
@@ -224,44 +226,20 @@ async fn a_key_without_an_index_is_named_once_with_what_would_mend_it() -> Verdi
          create index some_scraps on scraps (image_id) where image_id > 'x'",
     )
     .await?;
-    let log = Log::default();
-    let written = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || written.clone())
-        .finish();
-    let listening = tracing::subscriber::set_default(subscriber);
+    let log = Log::listen();
 
     world.store.check().await?;
     world.store.clone().check().await?;
 
-    drop(listening);
-    let log = log.text();
-    assert_eq!(log.matches("WARN").count(), 2, "{log}");
+    assert_eq!(
+        log.of("").iter().filter(|level| *level == "WARN").count(),
+        2
+    );
     for mend in [
         r#"create index \"invoices_session_id\" on \"invoices\" (\"session_id\")"#,
         r#"create index \"scraps_image_id\" on \"scraps\" (\"image_id\")"#,
     ] {
-        assert!(log.contains(mend), "{log}");
+        assert_eq!(log.of(mend), ["WARN"], "{mend}");
     }
     Ok(())
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("no writer dies")).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer dies").write(text)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,4 +1,4 @@
-//! The plans of SQLite.
+//! The plans of SQLite, and what a batch costs in statements.
 
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
@@ -88,44 +88,6 @@ async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
     Ok(())
 }
 
-/// The plan does not depend on the values: those not given are null.
-async fn explain(world: &SqliteWorld, statement: &Statement) -> Done<Vec<String>> {
-    let mut conn = world.store.pool().get().await?;
-    let plan: Vec<Step> = diesel::sql_query(format!("explain query plan {}", statement.sql))
-        .load(&mut conn)
-        .await?;
-    Ok(plan.into_iter().map(|step| step.detail).collect())
-}
-
-/// 5,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 250 are Pending.
-async fn fill(world: &SqliteWorld) -> Done {
-    let now = timestamp_text(now());
-    let at = |age: &str| {
-        format!("strftime('%Y-%m-%dT%H:%M:%f000Z', '{now}', printf('-%d seconds', {age}))")
-    };
-    let numbers = "with recursive numbers (n) as (select 0 union all select n + 1 from numbers where n < 4999)";
-    let user = "printf('00000000-0000-0000-0000-%012x', n)";
-    world
-        .sql(&format!(
-            "begin;
-             {numbers} insert into sessions (id, user_id, created_at) select printf('s%05d', n), {user}, {} from numbers;
-             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('m%05d', n), {user}, 'user', {} from numbers where n >= 100;
-             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('r%05d', n), {user}, 'bot', {} from numbers;
-             update sessions set last_activity_at = {} where id between 's00100' and 's00149';
-             {numbers} insert into image_sent (id, session_id) select printf('i%05d', n), printf('s%05d', n) from numbers;
-             {numbers} insert into video_sent (id, session_id) select printf('v%05d', n), printf('s%05d', n) from numbers;
-             {numbers} insert into bookings (booking_id, user_id, status, created_at, held_until)
-                select printf('b%05d', n), {user}, iif(n % 20 = 0, 'Pending', 'Confirmed'), {}, iif(n % 200 = 0, '9999-01-01T00:00:00.000000Z', null) from numbers;
-             commit",
-            at("2592000 + n"),
-            at("n % 600 * 60"),
-            at("n"),
-            at("172800"),
-            at("n")
-        ))
-        .await
-}
-
 #[tokio::test]
 async fn a_batch_of_bookings_is_one_write_and_one_look_at_what_it_left() -> Verdict {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
@@ -202,6 +164,44 @@ async fn a_batch_that_fails_for_another_reason_is_not_done_again_row_by_row() ->
     let again = of_sessions.iter().filter(|kind| *kind == "DELETE").count();
     assert_eq!(again, 2, "of images and videos, once: {of_sessions:?}");
     Ok(())
+}
+
+/// The plan does not depend on the values: those not given are null.
+async fn explain(world: &SqliteWorld, statement: &Statement) -> Done<Vec<String>> {
+    let mut conn = world.store.pool().get().await?;
+    let plan: Vec<Step> = diesel::sql_query(format!("explain query plan {}", statement.sql))
+        .load(&mut conn)
+        .await?;
+    Ok(plan.into_iter().map(|step| step.detail).collect())
+}
+
+/// 5,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 250 are Pending.
+async fn fill(world: &SqliteWorld) -> Done {
+    let now = timestamp_text(now());
+    let at = |age: &str| {
+        format!("strftime('%Y-%m-%dT%H:%M:%f000Z', '{now}', printf('-%d seconds', {age}))")
+    };
+    let numbers = "with recursive numbers (n) as (select 0 union all select n + 1 from numbers where n < 4999)";
+    let user = "printf('00000000-0000-0000-0000-%012x', n)";
+    world
+        .sql(&format!(
+            "begin;
+             {numbers} insert into sessions (id, user_id, created_at) select printf('s%05d', n), {user}, {} from numbers;
+             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('m%05d', n), {user}, 'user', {} from numbers where n >= 100;
+             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('r%05d', n), {user}, 'bot', {} from numbers;
+             update sessions set last_activity_at = {} where id between 's00100' and 's00149';
+             {numbers} insert into image_sent (id, session_id) select printf('i%05d', n), printf('s%05d', n) from numbers;
+             {numbers} insert into video_sent (id, session_id) select printf('v%05d', n), printf('s%05d', n) from numbers;
+             {numbers} insert into bookings (booking_id, user_id, status, created_at, held_until)
+                select printf('b%05d', n), {user}, iif(n % 20 = 0, 'Pending', 'Confirmed'), {}, iif(n % 200 = 0, '9999-01-01T00:00:00.000000Z', null) from numbers;
+             commit",
+            at("2592000 + n"),
+            at("n % 600 * 60"),
+            at("n"),
+            at("172800"),
+            at("n")
+        ))
+        .await
 }
 
 /// A store on a pool of the host's, whose connection tells what is sent.
