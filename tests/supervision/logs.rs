@@ -27,9 +27,9 @@ async fn a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_th
 
     host.run().await;
     let nothing = log.of("booking-expirer handled nothing");
-    host.add_overdue(1);
+    host.add_overdue(3);
     host.run().await;
-    let handled = log.of("booking-expirer handled 1 booking");
+    let handled = log.of("booking-expirer handled 3 bookings");
     host.faults
         .always(Step::Open, Fault::Fail("no route".to_owned()));
     host.run().await;
@@ -38,8 +38,11 @@ async fn a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_th
     host.run().await;
     let crashed = log.of("booking-expirer crashed");
 
+    let second_batch = log.of("housekeeper.batch{batch.number=2 batch.limit=2}: new");
+
     assert_eq!(nothing, ["DEBUG"]);
     assert_eq!(handled, ["INFO"]);
+    assert_eq!(second_batch, ["DEBUG"]);
     assert_eq!(failed, ["WARN"]);
     assert_eq!(crashed, ["WARN"]);
 }

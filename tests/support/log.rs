@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// Runs this test once more where no other runs, and says whether it has: then there is nothing left to do.
 ///
@@ -31,7 +32,7 @@ pub(crate) fn played_alone(test: &str) -> bool {
 /// Set for the process that plays one test.
 const ALONE: &str = "HOUSEKEEPER_PLAYED_ALONE";
 
-/// What this thread logs, a line each, with the level first.
+/// What this thread logs, and the spans it opens, a line each, with the level first.
 pub(crate) struct Log {
     lines: Lines,
     _listening: DefaultGuard,
@@ -46,6 +47,7 @@ impl Log {
         let written = lines.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(Level::DEBUG)
+            .with_span_events(FmtSpan::NEW)
             .without_time()
             .with_target(false)
             .with_ansi(false)
