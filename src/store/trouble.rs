@@ -38,6 +38,7 @@ impl Trouble {
     }
 
     /// Whoever asked for the work has given it up, and said that it failed.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn unasked() -> Self {
         Self::other("nobody waits for it any more")
     }
