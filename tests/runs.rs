@@ -317,6 +317,8 @@ async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
     }
 }
 
+// ---- Cut short
+
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_tick() {
     let mut setup = Setup::new();

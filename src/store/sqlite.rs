@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -177,6 +177,15 @@ impl SqliteStore {
         what: &'static str,
         work: impl FnOnce(&mut SqliteConnection) -> Tried<R> + Send + 'static,
     ) -> Result<R, StoreError> {
+        self.run_for(what, |conn, _| work(conn)).await
+    }
+
+    /// The same for work that looks itself whether its caller still waits: the handle is dead when it was given up.
+    async fn run_for<R: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection, &Weak<()>) -> Tried<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
         let pool = self.pool.clone();
         let limit = self.limits.acquire;
         let file = self.file.clone();
@@ -204,7 +213,7 @@ impl SqliteStore {
                         AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
                         return Ok(Ok(Err(trouble)));
                     }
-                    let caught = catch_unwind(AssertUnwindSafe(|| work(conn)));
+                    let caught = catch_unwind(AssertUnwindSafe(|| work(conn, &waiting)));
                     if caught.is_err() {
                         AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
                     }

@@ -175,9 +175,8 @@ async fn what_a_status_says_of_the_health_has_been_told_before() {
             each: Duration::ZERO,
             outlook,
         };
-        let clock = Arc::new(SlowClock);
         let (housekeeper, mut events) = host_of(job, |arguments| {
-            arguments.clock = clock.clone();
+            arguments.clock = Arc::new(SlowClock);
         })
         .await;
         let report = call_all(&housekeeper, Walker::NAME).await;

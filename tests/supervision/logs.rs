@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use chrono::DateTime;
-use ractor::call;
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{
-    Batch, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName, Outlook, Page, Pass,
-    PreviewRows, Scope, SetAside, Window, start,
-};
+use ractor_housekeeper::{HousekeeperArguments, Scope, start};
 
 use crate::health::with_a_row_left;
 use crate::log::{Log, played_alone};
+use crate::set_aside::{Stubborn, run};
 use crate::support::{Host, Setup, minutes};
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +32,6 @@ async fn a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_th
     host.faults.always(Step::Open, Fault::Panic);
     host.run().await;
     let crashed = log.of("booking-expirer crashed");
-
     let second_batch = log.of("housekeeper.batch{batch.number=2 batch.limit=2}: new");
 
     assert_eq!(nothing, ["DEBUG"]);
@@ -53,15 +47,15 @@ async fn a_run_that_only_set_rows_aside_is_told() {
         return;
     }
     let log = Log::listen();
-    let arguments = HousekeeperArguments::new(vec![Arc::new(Refusing)]);
+    let stubborn = Stubborn::default();
+    stubborn.keep(&[1]);
+    let arguments = HousekeeperArguments::new(vec![Arc::new(stubborn)]);
     let arguments = arguments.with_config(Setup::new().config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
 
-    let run = HousekeeperMsg::RunNow;
-    let report = call!(housekeeper, run, Refusing.name(), Scope::All).expect("it runs");
+    run(&housekeeper, Scope::All).await;
 
-    assert_eq!(report.expect("is not refused").set_aside_count, 1);
-    assert_eq!(log.of("refusing handled nothing, 1 set aside"), ["INFO"]);
+    assert_eq!(log.of("stubborn handled nothing, 1 set aside"), ["INFO"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,40 +86,5 @@ impl Host {
     async fn run(&self) {
         let report = self.run_now(Scope::All).await;
         assert!(report.is_ok(), "{report:?}");
-    }
-}
-
-/// A job whose only row never goes.
-struct Refusing;
-
-#[async_trait]
-impl Job for Refusing {
-    fn name(&self) -> JobName {
-        JobName::new("refusing")
-    }
-
-    async fn open(&self) -> Result<Window, JobError> {
-        Ok(Window {
-            now: DateTime::UNIX_EPOCH,
-            cutoff: DateTime::UNIX_EPOCH,
-        })
-    }
-
-    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
-        Ok(Batch {
-            set_aside: vec![SetAside {
-                id: "row".to_owned(),
-                error: "somebody needs it".to_owned(),
-            }],
-            ..Batch::default()
-        })
-    }
-
-    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
-        Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
-    }
-
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(Outlook::default())
     }
 }

@@ -86,7 +86,7 @@ async fn rows_set_aside_are_remembered_until_the_next_tick_of_everything() {
     assert_eq!(stubborn.left_out(), left_out);
 }
 
-async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {
+pub(crate) async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {
     let name = Stubborn::default().name();
     let report = call!(housekeeper, HousekeeperMsg::RunNow, name, scope);
     let report = report.expect("it runs").expect("is not refused");
@@ -100,7 +100,7 @@ async fn set_aside(housekeeper: &ActorRef<HousekeeperMsg>) -> usize {
 
 /// A job of the host's of which some rows cannot be handled for now.
 #[derive(Clone, Default)]
-struct Stubborn(Arc<Mutex<Account>>);
+pub(crate) struct Stubborn(Arc<Mutex<Account>>);
 
 #[derive(Default)]
 struct Account {
@@ -109,7 +109,7 @@ struct Account {
 }
 
 impl Stubborn {
-    fn keep(&self, rows: &[i64]) {
+    pub(crate) fn keep(&self, rows: &[i64]) {
         self.account(|account| rows.clone_into(&mut account.kept));
     }
 

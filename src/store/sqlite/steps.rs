@@ -1,6 +1,5 @@
 //! The steps of the jobs on SQLite, each one transaction.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -126,10 +125,8 @@ impl Store for SqliteStore {
 impl RunHistory for SqliteStore {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         let runs = runs.to_vec();
-        let caller = Arc::new(());
-        let waiting = Arc::downgrade(&caller);
-        self.run("record runs", move |conn| {
-            history::record(conn, &runs, keep, &waiting)
+        self.run_for("record runs", move |conn, caller| {
+            history::record(conn, &runs, keep, caller)
         })
         .await
     }
