@@ -11,12 +11,14 @@ use criterion::Criterion;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, call};
+use ractor_housekeeper::actors::ignore_reply;
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner, built_in};
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::timestamp_text;
 use ractor_housekeeper::testing::{Fault, FaultyJob, MemoryStore, Step, next_event};
 use ractor_housekeeper::{
-    Ages, BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, News, Scope,
-    SessionCleaner, SqliteStore, Subscriber, built_in, start, unanswered,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Scope, SqliteStore, Subscriber, start,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -79,7 +81,7 @@ fn bare_call(criterion: &mut Criterion, runtime: &Runtime) {
 }
 
 fn idle(criterion: &mut Criterion, runtime: &Runtime) {
-    let jobs = built_in(MemoryStore::new(), &Ages::default()).expect("ages are right");
+    let jobs = built_in(MemoryStore::new(), &BookingPolicy::default()).expect("ages are right");
     let housekeeper = runtime.block_on(spawn(HousekeeperArguments::new(jobs)));
 
     let asked = housekeeper.clone();
@@ -110,15 +112,15 @@ fn during_a_run(criterion: &mut Criterion, runtime: &Runtime) -> Asks {
         let store = SqliteStore::open(&file).await.expect("a store");
         store.migrate(Schema::ALL).await.expect("the schema");
         make_slow(&file);
-        let jobs = built_in(store, &Ages::default()).expect("ages are right");
+        let jobs = built_in(store, &BookingPolicy::default()).expect("ages are right");
         let housekeeper = spawn(HousekeeperArguments::new(jobs)).await;
         let (subscriber, mut events) = Subscriber::channel();
         housekeeper
             .cast(HousekeeperMsg::Subscribe(subscriber))
             .expect("it runs");
-        let run = HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, unanswered());
+        let run = HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, ignore_reply());
         housekeeper.cast(run).expect("it runs");
-        next_event(&mut events, |news| matches!(news, News::RunStarted { .. })).await;
+        next_event(&mut events, |news| matches!(news, Event::RunStarted { .. })).await;
         (housekeeper, folder)
     });
 
@@ -201,14 +203,14 @@ fn make_slow(file: &str) {
 
 fn after_a_crash(criterion: &mut Criterion, runtime: &Runtime) {
     let store = Arc::new(MemoryStore::new());
-    let expirer =
-        BookingExpirer::new(store, Ages::default().expire_after).expect("an age that is right");
+    let expirer = BookingExpirer::new(store, BookingPolicy::default().expire_after)
+        .expect("an age that is right");
     let (job, faults) = FaultyJob::new(expirer);
     let mut arguments = HousekeeperArguments::new(Vec::new()).with_job(job);
     // Only the time that is ours: no wait before the restart.
     arguments.config.restart.max_restarts = u32::MAX;
     arguments.config.restart.backoff.first = Duration::from_millis(1);
-    arguments.config.restart.backoff.longest = Duration::from_millis(1);
+    arguments.config.restart.backoff.max = Duration::from_millis(1);
     let housekeeper = runtime.block_on(spawn(arguments));
     // The panics are asked for; their messages would only hide the figures.
     std::panic::set_hook(Box::new(|_| {}));

@@ -3,10 +3,11 @@
 use std::{error::Error, time::Duration};
 
 use ractor::call_t;
+use ractor_housekeeper::booking::{BookingPolicy, SessionCleaner, built_in};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::{
-    Ages, HousekeeperArguments, HousekeeperMsg as Msg, Page, Scope, SessionCleaner, SqliteStore,
-    Subscriber, built_in, start,
+    HousekeeperArguments, HousekeeperMsg as Msg, Scope, SqliteStore, Subscriber, start,
 };
 
 #[tokio::main]
@@ -14,7 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::temp_dir().join("ractor-housekeeper-quick-start.db");
     let store = SqliteStore::open(&file.display().to_string()).await?;
     store.migrate(Schema::ALL).await?;
-    let jobs = built_in(store.clone(), &Ages::default())?;
+    let jobs = built_in(store.clone(), &BookingPolicy::default())?;
     let started = start(None, HousekeeperArguments::new(jobs).with_history(store)).await?;
     let housekeeper = started.housekeeper;
 
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{} sessions are idle now", preview.due);
     println!("{}", call_t!(housekeeper, Msg::Status, 1_000)?);
     while let Ok(event) = events.try_recv() {
-        println!("{:?}", event.news);
+        println!("{:?}", event.event);
     }
 
     call_t!(housekeeper, Msg::Shutdown, 10_000, Duration::from_secs(5))?;

@@ -16,9 +16,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
+use ractor_housekeeper::actors::stop;
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{Ages, HousekeeperArguments, SqliteStore, built_in, start, stop};
+use ractor_housekeeper::{HousekeeperArguments, SqliteStore, start};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -27,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(&folder.path().join("bookings.db").display().to_string()).await?;
     store.migrate(Schema::ALL).await?;
-    let jobs = built_in(store.clone(), &Ages::default())?;
+    let jobs = built_in(store.clone(), &BookingPolicy::default())?;
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     start(Some(NAME), arguments).await?;
 

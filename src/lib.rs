@@ -23,12 +23,12 @@
 //! # What it promises
 //!
 //! - **Effects.** Each row is handled exactly once, in one transaction with the rule checked in it, by however many replicas.
-//! - **Answers.** Each question is answered exactly once: by a report of a run that began after it, or by a [`Refusal`]. Only a housekeeper that is
+//! - **Answers.** Each question is answered exactly once: by a report of a run that began after it, or by a [`RequestError`]. Only a housekeeper that is
 //!   itself killed or aborted answers nothing; ractor then closes the channel. (A plain `stop()` overtakes what is in the mailbox.) Ask with a limit
 //!   (`call_t!`) all the same: a question that crosses a kill or a plain `stop()` in one instant can stay in the mailbox for as long as somebody
 //!   holds a reference to the actor.
 //! - **Events.** At most once and in order, within the process; a [`Subscriber`] that is too slow is told how many it missed.
-//! - **Lateness.** At most the schedule's [`resolution`](Schedule::resolution), the time of the run, and any backoff.
+//! - **Lateness.** At most the schedule's [`min_interval`](Schedule::min_interval), the time of the run, and any backoff.
 //! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;
 //!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
 //!
@@ -59,42 +59,28 @@
 // Set by docs.rs, whose compiler is a nightly one.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Reading order: what a job is, what it says, when it runs, who runs it, where the rows are.
-mod batch;
-mod job;
-mod outlook;
-mod preview;
-mod report;
+// Each room uses only those above it.
+mod fmt;
+pub mod time;
 
-mod config;
-mod cron;
-mod event;
-mod health;
-mod history;
-mod refusal;
-mod status;
+pub mod job;
 
-mod clock;
-mod guard;
-#[cfg_attr(not(feature = "metrics"), path = "meter/off.rs")]
-mod meter;
+pub mod config;
+pub mod model;
+
+#[cfg(not(feature = "metrics"))]
+mod metrics;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-mod pace;
-mod queue;
-mod restart;
-mod run;
-mod schedule;
 
-mod start;
-mod step;
-mod supervisor;
-mod text;
-mod timer;
-mod worker;
+mod policy;
 
-mod jobs;
+pub mod actors;
+
 pub mod store;
+
+pub mod booking;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "web")]
@@ -104,31 +90,14 @@ pub mod web;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
-pub use batch::{Batch, Counts, Cursor, Pass, Scope, SetAside, Window};
-pub use clock::{Clock, SystemClock};
-pub use config::{
-    Ages, BackoffConfig, Beyond, ConfigError, HousekeeperConfig, JobConfig, KeptConfig,
-    RestartConfig, Schedule,
-};
-pub use cron::Cron;
-pub use event::{Event, News, Subscriber};
-pub use health::Health;
-pub use history::{History, HistorySource, RunRecord};
-pub use job::{Job, JobError, JobName};
-pub use jobs::{BookingExpirer, SessionCleaner, built_in};
-pub use outlook::{Capped, Outlook};
-pub use pace::Pace;
-pub use preview::{Page, Preview, PreviewRow, PreviewRows};
-pub use refusal::Refusal;
-pub use report::{Outcome, Report, RunId, Trigger};
-pub use start::{NotRunning, StartError, Started, start, status, stop, unanswered};
-pub use status::{CurrentRun, JobStatus, Life, NextRun, Status, WorkerStatus};
+pub use actors::{Housekeeper, HousekeeperArguments, HousekeeperMsg, Subscriber, start};
+pub use config::HousekeeperConfig;
+pub use job::{Job, JobName, Scope};
+pub use model::{Outcome, Report, RequestError, Status};
 #[cfg(feature = "postgres")]
 pub use store::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteStore;
-pub use store::{RunHistory, Store, StoreError};
-pub use supervisor::{Housekeeper, HousekeeperArguments, HousekeeperMsg};
 
 /// The code in the README compiles.
 #[cfg(all(doctest, feature = "sqlite"))]

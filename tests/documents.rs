@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ractor_housekeeper::{Ages, HousekeeperConfig, JobConfig, Report, Schedule, Status};
+use ractor_housekeeper::booking::BookingPolicy;
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::{HousekeeperConfig, Report, Status};
 use serde::de::DeserializeOwned;
 
 #[test]
@@ -64,7 +66,7 @@ fn read(name: &str, json: &str) -> Option<String> {
             .map(|error| error.to_string())
     }
     match name {
-        "Ages" => instance::<Ages>(json),
+        "BookingPolicy" => instance::<BookingPolicy>(json),
         "HousekeeperConfig" => serde_json::from_str::<HousekeeperConfig>(json)
             .map_err(|error| error.to_string())
             .and_then(|config| {
@@ -78,7 +80,7 @@ fn read(name: &str, json: &str) -> Option<String> {
             .err(),
         "JobConfig" => instance::<JobConfig>(json),
         #[cfg(feature = "sqlite")]
-        "Limits" => instance::<ractor_housekeeper::store::Limits>(json),
+        "Timeouts" => instance::<ractor_housekeeper::store::Timeouts>(json),
         "Report" => instance::<Report>(json),
         "Schedule" => instance::<Schedule>(json),
         "Status" => instance::<Status>(json),

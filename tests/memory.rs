@@ -10,16 +10,22 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use peak_alloc::PeakAlloc;
 use ractor::{Actor, ActorProcessingErr, ActorRef, call};
+use ractor_housekeeper::actors::Delivery;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::Pace;
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RejectedRow, RunBounds,
+};
+use ractor_housekeeper::model::{Event, JobStatus, Trigger};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{Fault, FaultyJob, Gate, ManualClock, Step, next_report};
 use ractor_housekeeper::{
-    Batch, Cursor, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobError,
-    JobName, JobStatus, News, Outlook, Pace, Page, Pass, PreviewRows, Refusal, Report, Scope,
-    SetAside, Subscriber, Trigger, Window, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName, Report, RequestError,
+    Scope, Subscriber, start,
 };
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-use ractor_housekeeper::{BookingExpirer, Store};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore, oneshot};
@@ -268,7 +274,7 @@ async fn askers_that_gave_up_are_forgotten_within_a_minute_and_their_runs_are_ma
 // ---- Rows set aside
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_thousand_rows_set_aside_are_counted_named_in_part_and_left_to_the_next_tick() {
+async fn a_hundred_thousand_rows_rejected_are_counted_named_in_part_and_left_to_the_next_tick() {
     let _alone = ALONE.lock().await;
     let mill = Mill {
         refused: 1_000,
@@ -283,9 +289,9 @@ async fn a_hundred_thousand_rows_set_aside_are_counted_named_in_part_and_left_to
     let status = host.status().await;
     let next = next_report(&mut events, |next| next.run != report.run).await;
 
-    assert_eq!(report.set_aside_count, 100_000);
-    assert_eq!(report.set_aside.len(), 100);
-    assert_eq!(status.set_aside, 1_000);
+    assert_eq!(report.rejected_count, 100_000);
+    assert_eq!(report.rejected.len(), 100);
+    assert_eq!(status.rejected, 1_000);
     assert_eq!(asked_to_leave_out.load(Ordering::SeqCst), 1_000);
     // All the other rows seem due at once; a deadline run for them would be the next one, a second later.
     assert_eq!(next.trigger, Trigger::Tick);
@@ -300,7 +306,7 @@ struct Mill {
     rows: u32,
     /// Rows of each batch that are set aside.
     refused: u32,
-    /// Most rows that an outlook was told to leave out.
+    /// Most rows that an forecast was told to leave out.
     left_out: Arc<AtomicUsize>,
 }
 
@@ -323,21 +329,21 @@ impl Job for Mill {
         MILL
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        Ok(Window {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(RunBounds {
             now: DateTime::UNIX_EPOCH,
             cutoff: DateTime::UNIX_EPOCH,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         // As a database would be waited for, so that others have their turn.
         tokio::task::yield_now().await;
         let number = pass
             .after
             .as_ref()
             .map_or(1, |last| last.since.timestamp() + 1);
-        let refused = |row| SetAside {
+        let refused = |row| RejectedRow {
             id: format!("{number}-{row}"),
             error: "somebody needs it".to_owned(),
         };
@@ -345,8 +351,8 @@ impl Job for Mill {
             ids: (0..self.rows)
                 .map(|row| format!("{number}-{row}"))
                 .collect(),
-            set_aside: (0..self.refused).map(refused).collect(),
-            reached: DateTime::from_timestamp(number, 0)
+            rejected: (0..self.refused).map(refused).collect(),
+            next_cursor: DateTime::from_timestamp(number, 0)
                 .filter(|_| number < self.batches)
                 .map(|since| Cursor {
                     since,
@@ -354,18 +360,18 @@ impl Job for Mill {
                 }),
             ..Batch::default()
         };
-        Ok(batch.counted("rows", self.rows.into()))
+        Ok(batch.with_count("rows", self.rows.into()))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
         Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        self.left_out.fetch_max(set_aside.len(), Ordering::SeqCst);
-        Ok(Outlook {
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.left_out.fetch_max(rejected.len(), Ordering::SeqCst);
+        Ok(Forecast {
             next_due: (self.refused > 0).then_some(Duration::ZERO),
-            ..Outlook::default()
+            ..Forecast::default()
         })
     }
 }
@@ -379,7 +385,7 @@ impl Host {
         config.job.schedule.at_start = false;
         config.job.pace = Pace::full_speed();
         // Longer than a test holds a batch.
-        config.job.step_limit = Duration::from_secs(600);
+        config.job.step_timeout = Duration::from_secs(600);
         let clock = ManualClock::new(DateTime::<Utc>::UNIX_EPOCH);
         let arguments = HousekeeperArguments::new(vec![Arc::new(job)])
             .with_clock(clock)
@@ -398,14 +404,14 @@ impl Host {
         report.expect("it runs").expect("is not refused")
     }
 
-    fn ask(&self, scope: Scope) -> oneshot::Receiver<Result<Report, Refusal>> {
+    fn ask(&self, scope: Scope) -> oneshot::Receiver<Result<Report, RequestError>> {
         let (reply, answer) = oneshot::channel();
         let run_now = HousekeeperMsg::RunNow(MILL, scope, reply.into());
         self.0.cast(run_now).expect("it runs");
         answer
     }
 
-    fn ask_all(&self) -> oneshot::Receiver<Result<Vec<Report>, Refusal>> {
+    fn ask_all(&self) -> oneshot::Receiver<Result<Vec<Report>, RequestError>> {
         let (reply, answer) = oneshot::channel();
         let run_all = HousekeeperMsg::RunAll(reply.into());
         self.0.cast(run_all).expect("it runs");
@@ -424,13 +430,13 @@ impl Host {
     }
 }
 
-fn drain(events: &mut UnboundedReceiver<Event>) -> Vec<Event> {
+fn drain(events: &mut UnboundedReceiver<Delivery>) -> Vec<Delivery> {
     std::iter::from_fn(|| events.try_recv().ok()).collect()
 }
 
-fn ids(event: &Event) -> usize {
-    match &*event.news {
-        News::BatchCommitted { ids, .. } => ids.len(),
+fn ids(event: &Delivery) -> usize {
+    match &*event.event {
+        Event::BatchCommitted { ids, .. } => ids.len(),
         _ => 0,
     }
 }
@@ -445,7 +451,7 @@ struct Sleeper {
     token: Arc<()>,
 }
 
-struct Told(Event, Arc<()>);
+struct Told(Delivery, Arc<()>);
 
 struct Reader;
 

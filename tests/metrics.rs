@@ -10,14 +10,19 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use ractor::call_t;
-use ractor_housekeeper::metrics::{self, Kind};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RejectedRow, RunBounds,
+};
+use ractor_housekeeper::metrics;
+use ractor_housekeeper::metrics::Kind;
+use ractor_housekeeper::model::{Event, WorkerStatus};
 use ractor_housekeeper::testing::{
     Fault, FaultyJob, Gate, MemoryBooking, MemoryStore, Step, next_event, next_report,
 };
+use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    Batch, BookingExpirer, Clock, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName,
-    News, Outlook, Page, Pass, PreviewRows, Report, Scope, SetAside, Subscriber, Window,
-    WorkerStatus, start,
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, Report, Scope, Subscriber, start,
 };
 use uuid::Uuid;
 
@@ -67,7 +72,7 @@ async fn each_documented_metric_appears_with_its_labels_and_no_other_does() {
     let steps = [
         "check",
         "open",
-        "outlook",
+        "forecast",
         "preview",
         "history_read",
         "history_write",
@@ -81,7 +86,7 @@ async fn each_documented_metric_appears_with_its_labels_and_no_other_does() {
 
 #[test]
 fn the_table_in_the_documentation_is_the_table_in_the_code() {
-    let documented: Vec<(String, String, Vec<String>)> = include_str!("../src/metrics.rs")
+    let documented: Vec<(String, String, Vec<String>)> = include_str!("../src/metrics/names.rs")
         .lines()
         .filter(|line| line.starts_with("//! | `housekeeper_"))
         .map(|line| {
@@ -175,7 +180,7 @@ async fn a_run_that_is_turned_away_is_not_counted() {
     let ended = running.await.expect("is not refused");
     stopping.await;
 
-    let outcomes = [turned_away, ended].map(|report| report.outcome.word());
+    let outcomes = [turned_away, ended].map(|report| report.outcome.as_str());
     assert_eq!(outcomes, ["shutting down", "completed"]);
     assert_eq!(figures.job("run_seconds_count", ""), Some(1.0));
 }
@@ -188,7 +193,7 @@ async fn seconds_are_measured_also_of_a_batch_that_reaches_its_limit() {
 
     let report = host.run_now(Scope::All).await.expect("is not refused");
 
-    assert_eq!(report.outcome.word(), "failed");
+    assert_eq!(report.outcome.as_str(), "failed");
     let sum = figures.job("batch_seconds_sum", "").expect("is there");
     assert!((30.0..30.1).contains(&sum), "{sum}");
 }
@@ -205,11 +210,11 @@ async fn gauges_say_what_the_status_says() {
     let pause = |reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply);
     let _ = host.ask(pause).await;
 
-    let during = ["running", "paused", "wedged", "degraded"].map(|name| figures.job(name, ""));
+    let during = ["running", "paused", "stalled", "degraded"].map(|name| figures.job(name, ""));
     gate.open();
     let _ = running.await;
     let status = host.status().await;
-    let after = ["running", "paused", "backlog_rows", "unwritten_runs"];
+    let after = ["running", "paused", "backlog_rows", "unsaved_runs"];
     let after = after.map(|name| figures.job(name, ""));
 
     assert_eq!(during, [Some(1.0), Some(1.0), Some(0.0), Some(0.0)]);
@@ -284,7 +289,7 @@ async fn ticks_missed_timers_that_died_and_events_missed_are_counted() {
 
     host.child("timer").kill();
     next_event(&mut host.events, |news| {
-        matches!(news, News::TimerRestarted { .. })
+        matches!(news, Event::TimerRestarted { .. })
     })
     .await;
     host.clock.advance_wall(TimeDelta::hours(2));
@@ -303,7 +308,7 @@ async fn ticks_missed_timers_that_died_and_events_missed_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_set_aside_are_shown_until_a_tick_handles_them_and_not_hidden_by_the_run_that_counts_anew()
+async fn rows_rejected_are_shown_until_a_tick_handles_them_and_not_hidden_by_the_run_that_counts_anew()
  {
     let figures = Figures::here();
     let (job, faults) = FaultyJob::new(Stuck);
@@ -312,14 +317,14 @@ async fn rows_set_aside_are_shown_until_a_tick_handles_them_and_not_hidden_by_th
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
     let (job, all) = (Stuck.name(), Scope::All);
     let _ = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, job, all).expect("an answer");
-    let first = figures.of("housekeeper_set_aside_rows{job=\"stuck\"}");
+    let first = figures.of("housekeeper_rejected_rows{job=\"stuck\"}");
     let gate = Gate::closed();
     faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let (reply, _answer) = ractor::concurrency::oneshot();
     let message = HousekeeperMsg::RunNow(Stuck.name(), Scope::All, reply.into());
     housekeeper.cast(message).expect("it runs");
     gate.reached().await;
-    let during = figures.of("housekeeper_set_aside_rows{job=\"stuck\"}");
+    let during = figures.of("housekeeper_rejected_rows{job=\"stuck\"}");
 
     assert_eq!([first, during], [Some(1.0), Some(1.0)]);
 }
@@ -336,14 +341,14 @@ async fn a_run_that_blocks_its_thread_is_wedged_until_it_goes_on() {
     let (job, release) = Blocker::new();
     let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]);
     arguments.config.job.schedule = messages_only();
-    arguments.config.job.step_limit = Duration::from_millis(20);
+    arguments.config.job.step_timeout = Duration::from_millis(20);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
-    let wedged = || figures.of("housekeeper_wedged{job=\"blocker\"}");
+    let stalled = || figures.of("housekeeper_wedged{job=\"blocker\"}");
 
     let (reply, answer) = ractor::concurrency::oneshot();
     let message = HousekeeperMsg::RunNow(Blocker::NAME, Scope::All, reply.into());
     housekeeper.cast(message).expect("it runs");
-    while wedged() != Some(1.0) {
+    while stalled() != Some(1.0) {
         let status = call_t!(housekeeper, HousekeeperMsg::Status, 60_000).expect("it answers");
         let job = &status.jobs[&Blocker::NAME];
         assert!(matches!(job.worker, WorkerStatus::Running(_)));
@@ -354,7 +359,7 @@ async fn a_run_that_blocks_its_thread_is_wedged_until_it_goes_on() {
     // Looks again before it answers.
     let _ = call_t!(housekeeper, HousekeeperMsg::Status, 60_000).expect("it answers");
 
-    assert_eq!(wedged(), Some(0.0));
+    assert_eq!(stalled(), Some(0.0));
 }
 
 #[test]
@@ -377,8 +382,8 @@ fn alert_rules_name_only_metrics_and_labels_that_there_are() {
             assert!(known.contains(label), "{}: {label}", alert["alert"]);
         }
     }
-    let [health, set_aside] = ["housekeeper_health", "housekeeper_set_aside_rows"];
-    assert!(alerts.len() > 10 && alerted.contains(health) && alerted.contains(set_aside));
+    let [health, rejected] = ["housekeeper_health", "housekeeper_rejected_rows"];
+    assert!(alerts.len() > 10 && alerted.contains(health) && alerted.contains(rejected));
 }
 
 #[test]
@@ -494,9 +499,9 @@ async fn host_with_history(_: &Figures) -> Host {
 /// A host whose run reached its limit with a booking left that had been due for a second.
 async fn with_a_row_left(_: &Figures) -> Host {
     let mut setup = Setup::new();
-    setup.config.job.pace.shortest_pause = Duration::from_millis(1);
-    setup.config.job.pace.longest_pause = Duration::from_millis(1);
-    setup.config.job.run_limit = Some(Duration::from_millis(1));
+    setup.config.job.pace.min_pause = Duration::from_millis(1);
+    setup.config.job.pace.max_pause = Duration::from_millis(1);
+    setup.config.job.run_timeout = Some(Duration::from_millis(1));
     let host = setup.start().await;
     let _ = host.run_now(Scope::All).await;
     let made = host.clock.now() - TimeDelta::minutes(15) - TimeDelta::seconds(1);
@@ -506,7 +511,7 @@ async fn with_a_row_left(_: &Figures) -> Host {
     }
     let report = host.run_now(Scope::All).await.expect("is not refused");
     assert_eq!(
-        (report.outcome.word(), host.expired().len()),
+        (report.outcome.as_str(), host.expired().len()),
         ("timed out", 4)
     );
     host
@@ -521,18 +526,18 @@ impl Job for Stuck {
         JobName::new("stuck")
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = chrono::DateTime::UNIX_EPOCH;
-        Ok(Window { now, cutoff: now })
+        Ok(RunBounds { now, cutoff: now })
     }
 
-    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
-        let refused = SetAside {
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
+        let refused = RejectedRow {
             id: "row".to_owned(),
             error: "somebody needs it".to_owned(),
         };
         Ok(Batch {
-            set_aside: vec![refused],
+            rejected: vec![refused],
             ..Batch::default()
         })
     }
@@ -541,8 +546,8 @@ impl Job for Stuck {
         Ok(PreviewRows::none(chrono::DateTime::UNIX_EPOCH))
     }
 
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(Outlook::default())
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        Ok(Forecast::default())
     }
 }
 
@@ -615,7 +620,7 @@ fn is_value(label: &str, value: &str) -> bool {
         "step" => [
             "check",
             "open",
-            "outlook",
+            "forecast",
             "preview",
             "history_read",
             "history_write",

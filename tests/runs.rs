@@ -7,13 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::Schedule;
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::model::{
+    Event, History, HistorySource, RunHistory, RunRecord, StoreError, Trigger, WorkerStatus,
+};
 use ractor_housekeeper::testing::{
     Fault, Gate, MemoryBooking, MemoryStore, Step, next_event, next_report,
 };
+use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    BookingExpirer, Clock, Event, History, HistorySource, HousekeeperMsg, JobName, News, Outcome,
-    Page, Refusal, RunHistory, RunRecord, Schedule, Scope, SessionCleaner, StoreError, Subscriber,
-    Trigger, WorkerStatus, start,
+    HousekeeperMsg, JobName, Outcome, RequestError, Scope, Subscriber, start,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -44,7 +50,7 @@ async fn the_cleaner_takes_idle_sessions_with_their_records_and_knows_when_the_n
     assert_eq!(left[0].id, "live");
     let handled = ["sessions", "image_records", "video_records"].map(|kind| report.counts.of(kind));
     assert_eq!(handled, [1, 1, 1]);
-    let next = report.outlook.expect("it looked ahead").next_due;
+    let next = report.forecast.expect("it looked ahead").next_due;
     let next = next.expect("the other session");
     assert!((minutes(60)..minutes(61)).contains(&next), "{next:?}");
 }
@@ -193,7 +199,7 @@ async fn a_thousand_users_may_wait_and_everything_is_still_taken() {
     let everything = host.run_now(Scope::All);
     gate.open();
 
-    let refusal = Refusal::TooManyScopes {
+    let refusal = RequestError::TooManyScopes {
         job: BookingExpirer::NAME,
         waiting: 1_000,
     };
@@ -267,16 +273,16 @@ async fn what_cannot_be_run_is_refused_with_the_reason() {
         job.expect_err("is refused").to_string(),
         "there is no job \"booking-expire\"; this housekeeper has booking-expirer, session-cleaner"
     );
-    assert!(matches!(user, Err(Refusal::Scope { .. })), "{user:?}");
+    assert!(matches!(user, Err(RequestError::Scope { .. })), "{user:?}");
     assert_eq!(
         page.expect_err("is refused"),
-        Refusal::Page {
+        RequestError::Page {
             size: 1_001,
             largest: 1_000
         }
     );
     assert!(
-        matches!(schedule, Err(Refusal::Schedule { .. })),
+        matches!(schedule, Err(RequestError::Schedule { .. })),
         "{schedule:?}"
     );
     assert_eq!(host.faults.calls(Step::Open), 0);
@@ -306,7 +312,7 @@ async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
 
         assert_eq!(
             refused.expect("it runs"),
-            Err(Refusal::Off { job: off.clone() })
+            Err(RequestError::Off { job: off.clone() })
         );
         let all = all.expect("it runs").expect("is not refused");
         assert_eq!(
@@ -359,9 +365,9 @@ async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_ti
 #[tokio::test(start_paused = true)]
 async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
     let mut setup = Setup::new();
-    setup.config.job.run_limit = Some(seconds(10));
-    setup.config.job.pace.shortest_pause = seconds(5);
-    setup.config.job.pace.longest_pause = seconds(5);
+    setup.config.job.run_timeout = Some(seconds(10));
+    setup.config.job.pace.min_pause = seconds(5);
+    setup.config.job.pace.max_pause = seconds(5);
     setup.config.job.schedule.every = Some(seconds(3_600));
     setup.config.job.schedule.at_deadline = true;
     let mut host = setup.start().await;
@@ -377,8 +383,8 @@ async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
         (report.outcome, report.counts.of("bookings")),
         (Outcome::TimedOut, 6)
     );
-    let outlook = report.outlook.expect("it looked ahead");
-    assert_eq!(outlook.due.count, 1);
+    let forecast = report.forecast.expect("it looked ahead");
+    assert_eq!(forecast.due.count, 1);
     assert_eq!(
         (rest.outcome, rest.counts.of("bookings")),
         (Outcome::Completed, 1)
@@ -414,7 +420,7 @@ async fn a_batch_that_hangs_fails_at_the_step_limit_and_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_report_keeps_the_first_ids_and_says_that_there_were_more() {
     let mut setup = Setup::new();
-    setup.config.job.ids_kept = 3;
+    setup.config.job.max_reported_ids = 3;
     let mut host = setup.start().await;
     host.add_overdue(5);
 
@@ -423,7 +429,7 @@ async fn a_report_keeps_the_first_ids_and_says_that_there_were_more() {
     let exact = host.run_now(Scope::All).await.expect("is not refused");
     let mut told = Vec::new();
     while let Ok(event) = host.events.try_recv() {
-        if let News::BatchCommitted { ids, .. } = &*event.news {
+        if let Event::BatchCommitted { ids, .. } = &*event.event {
             told.extend(ids.clone());
         }
     }
@@ -443,14 +449,14 @@ async fn subscribers_hear_a_run_in_order() {
     let mut heard = Vec::new();
     while let Ok(event) = host.events.try_recv() {
         assert_eq!(event.missed, 0);
-        heard.push(match &*event.news {
-            News::RunStarted {
+        heard.push(match &*event.event {
+            Event::RunStarted {
                 run,
                 trigger: Trigger::Manual,
                 ..
             } if *run == report.run => "started",
-            News::BatchCommitted { run, .. } if *run == report.run => "batch",
-            News::RunFinished(told) if **told == report => "finished",
+            Event::BatchCommitted { run, .. } if *run == report.run => "batch",
+            Event::RunFinished(told) if **told == report => "finished",
             other => panic!("{other:?}"),
         });
     }
@@ -466,9 +472,9 @@ async fn a_run_is_told_before_it_is_answered() {
     let answer = Arc::new(Mutex::new(answer));
     let (seen, mut told) = mpsc::unbounded_channel();
     let waiter = answer.clone();
-    // This is called while the housekeeper tells the news.
+    // This is called while the housekeeper tells the event.
     let subscriber = Subscriber::actor(&actor, move |event| {
-        if matches!(&*event.news, News::RunFinished(_)) {
+        if matches!(&*event.event, Event::RunFinished(_)) {
             let answered = waiter
                 .lock()
                 .is_ok_and(|mut waiter| waiter.try_recv().is_ok());
@@ -500,16 +506,16 @@ async fn a_slow_subscriber_holds_its_buffer_and_is_told_how_many_events_it_misse
         .expect("it runs");
 
     let _ = host.run_now(Scope::All).await;
-    let held: Vec<Event> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let held: Vec<Delivery> = std::iter::from_fn(|| events.try_recv().ok()).collect();
     let _ = host.run_now(Scope::All).await;
     let while_held = events.try_recv().is_ok();
-    let first = held[0].news.clone();
+    let first = held[0].event.clone();
     drop(held);
     let _ = host.run_now(Scope::All).await;
     let after = events.recv().await.expect("it is subscribed");
 
     // A run of ten full batches is a start, ten batches and an end; an empty run a start and an end.
-    assert!(matches!(&*first, News::RunStarted { .. }));
+    assert!(matches!(&*first, Event::RunStarted { .. }));
     assert!(!while_held);
     assert_eq!(after.missed, 9 + 2);
 }
@@ -550,7 +556,8 @@ async fn an_actor_that_subscribes_again_hears_everything_once() {
     }
     let report = host.run_now(Scope::All).await.expect("is not refused");
 
-    let finished = |news: &News| matches!(news, News::RunFinished(told) if told.run == report.run);
+    let finished =
+        |event: &Event| matches!(event, Event::RunFinished(told) if told.run == report.run);
     next_event(&mut heard, finished).await;
     tokio::time::sleep(seconds(1)).await;
     assert!(heard.try_recv().is_err());
@@ -634,7 +641,7 @@ async fn a_run_is_owed_to_the_history_only_if_there_is_one_and_it_failed() {
                 host.faults.once(Step::Open, 1, fault);
             }
             let _ = host.run_now(Scope::user(Uuid::nil())).await;
-            owed.push(host.status().await.unwritten_runs);
+            owed.push(host.status().await.unsaved_runs);
         }
 
         let expected = if has_history {
@@ -659,7 +666,7 @@ async fn a_page_may_be_as_large_as_the_largest_and_no_larger() {
 
     assert!(largest.is_ok(), "{largest:?}");
     let (size, largest) = (Page::MAX_SIZE + 1, Page::MAX_SIZE);
-    assert_eq!(larger, Err(Refusal::Page { size, largest }));
+    assert_eq!(larger, Err(RequestError::Page { size, largest }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -678,14 +685,14 @@ async fn runs_of_an_outage_are_written_on_recovery() {
     let failed = next_report(&mut host.events, |next| next.run != crashed.run).await;
     let done = next_report(&mut host.events, |_| true).await;
     let away = host.history().await;
-    let unwritten = host.status().await.unwritten_runs;
+    let unsaved = host.status().await.unsaved_runs;
     ledger.away.store(false, Ordering::SeqCst);
     let _recovered = host.run_now(Scope::All).await;
     let written = host.history().await;
 
     let runs =
         |history: &History| -> Vec<_> { history.runs.iter().map(|line| line.report.run).collect() };
-    assert_eq!(unwritten, 3);
+    assert_eq!(unsaved, 3);
     assert!(
         matches!(&away.source, HistorySource::Memory { reason } if reason.contains("the ledger is away")),
         "{away:?}"
@@ -693,7 +700,7 @@ async fn runs_of_an_outage_are_written_on_recovery() {
     assert_eq!(runs(&away), [done.run, failed.run, crashed.run]);
     assert_eq!(written.source, HistorySource::Database);
     assert_eq!(runs(&written), runs(&away));
-    assert_eq!(host.status().await.unwritten_runs, 0);
+    assert_eq!(host.status().await.unsaved_runs, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -711,12 +718,12 @@ async fn runs_that_cannot_be_written_take_bounded_memory() {
         // The history is ordered by time.
         tokio::time::sleep(seconds(1)).await;
     }
-    let unwritten = host.status().await.unwritten_runs;
+    let unsaved = host.status().await.unsaved_runs;
     ledger.away.store(false, Ordering::SeqCst);
     let _recovered = host.run_now(Scope::All).await;
     let history = host.history().await;
 
-    assert_eq!(unwritten, 100);
+    assert_eq!(unsaved, 100);
     assert_eq!(history.runs.len(), 100);
     assert_eq!(
         history.runs.first().map(|line| line.report.run),
@@ -764,11 +771,11 @@ impl RunHistory for Ledger {
 }
 
 /// A message of the host's own.
-struct Told(Event);
+struct Told(Delivery);
 
 struct Listener;
 
-async fn listener() -> (ActorRef<Told>, mpsc::UnboundedReceiver<Event>) {
+async fn listener() -> (ActorRef<Told>, mpsc::UnboundedReceiver<Delivery>) {
     let (sender, heard) = mpsc::unbounded_channel();
     let (actor, _) = Actor::spawn(None, Listener, sender)
         .await
@@ -776,13 +783,13 @@ async fn listener() -> (ActorRef<Told>, mpsc::UnboundedReceiver<Event>) {
     (actor, heard)
 }
 
-#[ractor::actor(message = Told, state = mpsc::UnboundedSender<Event>, arguments = mpsc::UnboundedSender<Event>)]
+#[ractor::actor(message = Told, state = mpsc::UnboundedSender<Delivery>, arguments = mpsc::UnboundedSender<Delivery>)]
 impl Listener {
     async fn pre_start(
         &self,
         _: ActorRef<Told>,
-        sender: mpsc::UnboundedSender<Event>,
-    ) -> Result<mpsc::UnboundedSender<Event>, ActorProcessingErr> {
+        sender: mpsc::UnboundedSender<Delivery>,
+    ) -> Result<mpsc::UnboundedSender<Delivery>, ActorProcessingErr> {
         Ok(sender)
     }
 
@@ -790,7 +797,7 @@ impl Listener {
         &self,
         _: ActorRef<Told>,
         Told(event): Told,
-        sender: &mut mpsc::UnboundedSender<Event>,
+        sender: &mut mpsc::UnboundedSender<Delivery>,
     ) -> Result<(), ActorProcessingErr> {
         Ok(sender.send(event)?)
     }

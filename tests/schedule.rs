@@ -4,11 +4,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::{JobConfig, Pace, Schedule};
+use ractor_housekeeper::model::{Event, NextRun, Trigger};
 use ractor_housekeeper::testing::{Fault, Gate, MemoryBooking, Step, next_event, next_report};
-use ractor_housekeeper::{
-    BookingExpirer, Clock, HousekeeperMsg, JobConfig, News, NextRun, Outcome, Pace, Report,
-    Schedule, Scope, SessionCleaner, Trigger,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{HousekeeperMsg, Outcome, Report, Scope};
 use uuid::Uuid;
 
 use schedules::{deadlines, ticking};
@@ -178,7 +179,7 @@ async fn a_booking_expires_within_a_second_of_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn deadline_runs_keep_the_resolution_between_them() {
     let schedule = Schedule {
-        resolution: seconds(10),
+        min_interval: seconds(10),
         ..deadlines()
     };
     let mut host = start(schedule).await;
@@ -209,7 +210,7 @@ async fn with_nothing_pending_a_job_looks_again_after_its_age_and_so_misses_no_n
     let looked = host.next().await;
     let expired = host.next().await;
 
-    assert_eq!(first.outlook.and_then(|outlook| outlook.next_due), None);
+    assert_eq!(first.forecast.and_then(|forecast| forecast.next_due), None);
     assert_near(looked.started_at, first.started_at + TimeDelta::minutes(15));
     assert_eq!(
         (expired.trigger, expired.counts.total()),
@@ -226,14 +227,14 @@ async fn thousands_due_at_one_instant_are_one_run_of_bounded_batches() {
     let _ = host.run_now(Scope::All).await;
 
     tokio::time::sleep(minutes(2)).await;
-    let news = host.news();
+    let event = host.events();
 
-    let batches = news.iter().filter_map(|news| match news {
-        News::BatchCommitted { ids, .. } => Some(ids.len()),
+    let batches = event.iter().filter_map(|event| match event {
+        Event::BatchCommitted { ids, .. } => Some(ids.len()),
         _ => None,
     });
     let batches: Vec<usize> = batches.collect();
-    let runs: Vec<&Report> = reports_of(&news).filter(|run| run.batches > 0).collect();
+    let runs: Vec<&Report> = reports_of(&event).filter(|run| run.batches > 0).collect();
     let busy: Vec<&&Report> = runs.iter().filter(|run| run.counts.total() > 0).collect();
     assert_eq!(batches.iter().sum::<usize>(), 10_000);
     assert!(batches.iter().all(|batch| *batch <= 1_000), "{batches:?}");
@@ -252,9 +253,9 @@ async fn at_any_rate_of_arrivals_each_expires_within_the_resolution_and_the_run(
         let _ = host.run_now(Scope::All).await;
 
         tokio::time::sleep(minutes(2)).await;
-        let news = host.news();
+        let event = host.events();
 
-        let runs: Vec<&Report> = reports_of(&news)
+        let runs: Vec<&Report> = reports_of(&event)
             .filter(|run| run.counts.total() > 0)
             .collect();
         let longest = runs.iter().map(|run| run.elapsed).max().unwrap_or_default();
@@ -269,7 +270,7 @@ async fn at_any_rate_of_arrivals_each_expires_within_the_resolution_and_the_run(
             latest <= Duration::from_millis(1_200),
             "{rate}/s: {latest:?}"
         );
-        // One a second, which is the resolution.
+        // One a second, which is the min_interval.
         assert!(
             runs.len() <= span as usize + 1,
             "{rate}/s: {} runs",
@@ -294,7 +295,7 @@ async fn an_idle_housekeeper_asks_its_database_less_than_three_hundred_times_a_d
             Step::Open,
             Step::Batch,
             Step::Preview,
-            Step::Outlook,
+            Step::Forecast,
         ]
         .map(|step| faults.calls(step))
         .iter()
@@ -338,8 +339,8 @@ async fn a_killed_timer_is_started_again_and_the_deadline_is_still_met() {
     let _ = host.run_now(Scope::All).await;
 
     host.child("timer").kill();
-    next_event(&mut host.events, |news| {
-        matches!(news, News::TimerRestarted { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::TimerRestarted { .. })
     })
     .await;
     let report = next_report(&mut host.events, |report| report.counts.total() == 1).await;
@@ -355,8 +356,8 @@ async fn a_timer_that_dies_again_and_again_is_never_given_up() {
 
     for _ in 0..20 {
         host.child("timer").kill();
-        next_event(&mut host.events, |news| {
-            matches!(news, News::TimerRestarted { .. })
+        next_event(&mut host.events, |event| {
+            matches!(event, Event::TimerRestarted { .. })
         })
         .await;
         // Longer than the longest wait.
@@ -465,9 +466,9 @@ async fn a_pause_or_a_resume_that_changes_nothing_is_not_told() {
         };
         let mut told = None;
         while let Ok(event) = host.events.try_recv() {
-            match &*event.news {
-                News::JobPaused { .. } => told = Some("paused"),
-                News::JobResumed { .. } => told = Some("resumed"),
+            match &*event.event {
+                Event::JobPaused { .. } => told = Some("paused"),
+                Event::JobResumed { .. } => told = Some("resumed"),
                 _ => {}
             }
         }
@@ -687,8 +688,8 @@ async fn replicas_that_fail_at_one_instant_do_not_come_back_at_one() {
 async fn a_batch_that_reaches_a_limit_is_tried_again_at_half_its_size_and_grows_back() {
     let rows = |count| NonZeroU32::new(count).expect("a batch has rows");
     let pace = Pace {
-        smallest_batch: rows(100),
-        largest_batch: rows(1_000),
+        min_batch: rows(100),
+        max_batch: rows(1_000),
         ..Pace::polite()
     };
     let mut host = start_at_pace(deadlines(), pace).await;
@@ -757,17 +758,17 @@ impl Host {
 
     /// All reports of the expirer so far.
     fn reports(&mut self) -> Vec<Report> {
-        reports_of(&self.news()).cloned().collect()
+        reports_of(&self.events()).cloned().collect()
     }
 
     /// All that was told so far.
-    fn news(&mut self) -> Vec<News> {
-        let mut news = Vec::new();
-        while let Ok(event) = self.events.try_recv() {
-            assert_eq!(event.missed, 0);
-            news.push(News::clone(&event.news));
+    fn events(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Ok(delivery) = self.events.try_recv() {
+            assert_eq!(delivery.missed, 0);
+            events.push(Event::clone(&delivery.event));
         }
-        news
+        events
     }
 
     async fn pause(&self) -> bool {
@@ -793,9 +794,9 @@ impl Host {
 }
 
 /// Reports of the expirer.
-fn reports_of(news: &[News]) -> impl Iterator<Item = &Report> {
-    news.iter().filter_map(|news| match news {
-        News::RunFinished(report) if report.job == BookingExpirer::NAME => Some(&**report),
+fn reports_of(event: &[Event]) -> impl Iterator<Item = &Report> {
+    event.iter().filter_map(|event| match event {
+        Event::RunFinished(report) if report.job == BookingExpirer::NAME => Some(&**report),
         _ => None,
     })
 }
@@ -803,13 +804,13 @@ fn reports_of(news: &[News]) -> impl Iterator<Item = &Report> {
 /// Sizes of the batches until the next run that completes, without those of runs before.
 async fn next_batch_sizes(host: &mut Host) -> Vec<usize> {
     let mut sizes = Vec::new();
-    next_event(&mut host.events, |news| {
-        match news {
-            News::RunStarted { .. } => sizes.clear(),
-            News::BatchCommitted { ids, .. } => sizes.push(ids.len()),
+    next_event(&mut host.events, |event| {
+        match event {
+            Event::RunStarted { .. } => sizes.clear(),
+            Event::BatchCommitted { ids, .. } => sizes.push(ids.len()),
             _ => {}
         }
-        matches!(news, News::RunFinished(report) if report.success())
+        matches!(event, Event::RunFinished(report) if report.success())
     })
     .await;
     sizes
@@ -826,7 +827,7 @@ async fn start_at_pace(schedule: Schedule, pace: Pace) -> Host {
     let expirer = JobConfig {
         schedule,
         pace,
-        step_limit: minutes(60),
+        step_timeout: minutes(60),
         ..setup.config.job.clone()
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);

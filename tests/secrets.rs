@@ -13,11 +13,14 @@ use diesel_async::SimpleAsyncConnection;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use ractor::call_t;
-use ractor_housekeeper::store::Limits;
+use ractor_housekeeper::actors::ignore_reply;
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::store::Timeouts;
 use ractor_housekeeper::testing::PrivatePostgres;
 use ractor_housekeeper::{
-    Ages, BookingExpirer, HousekeeperArguments, HousekeeperMsg, Outcome, Page, PostgresStore,
-    Scope, Store, built_in, start, unanswered,
+    HousekeeperArguments, HousekeeperMsg, Outcome, PostgresStore, Scope, start,
 };
 
 /// Every line that anybody logs, ourselves, ractor, the pool and the driver, and all that this test is told.
@@ -45,8 +48,8 @@ fn no_password_is_told_to_anybody() {
 
     // The right one first: what is logged of a connection that works is more.
     let right = forms(host, RIGHT).swap_remove(0);
-    runtime.block_on(use_store(&right, Limits::default(), &told));
-    runtime.block_on(use_housekeeper(&right, Limits::default(), &told));
+    runtime.block_on(use_store(&right, Timeouts::default(), &told));
+    runtime.block_on(use_housekeeper(&right, Timeouts::default(), &told));
     let heard = told.take();
     assert!(
         heard.contains("preparing query"),
@@ -84,7 +87,7 @@ fn no_password_is_told_to_anybody() {
 }
 
 /// Asks a store, and a housekeeper over it, for all they have to tell.
-async fn use_store(url: &str, limits: Limits, told: &Told) {
+async fn use_store(url: &str, limits: Timeouts, told: &Told) {
     let store = match PostgresStore::connect(url) {
         Ok(store) => store.with_limits(limits).expect("the limits can be"),
         Err(error) => return told.error(&error),
@@ -104,10 +107,10 @@ async fn use_store(url: &str, limits: Limits, told: &Told) {
 }
 
 /// Asks a housekeeper over a store for all it has to tell.
-async fn use_housekeeper(url: &str, limits: Limits, told: &Told) {
+async fn use_housekeeper(url: &str, limits: Timeouts, told: &Told) {
     let store = PostgresStore::connect(url).expect("the URL can be");
     let store = store.with_limits(limits).expect("the limits can be");
-    let jobs = built_in(store.clone(), &Ages::default()).expect("the ages can be");
+    let jobs = built_in(store.clone(), &BookingPolicy::default()).expect("the ages can be");
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     let started = start(None, arguments).await.expect("it starts");
     told.debug(&started);
@@ -141,7 +144,7 @@ async fn use_housekeeper(url: &str, limits: Limits, told: &Told) {
     told.note(&serde_json::to_string(&(&report, &status, &history.ok())).expect("is plain data"));
     told.note(&serde_json::to_string(&preview.expect("it answers")).expect("is plain data"));
 
-    let stop = HousekeeperMsg::Shutdown(Duration::from_secs(5), unanswered());
+    let stop = HousekeeperMsg::Shutdown(Duration::from_secs(5), ignore_reply());
     housekeeper.cast(stop).expect("it lives");
     started
         .handle
@@ -151,10 +154,10 @@ async fn use_housekeeper(url: &str, limits: Limits, told: &Told) {
 }
 
 /// What cannot be had is given up soon.
-fn impatient() -> Limits {
-    Limits {
+fn impatient() -> Timeouts {
+    Timeouts {
         acquire: Duration::from_millis(150),
-        ..Limits::default()
+        ..Timeouts::default()
     }
 }
 

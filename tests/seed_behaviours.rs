@@ -7,13 +7,16 @@ use chrono::{TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use ractor::{ActorRef, call, call_t};
+use ractor_housekeeper::actors::{NotRunning, Started, status, stop};
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner, built_in};
+use ractor_housekeeper::job::{Page, Preview};
+use ractor_housekeeper::model::{Event, HousekeeperState, Trigger};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::timestamp_text;
 use ractor_housekeeper::testing::{Fault, FaultyJob, Gate, Step};
 use ractor_housekeeper::{
-    Ages, BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName,
-    Life, News, NotRunning, Outcome, Page, Preview, Report, Scope, SessionCleaner, SqliteStore,
-    Started, Status, Subscriber, Trigger, built_in, start, status, stop,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName, Outcome, Report, Scope,
+    SqliteStore, Status, Subscriber, start,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -237,7 +240,11 @@ async fn a_graceful_stop_waits_for_the_running_batch() {
     let app = App::new().await;
     app.session("old", app.guest, 25);
     let (cleaner, faults) = FaultyJob::new(
-        SessionCleaner::new(Arc::new(app.store.clone()), Ages::default().idle_after).unwrap(),
+        SessionCleaner::new(
+            Arc::new(app.store.clone()),
+            BookingPolicy::default().idle_after,
+        )
+        .unwrap(),
     );
     let gate = Gate::closed();
     faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -301,8 +308,8 @@ async fn the_status_of_one_never_started_says_so() {
 
     let stopped = status("seed-stopped").await;
 
-    assert_eq!(never.life, Life::NeverStarted);
-    assert_eq!(stopped.life, Life::Stopped);
+    assert_eq!(never.life, HousekeeperState::NeverStarted);
+    assert_eq!(stopped.life, HousekeeperState::Stopped);
 }
 
 #[tokio::test]
@@ -355,7 +362,7 @@ async fn the_schedule_runs_both_jobs() {
     let mut config = HousekeeperConfig::default();
     config.job.schedule.at_start = false;
     config.job.schedule.every = Some(Duration::from_millis(20));
-    let jobs = built_in(app.store.clone(), &Ages::default()).unwrap();
+    let jobs = built_in(app.store.clone(), &BookingPolicy::default()).unwrap();
     let housekeeper = start(None, HousekeeperArguments::new(jobs).with_config(config))
         .await
         .unwrap()
@@ -368,7 +375,7 @@ async fn the_schedule_runs_both_jobs() {
     let mut ran = Vec::new();
     while ran.len() < 2 {
         let event = events.recv().await.unwrap();
-        if let News::RunFinished(report) = &*event.news {
+        if let Event::RunFinished(report) = &*event.event {
             assert_eq!(report.trigger, Trigger::Tick);
             if !ran.contains(&report.job) {
                 ran.push(report.job.clone());
@@ -399,7 +406,7 @@ impl App {
             .await
             .unwrap();
         store.migrate(Schema::ALL).await.unwrap();
-        let jobs = built_in(store.clone(), &Ages::default()).unwrap();
+        let jobs = built_in(store.clone(), &BookingPolicy::default()).unwrap();
         let arguments = HousekeeperArguments::new(jobs)
             .with_config(on_demand())
             .with_history(store.clone());
@@ -414,7 +421,7 @@ impl App {
     }
 
     async fn start_named(&self, name: &str) -> Started {
-        let jobs = built_in(self.store.clone(), &Ages::default()).unwrap();
+        let jobs = built_in(self.store.clone(), &BookingPolicy::default()).unwrap();
         start(
             Some(name),
             HousekeeperArguments::new(jobs).with_config(on_demand()),

@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use peak_alloc::PeakAlloc;
 use ractor::{ActorRef, call};
+use ractor_housekeeper::actors::{ignore_reply, stop};
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{Fault, FaultyJob, Gate, MemoryStore, Step};
 use ractor_housekeeper::{
-    Ages, BookingExpirer, HousekeeperArguments, HousekeeperMsg, Job, Page, RunHistory, Scope,
-    SqliteStore, Store, Subscriber, built_in, start, stop, unanswered,
+    HousekeeperArguments, HousekeeperMsg, Job, Scope, SqliteStore, Subscriber, start,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 use uuid::Uuid;
@@ -105,7 +109,8 @@ fn a_runtime_that_ends_under_a_housekeeper_ends_it_without_a_panic_or_a_hang() -
             let runtime = runtime(threads)?;
             let housekeeper = runtime.block_on(async {
                 let store = Arc::new(MemoryStore::new());
-                let expirer = BookingExpirer::new(store.clone(), Ages::default().expire_after)?;
+                let expirer =
+                    BookingExpirer::new(store.clone(), BookingPolicy::default().expire_after)?;
                 let (job, faults) = FaultyJob::new(expirer);
                 let gate = Gate::closed();
                 faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
@@ -123,7 +128,7 @@ fn a_runtime_that_ends_under_a_housekeeper_ends_it_without_a_panic_or_a_hang() -
             drop(runtime);
 
             assert!(ends.elapsed() < PATIENCE, "{:?}", ends.elapsed());
-            let refused = housekeeper.cast(HousekeeperMsg::RunAll(unanswered()));
+            let refused = housekeeper.cast(HousekeeperMsg::RunAll(ignore_reply()));
             assert!(refused.is_err());
             assert!(housekeeper.get_children().is_empty());
         }
@@ -176,7 +181,7 @@ fn a_runtime_that_ends_in_mid_statement_leaves_an_sqlite_file_that_works() -> Re
             Scope::All
         )??;
         assert!(report.success(), "{report}");
-        Ok::<_, Box<dyn std::error::Error>>(report.outlook.ok_or("no outlook")?.due.count)
+        Ok::<_, Box<dyn std::error::Error>>(report.forecast.ok_or("no forecast")?.due.count)
     })?;
     assert_eq!((left, panics.seen()), (0, 0));
     Ok(())
@@ -270,25 +275,25 @@ fn assert_flat(measured: &[Held]) {
 }
 
 fn arguments<S: Store + RunHistory + Clone + 'static>(store: &S) -> Result<HousekeeperArguments> {
-    let jobs = built_in(store.clone(), &Ages::default())?;
+    let jobs = built_in(store.clone(), &BookingPolicy::default())?;
     Ok(HousekeeperArguments::new(jobs).with_history(store.clone()))
 }
 
 /// One message of each kind that takes its time, and nobody who waits for an answer.
 fn ask_everything(housekeeper: &ActorRef<HousekeeperMsg>) -> Result<()> {
     let name = BookingExpirer::NAME;
-    housekeeper.cast(HousekeeperMsg::RunAll(unanswered()))?;
+    housekeeper.cast(HousekeeperMsg::RunAll(ignore_reply()))?;
     let page = Page::default();
     housekeeper.cast(HousekeeperMsg::Preview(
         name.clone(),
         Scope::All,
         page,
-        unanswered(),
+        ignore_reply(),
     ))?;
     housekeeper.cast(HousekeeperMsg::RunNow(
         name,
         Scope::user(Uuid::nil()),
-        unanswered(),
+        ignore_reply(),
     ))?;
     Ok(())
 }

@@ -7,9 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ractor::call;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::{
-    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Pace, Scope,
-    SessionCleaner, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Scope, start,
 };
 
 use crate::support::Result;
@@ -36,7 +37,7 @@ enum Way {
 
 /// When a sweep ran, and what it did.
 #[derive(Debug, Clone)]
-pub(crate) struct Swept {
+pub(crate) struct ClaimResult {
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
     pub(crate) rows: u64,
@@ -66,8 +67,8 @@ impl Contender {
     /// Other paces than the presets.
     pub(crate) fn tried() -> Vec<Self> {
         let pace = |smallest: u32, largest: u32, target: u64, duty_percent: u8| Pace {
-            smallest_batch: batch(smallest),
-            largest_batch: batch(largest),
+            min_batch: batch(smallest),
+            max_batch: batch(largest),
             target: Duration::from_millis(target),
             duty_percent,
             ..Pace::polite()
@@ -95,12 +96,12 @@ impl Contender {
         job: Job,
         plan: &Plan,
         frontier: &Frontier,
-    ) -> Result<Swept> {
+    ) -> Result<ClaimResult> {
         match &self.way {
             Way::Idle => {
                 let began = Instant::now();
                 tokio::time::sleep(plan.idle).await;
-                Ok(Swept::of(began, 0, Vec::new()))
+                Ok(ClaimResult::of(began, 0, Vec::new()))
             }
             Way::OneStatement => {
                 let began = Instant::now();
@@ -110,7 +111,7 @@ impl Contender {
                 let took = began.elapsed().as_secs_f64() * 1_000.0;
                 // A session goes with an image and a video record.
                 let kinds = if job == Job::Sessions { 3 } else { 1 };
-                Ok(Swept::of(began, plan.rows / 5 * kinds, vec![took]))
+                Ok(ClaimResult::of(began, plan.rows / 5 * kinds, vec![took]))
             }
             Way::Housekeeper(pace) => housekeeper(database, job, pace, frontier).await,
         }
@@ -122,7 +123,7 @@ async fn housekeeper(
     job: Job,
     pace: &Pace,
     frontier: &Frontier,
-) -> Result<Swept> {
+) -> Result<ClaimResult> {
     let store = database.store().await?;
     let (job, notes) = match job {
         Job::Bookings => Timed::new(BookingExpirer::new(store, Some(rows::AGE))?),
@@ -140,7 +141,7 @@ async fn housekeeper(
     let began = Instant::now();
     let report = call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All)??;
     let done = notes.read();
-    let swept = Swept::of(began, done.rows, done.batches);
+    let swept = ClaimResult::of(began, done.rows, done.batches);
     call!(
         housekeeper,
         HousekeeperMsg::Shutdown,
@@ -152,7 +153,7 @@ async fn housekeeper(
     Ok(swept)
 }
 
-impl Swept {
+impl ClaimResult {
     fn of(began: Instant, rows: u64, batches: Vec<f64>) -> Self {
         Self {
             began,

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use ractor::call;
-use ractor_housekeeper::{Event, HousekeeperMsg, News, Subscriber};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::model::Event;
+use ractor_housekeeper::{HousekeeperMsg, Subscriber};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::memory::{Growth, Mark};
@@ -88,7 +90,7 @@ async fn work_off(database: &Database, job: Job, rows: u64, seen: &mut Seen) -> 
     Ok(())
 }
 
-async fn ids_read(mut events: UnboundedReceiver<Event>) -> u64 {
+async fn ids_read(mut events: UnboundedReceiver<Delivery>) -> u64 {
     let mut read = 0;
     while let Some(event) = events.recv().await {
         read += ids(&event);
@@ -96,9 +98,9 @@ async fn ids_read(mut events: UnboundedReceiver<Event>) -> u64 {
     read
 }
 
-fn ids(event: &Event) -> u64 {
-    match &*event.news {
-        News::BatchCommitted { ids, .. } => ids.len() as u64,
+fn ids(event: &Delivery) -> u64 {
+    match &*event.event {
+        Event::BatchCommitted { ids, .. } => ids.len() as u64,
         _ => 0,
     }
 }

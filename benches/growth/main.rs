@@ -7,8 +7,9 @@
 
 use peak_alloc::PeakAlloc;
 use ractor::{ActorRef, call};
+use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Pace, Report, Scope, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Report, Scope, start,
 };
 
 mod backlog;

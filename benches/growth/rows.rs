@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor_housekeeper::{BookingExpirer, JobName, SessionCleaner, Store};
+use ractor_housekeeper::JobName;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::store::Store;
 
 use crate::support::Result;
 use crate::support::database::{Database, Kind};

@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use ractor::{ActorRef, call};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::{
-    BookingExpirer, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, News,
-    Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -15,10 +17,10 @@ use crate::support::Result;
 use crate::support::database::Database;
 use crate::support::timed::{Notes, Timed};
 
-/// A housekeeper with one job and all settings but the age and the resolution left alone.
+/// A housekeeper with one job and all settings but the age and the min_interval left alone.
 pub(crate) struct Measured {
     housekeeper: ActorRef<HousekeeperMsg>,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Delivery>,
     pub(crate) notes: Notes,
 }
 
@@ -38,7 +40,7 @@ impl Measured {
         let expirer = BookingExpirer::new(database.store().await?, age)?;
         let (job, notes) = Timed::new(expirer);
         let mut config = HousekeeperConfig::default();
-        config.job.schedule.resolution = plan.resolution;
+        config.job.schedule.min_interval = plan.min_interval;
         config.job.schedule.start_jitter = Duration::ZERO;
         let arguments = HousekeeperArguments::new(vec![job]).with_config(config);
         let housekeeper = start(None, arguments).await?.housekeeper;
@@ -56,7 +58,7 @@ impl Measured {
     /// Opening the database and its first look are no part of what is measured.
     async fn first_run(&mut self) -> Result<()> {
         while let Some(event) = timeout(PATIENCE, self.events.recv()).await? {
-            if matches!(*event.news, News::RunFinished(_)) {
+            if matches!(*event.event, Event::RunFinished(_)) {
                 return Ok(());
             }
         }
@@ -76,7 +78,7 @@ impl Measured {
                 told = &mut total, if expected.is_none() => expected = Some(told?),
                 event = timeout(PATIENCE, self.events.recv()) => {
                     let event = event?.ok_or("the housekeeper stopped")?;
-                    if let News::BatchCommitted { ids, .. } = &*event.news {
+                    if let Event::BatchCommitted { ids, .. } = &*event.event {
                         let now = seconds(SystemTime::now())?;
                         heard.extend(ids.iter().map(|id| (id.clone(), now)));
                     }

@@ -4,7 +4,7 @@
 //!
 //! Bookings arrive at random, whether or not the database keeps up. Each falls due at `created_at`, which the database sets, plus the age;
 //! it counts as expired when a subscriber is told that its batch was committed. Both instants are read from this machine's wall clock,
-//! which is the database's as well. Lateness is bounded by the resolution of the schedule (a deadline run at most once a second), so at
+//! which is the database's as well. Lateness is bounded by the min_interval of the schedule (a deadline run at most once a second), so at
 //! many arrivals it spreads evenly over it. Then come a burst of bookings that are due at one instant, and how little is sent while idle.
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn main() -> Result<()> {
         ("burst", 5_000),
         ("idle", 15),
         ("age-ms", 2_000),
-        ("resolution-ms", 1_000),
+        ("min_interval-ms", 1_000),
     ])?;
     let plan = Plan {
         length: Duration::from_secs(options.number("seconds")?),
@@ -39,7 +39,7 @@ async fn main() -> Result<()> {
         burst: options.number("burst")?,
         idle: Duration::from_secs(options.number("idle")?),
         age: Duration::from_millis(options.number("age-ms")?),
-        resolution: Duration::from_millis(options.number("resolution-ms")?),
+        min_interval: Duration::from_millis(options.number("min_interval-ms")?),
     };
     let mut databases = Database::all().await?;
     let mut versions = Vec::new();
@@ -57,8 +57,8 @@ async fn main() -> Result<()> {
     }
     if let Some(file) = &options.plot {
         let title = format!(
-            "How late bookings expire (resolution {:?})",
-            plan.resolution
+            "How late bookings expire (min_interval {:?})",
+            plan.min_interval
         );
         Picture {
             title,
@@ -76,7 +76,7 @@ struct Plan {
     burst: u32,
     idle: Duration,
     age: Duration,
-    resolution: Duration,
+    min_interval: Duration,
 }
 
 /// All rates in each round.
@@ -104,7 +104,7 @@ async fn arriving(database: &mut Database, plan: &Plan) -> Result<Panel> {
             at(100.0)
         );
     }
-    let resolution = plan.resolution.as_secs_f64();
+    let min_interval = plan.min_interval.as_secs_f64();
     for (rate, rounds) in RATES.iter().zip(&late) {
         let at = |percent| -> Vec<f64> {
             let rounds = rounds.iter();
@@ -115,9 +115,9 @@ async fn arriving(database: &mut Database, plan: &Plan) -> Result<Panel> {
             target(&name, Bound::AtMost(limit), "s", seen);
         };
         if *rate == 100 {
-            target("p50", 0.6 * resolution, &at(50.0));
+            target("p50", 0.6 * min_interval, &at(50.0));
         }
-        target("p99", resolution + 0.2, &at(99.0));
+        target("p99", min_interval + 0.2, &at(99.0));
     }
     let series = RATES.iter().zip(&late).map(|(rate, rounds)| Series {
         name: format!("{rate}/s"),

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use ractor_housekeeper::Ages;
+use ractor_housekeeper::booking::BookingPolicy;
 use tokio::sync::oneshot;
 
 use crate::Plan;
@@ -52,7 +52,7 @@ pub(crate) async fn burst(database: &mut Database, plan: &Plan) -> Result<()> {
 /// Postgres is asked too: its `pg_stat_database` counts transactions.
 pub(crate) async fn idle(database: &mut Database, plan: &Plan) -> Result<()> {
     database.execute("delete from bookings").await?;
-    let age = Ages::default().expire_after;
+    let age = BookingPolicy::default().expire_after;
     let housekeeper = Measured::start_with(database, plan, age).await?;
     // Postgres counts with a delay of up to ten seconds.
     tokio::time::sleep(plan.idle).await;

@@ -7,8 +7,9 @@ use diesel::sql_types::{BigInt, Double, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::PrivatePostgres;
-use ractor_housekeeper::{PostgresStore, SqliteStore, Store};
+use ractor_housekeeper::{PostgresStore, SqliteStore};
 use tempfile::TempDir;
 
 use super::Result;

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::{Job, JobName, Scope};
 
 /// Hands everything on to the job within.
 pub(crate) struct Timed {
@@ -63,8 +64,8 @@ impl Job for Timed {
         self.job.name()
     }
 
-    fn is_on(&self) -> bool {
-        self.job.is_on()
+    fn is_enabled(&self) -> bool {
+        self.job.is_enabled()
     }
 
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
@@ -76,12 +77,12 @@ impl Job for Timed {
         self.job.check().await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         self.notes.step();
-        self.job.open().await
+        self.job.begin_run().await
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         self.notes.step();
         let began = Instant::now();
         let batch = self.job.batch(pass).await?;
@@ -97,8 +98,8 @@ impl Job for Timed {
         self.job.preview(scope, page).await
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
         self.notes.step();
-        self.job.outlook(set_aside).await
+        self.job.forecast(rejected).await
     }
 }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::call;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::Pace;
+use ractor_housekeeper::job::BatchRequest;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::{
-    BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Pace, Pass,
-    Scope, SessionCleaner, Store, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Scope, start,
 };
 
 use crate::Job;
@@ -82,12 +85,12 @@ pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration
     let swept = job_of(database.store().await?, job)?;
 
     let began = Instant::now();
-    let window = swept.open().await.map_err(|error| error.to_string())?;
+    let window = swept.begin_run().await.map_err(|error| error.to_string())?;
     let mut after = None;
     let mut handled = 0;
     loop {
-        let (scope, limit) = (Scope::All, pace.largest_batch);
-        let pass = Pass {
+        let (scope, limit) = (Scope::All, pace.max_batch);
+        let pass = BatchRequest {
             scope,
             now: window.now,
             cutoff: window.cutoff,
@@ -99,10 +102,10 @@ pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration
             .await
             .map_err(|error| error.to_string())?;
         handled += batch.counts.of(job.name());
-        if batch.reached.is_none() {
+        if batch.next_cursor.is_none() {
             return Ok((began.elapsed(), handled));
         }
-        after = batch.reached;
+        after = batch.next_cursor;
     }
 }
 

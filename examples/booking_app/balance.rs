@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::Counts;
+use ractor_housekeeper::job::Counts;
 
 use crate::ledger::Entries;
 use crate::reception::Account;
@@ -267,7 +267,7 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// How late a booking may expire: the resolution, a run, and what a busy machine adds.
+/// How late a booking may expire: the min_interval, a run, and what a busy machine adds.
 const LATENESS_LIMIT: TimeDelta = TimeDelta::milliseconds(2_000);
 
 /// SQLite's own clock counts in milliseconds.

@@ -4,20 +4,21 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::{Job, JobName, Scope};
 
 pub(crate) struct Drill {
     job: Arc<dyn Job>,
-    alarm: Alarm,
+    alarm: TimerHandle,
 }
 
 /// Set off for one scope, so that it is the run of whoever asks for that scope that crashes, and no other.
 #[derive(Clone, Default)]
-pub(crate) struct Alarm(Arc<Mutex<Option<Scope>>>);
+pub(crate) struct TimerHandle(Arc<Mutex<Option<Scope>>>);
 
-impl Alarm {
+impl TimerHandle {
     pub(crate) fn set_off(&self, scope: Scope) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(scope);
     }
@@ -32,7 +33,7 @@ impl Alarm {
 }
 
 impl Drill {
-    pub(crate) fn new(job: Arc<dyn Job>, alarm: Alarm) -> Self {
+    pub(crate) fn new(job: Arc<dyn Job>, alarm: TimerHandle) -> Self {
         Self { job, alarm }
     }
 }
@@ -43,8 +44,8 @@ impl Job for Drill {
         self.job.name()
     }
 
-    fn is_on(&self) -> bool {
-        self.job.is_on()
+    fn is_enabled(&self) -> bool {
+        self.job.is_enabled()
     }
 
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
@@ -55,11 +56,11 @@ impl Job for Drill {
         self.job.check().await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        self.job.open().await
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        self.job.begin_run().await
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         if self.alarm.rings_for(&pass.scope) {
             // A panic without the hook: a backtrace would say nothing and, in a debug build, take half a second.
             resume_unwind(Box::new("this is a drill"));
@@ -71,7 +72,7 @@ impl Job for Drill {
         self.job.preview(scope, page).await
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        self.job.outlook(set_aside).await
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.job.forecast(rejected).await
     }
 }

@@ -1,6 +1,6 @@
 //! A booking application at work, and a housekeeper keeping it tidy.
 //!
-//! Guests chat, look at pictures, book, and pay or walk away. Ages are shortened so that what takes a day happens within seconds. A
+//! Guests chat, look at pictures, book, and pay or walk away. BookingPolicy are shortened so that what takes a day happens within seconds. A
 //! reception desk is told all the housekeeper does. In the end a balance is struck by SQL: every booking is paid or expired on time, no
 //! session of a living chat is lost, and the reports add up. The exit status says whether it holds.
 
@@ -10,9 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorRef, call_t};
+use ractor_housekeeper::actors::Started;
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner};
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::{
-    Ages, BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobConfig,
-    Outcome, Page, Schedule, Scope, SessionCleaner, Started, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, Outcome, Scope, Subscriber, start,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 use balance::Balance;
-use drill::{Alarm, Drill};
+use drill::{Drill, TimerHandle};
 use guest::{Guest, House};
 use ledger::Ledger;
 use options::{Asked, Options, USAGE, asked};
@@ -88,7 +91,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("bookings.db");
     let records = open(options.database_url.as_deref(), &file.display().to_string()).await?;
-    let alarm = Alarm::default();
+    let alarm = TimerHandle::default();
     let arguments = arguments(&*records, &alarm)?;
     let Started {
         housekeeper,
@@ -145,8 +148,8 @@ async fn open(url: Option<&str>, file: &str) -> Result<Arc<dyn Records>, Error> 
     }
 }
 
-fn arguments(records: &dyn Records, alarm: &Alarm) -> Result<HousekeeperArguments, Error> {
-    let ages = Ages {
+fn arguments(records: &dyn Records, alarm: &TimerHandle) -> Result<HousekeeperArguments, Error> {
+    let ages = BookingPolicy {
         idle_after: Some(IDLE_AFTER),
         expire_after: Some(EXPIRE_AFTER),
     };
@@ -155,7 +158,7 @@ fn arguments(records: &dyn Records, alarm: &Alarm) -> Result<HousekeeperArgument
             schedule: Schedule {
                 every: Some(TICK),
                 start_jitter: Duration::ZERO,
-                resolution: RESOLUTION,
+                min_interval: RESOLUTION,
                 ..Schedule::default()
             },
             ..JobConfig::default()
@@ -186,7 +189,7 @@ struct Day {
     ledger: Arc<Ledger>,
     housekeeper: ActorRef<HousekeeperMsg>,
     reception: ActorRef<ReceptionMsg>,
-    alarm: Alarm,
+    alarm: TimerHandle,
 }
 
 impl Day {

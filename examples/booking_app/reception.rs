@@ -2,13 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
-use ractor_housekeeper::{BookingExpirer, Counts, Event, News, Outcome, Report};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::job::Counts;
+use ractor_housekeeper::model::Event;
+use ractor_housekeeper::{Outcome, Report};
 
 pub(crate) struct Reception;
 
 pub(crate) enum ReceptionMsg {
     /// The housekeeper did something.
-    Housekeeping(Event),
+    Housekeeping(Delivery),
     /// Tell what it has done so far.
     Account(RpcReplyPort<Account>),
 }
@@ -63,10 +67,10 @@ impl Reception {
 }
 
 impl Account {
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &Delivery) {
         self.missed += event.missed;
-        match &*event.news {
-            News::BatchCommitted {
+        match &*event.event {
+            Event::BatchCommitted {
                 job, counts, ids, ..
             } => {
                 self.committed.merge(counts);
@@ -75,15 +79,15 @@ impl Account {
                     self.expiries.extend(ids.iter().map(|id| (id.clone(), now)));
                 }
             }
-            News::RunFinished(report) => self.note_report(report),
-            News::WorkerRestarting { job, reason, at } => {
+            Event::RunFinished(report) => self.note_report(report),
+            Event::WorkerRestarting { job, reason, at } => {
                 let wait = (*at - Utc::now()).num_milliseconds().max(0);
                 println!("  {job}: its worker died ({reason}) and starts again in {wait}ms");
                 let from = self.crashed.take();
                 self.outages
                     .extend(from.map(|from| Outage { from, until: *at }));
             }
-            News::JobDegraded { job, reason, .. } => println!("  {job} is degraded: {reason}"),
+            Event::JobDegraded { job, reason, .. } => println!("  {job} is degraded: {reason}"),
             _ => {}
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ractor_housekeeper::{Ages, HousekeeperArguments};
+use ractor_housekeeper::HousekeeperArguments;
+use ractor_housekeeper::booking::BookingPolicy;
 use uuid::Uuid;
 
 use crate::Error;
@@ -16,7 +17,7 @@ pub(crate) mod sqlite;
 #[async_trait]
 pub(crate) trait Records: Send + Sync {
     /// The two built-in jobs over these tables, and where their runs are kept.
-    fn housekeeper(&self, ages: &Ages) -> Result<HousekeeperArguments, Error>;
+    fn housekeeper(&self, ages: &BookingPolicy) -> Result<HousekeeperArguments, Error>;
 
     /// Opens a session and notes the pictures and films that were sent in it.
     async fn open_session(&self, user: Uuid, media: Media) -> Result<Opened, Error>;

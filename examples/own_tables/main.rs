@@ -11,9 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ractor::{ActorRef, call_t};
+use ractor_housekeeper::config::{JobConfig, Pace, Schedule};
+use ractor_housekeeper::job::{JobError, Page};
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, JobConfig, JobError, JobName, Pace,
-    Page, Schedule, Scope, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, JobName, Scope, start,
 };
 
 use population::{Contents, Population};

@@ -7,8 +7,9 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::job::JobError;
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::{HousekeeperArguments, JobError, PostgresStore};
+use ractor_housekeeper::{HousekeeperArguments, PostgresStore};
 
 use crate::population::{BookingLine, Contents, Population};
 use crate::status::BookingStatus;

@@ -6,9 +6,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel::sqlite::Sqlite;
+use ractor_housekeeper::job::JobError;
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::Pool;
-use ractor_housekeeper::{HousekeeperArguments, JobError, SqliteStore};
+use ractor_housekeeper::{HousekeeperArguments, SqliteStore};
 
 use crate::population::{BookingLine, Contents, Population};
 use crate::status::BookingStatus;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use ractor_housekeeper::{Capped, Cursor, Page, Pass, PreviewRow, Scope};
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::job::{BatchRequest, BoundedCount, Cursor, Page, PreviewRow};
 
 pub(crate) fn check_user(scope: &Scope) -> Result<(), String> {
     match scope.user_id() {
@@ -13,7 +14,7 @@ pub(crate) fn check_user(scope: &Scope) -> Result<(), String> {
 }
 
 /// Where the next batch begins. A batch that was not full is the last.
-pub(crate) fn reached(picked: &[(String, NaiveDateTime)], pass: &Pass) -> Option<Cursor> {
+pub(crate) fn next_cursor(picked: &[(String, NaiveDateTime)], pass: &BatchRequest) -> Option<Cursor> {
     let full = picked.len() == pass.limit.get() as usize;
     picked.last().filter(|_| full).map(|(id, since)| Cursor {
         since: since.and_utc(),
@@ -40,13 +41,13 @@ pub(crate) fn paged(
 
 /// Ids to load for a count: beyond the cap nobody counts.
 pub(crate) fn probe() -> i64 {
-    i64::try_from(Capped::CAP)
+    i64::try_from(BoundedCount::CAP)
         .unwrap_or(i64::MAX)
         .saturating_add(1)
 }
 
-pub(crate) fn capped(ids: &[String]) -> Capped {
-    Capped::from_probe(ids.len() as u64)
+pub(crate) fn capped(ids: &[String]) -> BoundedCount {
+    BoundedCount::from_probe(ids.len() as u64)
 }
 
 /// How long a row has been due that became so `age` after `since`.

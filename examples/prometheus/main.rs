@@ -13,9 +13,10 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use ractor::call_t;
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::{
-    Ages, HousekeeperArguments, HousekeeperMsg as Msg, SqliteStore, built_in, metrics, start,
+    HousekeeperArguments, HousekeeperMsg as Msg, SqliteStore, metrics, start,
 };
 
 #[tokio::main]
@@ -34,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     conn.spawn_blocking(|conn| conn.batch_execute(OVERDUE_BOOKINGS))
         .await?;
     drop(conn);
-    let jobs = built_in(store.clone(), &Ages::default())?;
+    let jobs = built_in(store.clone(), &BookingPolicy::default())?;
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     let housekeeper = start(None, arguments).await?.housekeeper;
 

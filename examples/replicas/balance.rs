@@ -10,7 +10,7 @@ pub(crate) struct Balance<'a> {
     /// Rows there were to change.
     pub(crate) rows: u64,
     /// The most rows that one batch of each job changes.
-    pub(crate) largest_batch: u64,
+    pub(crate) max_batch: u64,
     pub(crate) accounts: &'a [Account],
     pub(crate) audit: &'a Audit,
 }
@@ -59,11 +59,7 @@ impl Balance<'_> {
 
     /// The most rows a replica may have changed without telling.
     fn untold(&self, account: &Account) -> u64 {
-        if account.killed {
-            self.largest_batch
-        } else {
-            0
-        }
+        if account.killed { self.max_batch } else { 0 }
     }
 }
 

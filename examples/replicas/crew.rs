@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use ractor_housekeeper::{Counts, JobName, Outcome};
+use ractor_housekeeper::job::Counts;
+use ractor_housekeeper::{JobName, Outcome};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
@@ -95,7 +96,10 @@ impl Crew {
                         // It is tried again; the balance says whether that was enough.
                         eprintln!("{}: {report}", database::name(number));
                     }
-                    if report.outlook.is_some_and(|outlook| outlook.due.count == 0) {
+                    if report
+                        .forecast
+                        .is_some_and(|forecast| forecast.due.count == 0)
+                    {
                         unfinished.remove(&report.job);
                     }
                 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::PostgresStore;
+use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::testing::PrivatePostgres;
-use ractor_housekeeper::{BookingExpirer, PostgresStore};
 
 use crate::Error;
 use crate::options::{Options, rows_of_one};

@@ -1,6 +1,8 @@
 //! What the program and its replicas tell each other: a line of JSON for each piece of news.
 
-use ractor_housekeeper::{Counts, JobName, Pace, Report};
+use ractor_housekeeper::config::Pace;
+use ractor_housekeeper::job::Counts;
+use ractor_housekeeper::{JobName, Report};
 use serde::{Deserialize, Serialize};
 
 /// The first line to a replica, and the only one. When its standard input closes, it ends.

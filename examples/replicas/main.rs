@@ -71,7 +71,7 @@ async fn share(options: &Options) -> Result<Vec<String>, Error> {
 
     let balance = Balance {
         rows,
-        largest_batch: options.largest_batch(),
+        max_batch: options.max_batch(),
         accounts: &accounts,
         audit: &database.audit().await?,
     };

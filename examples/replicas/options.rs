@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use ractor_housekeeper::{BookingExpirer, JobName, Pace, SessionCleaner};
+use ractor_housekeeper::JobName;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::Pace;
 
 pub(crate) const USAGE: &str = "\
 usage: replicas [options]
@@ -69,9 +71,9 @@ impl Options {
     }
 
     /// The most rows one batch of each job changes.
-    pub(crate) fn largest_batch(&self) -> u64 {
+    pub(crate) fn max_batch(&self) -> u64 {
         let with_records: u64 = self.jobs.iter().map(rows_of_one).sum();
-        with_records * u64::from(self.pace().largest_batch.get())
+        with_records * u64::from(self.pace().max_batch.get())
     }
 
     fn check(&self) -> Result<(), String> {

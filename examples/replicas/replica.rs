@@ -4,9 +4,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use ractor::call_t;
+use ractor_housekeeper::actors::{Delivery, Started};
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner, built_in};
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::{
-    Ages, BookingExpirer, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg,
-    JobConfig, News, PostgresStore, Schedule, SessionCleaner, Started, Subscriber, built_in, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, PostgresStore, Subscriber, start,
 };
 use tokio::sync::oneshot;
 
@@ -49,7 +52,7 @@ fn arguments(orders: Orders) -> Result<HousekeeperArguments, Error> {
         jobs,
         pace,
     } = orders;
-    let mut ages = Ages::default();
+    let mut ages = BookingPolicy::default();
     ages.idle_after
         .take_if(|_| !jobs.contains(&SessionCleaner::NAME));
     ages.expire_after
@@ -73,13 +76,13 @@ fn arguments(orders: Orders) -> Result<HousekeeperArguments, Error> {
         .with_history(store))
 }
 
-fn tell(event: &Event) {
+fn tell(event: &Delivery) {
     if event.missed > 0 {
         say(&Line::Missed(event.missed));
     }
-    match &*event.news {
-        News::BatchCommitted { counts, .. } => say(&Line::Committed(counts.clone())),
-        News::RunFinished(report) => say(&Line::Finished(report.clone())),
+    match &*event.event {
+        Event::BatchCommitted { counts, .. } => say(&Line::Committed(counts.clone())),
+        Event::RunFinished(report) => say(&Line::Finished(report.clone())),
         _ => {}
     }
 }

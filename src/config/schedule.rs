@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::cron::Cron;
+use crate::config::cron::Cron;
 
 /// When a job runs by itself. Each part can be switched off; with all of them off, only messages start runs.
 ///
 /// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start, at each tick, and, unless `at_deadline` is off, once in
-/// the [age](crate::Outlook::age) of its rule, for rows made since. A run of nothing is three short transactions: the clock, one batch, the
-/// outlook. By default that is less than 300 a day for each job.
+/// the [age](crate::Forecast::age) of its rule, for rows made since. A run of nothing is three short transactions: the clock, one batch, the
+/// forecast. By default that is less than 300 a day for each job.
 ///
 /// # Examples
 ///
 /// ```
-/// use ractor_housekeeper::{Cron, Schedule};
+/// use ractor_housekeeper::config::{Cron, Schedule};
 ///
 /// let nightly = Schedule {
 ///     at_start: false,
@@ -44,7 +44,7 @@ pub struct Schedule {
     pub at_deadline: bool,
     /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1 second.
     #[serde(with = "humantime_serde")]
-    pub resolution: Duration,
+    pub min_interval: Duration,
 }
 
 impl Schedule {
@@ -72,7 +72,7 @@ impl Default for Schedule {
             at_start: true,
             start_jitter: Duration::from_secs(1),
             at_deadline: true,
-            resolution: Duration::from_secs(1),
+            min_interval: Duration::from_secs(1),
         }
     }
 }
@@ -80,7 +80,7 @@ impl Default for Schedule {
 /// The fields of a [`Schedule`], as serde reads them: it matters whether `every` was written.
 #[derive(Deserialize)]
 #[serde(
-    default = "ScheduleFields::unwritten",
+    default = "ScheduleFields::unsaved",
     deny_unknown_fields,
     rename = "Schedule"
 )]
@@ -93,7 +93,7 @@ struct ScheduleFields {
     start_jitter: Duration,
     at_deadline: bool,
     #[serde(with = "humantime_serde")]
-    resolution: Duration,
+    min_interval: Duration,
 }
 
 enum Every {
@@ -102,14 +102,14 @@ enum Every {
 }
 
 impl ScheduleFields {
-    fn unwritten() -> Self {
+    fn unsaved() -> Self {
         let Schedule {
             every: _,
             cron,
             at_start,
             start_jitter,
             at_deadline,
-            resolution,
+            min_interval,
         } = Schedule::default();
         Self {
             every: Every::Unwritten,
@@ -117,7 +117,7 @@ impl ScheduleFields {
             at_start,
             start_jitter,
             at_deadline,
-            resolution,
+            min_interval,
         }
     }
 }
@@ -130,7 +130,7 @@ impl From<ScheduleFields> for Schedule {
             at_start,
             start_jitter,
             at_deadline,
-            resolution,
+            min_interval,
         } = fields;
         Self {
             every: match every {
@@ -141,7 +141,7 @@ impl From<ScheduleFields> for Schedule {
             at_start,
             start_jitter,
             at_deadline,
-            resolution,
+            min_interval,
         }
     }
 }

@@ -5,7 +5,7 @@ use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
 
-use crate::outlook::Capped;
+use crate::job::BoundedCount;
 
 /// The number of rows a query yields. With a `limit` on the query, counting stops there.
 #[derive(Debug, Clone, Copy, QueryId)]
@@ -30,12 +30,12 @@ where
     }
 }
 
-/// The limit of a query whose count becomes a [`Capped`].
+/// The limit of a query whose count becomes a [`BoundedCount`].
 pub(crate) const PROBE: i64 = 10_001;
 
-const _: () = assert!(PROBE.unsigned_abs() == Capped::CAP + 1);
+const _: () = assert!(PROBE.unsigned_abs() == BoundedCount::CAP + 1);
 
 /// What came out of a query limited to [`PROBE`].
-pub(crate) fn capped(counted: i64) -> Capped {
-    Capped::from_probe(u64::try_from(counted).unwrap_or(0))
+pub(crate) fn capped(counted: i64) -> BoundedCount {
+    BoundedCount::from_probe(u64::try_from(counted).unwrap_or(0))
 }

@@ -32,7 +32,7 @@ impl ForeignKey {
                 .any(|table| self.table.eq_ignore_ascii_case(table))
     }
 
-    /// Why a row stays that this key points at, as the text of [`SetAside::error`](crate::SetAside::error).
+    /// Why a row stays that this key points at, as the text of [`RejectedRow::error`](crate::RejectedRow::error).
     pub(crate) fn reason(&self) -> String {
         format!("kept by {}", self.place())
     }

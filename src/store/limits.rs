@@ -11,14 +11,14 @@ use crate::config::{ConfigError, check_age};
 /// # Examples
 ///
 /// ```
-/// let limits: ractor_housekeeper::store::Limits = serde_json::from_str(r#"{ "lock": "200ms" }"#)?;
+/// let limits: ractor_housekeeper::store::Timeouts = serde_json::from_str(r#"{ "lock": "200ms" }"#)?;
 ///
 /// assert_eq!(limits.acquire.as_secs(), 5);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct Timeouts {
     /// Longest wait for a connection, including opening one. A pool the host hands in may have a shorter limit of its own.
     #[serde(with = "humantime_serde")]
     pub acquire: Duration,
@@ -30,7 +30,7 @@ pub struct Limits {
     pub statement: Duration,
 }
 
-impl Limits {
+impl Timeouts {
     /// Checks that no limit is zero, shorter than a millisecond or longer than the calendar.
     pub fn check(&self) -> Result<(), ConfigError> {
         check_age("limits.acquire", Some(self.acquire))?;
@@ -40,7 +40,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for Timeouts {
     /// Five seconds, one second, half a minute.
     fn default() -> Self {
         Self {
@@ -57,24 +57,24 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_is_named_and_refused() {
-        let (right, zero) = (Limits::default(), Duration::ZERO);
+        let (right, zero) = (Timeouts::default(), Duration::ZERO);
         let table = [
             (
-                Limits {
+                Timeouts {
                     acquire: zero,
                     ..right
                 },
                 "limits.acquire",
             ),
             (
-                Limits {
+                Timeouts {
                     lock: zero,
                     ..right
                 },
                 "limits.lock",
             ),
             (
-                Limits {
+                Timeouts {
                     statement: zero,
                     ..right
                 },

@@ -9,12 +9,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 use diesel_async::pooled_connection::bb8;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::error::StoreError;
 use super::last_error::LastError;
-use super::limits::Limits;
-use super::trouble::Tried;
-use crate::clock::Clock;
+use super::limits::Timeouts;
+use super::trouble::TxResult;
 use crate::config::ConfigError;
+use crate::model::StoreError;
+use crate::time::Clock;
 
 mod address;
 mod bookings;
@@ -72,7 +72,7 @@ pub struct PostgresStore {
     url: Option<Arc<str>>,
     last_error: LastError,
     clock: Option<Arc<dyn Clock>>,
-    limits: Limits,
+    limits: Timeouts,
     keys: Keys,
 }
 
@@ -86,7 +86,7 @@ impl PostgresStore {
     /// Outside a tokio runtime, which the pool needs.
     pub fn connect(url: &str) -> Result<Self, StoreError> {
         connect::check(url)?;
-        let limits = Limits::default();
+        let limits = Timeouts::default();
         let last_error = LastError::default();
         Ok(Self {
             pool: connect::pool(url, &limits, &last_error),
@@ -106,7 +106,7 @@ impl PostgresStore {
             url: None,
             last_error: LastError::default(),
             clock: None,
-            limits: Limits::default(),
+            limits: Timeouts::default(),
             keys: Keys::default(),
         }
     }
@@ -123,7 +123,7 @@ impl PostgresStore {
     /// # Errors
     ///
     /// A limit of zero, or one that no calendar holds.
-    pub fn with_limits(mut self, limits: Limits) -> Result<Self, ConfigError> {
+    pub fn with_limits(mut self, limits: Timeouts) -> Result<Self, ConfigError> {
         limits.check()?;
         self.limits = limits;
         if let Some(url) = &self.url {
@@ -144,7 +144,7 @@ impl PostgresStore {
 
     async fn begin_within(
         &self,
-        limits: Limits,
+        limits: Timeouts,
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Flight, StoreError> {
@@ -180,7 +180,7 @@ impl PostgresStore {
     }
 }
 
-async fn settle<R>(flight: Flight, done: Tried<R>, what: &'static str) -> Result<R, StoreError> {
+async fn settle<R>(flight: Flight, done: TxResult<R>, what: &'static str) -> Result<R, StoreError> {
     flight
         .land(done)
         .await

@@ -12,12 +12,12 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel_async::pooled_connection::bb8;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
-use super::error::StoreError;
 use super::last_error::LastError;
-use super::limits::Limits;
-use super::trouble::{Tried, Trouble};
-use crate::clock::{Clock, SystemClock};
+use super::limits::Timeouts;
+use super::trouble::{TxError, TxResult};
 use crate::config::ConfigError;
+use crate::model::StoreError;
+use crate::time::{Clock, SystemClock};
 
 mod bookings;
 mod file;
@@ -84,7 +84,7 @@ pub struct SqliteStore {
     file: Option<File>,
     last_error: LastError,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    limits: Timeouts,
     windows: Arc<AllWindows>,
     keys: Arc<Keys>,
     warned: Arc<AtomicBool>,
@@ -111,7 +111,7 @@ impl SqliteStore {
                 database: DATABASE,
                 reason: error.to_string(),
             })??;
-        let limits = Limits::default();
+        let limits = Timeouts::default();
         let last_error = LastError::default();
         let file = File::at(path);
         Ok(Self {
@@ -134,7 +134,7 @@ impl SqliteStore {
             file: None,
             last_error: LastError::default(),
             clock: Arc::new(SystemClock),
-            limits: Limits::default(),
+            limits: Timeouts::default(),
             windows: Arc::default(),
             keys: Arc::default(),
             warned: Arc::default(),
@@ -153,7 +153,7 @@ impl SqliteStore {
     /// # Errors
     ///
     /// A limit of zero, or one that no calendar holds.
-    pub fn with_limits(mut self, limits: Limits) -> Result<Self, ConfigError> {
+    pub fn with_limits(mut self, limits: Timeouts) -> Result<Self, ConfigError> {
         limits.check()?;
         self.limits = limits;
         if let Some(file) = &self.file {
@@ -175,7 +175,7 @@ impl SqliteStore {
     async fn run<R: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut SqliteConnection) -> Tried<R> + Send + 'static,
+        work: impl FnOnce(&mut SqliteConnection) -> TxResult<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         self.run_for(what, |conn, _| work(conn)).await
     }
@@ -184,7 +184,7 @@ impl SqliteStore {
     async fn run_for<R: Send + 'static>(
         &self,
         what: &'static str,
-        work: impl FnOnce(&mut SqliteConnection, &Weak<()>) -> Tried<R> + Send + 'static,
+        work: impl FnOnce(&mut SqliteConnection, &Weak<()>) -> TxResult<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         let pool = self.pool.clone();
         let limit = self.limits.acquire;
@@ -202,7 +202,7 @@ impl SqliteStore {
             last_error.forget();
             // What was given up before it began does not begin: its caller has said that it failed.
             if waiting.strong_count() == 0 {
-                return Err(Trouble::unasked().tell(what));
+                return Err(TxError::unasked().tell(what));
             }
             // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
             // which rolls back. Noted, because diesel may not know yet that a transaction has begun.
@@ -220,7 +220,7 @@ impl SqliteStore {
                     Ok(caught)
                 })
                 .await
-                .map_err(|error| Trouble::from(error).tell(what))?;
+                .map_err(|error| TxError::from(error).tell(what))?;
             drop(conn);
             match caught {
                 Ok(done) => done.map_err(|trouble| trouble.tell(what)),

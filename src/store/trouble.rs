@@ -4,34 +4,33 @@ use std::time::Duration;
 
 use diesel::result::Error;
 
-use super::error::StoreError;
 use super::migrations::{Schema, missing_schema};
-use super::span;
-use crate::batch::Pass;
+use crate::job::BatchRequest;
+use crate::model::StoreError;
 
 mod refusal;
 
 /// The result of a step inside a transaction.
-pub(crate) type Tried<T> = Result<T, Trouble>;
+pub(crate) type TxResult<T> = Result<T, TxError>;
 
 /// Why a step failed.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum TxError {
     /// The database said no.
     Query(Error),
     /// The tables are not what they should be.
     Schema(String),
     /// A due row was neither changed nor refused: a trigger of the host's skips it.
-    Withheld,
+    SuppressedByTrigger,
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for TxError {
     fn from(error: Error) -> Self {
         Self::Query(error)
     }
 }
 
-impl Trouble {
+impl TxError {
     /// Something that is not as it must be, and ends the transaction.
     pub(crate) fn other(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Query(Error::QueryBuilderError(reason.into()))
@@ -45,9 +44,9 @@ impl Trouble {
 
     /// Sessions are deleted only if those who write are sure to touch them: see the trigger on messages. Whoever raises the throttle in the
     /// middle of a run is noticed at its next batch.
-    pub(crate) fn unless_throttle_fits(pass: &Pass, throttle_us: i64) -> Tried<()> {
+    pub(crate) fn unless_throttle_fits(pass: &BatchRequest, throttle_us: i64) -> TxResult<()> {
         let throttle = Duration::from_micros(u64::try_from(throttle_us).unwrap_or(0));
-        let idle_after = span::since(pass.now, pass.cutoff);
+        let idle_after = crate::time::since(pass.now, pass.cutoff);
         match StoreError::throttle_problem(idle_after, throttle) {
             Some(problem) => Err(Self::Schema(problem)),
             None => Ok(()),
@@ -58,7 +57,7 @@ impl Trouble {
     pub(crate) fn tell(self, what: &'static str) -> StoreError {
         match self {
             Self::Schema(text) => StoreError::Schema(text),
-            Self::Withheld => Self::other(WITHHELD).tell(what),
+            Self::SuppressedByTrigger => Self::other(WITHHELD).tell(what),
             Self::Query(error) => match missing_table(&error) {
                 Some(schema) => StoreError::Schema(missing_schema(schema)),
                 None => StoreError::Query {
@@ -82,7 +81,7 @@ impl Trouble {
         match self {
             Self::Query(error) => refusal::refusal(error),
             Self::Schema(_) => None,
-            Self::Withheld => Some(WITHHELD.to_owned()),
+            Self::SuppressedByTrigger => Some(WITHHELD.to_owned()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::time::Clock;
 
 /// A wall clock in the hands of a test. Clones show the same time.
 ///
@@ -13,11 +13,11 @@ use crate::clock::Clock;
 ///
 /// ```
 /// use chrono::TimeDelta;
-/// use ractor_housekeeper::Clock;
+/// use ractor_housekeeper::time::Clock;
 /// use ractor_housekeeper::testing::ManualClock;
 ///
 /// let noon = "2026-01-10T12:00:00Z".parse().unwrap();
-/// let clock = ManualClock::standing(noon);
+/// let clock = ManualClock::frozen(noon);
 /// clock.advance_wall(TimeDelta::minutes(15));
 ///
 /// assert_eq!(clock.now() - noon, TimeDelta::minutes(15));
@@ -45,7 +45,7 @@ impl ManualClock {
 
     /// A clock that moves only when it is told to.
     #[must_use]
-    pub fn standing(start: DateTime<Utc>) -> Self {
+    pub fn frozen(start: DateTime<Utc>) -> Self {
         Self(Arc::new(Mutex::new(Face {
             shown: start,
             read: None,

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::batch::{Pass, Scope};
-use crate::job::{Job, JobError};
-use crate::preview::{Page, PreviewRows};
+use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
 
 /// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns the ids it handled.
 ///
@@ -14,7 +12,7 @@ use crate::preview::{Page, PreviewRows};
 ///
 /// # Panics
 ///
-/// Where the job does not keep what [`Job`] asks: a preview that changes something, skips rows or repeats them; an outlook that disagrees
+/// Where the job does not keep what [`Job`] asks: a preview that changes something, skips rows or repeats them; an forecast that disagrees
 /// with the preview; a batch that exceeds its limit or does not come forward; a run that handles other rows than the preview showed, or
 /// leaves some.
 ///
@@ -29,15 +27,15 @@ use crate::preview::{Page, PreviewRows};
 ///
 /// use chrono::{TimeDelta, Utc};
 /// use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore, assert_conforms};
-/// use ractor_housekeeper::{Ages, BookingExpirer};
+/// use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = MemoryStore::new().with_clock(Arc::new(ManualClock::standing(Utc::now())));
+/// let store = MemoryStore::new().with_clock(Arc::new(ManualClock::frozen(Utc::now())));
 /// for id in ["b1", "b2", "b3"] {
 ///     store.add_booking(MemoryBooking::pending(id, uuid::Uuid::nil(), Utc::now() - TimeDelta::hours(1)));
 /// }
-/// let job = BookingExpirer::new(Arc::new(store), Ages::default().expire_after)?;
+/// let job = BookingExpirer::new(Arc::new(store), BookingPolicy::default().expire_after)?;
 ///
 /// let handled = assert_conforms(&job, 2.try_into()?).await.map_err(|error| error.to_string())?;
 ///
@@ -53,14 +51,14 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
         preview(job, limit).await?,
         "a preview changed what is due"
     );
-    let outlook = job.outlook(&[]).await?;
+    let forecast = job.forecast(&[]).await?;
     let due = shown.len() as u64;
     assert!(
-        outlook.due.capped || outlook.due.count == due,
-        "the outlook counts {} due rows, the preview lists {due}",
-        outlook.due
+        forecast.due.capped || forecast.due.count == due,
+        "the forecast counts {} due rows, the preview lists {due}",
+        forecast.due
     );
-    let (overdue, wait) = (outlook.oldest_overdue, outlook.next_due);
+    let (overdue, wait) = (forecast.oldest_overdue, forecast.next_due);
     assert_eq!(
         overdue.is_some(),
         due > 0,
@@ -90,10 +88,10 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
         aside.iter().cloned().collect(),
         "a run left due rows (left) that it did not set aside (right)"
     );
-    let outlook = job.outlook(&aside).await?;
-    assert_eq!(outlook.due.count, 0, "rows set aside count as due");
+    let forecast = job.forecast(&aside).await?;
+    assert_eq!(forecast.due.count, 0, "rows set aside count as due");
     assert_ne!(
-        outlook.next_due,
+        forecast.next_due,
         Some(Duration::ZERO),
         "the next row is due at once, after a run"
     );
@@ -141,9 +139,9 @@ async fn preview(job: &dyn Job, size: NonZeroU32) -> Result<Vec<String>, JobErro
 
 /// The ids handled, and those set aside.
 async fn run(job: &dyn Job, limit: NonZeroU32) -> Result<(Vec<String>, Vec<String>), JobError> {
-    let window = job.open().await?;
+    let window = job.begin_run().await?;
     let (mut handled, mut aside) = (Vec::new(), Vec::new());
-    let mut pass = Pass {
+    let mut pass = BatchRequest {
         scope: Scope::All,
         now: window.now,
         cutoff: window.cutoff,
@@ -152,21 +150,21 @@ async fn run(job: &dyn Job, limit: NonZeroU32) -> Result<(Vec<String>, Vec<Strin
     };
     loop {
         let batch = job.batch(&pass).await?;
-        let rows = batch.ids.len() + batch.set_aside.len();
+        let rows = batch.ids.len() + batch.rejected.len();
         assert!(
             rows <= limit.get() as usize,
             "a batch of {limit} rows handled {rows}"
         );
         handled.extend(batch.ids);
-        aside.extend(batch.set_aside.into_iter().map(|row| row.id));
-        let Some(reached) = batch.reached else {
+        aside.extend(batch.rejected.into_iter().map(|row| row.id));
+        let Some(next_cursor) = batch.next_cursor else {
             return Ok((handled, aside));
         };
         assert!(
-            pass.after.as_ref() < Some(&reached),
-            "a batch after {:?} reached {reached:?}",
+            pass.after.as_ref() < Some(&next_cursor),
+            "a batch after {:?} next_cursor {next_cursor:?}",
             pass.after
         );
-        pass.after = Some(reached);
+        pass.after = Some(next_cursor);
     }
 }

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::batch::{Batch, Pass, Scope, Window};
-use crate::job::{Job, JobError, JobName};
-use crate::outlook::Outlook;
-use crate::preview::{Page, PreviewRows};
+use crate::job::{
+    Batch, BatchRequest, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds, Scope,
+};
 
 /// A job that fails when it is told to, and else does what the job in it does.
 ///
@@ -23,11 +22,12 @@ use crate::preview::{Page, PreviewRows};
 ///
 /// use ractor::call_t;
 /// use ractor_housekeeper::testing::{Fault, FaultyJob, MemoryStore, Step};
-/// use ractor_housekeeper::{Ages, BookingExpirer, HousekeeperArguments, HousekeeperMsg, Scope, start};
+/// use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Scope, start};
+/// use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let expirer = BookingExpirer::new(Arc::new(MemoryStore::new()), Ages::default().expire_after)?;
+/// let expirer = BookingExpirer::new(Arc::new(MemoryStore::new()), BookingPolicy::default().expire_after)?;
 /// let (job, faults) = FaultyJob::new(expirer);
 /// let housekeeper = start(None, HousekeeperArguments::new(vec![Arc::new(job)])).await?.housekeeper;
 /// faults.always(Step::Open, Fault::Fail("the database is away".to_owned()));
@@ -53,14 +53,14 @@ pub struct Faults(Arc<Mutex<BTreeMap<Step, Plan>>>);
 pub enum Step {
     /// [`Job::check`]
     Check,
-    /// [`Job::open`]
+    /// [`Job::begin_run`]
     Open,
     /// [`Job::batch`]
     Batch,
     /// [`Job::preview`]
     Preview,
-    /// [`Job::outlook`]
-    Outlook,
+    /// [`Job::forecast`]
+    Forecast,
 }
 
 /// What goes wrong with a step. It does so before the step has touched a row.
@@ -200,8 +200,8 @@ impl<J: Job> Job for FaultyJob<J> {
         self.job.name()
     }
 
-    fn is_on(&self) -> bool {
-        self.job.is_on()
+    fn is_enabled(&self) -> bool {
+        self.job.is_enabled()
     }
 
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
@@ -213,12 +213,12 @@ impl<J: Job> Job for FaultyJob<J> {
         self.job.check().await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         self.faults.before(Step::Open).await?;
-        self.job.open().await
+        self.job.begin_run().await
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         self.faults.before(Step::Batch).await?;
         self.job.batch(pass).await
     }
@@ -228,8 +228,8 @@ impl<J: Job> Job for FaultyJob<J> {
         self.job.preview(scope, page).await
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        self.faults.before(Step::Outlook).await?;
-        self.job.outlook(set_aside).await
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.faults.before(Step::Forecast).await?;
+        self.job.forecast(rejected).await
     }
 }

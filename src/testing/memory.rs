@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-use crate::clock::{Clock, SystemClock};
+use crate::time::{Clock, SystemClock};
 
 mod rows;
 mod store;

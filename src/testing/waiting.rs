@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use crate::event::{Event, News};
-use crate::report::Report;
+use crate::actors::Delivery;
+use crate::model::{Event, Report};
 
 /// Waits for the next event of a [channel](crate::Subscriber::channel) that is `wanted`, and passes over those before it.
 ///
@@ -19,7 +19,9 @@ use crate::report::Report;
 ///
 /// ```
 /// use ractor_housekeeper::testing::next_event;
-/// use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, News, Subscriber, start, unanswered};
+/// use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Subscriber, start};
+/// use ractor_housekeeper::actors::ignore_reply;
+/// use ractor_housekeeper::model::Event;
 /// use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -27,31 +29,31 @@ use crate::report::Report;
 /// let housekeeper = start(None, HousekeeperArguments::new(Vec::new())).await?.housekeeper;
 /// let (subscriber, mut events) = Subscriber::channel();
 /// housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
-/// housekeeper.cast(HousekeeperMsg::Shutdown(Duration::ZERO, unanswered()))?;
+/// housekeeper.cast(HousekeeperMsg::Shutdown(Duration::ZERO, ignore_reply()))?;
 ///
-/// let news = next_event(&mut events, |news| matches!(news, News::ShuttingDown)).await;
+/// let event = next_event(&mut events, |event| matches!(event, Event::ShuttingDown)).await;
 ///
-/// assert_eq!(*news, News::ShuttingDown);
+/// assert_eq!(*event, Event::ShuttingDown);
 /// # Ok(())
 /// # }
 /// ```
 pub async fn next_event(
-    events: &mut UnboundedReceiver<Event>,
-    mut wanted: impl FnMut(&News) -> bool,
-) -> Arc<News> {
+    events: &mut UnboundedReceiver<Delivery>,
+    mut wanted: impl FnMut(&Event) -> bool,
+) -> Arc<Event> {
     let mut passed = Vec::new();
     let search = async {
         while let Some(event) = events.recv().await {
-            if wanted(&event.news) {
-                return Some(event.news);
+            if wanted(&event.event) {
+                return Some(event.event);
             }
-            passed.push(event.news);
+            passed.push(event.event);
         }
         None
     };
     let found = timeout(PATIENCE, search).await;
-    if let Ok(Some(news)) = found {
-        return news;
+    if let Ok(Some(event)) = found {
+        return event;
     }
     let why = found.map_or("did not come within an hour", |_| "cannot come any more");
     panic!("the event wanted {why}, but these came: {passed:#?}")
@@ -63,12 +65,12 @@ pub async fn next_event(
 ///
 /// As [`next_event`] does.
 pub async fn next_report(
-    events: &mut UnboundedReceiver<Event>,
+    events: &mut UnboundedReceiver<Delivery>,
     mut wanted: impl FnMut(&Report) -> bool,
 ) -> Report {
-    let is_wanted = |news: &News| matches!(news, News::RunFinished(report) if wanted(report));
+    let is_wanted = |event: &Event| matches!(event, Event::RunFinished(report) if wanted(report));
     match &*next_event(events, is_wanted).await {
-        News::RunFinished(report) => Report::clone(report),
+        Event::RunFinished(report) => Report::clone(report),
         other => unreachable!("{other:?} is no report"),
     }
 }

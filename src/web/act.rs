@@ -13,11 +13,9 @@ use super::api::Json;
 use super::extract::{OfJob, Query, ScopeOfBody, Wait};
 use super::problem::Problem;
 use super::{ANSWER_LIMIT, Site};
-use crate::batch::Scope;
-use crate::job::JobName;
-use crate::refusal::Refusal;
-use crate::report::RunId;
-use crate::supervisor::HousekeeperMsg;
+use crate::actors::HousekeeperMsg;
+use crate::job::{JobName, Scope};
+use crate::model::{RequestError, RunId};
 
 /// Lets nothing pass unless the host switched actions on.
 pub(crate) async fn if_allowed(
@@ -137,7 +135,7 @@ impl Site {
 
     async fn switch<T: Send + 'static>(
         &self,
-        message: impl FnOnce(ractor::RpcReplyPort<Result<T, Refusal>>) -> HousekeeperMsg,
+        message: impl FnOnce(ractor::RpcReplyPort<Result<T, RequestError>>) -> HousekeeperMsg,
     ) -> Result<T, Problem> {
         Ok(self.answer(ANSWER_LIMIT, message).await??)
     }

@@ -3,9 +3,9 @@
 use ractor::ActorRef;
 
 use super::problem::Problem;
-use crate::start::present;
-use crate::status::Life;
-use crate::supervisor::HousekeeperMsg;
+use crate::actors::HousekeeperMsg;
+use crate::actors::names::present;
+use crate::model::HousekeeperState;
 
 /// Where messages go.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl Address {
         match self {
             Self::One(housekeeper) => Ok(housekeeper.clone()),
             Self::Name(name) => present(name).map_err(|life| match life {
-                Life::NeverStarted => Problem::unavailable(
+                HousekeeperState::NeverStarted => Problem::unavailable(
                     "never_started",
                     format!("no housekeeper was started under the name {name:?}"),
                 ),

@@ -10,9 +10,8 @@ use serde::Serialize;
 use super::Site;
 use super::extract::{Limit, OfJob, Query, Which};
 use super::problem::Problem;
-use crate::history::History;
-use crate::preview::Preview;
-use crate::status::{JobStatus, Status};
+use crate::job::Preview;
+use crate::model::{History, JobStatus, Status};
 
 /// An answer as JSON.
 pub(crate) struct Json<T>(pub(crate) T);

@@ -7,14 +7,9 @@ use ractor::rpc::CallResult;
 
 use super::problem::Problem;
 use super::{ANSWER_LIMIT, READ_LIMIT, Site};
-use crate::batch::Scope;
-use crate::history::History;
-use crate::job::JobName;
-use crate::preview::{Page, Preview};
-use crate::refusal::Refusal;
-use crate::report::Report;
-use crate::status::{JobStatus, Status};
-use crate::supervisor::HousekeeperMsg;
+use crate::actors::HousekeeperMsg;
+use crate::job::{JobName, Page, Preview, Scope};
+use crate::model::{History, JobStatus, Report, RequestError, Status};
 
 impl Site {
     pub(crate) async fn status(&self) -> Result<Status, Problem> {
@@ -24,7 +19,7 @@ impl Site {
     pub(crate) async fn job(&self, job: &JobName) -> Result<JobStatus, Problem> {
         let mut status = self.status().await?;
         status.jobs.remove(job).ok_or_else(|| {
-            Problem::from(Refusal::UnknownJob {
+            Problem::from(RequestError::UnknownJob {
                 job: job.clone(),
                 known: status.jobs.into_keys().collect(),
             })

@@ -1,4 +1,4 @@
-//! The page's news: one reader of the housekeeper's events, shared by all streams, and a stream for each page that is open.
+//! The page's event: one reader of the housekeeper's events, shared by all streams, and a stream for each page that is open.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -17,9 +17,9 @@ use super::Site;
 use super::page::card;
 use super::place::Place;
 use super::problem::Problem;
-use crate::event::{Event as HousekeeperEvent, News, Subscriber};
+use crate::actors::{Delivery, HousekeeperMsg, Subscriber};
 use crate::job::JobName;
-use crate::supervisor::HousekeeperMsg;
+use crate::model::Event as HousekeeperEvent;
 
 /// Where streams get their frames from.
 pub(crate) struct Hub {
@@ -48,7 +48,7 @@ pub(crate) async fn stream(
             format!("{MOST_STREAMS} pages are looking already"),
         )
     })?;
-    // Or a page would wait for news of a housekeeper that is gone.
+    // Or a page would wait for event of a housekeeper that is gone.
     site.status().await?;
     let viewer = Viewer {
         frames: site.watch(),
@@ -154,9 +154,9 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     }
 }
 
-/// Waits for news, and gathers what comes with it. Returns whether there will be no more.
+/// Waits for event, and gathers what comes with it. Returns whether there will be no more.
 async fn next_news(
-    events: &mut UnboundedReceiver<HousekeeperEvent>,
+    events: &mut UnboundedReceiver<Delivery>,
     ended: &mut BTreeMap<JobName, u64>,
 ) -> bool {
     match timeout(LONGEST_SILENCE, events.recv()).await {
@@ -171,14 +171,14 @@ async fn next_news(
     false
 }
 
-fn note(event: &HousekeeperEvent, ended: &mut BTreeMap<JobName, u64>) {
+fn note(event: &Delivery, ended: &mut BTreeMap<JobName, u64>) {
     if event.missed > 0 {
         // Any job may have ended a run unheard.
         for runs in ended.values_mut() {
             *runs += 1;
         }
     }
-    if let News::RunFinished(report) = &*event.news {
+    if let HousekeeperEvent::RunFinished(report) = &*event.event {
         if !report.is_quiet() {
             *ended.entry(report.job.clone()).or_default() += 1;
         }

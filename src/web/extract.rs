@@ -13,9 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::ANSWER_LIMIT;
 use super::problem::Problem;
-use crate::batch::{Cursor, Scope};
-use crate::job::JobName;
-use crate::preview::Page;
+use crate::job::{Cursor, JobName, Page, Scope};
 
 /// The job that the path names.
 pub(crate) struct OfJob(pub(crate) JobName);

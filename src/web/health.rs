@@ -9,13 +9,12 @@ use serde::Serialize;
 use super::Site;
 use super::api::Json;
 use super::problem::Problem;
-use crate::health::Health;
 use crate::job::JobName;
-use crate::status::Life;
+use crate::model::{Health, HousekeeperState};
 
 #[derive(Serialize)]
 pub(crate) struct Well {
-    status: Life,
+    status: HousekeeperState,
 }
 
 /// Whether the housekeeper answers.

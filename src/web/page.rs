@@ -7,14 +7,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::Site;
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::extract::{Limit, OfJob, Query, Which};
 use super::place::Place;
 use super::problem::Problem;
-use super::words;
-use crate::status::Status;
-use crate::text::thousands;
+use super::{Site, words};
+use crate::fmt::thousands;
+use crate::model::Status;
 
 pub(crate) mod card;
 pub(crate) mod forms;

@@ -4,7 +4,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::refusal::Refusal;
+use crate::model::RequestError;
 
 /// Why a request was not served.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Problem {
     kind: &'static str,
     /// For people.
     pub(crate) detail: String,
-    refusal: Option<Refusal>,
+    refusal: Option<RequestError>,
 }
 
 impl Problem {
@@ -45,18 +45,20 @@ impl Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<RequestError> for Problem {
+    fn from(refusal: RequestError) -> Self {
         let (status, kind) = match &refusal {
-            Refusal::UnknownJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
-            Refusal::Off { .. } => (StatusCode::CONFLICT, "off"),
-            Refusal::Scope { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "scope"),
-            Refusal::TooManyScopes { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_scopes"),
-            Refusal::Page { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "page"),
-            Refusal::Schedule { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schedule"),
-            Refusal::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Refusal::Failed { .. } => (StatusCode::BAD_GATEWAY, "failed"),
-            Refusal::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+            RequestError::UnknownJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
+            RequestError::Off { .. } => (StatusCode::CONFLICT, "off"),
+            RequestError::Scope { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "scope"),
+            RequestError::TooManyScopes { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_scopes")
+            }
+            RequestError::Page { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "page"),
+            RequestError::Schedule { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schedule"),
+            RequestError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            RequestError::Failed { .. } => (StatusCode::BAD_GATEWAY, "failed"),
+            RequestError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };
         Self {
             status,
@@ -76,7 +78,7 @@ struct ProblemJson<'a> {
     detail: &'a str,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refusal: Option<&'a Refusal>,
+    refusal: Option<&'a RequestError>,
 }
 
 impl IntoResponse for Problem {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use crate::config::Schedule;
-use crate::text::{instant, span};
+use crate::fmt::{instant, span};
 
 /// How long something took, or what a scale reads: below ten milliseconds with a tenth.
 pub(crate) fn elapsed(time: Duration) -> String {

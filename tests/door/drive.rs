@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor::{ActorRef, RpcReplyPort};
+use ractor_housekeeper::actors::ignore_reply;
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
+use ractor_housekeeper::config::Schedule;
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore};
-use ractor_housekeeper::{
-    Ages, BookingExpirer, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Page, Schedule,
-    Scope, built_in, start, unanswered,
-};
+use ractor_housekeeper::{HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Scope, start};
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    pub(crate) ages: Ages,
+    pub(crate) ages: BookingPolicy,
     pub(crate) housekeeper: HousekeeperConfig,
     /// What the clock shows at the start.
     pub(crate) now: DateTime<Utc>,
@@ -35,7 +36,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            ages: Ages::default(),
+            ages: BookingPolicy::default(),
             housekeeper: HousekeeperConfig::default(),
             now: DateTime::UNIX_EPOCH,
             step: Duration::from_secs(60),
@@ -147,7 +148,7 @@ async fn live(settings: Settings) -> Result<(), String> {
     }
     let written = serde_json::to_string(&status).expect("is plain data");
     assert_eq!(serde_json::from_str(&written).ok(), Some(status));
-    let shutdown = HousekeeperMsg::Shutdown(settings.grace, unanswered());
+    let shutdown = HousekeeperMsg::Shutdown(settings.grace, ignore_reply());
     housekeeper.cast(shutdown).expect("it lives");
     let handle = started.handle.expect("we started it");
     handle.await.expect("it stopped by itself");

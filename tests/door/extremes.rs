@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use ractor_housekeeper::testing::ManualClock;
-use ractor_housekeeper::{
-    Batch, Capped, Cursor, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName, Outlook,
-    Page, Pass, PreviewRows, Scope, Window, start,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::testing::ManualClock;
+use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Job, JobName, Scope, start};
 use tokio::time::sleep;
 
 use crate::drive::ask;
@@ -18,11 +18,11 @@ use crate::values::{instant, text, unsaved};
 /// What it answers, whatever it is asked.
 #[derive(Debug, Clone)]
 struct Extreme {
-    window: Window,
+    window: RunBounds,
     counts: [u64; 2],
     id: String,
-    reached: Option<DateTime<Utc>>,
-    outlook: Outlook,
+    next_cursor: Option<DateTime<Utc>>,
+    forecast: Forecast,
 }
 
 #[async_trait]
@@ -31,30 +31,30 @@ impl Job for Extreme {
         NAME
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         Ok(self.window)
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
-        let reached = self.reached.filter(|_| pass.after.is_none());
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+        let next_cursor = self.next_cursor.filter(|_| pass.after.is_none());
         let batch = Batch {
             ids: vec![self.id.clone()],
-            reached: reached.map(|since| Cursor {
+            next_cursor: next_cursor.map(|since| Cursor {
                 since,
                 id: self.id.clone(),
             }),
             ..Batch::default()
         };
         let [some, others] = self.counts;
-        Ok(batch.counted("some", some).counted("others", others))
+        Ok(batch.with_count("some", some).with_count("others", others))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
         Ok(PreviewRows::none(self.window.cutoff))
     }
 
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(self.outlook)
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        Ok(self.forecast)
     }
 }
 
@@ -89,15 +89,15 @@ prop_compose! {
         cutoff in instant(),
         counts in prop::array::uniform2(prop_oneof![Just(u64::MAX), 0..9_u64]),
         id in text(),
-        reached in prop::option::of(instant()),
+        next_cursor in prop::option::of(instant()),
         count in prop_oneof![Just(u64::MAX), 0..9_u64],
         capped: bool,
         oldest_overdue in prop::option::of(wait()),
         times in prop::array::uniform2(prop::option::of(wait())),
     ) -> Extreme {
-        let [next_due, age] = times;
-        let outlook = Outlook { due: Capped { count, capped }, oldest_overdue, next_due, age };
-        Extreme { window: Window { now, cutoff }, counts, id, reached, outlook }
+        let [next_due, max_age] = times;
+        let forecast = Forecast { due: BoundedCount { count, capped }, oldest_overdue, next_due, max_age };
+        Extreme { window: RunBounds { now, cutoff }, counts, id, next_cursor, forecast }
     }
 }
 

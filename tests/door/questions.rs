@@ -5,9 +5,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use ractor::ActorRef;
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::testing::MemoryStore;
 use ractor_housekeeper::{
-    Ages, HousekeeperArguments, HousekeeperMsg, Job, JobName, Page, Refusal, Scope, built_in, start,
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, RequestError, Scope, start,
 };
 
 use crate::values::{name, page, scope, unsaved};
@@ -90,7 +92,7 @@ fn ask_everything(runtime: &tokio::runtime::Runtime, cases: u32, jobs: Vec<Arc<d
     );
 }
 
-async fn ask(housekeeper: &ActorRef<HousekeeperMsg>, question: Question) -> Option<Refusal> {
+async fn ask(housekeeper: &ActorRef<HousekeeperMsg>, question: Question) -> Option<RequestError> {
     use ractor::call_t as ask;
     const LIMIT_MS: u64 = 30_000;
     let lives = "it answers";
@@ -139,8 +141,8 @@ fn question() -> impl Strategy<Value = Question> {
     ]
 }
 
-fn jobs(store: impl ractor_housekeeper::Store) -> Vec<Arc<dyn Job>> {
-    built_in(store, &Ages::default()).expect("the ages are right")
+fn jobs(store: impl ractor_housekeeper::store::Store) -> Vec<Arc<dyn Job>> {
+    built_in(store, &BookingPolicy::default()).expect("the ages are right")
 }
 
 fn runtime() -> tokio::runtime::Runtime {

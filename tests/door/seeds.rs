@@ -11,7 +11,7 @@ fn seeds_of_settings_are_lived_by_or_refused() {
         let refusal = drive::settings(&text).err().unwrap_or_default();
 
         let told = match name.as_str() {
-            "zero_batch.json" => "job.pace.smallest_batch: invalid value: integer `0`",
+            "zero_batch.json" => "job.pace.min_batch: invalid value: integer `0`",
             "both_ticks.json" => "job.schedule.cron stands beside `every`",
             "misspelt.json" => "job.schedule.start_jiter: unknown field",
             _ if !cfg!(feature = "cron") && name.starts_with("cron") => {

@@ -1,10 +1,11 @@
 //! Settings: read, checked, written, and lived by.
 
 use proptest::prelude::*;
-use ractor_housekeeper::{
-    Ages, Cursor, HousekeeperConfig, JobConfig, Outlook, Page, Preview, Refusal, Report, RunRecord,
-    Schedule, Scope, Status,
-};
+use ractor_housekeeper::booking::BookingPolicy;
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::job::{Cursor, Forecast, Page, Preview};
+use ractor_housekeeper::model::RunRecord;
+use ractor_housekeeper::{HousekeeperConfig, Report, RequestError, Scope, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -59,12 +60,12 @@ proptest! {
             reads_or_refuses::<HousekeeperConfig>(text);
             reads_or_refuses::<JobConfig>(text);
             reads_or_refuses::<Schedule>(text);
-            reads_or_refuses::<Ages>(text);
+            reads_or_refuses::<BookingPolicy>(text);
             reads_or_refuses::<Scope>(text);
             reads_or_refuses::<Page>(text);
             reads_or_refuses::<Cursor>(text);
-            reads_or_refuses::<Outlook>(text);
-            reads_or_refuses::<Refusal>(text);
+            reads_or_refuses::<Forecast>(text);
+            reads_or_refuses::<RequestError>(text);
             reads_or_refuses::<Preview>(text);
             reads_or_refuses::<Report>(text);
             reads_or_refuses::<RunRecord>(text);

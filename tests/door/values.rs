@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use ractor_housekeeper::{
-    Ages, BackoffConfig, Beyond, Cron, Cursor, HousekeeperConfig, JobConfig, JobName, KeptConfig,
-    Pace, Page, RestartConfig, Schedule, Scope,
+use ractor_housekeeper::booking::BookingPolicy;
+use ractor_housekeeper::config::{
+    BackoffConfig, Cron, HistoryConfig, JobConfig, OnRestartLimit, Pace, RestartConfig, Schedule,
 };
+use ractor_housekeeper::job::{Cursor, Page};
+use ractor_housekeeper::{HousekeeperConfig, JobName, Scope};
 
 use crate::drive::Settings;
 
@@ -35,7 +37,7 @@ prop_compose! {
         retry in wait().boxed(),
         runs: NonZeroU32,
     ) -> HousekeeperConfig {
-        HousekeeperConfig { job, jobs, restart, retry, kept: KeptConfig { runs } }
+        HousekeeperConfig { job, jobs, restart, retry, history: HistoryConfig { runs } }
     }
 }
 
@@ -43,12 +45,12 @@ prop_compose! {
     fn job()(
         schedule in schedule().boxed(),
         pace in pace().boxed(),
-        run_limit in prop::option::of(span()),
-        step_limit in span(),
+        run_timeout in prop::option::of(span()),
+        step_timeout in span(),
         late_after in span(),
-        ids_kept: u32,
+        max_reported_ids: u32,
     ) -> JobConfig {
-        JobConfig { schedule, pace, run_limit, step_limit, late_after, ids_kept }
+        JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_reported_ids }
     }
 }
 
@@ -60,12 +62,12 @@ prop_compose! {
         pauses in (span(), span()),
     ) -> Pace {
         Pace {
-            smallest_batch: sizes.0.min(sizes.1),
-            largest_batch: sizes.0.max(sizes.1),
+            min_batch: sizes.0.min(sizes.1),
+            max_batch: sizes.0.max(sizes.1),
             target,
             duty_percent,
-            shortest_pause: pauses.0.min(pauses.1),
-            longest_pause: pauses.0.max(pauses.1),
+            min_pause: pauses.0.min(pauses.1),
+            max_pause: pauses.0.max(pauses.1),
         }
     }
 }
@@ -77,11 +79,11 @@ prop_compose! {
         at_start: bool,
         start_jitter in span(),
         at_deadline: bool,
-        resolution in span(),
+        min_interval in span(),
         both in prop::bool::weighted(0.05),
     ) -> Schedule {
         let every = every.filter(|_| both || cron.is_none());
-        Schedule { every, cron, at_start, start_jitter, at_deadline, resolution }
+        Schedule { every, cron, at_start, start_jitter, at_deadline, min_interval }
     }
 }
 
@@ -110,22 +112,22 @@ prop_compose! {
         max_restarts: u32,
         within in span(),
         backoff in wait().boxed(),
-        beyond in prop::sample::select(vec![Beyond::Degrade, Beyond::Escalate]),
+        on_limit in prop::sample::select(vec![OnRestartLimit::Degrade, OnRestartLimit::Escalate]),
         cool_down in span(),
     ) -> RestartConfig {
-        RestartConfig { max_restarts, within, backoff, beyond, cool_down }
+        RestartConfig { max_restarts, within, backoff, on_limit, cool_down }
     }
 }
 
 prop_compose! {
     fn wait()(one in span(), other in span()) -> BackoffConfig {
-        BackoffConfig { first: one.min(other), longest: one.max(other) }
+        BackoffConfig { first: one.min(other), max: one.max(other) }
     }
 }
 
 prop_compose! {
-    fn ages()(idle_after in prop::option::of(span()), expire_after in prop::option::of(span())) -> Ages {
-        Ages { idle_after, expire_after }
+    fn ages()(idle_after in prop::option::of(span()), expire_after in prop::option::of(span())) -> BookingPolicy {
+        BookingPolicy { idle_after, expire_after }
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ractor_housekeeper::{
-    Ages, Job, JobName, Outcome, Report, RunHistory, SessionCleaner, Store, built_in,
-};
+use ractor_housekeeper::booking::{BookingPolicy, SessionCleaner, built_in};
+use ractor_housekeeper::model::RunHistory;
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::{Job, JobName, Outcome, Report};
 
 use crate::Done;
 use crate::ground::{DUE, Ground};
@@ -108,7 +109,7 @@ impl<G: Ground> Stage<'_, G> {
         let last = host.at_rest().await?;
         let changed = self.ground.changed(&self.job.name(), context).await?.len();
         if changed < DUE.len() {
-            let due = last.outlook.ok_or("it looked ahead")?.due.count;
+            let due = last.forecast.ok_or("it looked ahead")?.due.count;
             assert!(due > 0, "{context}: rows are left and not told of: {last}");
             let next = host.ask()?.await?;
             assert!(next.success(), "{context}: {next}");
@@ -165,7 +166,7 @@ async fn a_step_may_fail_panic_or_wait_to_be_killed_before_and_after<G: Ground>(
     for harm in [Harm::Err, Harm::Panic, Harm::Wait] {
         let trap = Trap::new(harm);
         let mut points = 0;
-        for job in built_in(store.clone(), &Ages::default())? {
+        for job in built_in(store.clone(), &BookingPolicy::default())? {
             let stage = Stage {
                 ground,
                 connections: G::POOL,
@@ -210,7 +211,7 @@ async fn of_job<G: Ground>(
 }
 
 fn built<S: Store + Clone>(store: &S, job: &JobName) -> Done<Arc<dyn Job>> {
-    let mut jobs = built_in(store.clone(), &Ages::default())?.into_iter();
+    let mut jobs = built_in(store.clone(), &BookingPolicy::default())?.into_iter();
     Ok(jobs
         .find(|one| one.name() == *job)
         .ok_or("it is built in")?)
@@ -241,8 +242,9 @@ mod sqlite {
 mod postgres {
     use std::time::Duration;
 
-    use ractor_housekeeper::store::Limits;
-    use ractor_housekeeper::{BookingExpirer, PostgresStore};
+    use ractor_housekeeper::PostgresStore;
+    use ractor_housekeeper::booking::BookingExpirer;
+    use ractor_housekeeper::store::Timeouts;
 
     use super::*;
     use crate::ground::postgres::PostgresGround;
@@ -269,10 +271,10 @@ mod postgres {
             return Ok(());
         };
         let wire = Wire::to(&ground.url).await?;
-        let limits = Limits {
+        let limits = Timeouts {
             // Several times what it takes to connect, also on a busy machine: a point where nobody strikes must not run into it.
             acquire: Duration::from_secs(2),
-            ..Limits::default()
+            ..Timeouts::default()
         };
         let store = PostgresStore::connect(&wire.url)?.with_limits(limits)?;
         let mut jobs = [SessionCleaner::NAME, BookingExpirer::NAME];

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ractor_housekeeper::{JobName, RunHistory, SessionCleaner, Store};
+use ractor_housekeeper::JobName;
+use ractor_housekeeper::booking::SessionCleaner;
+use ractor_housekeeper::model::RunHistory;
+use ractor_housekeeper::store::Store;
 
 use crate::Done;
 use crate::tripwire::Tripwire;

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{ActorCell, ActorRef, call_t};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::SessionCleaner;
+use ractor_housekeeper::config::{BackoffConfig, Pace, RestartConfig, Schedule};
+use ractor_housekeeper::model::{Event, JobStatus, RunHistory, WorkerStatus};
 use ractor_housekeeper::{
-    BackoffConfig, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName,
-    JobStatus, News, Pace, Report, RestartConfig, RunHistory, Schedule, Scope, SessionCleaner,
-    Subscriber, WorkerStatus, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName, Report, Scope,
+    Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -19,7 +22,7 @@ pub(crate) struct Host {
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
     job: JobName,
     first_worker: ActorCell,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Delivery>,
     /// Rows it was told of, batch by batch.
     pub(crate) told: Vec<String>,
     /// Rows it was told of, in reports.
@@ -40,13 +43,13 @@ impl Host {
         let mut config = HousekeeperConfig {
             retry: BackoffConfig {
                 first: Duration::from_millis(20),
-                longest: Duration::from_millis(80),
+                max: Duration::from_millis(80),
             },
             restart: RestartConfig {
                 max_restarts: u32::MAX,
                 backoff: BackoffConfig {
                     first: Duration::from_millis(1),
-                    longest: Duration::from_millis(4),
+                    max: Duration::from_millis(4),
                 },
                 ..RestartConfig::default()
             },
@@ -156,14 +159,14 @@ impl Host {
         Ok(())
     }
 
-    fn note(&mut self, event: &Event) -> Option<Report> {
+    fn note(&mut self, event: &Delivery) -> Option<Report> {
         assert_eq!(event.missed, 0);
-        match &*event.news {
-            News::BatchCommitted { ids, .. } => {
+        match &*event.event {
+            Event::BatchCommitted { ids, .. } => {
                 self.told.extend(ids.iter().cloned());
                 None
             }
-            News::RunFinished(report) => {
+            Event::RunFinished(report) => {
                 self.reported += rows(report);
                 Some(Report::clone(report))
             }

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::{Job, JobName, Scope};
 
 use crate::crashes::Fault;
 
@@ -79,11 +80,11 @@ impl Job for Observed {
         self.inner.check().await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        self.inner.open().await
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        self.inner.begin_run().await
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         if let Some(point) = self.late.keep(None) {
             self.late.fault.set(point);
         }
@@ -94,7 +95,7 @@ impl Job for Observed {
         self.inner.preview(scope, page).await
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        self.inner.outlook(set_aside).await
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.inner.forecast(rejected).await
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::{
-    Ages, Health, HousekeeperConfig, Job, JobName, Outcome, Report, RunHistory, Schedule, Trigger,
-    built_in,
-};
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
+use ractor_housekeeper::config::Schedule;
+use ractor_housekeeper::model::{Health, RunHistory, Trigger};
+use ractor_housekeeper::{HousekeeperConfig, Job, JobName, Outcome, Report};
 
 use crate::Done;
 use crate::ground::{DUE, Ground};
@@ -46,7 +46,7 @@ impl<'g, G: Ground> Outage<'g, G> {
     /// Both jobs run as soon as they are started.
     async fn at_start(ground: &'g G, store: &G::Store, words: &'g [&'g str]) -> Done<Self> {
         let mut hosts = Vec::new();
-        for job in built_in(store.clone(), &Ages::default())? {
+        for job in built_in(store.clone(), &BookingPolicy::default())? {
             hosts.push((job.name(), scheduled(job, Arc::new(store.clone())).await?));
         }
         Ok(Self {
@@ -140,7 +140,7 @@ fn is_named(report: &Report, words: &[&str]) -> Done<Option<DateTime<Utc>>> {
 
 async fn scheduled(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> Done<Host> {
     let schedule = |config: &mut HousekeeperConfig| {
-        config.job.step_limit = Duration::from_secs(2);
+        config.job.step_timeout = Duration::from_secs(2);
         config.job.schedule = Schedule {
             start_jitter: Duration::ZERO,
             ..Schedule::default()

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::task::Poll;
 
-use ractor_housekeeper::JobError;
+use ractor_housekeeper::job::JobError;
 
 use crate::Done;
 use crate::crashes::Fault;

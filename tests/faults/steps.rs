@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ractor_housekeeper::{
-    Ages, Counts, Job, JobError, JobName, Outcome, Page, Pass, Report, RunHistory, RunRecord,
-    Scope, Store, Trigger, built_in,
-};
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
+use ractor_housekeeper::job::{BatchRequest, Counts, JobError, Page};
+use ractor_housekeeper::model::{RunHistory, RunRecord, Trigger};
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::{Job, JobName, Outcome, Report, Scope};
 use uuid::Uuid;
 
 /// A step of a run, or what is asked beside it.
@@ -18,7 +19,7 @@ pub(crate) enum Step {
     Open,
     Batch,
     Preview,
-    Outlook,
+    Forecast,
     Record,
     History,
 }
@@ -29,14 +30,14 @@ impl Step {
         Self::Open,
         Self::Batch,
         Self::Preview,
-        Self::Outlook,
+        Self::Forecast,
         Self::Record,
         Self::History,
     ];
 
     /// Whether it asks each job something else of the database.
     pub(crate) fn is_of_the_job(self) -> bool {
-        matches!(self, Self::Batch | Self::Preview | Self::Outlook)
+        matches!(self, Self::Batch | Self::Preview | Self::Forecast)
     }
 
     /// That the history has the run once, if it was recorded, however often that was tried.
@@ -61,10 +62,10 @@ impl Step {
         } = work;
         match self {
             Self::Check => job.check().await?,
-            Self::Open => drop(job.open().await?),
+            Self::Open => drop(job.begin_run().await?),
             Self::Batch => return Ok(job.batch(pass).await?.ids),
             Self::Preview => drop(job.preview(&Scope::All, &Page::default()).await?),
-            Self::Outlook => drop(job.outlook(&[]).await?),
+            Self::Forecast => drop(job.forecast(&[]).await?),
             Self::Record => history.record(std::slice::from_ref(record), 100).await?,
             Self::History => drop(history.runs(&job.name(), 10).await?),
         }
@@ -77,14 +78,14 @@ impl Step {
 pub(crate) struct Work {
     pub(crate) job: Arc<dyn Job>,
     pub(crate) history: Arc<dyn RunHistory>,
-    pass: Pass,
+    pass: BatchRequest,
     record: RunRecord,
 }
 
 impl Work {
     /// A batch takes all rows that are due.
     pub(crate) fn of<S: Store + RunHistory + Clone>(store: &S) -> Vec<Self> {
-        let jobs = built_in(store.clone(), &Ages::default()).unwrap_or_default();
+        let jobs = built_in(store.clone(), &BookingPolicy::default()).unwrap_or_default();
         jobs.into_iter()
             .map(|job| Self::new(job, Arc::new(store.clone())))
             .collect()
@@ -93,7 +94,7 @@ impl Work {
     fn new(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> Self {
         let now = Utc::now();
         Self {
-            pass: Pass {
+            pass: BatchRequest {
                 scope: Scope::All,
                 now,
                 // Before the young rows and behind the old ones, for either rule.
@@ -128,9 +129,9 @@ fn record(job: JobName) -> RunRecord {
             counts: Counts::default(),
             ids: Vec::new(),
             more_ids: false,
-            set_aside: Vec::new(),
-            set_aside_count: 0,
-            outlook: None,
+            rejected: Vec::new(),
+            rejected_count: 0,
+            forecast: None,
         },
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, RunHistory, RunRecord, Scope,
-    StoreError, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::model::{RunHistory, RunRecord, StoreError};
+use ractor_housekeeper::{Job, JobName, Scope};
 use tokio::sync::watch;
 
 use crate::crashes::Fault;
@@ -136,11 +137,11 @@ impl Job for Trapped<dyn Job> {
         self.step(self.inner.check()).await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        self.step(self.inner.open()).await
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        self.step(self.inner.begin_run()).await
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         self.step(self.inner.batch(pass)).await
     }
 
@@ -148,8 +149,8 @@ impl Job for Trapped<dyn Job> {
         self.inner.preview(scope, page).await
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        self.step(self.inner.outlook(set_aside)).await
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.step(self.inner.forecast(rejected)).await
     }
 }
 

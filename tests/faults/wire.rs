@@ -159,22 +159,22 @@ impl Trap {
 async fn carry(client: TcpStream, server: UnixStream, trap: &Trap) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     let (mut client, mut server) = (Frames::of_client(client), Frames::of_server(server));
-    let mut unanswered = 0_usize;
+    let mut ignore_reply = 0_usize;
     loop {
         tokio::select! {
             request = client.exchange() => {
                 let Some(request) = request? else { return Ok(()) };
                 trap.silence().await;
-                unanswered += 1;
+                ignore_reply += 1;
                 let Some(mishap) = (if request.is_asking { trap.next() } else { None }) else {
                     server.send(&request.bytes).await?;
                     continue;
                 };
                 if matches!(mishap, Mishap::AnswerLost | Mishap::AnswerHeld) {
                     server.send(&request.bytes).await?;
-                    while unanswered > 0 {
+                    while ignore_reply > 0 {
                         let Some(answer) = server.frame().await? else { break };
-                        unanswered -= usize::from(answer.is_last);
+                        ignore_reply -= usize::from(answer.is_last);
                     }
                 }
                 trap.spring();
@@ -187,7 +187,7 @@ async fn carry(client: TcpStream, server: UnixStream, trap: &Trap) -> std::io::R
             answer = server.frame() => {
                 let Some(answer) = answer? else { return Ok(()) };
                 trap.silence().await;
-                unanswered = unanswered.saturating_sub(usize::from(answer.is_last));
+                ignore_reply = ignore_reply.saturating_sub(usize::from(answer.is_last));
                 client.send(&answer.bytes).await?;
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::BookingExpirer;
+use ractor_housekeeper::booking::BookingExpirer;
 
 use crate::balance::{Figures, agree, gone};
 use crate::chase::{Chase, Chased, GUESTS, id, place};

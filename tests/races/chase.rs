@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::{Job, JobName, Scope};
 use tokio::sync::watch;
 
 /// The row in a given place of the order in which rows are handled.
@@ -108,11 +109,11 @@ impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
         self.job.check().await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        self.job.open().await
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        self.job.begin_run().await
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         self.chase.keep_close().await;
         let batch = self.job.batch(pass).await?;
         // A run for one user is ahead of the others.
@@ -127,13 +128,13 @@ impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
         self.job.preview(scope, page).await
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        let outlook = self.job.outlook(set_aside).await?;
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        let forecast = self.job.forecast(rejected).await?;
         // Without a row that is due, or will be within the test, the front cannot come any further.
-        if outlook.next_due.is_none_or(|wait| wait > LONG) {
+        if forecast.next_due.is_none_or(|wait| wait > LONG) {
             self.chase.come_to(usize::MAX);
         }
-        Ok(outlook)
+        Ok(forecast)
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::store::{Limits, Schema};
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::store::{Schema, Timeouts};
 use ractor_housekeeper::testing::ManualClock;
-use ractor_housekeeper::{Clock, Store};
+use ractor_housekeeper::time::Clock;
 
 pub(crate) type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -98,9 +99,9 @@ impl Database {
 
     /// A store with a pool of its own, as each replica has. With a `clock`, that decides instead of the database's.
     pub(crate) async fn store(&self, clock: Option<&ManualClock>) -> Done<Arc<dyn Store>> {
-        let limits = Limits {
+        let limits = Timeouts {
             lock: PATIENCE,
-            ..Limits::default()
+            ..Timeouts::default()
         };
         let clock = clock.map(|clock| Arc::new(clock.clone()) as Arc<dyn Clock>);
         Ok(match self {

@@ -10,7 +10,9 @@ use chrono::{TimeDelta, Utc};
 use diesel::connection::InstrumentationEvent;
 #[cfg(feature = "sqlite")]
 use ractor_housekeeper::SqliteStore;
-use ractor_housekeeper::{Report, Scope, SessionCleaner, Store};
+use ractor_housekeeper::booking::SessionCleaner;
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::{Report, Scope};
 
 use crate::Verdict;
 use crate::bookings::{text, user};
@@ -67,11 +69,11 @@ pub(crate) async fn a_hundred_rows_that_must_stay_cost_what_one_does(
             cost.steps,
             cost.rolled_back
         );
-        assert_eq!(cost.report.set_aside_count, kept as u64);
+        assert_eq!(cost.report.rejected_count, kept as u64);
         assert_eq!(cost.report.counts.of("sessions"), (ROWS - kept) as u64);
         assert!(
             cost.report
-                .set_aside
+                .rejected
                 .iter()
                 .all(|row| row.error == "kept by invoices.session_id")
         );

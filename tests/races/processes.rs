@@ -5,8 +5,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
-use ractor_housekeeper::store::Limits;
-use ractor_housekeeper::{BookingExpirer, Report, Scope, SqliteStore};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::store::Timeouts;
+use ractor_housekeeper::{Report, Scope, SqliteStore};
 use serde_json::{from_str, to_string};
 
 use crate::balance::gone;
@@ -61,9 +62,9 @@ async fn runs_a_housekeeper_when_told() -> Verdict {
 }
 
 async fn replica(address: &str) -> Done<Replica> {
-    let limits = Limits {
+    let limits = Timeouts {
         lock: PATIENCE,
-        ..Limits::default()
+        ..Timeouts::default()
     };
     let store = SqliteStore::open(address).await?.with_limits(limits)?;
     let job = BookingExpirer::new(Arc::new(store), Some(AGE))?;

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{ActorRef, call};
+use ractor_housekeeper::actors::{Delivery, Started};
+use ractor_housekeeper::config::{Pace, Schedule};
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::{
-    Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName, News, Outcome,
-    Pace, Report, Schedule, Scope, Started, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, JobName, Outcome, Report, Scope,
+    Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -35,7 +38,7 @@ impl Replica {
     pub(crate) async fn start(job: Arc<dyn Job>, schedule: Schedule) -> Done<Self> {
         let mut config = HousekeeperConfig::default();
         // A run that is cut short makes room for other triggers.
-        config.job.run_limit = schedule.at_start.then_some(Duration::from_millis(100));
+        config.job.run_timeout = schedule.at_start.then_some(Duration::from_millis(100));
         config.job.schedule = schedule;
         config.job.pace = Pace::fixed(BATCH.try_into()?);
         let name = job.name();
@@ -68,8 +71,8 @@ impl Replica {
         loop {
             let last = is_over();
             let report = self.run(Scope::All).await?;
-            let outlook = report.outlook.ok_or_else(|| report.to_string())?;
-            if last && outlook.due.count == 0 {
+            let forecast = report.forecast.ok_or_else(|| report.to_string())?;
+            if last && forecast.due.count == 0 {
                 return Ok(());
             }
         }
@@ -111,14 +114,14 @@ pub(crate) fn messages_only() -> Schedule {
     }
 }
 
-async fn hear(mut events: UnboundedReceiver<Event>) -> Told {
+async fn hear(mut events: UnboundedReceiver<Delivery>) -> Told {
     let mut told = Told::default();
     // The channel ends with the housekeeper.
     while let Some(event) = events.recv().await {
         told.missed += event.missed;
-        match &*event.news {
-            News::BatchCommitted { ids, .. } => told.ids.extend(ids.iter().cloned()),
-            News::RunFinished(report) => told.reports.push((**report).clone()),
+        match &*event.event {
+            Event::BatchCommitted { ids, .. } => told.ids.extend(ids.iter().cloned()),
+            Event::RunFinished(report) => told.reports.push((**report).clone()),
             _ => {}
         }
     }

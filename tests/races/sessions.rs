@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use ractor_housekeeper::SessionCleaner;
+use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::testing::ManualClock;
 
 use crate::balance::{Figures, agree, gone};
@@ -139,7 +139,7 @@ async fn race(
     now: DateTime<Utc>,
     chase: Arc<Chase<usize>>,
 ) -> Done<(Vec<Entry>, Vec<Told>)> {
-    let clock = ManualClock::standing(now);
+    let clock = ManualClock::frozen(now);
     let mut running = Vec::new();
     for _ in 0..4 {
         let job = SessionCleaner::new(database.store(Some(&clock)).await?, Some(AGE))?;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::{BookingExpirer, Report, Schedule, Scope, Trigger};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::Schedule;
+use ractor_housekeeper::model::Trigger;
+use ractor_housekeeper::{Report, Scope};
 
 use crate::balance::{Figures, agree, gone};
 use crate::bookings::{AGE, AHEAD, Act, USERS, bookings, fill, let_guests_act, user};
@@ -86,7 +89,7 @@ fn busy(ticks: bool) -> Schedule {
         every: ticks.then_some(Duration::from_millis(100)),
         start_jitter: Duration::ZERO,
         at_deadline: !ticks,
-        resolution: Duration::from_millis(20),
+        min_interval: Duration::from_millis(20),
         ..Schedule::default()
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use ractor::RpcReplyPort;
-use ractor_housekeeper::{HousekeeperMsg, Page, Refusal, Scope, Subscriber};
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::{HousekeeperMsg, RequestError, Scope, Subscriber};
 
 use crate::asked::{Asked, NO_JOB, NO_USER, Question};
 use crate::listener::Listener;
@@ -209,7 +210,7 @@ impl Play {
     pub(crate) fn switch(
         &mut self,
         replica: usize,
-        message: impl FnOnce(RpcReplyPort<Result<bool, Refusal>>) -> HousekeeperMsg,
+        message: impl FnOnce(RpcReplyPort<Result<bool, RequestError>>) -> HousekeeperMsg,
     ) {
         self.ask(replica, message, Question::Switch);
     }

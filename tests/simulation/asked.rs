@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor::RpcReplyPort;
-use ractor_housekeeper::{
-    History, HousekeeperMsg, JobName, Outcome, Preview, Refusal, Report, RunId, Scope, Status,
-};
+use ractor_housekeeper::job::Preview;
+use ractor_housekeeper::model::{History, RunId};
+use ractor_housekeeper::{HousekeeperMsg, JobName, Outcome, Report, RequestError, Scope, Status};
 use tokio::sync::oneshot::{self, Receiver, error::TryRecvError};
 use tokio::time::Instant;
 
@@ -29,14 +29,14 @@ pub(crate) struct Asked {
 }
 
 pub(crate) enum Question {
-    Run(JobName, Scope, Receiver<Result<Report, Refusal>>),
-    RunAll(Receiver<Result<Vec<Report>, Refusal>>),
-    Preview(Receiver<Result<Preview, Refusal>>),
-    History(Receiver<Result<History, Refusal>>),
+    Run(JobName, Scope, Receiver<Result<Report, RequestError>>),
+    RunAll(Receiver<Result<Vec<Report>, RequestError>>),
+    Preview(Receiver<Result<Preview, RequestError>>),
+    History(Receiver<Result<History, RequestError>>),
     Status(Receiver<Status>),
-    Switch(Receiver<Result<bool, Refusal>>),
-    Cancel(Receiver<Result<Option<RunId>, Refusal>>),
-    Reschedule(Receiver<Result<(), Refusal>>),
+    Switch(Receiver<Result<bool, RequestError>>),
+    Cancel(Receiver<Result<Option<RunId>, RequestError>>),
+    Reschedule(Receiver<Result<(), RequestError>>),
     Shutdown(Duration, Receiver<()>),
 }
 
@@ -61,7 +61,7 @@ impl Asked {
             at: Instant::now(),
             now: replica.world.lock().now(),
             known: replica.ledger.known(),
-            place: replica.ledger.book().news.len(),
+            place: replica.ledger.book().event.len(),
             question: question(answer),
         };
         // One that cannot be sent is dropped, which reads as closed.
@@ -137,7 +137,7 @@ fn settled<T>(answer: &mut Receiver<T>, check: impl FnOnce(T)) -> Standing {
     }
 }
 
-fn refused<T>(answer: &mut Receiver<Result<T, Refusal>>, check: Check<'_>) -> Standing {
+fn refused<T>(answer: &mut Receiver<Result<T, RequestError>>, check: Check<'_>) -> Standing {
     settled(answer, |answer| {
         if let Err(refusal) = answer {
             check.refusal(&refusal);
@@ -226,19 +226,19 @@ impl Check<'_> {
         self.replica.world.lock().break_promise(promise);
     }
 
-    fn refusal(self, refusal: &Refusal) {
+    fn refusal(self, refusal: &RequestError) {
         let told = match refusal {
             // Or it was escalated, which only its news tell.
-            Refusal::ShuttingDown => {
+            RequestError::ShuttingDown => {
                 !self.replica.stays() || self.replica.ledger.book().shutting_down
             }
-            Refusal::Failed { error, .. } => {
+            RequestError::Failed { error, .. } => {
                 let causes = [ERROR, PANIC, "within", "the reader died"];
                 causes.iter().any(|cause| error.contains(cause))
             }
-            Refusal::Busy { waiting } => *waiting >= 64,
-            Refusal::UnknownJob { job, .. } => job.as_str() == NO_JOB,
-            Refusal::Scope { problem, .. } => problem.contains(NO_USER),
+            RequestError::Busy { waiting } => *waiting >= 64,
+            RequestError::UnknownJob { job, .. } => job.as_str() == NO_JOB,
+            RequestError::Scope { problem, .. } => problem.contains(NO_USER),
             _ => false,
         };
         if !told {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, DurationRound, SubsecRound, TimeDelta, Utc};
-use ractor_housekeeper::{
-    History, HistorySource, HousekeeperMsg, JobName, Outcome, Report, RunId, RunRecord, Trigger,
-};
+use ractor_housekeeper::model::{History, HistorySource, RunId, RunRecord, Trigger};
+use ractor_housekeeper::{HousekeeperMsg, JobName, Outcome, Report};
 
 use crate::play::{JOBS, Play};
 use crate::replica::Replica;
@@ -169,7 +168,7 @@ fn place(report: &Report, told: &BTreeMap<RunId, Report>) -> DateTime<Utc> {
 
 /// Whether a run is written down.
 fn counts(report: &Report) -> bool {
-    report.outcome != Outcome::Completed || report.counts.total() > 0 || report.set_aside_count > 0
+    report.outcome != Outcome::Completed || report.counts.total() > 0 || report.rejected_count > 0
 }
 
 /// The minute in whose line a run is folded, if it is.

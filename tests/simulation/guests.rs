@@ -66,7 +66,7 @@ impl Guests {
         &self,
         then: DateTime<Utc>,
         user: Option<Uuid>,
-        ages: Ages,
+        ages: BookingPolicy,
     ) -> (Vec<&str>, Vec<&str>) {
         let ours = |whose: Uuid| user.is_none_or(|user| user == whose);
         let bookings = self.bookings.iter();
@@ -154,7 +154,7 @@ impl Guests {
 
 /// How old a row must be before it is due.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ages {
+pub(crate) struct BookingPolicy {
     pub(crate) booking: Duration,
     pub(crate) session: Duration,
 }

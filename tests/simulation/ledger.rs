@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use ractor_housekeeper::{
-    Counts, Event, Health, JobName, JobStatus, Life, News, Outcome, Report, RunId, Scope, Status,
-    Trigger, WorkerStatus,
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::job::Counts;
+use ractor_housekeeper::model::{
+    Event, Health, HousekeeperState, JobStatus, RunId, Trigger, WorkerStatus,
 };
+use ractor_housekeeper::{JobName, Outcome, Report, Scope, Status};
 
 use crate::world::{Inside, World};
 
@@ -22,7 +24,7 @@ pub(crate) struct Ledger {
 #[derive(Default)]
 pub(crate) struct Book {
     /// All that was told, in order.
-    pub(crate) news: Vec<Arc<News>>,
+    pub(crate) event: Vec<Arc<Event>>,
     pub(crate) runs: BTreeMap<RunId, Run>,
     jobs: BTreeMap<JobName, Account>,
     pub(crate) shutting_down: bool,
@@ -33,7 +35,7 @@ pub(crate) struct Book {
 pub(crate) struct Run {
     /// How many runs were told of before.
     number: usize,
-    /// The place in the news where it began; a run that was turned away never did.
+    /// The place in the event where it began; a run that was turned away never did.
     pub(crate) began: Option<usize>,
     counts: Counts,
     batches: u64,
@@ -73,18 +75,18 @@ impl Ledger {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self, event: &Event) {
+    pub(crate) fn record(&self, event: &Delivery) {
         let mut world = self.world.lock();
         if event.missed > 0 {
-            world.break_promise("a subscriber that is never behind missed news");
+            world.break_promise("a subscriber that is never behind missed event");
         }
-        self.book().record(&event.news, self.replica, &mut world);
+        self.book().record(&event.event, self.replica, &mut world);
     }
 
     pub(crate) fn known(&self) -> Known {
         let book = self.book();
         Known {
-            at: book.news.len(),
+            at: book.event.len(),
             jobs: book.jobs.clone(),
         }
     }
@@ -92,7 +94,7 @@ impl Ledger {
     /// What in a status contradicts what was told before it was asked for, or since.
     pub(crate) fn contradiction(&self, status: &Status, known: &Known) -> Option<String> {
         let book = self.book();
-        if status.life != Life::Running {
+        if status.life != HousekeeperState::Running {
             return (!book.shutting_down)
                 .then(|| "it says that it stops, and never told".to_owned());
         }
@@ -102,11 +104,11 @@ impl Ledger {
 }
 
 impl Book {
-    fn record(&mut self, news: &Arc<News>, replica: usize, world: &mut Inside) {
-        let at = self.news.len();
-        self.news.push(news.clone());
-        match &**news {
-            News::RunStarted {
+    fn record(&mut self, event: &Arc<Event>, replica: usize, world: &mut Inside) {
+        let at = self.event.len();
+        self.event.push(event.clone());
+        match &**event {
+            Event::RunStarted {
                 run,
                 job,
                 scope,
@@ -126,7 +128,7 @@ impl Book {
                     world.break_promise(broken);
                 }
             }
-            News::BatchCommitted {
+            Event::BatchCommitted {
                 run,
                 job,
                 counts,
@@ -141,27 +143,27 @@ impl Book {
                     world.break_promise(format!("{job} told of a batch of {run} outside it"));
                 }
             }
-            News::RunFinished(report) => self.finished(report, at, replica, world),
-            News::WorkerRestarting { job, .. } => {
+            Event::RunFinished(report) => self.finished(report, at, replica, world),
+            Event::WorkerRestarting { job, .. } => {
                 world.note(&(replica, "restarting", job));
                 world.tally.outcome("worker restarts", 1);
                 self.account(job).deaths += 1;
             }
-            News::JobDegraded { job, .. } => {
+            Event::JobDegraded { job, .. } => {
                 world.note(&(replica, "degraded", job));
                 world.tally.outcome("degraded", 1);
                 self.account(job).degraded = true;
             }
-            News::JobRecovered { job } => {
+            Event::JobRecovered { job } => {
                 world.note(&(replica, "recovered", job));
                 self.account(job).degraded = false;
             }
-            News::HealthChanged { job, health } => {
-                world.note(&(replica, "health", job, health.word()));
-                world.tally.outcome(health.word(), 1);
+            Event::HealthChanged { job, health } => {
+                world.note(&(replica, "health", job, health.as_str()));
+                world.tally.outcome(health.as_str(), 1);
                 let before = self.account(job).health.replace(health.clone());
-                let before = before.as_ref().map_or("healthy", Health::word);
-                if before == health.word() {
+                let before = before.as_ref().map_or("healthy", Health::as_str);
+                if before == health.as_str() {
                     world.break_promise(format!("{job} changed from {before} to {health}"));
                 }
                 // No step here blocks its thread, whatever hangs, dies or is late.
@@ -172,10 +174,10 @@ impl Book {
                     world.break_promise(format!("{job} is no wedge: {health:?}"));
                 }
             }
-            News::JobPaused { job } => self.account(job).paused = Some(world.now()),
-            News::JobResumed { job } => self.account(job).paused = None,
-            News::TimerRestarted { .. } => world.tally.outcome("timer restarts", 1),
-            News::ShuttingDown => self.shutting_down = true,
+            Event::JobPaused { job } => self.account(job).paused = Some(world.now()),
+            Event::JobResumed { job } => self.account(job).paused = None,
+            Event::TimerRestarted { .. } => world.tally.outcome("timer restarts", 1),
+            Event::ShuttingDown => self.shutting_down = true,
             _ => {}
         }
     }
@@ -185,7 +187,7 @@ impl Book {
         let known = self.run(report.run);
         let number = known.number;
         world.note(&(replica, "ended", &report.job, number, report.message()));
-        world.tally.outcome(report.outcome.word(), 1);
+        world.tally.outcome(report.outcome.as_str(), 1);
         if known.ended.is_some() {
             world.break_promise(format!("the end of {} was told twice", report.run));
         }
@@ -255,17 +257,17 @@ impl Book {
             return Some(format!("{job} is {}", status.health));
         }
         // Told before it was asked for, or since: looking tells.
-        let told = self.news[known.at..]
+        let told = self.event[known.at..]
             .iter()
-            .filter_map(|news| match &**news {
-                News::HealthChanged { job: told, health } if told == job => Some(health),
+            .filter_map(|event| match &**event {
+                Event::HealthChanged { job: told, health } if told == job => Some(health),
                 _ => None,
             });
         let healthy = Health::Healthy;
         let before = then.health.as_ref().unwrap_or(&healthy);
         if !std::iter::once(before)
             .chain(told)
-            .any(|told| told.word() == status.health.word())
+            .any(|told| told.as_str() == status.health.as_str())
         {
             return Some(format!("{job} is {}, told was {before}", status.health));
         }

@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
-use ractor_housekeeper::{Event, News};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::model::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::replica::Replica;
 
 pub(crate) struct Listener {
     pub(crate) replica: usize,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Delivery>,
     /// How many it reads at a time; a slow one is behind for ever.
     appetite: usize,
-    /// Where in the replica's news it is; `None` before the first.
+    /// Where in the replica's event it is; `None` before the first.
     place: Option<usize>,
 }
 
 impl Listener {
-    pub(crate) fn new(replica: usize, events: UnboundedReceiver<Event>, appetite: usize) -> Self {
+    pub(crate) fn new(
+        replica: usize,
+        events: UnboundedReceiver<Delivery>,
+        appetite: usize,
+    ) -> Self {
         Self {
             replica,
             events,
@@ -36,11 +41,11 @@ impl Listener {
             let missed = usize::try_from(event.missed).expect("a few");
             let place = match self.place {
                 Some(place) => Some(place + missed),
-                None => find(&book.news, &event.news),
+                None => find(&book.event, &event.event),
             };
-            let told = place.and_then(|place| book.news.get(place));
-            if !told.is_some_and(|told| Arc::ptr_eq(told, &event.news)) {
-                return Some(format!("a listener was told {:?} out of turn", event.news));
+            let told = place.and_then(|place| book.event.get(place));
+            if !told.is_some_and(|told| Arc::ptr_eq(told, &event.event)) {
+                return Some(format!("a listener was told {:?} out of turn", event.event));
             }
             self.place = place.map(|place| place + 1);
         }
@@ -48,6 +53,6 @@ impl Listener {
     }
 }
 
-fn find(news: &[Arc<News>], wanted: &Arc<News>) -> Option<usize> {
-    news.iter().position(|news| Arc::ptr_eq(news, wanted))
+fn find(event: &[Arc<Event>], wanted: &Arc<Event>) -> Option<usize> {
+    event.iter().position(|event| Arc::ptr_eq(event, wanted))
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use ractor_housekeeper::{BookingExpirer, Health, HousekeeperMsg, JobName, SessionCleaner};
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::model::Health;
+use ractor_housekeeper::{HousekeeperMsg, JobName};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
@@ -172,7 +174,7 @@ impl Play {
                     status.health,
                     Health::Failing { .. } | Health::Degraded { .. }
                 ) {
-                    broken.push(format!("{job} has not healed: {:?}", status.health));
+                    broken.push(format!("{job} has not reset_backoff: {:?}", status.health));
                 }
             }
         }
@@ -260,8 +262,8 @@ impl Play {
                     broken.push(format!("replica {} did not tell of {id}", replica.number));
                 }
             }
-            let unanswered = asked.iter().find(|asked| asked.replica == replica.number);
-            if let Some(asked) = unanswered {
+            let ignore_reply = asked.iter().find(|asked| asked.replica == replica.number);
+            if let Some(asked) = ignore_reply {
                 broken.push(format!("{} outlived its housekeeper", asked.what()));
             }
             false

@@ -7,10 +7,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use fastrand::Rng;
 use ractor::{ActorCell, ActorRef};
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::{BackoffConfig, OnRestartLimit, Pace, Schedule};
 use ractor_housekeeper::testing::ManualClock;
+use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    BackoffConfig, Beyond, BookingExpirer, Clock, HousekeeperArguments, HousekeeperConfig,
-    HousekeeperMsg, Job, Pace, Schedule, SessionCleaner, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, Subscriber, start,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -59,7 +61,7 @@ impl Replica {
             housekeeper: Arc::new(OnceLock::new()),
         };
         let clock = ManualClock::new(world.lock().clock.now() + wrong);
-        let may_escalate = config.restart.beyond == Beyond::Escalate;
+        let may_escalate = config.restart.on_limit == OnRestartLimit::Escalate;
         let (jobs, history) = jobs(&link);
         let arguments = HousekeeperArguments::new(jobs)
             .with_config(config)
@@ -188,16 +190,16 @@ fn settings(dice: &mut Rng) -> HousekeeperConfig {
     let mut config = HousekeeperConfig::default();
     config.job.schedule = schedule(dice);
     config.job.pace = Pace::fixed((*choose(dice, &[1, 2, 5])).try_into().expect("not zero"));
-    config.job.step_limit = Duration::from_secs(5);
-    config.job.run_limit = *choose(dice, &[None, Some(Duration::from_secs(4))]);
+    config.job.step_timeout = Duration::from_secs(5);
+    config.job.run_timeout = *choose(dice, &[None, Some(Duration::from_secs(4))]);
     config.retry = backoff(dice, 30);
     config.restart.backoff = backoff(dice, 10);
     config.restart.max_restarts = dice.u32(0..6);
     config.restart.within = Duration::from_secs(dice.u64(10..60));
     config.restart.cool_down = Duration::from_secs(dice.u64(1..30));
-    config.kept.runs = 20.try_into().expect("not zero");
+    config.history.runs = 20.try_into().expect("not zero");
     if dice.u8(0..10) == 0 {
-        config.restart.beyond = Beyond::Escalate;
+        config.restart.on_limit = OnRestartLimit::Escalate;
     }
     config
 }
@@ -205,7 +207,7 @@ fn settings(dice: &mut Rng) -> HousekeeperConfig {
 fn backoff(dice: &mut Rng, longest: u64) -> BackoffConfig {
     BackoffConfig {
         first: Duration::from_millis(dice.u64(1..1_000)),
-        longest: Duration::from_secs(dice.u64(1..=longest)),
+        max: Duration::from_secs(dice.u64(1..=longest)),
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ractor::ActorCell;
-use ractor_housekeeper::testing::MemoryStore;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, RunHistory, RunRecord, Scope,
-    StoreError, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::model::{RunHistory, RunRecord, StoreError};
+use ractor_housekeeper::testing::MemoryStore;
+use ractor_housekeeper::{Job, JobName, Scope};
 use tokio::time::sleep;
 
 use crate::world::{World, is_expirer};
@@ -114,14 +115,14 @@ impl<J: Job> Job for Unreliable<J> {
         self.inner.check().await
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         self.link.pass("before open").await?;
-        let window = self.inner.open().await?;
+        let window = self.inner.begin_run().await?;
         self.link.pass("after open").await?;
         Ok(window)
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         self.link.pass("before batch").await?;
         let batch = self.inner.batch(pass).await?;
         {
@@ -154,11 +155,11 @@ impl<J: Job> Job for Unreliable<J> {
         Ok(preview)
     }
 
-    async fn outlook(&self, set_aside: &[String]) -> Result<Outlook, JobError> {
-        self.link.pass("before outlook").await?;
-        let outlook = self.inner.outlook(set_aside).await?;
-        self.link.pass("after outlook").await?;
-        Ok(outlook)
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.link.pass("before forecast").await?;
+        let forecast = self.inner.forecast(rejected).await?;
+        self.link.pass("after forecast").await?;
+        Ok(forecast)
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fastrand::Rng;
+use ractor_housekeeper::JobName;
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore};
-use ractor_housekeeper::{Clock, JobName};
+use ractor_housekeeper::time::Clock;
 use uuid::Uuid;
 
-use crate::guests::{Ages, Booking, Change, Guests, Session};
+use crate::guests::{Booking, BookingPolicy, Change, Guests, Session};
 use crate::tally::Tally;
 
 /// The world, in the hands of everybody. Nobody holds it over an await.
@@ -24,7 +25,7 @@ pub(crate) struct Inside {
     pub(crate) clock: ManualClock,
     pub(crate) store: MemoryStore,
     pub(crate) guests: Guests,
-    pub(crate) ages: Ages,
+    pub(crate) ages: BookingPolicy,
     /// How often a step goes wrong, in percent.
     pub(crate) trouble: u8,
     /// No fault has been for long enough, so that everything must be on time.
@@ -44,7 +45,7 @@ impl World {
         let mut dice = Rng::with_seed(seed);
         let start = "2026-01-10T12:00:00Z".parse().expect("is an instant");
         let clock = ManualClock::new(start);
-        let ages = Ages {
+        let ages = BookingPolicy {
             booking: Duration::from_secs(*choose(&mut dice, &[5, 60, 15 * 60])),
             session: Duration::from_secs(*choose(&mut dice, &[60, 30 * 60, 24 * 60 * 60])),
         };
@@ -335,10 +336,10 @@ fn pick(dice: &mut Rng, among: usize) -> Option<usize> {
 
 /// Whether a job is the booking expirer; the other one is the session cleaner.
 pub(crate) fn is_expirer(job: &JobName) -> bool {
-    *job == ractor_housekeeper::BookingExpirer::NAME
+    *job == ractor_housekeeper::booking::BookingExpirer::NAME
 }
 
-/// The resolution, and the time that a run takes on this clock: none, but for a rounded millisecond or two.
+/// The min_interval, and the time that a run takes on this clock: none, but for a rounded millisecond or two.
 const ON_TIME: Duration = Duration::from_millis(1_005);
 
 /// Rows of each kind.

@@ -7,7 +7,9 @@ macro_rules! activity {
     ($store:ident, $open:expr) => {
         mod $store {
             use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-            use ractor_housekeeper::{Scope, Store, StoreError};
+            use ractor_housekeeper::Scope;
+            use ractor_housekeeper::model::StoreError;
+            use ractor_housekeeper::store::Store;
 
             use crate::Verdict;
             use crate::activity::HOUR;
@@ -152,7 +154,7 @@ macro_rules! activity {
                 }
                 let mut pass = crate::rules::idle_pass(crate::world::now(), 1);
                 let first = world.store.delete_idle_sessions(&pass).await?;
-                pass.after = first.reached;
+                pass.after = first.next_cursor;
 
                 world.store.set_activity_throttle(12 * HOUR).await?;
                 let refused = world.store.delete_idle_sessions(&pass).await;

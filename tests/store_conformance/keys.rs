@@ -4,14 +4,14 @@
 macro_rules! keys {
     ($store:ident, $open:expr, $uuid:expr) => {
         mod $store {
-            use ractor_housekeeper::{Batch, Pass};
+            use ractor_housekeeper::job::{Batch, BatchRequest};
 
             use crate::Verdict;
             use crate::rules::idle_pass;
             use crate::world::{Done, World, micro, now, user};
 
             /// Sessions a to d, each with an image record `i` and its name.
-            async fn fill(world: &impl World) -> Done<Pass> {
+            async fn fill(world: &impl World) -> Done<BatchRequest> {
                 for id in ["a", "b", "c", "d"] {
                     world.session(id, user(1), now() - micro()).await?;
                     let record = format!("insert into image_sent (id, session_id) values ('i{id}', '{id}')");
@@ -21,7 +21,7 @@ macro_rules! keys {
             }
 
             fn aside(batch: &Batch) -> Vec<(&str, &str)> {
-                let rows = batch.set_aside.iter();
+                let rows = batch.rejected.iter();
                 rows.map(|row| (row.id.as_str(), row.error.as_str())).collect()
             }
 

@@ -50,7 +50,7 @@ macro_rules! conformance {
                 the_outlook_of_sessions_has_exact_numbers
                 the_outlook_of_bookings_has_exact_numbers
                 an_empty_store_has_nothing_to_do
-                rows_set_aside_do_not_count
+                rows_rejected_do_not_count
                 equal_keys_fold_in_the_history
                 runs_written_again_count_once_in_the_history
                 the_history_keeps_the_newest_of_each_job

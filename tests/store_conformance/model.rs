@@ -7,13 +7,15 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::job::{BatchRequest, BoundedCount, Page, PreviewRow};
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{MemoryBooking, MemoryStore};
-use ractor_housekeeper::{Capped, Page, Pass, PreviewRow, Scope, Store};
 use tokio::runtime::Runtime;
 
 use crate::world::{Done, World, clock, now, user};
 
-/// A session's owner and age; a message's owner, sender and age; a booking. Ages are microseconds around the cutoffs, or hours.
+/// A session's owner and age; a message's owner, sender and age; a booking. BookingPolicy are microseconds around the cutoffs, or hours.
 #[derive(Debug, Clone)]
 struct Rows {
     sessions: Vec<(u128, i64, u8, u8)>,
@@ -97,9 +99,9 @@ async fn fill(world: &impl World, model: &MemoryStore, rows: &Rows) -> Done {
 /// What the two stores are compared in: everything a caller sees but the order of pages.
 #[derive(Debug, PartialEq, Default)]
 struct Seen {
-    previews: Vec<(Capped, BTreeMap<String, PreviewRow>)>,
-    session_outlook: Vec<(Capped, Option<Duration>)>,
-    booking_outlook: Vec<ractor_housekeeper::Outlook>,
+    previews: Vec<(BoundedCount, BTreeMap<String, PreviewRow>)>,
+    session_forecast: Vec<(BoundedCount, Option<Duration>)>,
+    booking_forecast: Vec<ractor_housekeeper::job::Forecast>,
     handled: Vec<(Vec<String>, String)>,
     sessions: Vec<String>,
     bookings: BTreeMap<String, (String, DateTime<Utc>)>,
@@ -136,11 +138,11 @@ async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
         let aside = rows.aside.iter();
         aside.map(|number| format!("{letter}{number:02}")).collect()
     };
-    let outlook = store.session_outlook(IDLE_AFTER, &aside("s")).await?;
-    seen.session_outlook
-        .push((outlook.due, outlook.oldest_overdue));
-    let outlook = store.booking_outlook(EXPIRE_AFTER, &aside("b")).await?;
-    seen.booking_outlook.push(outlook);
+    let forecast = store.session_forecast(IDLE_AFTER, &aside("s")).await?;
+    seen.session_forecast
+        .push((forecast.due, forecast.oldest_overdue));
+    let forecast = store.booking_forecast(EXPIRE_AFTER, &aside("b")).await?;
+    seen.booking_forecast.push(forecast);
     Ok(())
 }
 
@@ -151,7 +153,7 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
         } else {
             EXPIRE_AFTER
         };
-        let mut pass = Pass {
+        let mut pass = BatchRequest {
             scope: rows.only.map_or(Scope::All, |only| Scope::user(user(only))),
             now: now(),
             cutoff: now() - age,
@@ -159,7 +161,7 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
             after: None,
         };
         let mut ids = Vec::new();
-        let mut counts = ractor_housekeeper::Counts::default();
+        let mut counts = ractor_housekeeper::job::Counts::default();
         loop {
             let batch = if of_sessions {
                 store.delete_idle_sessions(&pass).await?
@@ -168,9 +170,9 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
             };
             ids.extend(batch.ids);
             counts.merge(&batch.counts);
-            match batch.reached {
+            match batch.next_cursor {
                 None => break,
-                reached => pass.after = reached,
+                next_cursor => pass.after = next_cursor,
             }
         }
         ids.sort();
@@ -195,8 +197,8 @@ async fn compare<W: World>(world: &W, clear: &str, rows: &Rows) -> Done {
         look(store, rows, seen).await?;
     }
     // The databases know the next idle session by a lower bound only: never later than the model.
-    let next = world.store().session_outlook(IDLE_AFTER, &[]).await?;
-    let exact = model.session_outlook(IDLE_AFTER, &[]).await?;
+    let next = world.store().session_forecast(IDLE_AFTER, &[]).await?;
+    let exact = model.session_forecast(IDLE_AFTER, &[]).await?;
     expected.sessions = model.sessions().into_iter().map(|row| row.id).collect();
     expected.bookings = model
         .bookings()

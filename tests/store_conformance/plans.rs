@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ractor_housekeeper::{Page, Scope, Store};
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::store::Store;
 
 use crate::rules::pass;
 use crate::world::{Done, now, user};
@@ -28,18 +30,18 @@ pub(crate) async fn do_everything(store: &dyn Store) -> Done {
     let aside = ["x".to_owned(), "y".to_owned()];
     store.idle_sessions(cutoff, None, &page).await?;
     store.idle_sessions(cutoff, Some(user(160)), &page).await?;
-    store.session_outlook(DAY, &[]).await?;
-    store.session_outlook(DAY, &aside).await?;
+    store.session_forecast(DAY, &[]).await?;
+    store.session_forecast(DAY, &aside).await?;
     store
         .overdue_bookings(now(), now() - QUARTER, None, &page)
         .await?;
-    store.booking_outlook(QUARTER, &[]).await?;
-    store.booking_outlook(QUARTER, &aside).await?;
+    store.booking_forecast(QUARTER, &[]).await?;
+    store.booking_forecast(QUARTER, &aside).await?;
     store.delete_idle_sessions(&only).await?;
     store.expire_bookings(&only).await?;
     let mut all = pass(cutoff, 20);
     let first = store.delete_idle_sessions(&all).await?;
-    all.after = first.reached;
+    all.after = first.next_cursor;
     let second = store.delete_idle_sessions(&all).await?;
     let expired = store.expire_bookings(&pass(now() - QUARTER, 20)).await?;
 

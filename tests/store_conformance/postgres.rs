@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{MemoryBooking, PrivatePostgres};
-use ractor_housekeeper::{RunHistory, Store};
 use uuid::Uuid;
 
 use crate::world::{Done, World, clock};
@@ -190,8 +191,8 @@ impl World for PostgresWorld {
 mod own {
     use std::time::{Duration, Instant};
 
-    use ractor_housekeeper::StoreError;
-    use ractor_housekeeper::store::Limits;
+    use ractor_housekeeper::model::StoreError;
+    use ractor_housekeeper::store::Timeouts;
 
     use super::*;
     use crate::Verdict;
@@ -225,9 +226,9 @@ mod own {
 
     #[tokio::test]
     async fn a_database_that_is_away_is_an_error_of_the_step() -> Verdict {
-        let limits = Limits {
+        let limits = Timeouts {
             acquire: Duration::from_millis(300),
-            ..Limits::default()
+            ..Timeouts::default()
         };
         let store =
             PostgresStore::connect("postgres://me:secret@127.0.0.1:1/db")?.with_limits(limits)?;
@@ -257,7 +258,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn one_row_that_cannot_go_is_set_aside() -> Verdict {
+    async fn one_row_that_cannot_go_is_rejected() -> Verdict {
         for when in ["", "deferrable initially deferred", "on delete restrict"] {
             let Some(world) = PostgresWorld::open().await? else {
                 return Ok(());
@@ -277,8 +278,8 @@ mod own {
 
             assert_eq!(batch.ids, ["a", "c"], "{when}");
             assert_eq!(batch.counts.to_string(), "2 image records, 2 sessions");
-            assert_eq!(batch.set_aside.len(), 1);
-            assert!(batch.set_aside[0].error.starts_with("kept by "));
+            assert_eq!(batch.rejected.len(), 1);
+            assert!(batch.rejected[0].error.starts_with("kept by "));
             assert_eq!(world.records_left().await?, (1, 0));
         }
         Ok(())
@@ -393,9 +394,9 @@ mod own {
         let Some(world) = PostgresWorld::open().await? else {
             return Ok(());
         };
-        let limits = Limits {
+        let limits = Timeouts {
             lock: Duration::from_millis(50),
-            ..Limits::default()
+            ..Timeouts::default()
         };
         let store = world.store.clone().with_limits(limits)?.with_clock(clock());
         world.session("a", user(1), now() - micro()).await?;

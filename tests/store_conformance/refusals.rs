@@ -5,13 +5,14 @@ macro_rules! refusals {
     ($store:ident, $open:expr, $raise:expr) => {
         mod $store {
             use ractor_housekeeper::testing::MemoryBooking;
-            use ractor_housekeeper::{Pass, Store};
+            use ractor_housekeeper::job::BatchRequest;
+            use ractor_housekeeper::store::Store;
 
             use crate::Verdict;
             use crate::rules::idle_pass;
             use crate::world::{Done, World, micro, now, user};
 
-            async fn fill(world: &impl World) -> Done<Pass> {
+            async fn fill(world: &impl World) -> Done<BatchRequest> {
                 for id in ["a", "b", "c"] {
                     world.session(id, user(1), now() - micro()).await?;
                     world.image(id).await?;
@@ -22,7 +23,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_session_a_trigger_refuses_is_set_aside() -> Verdict {
+            async fn a_session_a_trigger_refuses_is_rejected() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -33,16 +34,16 @@ macro_rules! refusals {
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.counts.of("sessions"), 2);
-                assert_eq!(batch.set_aside.len(), 1);
-                assert_eq!(batch.set_aside[0].id, "b");
-                assert_eq!(batch.set_aside[0].error, "not this one");
+                assert_eq!(batch.rejected.len(), 1);
+                assert_eq!(batch.rejected[0].id, "b");
+                assert_eq!(batch.rejected[0].error, "not this one");
                 assert_eq!(world.sessions_left().await?, ["b"]);
                 assert_eq!(world.records_left().await?, (1, 0));
                 Ok(())
             }
 
             #[tokio::test]
-            async fn a_booking_a_trigger_refuses_is_set_aside() -> Verdict {
+            async fn a_booking_a_trigger_refuses_is_rejected() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -53,9 +54,9 @@ macro_rules! refusals {
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.counts.of("bookings"), 2);
-                assert_eq!(batch.set_aside.len(), 1);
-                assert_eq!(batch.set_aside[0].id, "b");
-                assert_eq!(batch.set_aside[0].error, "not this one");
+                assert_eq!(batch.rejected.len(), 1);
+                assert_eq!(batch.rejected[0].id, "b");
+                assert_eq!(batch.rejected[0].error, "not this one");
                 let bookings = world.bookings_now().await?;
                 assert_eq!(bookings["a"], ("Expired".to_owned(), pass.now));
                 assert_eq!(bookings["b"].0, "Pending");
@@ -64,7 +65,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn rows_a_trigger_withholds_without_a_word_are_set_aside() -> Verdict {
+            async fn rows_a_trigger_withholds_without_a_word_are_rejected() -> Verdict {
                 for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
                     let Some(world) = $open.await? else {
                         return Ok(());
@@ -83,7 +84,7 @@ macro_rules! refusals {
 
                     assert_eq!(batch.ids, ["a", "c"], "{table}");
                     assert_eq!(batch.counts.of(table), 2, "{table}");
-                    let aside: Vec<_> = batch.set_aside.iter().map(|row| (row.id.as_str(), row.error.as_str())).collect();
+                    let aside: Vec<_> = batch.rejected.iter().map(|row| (row.id.as_str(), row.error.as_str())).collect();
                     assert_eq!(aside, [("b", "a trigger of the database withholds it")], "{table}");
                 }
                 Ok(())
@@ -107,8 +108,8 @@ macro_rules! refusals {
                             world.store.expire_bookings(&pass).await?
                         };
                         handled.extend(batch.ids);
-                        aside.extend(batch.set_aside.into_iter().map(|row| row.id));
-                        pass.after = batch.reached;
+                        aside.extend(batch.rejected.into_iter().map(|row| row.id));
+                        pass.after = batch.next_cursor;
                         if pass.after.is_none() {
                             break;
                         }
@@ -135,13 +136,13 @@ macro_rules! refusals {
                 let batch = world.store.delete_idle_sessions(&pass).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
-                assert_eq!(batch.set_aside.len(), 1);
+                assert_eq!(batch.rejected.len(), 1);
                 assert_eq!(world.sessions_left().await?, ["b", "live"]);
                 Ok(())
             }
 
             #[tokio::test]
-            async fn a_booking_a_constraint_refuses_is_set_aside() -> Verdict {
+            async fn a_booking_a_constraint_refuses_is_rejected() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -154,7 +155,7 @@ macro_rules! refusals {
 
                 assert_eq!(batch.ids, ["a"]);
                 assert_eq!(batch.counts.of("bookings"), 1);
-                let aside: Vec<&str> = batch.set_aside.iter().map(|row| row.id.as_str()).collect();
+                let aside: Vec<&str> = batch.rejected.iter().map(|row| row.id.as_str()).collect();
                 assert_eq!(aside, ["b", "c"]);
                 Ok(())
             }

@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::job::{Batch, BatchRequest, BoundedCount, Cursor, Page};
+use ractor_housekeeper::model::{RunRecord, StoreError};
 use ractor_housekeeper::testing::MemoryBooking;
-use ractor_housekeeper::{Batch, Capped, Cursor, Page, Pass, RunRecord, Scope, StoreError};
 use serde_json::json;
 
 use crate::Verdict;
@@ -22,8 +24,8 @@ fn booking_cutoff() -> DateTime<Utc> {
     now() - QUARTER
 }
 
-pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> Pass {
-    Pass {
+pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
+    BatchRequest {
         scope: Scope::All,
         now: now(),
         cutoff,
@@ -34,8 +36,8 @@ pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> Pass {
 
 /// A pass of the session cleaner at a day after `cutoff`: a session must be idle for longer than twice the throttle.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn idle_pass(cutoff: DateTime<Utc>, limit: u32) -> Pass {
-    Pass {
+pub(crate) fn idle_pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
+    BatchRequest {
         now: cutoff + DAY,
         ..pass(cutoff, limit)
     }
@@ -226,7 +228,7 @@ pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(world: &impl World) -> 
         .expire_bookings(&pass(booking_cutoff(), 10))
         .await?;
 
-    assert_eq!(rows.due, Capped::from_probe(3));
+    assert_eq!(rows.due, BoundedCount::from_probe(3));
     assert_eq!(sorted(batch.ids), ["none", "now", "past"]);
     assert_eq!(world.bookings_now().await?["future"].0, "Pending");
     Ok(())
@@ -246,11 +248,11 @@ pub(crate) async fn other_statuses_are_never_touched(world: &impl World) -> Verd
         .store()
         .expire_bookings(&pass(booking_cutoff(), 10))
         .await?;
-    let outlook = world.store().booking_outlook(QUARTER, &[]).await?;
+    let forecast = world.store().booking_forecast(QUARTER, &[]).await?;
 
     assert!(batch.ids.is_empty());
     assert_eq!(world.bookings_now().await?, before);
-    assert_eq!(outlook.next_due, None);
+    assert_eq!(forecast.next_due, None);
     Ok(())
 }
 
@@ -266,7 +268,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict 
         };
         world.booking(&booking).await?;
     }
-    let of_two = |cutoff| Pass {
+    let of_two = |cutoff| BatchRequest {
         scope: Scope::user(user(2)),
         ..pass(cutoff, 10)
     };
@@ -295,7 +297,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict 
 }
 
 pub(crate) async fn a_scope_that_is_no_uuid_is_refused(world: &impl World) -> Verdict {
-    let nobody = Pass {
+    let nobody = BatchRequest {
         scope: Scope::user("nobody"),
         ..pass(now(), 10)
     };
@@ -358,7 +360,7 @@ async fn walk(
     let mut ids = Vec::new();
     let mut after: Option<Cursor> = None;
     loop {
-        let pass = Pass {
+        let pass = BatchRequest {
             after: after.clone(),
             ..pass(cutoff, 4)
         };
@@ -369,7 +371,7 @@ async fn walk(
         };
         assert!(batch.ids.len() <= 4);
         ids.extend(batch.ids);
-        match batch.reached {
+        match batch.next_cursor {
             None => return Ok(ids),
             reached => {
                 assert!(reached > after, "the watermark moves on");
@@ -408,7 +410,7 @@ pub(crate) async fn pages_are_complete_and_without_doubles(world: &impl World) -
                     .overdue_bookings(now(), booking_cutoff(), None, &page)
                     .await?
             };
-            assert_eq!(rows.due, Capped::from_probe(12));
+            assert_eq!(rows.due, BoundedCount::from_probe(12));
             pages += 1;
             ids.extend(rows.rows.into_iter().map(|row| row.id));
             match rows.next {
@@ -430,9 +432,9 @@ pub(crate) async fn the_outlook_of_sessions_has_exact_numbers(world: &impl World
     world
         .session("live", user(1), cutoff + TimeDelta::seconds(30))
         .await?;
-    let ahead = world.store().session_outlook(DAY, &[]).await?;
+    let ahead = world.store().session_forecast(DAY, &[]).await?;
     world.session("edge", user(2), cutoff).await?;
-    let edge = world.store().session_outlook(DAY, &[]).await?;
+    let edge = world.store().session_forecast(DAY, &[]).await?;
     world
         .session("old", user(3), cutoff - TimeDelta::hours(3))
         .await?;
@@ -445,14 +447,14 @@ pub(crate) async fn the_outlook_of_sessions_has_exact_numbers(world: &impl World
     world
         .session("less old", user(4), cutoff - TimeDelta::seconds(40))
         .await?;
-    let behind = world.store().session_outlook(DAY, &[]).await?;
+    let behind = world.store().session_forecast(DAY, &[]).await?;
 
     assert_eq!((ahead.due.count, ahead.oldest_overdue), (0, None));
     assert_eq!(ahead.next_due, Some(Duration::from_micros(30_000_001)));
-    assert_eq!(ahead.age, Some(DAY));
+    assert_eq!(ahead.max_age, Some(DAY));
     assert_eq!((edge.due.count, edge.oldest_overdue), (0, None));
     assert_eq!(edge.next_due, Some(Duration::from_micros(1)));
-    assert_eq!(behind.due, Capped::from_probe(2));
+    assert_eq!(behind.due, BoundedCount::from_probe(2));
     assert_eq!(behind.oldest_overdue, Some(Duration::from_secs(60)));
     assert_eq!(behind.next_due, Some(Duration::ZERO));
     Ok(())
@@ -465,16 +467,16 @@ pub(crate) async fn the_outlook_of_bookings_has_exact_numbers(world: &impl World
     };
     world.booking(&at("held for long", -9, Some(500))).await?;
     world.booking(&at("held", -5, Some(70))).await?;
-    let held = world.store().booking_outlook(QUARTER, &[]).await?;
+    let held = world.store().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("held, but young", 60, Some(5))).await?;
-    let young = world.store().booking_outlook(QUARTER, &[]).await?;
+    let young = world.store().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("free", 20, None)).await?;
-    let free = world.store().booking_outlook(QUARTER, &[]).await?;
+    let free = world.store().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("edge", 0, None)).await?;
-    let edge = world.store().booking_outlook(QUARTER, &[]).await?;
+    let edge = world.store().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("held lately", -80, Some(-10))).await?;
     world.booking(&at("due", -40, None)).await?;
-    let due = world.store().booking_outlook(QUARTER, &[]).await?;
+    let due = world.store().booking_forecast(QUARTER, &[]).await?;
 
     assert_eq!((held.due.count, held.oldest_overdue), (0, None));
     assert_eq!(held.next_due, Some(Duration::from_secs(70)));
@@ -482,10 +484,10 @@ pub(crate) async fn the_outlook_of_bookings_has_exact_numbers(world: &impl World
     assert_eq!(free.next_due, Some(Duration::from_micros(20_000_001)));
     assert_eq!(edge.next_due, Some(Duration::from_micros(1)));
     assert_eq!(edge.due.count, 0);
-    assert_eq!(due.due, Capped::from_probe(2));
+    assert_eq!(due.due, BoundedCount::from_probe(2));
     assert_eq!(due.oldest_overdue, Some(Duration::from_secs(40)));
     assert_eq!(due.next_due, Some(Duration::ZERO));
-    assert_eq!(due.age, Some(QUARTER));
+    assert_eq!(due.max_age, Some(QUARTER));
     Ok(())
 }
 
@@ -493,8 +495,8 @@ pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl World) -> Verd
     let store = world.store();
     store.check().await?;
 
-    let sessions = store.session_outlook(DAY, &[]).await?;
-    let bookings = store.booking_outlook(QUARTER, &[]).await?;
+    let sessions = store.session_forecast(DAY, &[]).await?;
+    let bookings = store.booking_forecast(QUARTER, &[]).await?;
     let rows = store.idle_sessions(now(), None, &Page::default()).await?;
 
     assert_eq!(store.now().await?, now());
@@ -504,7 +506,7 @@ pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl World) -> Verd
     Ok(())
 }
 
-pub(crate) async fn rows_set_aside_do_not_count(world: &impl World) -> Verdict {
+pub(crate) async fn rows_rejected_do_not_count(world: &impl World) -> Verdict {
     world
         .session("stuck", user(1), session_cutoff() - TimeDelta::hours(1))
         .await?;
@@ -518,11 +520,11 @@ pub(crate) async fn rows_set_aside_do_not_count(world: &impl World) -> Verdict {
 
     let sessions = world
         .store()
-        .session_outlook(DAY, &["stuck".to_owned()])
+        .session_forecast(DAY, &["stuck".to_owned()])
         .await?;
     let bookings = world
         .store()
-        .booking_outlook(QUARTER, &["b stuck".to_owned()])
+        .booking_forecast(QUARTER, &["b stuck".to_owned()])
         .await?;
 
     assert_eq!((sessions.due.count, sessions.oldest_overdue), (0, None));
@@ -626,9 +628,9 @@ pub(crate) fn record(key: &str, job: &str, second: i64, bookings: u64) -> RunRec
             "counts": { "bookings": bookings },
             "ids": ["b1"],
             "more_ids": false,
-            "set_aside": [{ "id": "b2", "error": "stuck" }],
-            "set_aside_count": 1,
-            "outlook": { "due": { "count": 1, "capped": false }, "oldest_overdue": "1s", "next_due": null, "age": "15m" },
+            "rejected": [{ "id": "b2", "error": "stuck" }],
+            "rejected_count": 1,
+            "forecast": { "due": { "count": 1, "capped": false }, "oldest_overdue": "1s", "next_due": null, "age": "15m" },
             "success": false,
             "message": ""
         }

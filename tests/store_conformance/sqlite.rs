@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
 use ractor_housekeeper::testing::MemoryBooking;
-use ractor_housekeeper::{RunHistory, Store};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -206,7 +207,7 @@ mod own {
     #[tokio::test]
     async fn a_limit_of_zero_is_refused() -> Verdict {
         let world = SqliteWorld::empty().await?;
-        let limits = ractor_housekeeper::store::Limits {
+        let limits = ractor_housekeeper::store::Timeouts {
             acquire: std::time::Duration::ZERO,
             ..Default::default()
         };
@@ -291,7 +292,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn one_row_that_cannot_go_is_set_aside() -> Verdict {
+    async fn one_row_that_cannot_go_is_rejected() -> Verdict {
         let world = SqliteWorld::open().await?.expect("SQLite is built in");
         for id in ["a", "b", "c"] {
             world.session(id, user(1), now() - micro()).await?;
@@ -308,9 +309,9 @@ mod own {
 
         assert_eq!(batch.ids, ["a", "c"]);
         assert_eq!(batch.counts.to_string(), "2 image records, 2 sessions");
-        assert_eq!(batch.set_aside.len(), 1);
-        assert_eq!(batch.set_aside[0].id, "b");
-        assert_eq!(batch.set_aside[0].error, "kept by invoices.session_id");
+        assert_eq!(batch.rejected.len(), 1);
+        assert_eq!(batch.rejected[0].id, "b");
+        assert_eq!(batch.rejected[0].error, "kept by invoices.session_id");
         assert_eq!(world.records_left().await?, (1, 0));
         Ok(())
     }
@@ -318,7 +319,7 @@ mod own {
     #[tokio::test]
     async fn a_panic_reaches_the_caller_and_leaves_the_store_usable() -> Verdict {
         struct Broken;
-        impl ractor_housekeeper::Clock for Broken {
+        impl ractor_housekeeper::time::Clock for Broken {
             fn now(&self) -> DateTime<Utc> {
                 panic!("no clock")
             }

@@ -5,7 +5,9 @@ macro_rules! tables {
     ($store:ident, $empty:expr, $reopen:expr) => {
         mod $store {
             use ractor_housekeeper::store::Schema::{Booking, Housekeeper};
-            use ractor_housekeeper::{Page, RunHistory, Store, StoreError};
+            use ractor_housekeeper::job::Page;
+            use ractor_housekeeper::model::{RunHistory, StoreError};
+            use ractor_housekeeper::store::Store;
 
             use crate::Verdict;
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use ractor_housekeeper::model::RunHistory;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore};
-use ractor_housekeeper::{RunHistory, Store};
 use uuid::Uuid;
 
 pub(crate) type Done<T = ()> = Result<T, Box<dyn Error>>;
@@ -98,7 +99,7 @@ pub(crate) fn now() -> DateTime<Utc> {
 
 /// A clock that stands at [`now`].
 pub(crate) fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::standing(now()))
+    Arc::new(ManualClock::frozen(now()))
 }
 
 pub(crate) fn micro() -> TimeDelta {

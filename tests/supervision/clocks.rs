@@ -1,10 +1,12 @@
 //! A wall clock that is set back or forward while the housekeeper runs: no run twice, no deadline skipped.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::model::{Event, Trigger};
 use ractor_housekeeper::testing::{MemoryBooking, next_report};
-use ractor_housekeeper::{
-    BookingExpirer, Clock, JobConfig, News, Report, Schedule, Scope, Trigger,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{Report, Scope};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -125,7 +127,7 @@ async fn start(schedule: Schedule) -> Host {
     let mut setup = Setup::new();
     let expirer = JobConfig {
         schedule,
-        step_limit: minutes(60),
+        step_timeout: minutes(60),
         ..setup.config.job.clone()
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);
@@ -136,7 +138,7 @@ async fn start(schedule: Schedule) -> Host {
 fn reports(host: &mut Host) -> Vec<Report> {
     let mut reports = Vec::new();
     while let Ok(event) = host.events.try_recv() {
-        if let News::RunFinished(report) = &*event.news {
+        if let Event::RunFinished(report) = &*event.event {
             reports.push(Report::clone(report));
         }
     }

@@ -1,11 +1,12 @@
 //! Ticks by cron expression, in a zone, while its clocks and those of the machine change.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::{Cron, JobConfig, Schedule};
+use ractor_housekeeper::model::{Event, Health, NextRun, Trigger};
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{
-    BookingExpirer, Clock, Cron, Health, HousekeeperMsg, JobConfig, News, NextRun, Refusal,
-    Schedule, Trigger,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{HousekeeperMsg, RequestError};
 
 use crate::support::{Host, Setup, minutes, seconds};
 
@@ -110,7 +111,7 @@ async fn a_cron_that_cannot_be_is_refused_and_changes_nothing() {
     let refused = reschedule(&host, quiet("0 25 * * *")).await;
 
     let problem = "schedule.cron.expression \"0 25 * * *\": hour 25 is not within 0-23".to_owned();
-    assert_eq!(refused, Err(Refusal::Schedule { problem }));
+    assert_eq!(refused, Err(RequestError::Schedule { problem }));
     assert_eq!(host.status().await.schedule, nightly());
 }
 
@@ -149,7 +150,7 @@ async fn a_nightly_job_is_late_when_two_nights_brought_no_success() {
     assert_eq!(behind, Health::Late { reason });
 }
 
-async fn reschedule(host: &Host, schedule: Schedule) -> Result<(), Refusal> {
+async fn reschedule(host: &Host, schedule: Schedule) -> Result<(), RequestError> {
     host.ask(|reply| HousekeeperMsg::Reschedule(BookingExpirer::NAME, schedule, reply))
         .await
 }
@@ -175,7 +176,7 @@ async fn start(schedule: Schedule, minute: &str) -> Host {
     let expirer = JobConfig {
         schedule,
         // A step that hangs is no failure for days.
-        step_limit: minutes(100 * 60),
+        step_timeout: minutes(100 * 60),
         ..setup.config.job.clone()
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);
@@ -186,7 +187,7 @@ async fn start(schedule: Schedule, minute: &str) -> Host {
 fn ticks(host: &mut Host) -> Vec<DateTime<Utc>> {
     let mut ticks = Vec::new();
     while let Ok(event) = host.events.try_recv() {
-        if let News::RunFinished(report) = &*event.news {
+        if let Event::RunFinished(report) = &*event.event {
             assert_eq!(report.trigger, Trigger::Tick);
             let minute = report.started_at.duration_trunc(TimeDelta::minutes(1));
             let minute = minute.expect("is near");

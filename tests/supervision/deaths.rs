@@ -1,10 +1,11 @@
 //! A worker that dies: its run is answered, and it is started again.
 
 use ractor::ActorCell;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::model::{Event, Health, Trigger, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
-use ractor_housekeeper::{
-    BookingExpirer, Clock, Health, HousekeeperMsg, News, Outcome, Scope, Trigger, WorkerStatus,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{HousekeeperMsg, Outcome, Scope};
 
 use crate::support::{Setup, seconds};
 
@@ -73,7 +74,7 @@ async fn a_worker_that_is_killed_or_stopped_in_a_batch_is_a_crash_with_what_it_c
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_any_step_of_a_run_is_a_crash_and_is_retried() {
-    for (step, rows) in [(Step::Check, 0), (Step::Open, 0), (Step::Outlook, 3)] {
+    for (step, rows) in [(Step::Check, 0), (Step::Open, 0), (Step::Forecast, 3)] {
         let mut host = Setup::new().start().await;
         host.add_overdue(3);
         host.faults.once(step, 1, Fault::Panic);
@@ -104,7 +105,7 @@ async fn every_life_of_a_worker_checks_its_database_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expected_failure_costs_no_restart_and_is_retried_when_the_report_says() {
-    for step in [Step::Check, Step::Open, Step::Batch, Step::Outlook] {
+    for step in [Step::Check, Step::Open, Step::Batch, Step::Forecast] {
         let mut host = Setup::new().start().await;
         host.add_overdue(1);
         host.faults
@@ -193,13 +194,13 @@ async fn a_success_makes_the_next_failure_the_first_again() {
 async fn a_worker_that_dies_right_after_its_report_has_not_crashed() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
-    setup.config.restart.backoff.longest = seconds(1);
+    setup.config.restart.backoff.max = seconds(1);
     let host = setup.start().await;
 
     for round in 0..1_000 {
         let gate = Gate::closed();
         host.faults
-            .once(Step::Outlook, 1, Fault::Hold(gate.clone()));
+            .once(Step::Forecast, 1, Fault::Hold(gate.clone()));
         let answer = host.run_now(Scope::All);
         gate.reached().await;
 
@@ -224,11 +225,11 @@ async fn a_run_whose_worker_is_killed_before_it_takes_it_up_is_run_by_the_next_w
         assert_eq!(report.outcome, Outcome::Completed, "round {round}");
         assert_eq!(report.trigger, Trigger::Manual, "round {round}");
         let started = next_event(&mut host.events, |news| {
-            matches!(news, News::RunStarted { .. })
+            matches!(news, Event::RunStarted { .. })
         })
         .await;
         assert!(
-            matches!(&*started, News::RunStarted { run, .. } if *run == report.run),
+            matches!(&*started, Event::RunStarted { run, .. } if *run == report.run),
             "round {round}"
         );
         assert_eq!(host.status().await.restarts, 1, "round {round}");
@@ -242,10 +243,10 @@ async fn a_run_asked_for_while_the_worker_restarts_waits_for_it() {
     let mut host = setup.start().await;
     host.worker().kill();
     let restarting = next_event(&mut host.events, |news| {
-        matches!(news, News::WorkerRestarting { .. })
+        matches!(news, Event::WorkerRestarting { .. })
     })
     .await;
-    let News::WorkerRestarting { at, .. } = &*restarting else {
+    let Event::WorkerRestarting { at, .. } = &*restarting else {
         unreachable!()
     };
 
@@ -281,7 +282,7 @@ async fn a_crash_of_a_paused_job_is_not_retried_by_itself() {
     let status = host.status().await;
     // Without a table to write to nothing is owed.
     assert_eq!(
-        (status.worker, status.unwritten_runs),
+        (status.worker, status.unsaved_runs),
         (WorkerStatus::Idle, 0)
     );
 }

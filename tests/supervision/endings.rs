@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ractor::{ActorCell, ActorStatus, Message};
+use ractor_housekeeper::actors::{status, stop};
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::{JobConfig, Pace};
+use ractor_housekeeper::model::{Event, HousekeeperState, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
-use ractor_housekeeper::{
-    BookingExpirer, HousekeeperMsg, JobConfig, Life, News, Outcome, Pace, Refusal, Scope,
-    SessionCleaner, WorkerStatus, start, status, stop,
-};
+use ractor_housekeeper::{HousekeeperMsg, Outcome, RequestError, Scope, start};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -38,7 +39,7 @@ async fn children_that_hang_are_killed_when_the_grace_ends_and_everybody_is_answ
             let outcome = report.expect("is not refused").outcome;
             assert_eq!(outcome, Outcome::ShuttingDown, "{grace:?}");
         }
-        assert_eq!(previewed, Err(Refusal::ShuttingDown), "{grace:?}");
+        assert_eq!(previewed, Err(RequestError::ShuttingDown), "{grace:?}");
         let took = asked.elapsed();
         assert!(
             (grace..grace + TIMERS_COUNT_IN).contains(&took),
@@ -72,7 +73,7 @@ async fn a_shutdown_ends_whatever_the_children_are_at() {
             "pause" => {
                 running = Some(host.run_now(Scope::All));
                 next_event(&mut host.events, |news| {
-                    matches!(news, News::BatchCommitted { .. })
+                    matches!(news, Event::BatchCommitted { .. })
                 })
                 .await;
             }
@@ -80,7 +81,7 @@ async fn a_shutdown_ends_whatever_the_children_are_at() {
             "timer" => {
                 host.child("timer").kill();
                 next_event(&mut host.events, |news| {
-                    matches!(news, News::TimerRestarted { .. })
+                    matches!(news, Event::TimerRestarted { .. })
                 })
                 .await;
             }
@@ -95,13 +96,13 @@ async fn a_shutdown_ends_whatever_the_children_are_at() {
         stopped.await;
         host.housekeeper.wait(None).await.expect("it stops");
 
-        assert_eq!(refused, Err(Refusal::ShuttingDown), "{at}");
+        assert_eq!(refused, Err(RequestError::ShuttingDown), "{at}");
         if let Some(answer) = running {
             let outcome = answer.await.expect("is not refused").outcome;
             assert_eq!(outcome, Outcome::ShuttingDown, "{at}");
         }
         if let Some(answer) = previewed {
-            assert_eq!(answer.await, Err(Refusal::ShuttingDown));
+            assert_eq!(answer.await, Err(RequestError::ShuttingDown));
         }
         assert_eq!(asked.elapsed(), Duration::ZERO, "{at}");
         assert_nothing_is_left().await;
@@ -146,7 +147,7 @@ async fn a_housekeeper_cut_off_takes_its_children_along_and_its_name_is_free() {
         let (run, running) =
             ask(|reply| HousekeeperMsg::RunNow(BookingExpirer::NAME, Scope::All, reply));
         let (shutdown, stopping) = ask(|reply| HousekeeperMsg::Shutdown(minutes(1), reply));
-        let page = ractor_housekeeper::Page::default();
+        let page = ractor_housekeeper::job::Page::default();
         let (preview, previewing) =
             ask(|reply| HousekeeperMsg::Preview(BookingExpirer::NAME, Scope::All, page, reply));
         for message in [run, preview, shutdown] {
@@ -169,7 +170,7 @@ async fn a_housekeeper_cut_off_takes_its_children_along_and_its_name_is_free() {
 
         assert_eq!(ended.is_err(), aborted);
         assert!(running.await.is_err() && previewing.await.is_err() && stopping.await.is_err());
-        assert_eq!(life, Life::Stopped);
+        assert_eq!(life, HousekeeperState::Stopped);
         assert!(!second.was_running());
         // The timer and the other worker had left by then.
         assert_eq!(children.len(), 2);
@@ -196,7 +197,7 @@ async fn a_stop_by_name_answers_everybody_who_stops_it_at_once() {
     }
 
     started.housekeeper.wait(None).await.expect("it is gone");
-    assert_eq!(status("popular").await.life, Life::Stopped);
+    assert_eq!(status("popular").await.life, HousekeeperState::Stopped);
     assert!(stop("popular", seconds(1)).await.is_err());
 }
 
@@ -271,11 +272,11 @@ async fn a_worker_that_dies_during_a_shutdown_is_a_crash_and_holds_nobody_up() {
 fn unhurried() -> Setup {
     let mut setup = Setup::new();
     setup.config.restart.backoff.first = minutes(2);
-    setup.config.restart.backoff.longest = minutes(2);
+    setup.config.restart.backoff.max = minutes(2);
     let expirer = JobConfig {
         pace: Pace {
-            shortest_pause: minutes(1),
-            longest_pause: minutes(1),
+            min_pause: minutes(1),
+            max_pause: minutes(1),
             ..setup.config.job.pace.clone()
         },
         ..setup.config.job.clone()
@@ -286,7 +287,7 @@ fn unhurried() -> Setup {
 
 async fn next_restart(host: &mut Host) {
     next_event(&mut host.events, |news| {
-        matches!(news, News::WorkerRestarting { .. })
+        matches!(news, Event::WorkerRestarting { .. })
     })
     .await;
 }

@@ -8,11 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor::{ActorRef, call_t};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
+};
+use ractor_housekeeper::model::{CurrentRun, Event, Health, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, MemoryBooking, Step, next_event, next_report};
+use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    Batch, BookingExpirer, Clock, CurrentRun, Cursor, Event, Health, HousekeeperArguments,
-    HousekeeperMsg, Job, JobError, JobName, News, Outlook, Page, Pass, PreviewRows, Report, Scope,
-    Subscriber, Window, WorkerStatus, start,
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, Report, Scope, Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -27,11 +32,11 @@ async fn a_row_that_grows_old_while_nothing_works_and_nobody_asks_is_news_within
     let mut host = with_a_row_left().await;
     let left = Instant::now();
 
-    let news = next_health(&mut host.events).await;
+    let event = next_health(&mut host.events).await;
     let noticed = left.elapsed();
     tokio::time::sleep(minutes(60)).await;
 
-    assert_eq!(word(&news), "late");
+    assert_eq!(word(&event), "late");
     // The row had been due for a second, and may be for a minute.
     assert!(
         (seconds(59)..=seconds(120)).contains(&noticed),
@@ -57,7 +62,7 @@ async fn what_was_overdue_grows_older_while_the_database_is_away_and_is_forgotte
     let _ = host.run_now(Scope::All).await;
     let back = host.status().await;
 
-    assert_eq!(away.health.word(), "failing");
+    assert_eq!(away.health.as_str(), "failing");
     let age = away.oldest_overdue.expect("it is known");
     assert!((seconds(600)..seconds(602)).contains(&age), "{age:?}");
     assert_eq!((back.health, back.oldest_overdue), (Health::Healthy, None));
@@ -76,11 +81,11 @@ async fn failures_in_a_row_are_one_change_behind_the_first_report_and_a_success_
     let others = all_health(&mut host.events);
     host.faults.clear();
     next_report(&mut host.events, Report::success).await;
-    let healed = all_health(&mut host.events);
+    let reset_backoff = all_health(&mut host.events);
 
     assert_eq!(first, ["failing"]);
     assert_eq!(others, [""; 0]);
-    assert_eq!(healed, ["healthy"]);
+    assert_eq!(reset_backoff, ["healthy"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +137,7 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
     let job = Walker {
         batches: 20,
         each: seconds(20),
-        outlook: Outlook::default(),
+        forecast: Forecast::default(),
     };
     let (housekeeper, mut events) = host_of(job, |_| ()).await;
 
@@ -142,7 +147,7 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
         tokio::time::sleep(seconds(93)).await;
         let (health, run) = current(&housekeeper).await;
         let run = run.expect("it runs");
-        seen.push((health.word().to_owned(), run.batches));
+        seen.push((health.as_str().to_owned(), run.batches));
         assert!(run.heard_at > run.started_at);
     }
     let report = report.await.expect("it does not panic");
@@ -151,13 +156,13 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
     assert_eq!(seen, expected);
     assert_eq!(report.batches, 20);
     while let Ok(event) = events.try_recv() {
-        let news = &*event.news;
+        let event = &*event.event;
         assert!(
             !matches!(
-                news,
-                News::BatchCommitted { .. } | News::HealthChanged { .. }
+                event,
+                Event::BatchCommitted { .. } | Event::HealthChanged { .. }
             ),
-            "{news:?}"
+            "{event:?}"
         );
     }
 }
@@ -166,14 +171,14 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
 async fn what_a_status_says_of_the_health_has_been_told_before() {
     // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls between the readings.
     for odd in [false, true] {
-        let outlook = Outlook {
+        let forecast = Forecast {
             oldest_overdue: Some(Duration::ZERO),
-            ..Outlook::default()
+            ..Forecast::default()
         };
         let job = Walker {
             batches: 1,
             each: Duration::ZERO,
-            outlook,
+            forecast,
         };
         let (housekeeper, mut events) = host_of(job, |arguments| {
             arguments.clock = Arc::new(SlowClock);
@@ -194,10 +199,10 @@ async fn what_a_status_says_of_the_health_has_been_told_before() {
 
         let mut told = Vec::new();
         while let Ok(event) = events.try_recv() {
-            told.push(event.news);
+            told.push(event.event);
         }
         assert!(
-            told.iter().any(|news| matches!(&**news, News::HealthChanged { health, .. } if health.word() == "late")),
+            told.iter().any(|event| matches!(&**event, Event::HealthChanged { health, .. } if health.as_str() == "late")),
             "{told:?}"
         );
         housekeeper.stop(None);
@@ -209,7 +214,7 @@ async fn what_a_status_says_of_the_health_has_been_told_before() {
 async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on() {
     let (job, release) = Blocker::new();
     let (housekeeper, mut events) = host_of(job, |arguments| {
-        arguments.config.job.step_limit = Duration::from_millis(20);
+        arguments.config.job.step_timeout = Duration::from_millis(20);
     })
     .await;
 
@@ -221,13 +226,17 @@ async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on
         }
         tokio::task::yield_now().await;
     };
-    let wedged = next_health(&mut events).await;
+    let stalled = next_health(&mut events).await;
     release.send(()).expect("it waits");
-    let healed = next_event(&mut events, |news| {
-        matches!(news, News::HealthChanged { .. } | News::RunFinished(_))
+    let reset_backoff = next_event(&mut events, |event| {
+        matches!(event, Event::HealthChanged { .. } | Event::RunFinished(_))
     })
     .await;
-    assert_eq!(word(&healed), "healthy", "by its batch, before its end");
+    assert_eq!(
+        word(&reset_backoff),
+        "healthy",
+        "by its batch, before its end"
+    );
     let report = report.await.expect("it does not panic");
     next_report(&mut events, |_| true).await;
     let (health, _) = current(&housekeeper).await;
@@ -241,7 +250,7 @@ async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on
         cause,
         ", and a step may take 20ms: code of the job blocks its worker"
     );
-    assert_eq!(word(&wedged), "failing");
+    assert_eq!(word(&stalled), "failing");
     assert!(report.success(), "{report}");
     assert_eq!(health, Health::Healthy);
 }
@@ -249,9 +258,9 @@ async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on
 /// A host whose run reached its limit with a booking left that had been due for a second.
 pub(crate) async fn with_a_row_left() -> Host {
     let mut setup = Setup::new();
-    setup.config.job.pace.shortest_pause = Duration::from_millis(1);
-    setup.config.job.pace.longest_pause = Duration::from_millis(1);
-    setup.config.job.run_limit = Some(Duration::from_millis(1));
+    setup.config.job.pace.min_pause = Duration::from_millis(1);
+    setup.config.job.pace.max_pause = Duration::from_millis(1);
+    setup.config.job.run_timeout = Some(Duration::from_millis(1));
     let mut host = setup.start().await;
     let made = host.clock.now() - TimeDelta::minutes(15) - TimeDelta::seconds(1);
     for number in 0..5 {
@@ -260,31 +269,31 @@ pub(crate) async fn with_a_row_left() -> Host {
     }
     let report = host.run_now(Scope::All).await.expect("is not refused");
     assert_eq!(
-        (report.outcome.word(), host.expired().len()),
+        (report.outcome.as_str(), host.expired().len()),
         ("timed out", 4)
     );
     next_report(&mut host.events, |_| true).await;
     host
 }
 
-async fn next_health(events: &mut UnboundedReceiver<Event>) -> Arc<News> {
-    next_event(events, |news| matches!(news, News::HealthChanged { .. })).await
+async fn next_health(events: &mut UnboundedReceiver<Delivery>) -> Arc<Event> {
+    next_event(events, |event| matches!(event, Event::HealthChanged { .. })).await
 }
 
-fn word(news: &News) -> &'static str {
-    match news {
-        News::HealthChanged { health, .. } => health.word(),
+fn word(event: &Event) -> &'static str {
+    match event {
+        Event::HealthChanged { health, .. } => health.as_str(),
         other => unreachable!("{other:?}"),
     }
 }
 
 /// What the expirer's health changed to since this was last asked.
-fn all_health(events: &mut UnboundedReceiver<Event>) -> Vec<&'static str> {
+fn all_health(events: &mut UnboundedReceiver<Delivery>) -> Vec<&'static str> {
     let mut words = Vec::new();
     while let Ok(event) = events.try_recv() {
-        match &*event.news {
-            News::HealthChanged { job, health } if *job == BookingExpirer::NAME => {
-                words.push(health.word());
+        match &*event.event {
+            Event::HealthChanged { job, health } if *job == BookingExpirer::NAME => {
+                words.push(health.as_str());
             }
             _ => {}
         }
@@ -296,7 +305,7 @@ fn all_health(events: &mut UnboundedReceiver<Event>) -> Vec<&'static str> {
 async fn host_of(
     job: impl Job,
     set: impl FnOnce(&mut HousekeeperArguments),
-) -> (ActorRef<HousekeeperMsg>, UnboundedReceiver<Event>) {
+) -> (ActorRef<HousekeeperMsg>, UnboundedReceiver<Delivery>) {
     let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]);
     arguments.config.job.schedule = messages_only();
     set(&mut arguments);
@@ -339,7 +348,7 @@ async fn current(housekeeper: &ActorRef<HousekeeperMsg>) -> (Health, Option<Curr
 struct Walker {
     batches: usize,
     each: Duration,
-    outlook: Outlook,
+    forecast: Forecast,
 }
 
 impl Walker {
@@ -352,14 +361,14 @@ impl Job for Walker {
         Self::NAME
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        Ok(Window {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(RunBounds {
             now: DateTime::UNIX_EPOCH,
             cutoff: DateTime::UNIX_EPOCH,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         tokio::time::sleep(self.each).await;
         let since = pass.after.as_ref().map_or(DateTime::UNIX_EPOCH, |after| {
             after.since + TimeDelta::seconds(1)
@@ -370,7 +379,7 @@ impl Job for Walker {
             id: "row".to_owned(),
         };
         Ok(Batch {
-            reached: Some(next).filter(|_| number + 1 < self.batches),
+            next_cursor: Some(next).filter(|_| number + 1 < self.batches),
             ..Batch::default()
         })
     }
@@ -379,8 +388,8 @@ impl Job for Walker {
         Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
     }
 
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(self.outlook)
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        Ok(self.forecast)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::job::{Page, Preview};
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
-use ractor_housekeeper::{
-    BookingExpirer, Clock, HousekeeperMsg, News, Page, Preview, Refusal, Report, Scope,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{HousekeeperMsg, Report, RequestError, Scope};
 use tokio::sync::mpsc;
 
 use crate::support::{Host, Setup};
@@ -16,7 +18,7 @@ impl Host {
         self.child("worker")
     }
 
-    pub(crate) fn preview(&self) -> impl Future<Output = Result<Preview, Refusal>> + use<> {
+    pub(crate) fn preview(&self) -> impl Future<Output = Result<Preview, RequestError>> + use<> {
         self.ask(|reply| {
             HousekeeperMsg::Preview(BookingExpirer::NAME, Scope::All, Page::default(), reply)
         })
@@ -33,11 +35,11 @@ impl Host {
         let verdict = next_event(&mut self.events, |news| {
             matches!(
                 news,
-                News::WorkerRestarting { .. } | News::JobDegraded { .. }
+                Event::WorkerRestarting { .. } | Event::JobDegraded { .. }
             )
         })
         .await;
-        let News::WorkerRestarting { at, .. } = &*verdict else {
+        let Event::WorkerRestarting { at, .. } = &*verdict else {
             return None;
         };
         let rest = (*at - killed).to_std().expect("is ahead");
@@ -48,7 +50,10 @@ impl Host {
     /// A run that has committed two rows and waits at the gate with the next two.
     pub(crate) async fn in_second_batch(
         &self,
-    ) -> (Gate, impl Future<Output = Result<Report, Refusal>> + use<>) {
+    ) -> (
+        Gate,
+        impl Future<Output = Result<Report, RequestError>> + use<>,
+    ) {
         let gate = Gate::closed();
         self.faults.once(Step::Batch, 2, Fault::Hold(gate.clone()));
         let answer = self.run_now(Scope::All);
@@ -68,7 +73,7 @@ pub(crate) async fn degraded() -> Host {
     let mut host = setup.start().await;
     let _ = host.run_now(Scope::All).await;
     next_event(&mut host.events, |news| {
-        matches!(news, News::JobDegraded { .. })
+        matches!(news, Event::JobDegraded { .. })
     })
     .await;
     host

@@ -5,9 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use chrono::DateTime;
 use ractor::call;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
+};
 use ractor_housekeeper::{
-    Batch, BookingExpirer, Cursor, HousekeeperArguments, HousekeeperMsg, Job, JobError, JobName,
-    Outcome, Outlook, Page, Pass, PreviewRows, Refusal, Scope, Subscriber, Window, start,
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, Outcome, RequestError, Scope, Subscriber,
+    start,
 };
 
 use crate::helpers::overseer;
@@ -45,7 +49,7 @@ async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_it
         Scope::All
     );
 
-    let refusal = Refusal::Scope {
+    let refusal = RequestError::Scope {
         job: Touchy.name(),
         problem: "the job panicked: the job is touchy".to_owned(),
     };
@@ -84,21 +88,21 @@ impl Job for Stuck {
         JobName::new("stuck")
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        Ok(Window {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(RunBounds {
             now: DateTime::UNIX_EPOCH,
             cutoff: DateTime::UNIX_EPOCH,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         assert!(self.0.fetch_add(1, Ordering::SeqCst) < 10, "it goes on");
         let reached = Cursor {
             since: pass.cutoff,
             id: "here".to_owned(),
         };
         Ok(Batch {
-            reached: Some(reached),
+            next_cursor: Some(reached),
             ..Batch::default()
         })
     }
@@ -107,7 +111,7 @@ impl Job for Stuck {
         unreachable!("nobody asks")
     }
 
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
         unreachable!("a run that fails does not look ahead")
     }
 }
@@ -125,11 +129,11 @@ impl Job for Touchy {
         panic!("the job is touchy")
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         unreachable!("its scope is refused")
     }
 
-    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
         unreachable!("it is not opened")
     }
 
@@ -137,7 +141,7 @@ impl Job for Touchy {
         unreachable!("its scope is refused")
     }
 
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
         unreachable!("it is not opened")
     }
 }

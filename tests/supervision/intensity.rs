@@ -1,11 +1,12 @@
 //! A worker that dies too often.
 
 use ractor::{Actor, ActorStatus};
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::OnRestartLimit;
+use ractor_housekeeper::model::{Event, Health, Trigger, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
-use ractor_housekeeper::{
-    Beyond, BookingExpirer, Clock, Health, Housekeeper, HousekeeperMsg, News, Outcome, Scope,
-    SessionCleaner, Trigger, WorkerStatus,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{Housekeeper, HousekeeperMsg, Outcome, Scope};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -18,8 +19,8 @@ async fn a_job_that_dies_too_often_is_degraded_while_siblings_and_timer_go_on() 
     host.faults.always(Step::Open, Fault::Panic);
 
     let _ = host.run_now(Scope::All).await;
-    next_event(&mut host.events, |news| {
-        matches!(news, News::JobDegraded { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::JobDegraded { .. })
     })
     .await;
     let sibling = host
@@ -82,8 +83,8 @@ async fn a_run_that_completes_ends_the_degradation_also_one_for_a_user() {
         host.faults.clear();
 
         let report = host.run_now(scope).await.expect("is not refused");
-        next_event(&mut host.events, |news| {
-            matches!(news, News::JobRecovered { .. })
+        next_event(&mut host.events, |event| {
+            matches!(event, Event::JobRecovered { .. })
         })
         .await;
 
@@ -92,7 +93,7 @@ async fn a_run_that_completes_ends_the_degradation_also_one_for_a_user() {
         // One user's run is followed by one of everything, which may be on its way.
         let works = matches!(status.worker, WorkerStatus::Idle | WorkerStatus::Running(_));
         assert!(works, "{:?}", status.worker);
-        assert_ne!(status.health.word(), "degraded");
+        assert_ne!(status.health.as_str(), "degraded");
     }
 }
 
@@ -140,8 +141,8 @@ async fn a_degraded_job_is_tried_once_after_each_cool_down() {
     host.add_overdue(1);
     let rested = Instant::now();
 
-    next_event(&mut host.events, |news| {
-        matches!(news, News::JobDegraded { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::JobDegraded { .. })
     })
     .await;
     let again = rested.elapsed();
@@ -153,8 +154,8 @@ async fn a_degraded_job_is_tried_once_after_each_cool_down() {
     let third = rested.elapsed();
     tokio::time::sleep(seconds(5)).await;
     gate.open();
-    next_event(&mut host.events, |news| {
-        matches!(news, News::JobRecovered { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::JobRecovered { .. })
     })
     .await;
 
@@ -177,8 +178,8 @@ async fn a_degraded_job_that_is_paused_is_not_tried_by_itself_but_at_the_resume(
     let _ = host
         .ask(|reply| HousekeeperMsg::Resume(BookingExpirer::NAME, reply))
         .await;
-    next_event(&mut host.events, |news| {
-        matches!(news, News::JobRecovered { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::JobRecovered { .. })
     })
     .await;
 
@@ -203,7 +204,7 @@ async fn a_users_run_that_ends_a_degradation_is_followed_by_one_of_everything_un
         let mut others = 0;
         while let Ok(event) = host.events.try_recv() {
             others += u32::from(
-                matches!(&*event.news, News::RunFinished(report) if report.trigger == Trigger::Retry),
+                matches!(&*event.event, Event::RunFinished(report) if report.trigger == Trigger::Retry),
             );
         }
         assert_eq!(others, u32::from(!paused));
@@ -214,7 +215,7 @@ async fn a_users_run_that_ends_a_degradation_is_followed_by_one_of_everything_un
 async fn escalation_stops_the_housekeeper_with_an_error_and_everybody_is_answered() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = 0;
-    setup.config.restart.beyond = Beyond::Escalate;
+    setup.config.restart.on_limit = OnRestartLimit::Escalate;
     let gate = Gate::closed();
     setup.faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
     setup

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use ractor::{ActorCell, ActorRef, call_t};
+use ractor_housekeeper::actors::ignore_reply;
+use ractor_housekeeper::model::{Event, RunHistory, RunRecord, StoreError};
 use ractor_housekeeper::testing::MemoryBooking;
-use ractor_housekeeper::{
-    Clock, HousekeeperMsg, JobName, News, Outcome, Report, RunHistory, RunRecord, Scope,
-    StoreError, unanswered,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{HousekeeperMsg, JobName, Outcome, Report, Scope};
 use uuid::Uuid;
 
 use crate::support::{Host, Setup, children};
@@ -47,7 +47,7 @@ async fn a_worker_killed_or_stopped_with_its_report_has_not_crashed_whether_the_
 async fn a_report_and_a_death_that_race_on_several_threads_are_heard_in_their_order() {
     let (mut host, assassin) = start(ActorCell::kill, 0).await;
     let housekeeper = host.housekeeper.clone();
-    // With a limit: a question that crosses a kill may stay in the mailbox, unread and unanswered, as long as we hold the reference.
+    // With a limit: a question that crosses a kill may stay in the mailbox, unread and ignore_reply, as long as we hold the reference.
     let crowd = tokio::spawn(async move {
         while call_t!(housekeeper, HousekeeperMsg::Status, 10_000).is_ok() {}
     });
@@ -86,7 +86,7 @@ async fn start(end: fn(&ActorCell), mailbox: usize) -> (Host, Assassin) {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
     setup.config.restart.backoff.first = Duration::from_millis(1);
-    setup.config.restart.backoff.longest = Duration::from_millis(1);
+    setup.config.restart.backoff.max = Duration::from_millis(1);
     let assassin = Assassin {
         housekeeper: Arc::default(),
         mailbox,
@@ -112,7 +112,7 @@ fn reports_told(host: &mut Host) -> Vec<Report> {
     let mut told = Vec::new();
     while let Ok(event) = host.events.try_recv() {
         assert_eq!(event.missed, 0);
-        if let News::RunFinished(report) = &*event.news {
+        if let Event::RunFinished(report) = &*event.event {
             told.push(Report::clone(report));
         }
     }
@@ -147,7 +147,7 @@ impl RunHistory for Assassin {
             .expect("it writes");
         self.deaths.fetch_add(1, Ordering::SeqCst);
         for _ in 0..self.mailbox {
-            let status = HousekeeperMsg::Status(unanswered());
+            let status = HousekeeperMsg::Status(ignore_reply());
             housekeeper.cast(status).expect("it runs");
         }
         (self.end)(&worker);

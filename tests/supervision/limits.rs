@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use ractor_housekeeper::model::WorkerStatus;
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{Outcome, Scope, WorkerStatus};
+use ractor_housekeeper::{Outcome, Scope};
 use uuid::Uuid;
 
 use crate::support::{Host, Setup, seconds};
@@ -66,11 +67,11 @@ async fn a_completed_run_shortens_the_rest_but_the_deaths_before_it_still_count(
     for whole in [100, 200, 400] {
         assert_rests(host.kill_worker().await.expect("is restarted"), whole);
     }
-    let healed = host.run_now(Scope::All).await.expect("is not refused");
+    let reset_backoff = host.run_now(Scope::All).await.expect("is not refused");
     let after = host.kill_worker().await.expect("is restarted");
     let one_more = host.kill_worker().await;
 
-    assert_eq!(healed.outcome, Outcome::Completed);
+    assert_eq!(reset_backoff.outcome, Outcome::Completed);
     assert_rests(after, 100);
     assert_eq!(one_more, None);
 }

@@ -7,7 +7,7 @@ use ractor_housekeeper::{HousekeeperArguments, Scope, start};
 
 use crate::health::with_a_row_left;
 use crate::log::{Log, played_alone};
-use crate::set_aside::{Stubborn, run};
+use crate::rejected::{Stubborn, run};
 use crate::support::{Host, Setup, minutes};
 
 #[tokio::test(start_paused = true)]
@@ -74,12 +74,12 @@ async fn health_that_gets_worse_is_a_warning_and_health_that_gets_better_is_not(
     tokio::time::sleep(minutes(1)).await;
     let restarted = log.of("booking-expirer is no more failing, but late: a row");
     host.run().await;
-    let healed = log.of("booking-expirer is healthy again");
+    let reset_backoff = log.of("booking-expirer is healthy again");
 
     assert_eq!(late, ["WARN"]);
     assert_eq!(died, ["WARN"]);
     assert_eq!(restarted, ["INFO"]);
-    assert_eq!(healed, ["INFO"]);
+    assert_eq!(reset_backoff, ["INFO"]);
 }
 
 impl Host {

@@ -19,10 +19,10 @@ mod logs;
 mod names;
 mod readers;
 mod records;
+mod rejected;
 mod restarting;
 #[path = "../support/schedules.rs"]
 mod schedules;
-mod set_aside;
 mod stopping;
 mod strangers;
 #[path = "../support/mod.rs"]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use ractor::Actor;
+use ractor_housekeeper::actors::{StartError, status, stop};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::ConfigError;
+use ractor_housekeeper::model::HousekeeperState;
 use ractor_housekeeper::testing::{Fault, Gate, Step};
-use ractor_housekeeper::{
-    BookingExpirer, ConfigError, HousekeeperArguments, HousekeeperMsg, Life, Scope, StartError,
-    start, status, stop,
-};
+use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Scope, start};
 use tokio::sync::mpsc;
 
 use crate::helpers::Overseer;
@@ -39,11 +40,12 @@ async fn a_start_while_the_old_one_shuts_down_waits_and_starts_a_new_one() {
     let run = HousekeeperMsg::RunNow(
         BookingExpirer::NAME,
         Scope::All,
-        ractor_housekeeper::unanswered(),
+        ractor_housekeeper::actors::ignore_reply(),
     );
     old.housekeeper.cast(run).expect("it runs");
     gate.reached().await;
-    let shutdown = HousekeeperMsg::Shutdown(seconds(30), ractor_housekeeper::unanswered());
+    let shutdown =
+        HousekeeperMsg::Shutdown(seconds(30), ractor_housekeeper::actors::ignore_reply());
     old.housekeeper.cast(shutdown).expect("it runs");
 
     let starting = tokio::spawn(start(Some("successor"), Setup::new().arguments));
@@ -55,7 +57,7 @@ async fn a_start_while_the_old_one_shuts_down_waits_and_starts_a_new_one() {
     assert!(still_waits);
     assert!(!new.was_running());
     assert_ne!(old.housekeeper.get_id(), new.housekeeper.get_id());
-    assert_eq!(status("successor").await.life, Life::Running);
+    assert_eq!(status("successor").await.life, HousekeeperState::Running);
     stop("successor", seconds(1)).await.expect("it runs");
 }
 
@@ -89,9 +91,12 @@ async fn the_status_of_a_name_tells_never_started_from_stopped() {
     let after = status("once").await;
     let again = stop("once", seconds(1)).await;
 
-    assert_eq!(before.life, Life::NeverStarted);
-    assert_eq!((during.life, during.jobs.len()), (Life::Running, 2));
-    assert_eq!(after.life, Life::Stopped);
+    assert_eq!(before.life, HousekeeperState::NeverStarted);
+    assert_eq!(
+        (during.life, during.jobs.len()),
+        (HousekeeperState::Running, 2)
+    );
+    assert_eq!(after.life, HousekeeperState::Stopped);
     assert_eq!(again.expect_err("none runs").name, "once");
 }
 

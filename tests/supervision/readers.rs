@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::model::{Event, HistorySource, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
-use ractor_housekeeper::{
-    BookingExpirer, HistorySource, HousekeeperMsg, News, Refusal, Scope, WorkerStatus,
-};
+use ractor_housekeeper::{HousekeeperMsg, RequestError, Scope};
 use tokio::time::Instant;
 
 use crate::helpers::degraded;
@@ -19,7 +19,7 @@ async fn a_preview_that_panics_is_refused_and_costs_no_worker() {
     let refused = host.preview().await;
     let answered = host.preview().await;
 
-    let Err(Refusal::Failed { error, .. }) = refused else {
+    let Err(RequestError::Failed { error, .. }) = refused else {
         panic!("{refused:?}");
     };
     assert!(error.contains("Preview was told to panic"), "{error}");
@@ -65,7 +65,7 @@ async fn status_preview_and_history_are_answered_at_once_in_every_state() {
             "restarting" => {
                 host.worker().kill();
                 next_event(&mut host.events, |news| {
-                    matches!(news, News::WorkerRestarting { .. })
+                    matches!(news, Event::WorkerRestarting { .. })
                 })
                 .await;
             }
@@ -113,7 +113,7 @@ async fn two_read_at_a_time_and_as_many_wait_as_there_is_room_for() {
     let reading = host.faults.calls(Step::Preview);
     gate.open();
 
-    assert_eq!(refused, Err(Refusal::Busy { waiting: 64 }));
+    assert_eq!(refused, Err(RequestError::Busy { waiting: 64 }));
     assert_eq!(reading, 2);
     for answer in answers {
         assert!(answer.await.is_ok());

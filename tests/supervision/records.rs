@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::OnRestartLimit;
+use ractor_housekeeper::model::{Event, RunHistory, RunRecord, StoreError};
 use ractor_housekeeper::testing::{Fault, Gate, MemoryStore, Step, next_event};
-use ractor_housekeeper::{
-    Beyond, BookingExpirer, HousekeeperMsg, JobName, News, Outcome, RunHistory, RunRecord, Scope,
-    StoreError,
-};
+use ractor_housekeeper::{HousekeeperMsg, JobName, Outcome, Scope};
 use tokio::time::Instant;
 
 use crate::support::{Setup, minutes, seconds};
@@ -38,7 +38,7 @@ async fn a_crash_is_written_by_a_worker_started_for_it_whether_the_job_rests_or_
         next_event(&mut host.events, |news| {
             matches!(
                 news,
-                News::WorkerRestarting { .. } | News::JobDegraded { .. }
+                Event::WorkerRestarting { .. } | Event::JobDegraded { .. }
             )
         })
         .await;
@@ -71,7 +71,7 @@ async fn a_run_that_fails_or_crashes_as_the_housekeeper_leaves_is_written() {
         stopped.await;
 
         let outcome = running.await.expect("is not refused").outcome;
-        assert_eq!(outcome.word(), if crashes { "crashed" } else { "failed" });
+        assert_eq!(outcome.as_str(), if crashes { "crashed" } else { "failed" });
         assert_eq!(ledger.outcomes().await, [outcome]);
     }
 }
@@ -107,7 +107,7 @@ async fn a_worker_that_is_there_writes_what_is_owed_and_gets_no_second_beside_it
 async fn the_crash_that_escalates_is_written() {
     let (ledger, mut setup) = setup();
     setup.config.restart.max_restarts = 0;
-    setup.config.restart.beyond = Beyond::Escalate;
+    setup.config.restart.on_limit = OnRestartLimit::Escalate;
     let host = setup.start().await;
     host.faults.once(Step::Batch, 1, Fault::Panic);
 
@@ -144,7 +144,7 @@ async fn a_run_that_was_written_and_is_owed_all_the_same_stands_once_in_the_hist
     let ask = |reply| HousekeeperMsg::History(BookingExpirer::NAME, 10, reply);
     let history = host.ask(ask).await.expect("it can be read");
 
-    assert_eq!(host.status().await.unwritten_runs, 1);
+    assert_eq!(host.status().await.unsaved_runs, 1);
     let runs: Vec<_> = history.runs.iter().map(|line| line.report.run).collect();
     assert_eq!(runs, [run]);
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor::{ActorCell, ActorId, ActorRef};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::model::{Event, Trigger, WorkerStatus};
 use ractor_housekeeper::testing::{ManualClock, next_event, next_report};
-use ractor_housekeeper::{
-    BookingExpirer, Clock, HousekeeperMsg, JobConfig, News, Outcome, Report, Schedule, Scope,
-    Trigger, WorkerStatus,
-};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{HousekeeperMsg, Outcome, Report, Scope};
 
 use crate::helpers::TIMERS_COUNT_IN;
 use crate::support::{Host, Setup, messages_only, minutes, seconds};
@@ -161,7 +162,7 @@ async fn a_timer_that_worked_since_it_died_is_back_as_soon_as_the_first_time() {
 async fn a_machine_suspended_while_a_worker_rests_restarts_it_within_a_minute() {
     let mut setup = Setup::new();
     setup.config.restart.backoff.first = minutes(30);
-    setup.config.restart.backoff.longest = minutes(30);
+    setup.config.restart.backoff.max = minutes(30);
     let mut host = setup.start().await;
     host.worker().kill();
     next_restart(&mut host).await;
@@ -211,10 +212,10 @@ fn slow_to_restart() -> Setup {
 
 async fn next_restart(host: &mut Host) -> DateTime<Utc> {
     let restarting = next_event(&mut host.events, |news| {
-        matches!(news, News::WorkerRestarting { .. })
+        matches!(news, Event::WorkerRestarting { .. })
     })
     .await;
-    let News::WorkerRestarting { at, .. } = &*restarting else {
+    let Event::WorkerRestarting { at, .. } = &*restarting else {
         unreachable!()
     };
     *at

@@ -1,11 +1,11 @@
 //! The end, in every way.
 
 use ractor::{ActorStatus, MessagingErr};
+use ractor_housekeeper::actors::ignore_reply;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::model::{Event, HousekeeperState, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
-use ractor_housekeeper::{
-    BookingExpirer, HousekeeperMsg, Life, News, Outcome, Refusal, Scope, SessionCleaner,
-    WorkerStatus, unanswered,
-};
+use ractor_housekeeper::{HousekeeperMsg, Outcome, RequestError, Scope};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -26,8 +26,8 @@ async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_what_was_done() {
     stopped.await;
     host.housekeeper.wait(None).await.expect("it stops");
 
-    assert_eq!(refused, Err(Refusal::ShuttingDown));
-    assert_eq!(life, Life::ShuttingDown);
+    assert_eq!(refused, Err(RequestError::ShuttingDown));
+    assert_eq!(life, HousekeeperState::ShuttingDown);
     assert_eq!(report.outcome, Outcome::ShuttingDown);
     assert_eq!((report.counts.of("bookings"), report.batches), (4, 2));
 }
@@ -71,8 +71,8 @@ async fn shutdowns_at_once_are_all_answered_and_the_shortest_grace_counts() {
 async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
     let mut host = Setup::new().start().await;
     host.worker().kill();
-    next_event(&mut host.events, |news| {
-        matches!(news, News::WorkerRestarting { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::WorkerRestarting { .. })
     })
     .await;
     let queued = [
@@ -95,12 +95,12 @@ async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_tells_what_became_of_a_run_whose_asker_gave_up_long_ago() {
     let mut setup = Setup::new();
-    setup.config.job.step_limit = minutes(10);
+    setup.config.job.step_timeout = minutes(10);
     let mut host = setup.start().await;
     host.add_overdue(5);
     let (_gate, _running) = host.in_second_batch().await;
     let user = Scope::user(Uuid::nil());
-    let ask = HousekeeperMsg::RunNow(BookingExpirer::NAME, user.clone(), unanswered());
+    let ask = HousekeeperMsg::RunNow(BookingExpirer::NAME, user.clone(), ignore_reply());
     host.housekeeper.cast(ask).expect("it runs");
     tokio::time::sleep(minutes(2)).await;
 
@@ -173,7 +173,7 @@ async fn a_plain_stop_answers_everybody_and_leaves_no_child() {
             Outcome::ShuttingDown
         );
         assert_eq!(gathered.expect("is not refused").len(), 2);
-        assert_eq!(previewed, Err(Refusal::ShuttingDown));
+        assert_eq!(previewed, Err(RequestError::ShuttingDown));
         assert_eq!(children.len(), 4);
         for child in children {
             child.wait(Some(seconds(1))).await.expect("it is gone");
@@ -197,9 +197,9 @@ async fn a_killed_housekeeper_takes_its_children_along_and_its_askers_see_the_cl
     host.housekeeper.wait(None).await.expect("it stops");
 
     assert!(answer.await.is_err());
-    let refused = host
-        .housekeeper
-        .cast(HousekeeperMsg::RunAll(ractor_housekeeper::unanswered()));
+    let refused = host.housekeeper.cast(HousekeeperMsg::RunAll(
+        ractor_housekeeper::actors::ignore_reply(),
+    ));
     assert!(
         matches!(refused, Err(MessagingErr::SendErr(_))),
         "{refused:?}"
@@ -242,7 +242,7 @@ async fn a_shutdown_tells_of_no_run_that_nobody_asked_for_and_none_began() {
     let running = running.await.expect("is not refused");
     let mut told = Vec::new();
     while let Ok(event) = host.events.try_recv() {
-        if let News::RunFinished(report) = &*event.news {
+        if let Event::RunFinished(report) = &*event.event {
             told.push(report.run);
         }
     }
@@ -257,8 +257,8 @@ async fn while_others_leave_a_worker_that_left_is_stopped_and_none_is_started_th
     setup.config.restart.max_restarts = 0;
     let mut host = setup.start().await;
     host.worker().kill();
-    next_event(&mut host.events, |news| {
-        matches!(news, News::JobDegraded { .. })
+    next_event(&mut host.events, |event| {
+        matches!(event, Event::JobDegraded { .. })
     })
     .await;
     let gate = Gate::closed();

@@ -1,10 +1,11 @@
 //! Children that somebody else stops, drains or kills.
 
 use ractor::ActorCell;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::model::{Event, Trigger};
 use ractor_housekeeper::testing::{Fault, Step, next_event, next_report};
-use ractor_housekeeper::{
-    BookingExpirer, HousekeeperMsg, JobConfig, News, Outcome, Refusal, Schedule, Scope, Trigger,
-};
+use ractor_housekeeper::{HousekeeperMsg, Outcome, RequestError, Scope};
 
 use crate::support::{Setup, messages_only, minutes, seconds};
 
@@ -23,12 +24,12 @@ async fn an_idle_worker_that_somebody_else_ends_is_started_again() {
 
         end(&host.worker());
         let restarting = next_event(&mut host.events, |news| {
-            matches!(news, News::WorkerRestarting { .. })
+            matches!(news, Event::WorkerRestarting { .. })
         })
         .await;
         let report = host.run_now(Scope::All).await.expect("is not refused");
 
-        let News::WorkerRestarting { reason, .. } = &*restarting else {
+        let Event::WorkerRestarting { reason, .. } = &*restarting else {
             unreachable!()
         };
         assert_eq!(reason, how);
@@ -83,12 +84,12 @@ async fn a_timer_that_somebody_else_ends_is_started_again_and_the_deadline_met()
 
         end(&host.child("timer"));
         let restarted = next_event(&mut host.events, |news| {
-            matches!(news, News::TimerRestarted { .. })
+            matches!(news, Event::TimerRestarted { .. })
         })
         .await;
         let report = next_report(&mut host.events, |_| true).await;
 
-        let News::TimerRestarted { reason } = &*restarted else {
+        let Event::TimerRestarted { reason } = &*restarted else {
             unreachable!()
         };
         assert_eq!(reason, how);
@@ -121,7 +122,7 @@ async fn a_reader_killed_in_mid_preview_is_refused_and_those_who_wait_get_their_
     }
 
     for answer in killed {
-        let Err(Refusal::Failed { error, .. }) = answer.await else {
+        let Err(RequestError::Failed { error, .. }) = answer.await else {
             panic!("it was killed");
         };
         assert_eq!(error, "the reader died: killed");

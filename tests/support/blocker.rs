@@ -6,9 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use ractor_housekeeper::{
-    Batch, Job, JobError, JobName, Outlook, Page, Pass, PreviewRows, Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::{Job, JobName, Scope};
 
 /// Blocks its thread in its only batch until it is released.
 pub(crate) struct Blocker {
@@ -35,14 +36,14 @@ impl Job for Blocker {
         Self::NAME
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
-        Ok(Window {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(RunBounds {
             now: DateTime::UNIX_EPOCH,
             cutoff: DateTime::UNIX_EPOCH,
         })
     }
 
-    async fn batch(&self, _: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
         if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
             let release = self.release.lock().unwrap_or_else(PoisonError::into_inner);
             release.recv()?;
@@ -54,7 +55,7 @@ impl Job for Blocker {
         Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
     }
 
-    async fn outlook(&self, _: &[String]) -> Result<Outlook, JobError> {
-        Ok(Outlook::default())
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        Ok(Forecast::default())
     }
 }

@@ -2,10 +2,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::{
-    Batch, Capped, Clock, Cursor, Job, JobError, JobName, Outlook, Page, Pass, PreviewRow,
-    PreviewRows, Scope, Window,
-};
+use ractor_housekeeper::{Job, JobName, Scope};
+use ractor_housekeeper::job::{Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRow, PreviewRows, RunBounds};
+use ractor_housekeeper::time::Clock;
 
 /// Drafts of letters: when each was saved, and its title.
 type Drafts = Arc<Mutex<Vec<(DateTime<Utc>, String)>>>;
@@ -19,7 +18,7 @@ struct DraftSweeper {
 impl DraftSweeper {
     const AGE: TimeDelta = TimeDelta::days(30);
 
-    /// The rule. Run, preview and outlook all ask here.
+    /// The rule. Run, preview and forecast all ask here.
     fn old(&self, cutoff: DateTime<Utc>, after: Option<&Cursor>, limit: u32) -> Vec<Cursor> {
         let drafts = self.drafts.lock().unwrap();
         let places = drafts.iter().map(|(since, id)| Cursor { since: *since, id: id.clone() });
@@ -38,32 +37,32 @@ impl Job for DraftSweeper {
         JobName::new("draft-sweeper")
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = self.clock.now();
-        Ok(Window { now, cutoff: now - Self::AGE })
+        Ok(RunBounds { now, cutoff: now - Self::AGE })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         let old = self.old(pass.cutoff, pass.after.as_ref(), pass.limit.get());
         let full = old.len() == pass.limit.get() as usize;
         self.drafts.lock().unwrap().retain(|(_, id)| old.iter().all(|place| place.id != *id));
         let batch = Batch {
-            reached: old.last().filter(|_| full).cloned(),
+            next_cursor: old.last().filter(|_| full).cloned(),
             ids: old.into_iter().map(|place| place.id).collect(),
             ..Batch::default()
         };
         let count = batch.ids.len() as u64;
-        Ok(batch.counted("drafts", count))
+        Ok(batch.with_count("drafts", count))
     }
 
     async fn preview(&self, _scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        let Window { cutoff, .. } = self.open().await?;
+        let RunBounds { cutoff, .. } = self.begin_run().await?;
         let size = page.size.get();
         let mut old = self.old(cutoff, page.after.as_ref(), size + 1);
         let more = old.len() > size as usize;
         old.truncate(size as usize);
         Ok(PreviewRows {
-            due: Capped::from_probe(self.old(cutoff, None, 10_001).len() as u64),
+            due: BoundedCount::from_probe(self.old(cutoff, None, 10_001).len() as u64),
             next: old.last().filter(|_| more).cloned(),
             rows: old
                 .into_iter()
@@ -73,13 +72,13 @@ impl Job for DraftSweeper {
         })
     }
 
-    async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
-        let Window { now, cutoff } = self.open().await?;
-        let due = Capped::from_probe(self.old(cutoff, None, 10_001).len() as u64);
+    async fn forecast(&self, _rejected: &[String]) -> Result<Forecast, JobError> {
+        let RunBounds { now, cutoff } = self.begin_run().await?;
+        let due = BoundedCount::from_probe(self.old(cutoff, None, 10_001).len() as u64);
         let oldest = self.drafts.lock().unwrap().iter().map(|(since, _)| *since).min();
         // Strictly older than the cutoff: a microsecond more than the age.
         let falls_due = oldest.map(|oldest| oldest + Self::AGE + TimeDelta::microseconds(1));
-        Ok(Outlook {
+        Ok(Forecast {
             due,
             oldest_overdue: falls_due.filter(|_| due.count > 0).and_then(|at| (now - at).to_std().ok()),
             next_due: falls_due.map(|at| (at - now).to_std().unwrap_or_default()),

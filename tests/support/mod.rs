@@ -6,10 +6,15 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use ractor::{ActorCell, ActorRef, RpcReplyPort};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::{Pace, Schedule};
+use ractor_housekeeper::model::JobStatus;
 use ractor_housekeeper::testing::{Faults, FaultyJob, ManualClock, MemoryBooking, MemoryStore};
+use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    BookingExpirer, Clock, Event, HousekeeperArguments, HousekeeperConfig, HousekeeperMsg,
-    JobStatus, Pace, Refusal, Report, Schedule, Scope, SessionCleaner, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Report, RequestError, Scope,
+    Subscriber, start,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
@@ -33,7 +38,7 @@ pub(crate) struct Host {
     pub(crate) store: MemoryStore,
     pub(crate) faults: Faults,
     pub(crate) sibling_faults: Faults,
-    pub(crate) events: UnboundedReceiver<Event>,
+    pub(crate) events: UnboundedReceiver<Delivery>,
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
     /// The first worker of the expirer, the worker of the cleaner, the first timer.
     children: [ActorCell; 3],
@@ -103,7 +108,7 @@ impl Host {
     pub(crate) fn run_now(
         &self,
         scope: Scope,
-    ) -> impl Future<Output = Result<Report, Refusal>> + use<> {
+    ) -> impl Future<Output = Result<Report, RequestError>> + use<> {
         self.ask(move |reply| HousekeeperMsg::RunNow(BookingExpirer::NAME, scope, reply))
     }
 

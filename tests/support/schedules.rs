@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ractor_housekeeper::Schedule;
+use ractor_housekeeper::config::Schedule;
 
 use crate::support::{messages_only, minutes};
 

@@ -1,8 +1,9 @@
 //! What changes something.
 
 use axum::http::Method;
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
-use ractor_housekeeper::{News, Outcome, Report, Scope};
+use ractor_housekeeper::{Outcome, Report, Scope};
 use uuid::Uuid;
 
 use crate::visitor::{Visitor, host};
@@ -108,7 +109,7 @@ async fn a_run_is_cancelled_after_its_batch() {
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 2, Fault::Hold(gate.clone()));
     let run = host.run_now(Scope::All);
-    let batch = |news: &News| matches!(news, News::BatchCommitted { .. });
+    let batch = |news: &Event| matches!(news, Event::BatchCommitted { .. });
     next_event(&mut host.events, batch).await;
     let visitor = Visitor::actor(&host);
 

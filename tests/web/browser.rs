@@ -8,11 +8,13 @@ use axum::Router;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::{Pace, Schedule};
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, MemoryBooking, Step, next_event};
+use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{
-    BookingExpirer, Clock, HousekeeperMsg, News, Pace, Schedule, Scope, SessionCleaner,
-};
+use ractor_housekeeper::{HousekeeperMsg, Scope};
 use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -200,7 +202,7 @@ fn is_steered_by_keyboard(browser: &Browser, page: &str) {
             "document.activeElement.matches('{CARD} .run button')"
         )) == true
     });
-    assert!(reached, "tab does not reach the button");
+    assert!(next_cursor, "tab does not reach the button");
     let outline = browser.look("getComputedStyle(document.activeElement).outlineStyle");
     assert_eq!(outline, "solid", "the focus is seen");
 
@@ -232,7 +234,7 @@ async fn the_pages_are_drawn_wide_narrow_and_dark() {
     let run = host.run_now(Scope::All);
     for _ in 0..3 {
         next_event(&mut host.events, |news| {
-            matches!(news, News::BatchCommitted { .. })
+            matches!(news, Event::BatchCommitted { .. })
         })
         .await;
     }
@@ -320,12 +322,12 @@ async fn lived_in() -> (Host, Gate) {
     // What falls due while a run looks ahead is what the next one is measured by.
     let gate = Gate::closed();
     host.faults
-        .once(Step::Outlook, 1, Fault::Hold(gate.clone()));
+        .once(Step::Forecast, 1, Fault::Hold(gate.clone()));
     host.add_overdue(40);
     while host.events.try_recv().is_ok() {}
     let run = host.run_now(Scope::All);
     next_event(&mut host.events, |news| {
-        matches!(news, News::BatchCommitted { .. })
+        matches!(news, Event::BatchCommitted { .. })
     })
     .await;
     host.add_overdue(2_000);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::http::Method;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{BookingExpirer, HousekeeperArguments, HousekeeperMsg, start};
+use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, start};
 
 use crate::visitor::{Visitor, host};
 
@@ -297,7 +298,7 @@ async fn a_form_that_cannot_be_read_is_told_why() {
     assert!(json.page(415).contains(form));
 }
 
-/// Takes messages and keeps them, unanswered.
+/// Takes messages and keeps them, ignore_reply.
 struct Mute;
 
 #[ractor::actor(message = HousekeeperMsg, state = Vec<HousekeeperMsg>, arguments = ())]

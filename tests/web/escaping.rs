@@ -1,8 +1,9 @@
 //! What rows, users and errors say stays text.
 
 use chrono::TimeDelta;
+use ractor_housekeeper::Scope;
 use ractor_housekeeper::testing::{Fault, MemoryBooking, Step};
-use ractor_housekeeper::{Clock, Scope};
+use ractor_housekeeper::time::Clock;
 use uuid::Uuid;
 
 use crate::streams::{next, open};

@@ -1,8 +1,9 @@
 //! Paths for probes and monitors.
 
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{HousekeeperMsg, News, Scope};
+use ractor_housekeeper::{HousekeeperMsg, Scope};
 
 use crate::support::seconds;
 use crate::visitor::{Visitor, host};
@@ -49,11 +50,11 @@ async fn one_that_shuts_down_lives_and_is_not_ready() {
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let run = host.run_now(Scope::All);
     next_event(&mut host.events, |news| {
-        matches!(news, News::RunStarted { .. })
+        matches!(news, Event::RunStarted { .. })
     })
     .await;
     let stopping = host.ask(|reply| HousekeeperMsg::Shutdown(seconds(60), reply));
-    next_event(&mut host.events, |news| *news == News::ShuttingDown).await;
+    next_event(&mut host.events, |news| *news == Event::ShuttingDown).await;
     let visitor = Visitor::actor(&host);
 
     let live = visitor.get("/health/live").await;

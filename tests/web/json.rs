@@ -1,9 +1,11 @@
 //! What can be read as JSON.
 
 use chrono::TimeDelta;
-use ractor_housekeeper::{
-    Clock, History, HistorySource, JobStatus, Preview, Scope, SessionCleaner, Status,
-};
+use ractor_housekeeper::booking::SessionCleaner;
+use ractor_housekeeper::job::Preview;
+use ractor_housekeeper::model::{History, HistorySource, JobStatus};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{Scope, Status};
 use uuid::Uuid;
 
 use crate::visitor::{Visitor, host};

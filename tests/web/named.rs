@@ -2,8 +2,9 @@
 
 use axum::Router;
 use ractor::ActorRef;
+use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{BookingExpirer, HousekeeperMsg, start};
+use ractor_housekeeper::{HousekeeperMsg, start};
 use tokio::time::timeout;
 
 use crate::streams::{next, open};

@@ -1,7 +1,8 @@
 //! What the pages show.
 
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
-use ractor_housekeeper::{News, Scope};
 
 use crate::support::seconds;
 use crate::visitor::{Visitor, host};
@@ -28,7 +29,7 @@ async fn a_run_in_progress_is_shown_with_what_it_has_done() {
     let run = host.run_now(Scope::All);
     for _ in 0..2 {
         next_event(&mut host.events, |news| {
-            matches!(news, News::BatchCommitted { .. })
+            matches!(news, Event::BatchCommitted { .. })
         })
         .await;
     }
@@ -47,7 +48,7 @@ async fn a_run_in_progress_is_shown_with_what_it_has_done() {
         page.contains("4 bookings") && page.contains(", 2 batches"),
         "{page}"
     );
-    let ractor_housekeeper::WorkerStatus::Running(current) = status.worker else {
+    let ractor_housekeeper::model::WorkerStatus::Running(current) = status.worker else {
         panic!("it is running");
     };
     assert_eq!((current.rows, current.batches), (4, 2));
@@ -62,7 +63,7 @@ async fn a_run_that_is_silent_is_shown_to_be() {
     host.faults.once(Step::Batch, 1, hold);
     let run = host.run_now(Scope::All);
     next_event(&mut host.events, |news| {
-        matches!(news, News::RunStarted { .. })
+        matches!(news, Event::RunStarted { .. })
     })
     .await;
     let visitor = Visitor::reader(&host);
@@ -84,10 +85,10 @@ async fn a_run_is_measured_by_the_backlog_that_the_last_one_left() {
     host.add_overdue(1);
     let gate = Gate::closed();
     host.faults
-        .once(Step::Outlook, 1, Fault::Hold(gate.clone()));
+        .once(Step::Forecast, 1, Fault::Hold(gate.clone()));
     let first = host.run_now(Scope::All);
     next_event(&mut host.events, |news| {
-        matches!(news, News::BatchCommitted { .. })
+        matches!(news, Event::BatchCommitted { .. })
     })
     .await;
     // These fall due while it looks ahead.
@@ -98,7 +99,7 @@ async fn a_run_is_measured_by_the_backlog_that_the_last_one_left() {
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let second = host.run_now(Scope::All);
     next_event(&mut host.events, |news| {
-        matches!(news, News::RunStarted { .. })
+        matches!(news, Event::RunStarted { .. })
     })
     .await;
 
@@ -196,7 +197,7 @@ async fn a_preview_leads_to_its_next_page_and_back_to_the_first() {
 async fn a_worker_that_died_is_shown_with_the_reason() {
     let mut host = host().await;
     host.child("worker").kill();
-    let restarting = |news: &News| matches!(news, News::WorkerRestarting { .. });
+    let restarting = |news: &Event| matches!(news, Event::WorkerRestarting { .. });
     next_event(&mut host.events, restarting).await;
 
     let page = Visitor::reader(&host).get("/").await;

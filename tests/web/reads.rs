@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use ractor_housekeeper::model::{History, HistorySource, RunHistory, RunRecord, StoreError};
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{
-    History, HistorySource, JobName, RunHistory, RunRecord, Scope, StoreError,
-};
+use ractor_housekeeper::{JobName, Scope};
 
 use crate::support::Setup;
 use crate::visitor::{Visitor, host};

@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
 use futures_util::StreamExt;
+use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{BookingExpirer, HousekeeperMsg, Scope};
+use ractor_housekeeper::{HousekeeperMsg, Scope};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 

@@ -8,8 +8,9 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::{Ages, HousekeeperArguments, PostgresStore, built_in};
+use ractor_housekeeper::{HousekeeperArguments, PostgresStore};
 use uuid::Uuid;
 
 use super::{Booking, Departure, Media, Opened, Records, Stock};
@@ -40,7 +41,7 @@ impl PostgresRecords {
 
 #[async_trait]
 impl Records for PostgresRecords {
-    fn housekeeper(&self, ages: &Ages) -> Result<HousekeeperArguments, Error> {
+    fn housekeeper(&self, ages: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
         let jobs = built_in(self.store.clone(), ages)?;
         Ok(HousekeeperArguments::new(jobs).with_history(self.store.clone()))
     }

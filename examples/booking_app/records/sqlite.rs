@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use ractor_housekeeper::booking::{BookingPolicy, built_in};
 use ractor_housekeeper::store::sqlite::{Pool, timestamp_text};
-use ractor_housekeeper::store::{Limits, Schema};
-use ractor_housekeeper::{Ages, HousekeeperArguments, SqliteStore, built_in};
+use ractor_housekeeper::store::{Schema, Timeouts};
+use ractor_housekeeper::{HousekeeperArguments, SqliteStore};
 use uuid::Uuid;
 
 use super::{Booking, Departure, Media, Opened, Records, Stock};
@@ -27,10 +28,10 @@ impl SqliteRecords {
             .migrate(&[Schema::Housekeeper, Schema::Booking])
             .await?;
         store.set_activity_throttle(ACTIVITY_THROTTLE).await?;
-        let patient = Limits {
+        let patient = Timeouts {
             acquire: Duration::from_secs(20),
             lock: Duration::from_secs(10),
-            ..Limits::default()
+            ..Timeouts::default()
         };
         let guests = SqliteStore::open(path).await?.with_limits(patient)?;
         let records = Self {
@@ -80,7 +81,7 @@ struct Change {
 
 #[async_trait]
 impl Records for SqliteRecords {
-    fn housekeeper(&self, ages: &Ages) -> Result<HousekeeperArguments, Error> {
+    fn housekeeper(&self, ages: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
         let jobs = built_in(self.store.clone(), ages)?;
         Ok(HousekeeperArguments::new(jobs).with_history(self.store.clone()))
     }

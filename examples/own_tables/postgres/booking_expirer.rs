@@ -8,17 +8,18 @@ use diesel::dsl::min;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::store::postgres::Pool;
-use ractor_housekeeper::{
-    Batch, Capped, Cursor, Job, JobError, JobName, Outlook, Page, Pass, PreviewRow, PreviewRows,
-    Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRow, PreviewRows,
+    RunBounds,
 };
+use ractor_housekeeper::store::postgres::Pool;
+use ractor_housekeeper::{Job, JobName, Scope};
 use uuid::Uuid;
 
 use super::tables::bookings;
 use super::{Condition, LIMITS, now};
 use crate::status::BookingStatus;
-use crate::walk::{capped, check_user, due_in, overdue_for, page_limit, paged, probe, reached};
+use crate::walk::{capped, check_user, due_in, overdue_for, page_limit, paged, probe, next_cursor};
 
 pub(crate) struct BookingExpirer {
     pool: Pool,
@@ -41,15 +42,15 @@ impl Job for BookingExpirer {
         check_user(scope)
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now(&mut *self.pool.get().await?).await?;
-        Ok(Window {
+        Ok(RunBounds {
             now,
             cutoff: now - self.expire_after,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         let user = pass.scope.user_id()?;
         Ok(expire(&mut *self.pool.get().await?, pass, user).await?)
     }
@@ -61,9 +62,9 @@ impl Job for BookingExpirer {
         Ok(preview(&mut conn, cutoff, user, page).await?)
     }
 
-    async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, _rejected: &[String]) -> Result<Forecast, JobError> {
         let mut conn = self.pool.get().await?;
-        Ok(outlook(&mut conn, self.expire_after).await?)
+        Ok(forecast(&mut conn, self.expire_after).await?)
     }
 }
 
@@ -93,7 +94,7 @@ fn behind(after: Option<&Cursor>) -> Condition<bookings::table> {
 
 async fn expire(
     conn: &mut AsyncPgConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
     conn.build_transaction()
@@ -107,7 +108,7 @@ async fn expire(
 
 async fn expire_picked(
     conn: &mut AsyncPgConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
     let cutoff = pass.cutoff.naive_utc();
@@ -122,7 +123,7 @@ async fn expire_picked(
         .skip_locked()
         .load(conn)
         .await?;
-    let reached = reached(&picked, pass);
+    let next_cursor = next_cursor(&picked, pass);
     let picked: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
     let ids: Vec<String> = diesel::update(bookings::table)
         .filter(bookings::booking_id.eq_any(picked))
@@ -137,10 +138,10 @@ async fn expire_picked(
     let count = ids.len() as u64;
     let batch = Batch {
         ids,
-        reached,
+        next_cursor,
         ..Batch::default()
     };
-    Ok(batch.counted("bookings", count))
+    Ok(batch.with_count("bookings", count))
 }
 
 async fn preview(
@@ -206,7 +207,7 @@ async fn count(
     conn: &mut AsyncPgConnection,
     cutoff: NaiveDateTime,
     user: Option<Uuid>,
-) -> QueryResult<Capped> {
+) -> QueryResult<BoundedCount> {
     let ids: Vec<String> = bookings::table
         .filter(overdue(cutoff, user))
         .select(bookings::booking_id)
@@ -216,7 +217,7 @@ async fn count(
     Ok(capped(&ids))
 }
 
-async fn outlook(conn: &mut AsyncPgConnection, expire_after: Duration) -> QueryResult<Outlook> {
+async fn forecast(conn: &mut AsyncPgConnection, expire_after: Duration) -> QueryResult<Forecast> {
     let now = now(conn).await?;
     let cutoff = (now - expire_after).naive_utc();
     let oldest: Option<NaiveDateTime> = bookings::table
@@ -224,12 +225,12 @@ async fn outlook(conn: &mut AsyncPgConnection, expire_after: Duration) -> QueryR
         .select(min(bookings::created_at))
         .first(conn)
         .await?;
-    Ok(Outlook {
+    Ok(Forecast {
         due: count(conn, cutoff, None).await?,
         oldest_overdue: oldest
             .filter(|oldest| *oldest < cutoff)
             .map(|oldest| overdue_for(now, oldest, expire_after)),
         next_due: oldest.map(|oldest| due_in(now, oldest, expire_after)),
-        age: Some(expire_after),
+        max_age: Some(expire_after),
     })
 }

@@ -8,16 +8,17 @@ use diesel::dsl::{self, exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::store::postgres::Pool;
-use ractor_housekeeper::{
-    Batch, Capped, Cursor, Job, JobError, JobName, Outlook, Page, Pass, PreviewRow, PreviewRows,
-    Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRow, PreviewRows,
+    RunBounds,
 };
+use ractor_housekeeper::store::postgres::Pool;
+use ractor_housekeeper::{Job, JobName, Scope};
 use uuid::Uuid;
 
 use super::tables::{image_sent, messages, sessions, users, video_sent};
 use super::{Condition, LIMITS, now};
-use crate::walk::{capped, check_user, overdue_for, page_limit, paged, probe, reached};
+use crate::walk::{capped, check_user, overdue_for, page_limit, paged, probe, next_cursor};
 
 pub(crate) struct SessionCleaner {
     pool: Pool,
@@ -48,15 +49,15 @@ impl Job for SessionCleaner {
         }
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now(&mut *self.pool.get().await?).await?;
-        Ok(Window {
+        Ok(RunBounds {
             now,
             cutoff: now - self.idle_after,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         let user = pass.scope.user_id()?;
         Ok(delete(&mut *self.pool.get().await?, pass, user).await?)
     }
@@ -68,9 +69,9 @@ impl Job for SessionCleaner {
         Ok(preview(&mut conn, cutoff, user, page).await?)
     }
 
-    async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, _rejected: &[String]) -> Result<Forecast, JobError> {
         let mut conn = self.pool.get().await?;
-        Ok(outlook(&mut conn, self.idle_after).await?)
+        Ok(forecast(&mut conn, self.idle_after).await?)
     }
 }
 
@@ -117,7 +118,7 @@ fn behind(after: Option<&Cursor>) -> Condition<sessions::table> {
 
 async fn delete(
     conn: &mut AsyncPgConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
     conn.build_transaction()
@@ -125,17 +126,20 @@ async fn delete(
         .run(async |conn| {
             conn.batch_execute(LIMITS).await?;
             let picked = pick(conn, pass, user).await?;
-            let reached = reached(&picked, pass);
+            let next_cursor = next_cursor(&picked, pass);
             let ids = lock_users(conn, picked).await?;
             let batch = delete_picked(conn, ids, pass.cutoff.naive_utc(), user).await?;
-            Ok(Batch { reached, ..batch })
+            Ok(Batch {
+                next_cursor,
+                ..batch
+            })
         })
         .await
 }
 
 async fn pick(
     conn: &mut AsyncPgConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Vec<(String, NaiveDateTime)>> {
     sessions::table
@@ -214,9 +218,9 @@ async fn delete_picked(
         ..Batch::default()
     };
     Ok(batch
-        .counted("sessions", gone as u64)
-        .counted("image_records", images as u64)
-        .counted("video_records", videos as u64))
+        .with_count("sessions", gone as u64)
+        .with_count("image_records", images as u64)
+        .with_count("video_records", videos as u64))
 }
 
 async fn preview(
@@ -314,7 +318,7 @@ async fn count(
     conn: &mut AsyncPgConnection,
     cutoff: NaiveDateTime,
     user: Option<Uuid>,
-) -> QueryResult<Capped> {
+) -> QueryResult<BoundedCount> {
     let ids: Vec<String> = sessions::table
         .filter(idle(cutoff, user))
         .select(sessions::id)
@@ -324,7 +328,7 @@ async fn count(
     Ok(capped(&ids))
 }
 
-async fn outlook(conn: &mut AsyncPgConnection, idle_after: Duration) -> QueryResult<Outlook> {
+async fn forecast(conn: &mut AsyncPgConnection, idle_after: Duration) -> QueryResult<Forecast> {
     let now = now(conn).await?;
     let cutoff = (now - idle_after).naive_utc();
     let due: Vec<(NaiveDateTime, Option<NaiveDateTime>)> = sessions::table
@@ -338,12 +342,12 @@ async fn outlook(conn: &mut AsyncPgConnection, idle_after: Duration) -> QueryRes
         .into_iter()
         .map(|(created_at, newest)| last_activity(created_at, newest))
         .min();
-    Ok(Outlook {
+    Ok(Forecast {
         due: count(conn, cutoff, None).await?,
         oldest_overdue: oldest.map(|oldest| overdue_for(now, oldest, idle_after)),
         // To know the next, every session would have to be looked at after every run. The tick is soon enough.
         next_due: oldest.map(|_| Duration::ZERO),
-        age: Some(idle_after),
+        max_age: Some(idle_after),
     })
 }
 

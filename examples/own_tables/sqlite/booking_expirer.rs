@@ -7,17 +7,18 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::min;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use ractor_housekeeper::store::sqlite::Pool;
-use ractor_housekeeper::{
-    Batch, Capped, Cursor, Job, JobError, JobName, Outlook, Page, Pass, PreviewRow, PreviewRows,
-    Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRow, PreviewRows,
+    RunBounds,
 };
+use ractor_housekeeper::store::sqlite::Pool;
+use ractor_housekeeper::{Job, JobName, Scope};
 use uuid::Uuid;
 
 use super::tables::bookings;
 use super::{Condition, now, run};
 use crate::status::BookingStatus;
-use crate::walk::{capped, check_user, due_in, overdue_for, page_limit, paged, probe, reached};
+use crate::walk::{capped, check_user, due_in, overdue_for, page_limit, paged, probe, next_cursor};
 
 pub(crate) struct BookingExpirer {
     pool: Pool,
@@ -40,15 +41,15 @@ impl Job for BookingExpirer {
         check_user(scope)
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now();
-        Ok(Window {
+        Ok(RunBounds {
             now,
             cutoff: now - self.expire_after,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         let user = pass.scope.user_id()?;
         let pass = pass.clone();
         run(&self.pool, move |conn| expire(conn, &pass, user)).await
@@ -61,9 +62,9 @@ impl Job for BookingExpirer {
         run(&self.pool, move |conn| preview(conn, cutoff, user, &page)).await
     }
 
-    async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, _rejected: &[String]) -> Result<Forecast, JobError> {
         let expire_after = self.expire_after;
-        run(&self.pool, move |conn| outlook(conn, expire_after)).await
+        run(&self.pool, move |conn| forecast(conn, expire_after)).await
     }
 }
 
@@ -91,7 +92,11 @@ fn behind(after: Option<&Cursor>) -> Condition<bookings::table> {
     }
 }
 
-fn expire(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> QueryResult<Batch> {
+fn expire(
+    conn: &mut SqliteConnection,
+    pass: &BatchRequest,
+    user: Option<Uuid>,
+) -> QueryResult<Batch> {
     let cutoff = pass.cutoff.naive_utc();
     // Immediate: nobody else writes between the look and the change.
     conn.immediate_transaction(|conn| {
@@ -102,7 +107,7 @@ fn expire(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Query
             .limit(pass.limit.get().into())
             .select((bookings::booking_id, bookings::created_at))
             .load(conn)?;
-        let reached = reached(&picked, pass);
+        let next_cursor = next_cursor(&picked, pass);
         let ids: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
         let count = diesel::update(bookings::table)
             .filter(bookings::booking_id.eq_any(&ids))
@@ -114,10 +119,10 @@ fn expire(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Query
             .execute(conn)?;
         let batch = Batch {
             ids,
-            reached,
+            next_cursor,
             ..Batch::default()
         };
-        Ok(batch.counted("bookings", count as u64))
+        Ok(batch.with_count("bookings", count as u64))
     })
 }
 
@@ -183,7 +188,7 @@ fn count(
     conn: &mut SqliteConnection,
     cutoff: NaiveDateTime,
     user: Option<Uuid>,
-) -> QueryResult<Capped> {
+) -> QueryResult<BoundedCount> {
     let ids: Vec<String> = bookings::table
         .filter(overdue(cutoff, user))
         .select(bookings::booking_id)
@@ -192,19 +197,19 @@ fn count(
     Ok(capped(&ids))
 }
 
-fn outlook(conn: &mut SqliteConnection, expire_after: Duration) -> QueryResult<Outlook> {
+fn forecast(conn: &mut SqliteConnection, expire_after: Duration) -> QueryResult<Forecast> {
     let now = now();
     let cutoff = (now - expire_after).naive_utc();
     let oldest: Option<NaiveDateTime> = bookings::table
         .filter(bookings::status.eq(BookingStatus::Pending))
         .select(min(bookings::created_at))
         .first(conn)?;
-    Ok(Outlook {
+    Ok(Forecast {
         due: count(conn, cutoff, None)?,
         oldest_overdue: oldest
             .filter(|oldest| *oldest < cutoff)
             .map(|oldest| overdue_for(now, oldest, expire_after)),
         next_due: oldest.map(|oldest| due_in(now, oldest, expire_after)),
-        age: Some(expire_after),
+        max_age: Some(expire_after),
     })
 }

@@ -7,16 +7,17 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::{self, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use ractor_housekeeper::store::sqlite::Pool;
-use ractor_housekeeper::{
-    Batch, Capped, Cursor, Job, JobError, JobName, Outlook, Page, Pass, PreviewRow, PreviewRows,
-    Scope, Window,
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRow, PreviewRows,
+    RunBounds,
 };
+use ractor_housekeeper::store::sqlite::Pool;
+use ractor_housekeeper::{Job, JobName, Scope};
 use uuid::Uuid;
 
 use super::tables::{image_sent, messages, sessions, video_sent};
 use super::{Condition, now, run};
-use crate::walk::{capped, check_user, overdue_for, page_limit, paged, probe, reached};
+use crate::walk::{capped, check_user, overdue_for, page_limit, paged, probe, next_cursor};
 
 pub(crate) struct SessionCleaner {
     pool: Pool,
@@ -39,15 +40,15 @@ impl Job for SessionCleaner {
         check_user(scope)
     }
 
-    async fn open(&self) -> Result<Window, JobError> {
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now();
-        Ok(Window {
+        Ok(RunBounds {
             now,
             cutoff: now - self.idle_after,
         })
     }
 
-    async fn batch(&self, pass: &Pass) -> Result<Batch, JobError> {
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         let user = pass.scope.user_id()?;
         let pass = pass.clone();
         run(&self.pool, move |conn| delete(conn, &pass, user)).await
@@ -60,9 +61,9 @@ impl Job for SessionCleaner {
         run(&self.pool, move |conn| preview(conn, cutoff, user, &page)).await
     }
 
-    async fn outlook(&self, _set_aside: &[String]) -> Result<Outlook, JobError> {
+    async fn forecast(&self, _rejected: &[String]) -> Result<Forecast, JobError> {
         let idle_after = self.idle_after;
-        run(&self.pool, move |conn| outlook(conn, idle_after)).await
+        run(&self.pool, move |conn| forecast(conn, idle_after)).await
     }
 }
 
@@ -97,7 +98,11 @@ fn behind(after: Option<&Cursor>) -> Condition<sessions::table> {
     }
 }
 
-fn delete(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> QueryResult<Batch> {
+fn delete(
+    conn: &mut SqliteConnection,
+    pass: &BatchRequest,
+    user: Option<Uuid>,
+) -> QueryResult<Batch> {
     let cutoff = pass.cutoff.naive_utc();
     // Immediate: no guest writes a message between the look and the deletion.
     conn.immediate_transaction(|conn| {
@@ -108,7 +113,7 @@ fn delete(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Query
             .limit(pass.limit.get().into())
             .select((sessions::id, sessions::created_at))
             .load(conn)?;
-        let reached = reached(&picked, pass);
+        let next_cursor = next_cursor(&picked, pass);
         let ids: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
         let images = diesel::delete(image_sent::table)
             .filter(image_sent::session_id.eq_any(&ids))
@@ -122,13 +127,13 @@ fn delete(conn: &mut SqliteConnection, pass: &Pass, user: Option<Uuid>) -> Query
             .execute(conn)?;
         let batch = Batch {
             ids,
-            reached,
+            next_cursor,
             ..Batch::default()
         };
         Ok(batch
-            .counted("sessions", gone as u64)
-            .counted("image_records", images as u64)
-            .counted("video_records", videos as u64))
+            .with_count("sessions", gone as u64)
+            .with_count("image_records", images as u64)
+            .with_count("video_records", videos as u64))
     })
 }
 
@@ -226,7 +231,7 @@ fn count(
     conn: &mut SqliteConnection,
     cutoff: NaiveDateTime,
     user: Option<Uuid>,
-) -> QueryResult<Capped> {
+) -> QueryResult<BoundedCount> {
     let ids: Vec<String> = sessions::table
         .filter(idle(cutoff, user))
         .select(sessions::id)
@@ -235,7 +240,7 @@ fn count(
     Ok(capped(&ids))
 }
 
-fn outlook(conn: &mut SqliteConnection, idle_after: Duration) -> QueryResult<Outlook> {
+fn forecast(conn: &mut SqliteConnection, idle_after: Duration) -> QueryResult<Forecast> {
     let now = now();
     let cutoff = (now - idle_after).naive_utc();
     let due: Vec<(NaiveDateTime, Option<NaiveDateTime>)> = sessions::table
@@ -248,12 +253,12 @@ fn outlook(conn: &mut SqliteConnection, idle_after: Duration) -> QueryResult<Out
         .into_iter()
         .map(|(created_at, newest)| last_activity(created_at, newest))
         .min();
-    Ok(Outlook {
+    Ok(Forecast {
         due: count(conn, cutoff, None)?,
         oldest_overdue: oldest.map(|oldest| overdue_for(now, oldest, idle_after)),
         // To know the next, every session would have to be looked at after every run. The tick is soon enough.
         next_due: oldest.map(|_| Duration::ZERO),
-        age: Some(idle_after),
+        max_age: Some(idle_after),
     })
 }
 

@@ -13,13 +13,13 @@ use uuid::Uuid;
 use super::address::Address;
 use super::manner::Manner;
 use super::schema::{Behind, Condition, IsPending, Place, bookings};
-use super::sweep::{Sweep, Swept, addresses};
-use crate::batch::{Batch, Cursor, Pass, SetAside};
-use crate::store::trouble::{Tried, Trouble};
+use super::sweep::{ClaimAndWrite, ClaimResult, addresses};
+use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
+use crate::store::trouble::{TxError, TxResult};
 
 mod view;
 
-pub(super) use view::{outlook, preview};
+pub(super) use view::{forecast, preview};
 
 type Bookings = bookings::table;
 
@@ -75,10 +75,10 @@ fn claim(overdue: Condition<Bookings>, behind: Condition<Bookings>, limit: i64) 
 /// Expires a batch of overdue bookings.
 pub(super) async fn expire(
     conn: &mut AsyncPgConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
     manner: Manner,
-) -> Tried<Batch> {
+) -> TxResult<Batch> {
     let limit = i64::from(pass.limit.get());
     let claimed = claim(
         overdue(pass.now, pass.cutoff, user),
@@ -87,7 +87,7 @@ pub(super) async fn expire(
     );
     match manner {
         Manner::Together => {
-            let sweep = Sweep {
+            let sweep = ClaimAndWrite {
                 pick: claimed.select((
                     bookings::ctid,
                     bookings::booking_id,
@@ -102,11 +102,11 @@ pub(super) async fn expire(
                     .returning(bookings::booking_id),
                 limit,
             };
-            let swept: Swept = sweep.get_result(conn).await?;
+            let swept: ClaimResult = sweep.get_result(conn).await?;
             swept.is_whole()?;
             let batch = swept.into_batch();
             let count = batch.ids.len() as u64;
-            Ok(batch.counted("bookings", count))
+            Ok(batch.with_count("bookings", count))
         }
         Manner::Each => {
             let picked = claimed
@@ -126,12 +126,12 @@ fn expired(now: DateTime<Utc>) -> _ {
 async fn expire_each(
     conn: &mut AsyncPgConnection,
     picked: Vec<(Address, String, DateTime<Utc>)>,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
-) -> Tried<Batch> {
+) -> TxResult<Batch> {
     let last = picked.get(pass.limit.get() as usize - 1);
     let mut batch = Batch {
-        reached: last.map(|(_, id, since)| Cursor {
+        next_cursor: last.map(|(_, id, since)| Cursor {
             since: *since,
             id: id.clone(),
         }),
@@ -150,8 +150,8 @@ async fn expire_each(
             .await;
         // Its lock is ours, so it is overdue still.
         let done = match done {
-            Ok(written) if written.is_empty() => Err(Trouble::Withheld),
-            done => done.map_err(Trouble::from),
+            Ok(written) if written.is_empty() => Err(TxError::SuppressedByTrigger),
+            done => done.map_err(TxError::from),
         };
         match done {
             Ok(written) => {
@@ -161,12 +161,12 @@ async fn expire_each(
             Err(error) => match error.refusal() {
                 Some(error) => {
                     AnsiTransactionManager::rollback_transaction(conn).await?;
-                    batch.set_aside.push(SetAside { id, error });
+                    batch.rejected.push(RejectedRow { id, error });
                 }
                 None => return Err(error),
             },
         }
     }
     let count = batch.ids.len() as u64;
-    Ok(batch.counted("bookings", count))
+    Ok(batch.with_count("bookings", count))
 }

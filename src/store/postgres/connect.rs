@@ -12,12 +12,12 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
 use super::{DATABASE, Pool};
-use crate::store::error::StoreError;
+use crate::model::StoreError;
 use crate::store::last_error::LastError;
-use crate::store::limits::Limits;
+use crate::store::limits::Timeouts;
 
 /// A pool of our own. Connects to nothing yet.
-pub(super) fn pool(url: &str, limits: &Limits, last_error: &LastError) -> Pool {
+pub(super) fn pool(url: &str, limits: &Timeouts, last_error: &LastError) -> Pool {
     let mut config = ManagerConfig::default();
     // A little less than anybody waits for it, so that whoever did is told. Without a limit, a server that takes the connection and then says
     // nothing would keep the pool waiting for it, and everybody for the pool, for good.

@@ -7,9 +7,9 @@ use diesel_async::pooled_connection::bb8::PooledConnection;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 use tokio_postgres::{CancelToken, NoTls};
 
-use crate::store::error::StoreError;
-use crate::store::limits::Limits;
-use crate::store::trouble::{Tried, Trouble};
+use crate::model::StoreError;
+use crate::store::limits::Timeouts;
+use crate::store::trouble::{TxError, TxResult};
 
 /// A connection inside a transaction.
 ///
@@ -35,7 +35,7 @@ impl Flight {
     /// Begins a transaction with limits.
     pub(super) async fn begin(
         conn: PooledConnection<'static, AsyncPgConnection>,
-        limits: Limits,
+        limits: Timeouts,
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Self, StoreError> {
@@ -48,12 +48,12 @@ impl Flight {
             Ok(()) => Ok(flight),
             Err(error) => Err(match flight.land::<()>(Err(error.into())).await {
                 Err(trouble) => trouble.tell(what),
-                Ok(()) => Trouble::other("a failed transaction was committed").tell(what),
+                Ok(()) => TxError::other("a failed transaction was committed").tell(what),
             }),
         }
     }
 
-    async fn open(&mut self, limits: Limits, purpose: Purpose) -> diesel::QueryResult<()> {
+    async fn open(&mut self, limits: Timeouts, purpose: Purpose) -> diesel::QueryResult<()> {
         let begin = match purpose {
             Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -75,13 +75,13 @@ impl Flight {
     }
 
     /// Commits what went well, and rolls back what did not.
-    pub(super) async fn land<R>(mut self, done: Tried<R>) -> Tried<R> {
+    pub(super) async fn land<R>(mut self, done: TxResult<R>) -> TxResult<R> {
         let conn = &mut *self.conn;
         let done = match done {
             Ok(value) => AnsiTransactionManager::commit_transaction(conn)
                 .await
                 .map(|()| value)
-                .map_err(Trouble::from),
+                .map_err(TxError::from),
             Err(error) => {
                 // If this fails as well, the pool finds the transaction still open and closes the connection.
                 let _ = AnsiTransactionManager::rollback_transaction(conn).await;

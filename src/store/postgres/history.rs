@@ -5,17 +5,16 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::schema::housekeeper_runs;
-use crate::history::RunRecord;
 use crate::job::JobName;
-use crate::report::Report;
-use crate::store::trouble::{Tried, Trouble};
+use crate::model::{Report, RunRecord};
+use crate::store::trouble::{TxError, TxResult};
 
 /// Writes runs and drops the oldest beyond `keep` of each job they belong to.
 pub(super) async fn record(
     conn: &mut AsyncPgConnection,
     runs: &[RunRecord],
     keep: u32,
-) -> Tried<()> {
+) -> TxResult<()> {
     // Always in their order, so that two replicas that share a key cannot wait for each other.
     for key in RunRecord::keys(runs) {
         write(conn, key, runs).await?;
@@ -34,7 +33,7 @@ pub(super) async fn runs(
     conn: &mut AsyncPgConnection,
     job: &JobName,
     limit: u32,
-) -> Tried<Vec<RunRecord>> {
+) -> TxResult<Vec<RunRecord>> {
     let lines: Vec<Line> = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order((
@@ -48,7 +47,7 @@ pub(super) async fn runs(
     lines.into_iter().map(RunRecord::try_from).collect()
 }
 
-async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> Tried<()> {
+async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> TxResult<()> {
     let Some(line) = RunRecord::line(key, None, runs) else {
         return Ok(());
     };
@@ -75,7 +74,7 @@ async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> T
     Ok(())
 }
 
-async fn trim(conn: &mut AsyncPgConnection, job: &JobName, keep: u32) -> Tried<()> {
+async fn trim(conn: &mut AsyncPgConnection, job: &JobName, keep: u32) -> TxResult<()> {
     let first_to_go: Option<(DateTime<Utc>, String)> = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order((
@@ -113,24 +112,24 @@ struct Line {
 }
 
 impl TryFrom<RunRecord> for Line {
-    type Error = Trouble;
+    type Error = TxError;
 
-    fn try_from(run: RunRecord) -> Result<Self, Trouble> {
+    fn try_from(run: RunRecord) -> Result<Self, TxError> {
         Ok(Self {
             job: run.report.job.as_str().to_owned(),
             started_at: run.report.started_at,
             runs: i64::try_from(run.runs).unwrap_or(i64::MAX),
-            report: serde_json::to_string(&run.report).map_err(Trouble::other)?,
+            report: serde_json::to_string(&run.report).map_err(TxError::other)?,
             key: run.key,
         })
     }
 }
 
 impl TryFrom<Line> for RunRecord {
-    type Error = Trouble;
+    type Error = TxError;
 
-    fn try_from(line: Line) -> Result<Self, Trouble> {
-        let report: Report = serde_json::from_str(&line.report).map_err(Trouble::other)?;
+    fn try_from(line: Line) -> Result<Self, TxError> {
+        let report: Report = serde_json::from_str(&line.report).map_err(TxError::other)?;
         Ok(Self {
             key: line.key,
             runs: u64::try_from(line.runs).unwrap_or(0),

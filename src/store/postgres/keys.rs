@@ -29,9 +29,9 @@ struct Known {
 
 impl Keys {
     /// What keeps a session, as far as is known.
-    pub(super) fn keeper(&self) -> Keeper {
+    pub(super) fn keeper(&self) -> BlockingKey {
         let known = self.lock();
-        Keeper::of(if known.refused.is_some() {
+        BlockingKey::of(if known.refused.is_some() {
             &known.keys
         } else {
             &[]
@@ -70,7 +70,7 @@ impl Keys {
 
 /// What keeps a session: the reason, or null. A column of a statement on `sessions`.
 #[derive(Debug, Clone)]
-pub(super) struct Keeper(Vec<Keep>);
+pub(super) struct BlockingKey(Vec<Keep>);
 
 #[derive(Debug, Clone)]
 struct Keep {
@@ -78,7 +78,7 @@ struct Keep {
     reason: String,
 }
 
-impl Keeper {
+impl BlockingKey {
     fn of(keys: &[ForeignKey]) -> Self {
         let refusing = keys.iter().filter(|key| key.refuses && !key.goes_along());
         Self(
@@ -115,25 +115,25 @@ fn exists(key: &ForeignKey) -> String {
     }
 }
 
-impl Expression for Keeper {
+impl Expression for BlockingKey {
     type SqlType = Nullable<Text>;
 }
 
-impl SelectableExpression<sessions::table> for Keeper {}
+impl SelectableExpression<sessions::table> for BlockingKey {}
 
-impl AppearsOnTable<sessions::table> for Keeper {}
+impl AppearsOnTable<sessions::table> for BlockingKey {}
 
-impl ValidGrouping<()> for Keeper {
+impl ValidGrouping<()> for BlockingKey {
     type IsAggregate = is_aggregate::No;
 }
 
 /// Other keys are another statement.
-impl QueryId for Keeper {
+impl QueryId for BlockingKey {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl QueryFragment<Pg> for Keeper {
+impl QueryFragment<Pg> for BlockingKey {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("CASE ");
         for keep in &self.0 {

@@ -7,18 +7,18 @@ use diesel::sql_types::{Bool, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::keys::Keeper;
+use super::keys::BlockingKey;
 use super::manner::Manner;
 use super::schema::{Behind, Condition, IsGuest, Place, coalesce, later_of, messages, sessions};
-use super::sweep::{Sweep, Swept, addresses};
+use super::sweep::{ClaimAndWrite, ClaimResult, addresses};
 use super::tables;
-use crate::batch::{Batch, Cursor, Pass};
-use crate::store::trouble::{Tried, Trouble};
+use crate::job::{Batch, BatchRequest, Cursor};
+use crate::store::trouble::{TxError, TxResult};
 
 mod each;
 mod view;
 
-pub(super) use view::{outlook, preview};
+pub(super) use view::{forecast, preview};
 
 type Sessions = sessions::table;
 
@@ -95,13 +95,13 @@ fn claim(candidate: Condition<Sessions>, behind: Condition<Sessions>, limit: i64
 /// writes its row, so that it is locked and passed over, or no longer a candidate when it is looked at again.
 pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
-    keeper: Keeper,
+    keeper: BlockingKey,
     manner: Manner,
-) -> Tried<Batch> {
+) -> TxResult<Batch> {
     let before = tables::tally(conn).await?;
-    Trouble::unless_throttle_fits(pass, before.throttle_us)?;
+    TxError::unless_throttle_fits(pass, before.throttle_us)?;
     let [images_before, videos_before] = before.deleted()?;
     let limit = i64::from(pass.limit.get());
     let claimed = claim(
@@ -114,7 +114,7 @@ pub(super) async fn delete(
         let claimed = claimed.select(columns).load(conn).await?;
         return each::delete(conn, claimed, pass, manner).await;
     }
-    let sweep = Sweep {
+    let sweep = ClaimAndWrite {
         pick: claimed.select((
             sessions::ctid,
             sessions::id,
@@ -129,16 +129,16 @@ pub(super) async fn delete(
             .returning(sessions::id),
         limit,
     };
-    let mut swept: Swept = sweep.get_result(conn).await?;
+    let mut swept: ClaimResult = sweep.get_result(conn).await?;
     swept.is_whole()?;
     move_forward(conn, std::mem::take(&mut swept.spared)).await?;
     let [images, videos] = tables::tally(conn).await?.deleted()?;
     let batch = swept.into_batch();
     let gone = batch.ids.len() as u64;
     Ok(batch
-        .counted("sessions", gone)
-        .counted("image_records", images.abs_diff(images_before))
-        .counted("video_records", videos.abs_diff(videos_before)))
+        .with_count("sessions", gone)
+        .with_count("image_records", images.abs_diff(images_before))
+        .with_count("video_records", videos.abs_diff(videos_before)))
 }
 
 /// Brings the stored instant of candidates that live up to date, so that the next run does not look at them again.

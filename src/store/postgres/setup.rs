@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::flight::{Flight, Purpose};
 use super::{PostgresStore, settle, tables};
-use crate::store::error::StoreError;
-use crate::store::limits::Limits;
+use crate::model::StoreError;
+use crate::store::limits::Timeouts;
 use crate::store::migrations::Schema;
 
 impl PostgresStore {
@@ -41,7 +41,7 @@ impl PostgresStore {
 
     /// For migrations, which wait for each other.
     async fn begin_patiently(&self, what: &'static str) -> Result<Flight, StoreError> {
-        let limits = Limits {
+        let limits = Timeouts {
             lock: self.limits.statement,
             ..self.limits
         };

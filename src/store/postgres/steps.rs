@@ -9,14 +9,10 @@ use uuid::Uuid;
 use super::flight::Purpose;
 use super::manner::Manner;
 use super::{PostgresStore, bookings, history, sessions, settle, tables};
-use crate::batch::{Batch, Pass};
-use crate::history::RunRecord;
-use crate::job::JobName;
-use crate::outlook::Outlook;
-use crate::preview::{Page, PreviewRows};
-use crate::store::error::StoreError;
-use crate::store::trouble::Tried;
-use crate::store::{RunHistory, Store, user_of};
+use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRows};
+use crate::model::{RunHistory, RunRecord, StoreError};
+use crate::store::trouble::TxResult;
+use crate::store::{Store, user_of};
 
 #[async_trait]
 impl Store for PostgresStore {
@@ -50,7 +46,7 @@ impl Store for PostgresStore {
         ))
     }
 
-    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
+    async fn delete_idle_sessions(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
         if self.keys.are_stale() {
             self.has_new_keys().await;
@@ -85,21 +81,21 @@ impl Store for PostgresStore {
         settle(flight, rows.map_err(Into::into), what).await
     }
 
-    async fn session_outlook(
+    async fn session_forecast(
         &self,
         idle_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
+        rejected: &[String],
+    ) -> Result<Forecast, StoreError> {
         let what = "look ahead at sessions";
         let mut flight = self.begin(Purpose::Read, what).await?;
-        let outlook = match self.instant(&mut flight).await {
-            Ok(now) => sessions::outlook(&mut flight, now, idle_after, set_aside).await,
+        let forecast = match self.instant(&mut flight).await {
+            Ok(now) => sessions::forecast(&mut flight, now, idle_after, rejected).await,
             Err(error) => Err(error),
         };
-        settle(flight, outlook.map_err(Into::into), what).await
+        settle(flight, forecast.map_err(Into::into), what).await
     }
 
-    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
+    async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
         let what = "expire bookings";
         let user = user_of(&pass.scope)?;
         let mut flight = self.begin(Purpose::Write, what).await?;
@@ -128,28 +124,28 @@ impl Store for PostgresStore {
         settle(flight, rows.map_err(Into::into), what).await
     }
 
-    async fn booking_outlook(
+    async fn booking_forecast(
         &self,
         expire_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
+        rejected: &[String],
+    ) -> Result<Forecast, StoreError> {
         let what = "look ahead at bookings";
         let mut flight = self.begin(Purpose::Read, what).await?;
-        let outlook = match self.instant(&mut flight).await {
-            Ok(now) => bookings::outlook(&mut flight, now, expire_after, set_aside).await,
+        let forecast = match self.instant(&mut flight).await {
+            Ok(now) => bookings::forecast(&mut flight, now, expire_after, rejected).await,
             Err(error) => Err(error),
         };
-        settle(flight, outlook.map_err(Into::into), what).await
+        settle(flight, forecast.map_err(Into::into), what).await
     }
 }
 
 impl PostgresStore {
     async fn clean(
         &self,
-        pass: &Pass,
+        pass: &BatchRequest,
         user: Option<Uuid>,
         manner: Manner,
-    ) -> Result<Tried<Batch>, StoreError> {
+    ) -> Result<TxResult<Batch>, StoreError> {
         let mut flight = self.begin(Purpose::Write, CLEAN).await?;
         let keeper = self.keys.keeper();
         let done = sessions::delete(&mut flight, pass, user, keeper, manner).await;

@@ -9,8 +9,8 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 
 use super::address::Tid;
 use super::schema::picked;
-use crate::batch::{Batch, Cursor, SetAside};
-use crate::store::trouble::{Tried, Trouble};
+use crate::job::{Batch, Cursor, RejectedRow};
+use crate::store::trouble::{TxError, TxResult};
 
 /// Picks at most `limit` rows and writes to some of them.
 ///
@@ -18,13 +18,13 @@ use crate::store::trouble::{Tried, Trouble};
 /// [`addresses`] and returns their ids. Both see the same instant: a row that was changed after it is looked at again when it is locked, and no
 /// longer found by `write`.
 #[derive(QueryId)]
-pub(super) struct Sweep<Pick, Write> {
+pub(super) struct ClaimAndWrite<Pick, Write> {
     pub(super) pick: Pick,
     pub(super) write: Write,
     pub(super) limit: i64,
 }
 
-impl<Pick, Write> Query for Sweep<Pick, Write> {
+impl<Pick, Write> Query for ClaimAndWrite<Pick, Write> {
     type SqlType = (
         Array<Text>,
         Array<Text>,
@@ -36,9 +36,9 @@ impl<Pick, Write> Query for Sweep<Pick, Write> {
     );
 }
 
-impl<Pick, Write, Conn> RunQueryDsl<Conn> for Sweep<Pick, Write> {}
+impl<Pick, Write, Conn> RunQueryDsl<Conn> for ClaimAndWrite<Pick, Write> {}
 
-impl<Pick, Write> QueryFragment<Pg> for Sweep<Pick, Write>
+impl<Pick, Write> QueryFragment<Pg> for ClaimAndWrite<Pick, Write>
 where
     Pick: QueryFragment<Pg>,
     Write: QueryFragment<Pg>,
@@ -54,7 +54,7 @@ where
              ARRAY(SELECT id FROM picked WHERE due AND keeper IS NOT NULL), \
              ARRAY(SELECT keeper FROM picked WHERE due AND keeper IS NOT NULL), ",
         );
-        // There is a row in the last place only if the limit was reached. What is materialized keeps its order.
+        // There is a row in the last place only if the limit was next_cursor. What is materialized keeps its order.
         for (column, separator) in [("since", ", "), ("id", "")] {
             out.push_sql("(SELECT ");
             out.push_sql(column);
@@ -84,7 +84,7 @@ type ToWrite = dsl::Select<
 
 /// What came of it.
 #[derive(Queryable)]
-pub(super) struct Swept {
+pub(super) struct ClaimResult {
     /// The rows that were written.
     pub(super) written: Vec<String>,
     /// Picked, but the rule does not match them.
@@ -96,24 +96,24 @@ pub(super) struct Swept {
     to_write: i64,
 }
 
-impl Swept {
+impl ClaimResult {
     /// A row that was picked and not written was changed after the statement began, and is due all the same, or a trigger withholds it. Row by
     /// row it will show.
-    pub(super) fn is_whole(&self) -> Tried<()> {
+    pub(super) fn is_whole(&self) -> TxResult<()> {
         match usize::try_from(self.to_write) {
-            Ok(to_write) if to_write > self.written.len() => Err(Trouble::Withheld),
+            Ok(to_write) if to_write > self.written.len() => Err(TxError::SuppressedByTrigger),
             _ => Ok(()),
         }
     }
 
     pub(super) fn into_batch(self) -> Batch {
-        let set_aside = self.kept.into_iter().zip(self.keepers);
+        let rejected = self.kept.into_iter().zip(self.keepers);
         Batch {
             ids: self.written,
-            set_aside: set_aside
-                .map(|(id, error)| SetAside { id, error })
+            rejected: rejected
+                .map(|(id, error)| RejectedRow { id, error })
                 .collect(),
-            reached: self
+            next_cursor: self
                 .last_since
                 .zip(self.last_id)
                 .map(|(since, id)| Cursor { since, id }),

@@ -12,12 +12,12 @@ use crate::store::migrations::{
     ACTIVITY_TRIGGER, BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema,
     missing_schema,
 };
-use crate::store::trouble::{Tried, Trouble};
+use crate::store::trouble::{TxError, TxResult};
 
 crate::store::migrations::migrations!("postgres");
 
 /// Makes what is not there yet of one set.
-pub(super) async fn migrate(conn: &mut AsyncPgConnection, schema: Schema) -> Tried<()> {
+pub(super) async fn migrate(conn: &mut AsyncPgConnection, schema: Schema) -> TxResult<()> {
     one_at_a_time(conn).await?;
     conn.batch_execute(
         "create table if not exists housekeeper_migrations (name text primary key, applied_at timestamptz not null)",
@@ -34,7 +34,7 @@ pub(super) async fn migrate(conn: &mut AsyncPgConnection, schema: Schema) -> Tri
         }
         for table in migration.tables {
             if made_here(conn, table).await? {
-                return Err(Trouble::Schema(foreign_table(schema, table)));
+                return Err(TxError::Schema(foreign_table(schema, table)));
             }
         }
         conn.batch_execute(migration.up).await?;
@@ -50,7 +50,7 @@ pub(super) async fn migrate(conn: &mut AsyncPgConnection, schema: Schema) -> Tri
 }
 
 /// Drops what `migrate` made, newest first.
-pub(super) async fn revert(conn: &mut AsyncPgConnection, schema: Schema) -> Tried<()> {
+pub(super) async fn revert(conn: &mut AsyncPgConnection, schema: Schema) -> TxResult<()> {
     one_at_a_time(conn).await?;
     if !made_here(conn, LEDGER).await? {
         return Ok(());
@@ -75,7 +75,7 @@ pub(super) async fn revert(conn: &mut AsyncPgConnection, schema: Schema) -> Trie
 }
 
 /// Whether the booking schema is whole.
-pub(super) async fn check(conn: &mut AsyncPgConnection) -> Tried<()> {
+pub(super) async fn check(conn: &mut AsyncPgConnection) -> TxResult<()> {
     let mut missing = Vec::new();
     for table in BOOKING_TABLES {
         if !visible(conn, table).await? {
@@ -83,24 +83,24 @@ pub(super) async fn check(conn: &mut AsyncPgConnection) -> Tried<()> {
         }
     }
     if missing.len() == BOOKING_TABLES.len() {
-        return Err(Trouble::Schema(missing_schema(Schema::Booking)));
+        return Err(TxError::Schema(missing_schema(Schema::Booking)));
     }
     if let [table, ..] = missing.as_slice() {
         let what = format!("table `{table}` is missing");
-        return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
+        return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
     }
     if has_parts(conn, "sessions").await? {
         let what = "table `sessions` has partitions, or tables that inherit from it, and rows are deleted by their place in one table";
-        return Err(Trouble::Schema(incomplete_schema(Schema::Booking, what)));
+        return Err(TxError::Schema(incomplete_schema(Schema::Booking, what)));
     }
     if !has_trigger(conn).await? {
         let what = format!("trigger `{ACTIVITY_TRIGGER}` on `messages` is missing or off");
-        return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
+        return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
     }
     check_columns(conn).await.map_err(|error| match error {
         // Anything else is not about the tables, a timeout for one.
         diesel::result::Error::DatabaseError(_, info) if info.message().starts_with("column") => {
-            Trouble::Schema(incomplete_schema(Schema::Booking, info.message()))
+            TxError::Schema(incomplete_schema(Schema::Booking, info.message()))
         }
         error => error.into(),
     })
@@ -205,10 +205,10 @@ impl Tally {
 
     /// Image and video records deleted so far, as the server counts for its statistics. Only differences within one transaction mean
     /// anything.
-    pub(super) fn deleted(&self) -> Tried<[i64; 2]> {
+    pub(super) fn deleted(&self) -> TxResult<[i64; 2]> {
         let of = |table: &str, deleted: Option<i64>| {
             let what = || format!("table `{table}` is missing");
-            deleted.ok_or_else(|| Trouble::Schema(incomplete_schema(Schema::Booking, &what())))
+            deleted.ok_or_else(|| TxError::Schema(incomplete_schema(Schema::Booking, &what())))
         };
         Ok([
             of("image_sent", self.images)?,

@@ -9,12 +9,12 @@ use super::schema::{bookings, coalesce};
 use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
 use super::window::{self, Found, Windows};
-use crate::batch::{Batch, Cursor, Pass, SetAside};
-use crate::store::trouble::{Tried, Trouble};
+use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
+use crate::store::trouble::{TxError, TxResult};
 
 mod view;
 
-pub(super) use view::{outlook, preview};
+pub(super) use view::{forecast, preview};
 
 verbatim!(
     /// Neither paid nor given up yet.
@@ -65,10 +65,10 @@ fn is_of(user: Option<String>) -> _ {
 /// Expires a batch of overdue bookings.
 pub(super) fn expire(
     conn: &mut SqliteConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
     windows: &Windows,
-) -> Tried<Batch> {
+) -> TxResult<Batch> {
     let user = user.map(|user| user.hyphenated().to_string());
     let mut window = windows.take(pass, || look_up(conn, pass, user.as_deref()))?;
     let slice = Slice {
@@ -78,13 +78,17 @@ pub(super) fn expire(
         user,
     };
     let mut batch = slice.expire(conn)?;
-    batch.reached = window.reached();
+    batch.next_cursor = window.next_cursor();
     windows.put_back(window);
     Ok(batch)
 }
 
 /// The addresses of the rows a run will look at next.
-fn look_up(conn: &mut SqliteConnection, pass: &Pass, user: Option<&str>) -> QueryResult<Found> {
+fn look_up(
+    conn: &mut SqliteConnection,
+    pass: &BatchRequest,
+    user: Option<&str>,
+) -> QueryResult<Found> {
     let begin = pass.after.clone().unwrap_or_else(window::start);
     let candidates = || {
         let all = bookings::table
@@ -123,9 +127,9 @@ struct Slice {
 }
 
 impl Slice {
-    fn expire(&self, conn: &mut SqliteConnection) -> Tried<Batch> {
+    fn expire(&self, conn: &mut SqliteConnection) -> TxResult<Batch> {
         if self.rows.is_empty() {
-            return Ok(Batch::default().counted("bookings", 0));
+            return Ok(Batch::default().with_count("bookings", 0));
         }
         match conn.immediate_transaction(|conn| self.expire_together(conn)) {
             // One row that cannot change must not keep the others.
@@ -136,7 +140,7 @@ impl Slice {
         }
     }
 
-    fn expire_together(&self, conn: &mut SqliteConnection) -> Tried<Batch> {
+    fn expire_together(&self, conn: &mut SqliteConnection) -> TxResult<Batch> {
         let ids: Vec<String> = diesel::update(bookings::table)
             .filter(among(bookings::rowid, &self.rows))
             .filter(overdue(self.now, self.cutoff))
@@ -148,7 +152,7 @@ impl Slice {
             .returning(bookings::booking_id)
             .get_results(conn)?;
         if ids.len() < self.rows.len() && self.still_overdue(conn)? {
-            return Err(Trouble::Withheld);
+            return Err(TxError::SuppressedByTrigger);
         }
         Ok(batch(ids))
     }
@@ -162,31 +166,31 @@ impl Slice {
         diesel::select(dsl::exists(left)).get_result(conn)
     }
 
-    fn expire_each(&self, conn: &mut SqliteConnection) -> Tried<Batch> {
+    fn expire_each(&self, conn: &mut SqliteConnection) -> TxResult<Batch> {
         let ids: Vec<String> = bookings::table
             .filter(among(bookings::rowid, &self.rows))
             .filter(overdue(self.now, self.cutoff))
             .filter(is_of(self.user.clone()))
             .select(bookings::booking_id)
             .load(conn)?;
-        let (mut expired, mut set_aside) = (Vec::new(), Vec::new());
+        let (mut expired, mut rejected) = (Vec::new(), Vec::new());
         for id in ids {
             match conn.transaction(|conn| self.expire_one(conn, &id)) {
                 Ok(()) => expired.push(id),
                 Err(error) => match error.refusal() {
-                    Some(error) => set_aside.push(SetAside { id, error }),
+                    Some(error) => rejected.push(RejectedRow { id, error }),
                     None => return Err(error),
                 },
             }
         }
         Ok(Batch {
-            set_aside,
+            rejected,
             ..batch(expired)
         })
     }
 
     /// Nobody else writes during an immediate transaction, so what was found a moment ago is still overdue.
-    fn expire_one(&self, conn: &mut SqliteConnection, id: &str) -> Tried<()> {
+    fn expire_one(&self, conn: &mut SqliteConnection, id: &str) -> TxResult<()> {
         let changed = diesel::update(bookings::table.find(id))
             .set((
                 bookings::status.eq("Expired"),
@@ -194,14 +198,14 @@ impl Slice {
             ))
             .execute(conn)?;
         match changed {
-            0 => Err(Trouble::Withheld),
+            0 => Err(TxError::SuppressedByTrigger),
             _ => Ok(()),
         }
     }
 }
 
 fn batch(ids: Vec<String>) -> Batch {
-    let mut batch = Batch::default().counted("bookings", ids.len() as u64);
+    let mut batch = Batch::default().with_count("bookings", ids.len() as u64);
     batch.ids = ids;
     batch
 }

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::store::trouble::{Tried, Trouble};
+use crate::store::trouble::{TxError, TxResult};
 
 /// A file by its path. Clones share what is known of it.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl File {
     }
 
     /// That a connection works on the file that is there now.
-    pub(super) fn check(&self, conn: &mut SqliteConnection) -> Tried<()> {
+    pub(super) fn check(&self, conn: &mut SqliteConnection) -> TxResult<()> {
         let Opened { user_version } =
             diesel::sql_query("pragma temp.user_version").get_result(conn)?;
         let number = usize::try_from(user_version).unwrap_or(0);
@@ -78,7 +78,7 @@ impl File {
         else {
             return Ok(());
         };
-        self.is_still(opened).map_err(Trouble::other)
+        self.is_still(opened).map_err(TxError::other)
     }
 
     fn replaced(&self) -> String {

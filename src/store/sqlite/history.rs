@@ -6,10 +6,9 @@ use diesel::prelude::*;
 
 use super::schema::housekeeper_runs;
 use super::time::Moment;
-use crate::history::RunRecord;
 use crate::job::JobName;
-use crate::report::Report;
-use crate::store::trouble::{Tried, Trouble};
+use crate::model::{Report, RunRecord};
+use crate::store::trouble::{TxError, TxResult};
 
 /// Writes runs and drops the oldest beyond `keep` of each job they belong to, if the caller still waits when the file is free.
 ///
@@ -19,10 +18,10 @@ pub(super) fn record(
     runs: &[RunRecord],
     keep: u32,
     caller: &Weak<()>,
-) -> Tried<()> {
+) -> TxResult<()> {
     conn.immediate_transaction(|conn| {
         if caller.strong_count() == 0 {
-            return Err(Trouble::unasked());
+            return Err(TxError::unasked());
         }
         for key in RunRecord::keys(runs) {
             write(conn, key, runs)?;
@@ -42,7 +41,7 @@ pub(super) fn runs(
     conn: &mut SqliteConnection,
     job: &JobName,
     limit: u32,
-) -> Tried<Vec<RunRecord>> {
+) -> TxResult<Vec<RunRecord>> {
     let lines: Vec<Line> = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order((
@@ -55,7 +54,7 @@ pub(super) fn runs(
     lines.into_iter().map(RunRecord::try_from).collect()
 }
 
-fn write(conn: &mut SqliteConnection, key: &str, runs: &[RunRecord]) -> Tried<()> {
+fn write(conn: &mut SqliteConnection, key: &str, runs: &[RunRecord]) -> TxResult<()> {
     let earlier: Option<Line> = housekeeper_runs::table
         .find(key)
         .select(Line::as_select())
@@ -70,7 +69,7 @@ fn write(conn: &mut SqliteConnection, key: &str, runs: &[RunRecord]) -> Tried<()
     Ok(())
 }
 
-fn trim(conn: &mut SqliteConnection, job: &JobName, keep: u32) -> Tried<()> {
+fn trim(conn: &mut SqliteConnection, job: &JobName, keep: u32) -> TxResult<()> {
     let first_to_go: Option<(Moment, String)> = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order((
@@ -106,24 +105,24 @@ struct Line {
 }
 
 impl TryFrom<RunRecord> for Line {
-    type Error = Trouble;
+    type Error = TxError;
 
-    fn try_from(run: RunRecord) -> Result<Self, Trouble> {
+    fn try_from(run: RunRecord) -> Result<Self, TxError> {
         Ok(Self {
             job: run.report.job.as_str().to_owned(),
             started_at: Moment(run.report.started_at),
             runs: i64::try_from(run.runs).unwrap_or(i64::MAX),
-            report: serde_json::to_string(&run.report).map_err(Trouble::other)?,
+            report: serde_json::to_string(&run.report).map_err(TxError::other)?,
             key: run.key,
         })
     }
 }
 
 impl TryFrom<Line> for RunRecord {
-    type Error = Trouble;
+    type Error = TxError;
 
-    fn try_from(line: Line) -> Result<Self, Trouble> {
-        let report: Report = serde_json::from_str(&line.report).map_err(Trouble::other)?;
+    fn try_from(line: Line) -> Result<Self, TxError> {
+        let report: Report = serde_json::from_str(&line.report).map_err(TxError::other)?;
         Ok(Self {
             key: line.key,
             runs: u64::try_from(line.runs).unwrap_or(0),

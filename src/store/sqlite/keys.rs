@@ -11,7 +11,7 @@ use diesel::sqlite::Sqlite;
 
 use super::schema::{pragma_foreign_keys, pragma_schema_version};
 use super::sessions::Session;
-use crate::batch::SetAside;
+use crate::job::RejectedRow;
 use crate::store::keys::{ForeignKey, quoted, quoted_list};
 
 /// The foreign keys, read anew whenever the schema has changed.
@@ -27,7 +27,7 @@ pub(super) struct Keys {
 struct Known {
     catalogue: Catalogue,
     keys: Vec<ForeignKey>,
-    keepers: Vec<Keeper>,
+    keepers: Vec<BlockingKey>,
 }
 
 /// The number of the schema, and whether this connection minds foreign keys.
@@ -54,7 +54,7 @@ impl Keys {
         &self,
         conn: &mut SqliteConnection,
         sessions: &[Session],
-    ) -> QueryResult<BTreeMap<String, SetAside>> {
+    ) -> QueryResult<BTreeMap<String, RejectedRow>> {
         let mut kept = BTreeMap::new();
         if !self.refused.load(Ordering::Relaxed) {
             return Ok(kept);
@@ -63,7 +63,7 @@ impl Keys {
             let kept_by_it: Vec<String> = keeper.of(sessions).load(conn)?;
             for id in kept_by_it {
                 let error = keeper.reason.clone();
-                kept.entry(id.clone()).or_insert(SetAside { id, error });
+                kept.entry(id.clone()).or_insert(RejectedRow { id, error });
             }
         }
         Ok(kept)
@@ -89,7 +89,7 @@ impl Keys {
         };
         let read = Arc::new(Known {
             catalogue,
-            keepers: keys.iter().filter_map(Keeper::new).collect(),
+            keepers: keys.iter().filter_map(BlockingKey::new).collect(),
             keys,
         });
         *known = Some(read.clone());
@@ -98,13 +98,13 @@ impl Keys {
 }
 
 /// A key that refuses, as a question: which sessions does it keep?
-struct Keeper {
+struct BlockingKey {
     reason: String,
     start: String,
     end: String,
 }
 
-impl Keeper {
+impl BlockingKey {
     /// None for a key that lets go, or whose own rows go with the session.
     fn new(key: &ForeignKey) -> Option<Self> {
         if !key.refuses || key.goes_along() {
@@ -145,7 +145,7 @@ impl Keeper {
 }
 
 struct Kept<'k> {
-    keeper: &'k Keeper,
+    keeper: &'k BlockingKey,
     sessions: String,
 }
 

@@ -12,12 +12,12 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
 use super::Pool;
 use super::file::File;
-use crate::store::error::StoreError;
+use crate::model::StoreError;
 use crate::store::last_error::LastError;
-use crate::store::limits::Limits;
+use crate::store::limits::Timeouts;
 
 /// A pool over a file. Opens nothing yet.
-pub(super) fn pool(file: &File, limits: &Limits, last_error: &LastError) -> Pool {
+pub(super) fn pool(file: &File, limits: &Timeouts, last_error: &LastError) -> Pool {
     let busy = limits.lock;
     let opening = file.clone();
     let mut config = ManagerConfig::default();

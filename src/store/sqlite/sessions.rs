@@ -11,12 +11,12 @@ use super::tables;
 use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
 use super::window::{self, Found, Windows};
-use crate::batch::{Batch, Cursor, Pass, SetAside};
-use crate::store::trouble::{Tried, Trouble};
+use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
+use crate::store::trouble::{TxError, TxResult};
 
 mod view;
 
-pub(super) use view::{outlook, preview};
+pub(super) use view::{forecast, preview};
 
 verbatim!(
     /// A message that counts as activity.
@@ -90,11 +90,11 @@ fn is_of(user: Option<String>) -> _ {
 /// Deletes a batch of idle sessions.
 pub(super) fn delete(
     conn: &mut SqliteConnection,
-    pass: &Pass,
+    pass: &BatchRequest,
     user: Option<Uuid>,
     windows: &Windows,
     keys: &Keys,
-) -> Tried<Batch> {
+) -> TxResult<Batch> {
     let user = user.map(|user| user.hyphenated().to_string());
     let mut window = windows.take(pass, || look_up(conn, pass, user.as_deref()))?;
     let slice = Slice {
@@ -103,14 +103,18 @@ pub(super) fn delete(
         user,
     };
     let mut batch = slice.delete(conn, pass, keys)?;
-    batch.reached = window.reached();
+    batch.next_cursor = window.next_cursor();
     windows.put_back(window);
     Ok(batch)
 }
 
 /// The addresses of the rows a run will look at next, in the order of their ids, because that is the order of most that is deleted: the keys
 /// of the sessions, and the records by session.
-fn look_up(conn: &mut SqliteConnection, pass: &Pass, user: Option<&str>) -> QueryResult<Found> {
+fn look_up(
+    conn: &mut SqliteConnection,
+    pass: &BatchRequest,
+    user: Option<&str>,
+) -> QueryResult<Found> {
     let begin = pass.after.clone().unwrap_or_else(window::start);
     let candidates = || {
         let all = sessions::table
@@ -147,13 +151,18 @@ struct Slice {
     user: Option<String>,
 }
 
-type DeleteIdle = fn(&Slice, &mut SqliteConnection, Vec<Session>) -> Tried<Batch>;
+type DeleteIdle = fn(&Slice, &mut SqliteConnection, Vec<Session>) -> TxResult<Batch>;
 
 /// Address and id.
 pub(super) type Session = (i64, String);
 
 impl Slice {
-    fn delete(&self, conn: &mut SqliteConnection, pass: &Pass, keys: &Keys) -> Tried<Batch> {
+    fn delete(
+        &self,
+        conn: &mut SqliteConnection,
+        pass: &BatchRequest,
+        keys: &Keys,
+    ) -> TxResult<Batch> {
         if self.rows.is_empty() {
             return Ok(counted(0, 0, 0));
         }
@@ -178,11 +187,11 @@ impl Slice {
     fn delete_idle(
         &self,
         conn: &mut SqliteConnection,
-        pass: &Pass,
+        pass: &BatchRequest,
         keys: &Keys,
         delete: DeleteIdle,
-    ) -> Tried<Batch> {
-        Trouble::unless_throttle_fits(pass, tables::throttle(conn)?)?;
+    ) -> TxResult<Batch> {
+        TxError::unless_throttle_fits(pass, tables::throttle(conn)?)?;
         let found: Vec<Session> = sessions::table
             .filter(among(sessions::rowid, &self.rows))
             .filter(idle(self.cutoff))
@@ -196,7 +205,7 @@ impl Slice {
         let kept = keys.kept(conn, &found)?;
         let free = found.into_iter().filter(|(_, id)| !kept.contains_key(id));
         let mut batch = delete(self, conn, free.collect())?;
-        batch.set_aside.extend(kept.into_values());
+        batch.rejected.extend(kept.into_values());
         Ok(batch)
     }
 
@@ -213,7 +222,7 @@ impl Slice {
     }
 
     /// The records first, and not by their foreign keys, so that each kind is counted.
-    fn delete_together(&self, conn: &mut SqliteConnection, found: Vec<Session>) -> Tried<Batch> {
+    fn delete_together(&self, conn: &mut SqliteConnection, found: Vec<Session>) -> TxResult<Batch> {
         let (rows, ids): (Vec<i64>, Vec<String>) = found.into_iter().unzip();
         let images = diesel::delete(image_sent::table)
             .filter(among(image_sent::session_id, &ids))
@@ -227,14 +236,14 @@ impl Slice {
             .execute(conn)?;
         if gone != ids.len() {
             // Nobody else writes during an immediate transaction, so all are idle still.
-            return Err(Trouble::Withheld);
+            return Err(TxError::SuppressedByTrigger);
         }
         let mut batch = counted(gone, images, videos);
         batch.ids = ids;
         Ok(batch)
     }
 
-    fn delete_each(&self, conn: &mut SqliteConnection, found: Vec<Session>) -> Tried<Batch> {
+    fn delete_each(&self, conn: &mut SqliteConnection, found: Vec<Session>) -> TxResult<Batch> {
         let mut batch = counted(0, 0, 0);
         for session in found {
             let id = session.1.clone();
@@ -244,7 +253,7 @@ impl Slice {
                     batch.ids.extend(one.ids);
                 }
                 Err(error) => match error.refusal() {
-                    Some(error) => batch.set_aside.push(SetAside { id, error }),
+                    Some(error) => batch.rejected.push(RejectedRow { id, error }),
                     None => return Err(error),
                 },
             }
@@ -255,7 +264,7 @@ impl Slice {
 
 fn counted(sessions: usize, images: usize, videos: usize) -> Batch {
     Batch::default()
-        .counted("sessions", sessions as u64)
-        .counted("image_records", images as u64)
-        .counted("video_records", videos as u64)
+        .with_count("sessions", sessions as u64)
+        .with_count("image_records", images as u64)
+        .with_count("video_records", videos as u64)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{SqliteStore, tables};
-use crate::store::error::StoreError;
+use crate::model::StoreError;
 use crate::store::migrations::Schema;
 
 impl SqliteStore {

@@ -8,13 +8,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{SqliteStore, bookings, history, sessions, tables};
-use crate::batch::{Batch, Pass};
-use crate::history::RunRecord;
-use crate::job::JobName;
-use crate::outlook::Outlook;
-use crate::preview::{Page, PreviewRows};
-use crate::store::error::StoreError;
-use crate::store::{RunHistory, Store, user_of};
+use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRows};
+use crate::model::{RunHistory, RunRecord, StoreError};
+use crate::store::{Store, user_of};
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -49,7 +45,7 @@ impl Store for SqliteStore {
         ))
     }
 
-    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
+    async fn delete_idle_sessions(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
         let (pass, windows, keys) = (pass.clone(), self.windows.clone(), self.keys.clone());
         self.run("delete idle sessions", move |conn| {
@@ -71,20 +67,20 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn session_outlook(
+    async fn session_forecast(
         &self,
         idle_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
+        rejected: &[String],
+    ) -> Result<Forecast, StoreError> {
         let now = self.instant();
-        let set_aside = set_aside.to_vec();
+        let rejected = rejected.to_vec();
         self.run("look ahead at sessions", move |conn| {
-            Ok(sessions::outlook(conn, now, idle_after, &set_aside)?)
+            Ok(sessions::forecast(conn, now, idle_after, &rejected)?)
         })
         .await
     }
 
-    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
+    async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
         let (pass, windows) = (pass.clone(), self.windows.clone());
         self.run("expire bookings", move |conn| {
@@ -107,15 +103,15 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn booking_outlook(
+    async fn booking_forecast(
         &self,
         expire_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
+        rejected: &[String],
+    ) -> Result<Forecast, StoreError> {
         let now = self.instant();
-        let set_aside = set_aside.to_vec();
+        let rejected = rejected.to_vec();
         self.run("look ahead at bookings", move |conn| {
-            Ok(bookings::outlook(conn, now, expire_after, &set_aside)?)
+            Ok(bookings::forecast(conn, now, expire_after, &rejected)?)
         })
         .await
     }

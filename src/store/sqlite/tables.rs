@@ -13,12 +13,12 @@ use crate::store::migrations::{
     ACTIVITY_TRIGGER, BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema,
     missing_schema,
 };
-use crate::store::trouble::{Tried, Trouble};
+use crate::store::trouble::{TxError, TxResult};
 
 crate::store::migrations::migrations!("sqlite");
 
 /// Makes what is not there yet, each set in one transaction.
-pub(super) fn migrate(conn: &mut SqliteConnection, schemas: &[Schema]) -> Tried<()> {
+pub(super) fn migrate(conn: &mut SqliteConnection, schemas: &[Schema]) -> TxResult<()> {
     for schema in schemas {
         // Immediate, so that of several processes starting at once one works and the others find it done.
         conn.immediate_transaction(|conn| migrate_one(conn, *schema))?;
@@ -27,7 +27,7 @@ pub(super) fn migrate(conn: &mut SqliteConnection, schemas: &[Schema]) -> Tried<
 }
 
 /// Drops what `migrate` made, newest first.
-pub(super) fn revert(conn: &mut SqliteConnection, schema: Schema) -> Tried<()> {
+pub(super) fn revert(conn: &mut SqliteConnection, schema: Schema) -> TxResult<()> {
     conn.immediate_transaction(|conn| {
         if !exists(conn, "table", LEDGER)? {
             return Ok(());
@@ -48,7 +48,7 @@ pub(super) fn revert(conn: &mut SqliteConnection, schema: Schema) -> Tried<()> {
 }
 
 /// Whether the booking schema is whole.
-pub(super) fn check(conn: &mut SqliteConnection) -> Tried<()> {
+pub(super) fn check(conn: &mut SqliteConnection) -> TxResult<()> {
     conn.transaction(|conn| {
         let mut missing = Vec::new();
         for table in BOOKING_TABLES {
@@ -57,26 +57,26 @@ pub(super) fn check(conn: &mut SqliteConnection) -> Tried<()> {
             }
         }
         if missing.len() == BOOKING_TABLES.len() {
-            return Err(Trouble::Schema(missing_schema(Schema::Booking)));
+            return Err(TxError::Schema(missing_schema(Schema::Booking)));
         }
         if let [table, ..] = missing.as_slice() {
             let what = format!("table `{table}` is missing");
-            return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
+            return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
         }
         if !has_trigger(conn)? {
             let what = format!("trigger `{ACTIVITY_TRIGGER}` on `messages` is missing");
-            return Err(Trouble::Schema(incomplete_schema(Schema::Booking, &what)));
+            return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
         }
         check_columns(conn).map_err(|error| match error {
             diesel::result::Error::DatabaseError(_, info) => {
-                Trouble::Schema(incomplete_schema(Schema::Booking, info.message()))
+                TxError::Schema(incomplete_schema(Schema::Booking, info.message()))
             }
             error => error.into(),
         })
     })
 }
 
-fn migrate_one(conn: &mut SqliteConnection, schema: Schema) -> Tried<()> {
+fn migrate_one(conn: &mut SqliteConnection, schema: Schema) -> TxResult<()> {
     conn.batch_execute(
         "create table if not exists housekeeper_migrations (name text not null primary key, applied_at text not null)",
     )?;
@@ -90,7 +90,7 @@ fn migrate_one(conn: &mut SqliteConnection, schema: Schema) -> Tried<()> {
         }
         for table in migration.tables {
             if exists(conn, "table", table)? || exists(conn, "view", table)? {
-                return Err(Trouble::Schema(foreign_table(schema, table)));
+                return Err(TxError::Schema(foreign_table(schema, table)));
             }
         }
         conn.batch_execute(migration.up)?;

@@ -12,14 +12,14 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 
-use crate::batch::{Cursor, Pass, Scope};
+use crate::job::{BatchRequest, Cursor, Scope};
 
 /// The part of a run that lies between two places in the order of age.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct RowIdBuffer {
     run: Run,
     /// Where the batches so far ended, as the run was told.
-    reached: Option<Cursor>,
+    next_cursor: Option<Cursor>,
     /// Where the window begins.
     begin: Cursor,
     /// Its last row, if more may follow behind it.
@@ -45,12 +45,12 @@ pub(super) struct Found {
     pub(super) end: Option<Cursor>,
 }
 
-impl Window {
+impl RowIdBuffer {
     /// The next rows. None are left only at the end of the run.
     pub(super) fn slice(&mut self, limit: NonZeroU32) -> Vec<i64> {
         let count = self.rows.len().min(limit.get() as usize);
         self.handed_out += count as u64;
-        self.reached = if count < self.rows.len() {
+        self.next_cursor = if count < self.rows.len() {
             Some(self.inside())
         } else {
             self.end.clone()
@@ -58,9 +58,9 @@ impl Window {
         self.rows.drain(..count).collect()
     }
 
-    /// Where the batch ends, for [`Batch::reached`](crate::Batch::reached).
-    pub(super) fn reached(&self) -> Option<Cursor> {
-        self.reached.clone()
+    /// Where the batch ends, for [`Batch::next_cursor`](crate::Batch::next_cursor).
+    pub(super) fn next_cursor(&self) -> Option<Cursor> {
+        self.next_cursor.clone()
     }
 
     /// A place behind the beginning and before any row. A run that finds its window gone goes on from there, so that it loses none.
@@ -74,15 +74,15 @@ impl Window {
 
 /// The windows of runs in progress, between two of their batches. Housekeepers on clones of one store each have theirs.
 #[derive(Debug, Default)]
-pub(super) struct Windows(Mutex<VecDeque<Window>>);
+pub(super) struct Windows(Mutex<VecDeque<RowIdBuffer>>);
 
 impl Windows {
     /// Takes out the window of this run, or has the next one looked up. Whoever fails to put it back begins a new one.
     pub(super) fn take(
         &self,
-        pass: &Pass,
+        pass: &BatchRequest,
         look_up: impl FnOnce() -> QueryResult<Found>,
-    ) -> QueryResult<Window> {
+    ) -> QueryResult<RowIdBuffer> {
         let run = Run {
             now: pass.now,
             cutoff: pass.cutoff,
@@ -93,13 +93,13 @@ impl Windows {
             let place = windows.iter().position(|window| window.run == run);
             place.and_then(|place| windows.remove(place))
         };
-        if let Some(window) = kept.filter(|window| window.reached == pass.after) {
+        if let Some(window) = kept.filter(|window| window.next_cursor == pass.after) {
             return Ok(window);
         }
         let found = look_up()?;
-        Ok(Window {
+        Ok(RowIdBuffer {
             run,
-            reached: pass.after.clone(),
+            next_cursor: pass.after.clone(),
             begin: pass.after.clone().unwrap_or_else(start),
             end: found.end,
             rows: found.rows.into(),
@@ -108,7 +108,7 @@ impl Windows {
     }
 
     /// Keeps what is left of a window for the next batch.
-    pub(super) fn put_back(&self, window: Window) {
+    pub(super) fn put_back(&self, window: RowIdBuffer) {
         if window.rows.is_empty() {
             return;
         }
@@ -120,7 +120,7 @@ impl Windows {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Window>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<RowIdBuffer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -146,8 +146,8 @@ mod tests {
     const TWO: NonZeroU32 = NonZeroU32::new(2).expect("two");
     const NINE: NonZeroU32 = NonZeroU32::new(9).expect("nine");
 
-    fn pass(after: Option<Cursor>) -> Pass {
-        Pass {
+    fn pass(after: Option<Cursor>) -> BatchRequest {
+        BatchRequest {
             scope: Scope::All,
             now: DateTime::<Utc>::UNIX_EPOCH,
             cutoff: DateTime::<Utc>::UNIX_EPOCH,
@@ -188,13 +188,13 @@ mod tests {
                 })
                 .expect("a window");
             rows.extend(window.slice(TWO));
-            let reached = window.reached();
+            let next_cursor = window.next_cursor();
             windows.put_back(window);
-            if reached.is_none() {
+            if next_cursor.is_none() {
                 break;
             }
-            assert!(reached > after, "{reached:?} after {after:?}");
-            after = reached;
+            assert!(next_cursor > after, "{next_cursor:?} after {after:?}");
+            after = next_cursor;
         }
 
         assert_eq!(rows, [0, 1, 2, 3, 4, 5, 6, 7]);
@@ -208,10 +208,10 @@ mod tests {
             .take(&pass(Some(cursor("c"))), || Ok(found(0..5, Some("m"))))
             .expect("a window");
         lost.slice(TWO);
-        let reached = lost.reached();
+        let next_cursor = lost.next_cursor();
 
-        assert!(reached > Some(cursor("c")) && reached < Some(cursor("c!")));
-        let again = windows.take(&pass(reached), || Ok(found([7], None)));
+        assert!(next_cursor > Some(cursor("c")) && next_cursor < Some(cursor("c!")));
+        let again = windows.take(&pass(next_cursor), || Ok(found([7], None)));
         assert_eq!(again.expect("a window").slice(NINE), [7]);
     }
 
@@ -224,7 +224,7 @@ mod tests {
 
         for _ in 0..3 {
             for (scope, after) in runs.iter().zip(&mut after) {
-                let pass = Pass {
+                let pass = BatchRequest {
                     scope: scope.clone(),
                     ..pass(after.clone())
                 };
@@ -234,7 +234,7 @@ mod tests {
                 });
                 let mut window = window.expect("a window");
                 assert_eq!(window.slice(TWO).len(), 2);
-                *after = window.reached();
+                *after = window.next_cursor();
                 windows.put_back(window);
             }
         }
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn of_more_runs_than_windows_are_kept_the_oldest_look_again() {
         let windows = Windows::default();
-        let pass_of = |run: usize, after: Option<Cursor>| Pass {
+        let pass_of = |run: usize, after: Option<Cursor>| BatchRequest {
             scope: Scope::user(run),
             ..pass(after)
         };
@@ -254,7 +254,7 @@ mod tests {
             let window = windows.take(&pass_of(run, None), || Ok(found(0..9, None)));
             let mut window = window.expect("a window");
             window.slice(TWO);
-            marks.push(window.reached());
+            marks.push(window.next_cursor());
             windows.put_back(window);
         }
 
@@ -279,10 +279,10 @@ mod tests {
             .take(&pass(None), || Ok(found(0..5, None)))
             .expect("a window");
         window.slice(TWO);
-        let after = window.reached();
+        let after = window.next_cursor();
         windows.put_back(window);
 
-        let other = Pass {
+        let other = BatchRequest {
             scope: Scope::user("somebody"),
             ..pass(after)
         };

@@ -7,10 +7,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{MemoryBooking, MemorySession};
-use crate::batch::Cursor;
-use crate::history::RunRecord;
-use crate::outlook::Capped;
-use crate::preview::{Page, PreviewRow, PreviewRows};
+use crate::job::{BoundedCount, Cursor, Page, PreviewRow, PreviewRows};
+use crate::model::RunRecord;
 
 #[derive(Debug, Default)]
 pub(super) struct Rows {
@@ -86,9 +84,9 @@ pub(super) fn next_rows<Row>(
         .filter(|(place, _)| after.is_none_or(|after| place > after))
         .take(limit as usize)
         .collect();
-    let reached = rows.last().map(|(place, _)| place.clone());
+    let next_cursor = rows.last().map(|(place, _)| place.clone());
     let full = rows.len() == limit as usize;
-    (rows, reached.filter(|_| full))
+    (rows, next_cursor.filter(|_| full))
 }
 
 pub(super) fn page_of<Row>(
@@ -98,20 +96,20 @@ pub(super) fn page_of<Row>(
     show: impl Fn(&Row, &Cursor) -> PreviewRow,
 ) -> PreviewRows {
     let last = rows.last().map(|(place, _)| place.clone());
-    let due = Capped::from_probe(rows.len() as u64);
+    let due = BoundedCount::from_probe(rows.len() as u64);
     let size = page.size.get().min(Page::MAX_SIZE);
-    let (rows, reached) = next_rows(rows, page.after.as_ref(), size);
+    let (rows, next_cursor) = next_rows(rows, page.after.as_ref(), size);
     PreviewRows {
         cutoff,
         rows: rows.iter().map(|(place, row)| show(row, place)).collect(),
         due,
-        next: reached.filter(|reached| Some(reached) != last.as_ref()),
+        next: next_cursor.filter(|next| Some(next) != last.as_ref()),
     }
 }
 
-pub(super) fn counted_except<Row>(rows: &[(Cursor, Row)], set_aside: &[String]) -> Capped {
+pub(super) fn counted_except<Row>(rows: &[(Cursor, Row)], rejected: &[String]) -> BoundedCount {
     let due = rows
         .iter()
-        .filter(|(place, _)| !set_aside.contains(&place.id));
-    Capped::from_probe(due.count() as u64)
+        .filter(|(place, _)| !rejected.contains(&place.id));
+    BoundedCount::from_probe(due.count() as u64)
 }

@@ -9,12 +9,9 @@ use uuid::Uuid;
 
 use super::rows::{counted_except, next_rows, page_of};
 use super::{MemorySession, MemoryStore};
-use crate::batch::{Batch, Pass};
-use crate::history::RunRecord;
-use crate::job::JobName;
-use crate::outlook::Outlook;
-use crate::preview::{Page, PreviewRow, PreviewRows};
-use crate::store::{RunHistory, Store, StoreError, span, user_of};
+use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRow, PreviewRows};
+use crate::model::{RunHistory, RunRecord};
+use crate::store::{Store, StoreError, user_of};
 
 #[async_trait]
 impl Store for MemoryStore {
@@ -30,11 +27,11 @@ impl Store for MemoryStore {
         Ok(self.rows().throttle)
     }
 
-    async fn delete_idle_sessions(&self, pass: &Pass) -> Result<Batch, StoreError> {
+    async fn delete_idle_sessions(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
         let mut rows = self.rows();
         let idle = rows.idle(pass.cutoff, user);
-        let (idle, reached) = next_rows(idle, pass.after.as_ref(), pass.limit.get());
+        let (idle, next_cursor) = next_rows(idle, pass.after.as_ref(), pass.limit.get());
         let ids: Vec<String> = idle.into_iter().map(|(place, _)| place.id).collect();
         let gone: Vec<MemorySession> = ids
             .iter()
@@ -42,13 +39,13 @@ impl Store for MemoryStore {
             .collect();
         let batch = Batch {
             ids,
-            reached,
+            next_cursor,
             ..Batch::default()
         };
         Ok(batch
-            .counted("sessions", gone.len() as u64)
-            .counted("image_records", gone.iter().map(|gone| gone.images).sum())
-            .counted("video_records", gone.iter().map(|gone| gone.videos).sum()))
+            .with_count("sessions", gone.len() as u64)
+            .with_count("image_records", gone.iter().map(|gone| gone.images).sum())
+            .with_count("video_records", gone.iter().map(|gone| gone.videos).sum()))
     }
 
     async fn idle_sessions(
@@ -74,37 +71,38 @@ impl Store for MemoryStore {
         ))
     }
 
-    async fn session_outlook(
+    async fn session_forecast(
         &self,
         idle_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
+        rejected: &[String],
+    ) -> Result<Forecast, StoreError> {
         let now = self.instant();
         let rows = self.rows();
         let oldest = rows
             .sessions
             .values()
-            .filter(|session| !set_aside.contains(&session.id))
+            .filter(|session| !rejected.contains(&session.id))
             .map(|session| rows.last_activity(session))
             .min();
-        let idle = rows.idle(span::before(now, idle_after), None);
-        let due = counted_except(&idle, set_aside);
-        Ok(Outlook {
+        let idle = rows.idle(crate::time::before(now, idle_after), None);
+        let due = counted_except(&idle, rejected);
+        Ok(Forecast {
             due,
             oldest_overdue: oldest
                 .filter(|_| due.count > 0)
-                .map(|oldest| span::since(now, span::after(oldest, idle_after))),
-            next_due: oldest
-                .map(|oldest| span::until(now, span::strictly_after(oldest, idle_after))),
-            age: Some(idle_after),
+                .map(|oldest| crate::time::since(now, crate::time::after(oldest, idle_after))),
+            next_due: oldest.map(|oldest| {
+                crate::time::until(now, crate::time::strictly_after(oldest, idle_after))
+            }),
+            max_age: Some(idle_after),
         })
     }
 
-    async fn expire_bookings(&self, pass: &Pass) -> Result<Batch, StoreError> {
+    async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
         let user = user_of(&pass.scope)?;
         let mut rows = self.rows();
         let overdue = rows.overdue(pass.now, pass.cutoff, user);
-        let (overdue, reached) = next_rows(overdue, pass.after.as_ref(), pass.limit.get());
+        let (overdue, next_cursor) = next_rows(overdue, pass.after.as_ref(), pass.limit.get());
         let ids: Vec<String> = overdue.into_iter().map(|(place, _)| place.id).collect();
         for id in &ids {
             if let Some(booking) = rows.bookings.get_mut(id) {
@@ -115,10 +113,10 @@ impl Store for MemoryStore {
         let count = ids.len() as u64;
         let batch = Batch {
             ids,
-            reached,
+            next_cursor,
             ..Batch::default()
         };
-        Ok(batch.counted("bookings", count))
+        Ok(batch.with_count("bookings", count))
     }
 
     async fn overdue_bookings(
@@ -142,36 +140,36 @@ impl Store for MemoryStore {
         ))
     }
 
-    async fn booking_outlook(
+    async fn booking_forecast(
         &self,
         expire_after: Duration,
-        set_aside: &[String],
-    ) -> Result<Outlook, StoreError> {
+        rejected: &[String],
+    ) -> Result<Forecast, StoreError> {
         let now = self.instant();
         let rows = self.rows();
-        let overdue = rows.overdue(now, span::before(now, expire_after), None);
+        let overdue = rows.overdue(now, crate::time::before(now, expire_after), None);
         let next = rows
             .bookings
             .values()
-            .filter(|booking| booking.status == "Pending" && !set_aside.contains(&booking.id))
+            .filter(|booking| booking.status == "Pending" && !rejected.contains(&booking.id))
             .map(|booking| {
-                let aged = span::strictly_after(booking.created_at, expire_after);
+                let aged = crate::time::strictly_after(booking.created_at, expire_after);
                 booking.held_until.map_or(aged, |held| aged.max(held))
             })
             .min();
         let due_since = overdue
             .iter()
-            .filter(|(place, _)| !set_aside.contains(&place.id))
+            .filter(|(place, _)| !rejected.contains(&place.id))
             .map(|(_, booking)| {
-                let aged = span::after(booking.created_at, expire_after);
+                let aged = crate::time::after(booking.created_at, expire_after);
                 booking.held_until.map_or(aged, |held| aged.max(held))
             })
             .min();
-        Ok(Outlook {
-            due: counted_except(&overdue, set_aside),
-            oldest_overdue: due_since.map(|due| span::since(now, due)),
-            next_due: next.map(|due| span::until(now, due)),
-            age: Some(expire_after),
+        Ok(Forecast {
+            due: counted_except(&overdue, rejected),
+            oldest_overdue: due_since.map(|due| crate::time::since(now, due)),
+            next_due: next.map(|due| crate::time::until(now, due)),
+            max_age: Some(expire_after),
         })
     }
 }

@@ -4,12 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use super::forms;
-use crate::batch::Scope;
-use crate::job::JobName;
-use crate::outlook::Capped;
-use crate::report::{Outcome, Report};
-use crate::status::{CurrentRun, JobStatus, Status, WorkerStatus};
-use crate::text::{counted, span, thousands};
+use crate::fmt::{quantity, span, thousands};
+use crate::job::{BoundedCount, JobName, Scope};
+use crate::model::{CurrentRun, JobStatus, Outcome, Report, Status, WorkerStatus};
 use crate::web::place::Place;
 use crate::web::words;
 
@@ -45,12 +42,12 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
                     @if job.worker == WorkerStatus::Off {
                         span.badge.off { "off" }
                     } @else {
-                        span.badge.(job.health.word()) { (job.health.word()) }
+                        span.badge.(job.health.as_str()) { (job.health.as_str()) }
                     }
                 }
             }
             // Always there: the script takes a fresh card over part by part, and what comes after would change places with it.
-            p.reason.(job.health.word()) hidden[job.health.reason().is_none()] {
+            p.reason.(job.health.as_str()) hidden[job.health.reason().is_none()] {
                 (job.health.reason().unwrap_or_default())
             }
             (worker(job, now))
@@ -123,7 +120,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             }
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
-            ", " (counted(run.batches, "batch", "batches"))
+            ", " (quantity(run.batches, "batch", "batches"))
             @if now - run.heard_at > QUIET { ", last heard of " (words::ago(run.heard_at, now)) }
             @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
@@ -131,10 +128,10 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
 }
 
 /// About how many rows a run will handle, by what the run before saw ahead.
-fn expected(job: &JobStatus, run: &CurrentRun) -> Option<Capped> {
-    let due = job.last.as_ref()?.outlook?.due;
+fn expected(job: &JobStatus, run: &CurrentRun) -> Option<BoundedCount> {
+    let due = job.last.as_ref()?.forecast?.due;
     let knows = run.scope == Scope::All && due.count > 0 && !(due.capped && run.rows > due.count);
-    knows.then(|| Capped {
+    knows.then(|| BoundedCount {
         count: due.count.max(run.rows),
         ..due
     })
@@ -153,7 +150,7 @@ fn rate(rows: u64, seconds: f64) -> Option<u64> {
 
 fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
     let last = job.last.as_ref();
-    let due = last.and_then(|report| Some(report.outlook?.due));
+    let due = last.and_then(|report| Some(report.forecast?.due));
     html! {
         dl.facts {
             div.wide {
@@ -186,12 +183,12 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
             }
             (count("Restarts", job.restarts, "How often its worker was started again"))
             (count("Missed ticks", job.missed_ticks, "Ticks that met a run in progress or a sleeping machine, and merged into one"))
-            (count("Set aside", job.set_aside as u64, "Rows that could not be handled since the last tick"))
+            (count("Set aside", job.rejected as u64, "Rows that could not be handled since the last tick"))
             @if job.waiting > 0 {
                 (count("Waiting", job.waiting as u64, "Runs that wait for their turn"))
             }
-            @if job.unwritten_runs > 0 {
-                (count("Unwritten", job.unwritten_runs as u64, "Runs that wait to be written to the history"))
+            @if job.unsaved_runs > 0 {
+                (count("Unwritten", job.unsaved_runs as u64, "Runs that wait to be written to the history"))
             }
         }
     }
@@ -223,7 +220,7 @@ fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
         (mark(&report.outcome)) " "
         (report.counts) " in " (words::elapsed(report.elapsed))
         ", " (report.trigger) ", " (words::ago(report.started_at, now))
-        @if report.set_aside_count > 0 { ", " (thousands(report.set_aside_count)) " set aside" }
+        @if report.rejected_count > 0 { ", " (thousands(report.rejected_count)) " set aside" }
     }
 }
 
@@ -234,7 +231,7 @@ pub(super) fn mark(outcome: &Outcome) -> Markup {
         Outcome::Failed { .. } | Outcome::Crashed { .. } => "bad",
         Outcome::Cancelled | Outcome::TimedOut | Outcome::ShuttingDown => "cut",
     };
-    html! { span.mark.(class) { (outcome.word()) } }
+    html! { span.mark.(class) { (outcome.as_str()) } }
 }
 
 pub(super) fn scope(scope: &Scope) -> Markup {

@@ -9,14 +9,12 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{Page, page, trouble};
-use crate::batch::Scope;
-use crate::job::JobName;
-use crate::status::{JobStatus, WorkerStatus};
-use crate::web::Site;
-use crate::web::act;
+use crate::job::{JobName, Scope};
+use crate::model::{JobStatus, WorkerStatus};
 use crate::web::extract::{OfJob, Query, scope, unread};
 use crate::web::place::{Place, encoded};
 use crate::web::problem::{self, Problem};
+use crate::web::{Site, act};
 
 /// What can be done to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub(crate) enum Act {
 }
 
 impl Act {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Run => "run",
             Self::Cancel => "cancel",
@@ -81,7 +79,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
         let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
         match [Self::Run, Self::Cancel, Self::Pause, Self::Resume]
             .into_iter()
-            .find(|act| act.word() == path.act)
+            .find(|act| act.as_str() == path.act)
         {
             Some(act) => Ok(act),
             None => Err(problem::not_found(parts.uri.clone()).await),
@@ -106,8 +104,8 @@ pub(super) fn of_job(place: &Place, job: &JobStatus) -> Markup {
 fn form(place: &Place, job: &JobName, act: Act, can: bool) -> Markup {
     let label = format!("{} {job}", act.label());
     html! {
-        form.act.(act.word()) action=(place.to_job(job, &format!("/{}", act.word())))
-            data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.word()))
+        form.act.(act.as_str()) action=(place.to_job(job, &format!("/{}", act.as_str())))
+            data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
             data-question=(act.question(job)) data-consequence=(act.consequence()) {
             @if act == Act::Run {
                 input name="user" maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"

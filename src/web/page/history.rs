@@ -6,9 +6,8 @@ use maud::{Markup, html};
 
 use super::card::{mark, scope};
 use super::plot::{Plot, Point};
-use crate::history::{History, HistorySource, RunRecord};
-use crate::report::{Outcome, Report};
-use crate::text::thousands;
+use crate::fmt::thousands;
+use crate::model::{History, HistorySource, Outcome, Report, RunRecord};
 use crate::web::words;
 
 pub(super) fn section(history: &History) -> Markup {
@@ -61,7 +60,7 @@ fn plot(
                 "{}: {}, {}{}",
                 words::utc(report.started_at),
                 told(value),
-                report.outcome.word(),
+                report.outcome.as_str(),
                 folded(record)
             ),
         })
@@ -95,8 +94,8 @@ fn changed(report: &Report) -> f64 {
 
 /// How long the oldest row had waited when the run ended; nothing if nobody could look.
 fn lag(record: &RunRecord) -> Option<f64> {
-    let outlook = record.report.outlook?;
-    Some(outlook.oldest_overdue.unwrap_or_default().as_secs_f64())
+    let forecast = record.report.forecast?;
+    Some(forecast.oldest_overdue.unwrap_or_default().as_secs_f64())
 }
 
 #[expect(
@@ -154,8 +153,8 @@ fn row(record: &RunRecord) -> Markup {
             td { (changes(report)) }
             td.number { (words::elapsed(report.elapsed)) }
             td.number { (thousands(report.batches)) }
-            td.number { (thousands(report.set_aside_count)) }
-            td.number { @match &report.outlook { Some(outlook) => (outlook.due), None => "–" } }
+            td.number { (thousands(report.rejected_count)) }
+            td.number { @match &report.forecast { Some(forecast) => (forecast.due), None => "–" } }
         }
     }
 }
@@ -163,7 +162,7 @@ fn row(record: &RunRecord) -> Markup {
 /// What it changed, and, for who opens it, the rows by id.
 fn changes(report: &Report) -> Markup {
     html! {
-        @if report.ids.is_empty() && report.set_aside.is_empty() {
+        @if report.ids.is_empty() && report.rejected.is_empty() {
             (report.counts)
         } @else {
             details {
@@ -171,7 +170,7 @@ fn changes(report: &Report) -> Markup {
                 ul.ids {
                     @for id in report.ids.iter().take(IDS_SHOWN) { li { (id) } }
                     @if report.more_ids || report.ids.len() > IDS_SHOWN { li.quiet { "and more" } }
-                    @for row in report.set_aside.iter().take(IDS_SHOWN) { li { (row.id) " set aside: " (row.error) } }
+                    @for row in report.rejected.iter().take(IDS_SHOWN) { li { (row.id) " set aside: " (row.error) } }
                 }
             }
         }
@@ -186,8 +185,8 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::batch::Scope;
-    use crate::report::Trigger;
+    use crate::job::Scope;
+    use crate::model::Trigger;
 
     #[test]
     fn of_runs_that_were_folded_into_a_line_the_plots_show_what_one_did() {

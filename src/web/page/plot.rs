@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-use crate::text::{counted, thousands};
+use crate::fmt::{quantity, thousands};
 use crate::web::words;
 
 /// Values over time.
@@ -66,7 +66,7 @@ impl Plot {
         let bad = self.points.iter().filter(|point| !point.good).count() as u64;
         format!(
             "{} from {} to {}: half of them at most {}, the largest {}, {} not completed.",
-            counted(values.len() as u64, "point", "points"),
+            quantity(values.len() as u64, "point", "points"),
             words::utc(first.at),
             words::utc(last.at),
             (self.told)(values[values.len() / 2]),

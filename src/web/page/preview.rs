@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::preview::Preview;
+use crate::job::Preview;
 use crate::web::extract::Which;
 use crate::web::place::{Place, encoded};
 use crate::web::words;

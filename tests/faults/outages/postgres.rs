@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use ractor_housekeeper::PostgresStore;
-use ractor_housekeeper::store::Limits;
+use ractor_housekeeper::store::Timeouts;
 
 use super::Outage;
 use crate::Done;
@@ -15,7 +15,7 @@ use crate::wire::Wire;
 mod server;
 
 /// Short, so that no test waits for long.
-const LIMITS: Limits = Limits {
+const LIMITS: Timeouts = Timeouts {
     acquire: Duration::from_millis(500),
     lock: Duration::from_millis(200),
     statement: Duration::from_millis(400),
@@ -26,7 +26,7 @@ fn store(url: &str) -> Done<PostgresStore> {
 }
 
 /// What goes wrong by SQL, as it is told to the database, and how it is undone.
-struct Trouble {
+struct TxError {
     strike: &'static str,
     mend: &'static str,
     words: &'static [&'static str],
@@ -34,7 +34,7 @@ struct Trouble {
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long() -> Done {
-    by_sql(Trouble {
+    by_sql(TxError {
         strike: DAWDLE,
         mend: HURRY,
         words: &["canceling statement due to statement timeout"],
@@ -44,7 +44,7 @@ async fn a_statement_that_takes_too_long() -> Done {
 
 #[tokio::test]
 async fn a_lock_that_is_not_to_be_had() -> Done {
-    by_sql(Trouble {
+    by_sql(TxError {
         strike: "begin; lock table sessions, bookings in exclusive mode",
         mend: "rollback",
         words: &["canceling statement due to lock timeout"],
@@ -55,7 +55,7 @@ async fn a_lock_that_is_not_to_be_had() -> Done {
 /// The text and the code are those of a server whose disk is full.
 #[tokio::test]
 async fn a_full_disk() -> Done {
-    by_sql(Trouble {
+    by_sql(TxError {
         strike: "create function fill() returns trigger language plpgsql as $$ begin
                      raise exception 'could not extend file \"base/16384/16399\": No space left on device' using errcode = '53100', hint = 'Check free disk space.';
                  end $$;
@@ -69,7 +69,7 @@ async fn a_full_disk() -> Done {
 /// As an operator does whose disk is nearly full: what is connected is ended, and who connects then may only read.
 #[tokio::test]
 async fn a_database_that_is_read_only() -> Done {
-    by_sql(Trouble {
+    by_sql(TxError {
         strike: "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$;
                  select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
         mend: "do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$;
@@ -79,7 +79,7 @@ async fn a_database_that_is_read_only() -> Done {
     .await
 }
 
-async fn by_sql(trouble: Trouble) -> Done {
+async fn by_sql(trouble: TxError) -> Done {
     let Some(ground) = PostgresGround::open().await? else {
         return Ok(());
     };
@@ -118,9 +118,9 @@ async fn a_connection_ended_in_mid_statement() -> Done {
     outage.strikes().await?;
     ground.sql(HURRY).await?;
     // It reaps on until nobody sleeps: who slept through it all would be ended by the limit of the step.
-    let healed = outage.heals().await;
+    let reset_backoff = outage.heals().await;
     reaping.abort();
-    healed
+    reset_backoff
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Tables that are missing, or of another version: found at the start, which is the first run.
 
-use ractor_housekeeper::StoreError;
+use ractor_housekeeper::model::StoreError;
 use ractor_housekeeper::store::Schema;
 
 use super::Outage;

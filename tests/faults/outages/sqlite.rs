@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diesel::connection::{Connection as _, SimpleConnection};
 use ractor_housekeeper::SqliteStore;
-use ractor_housekeeper::store::Limits;
+use ractor_housekeeper::store::Timeouts;
 
 use super::{Outage, failure};
 use crate::Done;
@@ -18,10 +18,10 @@ use locker::Locker;
 mod locker;
 
 async fn store(ground: &SqliteGround) -> Done<SqliteStore> {
-    let limits = Limits {
+    let limits = Timeouts {
         acquire: Duration::from_millis(500),
         lock: Duration::from_millis(100),
-        ..Limits::default()
+        ..Timeouts::default()
     };
     Ok(ground.store().await?.with_limits(limits)?)
 }

@@ -1,6 +1,6 @@
 //! What is special to Postgres about keys and places.
 
-use ractor_housekeeper::Store;
+use ractor_housekeeper::store::Store;
 
 use super::PostgresWorld;
 use crate::Verdict;
@@ -25,7 +25,7 @@ async fn sessions_that_point_at_each_other_go_together() -> Verdict {
         .delete_idle_sessions(&idle_pass(now(), 10))
         .await?;
 
-    assert_eq!((batch.ids.len(), batch.set_aside.len()), (2, 0));
+    assert_eq!((batch.ids.len(), batch.rejected.len()), (2, 0));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diesel::connection::InstrumentationEvent;
 use diesel_async::SimpleAsyncConnection;
-use ractor_housekeeper::RunHistory;
+use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use tokio::sync::Notify;
 

@@ -1,7 +1,8 @@
 //! Foreign keys of the host's on SQLite: what they keep is found before it can refuse a batch.
 
+use ractor_housekeeper::job::Batch;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::SqliteStore;
-use ractor_housekeeper::{Batch, Store};
 
 use super::{SqliteWorld, host};
 use crate::Verdict;
@@ -31,8 +32,8 @@ async fn delete(store: &SqliteStore) -> Done<Batch> {
     Ok(store.delete_idle_sessions(&idle_pass(now(), 100)).await?)
 }
 
-fn set_aside(batch: &Batch) -> Vec<(&str, &str)> {
-    let rows = batch.set_aside.iter();
+fn rejected(batch: &Batch) -> Vec<(&str, &str)> {
+    let rows = batch.rejected.iter();
     rows.map(|row| (row.id.as_str(), row.error.as_str()))
         .collect()
 }
@@ -81,7 +82,7 @@ async fn a_row_that_a_key_keeps_is_named_with_its_holder_whatever_the_key_looks_
         let batch = delete(&world.store).await?;
 
         assert_eq!(batch.ids, ["a", "c", "d", "e"], "{host_tables}");
-        assert_eq!(set_aside(&batch), [("b", error)], "{host_tables}");
+        assert_eq!(rejected(&batch), [("b", error)], "{host_tables}");
         assert_eq!(world.records_left().await?, (1, 0), "{host_tables}");
     }
     Ok(())
@@ -102,7 +103,7 @@ async fn keys_that_let_go_keep_nothing() -> Verdict {
     let batch = delete(&world.store).await?;
 
     assert_eq!(batch.ids, ["a", "b", "c", "d"]);
-    assert_eq!(set_aside(&batch), [("e", "kept by invoices.session_id")]);
+    assert_eq!(rejected(&batch), [("e", "kept by invoices.session_id")]);
     assert_eq!(world.count("notes").await?, 0);
     assert_eq!(world.count("visits where session_id is null").await?, 1);
     assert_eq!(world.count("tickets where session_id = 'e'").await?, 1);
@@ -111,7 +112,7 @@ async fn keys_that_let_go_keep_nothing() -> Verdict {
 
 /// What cannot be seen beforehand is found row by row.
 #[tokio::test]
-async fn a_row_that_a_key_of_a_cascading_table_keeps_is_set_aside() -> Verdict {
+async fn a_row_that_a_key_of_a_cascading_table_keeps_is_rejected() -> Verdict {
     let world = world_with(
         "create table notes (id text primary key, session_id text references sessions (id) on delete cascade);
          create table files (note_id text references notes (id));
@@ -122,7 +123,7 @@ async fn a_row_that_a_key_of_a_cascading_table_keeps_is_set_aside() -> Verdict {
     let batch = delete(&world.store).await?;
 
     assert_eq!(batch.ids, ["a", "c", "d", "e"]);
-    assert_eq!(set_aside(&batch), [("b", "FOREIGN KEY constraint failed")]);
+    assert_eq!(rejected(&batch), [("b", "FOREIGN KEY constraint failed")]);
     Ok(())
 }
 
@@ -148,14 +149,14 @@ async fn keys_made_or_dropped_between_two_batches_are_noticed() -> Verdict {
 
     let first = world.store.delete_idle_sessions(&pass).await?;
     world.sql(holder).await?;
-    pass.after = first.reached;
+    pass.after = first.next_cursor;
     let second = world.store.delete_idle_sessions(&pass).await?;
     world.sql("drop table invoices").await?;
     let next_run = delete(&world.store).await?;
 
     assert_eq!(first.ids, ["a"]);
     assert!(second.ids.is_empty());
-    assert_eq!(set_aside(&second), [("b", "kept by invoices.session_id")]);
+    assert_eq!(rejected(&second), [("b", "kept by invoices.session_id")]);
     assert_eq!(next_run.ids, ["b", "c", "d", "e"]);
     Ok(())
 }
@@ -198,8 +199,8 @@ async fn rows_that_are_kept_stop_no_batch_and_repeat_only_the_first() -> Verdict
     loop {
         let batch = store.delete_idle_sessions(&pass).await?;
         gone.extend(batch.ids);
-        aside.extend(batch.set_aside.into_iter().map(|row| row.id));
-        pass.after = batch.reached;
+        aside.extend(batch.rejected.into_iter().map(|row| row.id));
+        pass.after = batch.next_cursor;
         if pass.after.is_none() {
             break;
         }

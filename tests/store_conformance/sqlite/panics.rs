@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::connection::InstrumentationEvent;
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::MemoryBooking;
-use ractor_housekeeper::{Page, Store};
 use tokio::sync::Notify;
 
 use super::{SqliteWorld, host};
@@ -28,11 +29,11 @@ enum Step {
     Delete,
     Expire,
     Preview,
-    Outlook,
+    Forecast,
 }
 
 impl Step {
-    async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::StoreError> {
+    async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::model::StoreError> {
         match self {
             Self::Delete => store
                 .delete_idle_sessions(&idle_pass(now(), 10))
@@ -43,8 +44,8 @@ impl Step {
                 .idle_sessions(now(), None, &Page::default())
                 .await
                 .map(drop),
-            Self::Outlook => store
-                .booking_outlook(std::time::Duration::ZERO, &[])
+            Self::Forecast => store
+                .booking_forecast(std::time::Duration::ZERO, &[])
                 .await
                 .map(drop),
         }
@@ -63,7 +64,7 @@ async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> 
         (Step::Expire, "UPDATE `bookings`"),
         (Step::Expire, "COMMIT"),
         (Step::Preview, "SELECT `sessions`"),
-        (Step::Outlook, "SELECT count"),
+        (Step::Forecast, "SELECT count"),
     ] {
         let case = format!("{step:?} at {statement}");
         let (world, store, trap) = world_that_dies_at(statement).await?;
@@ -107,7 +108,7 @@ async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
     assert_eq!(world.sessions_left().await?, ["a", "c"]);
     let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
-    assert_eq!(batch.set_aside.len(), 1);
+    assert_eq!(batch.rejected.len(), 1);
     Ok(())
 }
 
@@ -148,8 +149,8 @@ async fn a_panic_of_a_hosts_sql_function_sets_the_row_aside() -> Verdict {
     let refused = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
 
     assert!(refused.ids.is_empty());
-    assert_eq!(refused.set_aside.len(), 1);
-    assert_eq!(refused.set_aside[0].error, "brittle");
+    assert_eq!(refused.rejected.len(), 1);
+    assert_eq!(refused.rejected[0].error, "brittle");
     assert_eq!(world.records_left().await?, (1, 1));
     world.sql("drop trigger brittle_one").await?;
     let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;

@@ -2,7 +2,7 @@
 
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
-use ractor_housekeeper::Store;
+use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
 use ractor_housekeeper::testing::MemoryBooking;
 
@@ -103,7 +103,7 @@ async fn a_batch_of_bookings_is_one_write_and_one_look_at_what_it_left() -> Verd
     world
         .sql("update bookings set status = 'Confirmed' where booking_id = 'b'")
         .await?;
-    pass.after = first.reached;
+    pass.after = first.next_cursor;
     let second = store.expire_bookings(&pass).await?;
     let after_a_payment = heard.kinds();
 

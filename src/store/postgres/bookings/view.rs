@@ -10,11 +10,9 @@ use uuid::Uuid;
 
 use super::super::schema::{Condition, IsPending, bookings, text};
 use super::{Bookings, behind, free, overdue};
-use crate::batch::Cursor;
-use crate::outlook::{Capped, Outlook};
-use crate::preview::{Page, PreviewRow, PreviewRows};
+use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
-use crate::store::span;
+use crate::store::due;
 
 /// A page of overdue bookings.
 pub(in super::super) async fn preview(
@@ -89,11 +87,11 @@ impl From<Found> for PreviewRow {
 fn count(
     conn: &mut AsyncPgConnection,
     rule: Condition<Bookings>,
-    set_aside: &[String],
-) -> impl Future<Output = QueryResult<Capped>> + Send {
+    rejected: &[String],
+) -> impl Future<Output = QueryResult<BoundedCount>> + Send {
     let due = bookings::table
         .filter(rule)
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
+        .filter(bookings::booking_id.ne_all(rejected.to_vec()))
         // Counting needs no order, but the order has an index: Postgres may expect to meet many in any place, and read the whole table.
         .order((bookings::created_at, bookings::booking_id))
         .select(bookings::booking_id)
@@ -103,25 +101,25 @@ fn count(
 }
 
 /// What is still overdue, and when the next booking expires.
-pub(in super::super) async fn outlook(
+pub(in super::super) async fn forecast(
     conn: &mut AsyncPgConnection,
     now: DateTime<Utc>,
     expire_after: Duration,
-    set_aside: &[String],
-) -> QueryResult<Outlook> {
-    let cutoff = span::before(now, expire_after);
+    rejected: &[String],
+) -> QueryResult<Forecast> {
+    let cutoff = crate::time::before(now, expire_after);
     let oldest: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> = bookings::table
         .filter(overdue(now, cutoff, None))
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
+        .filter(bookings::booking_id.ne_all(rejected.to_vec()))
         .order((bookings::created_at, bookings::booking_id))
-        .limit(span::OLDEST)
+        .limit(due::OLDEST)
         .select((bookings::created_at, bookings::held_until))
         .load(conn)
         .await?;
     let next_free: Option<DateTime<Utc>> = bookings::table
         .filter(IsPending::new(bookings::status))
         .filter(free(now))
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
+        .filter(bookings::booking_id.ne_all(rejected.to_vec()))
         .order((bookings::created_at, bookings::booking_id))
         .select(bookings::created_at)
         .first(conn)
@@ -131,16 +129,16 @@ pub(in super::super) async fn outlook(
         .filter(IsPending::new(bookings::status))
         .filter(bookings::held_until.is_not_null())
         .filter(bookings::held_until.assume_not_null().gt(now))
-        .filter(bookings::booking_id.ne_all(set_aside.to_vec()))
+        .filter(bookings::booking_id.ne_all(rejected.to_vec()))
         .order(bookings::held_until)
-        .limit(span::OLDEST)
+        .limit(due::OLDEST)
         .select((bookings::created_at, bookings::held_until.assume_not_null()))
         .load(conn)
         .await?;
-    Ok(Outlook {
-        due: count(conn, overdue(now, cutoff, None), set_aside).await?,
-        oldest_overdue: span::oldest_overdue(now, expire_after, oldest.into_iter()),
-        next_due: span::next_expiry(now, expire_after, next_free, next_held.into_iter()),
-        age: Some(expire_after),
+    Ok(Forecast {
+        due: count(conn, overdue(now, cutoff, None), rejected).await?,
+        oldest_overdue: due::oldest_overdue(now, expire_after, oldest.into_iter()),
+        next_due: due::next_expiry(now, expire_after, next_free, next_held.into_iter()),
+        max_age: Some(expire_after),
     })
 }

@@ -12,8 +12,8 @@ use diesel_async::{
 use super::super::manner::Manner;
 use super::super::schema::{image_sent, sessions, video_sent};
 use super::{idle, move_forward};
-use crate::batch::{Batch, Cursor, Pass, SetAside};
-use crate::store::trouble::{Tried, Trouble};
+use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
+use crate::store::trouble::{TxError, TxResult};
 
 /// Id, stored instant, whether it is idle, and what keeps it.
 pub(super) type Claimed = (String, DateTime<Utc>, bool, Option<String>);
@@ -21,25 +21,25 @@ pub(super) type Claimed = (String, DateTime<Utc>, bool, Option<String>);
 pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
     claimed: Vec<Claimed>,
-    pass: &Pass,
+    pass: &BatchRequest,
     manner: Manner,
-) -> Tried<Batch> {
+) -> TxResult<Batch> {
     let last = claimed.get(pass.limit.get() as usize - 1);
     let mut batch = Batch {
-        reached: last.map(|(id, since, ..)| Cursor {
+        next_cursor: last.map(|(id, since, ..)| Cursor {
             since: *since,
             id: id.clone(),
         }),
         ..Batch::default()
     }
-    .counted("sessions", 0)
-    .counted("image_records", 0)
-    .counted("video_records", 0);
+    .with_count("sessions", 0)
+    .with_count("image_records", 0)
+    .with_count("video_records", 0);
     let (mut idle, mut live) = (Vec::new(), Vec::new());
     for (id, _, is_idle, keeper) in claimed {
         match keeper {
             _ if !is_idle => live.push(id),
-            Some(error) => batch.set_aside.push(SetAside { id, error }),
+            Some(error) => batch.rejected.push(RejectedRow { id, error }),
             None => idle.push(id),
         }
     }
@@ -56,7 +56,7 @@ async fn delete_each(
     ids: Vec<String>,
     cutoff: DateTime<Utc>,
     batch: &mut Batch,
-) -> Tried<()> {
+) -> TxResult<()> {
     // A constraint that is only checked at the commit would refuse all rows for one.
     conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
     for id in ids {
@@ -66,7 +66,7 @@ async fn delete_each(
             Err(error) => match error.refusal() {
                 Some(error) => {
                     AnsiTransactionManager::rollback_transaction(conn).await?;
-                    batch.set_aside.push(SetAside { id, error });
+                    batch.rejected.push(RejectedRow { id, error });
                 }
                 None => return Err(error),
             },
@@ -81,7 +81,7 @@ async fn delete_all(
     ids: Vec<String>,
     cutoff: DateTime<Utc>,
     batch: &mut Batch,
-) -> Tried<()> {
+) -> TxResult<()> {
     let images = diesel::delete(image_sent::table)
         .filter(image_sent::session_id.eq_any(&ids))
         .execute(conn)
@@ -102,9 +102,9 @@ async fn delete_all(
             .filter(idle(cutoff));
         return Err(
             if diesel::select(dsl::exists(left)).get_result(conn).await? {
-                Trouble::Withheld
+                TxError::SuppressedByTrigger
             } else {
-                Trouble::other("a session came to life while its records were deleted")
+                TxError::other("a session came to life while its records were deleted")
             },
         );
     }

@@ -10,11 +10,9 @@ use uuid::Uuid;
 
 use super::super::schema::{image_sent, sessions, video_sent};
 use super::{behind, candidate, idle, lower_bound, true_activity};
-use crate::batch::Cursor;
-use crate::outlook::{Capped, Outlook};
-use crate::preview::{Page, PreviewRow, PreviewRows};
+use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
-use crate::store::span;
+use crate::store::due;
 
 /// A page of idle sessions.
 pub(in super::super) async fn preview(
@@ -86,13 +84,13 @@ async fn count(
     conn: &mut AsyncPgConnection,
     cutoff: DateTime<Utc>,
     user: Option<Uuid>,
-    set_aside: &[String],
-) -> QueryResult<Capped> {
+    rejected: &[String],
+) -> QueryResult<BoundedCount> {
     let counted = {
         let due = sessions::table
             .filter(candidate(cutoff, user))
             .filter(idle(cutoff))
-            .filter(sessions::id.ne_all(set_aside.to_vec()))
+            .filter(sessions::id.ne_all(rejected.to_vec()))
             // For the sake of its index, as with bookings.
             .order((lower_bound(), sessions::id))
             .select(sessions::id)
@@ -103,36 +101,37 @@ async fn count(
 }
 
 /// What is still idle, and when the next session could become so.
-pub(in super::super) async fn outlook(
+pub(in super::super) async fn forecast(
     conn: &mut AsyncPgConnection,
     now: DateTime<Utc>,
     idle_after: Duration,
-    set_aside: &[String],
-) -> QueryResult<Outlook> {
-    let cutoff = span::before(now, idle_after);
+    rejected: &[String],
+) -> QueryResult<Forecast> {
+    let cutoff = crate::time::before(now, idle_after);
     let oldest: Vec<DateTime<Utc>> = sessions::table
         .filter(candidate(cutoff, None))
         .filter(idle(cutoff))
-        .filter(sessions::id.ne_all(set_aside.to_vec()))
+        .filter(sessions::id.ne_all(rejected.to_vec()))
         .order((lower_bound(), sessions::id))
-        .limit(span::OLDEST)
+        .limit(due::OLDEST)
         .select(true_activity())
         .load(conn)
         .await?;
     let next: Option<DateTime<Utc>> = sessions::table
-        .filter(sessions::id.ne_all(set_aside.to_vec()))
+        .filter(sessions::id.ne_all(rejected.to_vec()))
         .order((lower_bound(), sessions::id))
         .select(lower_bound())
         .first(conn)
         .await
         .optional()?;
-    Ok(Outlook {
-        due: count(conn, cutoff, None, set_aside).await?,
+    Ok(Forecast {
+        due: count(conn, cutoff, None, rejected).await?,
         oldest_overdue: oldest
             .into_iter()
             .min()
-            .map(|since| span::since(now, span::after(since, idle_after))),
-        next_due: next.map(|since| span::until(now, span::strictly_after(since, idle_after))),
-        age: Some(idle_after),
+            .map(|since| crate::time::since(now, crate::time::after(since, idle_after))),
+        next_due: next
+            .map(|since| crate::time::until(now, crate::time::strictly_after(since, idle_after))),
+        max_age: Some(idle_after),
     })
 }

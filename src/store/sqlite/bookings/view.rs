@@ -13,11 +13,9 @@ use super::super::terms::not_among;
 use super::super::time::Moment;
 use super::super::window;
 use super::{Pending, behind, free, overdue};
-use crate::batch::Cursor;
-use crate::outlook::{Capped, Outlook};
-use crate::preview::{Page, PreviewRow, PreviewRows};
+use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
-use crate::store::span;
+use crate::store::due;
 
 /// A page of overdue bookings.
 pub(in super::super) fn preview(
@@ -99,28 +97,28 @@ impl From<Found> for PreviewRow {
     }
 }
 
-fn count(conn: &mut SqliteConnection, due: Due, set_aside: &[String]) -> QueryResult<Capped> {
+fn count(conn: &mut SqliteConnection, due: Due, rejected: &[String]) -> QueryResult<BoundedCount> {
     let due = due
-        .filter(not_among(bookings::booking_id, set_aside))
+        .filter(not_among(bookings::booking_id, rejected))
         .select(bookings::booking_id)
         .limit(PROBE);
     Counted(due).get_result(conn).map(capped)
 }
 
 /// What is still overdue, and when the next booking expires.
-pub(in super::super) fn outlook(
+pub(in super::super) fn forecast(
     conn: &mut SqliteConnection,
     now: DateTime<Utc>,
     expire_after: Duration,
-    set_aside: &[String],
-) -> QueryResult<Outlook> {
-    let cutoff = span::before(now, expire_after);
-    let counts = || not_among(bookings::booking_id, set_aside);
+    rejected: &[String],
+) -> QueryResult<Forecast> {
+    let cutoff = crate::time::before(now, expire_after);
+    let counts = || not_among(bookings::booking_id, rejected);
     conn.transaction(|conn| {
         let oldest: Vec<(Moment, Option<Moment>)> = due(now, cutoff, None)
             .filter(counts())
             .order((bookings::created_at, bookings::booking_id))
-            .limit(span::OLDEST)
+            .limit(due::OLDEST)
             .select((bookings::created_at, bookings::held_until))
             .load(conn)?;
         let next_free: Option<Moment> = bookings::table
@@ -137,7 +135,7 @@ pub(in super::super) fn outlook(
             .filter(bookings::held_until.assume_not_null().gt(Moment(now)))
             .filter(counts())
             .order(bookings::held_until)
-            .limit(span::OLDEST)
+            .limit(due::OLDEST)
             .select((bookings::created_at, bookings::held_until.assume_not_null()))
             .load(conn)?;
         let oldest = oldest
@@ -146,11 +144,11 @@ pub(in super::super) fn outlook(
         let held = next_held
             .into_iter()
             .map(|(created, held)| (created.0, held.0));
-        Ok(Outlook {
-            due: count(conn, due(now, cutoff, None), set_aside)?,
-            oldest_overdue: span::oldest_overdue(now, expire_after, oldest),
-            next_due: span::next_expiry(now, expire_after, next_free.map(|next| next.0), held),
-            age: Some(expire_after),
+        Ok(Forecast {
+            due: count(conn, due(now, cutoff, None), rejected)?,
+            oldest_overdue: due::oldest_overdue(now, expire_after, oldest),
+            next_due: due::next_expiry(now, expire_after, next_free.map(|next| next.0), held),
+            max_age: Some(expire_after),
         })
     })
 }

@@ -13,11 +13,9 @@ use super::super::terms::not_among;
 use super::super::time::Moment;
 use super::super::window;
 use super::{behind, candidate, idle, lower_bound, true_activity};
-use crate::batch::Cursor;
-use crate::outlook::{Capped, Outlook};
-use crate::preview::{Page, PreviewRow, PreviewRows};
+use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
-use crate::store::span;
+use crate::store::due;
 
 /// A page of idle sessions.
 pub(in super::super) fn preview(
@@ -94,44 +92,46 @@ fn count(
     conn: &mut SqliteConnection,
     cutoff: DateTime<Utc>,
     user: Option<Uuid>,
-    set_aside: &[String],
-) -> QueryResult<Capped> {
+    rejected: &[String],
+) -> QueryResult<BoundedCount> {
     let due = due(cutoff, user)
-        .filter(not_among(sessions::id, set_aside))
+        .filter(not_among(sessions::id, rejected))
         .select(sessions::id)
         .limit(PROBE);
     Counted(due).get_result(conn).map(capped)
 }
 
 /// What is still idle, and when the next session could become so.
-pub(in super::super) fn outlook(
+pub(in super::super) fn forecast(
     conn: &mut SqliteConnection,
     now: DateTime<Utc>,
     idle_after: Duration,
-    set_aside: &[String],
-) -> QueryResult<Outlook> {
-    let cutoff = span::before(now, idle_after);
+    rejected: &[String],
+) -> QueryResult<Forecast> {
+    let cutoff = crate::time::before(now, idle_after);
     conn.transaction(|conn| {
         let oldest: Vec<Moment> = due(cutoff, None)
-            .filter(not_among(sessions::id, set_aside))
+            .filter(not_among(sessions::id, rejected))
             .order((lower_bound(), sessions::id))
-            .limit(span::OLDEST)
+            .limit(due::OLDEST)
             .select(true_activity())
             .load(conn)?;
         let next: Option<Moment> = sessions::table
-            .filter(not_among(sessions::id, set_aside))
+            .filter(not_among(sessions::id, rejected))
             .order((lower_bound(), sessions::id))
             .select(lower_bound())
             .first(conn)
             .optional()?;
-        Ok(Outlook {
-            due: count(conn, cutoff, None, set_aside)?,
+        Ok(Forecast {
+            due: count(conn, cutoff, None, rejected)?,
             oldest_overdue: oldest
                 .into_iter()
                 .min()
-                .map(|since| span::since(now, span::after(since.0, idle_after))),
-            next_due: next.map(|since| span::until(now, span::strictly_after(since.0, idle_after))),
-            age: Some(idle_after),
+                .map(|since| crate::time::since(now, crate::time::after(since.0, idle_after))),
+            next_due: next.map(|since| {
+                crate::time::until(now, crate::time::strictly_after(since.0, idle_after))
+            }),
+            max_age: Some(idle_after),
         })
     })
 }

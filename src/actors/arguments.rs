@@ -1,0 +1,117 @@
+//! What a housekeeper is started with.
+
+use std::sync::Arc;
+
+use ractor::SpawnErr;
+use thiserror::Error;
+
+use crate::config::{ConfigError, HousekeeperConfig};
+use crate::job::{Job, JobName};
+use crate::model::RunHistory;
+use crate::time::{Clock, SystemClock};
+
+/// What a housekeeper is started with.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ractor_housekeeper::{HousekeeperArguments, SqliteStore};
+/// use ractor_housekeeper::booking::{BookingPolicy, built_in};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = SqliteStore::open("bookings.db").await?;
+/// let arguments = HousekeeperArguments::new(built_in(store.clone(), &BookingPolicy::default())?).with_history(store);
+/// # Ok(())
+/// # }
+/// ```
+pub struct HousekeeperArguments {
+    /// Settings.
+    pub config: HousekeeperConfig,
+    /// The jobs, each with a name of its own.
+    pub jobs: Vec<Arc<dyn Job>>,
+    /// Where runs are kept; `None` keeps them in memory only.
+    pub history: Option<Arc<dyn RunHistory>>,
+    /// The wall clock. Tests hand in their own.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl HousekeeperArguments {
+    /// These jobs with default settings, the machine's clock, and no history beyond memory.
+    #[must_use]
+    pub fn new(jobs: Vec<Arc<dyn Job>>) -> Self {
+        Self {
+            config: HousekeeperConfig::default(),
+            jobs,
+            history: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// With these settings.
+    #[must_use]
+    pub fn with_config(self, config: HousekeeperConfig) -> Self {
+        Self { config, ..self }
+    }
+
+    /// With one more job.
+    #[must_use]
+    pub fn with_job(mut self, job: impl Job) -> Self {
+        self.jobs.push(Arc::new(job));
+        self
+    }
+
+    /// With runs kept in this store.
+    #[must_use]
+    pub fn with_history(self, history: impl RunHistory) -> Self {
+        Self {
+            history: Some(Arc::new(history)),
+            ..self
+        }
+    }
+
+    /// With this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock) -> Self {
+        Self {
+            clock: Arc::new(clock),
+            ..self
+        }
+    }
+}
+
+/// Why a housekeeper could not be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting that cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Two jobs have the same name.
+    #[error("two jobs are named {job}; each needs a name of its own")]
+    SameName {
+        /// The name.
+        job: JobName,
+    },
+    /// The name belongs to something else.
+    #[error("the name {name:?} belongs to another actor of this process")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The actor system refused.
+    #[error("could not spawn the housekeeper")]
+    Spawn(#[source] Box<SpawnErr>),
+}
+
+/// Checks what a housekeeper is started with.
+pub(crate) fn check(arguments: &HousekeeperArguments) -> Result<(), StartError> {
+    let mut names: Vec<JobName> = Vec::new();
+    for job in &arguments.jobs {
+        let job = job.name();
+        if names.contains(&job) {
+            return Err(StartError::SameName { job });
+        }
+        names.push(job);
+    }
+    Ok(arguments.config.check(&names)?)
+}

@@ -1,0 +1,100 @@
+//! The housekeeper: supervises the timer and one worker per job, and answers the host.
+
+use ractor::{ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use super::arguments::{self, HousekeeperArguments};
+use super::message::{HousekeeperMsg, Internal, InternalMsg};
+use super::names;
+use crate::metrics::recorder;
+use state::State;
+use state::answer;
+
+mod active_run;
+mod controls;
+mod health_check;
+mod job_state;
+mod job_status;
+mod reads;
+mod replies;
+mod restarts;
+mod runs;
+mod shutdown;
+mod state;
+mod timer;
+
+/// The supervisor actor. Spawn it with [`start`](crate::start), or with ractor's own functions under a supervisor of the host's.
+pub struct Housekeeper;
+
+#[ractor::actor(message = HousekeeperMsg, state = State, arguments = HousekeeperArguments)]
+impl Housekeeper {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        arguments: HousekeeperArguments,
+    ) -> Result<State, ActorProcessingErr> {
+        arguments::check(&arguments)?;
+        names::remember(myself.get_name());
+        let mut state = State::new(myself, arguments);
+        recorder::started(state.desks.keys());
+        state.spawn_all().await?;
+        state.make_rounds();
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<HousekeeperMsg>,
+        message: HousekeeperMsg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            HousekeeperMsg::RunNow(job, scope, reply) => state.run_now(&job, scope, reply).await,
+            HousekeeperMsg::RunAll(reply) => state.run_all(reply).await,
+            HousekeeperMsg::Preview(job, scope, page, reply) => {
+                state.preview(&job, scope, page, reply).await;
+            }
+            HousekeeperMsg::Status(reply) => answer(reply, state.status()),
+            HousekeeperMsg::History(job, limit, reply) => state.history(&job, limit, reply).await,
+            HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job)),
+            HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job).await),
+            HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job)),
+            HousekeeperMsg::Reschedule(job, schedule, reply) => {
+                answer(reply, state.reschedule(&job, schedule));
+            }
+            HousekeeperMsg::Subscribe(subscriber) => state.subscribers.add(subscriber),
+            HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply).await,
+            HousekeeperMsg::Internal(Internal(message)) => state.handle_internal(message).await,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        event: SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        // Supervision overtakes messages, so a worker that reported and then died is seen dead first. Behind its report it is settled right.
+        if let Some((child, reason)) = restarts::death(&event) {
+            let _ = myself.cast(InternalMsg::ChildExited { child, reason }.into());
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        myself: ActorRef<HousekeeperMsg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        // Also when the host stopped us without `Shutdown`: ractor would kill the workers in mid-batch.
+        myself
+            .get_cell()
+            .stop_children_and_wait(None, Some(state.grace_left()))
+            .await;
+        match state.stopped() {
+            // Ours to fail, or our own supervisor would take an escalation for a stop.
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How a job stands, from memory: its status, its health, its figures.
+
+use std::time::Duration;
+
+use super::job_state::{JobState, WorkerSlot};
+use crate::metrics::recorder::JobSnapshot;
+use crate::model::{Health, JobStatus, NextRun, Outcome, WorkerStatus};
+use crate::policy::{HealthInputs, Heartbeat, health, max_silence};
+use crate::time::Moment;
+
+impl JobState {
+    pub(super) fn status(&self, now: Moment, started: Moment) -> JobStatus {
+        JobStatus {
+            job: self.name.clone(),
+            health: self.health(now, started),
+            worker: self.worker_status(),
+            paused: self.agenda.is_paused(),
+            schedule: self.agenda.schedule().clone(),
+            next_run: self.next_run(),
+            next_ticks: if self.is_enabled() {
+                self.agenda.ticks(TICKS_SHOWN)
+            } else {
+                Vec::new()
+            },
+            waiting: self.queue.len(),
+            last: self.last.clone(),
+            last_success: self.last_success.map(|at| at.wall),
+            oldest_overdue: self.oldest_overdue(now),
+            rejected: self.rejected.len(),
+            restarts: self.restarts.total(),
+            missed_ticks: self.missed_ticks,
+            unsaved_runs: self.unsaved.len(),
+        }
+    }
+
+    /// How the job is, judged by what is remembered.
+    pub(super) fn health(&self, now: Moment, started: Moment) -> Health {
+        health(&HealthInputs {
+            now,
+            late_after: self.config.late_after,
+            degraded: self.degraded.as_deref(),
+            failure: self.failure().as_deref(),
+            last_success: self.last_success,
+            started,
+            two_ticks: self
+                .agenda
+                .two_ticks(self.last_success.unwrap_or(started))
+                .filter(|_| self.is_enabled()),
+            oldest_overdue: self.overdue(),
+            next_run: self.agenda.promised(now).filter(|_| self.is_enabled()),
+            paused: self.agenda.is_paused(),
+            silence: self.silence(),
+        })
+    }
+
+    /// Shows to the meters how the job stands. One that is off does not.
+    pub(super) fn show(&mut self, now: Moment, health: &Health) {
+        if !self.is_enabled() {
+            return;
+        }
+        let standing = JobSnapshot {
+            health,
+            backlog: self.seen.map(|(forecast, _)| forecast.due.count),
+            oldest_overdue: self.oldest_overdue(now),
+            last_success: self.last_success.map(|at| at.wall),
+            // A run of a tick counts them anew.
+            rejected: self.running.is_none().then_some(self.rejected.len()),
+            unsaved_runs: self.unsaved.len(),
+            running: self.running.is_some(),
+            stalled: self.is_stalled(now),
+            paused: self.agenda.is_paused(),
+        };
+        self.gauges.show(&self.name, &standing);
+    }
+
+    /// Whether nothing was heard of the run in progress for too long.
+    pub(super) fn is_stalled(&self, now: Moment) -> bool {
+        let silence = self.silence();
+        silence.is_some_and(|silence| silence.is_too_long(now))
+    }
+
+    /// Of the run in progress.
+    fn silence(&self) -> Option<Heartbeat> {
+        Some(Heartbeat {
+            since: self.running.as_ref()?.heard,
+            step_timeout: self.config.step_timeout,
+            longest: max_silence(&self.config),
+        })
+    }
+
+    fn worker_status(&self) -> WorkerStatus {
+        match (&self.post, &self.running) {
+            (WorkerSlot::Vacant, _) if self.is_enabled() => WorkerStatus::Stopped,
+            (WorkerSlot::Vacant, _) => WorkerStatus::Off,
+            (WorkerSlot::Up(_), Some(running)) => WorkerStatus::Running(running.status()),
+            (WorkerSlot::Up(_), None) => WorkerStatus::Idle,
+            (WorkerSlot::Restarting { at, reason }, _) => WorkerStatus::Restarting {
+                reason: reason.clone(),
+                at: at.wall,
+            },
+            (WorkerSlot::Degraded { until, reason }, _) => WorkerStatus::Degraded {
+                reason: reason.clone(),
+                until: until.wall,
+            },
+        }
+    }
+
+    fn next_run(&self) -> Option<NextRun> {
+        match self.post {
+            WorkerSlot::Up(_) => self.agenda.next().map(|(at, trigger)| NextRun {
+                at: at.wall,
+                trigger,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What stands between the job and a successful run.
+    fn failure(&self) -> Option<String> {
+        if let WorkerSlot::Restarting { reason, .. } = &self.post {
+            return Some(format!("its worker died: {reason}"));
+        }
+        match &self.last.as_ref()?.outcome {
+            outcome @ (Outcome::Failed { .. } | Outcome::Crashed { .. }) => {
+                Some(format!("the last run {outcome}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Age of the oldest due row by now, as far as is known.
+    fn oldest_overdue(&self, now: Moment) -> Option<Duration> {
+        let (age, seen) = self.overdue()?;
+        Some(age.saturating_add(now.mono.saturating_sub(seen.mono)))
+    }
+
+    /// Age of the oldest due row, and when it was that old.
+    fn overdue(&self) -> Option<(Duration, Moment)> {
+        let (forecast, seen) = self.seen?;
+        Some((forecast.oldest_overdue?, seen))
+    }
+}
+
+/// Ticks ahead that a status names.
+const TICKS_SHOWN: usize = 5;

@@ -1,0 +1,22 @@
+//! The actors that carry out what the policies decide.
+
+mod arguments;
+mod delayed;
+mod history_writer;
+mod housekeeper;
+pub(crate) mod message;
+pub(crate) mod names;
+mod panics;
+mod reader;
+mod run_state;
+mod start;
+mod subscribers;
+mod timeout;
+mod timer;
+mod worker;
+
+pub use arguments::{HousekeeperArguments, StartError};
+pub use housekeeper::Housekeeper;
+pub use message::HousekeeperMsg;
+pub use start::{NotRunning, Started, ignore_reply, start, status, stop};
+pub use subscribers::{Delivery, Subscriber};

@@ -1,0 +1,39 @@
+//! The registry: housekeepers by name.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use ractor::ActorRef;
+
+use super::message::HousekeeperMsg;
+use crate::model::HousekeeperState;
+
+/// Remembers that a housekeeper of this name was started in this process.
+pub(crate) fn remember(name: Option<String>) {
+    known()
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(name);
+}
+
+/// The housekeeper that has this name now; if none has, whether one was ever started.
+pub(crate) fn present(name: &str) -> Result<ActorRef<HousekeeperMsg>, HousekeeperState> {
+    find(name).ok_or_else(|| {
+        let known = known().lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name) {
+            HousekeeperState::Stopped
+        } else {
+            HousekeeperState::NeverStarted
+        }
+    })
+}
+
+pub(crate) fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {
+    ActorRef::where_is(name)
+}
+
+/// Names are global to the process in ractor, and so is the memory of them.
+fn known() -> &'static Mutex<BTreeSet<String>> {
+    static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    &KNOWN
+}

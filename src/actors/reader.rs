@@ -1,0 +1,158 @@
+//! Reads one preview or one history, and tells.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{ActorProcessingErr, ActorRef};
+
+use crate::actors::message::{HousekeeperMsg, InternalMsg};
+use crate::actors::timeout::within;
+use crate::job::{Job, JobName, Page, Preview, Scope};
+use crate::metrics::recorder::{self, Step};
+use crate::model::{History, HistorySource, RequestError, RunHistory, RunRecord};
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) enum ReadResult {
+    Preview(Result<Preview, RequestError>),
+    History(Result<History, RequestError>),
+}
+
+/// Reads one thing, once.
+pub(super) struct Reader;
+
+pub(super) enum ReadRequest {
+    Preview {
+        job: Arc<dyn Job>,
+        scope: Scope,
+        page: Page,
+    },
+    History {
+        job: JobName,
+        limit: u32,
+        store: Option<Arc<dyn RunHistory>>,
+        memory: Vec<RunRecord>,
+        unsaved: Vec<RunRecord>,
+    },
+}
+
+pub(super) struct ReaderState {
+    pub(super) supervisor: ActorRef<HousekeeperMsg>,
+    pub(super) question: Option<ReadRequest>,
+    pub(super) limit: Duration,
+}
+
+#[ractor::actor(message = (), state = ReaderState, arguments = ReaderState)]
+impl Reader {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<()>,
+        arguments: ReaderState,
+    ) -> Result<ReaderState, ActorProcessingErr> {
+        // Not here: the supervisor waits for this.
+        myself.cast(())?;
+        Ok(arguments)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<()>,
+        (): (),
+        state: &mut ReaderState,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(question) = state.question.take() {
+            let reading = Box::new(question.read(state.limit).await);
+            state.supervisor.cast(
+                InternalMsg::Read {
+                    reader: myself.get_id(),
+                    reading,
+                }
+                .into(),
+            )?;
+        }
+        myself.stop(None);
+        Ok(())
+    }
+}
+
+impl ReadRequest {
+    async fn read(self, limit: Duration) -> ReadResult {
+        match self {
+            Self::Preview { job, scope, page } => {
+                ReadResult::Preview(preview(&*job, scope, page, limit).await)
+            }
+            Self::History {
+                job,
+                limit: runs,
+                store: Some(store),
+                memory,
+                unsaved,
+            } => {
+                let time = recorder::time(&job, Step::HistoryRead);
+                let read = async { Ok(store.runs(&job, runs).await?) };
+                let read = within(limit, "read the history", read).await;
+                drop(time);
+                ReadResult::History(Ok(match read {
+                    Ok(written) => history(job, runs, HistorySource::Database, written, &unsaved),
+                    Err(reason) => {
+                        history(job, runs, HistorySource::Memory { reason }, memory, &[])
+                    }
+                }))
+            }
+            Self::History {
+                job,
+                limit: runs,
+                store: None,
+                memory,
+                ..
+            } => {
+                let reason = "no history store was given".to_owned();
+                ReadResult::History(Ok(history(
+                    job,
+                    runs,
+                    HistorySource::Memory { reason },
+                    memory,
+                    &[],
+                )))
+            }
+        }
+    }
+}
+
+async fn preview(
+    job: &dyn Job,
+    scope: Scope,
+    page: Page,
+    limit: Duration,
+) -> Result<Preview, RequestError> {
+    let time = recorder::time(&job.name(), Step::Preview);
+    let rows = within(limit, "read the preview", job.preview(&scope, &page)).await;
+    drop(time);
+    let rows = rows.map_err(|error| RequestError::Failed {
+        what: format!("preview {}", job.name()),
+        error,
+    })?;
+    Ok(Preview {
+        job: job.name(),
+        scope,
+        cutoff: rows.cutoff,
+        rows: rows.rows,
+        due: rows.due,
+        next: rows.next,
+    })
+}
+
+fn history(
+    job: JobName,
+    limit: u32,
+    source: HistorySource,
+    written: Vec<RunRecord>,
+    unsaved: &[RunRecord],
+) -> History {
+    // What is owed may have been written all the same.
+    let mut runs = written;
+    RunRecord::fold_into(&mut runs, unsaved);
+    runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
+    runs.truncate(limit as usize);
+    History { job, runs, source }
+}

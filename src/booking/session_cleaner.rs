@@ -1,0 +1,88 @@
+//! Deletes chat sessions that have been idle for long, with their image and video records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::config::{ConfigError, check_age};
+use crate::job::{
+    Batch, BatchRequest, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds, Scope,
+};
+use crate::store::{Store, StoreError};
+
+/// Deletes chat sessions that have been idle for long, with their image and video records.
+///
+/// A session is idle when its last activity is strictly older than `idle_after`. Last activity is the later of the session's creation and
+/// the newest message its user wrote. Reports count `sessions`, `image_records` and `video_records`.
+pub struct SessionCleaner {
+    store: Arc<dyn Store>,
+    idle_after: Option<Duration>,
+}
+
+impl SessionCleaner {
+    /// `session-cleaner`
+    pub const NAME: JobName = JobName::new("session-cleaner");
+
+    /// Cleans sessions idle for longer than `idle_after`; `None` switches the job off.
+    ///
+    /// # Errors
+    ///
+    /// An age of zero, or one that no calendar holds.
+    pub fn new(store: Arc<dyn Store>, idle_after: Option<Duration>) -> Result<Self, ConfigError> {
+        check_age("ages.idle_after", idle_after)?;
+        Ok(Self { store, idle_after })
+    }
+
+    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches no row.
+    fn idle_after(&self) -> Duration {
+        self.idle_after.unwrap_or(crate::config::MAX_DURATION)
+    }
+}
+
+#[async_trait]
+impl Job for SessionCleaner {
+    fn name(&self) -> JobName {
+        Self::NAME
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.idle_after.is_some()
+    }
+
+    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
+        super::check_user(scope)
+    }
+
+    async fn check(&self) -> Result<(), JobError> {
+        self.store.check().await?;
+        let throttle = self.store.activity_throttle().await?;
+        match StoreError::throttle_problem(self.idle_after(), throttle) {
+            Some(problem) => Err(StoreError::Schema(problem).into()),
+            None => Ok(()),
+        }
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(super::window(self.store.now().await?, self.idle_after()))
+    }
+
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+        Ok(self.store.delete_idle_sessions(pass).await?)
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        let window = self.begin_run().await?;
+        Ok(self
+            .store
+            .idle_sessions(window.cutoff, scope.user_id()?, page)
+            .await?)
+    }
+
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        Ok(self
+            .store
+            .session_forecast(self.idle_after(), rejected)
+            .await?)
+    }
+}

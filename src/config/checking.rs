@@ -1,0 +1,679 @@
+//! Settings are checked once, on the way in.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::{BackoffConfig, ConfigError, HousekeeperConfig, JobConfig, Schedule};
+use crate::config::Pace;
+use crate::config::cron::{Calendar, Cron, Fault};
+use crate::job::JobName;
+
+impl HousekeeperConfig {
+    /// The settings of one job.
+    #[must_use]
+    pub fn of(&self, job: &JobName) -> &JobConfig {
+        self.jobs.get(job).unwrap_or(&self.job)
+    }
+
+    /// Checks every value, and that each job named is one of `known`.
+    pub fn check(&self, known: &[JobName]) -> Result<(), ConfigError> {
+        for name in known {
+            check_name(name.as_str())?;
+        }
+        self.job.check("job")?;
+        for (name, job) in &self.jobs {
+            if !known.contains(name) {
+                let known: Vec<&str> = known.iter().map(JobName::as_str).collect();
+                return Err(ConfigError::new(
+                    format!("jobs.{}", name.as_str().escape_debug()),
+                    format!(
+                        "is no job of this housekeeper, which has {}",
+                        known.join(", ")
+                    ),
+                ));
+            }
+            job.check(&format!("jobs.{name}"))?;
+        }
+        self.restart.backoff.check("restart.backoff")?;
+        check_span("restart.within", self.restart.within)?;
+        check_span("restart.cool_down", self.restart.cool_down)?;
+        self.retry.check("retry")
+    }
+}
+
+impl JobConfig {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        self.schedule.check(&format!("{path}.schedule"))?;
+        self.pace.check(&format!("{path}.pace"))?;
+        check_span(&format!("{path}.step_timeout"), self.step_timeout)?;
+        check_span(&format!("{path}.late_after"), self.late_after)?;
+        if let Some(limit) = self.run_timeout {
+            check_span(&format!("{path}.run_timeout"), limit)?;
+        }
+        Ok(())
+    }
+}
+
+impl Pace {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        let wrong =
+            |field: &str, problem: &str| Err(ConfigError::new(format!("{path}.{field}"), problem));
+        check_span(&format!("{path}.target"), self.target)?;
+        check_pause(&format!("{path}.min_pause"), self.min_pause)?;
+        check_pause(&format!("{path}.max_pause"), self.max_pause)?;
+        if self.min_pause > self.max_pause {
+            return wrong("min_pause", "is longer than the longest pause");
+        }
+        if self.min_batch > self.max_batch {
+            let (smallest, largest) = (self.min_batch, self.max_batch);
+            let problem =
+                format!("is {smallest}, which is larger than the largest batch of {largest}");
+            return wrong("min_batch", &problem);
+        }
+        if !(1..=100).contains(&self.duty_percent) {
+            let problem = format!(
+                "is {}; give a share of the time from 1 to 100",
+                self.duty_percent
+            );
+            return wrong("duty_percent", &problem);
+        }
+        Ok(())
+    }
+}
+
+impl Schedule {
+    /// Checks every value; `path` is how the setting is named in the error.
+    pub(crate) fn check(&self, path: &str) -> Result<(), ConfigError> {
+        if let Some(every) = self.every {
+            check_span(&format!("{path}.every"), every)?;
+        }
+        if let Some(cron) = &self.cron {
+            let setting = format!("{path}.cron");
+            if self.every.is_some() {
+                return Err(ConfigError::new(
+                    setting,
+                    "stands beside `every`, and a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out",
+                ));
+            }
+            check_cron(&setting, cron)?;
+        }
+        check_pause(&format!("{path}.start_jitter"), self.start_jitter)?;
+        check_span(&format!("{path}.min_interval"), self.min_interval)?;
+        Ok(())
+    }
+}
+
+impl BackoffConfig {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        check_span(&format!("{path}.first"), self.first)?;
+        check_span(&format!("{path}.max"), self.max)?;
+        if self.first > self.max {
+            return Err(ConfigError::new(
+                format!("{path}.first"),
+                "is longer than the longest wait",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Checks the name of a job, which stands in logs, tables and the database: Postgres keeps no NUL.
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    let length = name.chars().count();
+    let problem = if name.trim().is_empty() {
+        "is empty".to_owned()
+    } else if name.contains(char::is_control) {
+        "holds a control character".to_owned()
+    } else if length > LONGEST_NAME {
+        format!("has {length} characters; the longest has {LONGEST_NAME}")
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::new(
+        format!("the name of a job, {name:?},"),
+        format!("{problem}; give one such as \"booking-expirer\""),
+    ))
+}
+
+/// Checks an expression and its zone, and that the feature is there.
+fn check_cron(setting: &str, cron: &Cron) -> Result<(), ConfigError> {
+    let wrong = |Fault { field, problem }| {
+        let setting = match field {
+            "" => setting.to_owned(),
+            field => format!("{setting}.{field}"),
+        };
+        ConfigError::new(setting, problem)
+    };
+    Calendar::of(cron).map(drop).map_err(wrong)
+}
+
+/// Checks the age of a rule, such as `expire_after`. `None` is off and always right.
+pub(crate) fn check_age(
+    setting: &str,
+    age: Option<Duration>,
+) -> Result<Option<TimeDelta>, ConfigError> {
+    age.map(|age| check_span(setting, age)).transpose()
+}
+
+/// A span of time that must be more than nothing and fit the calendar.
+fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
+    if span.is_zero() {
+        return Err(ConfigError::new(
+            setting,
+            "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off",
+        ));
+    }
+    if span < SHORTEST {
+        return Err(ConfigError::new(
+            setting,
+            format!(
+                "is {}; the shortest is 1ms",
+                humantime::format_duration(span)
+            ),
+        ));
+    }
+    check_pause(setting, span)
+}
+
+/// A span of time that may be nothing but must fit the calendar.
+fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
+    match TimeDelta::from_std(span) {
+        Ok(delta) if span <= MAX_DURATION => Ok(delta),
+        _ => Err(ConfigError::new(
+            setting,
+            format!(
+                "is {}; the longest is 100 years",
+                humantime::format_duration(span)
+            ),
+        )),
+    }
+}
+
+/// In characters. A name is a column of the status.
+const LONGEST_NAME: usize = 200;
+
+/// Timers count in milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Far beyond any use, and safely within what can be taken from and added to a date.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::*;
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_booking_application() {
+        let config = HousekeeperConfig::default();
+
+        assert_eq!(config.check(&known()), Ok(()));
+        assert_eq!(config.job.schedule.every, Some(minutes(15)));
+        assert!(config.job.schedule.at_start);
+        assert!(config.job.schedule.at_deadline);
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a row for each setting")]
+    fn each_bad_value_is_named_and_says_what_would_be_right() {
+        let zero = "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off";
+        let short = "is 999us; the shortest is 1ms";
+        let long = "is 100years 9h; the longest is 100 years";
+        let crossed = "is longer than the longest wait";
+        let table = [
+            (
+                r#"{"job":{"schedule":{"every":"0s"}}}"#,
+                "job.schedule.every",
+                zero,
+            ),
+            (
+                r#"{"job":{"schedule":{"every":"999us"}}}"#,
+                "job.schedule.every",
+                short,
+            ),
+            (
+                r#"{"job":{"schedule":{"every":"36525d 9h"}}}"#,
+                "job.schedule.every",
+                long,
+            ),
+            (
+                r#"{"job":{"schedule":{"start_jitter":"36525d 9h"}}}"#,
+                "job.schedule.start_jitter",
+                long,
+            ),
+            (
+                r#"{"job":{"schedule":{"min_interval":"0s"}}}"#,
+                "job.schedule.min_interval",
+                zero,
+            ),
+            (
+                r#"{"job":{"pace":{"max_pause":"36525d 9h"}}}"#,
+                "job.pace.max_pause",
+                long,
+            ),
+            (
+                r#"{"job":{"pace":{"min_pause":"2s"}}}"#,
+                "job.pace.min_pause",
+                "is longer than the longest pause",
+            ),
+            (
+                r#"{"job":{"pace":{"target":"0s"}}}"#,
+                "job.pace.target",
+                zero,
+            ),
+            (
+                r#"{"job":{"pace":{"min_batch":1001}}}"#,
+                "job.pace.min_batch",
+                "is 1001, which is larger than the largest batch of 200",
+            ),
+            (
+                r#"{"job":{"pace":{"duty_percent":0}}}"#,
+                "job.pace.duty_percent",
+                "is 0; give a share of the time from 1 to 100",
+            ),
+            (
+                r#"{"job":{"pace":{"duty_percent":101}}}"#,
+                "job.pace.duty_percent",
+                "is 101; give a share of the time from 1 to 100",
+            ),
+            (r#"{"job":{"run_timeout":"0s"}}"#, "job.run_timeout", zero),
+            (r#"{"job":{"step_timeout":"0s"}}"#, "job.step_timeout", zero),
+            (r#"{"job":{"late_after":"0s"}}"#, "job.late_after", zero),
+            (
+                r#"{"jobs":{"booking-expirer":{"schedule":{"every":"0s"}}}}"#,
+                "jobs.booking-expirer.schedule.every",
+                zero,
+            ),
+            (
+                r#"{"jobs":{"booking-expirer":{"late_after":"0s"}}}"#,
+                "jobs.booking-expirer.late_after",
+                zero,
+            ),
+            (r#"{"restart":{"within":"0s"}}"#, "restart.within", zero),
+            (
+                r#"{"restart":{"cool_down":"0s"}}"#,
+                "restart.cool_down",
+                zero,
+            ),
+            (
+                r#"{"restart":{"backoff":{"first":"0s"}}}"#,
+                "restart.backoff.first",
+                zero,
+            ),
+            (
+                r#"{"restart":{"backoff":{"longest":"0s"}}}"#,
+                "restart.backoff.max",
+                zero,
+            ),
+            (
+                r#"{"restart":{"backoff":{"first":"11s","longest":"10s"}}}"#,
+                "restart.backoff.first",
+                crossed,
+            ),
+            (r#"{"retry":{"longest":"36525d 9h"}}"#, "retry.max", long),
+            (r#"{"retry":{"first":"61s"}}"#, "retry.first", crossed),
+        ];
+
+        for (json, setting, problem) in table {
+            let config: HousekeeperConfig = serde_json::from_str(json).expect(json);
+
+            let checked = config.check(&known());
+
+            assert_eq!(checked, Err(ConfigError::new(setting, problem)), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_job_ticks_by_one_of_both() {
+        let both = r#"{"job":{"schedule":{"every":"15m","cron":{"expression":"0 3 * * *"}}}}"#;
+        let config: HousekeeperConfig = serde_json::from_str(both).expect("is a config");
+
+        let checked = config.check(&known()).expect_err("is both");
+
+        assert_eq!(
+            checked.to_string(),
+            "job.schedule.cron stands beside `every`, and a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out"
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "cron")]
+    fn a_cron_that_cannot_be_is_named_with_the_place_of_the_fault() {
+        let table = [
+            (
+                Cron::new("61 * * * *"),
+                "schedule.cron.expression \"61 * * * *\": minute 61 is not within 0-59",
+            ),
+            (
+                Cron::new("0 3 * * *").in_zone("berlin"),
+                "schedule.cron.zone \"berlin\" is no time zone; give an IANA name such as \"Europe/Berlin\", or \"UTC\"",
+            ),
+        ];
+
+        for (cron, told) in table {
+            let error = Schedule::cron(cron).check("schedule");
+
+            assert_eq!(error.expect_err(told).to_string(), told);
+        }
+        let right =
+            Schedule::cron(Cron::new("0 3 * * *").in_zone("America/Argentina/Buenos_Aires"));
+        assert_eq!(right.check("schedule"), Ok(()));
+    }
+
+    #[test]
+    #[cfg(not(feature = "cron"))]
+    fn without_the_feature_a_cron_is_refused_and_says_which() {
+        let error = Schedule::cron("0 3 * * *").check("schedule");
+
+        assert_eq!(
+            error.expect_err("the feature is off").to_string(),
+            "schedule.cron needs the feature `cron` of ractor-housekeeper, which is not switched on; give a time between ticks in `every`, or build with the feature"
+        );
+    }
+
+    #[test]
+    fn a_smallest_and_a_largest_may_be_the_same() {
+        let mut config = HousekeeperConfig::default();
+        config.job.pace.min_pause = config.job.pace.max_pause;
+        config.job.pace.min_batch = config.job.pace.max_batch;
+        config.retry.first = config.retry.max;
+
+        assert_eq!(config.check(&known()), Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_job_is_named_with_the_known_ones() {
+        let config: HousekeeperConfig =
+            serde_json::from_str(r#"{"jobs":{"booking-expire":{}}}"#).expect("is a config");
+
+        let error = config.check(&known()).expect_err("no job has that name");
+
+        assert_eq!(
+            error.to_string(),
+            "jobs.booking-expire is no job of this housekeeper, which has session-cleaner, booking-expirer"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_at_every_level() {
+        let table = [
+            (r#"{"jbo":{}}"#, "jbo"),
+            (r#"{"job":{"batchsize":1}}"#, "job.batchsize"),
+            (
+                r#"{"job":{"schedule":{"start_jiter":"1m"}}}"#,
+                "job.schedule.start_jiter",
+            ),
+            (r#"{"restart":{"max":1}}"#, "restart.max"),
+            (
+                r#"{"restart":{"backoff":{"frist":"1s"}}}"#,
+                "restart.backoff.frist",
+            ),
+            (
+                r#"{"job":{"schedule":{"cron":{"expression":"* * * * *","zoen":"UTC"}}}}"#,
+                "job.schedule.cron.zoen",
+            ),
+            (r#"{"retry":{"last":"1s"}}"#, "retry.last"),
+            (r#"{"history":{"run":1}}"#, "history.run"),
+        ];
+
+        for (json, path) in table {
+            let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
+
+            let told = format!("{path}: unknown field `");
+            assert!(error.to_string().starts_with(&told), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_says_what_would_be_right() {
+        let table = [
+            (
+                r#"{"job":{"pace":{"min_batch":0}}}"#,
+                "job.pace.min_batch: invalid value: integer `0`, expected a nonzero u32",
+            ),
+            (
+                r#"{"kept":{"runs":0}}"#,
+                "kept.runs: invalid value: integer `0`, expected a nonzero u32",
+            ),
+            (
+                r#"{"job":{"schedule":{"every":"15"}}}"#,
+                "job.schedule.every: invalid value: string \"15\", expected a duration",
+            ),
+            (
+                r#"{"jobs":{"booking-expirer":{"schedule":{"every":15}}}}"#,
+                "jobs.booking-expirer.schedule.every: invalid type: integer `15`, expected a duration",
+            ),
+            (
+                r#"{"job":{"schedule":{"cron":"0 3 * * *"}}}"#,
+                "job.schedule.cron: invalid type: string \"0 3 * * *\", expected an expression and a zone, as in {\"expression\": \"30 2 * * *\", \"zone\": \"Europe/Berlin\"}",
+            ),
+            (
+                r#"{"job":{"schedule":{"cron":{"zone":"UTC"}}}}"#,
+                "job.schedule.cron: missing field `expression`",
+            ),
+            (
+                r#"{"job":{"schedule":7}}"#,
+                "job.schedule: invalid type: integer `7`, expected struct Schedule",
+            ),
+            (
+                r#"{"job":{"pace":{"duty_percent":300}}}"#,
+                "job.pace.duty_percent: invalid value: integer `300`, expected u8",
+            ),
+            (
+                r#"{"restart":{"beyond":"give_up"}}"#,
+                "restart.on_limit: unknown variant `give_up`, expected `degrade` or `escalate`",
+            ),
+        ];
+
+        for (json, told) in table {
+            let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
+
+            assert!(error.to_string().starts_with(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_job_is_a_line_of_text() {
+        let table = [
+            ("", "is empty"),
+            (" \t", "is empty"),
+            ("a\0b", "holds a control character"),
+            ("a\nb", "holds a control character"),
+            (&"a".repeat(201), "has 201 characters"),
+        ];
+
+        for (name, told) in table {
+            let name = JobName::from(name.to_owned());
+
+            let error = HousekeeperConfig::default()
+                .check(&[name])
+                .expect_err("is no name");
+
+            assert!(error.problem.starts_with(told), "{error}");
+            assert!(!error.to_string().contains(['\0', '\n']), "{error}");
+        }
+        let right = ["a", "Ärger", "清掃", &"ä".repeat(200)].map(|name| name.to_owned().into());
+        assert_eq!(HousekeeperConfig::default().check(&right), Ok(()));
+    }
+
+    #[test]
+    fn an_optional_time_is_off_when_null_and_has_its_default_when_left_out() {
+        let left_out: JobConfig = serde_json::from_str("{}").expect("is a config");
+        let off: JobConfig =
+            serde_json::from_str(r#"{"schedule":{"every":null},"run_timeout":null}"#)
+                .expect("is a config");
+
+        assert_eq!(left_out, JobConfig::default());
+        assert_eq!((off.schedule.every, off.run_timeout), (None, None));
+    }
+
+    #[test]
+    fn times_read_as_people_write_them() {
+        let config: JobConfig =
+            serde_json::from_str(r#"{"schedule":{"every":"1h 30m"},"pace":{"min_pause":"0s"}}"#)
+                .expect("is a config");
+
+        assert_eq!(config.schedule.every, Some(minutes(90)));
+        assert_eq!(config.pace.min_pause, Duration::ZERO);
+        assert_eq!(config.check("job"), Ok(()));
+    }
+
+    #[test]
+    fn a_job_without_settings_of_its_own_has_the_common_ones() {
+        let config: HousekeeperConfig = serde_json::from_str(
+            r#"{"job":{"max_reported_ids":1},"jobs":{"session-cleaner":{"pace":{"max_batch":700}}}}"#,
+        )
+        .expect("is a config");
+
+        let (own, common) = (
+            config.of(&"session-cleaner".into()),
+            config.of(&"booking-expirer".into()),
+        );
+
+        assert_eq!((own.pace.max_batch.get(), own.max_reported_ids), (700, 100));
+        assert_eq!(
+            (common.pace.max_batch.get(), common.max_reported_ids),
+            (200, 1)
+        );
+    }
+
+    #[test]
+    fn the_age_of_a_rule_is_off_or_at_least_a_millisecond() {
+        let off = check_age("ages.idle_after", None);
+        let right = check_age("ages.idle_after", Some(minutes(15)));
+        let zero = check_age("ages.idle_after", Some(Duration::ZERO));
+
+        assert_eq!(off, Ok(None));
+        assert_eq!(right, Ok(Some(TimeDelta::minutes(15))));
+        assert_eq!(
+            zero.map_err(|error| error.setting),
+            Err("ages.idle_after".to_owned())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_config_reads_back_as_it_was_written(config in config()) {
+            let json = serde_json::to_string(&config).expect("is plain data");
+
+            let read: HousekeeperConfig = serde_json::from_str(&json).expect("is a config");
+
+            prop_assert_eq!(read, config);
+        }
+
+        #[test]
+        fn a_span_is_right_from_a_millisecond_to_a_hundred_years(
+            span in prop_oneof![any::<Duration>(), span(), edge()],
+        ) {
+            let checked = check_span("a", span);
+
+            let right = span >= Duration::from_millis(1) && span <= Duration::from_secs(3_153_600_000);
+            prop_assert_eq!(checked.is_ok(), right);
+        }
+    }
+
+    prop_compose! {
+        fn config()(
+            job in job(),
+            jobs in prop::collection::btree_map("[a-z-]{1,9}".prop_map(JobName::from), job(), 0..3),
+            restart in restart(),
+            retry in wait(),
+            runs: NonZeroU32,
+        ) -> HousekeeperConfig {
+            HousekeeperConfig { job, jobs, restart, retry, history: HistoryConfig { runs } }
+        }
+    }
+
+    prop_compose! {
+        fn job()(
+            schedule in schedule(),
+            pace in pace(),
+            run_timeout in prop::option::of(span()),
+            step_timeout in span(),
+            late_after in span(),
+            max_reported_ids: u32,
+        ) -> JobConfig {
+            JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_reported_ids }
+        }
+    }
+
+    prop_compose! {
+        fn pace()(
+            min_batch: NonZeroU32,
+            max_batch: NonZeroU32,
+            target in span(),
+            duty_percent: u8,
+            min_pause in span(),
+            max_pause in span(),
+        ) -> Pace {
+            Pace { min_batch, max_batch, target, duty_percent, min_pause, max_pause }
+        }
+    }
+
+    prop_compose! {
+        fn schedule()(
+            every in prop::option::of(span()),
+            cron in prop::option::of(cron()),
+            at_start: bool,
+            start_jitter in span(),
+            at_deadline: bool,
+            min_interval in span(),
+        ) -> Schedule {
+            Schedule { every, cron, at_start, start_jitter, at_deadline, min_interval }
+        }
+    }
+
+    prop_compose! {
+        fn cron()(expression in ".{0,12}", zone in prop_oneof![Just("UTC".to_owned()), any::<String>()]) -> Cron {
+            Cron { expression, zone }
+        }
+    }
+
+    prop_compose! {
+        fn restart()(
+            max_restarts: u32,
+            within in span(),
+            backoff in wait(),
+            on_limit in prop::sample::select(vec![OnRestartLimit::Degrade, OnRestartLimit::Escalate]),
+            cool_down in span(),
+        ) -> RestartConfig {
+            RestartConfig { max_restarts, within, backoff, on_limit, cool_down }
+        }
+    }
+
+    prop_compose! {
+        fn wait()(first in span(), max in span()) -> BackoffConfig {
+            BackoffConfig { first, max }
+        }
+    }
+
+    fn span() -> impl Strategy<Value = Duration> {
+        prop_oneof![
+            Just(Duration::ZERO),
+            (0..100_000_u64).prop_map(Duration::from_millis),
+            (0..MAX_DURATION.as_secs(), 0..1_000_000_000_u32)
+                .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
+        ]
+    }
+
+    fn edge() -> impl Strategy<Value = Duration> {
+        let nano = Duration::from_nanos(1);
+        prop::sample::select(vec![
+            Duration::from_nanos(999_999),
+            SHORTEST,
+            MAX_DURATION,
+            MAX_DURATION + nano,
+        ])
+    }
+
+    fn known() -> [JobName; 2] {
+        ["session-cleaner".into(), "booking-expirer".into()]
+    }
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(count * 60)
+    }
+}

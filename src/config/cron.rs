@@ -1,0 +1,112 @@
+//! Ticks by the wall clock: a cron expression and the zone in which it is meant.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "cron")]
+mod calendar;
+#[cfg(feature = "cron")]
+mod fields;
+#[cfg(not(feature = "cron"))]
+mod without;
+
+#[cfg(feature = "cron")]
+pub(crate) use calendar::Calendar;
+#[cfg(not(feature = "cron"))]
+pub(crate) use without::Calendar;
+
+/// A cron expression, and the time zone in which it is meant. Needs the feature `cron`.
+///
+/// **The expression** has five fields: minute, hour, day of month, month, day of week. A sixth, in front of them, is the second. A field is `*`,
+/// a value, a range `1-5`, a step `*/15` or `8-18/2`, or a list of these. Months and days of the week may be named, `JAN` or `MON`; Sunday is 0
+/// and 7. `L` is the last day of the month, `LW` its last weekday, `15W` the weekday nearest to the 15th of the same month; `FRI#2` is the second Friday and `FRIL` the
+/// last. Where both days are given, either suffices; a day such as `*/2` counts as given, unlike in cron(8). `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are known. What cannot be is refused at the door, as is what never comes, such as
+/// 30 February.
+///
+/// **When clocks change** for daylight saving, a fixed time of day (one second, minute and hour: `30 2 * * *`) ticks once a day: in the hour that is
+/// skipped, at the first instant after it; in the hour that is repeated, the first time. Any other expression (`*/15 * * * *`, `0 2,3 * * *`)
+/// follows the clock: it does not tick in the hour that is skipped, and ticks both times in the one that is repeated.
+///
+/// **When a clock is corrected**, ticks follow it. What it passes over is one run, and counted; of ticks missed at once, the first 1,000 are. Set back by less than three
+/// hours, it waits until it is past what was served, so that nothing runs twice; set back by more, it ticks as if for the first time.
+///
+/// # Examples
+///
+/// ```
+/// use ractor_housekeeper::config::Cron;
+///
+/// let nightly = Cron::new("30 2 * * *").in_zone("Europe/Berlin");
+///
+/// assert_eq!(nightly.to_string(), "30 2 * * * Europe/Berlin");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an expression and a zone, as in {\"expression\": \"30 2 * * *\", \"zone\": \"Europe/Berlin\"}"
+)]
+pub struct Cron {
+    /// Five fields, or six with seconds.
+    pub expression: String,
+    /// An IANA name, such as `Europe/Berlin`. Default: `UTC`.
+    #[serde(default = "utc")]
+    pub zone: String,
+}
+
+impl Cron {
+    /// This expression in UTC.
+    pub fn new(expression: impl Into<String>) -> Self {
+        Self {
+            expression: expression.into(),
+            zone: utc(),
+        }
+    }
+
+    /// The same in this zone.
+    #[must_use]
+    pub fn in_zone(self, zone: impl Into<String>) -> Self {
+        Self {
+            zone: zone.into(),
+            ..self
+        }
+    }
+}
+
+impl From<&str> for Cron {
+    fn from(expression: &str) -> Self {
+        Self::new(expression)
+    }
+}
+
+impl std::fmt::Display for Cron {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.expression, self.zone)
+    }
+}
+
+/// Why a [`Cron`] cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The field that is wrong; empty for all of it.
+    pub(crate) field: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub(crate) problem: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_reads_with_its_zone() {
+        let nightly = Cron::new("30 2 * * *");
+
+        assert_eq!(nightly.to_string(), "30 2 * * * UTC");
+        assert_eq!(
+            nightly.in_zone("Europe/Berlin").to_string(),
+            "30 2 * * * Europe/Berlin"
+        );
+    }
+}

@@ -1,0 +1,396 @@
+//! Whether the fields of an expression can be, and which character cannot.
+
+/// Says what is wrong with an expression, and where.
+pub(super) fn check(expression: &str) -> Result<(), String> {
+    let trimmed = expression.trim();
+    if expression.chars().count() > MAX_DURATION {
+        return Err(format!("is longer than {MAX_DURATION} characters"));
+    }
+    if trimmed.starts_with('@') {
+        let known = NICKNAMES
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(trimmed));
+        return if known {
+            Ok(())
+        } else {
+            Err(format!("is none of {}", NICKNAMES.join(", ")))
+        };
+    }
+    let texts: Vec<&str> = trimmed.split_whitespace().collect();
+    let fields = match texts.len() {
+        5 => &FIELDS[1..],
+        6 => &FIELDS[..],
+        count => {
+            let fields = if count == 1 { "field" } else { "fields" };
+            return Err(format!(
+                "has {count} {fields}; give five: minute, hour, day of month, month, day of week, or six with the second in front"
+            ));
+        }
+    };
+    for (field, text) in fields.iter().zip(texts) {
+        for item in text.split(',') {
+            field.check(item, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// One field of an expression.
+struct Field {
+    name: &'static str,
+    first: u16,
+    last: u16,
+    names: &'static [&'static str],
+}
+
+impl Field {
+    /// Checks one item of the list that is the field's `text`.
+    fn check(&self, item: &str, text: &str) -> Result<(), String> {
+        let name = self.name;
+        if item.is_empty() {
+            return Err(if text.is_empty() {
+                format!("{name} is empty")
+            } else {
+                format!("{name} {text:?} has a comma with nothing beside it")
+            });
+        }
+        if item.eq_ignore_ascii_case("LW")
+            && text.split(',').any(|other| other.eq_ignore_ascii_case("L"))
+        {
+            return Err(format!(
+                "{name} {text} has L beside LW, of which only one can be meant"
+            ));
+        }
+        if self.is_special(item)? {
+            return Ok(());
+        }
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(step)),
+            None => (item, None),
+        };
+        if range != "*" {
+            match range.split_once('-') {
+                Some((from, to)) => {
+                    let (from_value, to_value) = (self.value(from, text)?, self.value(to, text)?);
+                    // Sunday ends a week as well as it begins one.
+                    let sunday = self.name == DAY_OF_WEEK && to.eq_ignore_ascii_case("SUN");
+                    if from_value > to_value && !sunday {
+                        return Err(format!("{name} {range} runs backwards"));
+                    }
+                    // As an end, SUN is read as 7.
+                    if from_value == 0 && sunday {
+                        return Err(format!(
+                            "{name} {range} is a whole week; write * for that, or SUN for the day"
+                        ));
+                    }
+                }
+                None if range.is_empty() => {
+                    return Err(format!("{name} {item} steps from nothing; write *{item}"));
+                }
+                None if step.is_some() => {
+                    return Err(format!(
+                        "{name} {item} steps from a single value; write {range}-{}/{} for a step from there",
+                        self.last,
+                        step.unwrap_or_default()
+                    ));
+                }
+                None => drop(self.value(range, text)?),
+            }
+        }
+        if let Some(step) = step {
+            match digits(step) {
+                Some(0) => return Err(format!("{name} {item} steps by zero")),
+                Some(step) if step > self.last => {
+                    return Err(format!(
+                        "{name} steps by {step}, beyond its {}",
+                        self.bounds()
+                    ));
+                }
+                Some(_) => {}
+                None => {
+                    return Err(format!(
+                        "{name} {item} steps by {step:?}, which is no number"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is one of the forms with a letter or a `#`, and those are right.
+    fn is_special(&self, item: &str) -> Result<bool, String> {
+        let upper = item.to_ascii_uppercase();
+        if self.name == DAY_OF_MONTH {
+            if upper == "L" || upper == "LW" {
+                return Ok(true);
+            }
+            if let Some(day) = upper.strip_suffix('W') {
+                return self.value(day, item).map(|_| true);
+            }
+        }
+        if self.name == DAY_OF_WEEK {
+            if let Some((day, nth)) = upper.split_once('#') {
+                self.value(day, item)?;
+                return match digits(nth) {
+                    Some(1..=5) => Ok(true),
+                    _ => Err(format!(
+                        "{} {item}: after # stands which one of the month, 1-5",
+                        self.name
+                    )),
+                };
+            }
+            if let Some(day) = upper.strip_suffix('L').filter(|day| !day.is_empty()) {
+                return self.value(day, item).map(|_| true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn value(&self, text: &str, field: &str) -> Result<u16, String> {
+        let name = self.name;
+        let named = self.names.iter().zip(self.first..);
+        if let Some((_, value)) = named
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text))
+        {
+            return Ok(value);
+        }
+        match digits(text) {
+            Some(value) if (self.first..=self.last).contains(&value) => Ok(value),
+            Some(_) => Err(format!("{name} {text} is not within {}", self.bounds())),
+            None if text.is_empty() => Err(format!(
+                "{name} {field:?} has a sign with nothing beside it"
+            )),
+            None => {
+                // A value of letters is shown whole, a stray sign by itself.
+                let stray = text.chars().find(|c| !c.is_ascii_alphanumeric());
+                match stray {
+                    Some(stray) => Err(format!(
+                        "{name} {field:?} holds {stray:?}, which is not known there"
+                    )),
+                    None => Err(format!("{name} {text:?} is not within {}", self.bounds())),
+                }
+            }
+        }
+    }
+
+    fn bounds(&self) -> String {
+        let numbers = format!("{}-{}", self.first, self.last);
+        match (self.names.first(), self.names.last()) {
+            (Some(first), Some(last)) => format!("{numbers} or {first}-{last}"),
+            _ => numbers,
+        }
+    }
+}
+
+/// A number without a sign, as large as a field may hold.
+fn digits(text: &str) -> Option<u16> {
+    let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| text.parse().unwrap_or(u16::MAX))
+}
+
+const DAY_OF_MONTH: &str = "day of month";
+const DAY_OF_WEEK: &str = "day of week";
+
+const FIELDS: [Field; 6] = [
+    field("second", 0, 59, &[]),
+    field("minute", 0, 59, &[]),
+    field("hour", 0, 23, &[]),
+    field(DAY_OF_MONTH, 1, 31, &[]),
+    field(
+        "month",
+        1,
+        12,
+        &[
+            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+        ],
+    ),
+    field(
+        DAY_OF_WEEK,
+        0,
+        7,
+        &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+    ),
+];
+
+const fn field(name: &'static str, first: u16, last: u16, names: &'static [&'static str]) -> Field {
+    Field {
+        name,
+        first,
+        last,
+        names,
+    }
+}
+
+const NICKNAMES: [&str; 6] = [
+    "@hourly",
+    "@daily",
+    "@weekly",
+    "@monthly",
+    "@yearly",
+    "@annually",
+];
+
+/// In characters.
+const MAX_DURATION: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_may_be_as_long_as_the_longest_and_no_longer() {
+        let longest = format!("{:1$}", "0 0 * * *", MAX_DURATION);
+
+        assert_eq!(check(&longest), Ok(()));
+        assert_eq!(
+            check(&(longest + " ")),
+            Err("is longer than 200 characters".to_owned())
+        );
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a row for each fault")]
+    fn each_fault_is_named_with_its_field_and_what_stands_there() {
+        let table = [
+            (
+                "",
+                "has 0 fields; give five: minute, hour, day of month, month, day of week, or six with the second in front",
+            ),
+            (
+                "*",
+                "has 1 field; give five: minute, hour, day of month, month, day of week, or six with the second in front",
+            ),
+            (
+                "0 0 3 * * * 2026",
+                "has 7 fields; give five: minute, hour, day of month, month, day of week, or six with the second in front",
+            ),
+            ("61 * * * *", "minute 61 is not within 0-59"),
+            ("60 * * * * *", "second 60 is not within 0-59"),
+            ("0 24 * * *", "hour 24 is not within 0-23"),
+            ("0 0 0 * *", "day of month 0 is not within 1-31"),
+            ("0 0 1-32 * *", "day of month 32 is not within 1-31"),
+            ("0 0 * 13 *", "month 13 is not within 1-12 or JAN-DEC"),
+            (
+                "0 0 * JANFEB *",
+                "month \"JANFEB\" is not within 1-12 or JAN-DEC",
+            ),
+            (
+                "0 0 * * SUN-SUN",
+                "day of week SUN-SUN is a whole week; write * for that, or SUN for the day",
+            ),
+            (
+                "0 0 * * 0-SUN",
+                "day of week 0-SUN is a whole week; write * for that, or SUN for the day",
+            ),
+            (
+                "0 0 L,LW * *",
+                "day of month L,LW has L beside LW, of which only one can be meant",
+            ),
+            ("0 0 * * 8", "day of week 8 is not within 0-7 or SUN-SAT"),
+            ("JAN * * * *", "minute \"JAN\" is not within 0-59"),
+            (
+                "99999999999 * * * *",
+                "minute 99999999999 is not within 0-59",
+            ),
+            (
+                "10,,20 * * * *",
+                "minute \"10,,20\" has a comma with nothing beside it",
+            ),
+            (
+                "10, * * * *",
+                "minute \"10,\" has a comma with nothing beside it",
+            ),
+            (
+                "10- * * * *",
+                "minute \"10-\" has a sign with nothing beside it",
+            ),
+            (
+                "-5 * * * *",
+                "minute \"-5\" has a sign with nothing beside it",
+            ),
+            (
+                "+5 * * * *",
+                "minute \"+5\" holds '+', which is not known there",
+            ),
+            (
+                "5ä * * * *",
+                "minute \"5ä\" holds 'ä', which is not known there",
+            ),
+            (
+                "1-2-3 * * * *",
+                "minute \"1-2-3\" holds '-', which is not known there",
+            ),
+            (
+                "** * * * *",
+                "minute \"**\" holds '*', which is not known there",
+            ),
+            (
+                "? * * * *",
+                "minute \"?\" holds '?', which is not known there",
+            ),
+            ("30-20 * * * *", "minute 30-20 runs backwards"),
+            ("0 0 * * 5-1", "day of week 5-1 runs backwards"),
+            ("*/0 * * * *", "minute */0 steps by zero"),
+            ("*/60 * * * *", "minute steps by 60, beyond its 0-59"),
+            (
+                "*/x * * * *",
+                "minute */x steps by \"x\", which is no number",
+            ),
+            (
+                "*/5/5 * * * *",
+                "minute */5/5 steps by \"5/5\", which is no number",
+            ),
+            (
+                "5/10 * * * *",
+                "minute 5/10 steps from a single value; write 5-59/10 for a step from there",
+            ),
+            ("/10 * * * *", "minute /10 steps from nothing; write */10"),
+            ("0 0 0W * *", "day of month 0 is not within 1-31"),
+            (
+                "0 0 * * MON#6",
+                "day of week MON#6: after # stands which one of the month, 1-5",
+            ),
+            ("0 0 * * 8L", "day of week 8 is not within 0-7 or SUN-SAT"),
+            (
+                "0 0 * * L",
+                "day of week \"L\" is not within 0-7 or SUN-SAT",
+            ),
+            (
+                "@often",
+                "is none of @hourly, @daily, @weekly, @monthly, @yearly, @annually",
+            ),
+        ];
+
+        for (expression, told) in table {
+            assert_eq!(check(expression), Err(told.to_owned()), "{expression}");
+        }
+        let long = "* ".repeat(150);
+        assert_eq!(
+            check(&long),
+            Err("is longer than 200 characters".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_cron_knows_is_taken() {
+        let right = [
+            "* * * * *",
+            "  0   3 * * *  ",
+            "*/15 8-18/2 1,15 jan-Mar,12 mon-FRI",
+            "0 0 3 * * *",
+            "59 59 23 31 12 7",
+            "0 0 L * *",
+            "0 0 lw * *",
+            "0 0 1,15W * *",
+            "0 0 * * FRI#2,sunL,6#5",
+            "0 0 * * FRI-SUN",
+            "*/59 */23 */31 */12 */7",
+            "@Daily",
+        ];
+
+        for expression in right {
+            assert_eq!(check(expression), Ok(()), "{expression}");
+        }
+    }
+}

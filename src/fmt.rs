@@ -1,0 +1,243 @@
+//! How answers are written for people: tables, counts, spans and instants.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A table with its columns aligned. Nothing that a row holds breaks its line.
+pub(crate) struct Table<const COLUMNS: usize> {
+    heads: [Column; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
+}
+
+/// The head of a column, which says by its type how the column is aligned.
+#[derive(Clone, Copy)]
+pub(crate) enum Column {
+    Words(&'static str),
+    Numbers(&'static str),
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    pub(crate) fn new(
+        heads: [Column; COLUMNS],
+        rows: impl IntoIterator<Item = [String; COLUMNS]>,
+    ) -> Self {
+        let rows = rows
+            .into_iter()
+            .map(|row| row.map(|cell| line(&cell)))
+            .collect();
+        Self { heads, rows }
+    }
+}
+
+impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
+    /// Writes a line for the heads and one for each row; the last has no end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heads = self.heads.map(|head| head.text().to_owned());
+        let lines = || std::iter::once(&heads).chain(&self.rows);
+        let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+            lines()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        });
+        for (number, row) in lines().enumerate() {
+            let cells = row.iter().zip(self.heads).zip(widths);
+            let cells: Vec<String> = cells
+                .map(|((cell, head), width)| match head {
+                    Column::Words(_) => format!("{cell:<width$}"),
+                    Column::Numbers(_) => format!("{cell:>width$}"),
+                })
+                .collect();
+            let end = if number == 0 { "" } else { "\n" };
+            write!(f, "{end}{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl Column {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Words(text) | Self::Numbers(text) => text,
+        }
+    }
+}
+
+/// Text on a line of its own: control characters are spelled out, and of a long text the beginning is shown.
+pub(crate) fn line(text: &str) -> String {
+    let mut shown = String::new();
+    for (place, character) in text.chars().enumerate() {
+        if place == MAX_CELL {
+            return shown + "..";
+        }
+        if character.is_control() {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// A count with its thousands apart: `12,345`.
+pub(crate) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count and what is counted: `1 batch`, `2,000 batches`.
+pub(crate) fn quantity(count: u64, one: &str, more: &str) -> String {
+    format!(
+        "{} {}",
+        thousands(count),
+        if count == 1 { one } else { more }
+    )
+}
+
+/// A span as settings are written, in its two largest units: `850ms`, `3s 20ms`, `12s`, `2h 5m`.
+pub(crate) fn span(span: Duration) -> String {
+    let unit = match span.as_secs() {
+        0..10 => Duration::from_millis(1),
+        10..HOUR => Duration::from_secs(1),
+        HOUR..DAY => Duration::from_secs(MINUTE),
+        DAY..MONTH => Duration::from_secs(HOUR),
+        _ => Duration::from_secs(DAY),
+    };
+    let units = span.as_nanos() / unit.as_nanos();
+    let whole = unit.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX));
+    if whole.is_zero() && !span.is_zero() {
+        return "0ms".to_owned();
+    }
+    let text = humantime::format_duration(whole).to_string();
+    // Its months and years are no whole number of days.
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+/// An instant as it is seen from another: `in 12s`, `3m ago`, `now`.
+pub(crate) fn relative(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let ahead = at - now;
+    let seconds = |delta: TimeDelta| {
+        let delta = delta.to_std().unwrap_or_default();
+        // Milliseconds of what is not now say nothing to a person.
+        if delta.as_secs() == 0 {
+            delta
+        } else {
+            Duration::from_secs(delta.as_secs())
+        }
+    };
+    if ahead.num_milliseconds() == 0 {
+        "now".to_owned()
+    } else if ahead > TimeDelta::zero() {
+        format!("in {}", span(seconds(ahead)))
+    } else {
+        format!("{} ago", span(seconds(-ahead)))
+    }
+}
+
+/// An instant to the second, in UTC: `2026-01-10 12:00:00`.
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+/// As humantime counts it.
+const MONTH: u64 = 2_630_016;
+
+/// Characters of a cell that are shown.
+const MAX_CELL: usize = 120;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        let told = [0, 7, 999, 1_000, 12_345, 1_234_567, u64::MAX].map(thousands);
+
+        assert_eq!(
+            told,
+            [
+                "0",
+                "7",
+                "999",
+                "1,000",
+                "12,345",
+                "1,234,567",
+                "18,446,744,073,709,551,615"
+            ]
+        );
+        let told = [0, 1, 2_000].map(|count| quantity(count, "batch", "batches"));
+        assert_eq!(told, ["0 batches", "1 batch", "2,000 batches"]);
+    }
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        let table = [
+            (0, "0s"),
+            (850, "850ms"),
+            (3_020, "3s 20ms"),
+            (12_345, "12s"),
+            (200_900, "3m 20s"),
+            (3_600_000, "1h"),
+            (7_530_000, "2h 5m"),
+            (135_120_000, "1day 13h"),
+            (5_000_000_000, "1month 26days"),
+        ];
+
+        for (millis, told) in table {
+            assert_eq!(span(Duration::from_millis(millis)), told);
+        }
+        assert_eq!(span(Duration::from_micros(20)), "0ms");
+        assert!(!span(Duration::MAX).is_empty());
+    }
+
+    #[test]
+    fn an_instant_is_ahead_behind_or_now() {
+        let now = DateTime::UNIX_EPOCH;
+        let table = [
+            (0, "now"),
+            (200, "in 200ms"),
+            (61_999, "in 1m 1s"),
+            (3_020, "in 3s"),
+            (-180_000, "3m ago"),
+        ];
+
+        for (millis, told) in table {
+            assert_eq!(relative(now + TimeDelta::milliseconds(millis), now), told);
+        }
+        assert_eq!(instant(now), "1970-01-01 00:00:00");
+        assert!(relative(DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC).starts_with("in "));
+    }
+
+    #[test]
+    fn a_table_is_aligned_and_nothing_breaks_its_lines() {
+        let heads = [
+            Column::Words("id"),
+            Column::Numbers("rows"),
+            Column::Words("why"),
+        ];
+        let long = "ä".repeat(200);
+        let rows = [["a\nb", "1", "-"], ["c", "12,345", &long]];
+
+        let table = Table::new(heads, rows.map(|row| row.map(str::to_owned))).to_string();
+
+        let expected = format!(
+            "id      rows  why\na\\nb       1  -\nc     12,345  {}..",
+            "ä".repeat(120)
+        );
+        assert_eq!(table, expected);
+        let empty = Table::new(heads, []).to_string();
+        assert_eq!(empty, "id  rows  why");
+    }
+}

@@ -1,0 +1,212 @@
+//! One batch of a run: what it is asked, and what it did.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::fmt::thousands;
+
+/// What a run covers: everything, or the rows of one user.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every row the rule matches.
+    #[default]
+    All,
+    /// Only rows of this user. The built-in jobs expect a UUID.
+    User(String),
+}
+
+impl Scope {
+    /// The scope of one user, whatever type the key has.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have a key at hand, or a reference to one"
+    )]
+    pub fn user(id: impl ToString) -> Self {
+        Self::User(id.to_string())
+    }
+
+    /// The user as the booking schema keys it; `None` for everything.
+    pub fn user_id(&self) -> Result<Option<Uuid>, uuid::Error> {
+        match self {
+            Self::All => Ok(None),
+            Self::User(id) => id.parse().map(Some),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::User(id) => write!(f, "user {id}"),
+        }
+    }
+}
+
+/// The two instants of a run, read once at its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunBounds {
+    /// Now, by the clock that decides (the database's).
+    pub now: DateTime<Utc>,
+    /// Rows strictly older than this are due.
+    pub cutoff: DateTime<Utc>,
+}
+
+/// A place in the order in which a job walks its rows: oldest first, ties by id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The instant the row is ordered by.
+    pub since: DateTime<Utc>,
+    /// The row's id.
+    pub id: String,
+}
+
+/// What one batch is asked to do.
+#[derive(Debug, Clone)]
+pub struct BatchRequest {
+    /// Which rows.
+    pub scope: Scope,
+    /// Now, by the clock that decides.
+    pub now: DateTime<Utc>,
+    /// Rows strictly older than this are due.
+    pub cutoff: DateTime<Utc>,
+    /// The largest number of rows to look at.
+    pub limit: NonZeroU32,
+    /// Where the batch before ended ([`Batch::next_cursor`]): what lies at or before it was looked at in this run.
+    pub after: Option<Cursor>,
+}
+
+/// What one batch did.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Rows changed, by kind.
+    pub counts: Counts,
+    /// The rows handled, by id. Subscribers are told all of them.
+    pub ids: Vec<String>,
+    /// Due rows that could not be handled, each with its error.
+    pub rejected: Vec<RejectedRow>,
+    /// The last row looked at, if more rows may follow; `None` ends the run.
+    pub next_cursor: Option<Cursor>,
+}
+
+impl Batch {
+    /// Adds `count` rows of `kind` to the counts. A count of zero makes the kind known.
+    #[must_use]
+    pub fn with_count(mut self, kind: impl Into<String>, count: u64) -> Self {
+        self.counts.add(kind, count);
+        self
+    }
+}
+
+/// Rows by kind, such as `sessions` or `bookings`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    /// Adds `count` rows of `kind`. Beyond `u64::MAX` it counts no further.
+    pub fn add(&mut self, kind: impl Into<String>, count: u64) {
+        let rows = self.0.entry(kind.into()).or_default();
+        *rows = rows.saturating_add(count);
+    }
+
+    /// Adds all of another account.
+    pub fn merge(&mut self, other: &Self) {
+        for (kind, count) in &other.0 {
+            self.add(kind.as_str(), *count);
+        }
+    }
+
+    /// Rows of one kind; zero for a kind that was never counted.
+    #[must_use]
+    pub fn of(&self, kind: &str) -> u64 {
+        self.0.get(kind).copied().unwrap_or(0)
+    }
+
+    /// Rows of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().copied().fold(0, u64::saturating_add)
+    }
+
+    /// Kinds and counts, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(kind, count)| (kind.as_str(), *count))
+    }
+}
+
+impl fmt::Display for Counts {
+    /// Writes `3 image records, 2,000 sessions`: kinds with their underscores as spaces, and those without rows left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (kind, count) in self.iter().filter(|(_, count)| *count > 0) {
+            write!(
+                f,
+                "{separator}{} {}",
+                thousands(count),
+                kind.replace('_', " ")
+            )?;
+            separator = ", ";
+        }
+        if separator.is_empty() {
+            return f.write_str("nothing");
+        }
+        Ok(())
+    }
+}
+
+/// A due row that could not be handled, and why. It is left alone for the rest of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedRow {
+    /// The row.
+    pub id: String,
+    /// What the database said.
+    pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_by_kind_and_stop_at_the_largest_number() {
+        let batch = Batch::default().with_count("b", 2).with_count("a", 0);
+        let mut counts = batch.counts;
+        counts.add("b", 3);
+        let earlier = counts.clone();
+        counts.merge(&earlier);
+
+        assert_eq!((counts.of("b"), counts.of("a"), counts.of("c")), (10, 0, 0));
+        assert_eq!(counts.total(), 10);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [("a", 0), ("b", 10)]);
+        assert_eq!(counts.to_string(), "10 b");
+        counts.add("b", 12_335);
+        counts.add("a_c", 2);
+        assert_eq!(counts.to_string(), "2 a c, 12,345 b");
+        assert_eq!(
+            Batch::default().with_count("a", 0).counts.to_string(),
+            "nothing"
+        );
+        assert_eq!(Counts::default().to_string(), "nothing");
+        counts.add("b", u64::MAX);
+        counts.add("a", 1);
+        assert_eq!((counts.of("b"), counts.total()), (u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn a_scope_is_all_or_a_user_who_may_be_a_uuid() {
+        let user = Uuid::from_u128(7);
+
+        assert_eq!(Scope::All.user_id(), Ok(None));
+        assert_eq!(Scope::user(user).user_id(), Ok(Some(user)));
+        assert!(Scope::user(7).user_id().is_err());
+        let told = [Scope::All, Scope::user(7)].map(|scope| scope.to_string());
+        assert_eq!(told, ["all", "user 7"]);
+    }
+}

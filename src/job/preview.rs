@@ -1,0 +1,246 @@
+//! What a run would do, without doing it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::fmt::{Column, Table, instant, line, span, thousands};
+use crate::job::{BoundedCount, Cursor, JobName, Scope};
+
+/// Which part of a preview is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Page {
+    /// Rows a page; at most [`Page::MAX_SIZE`].
+    pub size: NonZeroU32,
+    /// Where the page before ended ([`Preview::next`]); `None` for the first page.
+    pub after: Option<Cursor>,
+}
+
+impl Page {
+    /// The largest page, in rows.
+    pub const MAX_SIZE: u32 = 1_000;
+
+    /// The first page.
+    #[must_use]
+    pub fn first(size: NonZeroU32) -> Self {
+        Self { size, after: None }
+    }
+}
+
+impl Default for Page {
+    /// The first 50 rows.
+    fn default() -> Self {
+        Self {
+            size: const { NonZeroU32::new(50).expect("50 is not zero") },
+            after: None,
+        }
+    }
+}
+
+/// One row that a run would handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewRow {
+    /// The row's id.
+    pub id: String,
+    /// Whose row it is.
+    pub user: Option<String>,
+    /// The instant the rule compares: last activity of a session, creation of a booking.
+    pub since: DateTime<Utc>,
+    /// What a person wants to see before agreeing, by name.
+    pub details: BTreeMap<String, String>,
+}
+
+/// A job's part of a preview.
+#[derive(Debug, Clone)]
+pub struct PreviewRows {
+    /// The cutoff the rows were compared with.
+    pub cutoff: DateTime<Utc>,
+    /// At most a page of due rows, oldest first.
+    pub rows: Vec<PreviewRow>,
+    /// How many rows are due in all.
+    pub due: BoundedCount,
+    /// The last row of this page, if another follows: what [`Page::after`] wants.
+    pub next: Option<Cursor>,
+}
+
+impl PreviewRows {
+    /// Nothing is due before this cutoff.
+    #[must_use]
+    pub fn none(cutoff: DateTime<Utc>) -> Self {
+        Self {
+            cutoff,
+            rows: Vec::new(),
+            due: BoundedCount::default(),
+            next: None,
+        }
+    }
+}
+
+/// The rows a run of this scope would handle if it began now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Which job was asked.
+    pub job: JobName,
+    /// What the run would cover.
+    pub scope: Scope,
+    /// The cutoff the rows were compared with.
+    pub cutoff: DateTime<Utc>,
+    /// At most a page of due rows, oldest first.
+    pub rows: Vec<PreviewRow>,
+    /// How many rows are due in all.
+    pub due: BoundedCount,
+    /// The last row of this page, if another follows: what [`Page::after`] wants.
+    pub next: Option<Cursor>,
+}
+
+impl fmt::Display for Preview {
+    /// Writes a line on how many rows are due, and a table with a row for each of this page.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cutoff = instant(self.cutoff);
+        if self.rows.is_empty() && self.due.count == 0 {
+            return write!(
+                f,
+                "{} would handle nothing: no row ({}) is older than {cutoff} UTC",
+                self.job, self.scope
+            );
+        }
+        let rows = if self.due == BoundedCount::from_probe(1) {
+            "row"
+        } else {
+            "rows"
+        };
+        writeln!(
+            f,
+            "{} would handle {} {rows} ({}) older than {cutoff} UTC",
+            self.job, self.due, self.scope
+        )?;
+        let heads = ["id", "user", "since (UTC)", "overdue", "details"].map(Column::Words);
+        let cells = self.rows.iter().map(|row| row.cells(self.cutoff));
+        write!(f, "{}", Table::new(heads, cells))?;
+        match &self.next {
+            Some(next) => write!(
+                f,
+                "\n{} shown, more after {}",
+                thousands(self.rows.len() as u64),
+                line(&next.id)
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+impl PreviewRow {
+    fn cells(&self, cutoff: DateTime<Utc>) -> [String; 5] {
+        let details = self
+            .details
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"));
+        let details: Vec<String> = details.collect();
+        [
+            self.id.clone(),
+            self.user.clone().unwrap_or_else(|| "-".to_owned()),
+            instant(self.since),
+            span((cutoff - self.since).to_std().unwrap_or_default()),
+            details.join(", "),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn the_first_page_has_the_size_asked_for() {
+        let size = NonZeroU32::new(7).expect("is not zero");
+
+        let page = Page::first(size);
+
+        assert_eq!((page.size, page.after), (size, None));
+    }
+
+    #[test]
+    fn a_preview_reads_as_a_table_of_rows_and_says_that_there_are_more() {
+        let cutoff = "2026-01-10T11:45:00Z".parse().expect("is an instant");
+        let row = |id: &str, user: Option<&str>, late: i64, details: &[(&str, &str)]| PreviewRow {
+            id: id.to_owned(),
+            user: user.map(str::to_owned),
+            since: cutoff - TimeDelta::seconds(late),
+            details: details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        let rows = vec![
+            row(
+                "B-1",
+                Some("anna"),
+                7_530,
+                &[("property", "farm"), ("total cost", "120.00")],
+            ),
+            row("B-22\u{7}", None, 12, &[]),
+        ];
+        let next = Some(Cursor {
+            since: cutoff,
+            id: "B-22\u{7}".to_owned(),
+        });
+        let (job, scope) = ("booking-expirer".into(), Scope::All);
+        let preview = Preview {
+            job,
+            scope,
+            cutoff,
+            rows,
+            due: BoundedCount::from_probe(12_345),
+            next,
+        };
+        let last = Preview {
+            rows: preview.rows[1..].to_vec(),
+            due: BoundedCount::from_probe(1),
+            next: None,
+            ..preview.clone()
+        };
+        let none = Preview {
+            rows: vec![],
+            due: BoundedCount::default(),
+            scope: Scope::user(7),
+            ..last.clone()
+        };
+        let behind_all = Preview {
+            rows: vec![],
+            ..last.clone()
+        };
+
+        assert_eq!(
+            preview.to_string(),
+            "\
+booking-expirer would handle 10,000+ rows (all) older than 2026-01-10 11:45:00 UTC
+id         user  since (UTC)          overdue  details
+B-1        anna  2026-01-10 09:39:30  2h 5m    property farm, total cost 120.00
+B-22\\u{7}  -     2026-01-10 11:44:48  12s
+2 shown, more after B-22\\u{7}"
+        );
+        assert_eq!(
+            last.to_string(),
+            "\
+booking-expirer would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
+id         user  since (UTC)          overdue  details
+B-22\\u{7}  -     2026-01-10 11:44:48  12s"
+        );
+        assert_eq!(
+            none.to_string(),
+            "booking-expirer would handle nothing: no row (user 7) is older than 2026-01-10 11:45:00 UTC"
+        );
+        assert_eq!(
+            behind_all.to_string(),
+            "\
+booking-expirer would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
+id  user  since (UTC)  overdue  details"
+        );
+    }
+}

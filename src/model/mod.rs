@@ -1,0 +1,17 @@
+//! Answers and events: plain data.
+
+mod event;
+mod health;
+mod history;
+mod report;
+mod request_error;
+mod status;
+mod store_error;
+
+pub use event::Event;
+pub use health::Health;
+pub use history::{History, HistorySource, RunHistory, RunRecord};
+pub use report::{Outcome, Report, RunId, Trigger};
+pub use request_error::RequestError;
+pub use status::{CurrentRun, HousekeeperState, JobStatus, NextRun, Status, WorkerStatus};
+pub use store_error::StoreError;

@@ -1,0 +1,233 @@
+//! The live page of a housekeeper, and the same as JSON: a router to nest in the host's own (feature `web`).
+//!
+//! It speaks to the housekeeper by messages alone and can do nothing that the host could not. It only reads, until the host says
+//! [`Web::with_actions`]. It knows nobody: put your own authentication around it, as `examples/web.rs` does.
+//!
+//! ```no_run
+//! use axum::Router;
+//! use ractor::ActorRef;
+//! use ractor_housekeeper::HousekeeperMsg;
+//! use ractor_housekeeper::web::Web;
+//!
+//! fn application(housekeeper: ActorRef<HousekeeperMsg>) -> Router {
+//!     Router::new().nest("/admin/housekeeping", Web::new(housekeeper).router())
+//! }
+//! ```
+//!
+//! # Which housekeeper
+//!
+//! [`Web::new`] shows the one it is handed, and that one alone: when it has stopped, each answer is 503 from then on. It is right where a housekeeper
+//! lives as long as its host, or has no name. [`Web::named`] looks the name up for each request. Take it where a supervisor starts the housekeeper
+//! again: the page goes on with the new one, its streams after they have reconnected, and `health/live` tells of the one that runs and not
+//! of one that is dead.
+//!
+//! # The page
+//!
+//! `/` has a card for each job, `jobs/{job}` its history as plots and as a table, `jobs/{job}/preview` what a run would handle. It is
+//! HTML from the server that reads without a script; with one it follows the housekeeper by server-sent events (`events`). All links are
+//! relative, so it may be nested at any path, and behind a proxy that takes a prefix away. (`Router::nest` takes the path as it is written;
+//! `nest_service` takes it with and without a slash at its end.) Nothing is loaded from elsewhere, and the content
+//! security policy that goes with each answer forbids inline scripts and styles.
+//!
+//! # The same as JSON
+//!
+//! | path | answer |
+//! |---|---|
+//! | `GET api/status` | [`Status`](crate::Status) |
+//! | `GET api/jobs/{job}` | [`JobStatus`](crate::JobStatus) |
+//! | `GET api/jobs/{job}/history?limit=` | [`History`](crate::History); `limit` is 1 to 1,000, 50 if not given |
+//! | `GET api/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
+//! | `POST api/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
+//! | `POST api/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
+//! | `POST api/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
+//! | `POST api/run?wait=` | a list of reports |
+//! | `GET health/live` | 200 as long as the housekeeper answers within a second |
+//! | `GET health/ready` | 200 if it takes runs |
+//! | `GET health/jobs` | 200 if all jobs are healthy; for monitors, see below |
+//!
+//! `wait` is how many seconds to wait for a run, 0 to 30, 10 if not given; 0 waits for a second as well, since a refusal is to be heard of. A run
+//! that takes longer goes on: the answer is 202, and `Location` says where to look. A run that failed was made, so that is 200 with a report whose `success` is false.
+//!
+//! # Errors
+//!
+//! Each error of `api`, `events` and `health` is a problem of RFC 9457 (`application/problem+json`) with a `kind` for programs and a `detail` for
+//! people; what the housekeeper refused comes with the [`RequestError`](crate::RequestError). A page says what went wrong as HTML, with the same status.
+//!
+//! | status | `kind` |
+//! |---|---|
+//! | 400 | `bad_request`: what was sent cannot be read |
+//! | 403 | `read_only`: the host did not switch actions on; `cross_site`: a browser was sent here by another site |
+//! | 404 | `not_found`, `unknown_job` |
+//! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
+//! | 409 | `off` |
+//! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
+//! | 429 | `too_many_scopes` |
+//! | 502 | `failed`: the database did not answer the housekeeper |
+//! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
+//!
+//! What is answered from memory comes within a second, or is `not_answering`. A read of a database that is silent ends after
+//! [`JobConfig::step_timeout`](crate::JobConfig::step_timeout), 30 s if not set: a preview is then `failed`, and a history comes from memory. The router
+//! waits 75 s for a read, its turn after others included; beyond that it is `not_answering`.
+//!
+//! # Which health for whom
+//!
+//! `health/live` tells an orchestrator whether to restart the process. While a supervisor starts the housekeeper again it is 503 for a moment, so
+//! let the probe fail more than once. `health/ready` tells it whether to send traffic, and so says nothing of jobs: a
+//! cleaning job that fails would take every replica of the host out of service, over rows that can wait. `health/jobs` is for whoever is called at
+//! night; it says which job is late, failing or degraded, and why. [`Web::health`] is a router of these paths alone, for probes without a password.
+//!
+//! # Who may do what
+//!
+//! Requests that change something need [`Web::with_actions`] and are refused when a browser was sent by another site (by `Sec-Fetch-Site`, else by
+//! `Origin`). That is no authentication: whoever can reach the router may use it. A graceful shutdown of the host's server waits for streams,
+//! which end with the housekeeper: stop the housekeeper first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{get, post};
+use ractor::ActorRef;
+
+use crate::actors::HousekeeperMsg;
+
+use address::Address;
+use events::Hub;
+use page::forms;
+
+mod act;
+mod address;
+mod api;
+mod ask;
+mod assets;
+mod events;
+mod extract;
+mod headers;
+mod health;
+mod origin;
+mod page;
+mod place;
+mod problem;
+mod words;
+
+/// A page to watch a housekeeper by, and to steer it if the host allows that.
+#[derive(Debug, Clone)]
+pub struct Web {
+    address: Address,
+    actions: bool,
+}
+
+impl Web {
+    /// A page that only reads, of this housekeeper.
+    ///
+    /// When it has stopped, the page says so for ever, even if another was started in its place: see [`Web::named`].
+    #[must_use]
+    pub fn new(housekeeper: ActorRef<HousekeeperMsg>) -> Self {
+        Self {
+            address: Address::One(housekeeper),
+            actions: false,
+        }
+    }
+
+    /// A page that only reads, of the housekeeper that has this name when it is asked for. It need not run yet.
+    ///
+    /// The name is looked up for each request, so the page outlives a housekeeper that its supervisor starts again. While there is none, the
+    /// answer is 503: `stopped`, or `never_started` if none of this name ever was in this process.
+    ///
+    /// ```no_run
+    /// use axum::Router;
+    /// use ractor_housekeeper::web::Web;
+    ///
+    /// let application: Router = Router::new().nest("/admin/housekeeping", Web::named("housekeeper").router());
+    /// ```
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            address: Address::Name(name.into()),
+            actions: false,
+        }
+    }
+
+    /// Lets whoever reaches the router run, cancel, pause and resume jobs. Put an authentication around it.
+    #[must_use]
+    pub fn with_actions(mut self) -> Self {
+        self.actions = true;
+        self
+    }
+
+    /// Only the paths below `health`, for probes that cannot authenticate. They tell no rows, but `health/jobs` tells what failed and why.
+    pub fn health(&self) -> Router {
+        let site = Arc::new(self.site());
+        health_paths()
+            .fallback(problem::not_found)
+            .method_not_allowed_fallback(problem::method_not_allowed)
+            .layer(map_response(headers::secure))
+            .with_state(site)
+    }
+
+    /// The router, to be nested in the host's. Needs no state, and starts nothing until it is asked.
+    pub fn router(&self) -> Router {
+        let site = Arc::new(self.site());
+        let acts = Router::new()
+            .route("/api/run", post(act::run_all))
+            .route("/api/jobs/{job}/run", post(act::run))
+            .route("/api/jobs/{job}/cancel", post(act::cancel))
+            .route("/api/jobs/{job}/pause", post(act::pause))
+            .route("/api/jobs/{job}/resume", post(act::resume))
+            .route("/run", get(forms::confirm_all).post(forms::submit_all))
+            .route("/jobs/{job}/{act}", get(forms::confirm).post(forms::submit));
+        let acts = acts.route_layer(from_fn_with_state(site.clone(), act::if_allowed));
+        Router::new()
+            .merge(acts)
+            .route("/", get(page::overview))
+            .route("/jobs/{job}", get(page::job))
+            .route("/jobs/{job}/preview", get(page::preview))
+            .route("/api/status", get(api::status))
+            .route("/api/jobs/{job}", get(api::job))
+            .route("/api/jobs/{job}/history", get(api::history))
+            .route("/api/jobs/{job}/preview", get(api::preview))
+            .route("/events", get(events::stream))
+            .merge(health_paths())
+            .route("/assets/{file}", get(assets::asset))
+            .fallback(problem::not_found)
+            .method_not_allowed_fallback(problem::method_not_allowed)
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
+            .layer(from_fn(origin::guard))
+            .layer(map_response(headers::secure))
+            .with_state(site)
+    }
+
+    fn site(&self) -> Site {
+        Site {
+            address: self.address.clone(),
+            actions: self.actions,
+            hub: Hub::default(),
+        }
+    }
+}
+
+fn health_paths() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/health/jobs", get(health::jobs))
+}
+
+/// What all requests share.
+pub(crate) struct Site {
+    address: Address,
+    actions: bool,
+    hub: Hub,
+}
+
+/// The largest body: a scope takes less than a hundred bytes.
+const LARGEST_BODY: usize = 16 * 1024;
+
+/// What is answered from memory. A housekeeper that takes longer is stuck or gone.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// What is read from a database, after those who asked before. Above two of the usual step limits, a turn's wait and a read: or we would give up just
+/// before the housekeeper answers that the database is silent.
+const READ_LIMIT: Duration = Duration::from_secs(75);
