@@ -133,7 +133,7 @@ impl Job for Stubborn {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Stuck.open().await
+        Stuck.begin_run().await
     }
 
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
