@@ -202,7 +202,7 @@ fn is_steered_by_keyboard(browser: &Browser, page: &str) {
             "document.activeElement.matches('{CARD} .run button')"
         )) == true
     });
-    assert!(next_cursor, "tab does not reach the button");
+    assert!(reached, "tab does not reach the button");
     let outline = browser.look("getComputedStyle(document.activeElement).outlineStyle");
     assert_eq!(outline, "solid", "the focus is seen");
 
