@@ -343,7 +343,7 @@ async fn a_run_that_blocks_its_thread_is_wedged_until_it_goes_on() {
     arguments.config.job.schedule = messages_only();
     arguments.config.job.step_timeout = Duration::from_millis(20);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
-    let stalled = || figures.of("housekeeper_wedged{job=\"blocker\"}");
+    let stalled = || figures.of("housekeeper_stalled{job=\"blocker\"}");
 
     let (reply, answer) = ractor::concurrency::oneshot();
     let message = HousekeeperMsg::RunNow(Blocker::NAME, Scope::All, reply.into());

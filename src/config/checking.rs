@@ -304,16 +304,16 @@ mod tests {
                 zero,
             ),
             (
-                r#"{"restart":{"backoff":{"longest":"0s"}}}"#,
+                r#"{"restart":{"backoff":{"max":"0s"}}}"#,
                 "restart.backoff.max",
                 zero,
             ),
             (
-                r#"{"restart":{"backoff":{"first":"11s","longest":"10s"}}}"#,
+                r#"{"restart":{"backoff":{"first":"11s","max":"10s"}}}"#,
                 "restart.backoff.first",
                 crossed,
             ),
-            (r#"{"retry":{"longest":"36525d 9h"}}"#, "retry.max", long),
+            (r#"{"retry":{"max":"36525d 9h"}}"#, "retry.max", long),
             (r#"{"retry":{"first":"61s"}}"#, "retry.first", crossed),
         ];
 
@@ -435,8 +435,8 @@ mod tests {
                 "job.pace.min_batch: invalid value: integer `0`, expected a nonzero u32",
             ),
             (
-                r#"{"kept":{"runs":0}}"#,
-                "kept.runs: invalid value: integer `0`, expected a nonzero u32",
+                r#"{"history":{"runs":0}}"#,
+                "history.runs: invalid value: integer `0`, expected a nonzero u32",
             ),
             (
                 r#"{"job":{"schedule":{"every":"15"}}}"#,
@@ -463,7 +463,7 @@ mod tests {
                 "job.pace.duty_percent: invalid value: integer `300`, expected u8",
             ),
             (
-                r#"{"restart":{"beyond":"give_up"}}"#,
+                r#"{"restart":{"on_limit":"give_up"}}"#,
                 "restart.on_limit: unknown variant `give_up`, expected `degrade` or `escalate`",
             ),
         ];

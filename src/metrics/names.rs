@@ -20,12 +20,12 @@
 //! | `housekeeper_oldest_overdue_seconds` | gauge, seconds | `job` | How long the oldest known of them has been due. It grows while nothing works. | more than users bear |
 //! | `housekeeper_last_success_timestamp_seconds` | gauge, seconds since 1970 | `job` | When a run of everything last completed. Absent before the first. | more than some ticks ago |
 //! | `housekeeper_rejected_rows` | gauge, rows | `job` | Rows that could not be handled since the last tick; at most 1,000. | any that stay |
-//! | `housekeeper_unwritten_runs` | gauge, runs | `job` | Runs that wait in memory for the history's table; at most 100. | any that stay |
+//! | `housekeeper_unsaved_runs` | gauge, runs | `job` | Runs that wait in memory for the history's table; at most 100. | any that stay |
 //! | `housekeeper_health` | gauge, 0 or 1 | `job`, `state` | 1 for the state the job is in: `healthy`, `late`, `failing`, `degraded`. | `failing`; `late`; no state at all: it is stopped |
 //! | `housekeeper_degraded` | gauge, 0 or 1 | `job` | Whether the job rests because its worker died too often. The same as that state of its health. | 1 |
 //! | `housekeeper_paused` | gauge, 0 or 1 | `job` | Whether ticks and deadlines are held back. | 1 for longer than any maintenance |
 //! | `housekeeper_running` | gauge, 0 or 1 | `job` | Whether a run is in progress. | |
-//! | `housekeeper_wedged` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::Health::Failing). | 1 |
+//! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::Health::Failing). | 1 |
 //!
 //! **What the seconds of a batch are.** On Postgres a batch is one statement, which selects, locks and writes, in a transaction of its own;
 //! there is no select to be measured by itself. On SQLite a run looks up its next 100,000 rows at once, and the batch that does so is longer by
@@ -127,12 +127,12 @@ metrics! {
     OLDEST_OVERDUE = "housekeeper_oldest_overdue_seconds": Gauge of Seconds [JOB] &[], "How long the oldest known due row has been due.";
     LAST_SUCCESS = "housekeeper_last_success_timestamp_seconds": Gauge of Seconds [JOB] &[], "When a run of everything last completed, since 1970.";
     REJECTED = "housekeeper_rejected_rows": Gauge of Count [JOB] &[], "Rows that could not be handled since the last tick.";
-    UNWRITTEN_RUNS = "housekeeper_unwritten_runs": Gauge of Count [JOB] &[], "Runs that wait in memory for the table of the history.";
+    UNWRITTEN_RUNS = "housekeeper_unsaved_runs": Gauge of Count [JOB] &[], "Runs that wait in memory for the table of the history.";
     HEALTH = "housekeeper_health": Gauge of Count [JOB, STATE] &[], "1 for the state the job is in.";
     DEGRADED = "housekeeper_degraded": Gauge of Count [JOB] &[], "Whether the job rests because its worker died too often.";
     PAUSED = "housekeeper_paused": Gauge of Count [JOB] &[], "Whether ticks and deadlines are held back.";
     RUNNING = "housekeeper_running": Gauge of Count [JOB] &[], "Whether a run is in progress.";
-    WEDGED = "housekeeper_wedged": Gauge of Count [JOB] &[], "Whether the run in progress is silent for longer than its limits allow.";
+    WEDGED = "housekeeper_stalled": Gauge of Count [JOB] &[], "Whether the run in progress is silent for longer than its limits allow.";
 }
 
 /// Label: the name of the job.

@@ -630,7 +630,7 @@ pub(crate) fn record(key: &str, job: &str, second: i64, bookings: u64) -> RunRec
             "more_ids": false,
             "rejected": [{ "id": "b2", "error": "stuck" }],
             "rejected_count": 1,
-            "forecast": { "due": { "count": 1, "capped": false }, "oldest_overdue": "1s", "next_due": null, "age": "15m" },
+            "forecast": { "due": { "count": 1, "capped": false }, "oldest_overdue": "1s", "next_due": null, "max_age": "15m" },
             "success": false,
             "message": ""
         }
