@@ -32,7 +32,7 @@
 //! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;
 //!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
 //!
-//! The README says what happens in each fault, and names the test that proves it.
+//! `docs/guarantees.md` in the repository lists the faults, each with its behaviour and the test that proves it.
 //!
 //! # The page
 //!
