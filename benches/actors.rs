@@ -1,4 +1,5 @@
-//! What asking costs: status while idle and during a run, a run of an empty job, and a crash until the next run, beside ractor's bare `call!`.
+//! What asking costs: status while idle and during a run, a run of an empty job, and a crash until
+//! the next run, beside ractor's bare `call!`.
 //!
 //! `cargo bench --features postgres --bench actors`
 
@@ -45,7 +46,8 @@ fn main() {
     runtime.shutdown_background();
 }
 
-/// Measures one ask after the other, by a task, as actors ask: a thread that is none of the runtime's would have to be woken by each answer.
+/// Measures one ask after the other, by a task, as actors ask: a thread that is none of the
+/// runtime's would have to be woken by each answer.
 fn measure<Asking>(
     criterion: &mut Criterion,
     runtime: &Runtime,
@@ -144,7 +146,8 @@ fn during_a_run(criterion: &mut Criterion, runtime: &Runtime) -> Asks {
     asks
 }
 
-/// What single asks for status took, which criterion does not tell: round by round, in microseconds.
+/// What single asks for status took, which criterion does not tell: round by round, in
+/// microseconds.
 #[derive(Default)]
 struct Asks {
     medians: Vec<f64>,

@@ -1,7 +1,7 @@
 //! The housekeeper's page in a host's own application, behind the host's own authentication.
 //!
-//! `cargo run --example web --features web`, then the address it prints, with user `admin` and the password it prints. `-- --check` asks
-//! the page itself and ends.
+//! `cargo run --example web --features web`, then the address it prints, with user `admin` and the
+//! password it prints. `-- --check` asks the page itself and ends.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -33,13 +33,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     start(Some(NAME), arguments).await?;
 
-    // A host has its own: a session, a proxy, OAuth. Whatever it is, it goes around the router as a layer.
+    // A host has its own: a session, a proxy, OAuth. Whatever it is, it goes around the router as a
+    // layer.
     let password = uuid::Uuid::new_v4().to_string();
     let expected = Arc::new(format!(
         "Basic {}",
         STANDARD.encode(format!("admin:{password}"))
     ));
-    // By its name: if a supervisor of the host's starts the housekeeper again, the page is of the new one.
+    // By its name: if a supervisor of the host's starts the housekeeper again, the page is of the
+    // new one.
     let web = Web::named(NAME).with_actions();
     let page = web
         .router()
@@ -62,7 +64,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if check {
         return checked(application, &expected).await;
     }
-    // The housekeeper first: its streams end with it, and a server that shuts down waits for its streams.
+    // The housekeeper first: its streams end with it, and a server that shuts down waits for its
+    // streams.
     let closing = async move {
         let _ = tokio::signal::ctrl_c().await;
         let _ = stop(NAME, Duration::from_secs(5)).await;
@@ -72,7 +75,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?)
 }
 
-/// Lets in who knows the password. Over anything but this machine, put TLS around it: the password goes along with every request.
+/// Lets in who knows the password. Over anything but this machine, put TLS around it: the password
+/// goes along with every request.
 async fn authenticated(
     State(expected): State<Arc<String>>,
     request: Request,
@@ -86,14 +90,16 @@ async fn authenticated(
     (StatusCode::UNAUTHORIZED, challenge).into_response()
 }
 
-/// Compares all of it, whatever differs first: how long it takes says nothing of how much was guessed right.
+/// Compares all of it, whatever differs first: how long it takes says nothing of how much was
+/// guessed right.
 fn are_equal(given: &[u8], expected: &[u8]) -> bool {
     let pairs = given.iter().zip(expected);
     let differing = pairs.fold(0, |differing, (one, other)| differing | (one ^ other));
     given.len() == expected.len() && std::hint::black_box(differing) == 0
 }
 
-/// Asks for the page without and with the password, for the probes, and for all that the page links to.
+/// Asks for the page without and with the password, for the probes, and for all that the page links
+/// to.
 async fn checked(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
     let table = [
         ("/admin/housekeeping", "", 401),

@@ -65,7 +65,8 @@ impl Column {
     }
 }
 
-/// Text on a line of its own: control characters are spelled out, and of a long text the beginning is shown.
+/// Text on a line of its own: control characters are spelled out, and of a long text the beginning
+/// is shown.
 pub(crate) fn line(text: &str) -> String {
     let mut shown = String::new();
     for (place, character) in text.chars().enumerate() {

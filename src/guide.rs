@@ -1,8 +1,10 @@
 //! Guides, one for each question that comes up after the first hour.
 //!
-//! The same text lies under `docs/guides` in the repository. All its code is compiled and run by the tests.
+//! The same text lies under `docs/guides` in the repository. All its code is compiled and run by
+//! the tests.
 
-// Each begins with where its links to the others lead, which is another place here than in the repository. The first definition of a link counts.
+// Each begins with where its links to the others lead, which is another place here than in the
+// repository. The first definition of a link counts.
 
 /// [tables]: own_tables
 /// [postgres]: postgres_and_replicas

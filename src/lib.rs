@@ -1,9 +1,10 @@
 //! Supervised housekeeping for [ractor](https://crates.io/crates/ractor) applications.
 //!
-//! A [`Housekeeper`] is an actor that a host embeds. It owns a timer and one worker for each job; the host sends it [`HousekeeperMsg`]s and gets
-//! [`Report`]s, [`Preview`]s and [`Status`] back. Two jobs come with it: [`SessionCleaner`] deletes chat sessions that have been idle for long, with
-//! their image and video records, and [`BookingExpirer`] turns bookings that were left unpaid into expired ones. Any other job is an
-//! implementation of [`Job`].
+//! A [`Housekeeper`] is an actor that a host embeds. It owns a timer and one worker for each job;
+//! the host sends it [`HousekeeperMsg`]s and gets [`Report`]s, [`Preview`]s and [`Status`] back.
+//! Two jobs come with it: [`SessionCleaner`] deletes chat sessions that have been idle for long,
+//! with their image and video records, and [`BookingExpirer`] turns bookings that were left unpaid
+//! into expired ones. Any other job is an implementation of [`Job`].
 //!
 //! ```no_run
 #![doc = include_str!("../examples/quick_start.rs")]

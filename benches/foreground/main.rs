@@ -1,11 +1,16 @@
-//! What others feel while a backlog is worked off: latencies of clients that keep their rate whatever the database does.
+//! What others feel while a backlog is worked off: latencies of clients that keep their rate
+//! whatever the database does.
 //!
-//! `cargo bench --features postgres --bench foreground -- --rows 100_000 --rate 500 --rounds 2 --plot docs/plots/foreground.svg`
+//! `cargo bench --features postgres --bench foreground -- --rows 100_000 --rate 500 --rounds 2
+//! --plot docs/plots/foreground.svg`
 //!
-//! A fifth of the rows is due. Each contender works it off while clients send requests at a fixed rate; a latency counts from the instant
-//! at which a request was to be sent, so one that had to queue behind slow ones is slow too. Only requests of the time of the sweep count.
-//! A session counts as three rows: itself, an image and a video record. Ratios are of the 99th percentile to that of the same round without
-//! housekeeping. Then SQLite, with one writer beside the housekeeper, and what the trigger on messages costs. With `--tried 1` other paces take the place of the contenders.
+//! A fifth of the rows is due. Each contender works it off while clients send requests at a fixed
+//! rate; a latency counts from the instant at which a request was to be sent, so one that had to
+//! queue behind slow ones is slow too. Only requests of the time of the sweep count. A session
+//! counts as three rows: itself, an image and a video record. Ratios are of the 99th percentile to
+//! that of the same round without housekeeping. Then SQLite, with one writer beside the
+//! housekeeper, and what the trigger on messages costs. With `--tried 1` other paces take the place
+//! of the contenders.
 
 use std::time::Duration;
 

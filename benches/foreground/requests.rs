@@ -57,7 +57,8 @@ impl Request {
         }
     }
 
-    /// The row that a request is for. A fifth of `rows` is due, and as many are pending and not due.
+    /// The row that a request is for. A fifth of `rows` is due, and as many are pending and not
+    /// due.
     pub(crate) fn place(self, request: u64, rows: u64, swept: Option<u64>) -> u64 {
         let fifth = (rows / 5).max(1);
         match self {

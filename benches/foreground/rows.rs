@@ -9,7 +9,8 @@ use crate::support::database::{Database, Kind};
 /// Age at which a row is due.
 pub(crate) const AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Makes the rows of a job anew, and lets the database settle. A fifth is due, in the order of its places.
+/// Makes the rows of a job anew, and lets the database settle. A fifth is due, in the order of its
+/// places.
 pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64) -> Result<()> {
     let statements = match (&database.kind, job) {
         (Kind::Postgres { .. }, Job::Bookings) => POSTGRES_BOOKINGS,

@@ -58,7 +58,8 @@ pub(crate) async fn all(
     Ok(all)
 }
 
-/// Inserts a message at each instant of a schedule, or as soon after as it may: when it was to be, and what it took from then.
+/// Inserts a message at each instant of a schedule, or as soon after as it may: when it was to be,
+/// and what it took from then.
 fn write(file: &str, rate: u32, ended: &OnceLock<Instant>) -> Result<Vec<(Instant, Duration)>> {
     let mut connection = SqliteConnection::establish(file)?;
     connection.batch_execute("pragma synchronous = normal; pragma busy_timeout = 60000")?;

@@ -111,9 +111,11 @@ async fn status_us(housekeeper: &ActorRef<HousekeeperMsg>) -> Result<f64> {
     Ok(percentile(&took_us, 50.0))
 }
 
-/// Milliseconds that the server has spent on statements in this database; `None` where there is no server.
+/// Milliseconds that the server has spent on statements in this database; `None` where there is no
+/// server.
 ///
-/// Its processes report with a delay, and at their end at the latest: this waits until only ours is left.
+/// Its processes report with a delay, and at their end at the latest: this waits until only ours is
+/// left.
 async fn time_in_server(database: &mut Database) -> Result<Option<f64>> {
     if let Kind::Sqlite { .. } = database.kind {
         return Ok(None);
@@ -125,7 +127,8 @@ async fn time_in_server(database: &mut Database) -> Result<Option<f64>> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Our own process reports now, or what it did to fill the tables would be counted as the next run's.
+    // Our own process reports now, or what it did to fill the tables would be counted as the next
+    // run's.
     database.number(REPORT).await?;
     let spent_us = database.number(SPENT_US).await?;
     Ok(Some(float(spent_us.unsigned_abs()) / 1e3))

@@ -1,9 +1,11 @@
-//! What grows with the rows, and what does not: an empty run and an ask for status beside tables of live rows, and the time and memory of a
-//! run over a backlog.
+//! What grows with the rows, and what does not: an empty run and an ask for status beside tables of
+//! live rows, and the time and memory of a run over a backlog.
 //!
-//! `cargo bench --features postgres --bench growth -- --rows 10_000_000 --backlog 1_000_000 --plot docs/plots/growth.svg`
+//! `cargo bench --features postgres --bench growth -- --rows 10_000_000 --backlog 1_000_000 --plot
+//! docs/plots/growth.svg`
 //!
-//! `--rows` is the largest table and `--backlog` the largest backlog; the others are a tenth of the next, down to 10,000 and 1,000.
+//! `--rows` is the largest table and `--backlog` the largest backlog; the others are a tenth of the
+//! next, down to 10,000 and 1,000.
 
 use peak_alloc::PeakAlloc;
 use ractor::{ActorRef, call};

@@ -1,11 +1,15 @@
-//! How late bookings expire: an actual housekeeper at its default pace, while bookings arrive at 1, 100 and 1,000 a second.
+//! How late bookings expire: an actual housekeeper at its default pace, while bookings arrive at 1,
+//! 100 and 1,000 a second.
 //!
-//! `cargo bench --features postgres --bench lateness -- --seconds 10 --rounds 3 --plot docs/plots/lateness.svg`
+//! `cargo bench --features postgres --bench lateness -- --seconds 10 --rounds 3 --plot
+//! docs/plots/lateness.svg`
 //!
-//! Bookings arrive at random, whether or not the database keeps up. Each falls due at `created_at`, which the database sets, plus the age;
-//! it counts as expired when a subscriber is told that its batch was committed. Both instants are read from this machine's wall clock,
-//! which is the database's as well. Lateness is bounded by the min_interval of the schedule (a deadline run at most once a second), so at
-//! many arrivals it spreads evenly over it. Then come a burst of bookings that are due at one instant, and how little is sent while idle.
+//! Bookings arrive at random, whether or not the database keeps up. Each falls due at `created_at`,
+//! which the database sets, plus the age; it counts as expired when a subscriber is told that its
+//! batch was committed. Both instants are read from this machine's wall clock, which is the
+//! database's as well. Lateness is bounded by the min_interval of the schedule (a deadline run at
+//! most once a second), so at many arrivals it spreads evenly over it. Then come a burst of
+//! bookings that are due at one instant, and how little is sent while idle.
 
 use std::time::Duration;
 

@@ -48,8 +48,9 @@ pub(crate) async fn burst(database: &mut Database, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// How often an idle housekeeper goes to its database, at the age that bookings have by default, because it looks again after that.
-/// Postgres is asked too: its `pg_stat_database` counts transactions.
+/// How often an idle housekeeper goes to its database, at the age that bookings have by default,
+/// because it looks again after that. Postgres is asked too: its `pg_stat_database` counts
+/// transactions.
 pub(crate) async fn idle(database: &mut Database, plan: &Plan) -> Result<()> {
     database.execute("delete from bookings").await?;
     let age = BookingPolicy::default().expire_after;

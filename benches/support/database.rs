@@ -117,7 +117,8 @@ impl Database {
         Ok(())
     }
 
-    /// Brings the database to rest after it was filled: nothing to vacuum, statistics in place, all written.
+    /// Brings the database to rest after it was filled: nothing to vacuum, statistics in place, all
+    /// written.
     pub(crate) async fn settle(&mut self) -> Result<()> {
         self.execute(match self.kind {
             Kind::Sqlite { .. } => "pragma wal_checkpoint(truncate); analyze",
@@ -182,7 +183,8 @@ struct Words {
     value: String,
 }
 
-/// As in production, but for two: vacuums come when the bench says so and not at random, and checkpoints are left to it where they can be.
+/// As in production, but for two: vacuums come when the bench says so and not at random, and
+/// checkpoints are left to it where they can be.
 const DURABLE: &[&str] = &[
     "fsync=on",
     "full_page_writes=on",

@@ -37,7 +37,8 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The smallest of the values that `percent` of them do not exceed; of none there is none, which is `NaN`.
+/// The smallest of the values that `percent` of them do not exceed; of none there is none, which is
+/// `NaN`.
 pub(crate) fn percentile(values: &[f64], percent: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);

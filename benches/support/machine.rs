@@ -6,7 +6,8 @@ use std::thread::available_parallelism;
 
 use chrono::Utc;
 
-/// One line: the bench, the day, the machine, and what else had a part in it, such as the version of a database.
+/// One line: the bench, the day, the machine, and what else had a part in it, such as the version
+/// of a database.
 pub(crate) fn heading(bench: &str, with: &[String]) -> String {
     let cores = available_parallelism().map_or("?".to_owned(), |cores| cores.to_string());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

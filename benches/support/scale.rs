@@ -5,7 +5,8 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::RangedCoordf64;
 
-/// A linear scale whose ticks are ours: those of plotters stand at fractions of a power of ten, which a log axis cannot show.
+/// A linear scale whose ticks are ours: those of plotters stand at fractions of a power of ten,
+/// which a log axis cannot show.
 pub(crate) struct Scale {
     line: RangedCoordf64,
     ticks: Vec<f64>,

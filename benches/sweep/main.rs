@@ -1,9 +1,13 @@
-//! How fast a backlog goes, beside what people would do instead. All contenders take turns in each round, on the same rows.
+//! How fast a backlog goes, beside what people would do instead. All contenders take turns in each
+//! round, on the same rows.
 //!
-//! `cargo bench --features postgres --bench sweep -- --rows 1_000_000 --rounds 5 --plot docs/plots/sweep.svg`
+//! `cargo bench --features postgres --bench sweep -- --rows 1_000_000 --rounds 5 --plot
+//! docs/plots/sweep.svg`
 //!
-//! A fifth of the rows is due. They lie in the order in which they were made, as bookings and sessions do; `--scattered 1` throws them about, which
-//! favours whoever can take them in the order of their places. A ratio above 1 is faster than the single unbounded statement of the same round.
+//! A fifth of the rows is due. They lie in the order in which they were made, as bookings and
+//! sessions do; `--scattered 1` throws them about, which favours whoever can take them in the order
+//! of their places. A ratio above 1 is faster than the single unbounded statement of the same
+//! round.
 
 use std::time::Duration;
 
@@ -89,7 +93,8 @@ async fn measure(
 ) -> Result<Figures> {
     let mut figures = Figures::new(ONE_STATEMENT);
     for round in 0..rounds {
-        // The first is not always the same: what a contender leaves behind in caches must not favour another.
+        // The first is not always the same: what a contender leaves behind in caches must not
+        // favour another.
         let mut contenders = contenders(database, job);
         let places = contenders.len();
         contenders.rotate_left(round % places);

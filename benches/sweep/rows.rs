@@ -13,7 +13,8 @@ pub(crate) enum Order {
     Scattered,
 }
 
-/// Makes the rows of a job anew, each session that is due with five messages of its user's, an image and a video record, and lets the database settle.
+/// Makes the rows of a job anew, each session that is due with five messages of its user's, an
+/// image and a video record, and lets the database settle.
 pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64, order: Order) -> Result<()> {
     let statements = match (&database.kind, job) {
         (Kind::Sqlite { .. }, Job::Bookings) => SQLITE_BOOKINGS,

@@ -33,8 +33,8 @@ pub(crate) async fn timer_loop(database: &mut Database, job: Job) -> Result<(Dur
     }
 }
 
-/// The way that was replaced: all candidates are read, each is looked up for activity, deleted or updated, and committed by itself. Only
-/// the first rows are: all would take minutes.
+/// The way that was replaced: all candidates are read, each is looked up for activity, deleted or
+/// updated, and committed by itself. Only the first rows are: all would take minutes.
 pub(crate) async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     let old = match database.kind {
         Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",

@@ -14,7 +14,8 @@ pub(crate) struct Drill {
     alarm: TimerHandle,
 }
 
-/// Set off for one scope, so that it is the run of whoever asks for that scope that crashes, and no other.
+/// Set off for one scope, so that it is the run of whoever asks for that scope that crashes, and no
+/// other.
 #[derive(Clone, Default)]
 pub(crate) struct TimerHandle(Arc<Mutex<Option<Scope>>>);
 
@@ -62,7 +63,8 @@ impl Job for Drill {
 
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
         if self.alarm.rings_for(&pass.scope) {
-            // A panic without the hook: a backtrace would say nothing and, in a debug build, take half a second.
+            // A panic without the hook: a backtrace would say nothing and, in a debug build, take
+            // half a second.
             resume_unwind(Box::new("this is a drill"));
         }
         self.job.batch(pass).await

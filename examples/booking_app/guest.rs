@@ -57,7 +57,8 @@ impl Guest {
         Ok(())
     }
 
-    /// Writes a message. A guest whose session is gone gets a new one, as any guest without one does.
+    /// Writes a message. A guest whose session is gone gets a new one, as any guest without one
+    /// does.
     async fn chat(&mut self) -> Result<(), Error> {
         if self.is_closing() {
             return Ok(());

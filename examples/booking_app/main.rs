@@ -1,8 +1,9 @@
 //! A booking application at work, and a housekeeper keeping it tidy.
 //!
-//! Guests chat, look at pictures, book, and pay or walk away. BookingPolicy are shortened so that what takes a day happens within seconds. A
-//! reception desk is told all the housekeeper does. In the end a balance is struck by SQL: every booking is paid or expired on time, no
-//! session of a living chat is lost, and the reports add up. The exit status says whether it holds.
+//! Guests chat, look at pictures, book, and pay or walk away. BookingPolicy are shortened so that
+//! what takes a day happens within seconds. A reception desk is told all the housekeeper does. In
+//! the end a balance is struck by SQL: every booking is paid or expired on time, no session of a
+//! living chat is lost, and the reports add up. The exit status says whether it holds.
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;

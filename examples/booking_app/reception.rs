@@ -1,4 +1,5 @@
-//! The reception desk: an actor of the host's that is told what the housekeeper does, and keeps account of it.
+//! The reception desk: an actor of the host's that is told what the housekeeper does, and keeps
+//! account of it.
 
 use chrono::{DateTime, Utc};
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};

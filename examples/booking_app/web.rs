@@ -20,7 +20,8 @@ pub(crate) async fn serve(
         .map_err(|error| format!("cannot listen at {address}: {error}"))?;
     let address = listener.local_addr()?;
     let web = Web::new(housekeeper.clone());
-    // Nobody logs in here, so only who sits at this machine may act, and only under a name that no other site can take.
+    // Nobody logs in here, so only who sits at this machine may act, and only under a name that no
+    // other site can take.
     let router = if address.ip().is_loopback() {
         let local = axum::middleware::from_fn(local_names);
         web.with_actions().router().layer(local)
@@ -32,7 +33,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Refuses names of others that lead here: a page of theirs could then pass for one of ours (DNS rebinding).
+/// Refuses names of others that lead here: a page of theirs could then pass for one of ours (DNS
+/// rebinding).
 #[cfg(feature = "web")]
 async fn local_names(
     request: axum::extract::Request,

@@ -1,8 +1,10 @@
-//! A host with tables of its own: the schema of the Python application that this crate replaces, and two jobs over it.
+//! A host with tables of its own: the schema of the Python application that this crate replaces,
+//! and two jobs over it.
 //!
-//! Each job is one file: `sqlite/session_cleaner.rs` and `sqlite/booking_expirer.rs`, or their like in `postgres/` for a host on Postgres.
-//! The rest of this program is the application around them: it makes the tables, fills them with rows on both sides of both cutoffs, has
-//! the housekeeper preview and run, and then looks for itself.
+//! Each job is one file: `sqlite/session_cleaner.rs` and `sqlite/booking_expirer.rs`, or their like
+//! in `postgres/` for a host on Postgres. The rest of this program is the application around them:
+//! it makes the tables, fills them with rows on both sides of both cutoffs, has the housekeeper
+//! preview and run, and then looks for itself.
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;

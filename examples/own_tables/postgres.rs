@@ -64,7 +64,8 @@ impl Application for PostgresApplication {
     }
 }
 
-/// The database's clock, by which cutoffs are made: replicas whose own clocks disagree expire nothing early.
+/// The database's clock, by which cutoffs are made: replicas whose own clocks disagree expire
+/// nothing early.
 async fn now(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(clock_timestamp()).get_result(conn).await
 }

@@ -64,8 +64,9 @@ impl Application for SqliteApplication {
 
 /// Runs one piece of work on a connection, all the way to its end.
 ///
-/// A worker may be killed, and its futures dropped, at any await. A connection must not be dropped while a statement runs on it, so the work
-/// belongs to a task of its own, and what is dropped is only the wait for it.
+/// A worker may be killed, and its futures dropped, at any await. A connection must not be dropped
+/// while a statement runs on it, so the work belongs to a task of its own, and what is dropped is
+/// only the wait for it.
 async fn run<R: Send + 'static>(
     pool: &Pool,
     work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,

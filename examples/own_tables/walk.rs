@@ -14,7 +14,10 @@ pub(crate) fn check_user(scope: &Scope) -> Result<(), String> {
 }
 
 /// Where the next batch begins. A batch that was not full is the last.
-pub(crate) fn next_cursor(picked: &[(String, NaiveDateTime)], pass: &BatchRequest) -> Option<Cursor> {
+pub(crate) fn next_cursor(
+    picked: &[(String, NaiveDateTime)],
+    pass: &BatchRequest,
+) -> Option<Cursor> {
     let full = picked.len() == pass.limit.get() as usize;
     picked.last().filter(|_| full).map(|(id, since)| Cursor {
         since: since.and_utc(),
@@ -56,7 +59,8 @@ pub(crate) fn overdue_for(now: DateTime<Utc>, since: NaiveDateTime, age: Duratio
     overdue.to_std().unwrap_or_default()
 }
 
-/// How long it is until such a row is due. The rule says strictly older, and the databases count in microseconds.
+/// How long it is until such a row is due. The rule says strictly older, and the databases count in
+/// microseconds.
 pub(crate) fn due_in(now: DateTime<Utc>, since: NaiveDateTime, age: Duration) -> Duration {
     let due = since.and_utc() + age + TimeDelta::microseconds(1);
     (due - now).to_std().unwrap_or_default()

@@ -1,4 +1,5 @@
-//! Serves the figures of a housekeeper on a SQLite file to Prometheus. `alerts.yml` beside it has rules for them.
+//! Serves the figures of a housekeeper on a SQLite file to Prometheus. `alerts.yml` beside it has
+//! rules for them.
 //!
 //! ```text
 //! cargo run --example prometheus --features metrics -- --listen 127.0.0.1:9187
@@ -66,10 +67,12 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
     builder.install_recorder()
 }
 
-/// Answers every request with the figures, one after the other. A host has a server already, and renders in one of its handlers.
+/// Answers every request with the figures, one after the other. A host has a server already, and
+/// renders in one of its handlers.
 fn serve(listener: &TcpListener, scrapes: &PrometheusHandle) {
     for stream in listener.incoming().flatten() {
-        // The exporter's own listener does this by itself; without one it has to be done now and then, or its histograms grow.
+        // The exporter's own listener does this by itself; without one it has to be done now and
+        // then, or its histograms grow.
         scrapes.run_upkeep();
         if let Err(error) = respond(&stream, &scrapes.render()) {
             eprintln!("a scrape was cut off: {error}");

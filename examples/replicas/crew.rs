@@ -68,7 +68,8 @@ impl Crew {
         })
     }
 
-    /// Listens until all have left: they are sent home when a report of each job says that nothing is due any more.
+    /// Listens until all have left: they are sent home when a report of each job says that nothing
+    /// is due any more.
     pub(crate) async fn work(
         mut self,
         options: &Options,
@@ -110,7 +111,8 @@ impl Crew {
                         .push(format!("{events} events were missed"));
                 }
             }
-            // The one that was just heard is in the middle of a run, and then at any moment of a batch.
+            // The one that was just heard is in the middle of a run, and then at any moment of a
+            // batch.
             if kill_at.take_if(|rows| told >= *rows).is_some() {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..100))).await;
                 println!(

@@ -134,7 +134,8 @@ const SESSIONS: &str = "
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
 
-/// Once for a statement and not for each row, so that the audit does not become the work that is measured.
+/// Once for a statement and not for each row, so that the audit does not become the work that is
+/// measured.
 const AUDIT: &str = "
     create table audit (replica text not null, kind text not null, id text not null);
     create function audit_bookings() returns trigger language plpgsql as $$

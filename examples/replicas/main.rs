@@ -1,8 +1,11 @@
-//! Several processes with a housekeeper each, on one Postgres, share a backlog. One of them is killed on the way.
+//! Several processes with a housekeeper each, on one Postgres, share a backlog. One of them is
+//! killed on the way.
 //!
-//! The program starts itself again as often as it is told. Triggers note who changed which row, and each replica says on its standard output
-//! what it did. In the end the two are compared: every row is handled once, nothing is left, and the replicas' own accounts add up to
-//! what the database saw, but for the one batch of which a killed replica could not tell. The exit status says whether it holds.
+//! The program starts itself again as often as it is told. Triggers note who changed which row, and
+//! each replica says on its standard output what it did. In the end the two are compared: every row
+//! is handled once, nothing is left, and the replicas' own accounts add up to what the database
+//! saw, but for the one batch of which a killed replica could not tell. The exit status says
+//! whether it holds.
 
 use std::process::ExitCode;
 
@@ -22,7 +25,8 @@ mod replica;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-// One thread, also for a replica: what a batch did is then told before the next one can have been committed.
+// One thread, also for a replica: what a batch did is then told before the next one can have been
+// committed.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));

@@ -19,8 +19,8 @@ pub(crate) struct HistoryWriter {
 }
 
 impl HistoryWriter {
-    /// Writes records within this limit, or a shorter one: the table must not keep the next run from being on time. What cannot be
-    /// written is left.
+    /// Writes records within this limit, or a shorter one: the table must not keep the next run
+    /// from being on time. What cannot be written is left.
     pub(crate) async fn write(&self, records: &mut Vec<RunRecord>, limit: Duration) {
         let Some(first) = records.first() else { return };
         let job = first.report.job.clone();

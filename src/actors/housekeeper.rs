@@ -22,7 +22,8 @@ mod shutdown;
 mod state;
 mod timer;
 
-/// The supervisor actor. Spawn it with [`start`](crate::start), or with ractor's own functions under a supervisor of the host's.
+/// The supervisor actor. Spawn it with [`start`](crate::start), or with ractor's own functions
+/// under a supervisor of the host's.
 pub struct Housekeeper;
 
 #[ractor::actor(message = HousekeeperMsg, state = State, arguments = HousekeeperArguments)]
@@ -74,7 +75,8 @@ impl Housekeeper {
         event: SupervisionEvent,
         _: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        // Supervision overtakes messages, so a worker that reported and then died is seen dead first. Behind its report it is settled right.
+        // Supervision overtakes messages, so a worker that reported and then died is seen dead
+        // first. Behind its report it is settled right.
         if let Some((child, reason)) = restarts::death(&event) {
             let _ = myself.cast(InternalMsg::ChildExited { child, reason }.into());
         }
@@ -86,7 +88,8 @@ impl Housekeeper {
         myself: ActorRef<HousekeeperMsg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        // Also when the host stopped us without `Shutdown`: ractor would kill the workers in mid-batch.
+        // Also when the host stopped us without `Shutdown`: ractor would kill the workers in
+        // mid-batch.
         myself
             .get_cell()
             .stop_children_and_wait(None, Some(state.grace_left()))

@@ -11,16 +11,20 @@ use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{History, Report, RequestError, RunId, Status};
 
-/// What a host may ask. The reply port comes last, as `call_t!` wants it; pass [`ignore_reply`](crate::ignore_reply) to ask for no answer.
+/// What a host may ask. The reply port comes last, as `call_t!` wants it; pass
+/// [`ignore_reply`](crate::ignore_reply) to ask for no answer.
 ///
-/// Prefer `call_t!` to `call!`, which has no limit: a question that crosses a kill in the same instant may never be read.
+/// Prefer `call_t!` to `call!`, which has no limit: a question that crosses a kill in the same
+/// instant may never be read.
 #[derive(Debug)]
 pub enum HousekeeperMsg {
-    /// Run a job now. Answered by the report of a run of this scope that began after the message came. Works while the job is paused,
-    /// waits while its worker restarts, and is one attempt while it is degraded. A run of everything that fails or crashes is repeated by
-    /// itself. Whoever gives up waiting does not end the run.
+    /// Run a job now. Answered by the report of a run of this scope that began after the message
+    /// came. Works while the job is paused, waits while its worker restarts, and is one attempt
+    /// while it is degraded. A run of everything that fails or crashes is repeated by itself.
+    /// Whoever gives up waiting does not end the run.
     RunNow(JobName, Scope, RpcReplyPort<Result<Report, RequestError>>),
-    /// Run every job that is on. Answered when the last has ended, with the reports in the order of the jobs' names.
+    /// Run every job that is on. Answered when the last has ended, with the reports in the order of
+    /// the jobs' names.
     RunAll(RpcReplyPort<Result<Vec<Report>, RequestError>>),
     /// List what a run would handle now.
     Preview(
@@ -31,20 +35,24 @@ pub enum HousekeeperMsg {
     ),
     /// Say how everything is. Answered from memory.
     Status(RpcReplyPort<Status>),
-    /// List at most this many past runs of a job, newest first. Runs that did nothing are not kept, and the deadline runs of a minute are one
-    /// line.
+    /// List at most this many past runs of a job, newest first. Runs that did nothing are not kept,
+    /// and the deadline runs of a minute are one line.
     History(JobName, u32, RpcReplyPort<Result<History, RequestError>>),
-    /// Hold back ticks and deadlines of a job until `Resume`. A run in progress goes on. Answers whether the job ran by itself before.
+    /// Hold back ticks and deadlines of a job until `Resume`. A run in progress goes on. Answers
+    /// whether the job ran by itself before.
     Pause(JobName, RpcReplyPort<Result<bool, RequestError>>),
     /// Let a job run by itself again; it runs once, at once. Answers whether it was paused.
     Resume(JobName, RpcReplyPort<Result<bool, RequestError>>),
-    /// End the run in progress after its batch. What is left waits for the next tick. Answers which run it was, if any.
+    /// End the run in progress after its batch. What is left waits for the next tick. Answers which
+    /// run it was, if any.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, RequestError>>),
-    /// Give a job another schedule, whole: begin with the one in its status to change a part. Its next tick is one interval from now, or when its cron says.
+    /// Give a job another schedule, whole: begin with the one in its status to change a part. Its
+    /// next tick is one interval from now, or when its cron says.
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), RequestError>>),
     /// Tell somebody the news from now on.
     Subscribe(Subscriber),
-    /// Refuse new runs, let batches in flight end within the grace, then stop. Answered when everything has been.
+    /// Refuse new runs, let batches in flight end within the grace, then stop. Answered when
+    /// everything has been.
     Shutdown(Duration, RpcReplyPort<()>),
     /// Event from the tree itself.
     #[doc(hidden)]
@@ -67,7 +75,8 @@ pub(crate) enum InternalMsg {
     Committed(Committed),
     /// A run ended.
     Finished(Box<RunState>),
-    /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child said before.
+    /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child
+    /// said before.
     ChildExited { child: ActorId, reason: String },
     /// A preview or a history was read.
     Read {

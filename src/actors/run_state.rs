@@ -1,4 +1,5 @@
-//! The sheet of a run, handed to a worker blank and handed back filled in, and what the worker tells in between.
+//! The sheet of a run, handed to a worker blank and handed back filled in, and what the worker
+//! tells in between.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ pub(crate) struct RunState {
     pub(crate) report: Report,
     /// Records that could not be written when their run ended.
     pub(crate) unsaved: Vec<RunRecord>,
-    /// Rows that could not be handled since the last tick, those of this run included; the first of them.
+    /// Rows that could not be handled since the last tick, those of this run included; the first of
+    /// them.
     pub(crate) rejected: BTreeSet<String>,
     /// Rows set aside in this run that there was no room for.
     pub(crate) forgotten: u64,
@@ -62,7 +64,8 @@ impl RunState {
         }
     }
 
-    /// Takes down what the job sees ahead. Rows that were set aside and forgotten seem due for ever: they are left to the next tick.
+    /// Takes down what the job sees ahead. Rows that were set aside and forgotten seem due for
+    /// ever: they are left to the next tick.
     pub(crate) fn apply_forecast(&mut self, seen: Forecast) {
         let blind = self.forgotten > 0;
         self.report.forecast = Some(Forecast {

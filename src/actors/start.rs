@@ -19,7 +19,8 @@ use crate::model::{HousekeeperState, Status};
 pub struct Started {
     /// Where to send messages.
     pub housekeeper: ActorRef<HousekeeperMsg>,
-    /// Ends when the housekeeper has stopped; `None` if one of this name was running already and was handed back.
+    /// Ends when the housekeeper has stopped; `None` if one of this name was running already and
+    /// was handed back.
     pub handle: Option<JoinHandle<()>>,
 }
 
@@ -52,8 +53,9 @@ pub struct NotRunning {
 
 /// Starts a housekeeper, with a name or without.
 ///
-/// If one runs under the name, no second is started: a warning is logged and the running one handed back, its settings unchanged. One that
-/// is shutting down is waited for. Starting touches no database, and so succeeds while it is away.
+/// If one runs under the name, no second is started: a warning is logged and the running one handed
+/// back, its settings unchanged. One that is shutting down is waited for. Starting touches no
+/// database, and so succeeds while it is away.
 ///
 /// # Errors
 ///
@@ -84,7 +86,8 @@ pub async fn start(
     }
 }
 
-/// The status of the housekeeper of this name; of one that was never started, or has stopped, it says so.
+/// The status of the housekeeper of this name; of one that was never started, or has stopped, it
+/// says so.
 pub async fn status(name: &str) -> Status {
     let housekeeper = match present(name) {
         Ok(housekeeper) => housekeeper,
@@ -112,7 +115,8 @@ pub async fn stop(name: &str, grace: Duration) -> Result<(), NotRunning> {
     Ok(())
 }
 
-/// A reply port for a message whose answer nobody wants: `housekeeper.cast(HousekeeperMsg::RunAll(ignore_reply()))`.
+/// A reply port for a message whose answer nobody wants:
+/// `housekeeper.cast(HousekeeperMsg::RunAll(ignore_reply()))`.
 #[must_use]
 pub fn ignore_reply<T>() -> RpcReplyPort<T> {
     let (reply, _) = ractor::concurrency::oneshot();
@@ -121,8 +125,9 @@ pub fn ignore_reply<T>() -> RpcReplyPort<T> {
 
 /// Asks without a limit; `None` if the housekeeper ends first.
 ///
-/// Its end is waited for beside the answer: a question that is under way in the instant in which a mailbox closes can stay in it unread, and
-/// its port open, for as long as somebody holds a reference to the actor.
+/// Its end is waited for beside the answer: a question that is under way in the instant in which a
+/// mailbox closes can stay in it unread, and its port open, for as long as somebody holds a
+/// reference to the actor.
 async fn ask<T: Send + 'static>(
     housekeeper: &ActorRef<HousekeeperMsg>,
     message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,

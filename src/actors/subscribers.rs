@@ -12,7 +12,8 @@ use crate::model::Event;
 
 /// One piece of event on its way to one subscriber.
 ///
-/// It holds its places of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped. Keep [`Delivery::event`], not the event.
+/// It holds its places of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped.
+/// Keep [`Delivery::event`], not the event.
 #[derive(Debug)]
 pub struct Delivery {
     /// How many events before this one were not sent, because the buffer was full.
@@ -24,8 +25,9 @@ pub struct Delivery {
 
 /// Somebody who is told the event: an actor of the host's with its own message type, or a channel.
 ///
-/// Delivery is at most once and in order. A subscriber that is slow costs bounded memory: beyond its buffer events are counted instead
-/// of sent, and the next one that is sent says how many were missed.
+/// Delivery is at most once and in order. A subscriber that is slow costs bounded memory: beyond
+/// its buffer events are counted instead of sent, and the next one that is sent says how many were
+/// missed.
 ///
 /// # Examples
 ///
@@ -55,10 +57,12 @@ pub struct Subscriber {
 struct Gone;
 
 impl Subscriber {
-    /// Places in the buffer of a subscriber that set no other: a thousand small events, or the ids of 100,000 rows, about 10 MB.
+    /// Places in the buffer of a subscriber that set no other: a thousand small events, or the ids
+    /// of 100,000 rows, about 10 MB.
     pub const DEFAULT_BUFFER: u32 = 1_000;
 
-    /// Tells an actor, until it stops, in the message that `wrap` makes. Subscribing the same actor again replaces its subscription.
+    /// Tells an actor, until it stops, in the message that `wrap` makes. Subscribing the same actor
+    /// again replaces its subscription.
     pub fn actor<M: Message>(
         actor: &ActorRef<M>,
         wrap: impl Fn(Delivery) -> M + Send + 'static,
@@ -80,10 +84,11 @@ impl Subscriber {
         )
     }
 
-    /// Sets how many places the buffer has, instead of [`Subscriber::DEFAULT_BUFFER`]. At least one.
+    /// Sets how many places the buffer has, instead of [`Subscriber::DEFAULT_BUFFER`]. At least
+    /// one.
     ///
-    /// An event in flight takes a place, or one for each 100 rows that it names, so that memory is bounded whatever the batches' size. One
-    /// that would take more than there are takes all.
+    /// An event in flight takes a place, or one for each 100 rows that it names, so that memory is
+    /// bounded whatever the batches' size. One that would take more than there are takes all.
     #[must_use]
     pub fn with_buffer(mut self, places: u32) -> Self {
         (self.places, self.buffer) = buffer(places);

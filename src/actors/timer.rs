@@ -1,4 +1,5 @@
-//! Wakes the supervisor when a job wants to run. It decides nothing: the supervisor looks at the time again.
+//! Wakes the supervisor when a job wants to run. It decides nothing: the supervisor looks at the
+//! time again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,5 +93,6 @@ impl State {
     }
 }
 
-/// The wall clock is looked at at least this often: a suspended machine or a corrected clock moves it past a sleep.
+/// The wall clock is looked at at least this often: a suspended machine or a corrected clock moves
+/// it past a sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(60);

@@ -248,7 +248,8 @@ impl State {
             }
         }
         sheet.report.elapsed = began.elapsed();
-        // A run that failed is written with the next one that does not: its database is most likely away.
+        // A run that failed is written with the next one that does not: its database is most likely
+        // away.
         if !matches!(sheet.report.outcome, Outcome::Failed { .. }) {
             sheet.unsaved.extend(self.record_of(&sheet.report));
             self.write_down(&mut sheet.unsaved).instrument(span).await;
@@ -274,8 +275,9 @@ impl State {
         what: &str,
         step: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, String> {
-        // What was told is heard before code of the job's is called. A task that this thread has just woken waits for this thread alone, and
-        // a job that blocks it would silence the supervisor too.
+        // What was told is heard before code of the job's is called. A task that this thread has
+        // just woken waits for this thread alone, and a job that blocks it would silence the
+        // supervisor too.
         tokio::task::yield_now().await;
         within(self.arguments.config.step_timeout, what, step).await
     }

@@ -13,8 +13,9 @@ use crate::store::Store;
 
 /// Turns bookings that were left unpaid into expired ones.
 ///
-/// A booking is expired when its status is `Pending`, it was created strictly more than `expire_after` ago, and it carries no `held_until` in
-/// the future, which the host sets while a payment is in flight. Reports count `bookings`.
+/// A booking is expired when its status is `Pending`, it was created strictly more than
+/// `expire_after` ago, and it carries no `held_until` in the future, which the host sets while a
+/// payment is in flight. Reports count `bookings`.
 pub struct BookingExpirer {
     store: Arc<dyn Store>,
     expire_after: Option<Duration>,
@@ -37,7 +38,8 @@ impl BookingExpirer {
         })
     }
 
-    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches no row.
+    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches
+    /// no row.
     fn expire_after(&self) -> Duration {
         self.expire_after.unwrap_or(crate::config::MAX_DURATION)
     }

@@ -33,7 +33,8 @@ pub fn built_in<S: Store>(
     ])
 }
 
-/// A run that begins now over rows older than `age`. On a clock that stands before the calendar's first century, no row is.
+/// A run that begins now over rows older than `age`. On a clock that stands before the calendar's
+/// first century, no row is.
 fn window(now: DateTime<Utc>, age: Duration) -> RunBounds {
     let cutoff = TimeDelta::from_std(age)
         .ok()

@@ -9,8 +9,8 @@ use crate::config::named;
 
 /// How old a row must be before the booking application's two jobs act on it.
 ///
-/// `None` switches the job off; it never means zero. A field left out has its default, so off is written `null`. A field that is not known
-/// is refused.
+/// `None` switches the job off; it never means zero. A field left out has its default, so off is
+/// written `null`. A field that is not known is refused.
 ///
 /// # Examples
 ///
@@ -23,11 +23,13 @@ use crate::config::named;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BookingPolicy {
-    /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it never means zero. Must be more than twice
-    /// the activity throttle of the database, an hour unless `set_activity_throttle` of the store changed it.
+    /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it
+    /// never means zero. Must be more than twice the activity throttle of the database, an hour
+    /// unless `set_activity_throttle` of the store changed it.
     #[serde(with = "humantime_serde::option")]
     pub idle_after: Option<Duration>,
-    /// A booking that has been pending for longer expires. `None` switches the job off; it never means zero.
+    /// A booking that has been pending for longer expires. `None` switches the job off; it never
+    /// means zero.
     #[serde(with = "humantime_serde::option")]
     pub expire_after: Option<Duration>,
 }

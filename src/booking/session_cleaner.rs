@@ -13,8 +13,9 @@ use crate::store::{Store, StoreError};
 
 /// Deletes chat sessions that have been idle for long, with their image and video records.
 ///
-/// A session is idle when its last activity is strictly older than `idle_after`. Last activity is the later of the session's creation and
-/// the newest message its user wrote. Reports count `sessions`, `image_records` and `video_records`.
+/// A session is idle when its last activity is strictly older than `idle_after`. Last activity is
+/// the later of the session's creation and the newest message its user wrote. Reports count
+/// `sessions`, `image_records` and `video_records`.
 pub struct SessionCleaner {
     store: Arc<dyn Store>,
     idle_after: Option<Duration>,
@@ -34,7 +35,8 @@ impl SessionCleaner {
         Ok(Self { store, idle_after })
     }
 
-    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches no row.
+    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches
+    /// no row.
     fn idle_after(&self) -> Duration {
         self.idle_after.unwrap_or(crate::config::MAX_DURATION)
     }

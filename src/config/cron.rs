@@ -16,18 +16,25 @@ pub(crate) use without::Calendar;
 
 /// A cron expression, and the time zone in which it is meant. Needs the feature `cron`.
 ///
-/// **The expression** has five fields: minute, hour, day of month, month, day of week. A sixth, in front of them, is the second. A field is `*`,
-/// a value, a range `1-5`, a step `*/15` or `8-18/2`, or a list of these. Months and days of the week may be named, `JAN` or `MON`; Sunday is 0
-/// and 7. `L` is the last day of the month, `LW` its last weekday, `15W` the weekday nearest to the 15th of the same month; `FRI#2` is the second Friday and `FRIL` the
-/// last. Where both days are given, either suffices; a day such as `*/2` counts as given, unlike in cron(8). `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are known. What cannot be is refused at the door, as is what never comes, such as
-/// 30 February.
+/// **The expression** has five fields: minute, hour, day of month, month, day of week. A sixth, in
+/// front of them, is the second. A field is `*`, a value, a range `1-5`, a step `*/15` or `8-18/2`,
+/// or a list of these. Months and days of the week may be named, `JAN` or `MON`; Sunday is 0 and 7.
+/// `L` is the last day of the month, `LW` its last weekday, `15W` the weekday nearest to the 15th
+/// of the same month; `FRI#2` is the second Friday and `FRIL` the last. Where both days are given,
+/// either suffices; a day such as `*/2` counts as given, unlike in cron(8). `@hourly`, `@daily`,
+/// `@weekly`, `@monthly` and `@yearly` are known. What cannot be is refused at the door, as is what
+/// never comes, such as 30 February.
 ///
-/// **When clocks change** for daylight saving, a fixed time of day (one second, minute and hour: `30 2 * * *`) ticks once a day: in the hour that is
-/// skipped, at the first instant after it; in the hour that is repeated, the first time. Any other expression (`*/15 * * * *`, `0 2,3 * * *`)
-/// follows the clock: it does not tick in the hour that is skipped, and ticks both times in the one that is repeated.
+/// **When clocks change** for daylight saving, a fixed time of day (one second, minute and hour:
+/// `30 2 * * *`) ticks once a day: in the hour that is skipped, at the first instant after it; in
+/// the hour that is repeated, the first time. Any other expression (`*/15 * * * *`, `0 2,3 * * *`)
+/// follows the clock: it does not tick in the hour that is skipped, and ticks both times in the one
+/// that is repeated.
 ///
-/// **When a clock is corrected**, ticks follow it. What it passes over is one run, and counted; of ticks missed at once, the first 1,000 are. Set back by less than three
-/// hours, it waits until it is past what was served, so that nothing runs twice; set back by more, it ticks as if for the first time.
+/// **When a clock is corrected**, ticks follow it. What it passes over is one run, and counted; of
+/// ticks missed at once, the first 1,000 are. Set back by less than three hours, it waits until it
+/// is past what was served, so that nothing runs twice; set back by more, it ticks as if for the
+/// first time.
 ///
 /// # Examples
 ///

@@ -27,8 +27,9 @@ pub(crate) const MAX_HISTORY_WRITE: Duration = Duration::from_secs(2);
 
 /// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`.
 ///
-/// A field that is not known is refused, so that a misspelt one is not ignored in silence. What cannot be read is named by its path,
-/// in any format that serde knows; what can be read but cannot be is named by a [`ConfigError`] at the start.
+/// A field that is not known is refused, so that a misspelt one is not ignored in silence. What
+/// cannot be read is named by its path, in any format that serde knows; what can be read but cannot
+/// be is named by a [`ConfigError`] at the start.
 ///
 /// # Examples
 ///
@@ -72,10 +73,12 @@ pub struct JobConfig {
     /// Longest run. What is left waits for the next one. `None`: no limit, the default.
     #[serde(with = "humantime_serde::option")]
     pub run_timeout: Option<Duration>,
-    /// Longest single step (check, batch, preview, forecast). A step that takes longer is dropped and fails. Default: 30 seconds.
+    /// Longest single step (check, batch, preview, forecast). A step that takes longer is dropped
+    /// and fails. Default: 30 seconds.
     #[serde(with = "humantime_serde")]
     pub step_timeout: Duration,
-    /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1 minute.
+    /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1
+    /// minute.
     #[serde(with = "humantime_serde")]
     pub late_after: Duration,
     /// Ids a report keeps. Default: 100.
@@ -99,7 +102,8 @@ impl Default for JobConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestartConfig {
-    /// Restart intensity: more deaths than this within `within`, and the job is given up for now. Default: 5.
+    /// Restart intensity: more deaths than this within `within`, and the job is given up for now.
+    /// Default: 5.
     pub max_restarts: u32,
     /// The sliding window of the intensity. Default: 1 minute.
     #[serde(with = "humantime_serde")]
@@ -140,7 +144,8 @@ pub enum OnRestartLimit {
     Escalate,
 }
 
-/// A wait that doubles with each attempt, with jitter: the wait is drawn between half and all of the doubled value.
+/// A wait that doubles with each attempt, with jitter: the wait is drawn between half and all of
+/// the doubled value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BackoffConfig {

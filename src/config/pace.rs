@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 
 /// How much of the database a job takes.
 ///
-/// Batches grow while they finish well within the target and shrink when they do not, so that a slow disk, a busy table or a missing index
-/// costs this job speed and nobody else theirs. Between two batches the worker pauses in proportion to the work.
+/// Batches grow while they finish well within the target and shrink when they do not, so that a
+/// slow disk, a busy table or a missing index costs this job speed and nobody else theirs. Between
+/// two batches the worker pauses in proportion to the work.
 ///
-/// The rule is additive increase and multiplicative decrease with a slow start, as in TCP's congestion control (Jacobson, 1988; Chiu and Jain,
-/// 1989): batches double until one takes more than half of the target. From then on one that took less than that adds `min_batch` rows to
-/// the next, and one that took longer than the target, or failed (a limit on a lock or a statement was reached), halves it. After any
-/// trouble the largest batch is reached again within `max_batch / min_batch` batches, four by default.
+/// The rule is additive increase and multiplicative decrease with a slow start, as in TCP's
+/// congestion control (Jacobson, 1988; Chiu and Jain, 1989): batches double until one takes more
+/// than half of the target. From then on one that took less than that adds `min_batch` rows to the
+/// next, and one that took longer than the target, or failed (a limit on a lock or a statement was
+/// reached), halves it. After any trouble the largest batch is reached again within `max_batch /
+/// min_batch` batches, four by default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
@@ -24,7 +27,8 @@ pub struct Pace {
     /// How long a batch, and so a transaction, should take.
     #[serde(with = "humantime_serde")]
     pub target: Duration,
-    /// Share of the time in which the job may be at work, 1 to 100 percent. At 25 a batch of 10 ms is followed by a pause of 30 ms.
+    /// Share of the time in which the job may be at work, 1 to 100 percent. At 25 a batch of 10 ms
+    /// is followed by a pause of 30 ms.
     pub duty_percent: u8,
     /// Shortest pause, whatever the share.
     #[serde(with = "humantime_serde")]
@@ -35,8 +39,9 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Leaves most of the database to others: batches of at most 200 rows and about 25 ms, at work less than a third of the time. That is some
-    /// 5,000 bookings a second on two cores, with clients who hardly notice: see `benches/foreground`.
+    /// Leaves most of the database to others: batches of at most 200 rows and about 25 ms, at work
+    /// less than a third of the time. That is some 5,000 bookings a second on two cores, with
+    /// clients who hardly notice: see `benches/foreground`.
     #[must_use]
     pub fn polite() -> Self {
         Self {

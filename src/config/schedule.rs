@@ -6,11 +6,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::cron::Cron;
 
-/// When a job runs by itself. Each part can be switched off; with all of them off, only messages start runs.
+/// When a job runs by itself. Each part can be switched off; with all of them off, only messages
+/// start runs.
 ///
-/// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start, at each tick, and, unless `at_deadline` is off, once in
-/// the [age](crate::Forecast::age) of its rule, for rows made since. A run of nothing is three short transactions: the clock, one batch, the
-/// forecast. By default that is less than 300 a day for each job.
+/// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start, at
+/// each tick, and, unless `at_deadline` is off, once in the [age](crate::Forecast::age) of its
+/// rule, for rows made since. A run of nothing is three short transactions: the clock, one batch,
+/// the forecast. By default that is less than 300 a day for each job.
 ///
 /// # Examples
 ///
@@ -29,26 +31,31 @@ use crate::config::cron::Cron;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ScheduleFields")]
 pub struct Schedule {
-    /// Time between two ticks. `None`: no ticks, or those of `cron`. Default: 15 minutes, or `None` where `cron` is written and this is not.
+    /// Time between two ticks. `None`: no ticks, or those of `cron`. Default: 15 minutes, or `None`
+    /// where `cron` is written and this is not.
     #[serde(with = "humantime_serde::option")]
     pub every: Option<Duration>,
-    /// Ticks by the wall clock of a zone, instead of `every`. Needs the feature `cron`. Default: `None`.
+    /// Ticks by the wall clock of a zone, instead of `every`. Needs the feature `cron`. Default:
+    /// `None`.
     pub cron: Option<Cron>,
     /// Whether it runs when the housekeeper starts. Default: yes.
     pub at_start: bool,
-    /// The start is put off by up to this much, at random, so that replicas started together do not run together. Ticks `every` so often count
-    /// from there; ticks by `cron` are all put off by as much as the start. Default: 1 second.
+    /// The start is put off by up to this much, at random, so that replicas started together do not
+    /// run together. Ticks `every` so often count from there; ticks by `cron` are all put off by as
+    /// much as the start. Default: 1 second.
     #[serde(with = "humantime_serde")]
     pub start_jitter: Duration,
     /// Whether it runs when the next row falls due. Default: yes.
     pub at_deadline: bool,
-    /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1 second.
+    /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1
+    /// second.
     #[serde(with = "humantime_serde")]
     pub min_interval: Duration,
 }
 
 impl Schedule {
-    /// Ticks by a cron expression, in UTC unless the [`Cron`] names a zone; the rest as in the default.
+    /// Ticks by a cron expression, in UTC unless the [`Cron`] names a zone; the rest as in the
+    /// default.
     #[must_use]
     pub fn cron(cron: impl Into<Cron>) -> Self {
         Self {

@@ -78,7 +78,8 @@ pub struct BatchRequest {
     pub cutoff: DateTime<Utc>,
     /// The largest number of rows to look at.
     pub limit: NonZeroU32,
-    /// Where the batch before ended ([`Batch::next_cursor`]): what lies at or before it was looked at in this run.
+    /// Where the batch before ended ([`Batch::next_cursor`]): what lies at or before it was looked
+    /// at in this run.
     pub after: Option<Cursor>,
 }
 
@@ -142,7 +143,8 @@ impl Counts {
 }
 
 impl fmt::Display for Counts {
-    /// Writes `3 image records, 2,000 sessions`: kinds with their underscores as spaces, and those without rows left out.
+    /// Writes `3 image records, 2,000 sessions`: kinds with their underscores as spaces, and those
+    /// without rows left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (kind, count) in self.iter().filter(|(_, count)| *count > 0) {

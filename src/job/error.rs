@@ -5,8 +5,9 @@ use std::fmt;
 
 /// An expected failure of a job: the database is away, a lock was refused, a table is missing.
 ///
-/// Any error converts into one with `?`. It ends the run as [`Outcome::Failed`](crate::Outcome::Failed) and is retried with backoff;
-/// it never costs a restart. Only a panic does.
+/// Any error converts into one with `?`. It ends the run as
+/// [`Outcome::Failed`](crate::Outcome::Failed) and is retried with backoff; it never costs a
+/// restart. Only a panic does.
 pub struct JobError {
     source: Box<dyn Error + Send + Sync>,
 }

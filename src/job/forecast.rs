@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fmt::thousands;
 
-/// A count that stops at a cap, so that a backlog of millions costs no more to look at than one of thousands.
+/// A count that stops at a cap, so that a backlog of millions costs no more to look at than one of
+/// thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BoundedCount {
     /// Rows counted.
@@ -20,7 +21,8 @@ impl BoundedCount {
     /// Counting stops at this many rows.
     pub const CAP: u64 = 10_000;
 
-    /// From a count of at most [`BoundedCount::CAP`] + 1 rows, as of `select count(*) from (select .. limit 10001)`.
+    /// From a count of at most [`BoundedCount::CAP`] + 1 rows, as of `select count(*) from (select
+    /// .. limit 10001)`.
     #[must_use]
     pub fn from_probe(counted: u64) -> Self {
         Self {
@@ -54,7 +56,8 @@ pub struct Forecast {
     /// When the next row falls due, zero if one is due already; `None` if no row waits.
     #[serde(with = "humantime_serde::option")]
     pub next_due: Option<Duration>,
-    /// How long a row made right now would take to fall due. The job is looked at again by then, since such a row announces itself to nobody.
+    /// How long a row made right now would take to fall due. The job is looked at again by then,
+    /// since such a row announces itself to nobody.
     #[serde(with = "humantime_serde::option")]
     pub max_age: Option<Duration>,
 }

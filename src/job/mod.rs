@@ -16,15 +16,18 @@ pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 
 /// A rule about rows and what is done with the rows it matches.
 ///
-/// The housekeeper gives every job a worker, a schedule, supervision, reports and a history; the job brings its own queries. A job finds
-/// its rows itself: nobody tells it which. All methods take `&self` and may be called at the same time (a preview during a batch).
+/// The housekeeper gives every job a worker, a schedule, supervision, reports and a history; the
+/// job brings its own queries. A job finds its rows itself: nobody tells it which. All methods take
+/// `&self` and may be called at the same time (a preview during a batch).
 ///
-/// Every step must be safe to drop at any await, because a worker can be killed: do each batch in one transaction whose
-/// connection rolls back when it is dropped. A step that outlasts [`JobConfig::step_timeout`](crate::JobConfig::step_timeout) is dropped too.
+/// Every step must be safe to drop at any await, because a worker can be killed: do each batch in
+/// one transaction whose connection rolls back when it is dropped. A step that outlasts
+/// [`JobConfig::step_timeout`](crate::JobConfig::step_timeout) is dropped too.
 ///
 /// # Examples
 ///
-/// A job over a table of the host's, kept in memory for brevity; `examples/own_tables/sqlite/booking_expirer.rs` is one over SQL.
+/// A job over a table of the host's, kept in memory for brevity;
+/// `examples/own_tables/sqlite/booking_expirer.rs` is one over SQL.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -57,10 +60,12 @@ pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 /// ```
 #[async_trait]
 pub trait Job: Send + Sync + 'static {
-    /// The name under which messages, reports, status and traces speak of this job. Unique within a housekeeper.
+    /// The name under which messages, reports, status and traces speak of this job. Unique within a
+    /// housekeeper.
     fn name(&self) -> JobName;
 
-    /// Whether the job is switched on; asked once, at the start. A job that is off has no worker, and `RunNow` is refused with the reason.
+    /// Whether the job is switched on; asked once, at the start. A job that is off has no worker,
+    /// and `RunNow` is refused with the reason.
     fn is_enabled(&self) -> bool {
         true
     }
@@ -70,18 +75,22 @@ pub trait Job: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Checks what the job needs of its database. Called before the first run of each life of a worker; an error fails that run.
+    /// Checks what the job needs of its database. Called before the first run of each life of a
+    /// worker; an error fails that run.
     async fn check(&self) -> Result<(), JobError> {
         Ok(())
     }
 
-    /// Reads the clock that decides, usually the database's, and derives the cutoff of one run from it.
+    /// Reads the clock that decides, usually the database's, and derives the cutoff of one run from
+    /// it.
     async fn begin_run(&self) -> Result<RunBounds, JobError>;
 
-    /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first or nearly so, and handles them in one transaction.
+    /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first or nearly so,
+    /// and handles them in one transaction.
     ///
-    /// [`Batch::next_cursor`] is the last row looked at if the limit was next_cursor, which asks for another batch, and `None` if it was not. One
-    /// that does not lie behind `pass.after` fails the run, which would never end.
+    /// [`Batch::next_cursor`] is the last row looked at if the limit was next_cursor, which asks
+    /// for another batch, and `None` if it was not. One that does not lie behind `pass.after` fails
+    /// the run, which would never end.
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError>;
 
     /// Lists the rows a run would handle now, without a lock and without a change.
@@ -89,7 +98,7 @@ pub trait Job: Send + Sync + 'static {
 
     /// Tells what is still due and when the next row falls due. Rows in `rejected` do not count.
     ///
-    /// `next_due` and `age` are what deadline runs are planned by; without them the job runs at ticks only. `due` and `oldest_overdue` are
-    /// for reports and health.
+    /// `next_due` and `age` are what deadline runs are planned by; without them the job runs at
+    /// ticks only. `due` and `oldest_overdue` are for reports and health.
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError>;
 }

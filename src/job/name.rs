@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a job, such as `session-cleaner`. From a text that is not `'static`, as of a request: `JobName::from(text.to_owned())`.
+/// The name of a job, such as `session-cleaner`. From a text that is not `'static`, as of a
+/// request: `JobName::from(text.to_owned())`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobName(Cow<'static, str>);

@@ -1,7 +1,9 @@
-//! Figures for a monitoring system, through the facade of the crate [`metrics`] (feature `metrics`).
+//! Figures for a monitoring system, through the facade of the crate [`metrics`] (feature
+//! `metrics`).
 //!
-//! The host installs a recorder, for example that of `metrics-exporter-prometheus`; without one nothing is kept. `examples/prometheus` serves a
-//! scrape, and `examples/prometheus/alerts.yml` has rules for what is named under "alert on" below, each with what to do.
+//! The host installs a recorder, for example that of `metrics-exporter-prometheus`; without one
+//! nothing is kept. `examples/prometheus` serves a scrape, and `examples/prometheus/alerts.yml` has
+//! rules for what is named under "alert on" below, each with what to do.
 //!
 //! | metric | kind, unit | labels | what it means | alert on |
 //! |---|---|---|---|---|
@@ -27,16 +29,21 @@
 //! | `housekeeper_running` | gauge, 0 or 1 | `job` | Whether a run is in progress. | |
 //! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::Health::Failing). | 1 |
 //!
-//! **What the seconds of a batch are.** On Postgres a batch is one statement, which selects, locks and writes, in a transaction of its own;
-//! there is no select to be measured by itself. On SQLite a run looks up its next 100,000 rows at once, and the batch that does so is longer by
-//! that. The steps that only select are in `housekeeper_step_seconds`. Who wants a statement in parts asks the database (`auto_explain`).
+//! **What the seconds of a batch are.** On Postgres a batch is one statement, which selects, locks
+//! and writes, in a transaction of its own; there is no select to be measured by itself. On SQLite
+//! a run looks up its next 100,000 rows at once, and the batch that does so is longer by that. The
+//! steps that only select are in `housekeeper_step_seconds`. Who wants a statement in parts asks
+//! the database (`auto_explain`).
 //!
-//! **Gauges** are set after each run, death, pause and resume of a job, when its status is asked, and at least once a minute. They are zero when the housekeeper has
-//! stopped, was killed or has failed, but for the time of the last success, which stays true; a housekeeper whose process died leaves none. If it is started
-//! again before the old one is quite gone, they are right at the next look.
+//! **Gauges** are set after each run, death, pause and resume of a job, when its status is asked,
+//! and at least once a minute. They are zero when the housekeeper has stopped, was killed or has
+//! failed, but for the time of the last success, which stays true; a housekeeper whose process died
+//! leaves none. If it is started again before the old one is quite gone, they are right at the next
+//! look.
 //!
-//! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in [`Batch::counts`](crate::Batch::counts). No id is a label. Two
-//! housekeepers of one process share what they count, and should have jobs of different names: both would set the same gauges.
+//! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in
+//! [`Batch::counts`](crate::Batch::counts). No id is a label. Two housekeepers of one process share
+//! what they count, and should have jobs of different names: both would set the same gauges.
 //!
 //! # Examples
 //!
@@ -161,12 +168,14 @@ pub const RUN_SECONDS_BUCKETS: [f64; 11] = [
     0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
-/// Buckets for the rows of a batch: up to the largest batch of [`Pace::full_speed`](crate::Pace::full_speed), with three kinds of rows.
+/// Buckets for the rows of a batch: up to the largest batch of
+/// [`Pace::full_speed`](crate::Pace::full_speed), with three kinds of rows.
 pub const BATCH_ROWS_BUCKETS: [f64; 11] = [
     0.0, 1.0, 10.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0, 30_000.0,
 ];
 
-/// Tells the recorder what each metric means. Done at the start of a housekeeper; only who installs a recorder later needs it.
+/// Tells the recorder what each metric means. Done at the start of a housekeeper; only who installs
+/// a recorder later needs it.
 pub fn describe() {
     for metric in ALL {
         let unit = match metric.unit {

@@ -1,6 +1,8 @@
-//! What is measured, where it is known. Without the feature `metrics` the same calls do nothing (`meter/off.rs`).
+//! What is measured, where it is known. Without the feature `metrics` the same calls do nothing
+//! (`meter/off.rs`).
 //!
-//! The recorder is asked for at each call and not kept: a host may install one after the start, and exporters may forget what is idle.
+//! The recorder is asked for at each call and not kept: a host may install one after the start, and
+//! exporters may forget what is idle.
 
 use std::time::Duration;
 
@@ -12,8 +14,8 @@ use super::names;
 use crate::job::{Counts, JobName};
 use crate::model::{Health, Report};
 
-/// A housekeeper with these jobs starts. What has no more labels than the job is zero until it happens, so that its first time
-/// shows as an increase.
+/// A housekeeper with these jobs starts. What has no more labels than the job is zero until it
+/// happens, so that its first time shows as an increase.
 pub(crate) fn started<'a>(jobs: impl Iterator<Item = &'a JobName>) {
     names::describe();
     counter!(names::TIMER_RESTARTS).increment(0);
@@ -72,7 +74,8 @@ pub(crate) enum Step {
     HistoryWrite,
 }
 
-/// Measures until it is dropped: also a step that fails, reaches its limit, or dies with its worker.
+/// Measures until it is dropped: also a step that fails, reaches its limit, or dies with its
+/// worker.
 #[must_use]
 pub(crate) struct Stopwatch {
     job: String,
@@ -123,7 +126,8 @@ pub(crate) struct JobSnapshot<'a> {
     pub(crate) paused: bool,
 }
 
-/// The gauges of one job. They are zero when this is dropped, whatever the housekeeper died of: what is no more neither runs nor lags.
+/// The gauges of one job. They are zero when this is dropped, whatever the housekeeper died of:
+/// what is no more neither runs nor lags.
 #[derive(Default)]
 pub(crate) struct Gauges {
     /// Empty until something was shown.

@@ -78,8 +78,9 @@ pub enum Event {
         /// The new one.
         schedule: Schedule,
     },
-    /// The health of a job is another one than before: the housekeeper looks after each run, death, pause and resume, when its status is
-    /// asked, and at least once a minute. Told once for each change of state, not when only the numbers in its reason move.
+    /// The health of a job is another one than before: the housekeeper looks after each run, death,
+    /// pause and resume, when its status is asked, and at least once a minute. Told once for each
+    /// change of state, not when only the numbers in its reason move.
     HealthChanged {
         /// Which job.
         job: JobName,

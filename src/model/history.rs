@@ -19,14 +19,16 @@ pub struct RunRecord {
     pub key: String,
     /// How many runs it stands for.
     pub runs: u64,
-    /// The run; where several were folded, the newest, with elapsed time, batches, counts and rows set aside added up.
+    /// The run; where several were folded, the newest, with elapsed time, batches, counts and rows
+    /// set aside added up.
     pub report: Report,
 }
 
 impl RunRecord {
     /// The record of a run, or `None` for a run that did nothing and so is not kept.
     ///
-    /// Completed deadline runs of one minute share a key. `instance` keeps the keys of replicas apart.
+    /// Completed deadline runs of one minute share a key. `instance` keeps the keys of replicas
+    /// apart.
     #[must_use]
     pub fn from_report(report: Report, instance: Uuid) -> Option<Self> {
         if report.is_quiet() {
@@ -54,10 +56,12 @@ impl RunRecord {
         })
     }
 
-    /// The line of this key that stands for `earlier` and for what `runs` add to it; `None` if they add nothing.
+    /// The line of this key that stands for `earlier` and for what `runs` add to it; `None` if they
+    /// add nothing.
     ///
-    /// `runs` come in the order in which they ended, and hold again what was handed over before when nobody learnt that it was written: the
-    /// answer was lost, or its worker died. So whatever stands before the newest run of a line is in that line already.
+    /// `runs` come in the order in which they ended, and hold again what was handed over before
+    /// when nobody learnt that it was written: the answer was lost, or its worker died. So whatever
+    /// stands before the newest run of a line is in that line already.
     #[must_use]
     pub fn line(key: &str, earlier: Option<Self>, runs: &[Self]) -> Option<Self> {
         let newest = earlier.as_ref().map(|line| line.report.run);
@@ -187,8 +191,8 @@ impl fmt::Display for History {
 pub trait RunHistory: Send + Sync + 'static {
     /// Writes runs, all or none, and drops all but the newest `keep` of each job.
     ///
-    /// They are in the order in which they ended, some perhaps written before. [`RunRecord::line`] folds them into the line of each
-    /// [key](RunRecord::keys) so that each counts once.
+    /// They are in the order in which they ended, some perhaps written before. [`RunRecord::line`]
+    /// folds them into the line of each [key](RunRecord::keys) so that each counts once.
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError>;
 
     /// The newest runs of a job, newest first.

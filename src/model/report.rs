@@ -68,7 +68,8 @@ pub enum Outcome {
     Failed {
         /// What failed, and why.
         error: String,
-        /// When it is tried again; `None` for a run of one user, or of a paused job, which is not repeated.
+        /// When it is tried again; `None` for a run of one user, or of a paused job, which is not
+        /// repeated.
         retry_at: Option<DateTime<Utc>>,
     },
     /// The worker died: a bug, or somebody killed it.
@@ -144,7 +145,8 @@ pub struct Report {
     pub batches: u64,
     /// Rows changed, by kind.
     pub counts: Counts,
-    /// The first rows handled, by id, up to [`JobConfig::max_reported_ids`](crate::JobConfig::max_reported_ids). Subscribers see all.
+    /// The first rows handled, by id, up to
+    /// [`JobConfig::max_reported_ids`](crate::JobConfig::max_reported_ids). Subscribers see all.
     pub ids: Vec<String>,
     /// Whether more rows were handled than `ids` holds.
     pub more_ids: bool,
@@ -152,8 +154,9 @@ pub struct Report {
     pub rejected: Vec<RejectedRow>,
     /// How many due rows could not be handled in all.
     ///
-    /// The first 1,000 since the last tick are left out of `forecast`. Those beyond count as due in it and hide what falls
-    /// due next: until a tick sees fewer of them, the job runs at ticks, and once in the age of its rule.
+    /// The first 1,000 since the last tick are left out of `forecast`. Those beyond count as due in
+    /// it and hide what falls due next: until a tick sees fewer of them, the job runs at ticks, and
+    /// once in the age of its rule.
     pub rejected_count: u64,
     /// What is still due, and when the next row falls due; `None` if nobody could look.
     pub forecast: Option<Forecast>,

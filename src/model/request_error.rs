@@ -5,7 +5,8 @@ use thiserror::Error;
 
 use crate::job::JobName;
 
-/// Why the housekeeper did not do what a message asked. A run that began and failed is no refusal: its [`Report`](crate::Report) says so.
+/// Why the housekeeper did not do what a message asked. A run that began and failed is no refusal:
+/// its [`Report`](crate::Report) says so.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -60,7 +60,8 @@ pub struct JobStatus {
     pub schedule: Schedule,
     /// When it runs next by itself, and why; `None` while it is paused, off, or its worker is down.
     pub next_run: Option<NextRun>,
-    /// The next five ticks of its schedule; empty while it is paused or off, and without ticks. Other runs may come before them.
+    /// The next five ticks of its schedule; empty while it is paused or off, and without ticks.
+    /// Other runs may come before them.
     #[serde(default)]
     pub next_ticks: Vec<DateTime<Utc>>,
     /// Scopes that wait for a run.
@@ -121,8 +122,8 @@ pub struct CurrentRun {
     pub trigger: Trigger,
     /// When it started.
     pub started_at: DateTime<Utc>,
-    /// When its worker was last heard of: as it began, or after its last batch. Heartbeat that is too long makes the job
-    /// [`Failing`](Health::Failing).
+    /// When its worker was last heard of: as it began, or after its last batch. Heartbeat that is
+    /// too long makes the job [`Failing`](Health::Failing).
     pub heard_at: DateTime<Utc>,
     /// Batches committed so far.
     pub batches: u64,
@@ -163,7 +164,8 @@ impl Status {
 }
 
 impl fmt::Display for Status {
-    /// Writes a line on the housekeeper, a table with a row for each job, and a line on what is wrong with each that is not healthy.
+    /// Writes a line on the housekeeper, a table with a row for each job, and a line on what is
+    /// wrong with each that is not healthy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("housekeeper");
         write!(f, "{name}: {}", self.life)?;

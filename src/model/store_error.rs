@@ -49,7 +49,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Why sessions must not be deleted at this age with this throttle, as the text of [`StoreError::Schema`].
+    /// Why sessions must not be deleted at this age with this throttle, as the text of
+    /// [`StoreError::Schema`].
     pub(crate) fn throttle_problem(idle_after: Duration, throttle: Duration) -> Option<String> {
         (idle_after <= throttle.saturating_mul(2)).then(|| {
             format!(

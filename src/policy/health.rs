@@ -41,9 +41,10 @@ pub(crate) struct Heartbeat {
 
 /// How long a worker may be silent by its own limits.
 ///
-/// It speaks when it begins, after each batch, and at the end. On the longest way between, the run is opened and its first batch handled;
-/// on the others one of the two is a pause or a write of the history. Both are added all the same: to call a busy machine stalled is worse than
-/// to notice some seconds later.
+/// It speaks when it begins, after each batch, and at the end. On the longest way between, the run
+/// is opened and its first batch handled; on the others one of the two is a pause or a write of the
+/// history. Both are added all the same: to call a busy machine stalled is worse than to notice
+/// some seconds later.
 pub(crate) fn max_silence(config: &JobConfig) -> Duration {
     let pause = config.pace.max_pause.max(config.pace.min_pause);
     let steps = config.step_timeout.saturating_mul(2);
@@ -450,7 +451,8 @@ mod tests {
     const MOMENT: Duration = Duration::from_nanos(1);
     const NOW: Duration = Duration::from_secs(100 * 60);
 
-    /// A job that ticks each quarter of an hour, completed its last run five minutes ago, and has a minute's grace.
+    /// A job that ticks each quarter of an hour, completed its last run five minutes ago, and has a
+    /// minute's grace.
     fn signs() -> HealthInputs<'static> {
         HealthInputs {
             now: at(NOW),

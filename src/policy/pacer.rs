@@ -198,7 +198,8 @@ mod tests {
                 let batch = pacer.batch();
                 pacer.took(cost(batch));
 
-                // Too long only right after one step beyond what fits, or where the smallest batch does not fit.
+                // Too long only right after one step beyond what fits, or where the smallest batch
+                // does not fit.
                 let one_less = NonZeroU32::new(batch.get().saturating_sub(pace.min_batch.get()));
                 let fits_one_less = one_less.is_none_or(|batch| cost(batch) <= pace.target);
                 prop_assert!(cost(batch) <= pace.target || batch == pace.min_batch || fits_one_less);

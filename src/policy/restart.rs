@@ -50,8 +50,8 @@ impl RestartLog {
         }
     }
 
-    /// A run completed: the next wait is the first again. The window is left to slide, or a worker that completes one run
-    /// between any two deaths would die for ever.
+    /// A run completed: the next wait is the first again. The window is left to slide, or a worker
+    /// that completes one run between any two deaths would die for ever.
     pub(crate) fn reset_backoff(&mut self) {
         self.streak = 0;
     }

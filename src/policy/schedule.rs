@@ -39,8 +39,9 @@ pub(crate) struct Due {
 }
 
 impl Planner {
-    /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1. Ticks count from the jittered start, and those of a cron
-    /// are put off by as much: replicas started together would otherwise tick together for ever.
+    /// The agenda of a housekeeper that starts `now`. `jitter` is drawn from 0 to 1. Ticks count
+    /// from the jittered start, and those of a cron are put off by as much: replicas started
+    /// together would otherwise tick together for ever.
     pub(crate) fn new(schedule: Schedule, now: Moment, jitter: f64) -> Self {
         let start = now.after(schedule.start_jitter.mul_f64(jitter));
         // With neither a start nor ticks nobody else would learn of the first deadline.
@@ -79,9 +80,11 @@ impl Planner {
 
     /// How long to sleep until something is due; `None` while nothing will be.
     ///
-    /// A corrected wall clock can put two plans in different orders on the two clocks, so this is not always the wait for [`Planner::next`].
+    /// A corrected wall clock can put two plans in different orders on the two clocks, so this is
+    /// not always the wait for [`Planner::next`].
     pub(crate) fn wait(&self, now: Moment) -> Option<Duration> {
-        // Ticks that follow the wall clock can come nearer when it is corrected, and only a look tells.
+        // Ticks that follow the wall clock can come nearer when it is corrected, and only a look
+        // tells.
         let look = self.wall.as_ref().filter(|_| !self.paused);
         let look = look.map(|_| LONGEST_WITHOUT_A_LOOK);
         self.ahead()
@@ -100,7 +103,8 @@ impl Planner {
         }
     }
 
-    /// When it ran late, had it to run now: by the monotonic clock, and for ticks that follow the wall clock by both.
+    /// When it ran late, had it to run now: by the monotonic clock, and for ticks that follow the
+    /// wall clock by both.
     pub(crate) fn promised(&self, now: Moment) -> Option<Moment> {
         let (at, trigger) = self.next()?;
         let follows_wall = trigger == Trigger::Tick && self.wall.is_some();
@@ -176,8 +180,8 @@ impl Planner {
         at
     }
 
-    /// A run was cancelled. What it left is due already, so a deadline of its own would start it again at once; it waits for the tick, or
-    /// for the look that rows made since then need.
+    /// A run was cancelled. What it left is due already, so a deadline of its own would start it
+    /// again at once; it waits for the tick, or for the look that rows made since then need.
     pub(crate) fn cancelled(&mut self, now: Moment) {
         self.retry = None;
         self.deadline = self
@@ -231,7 +235,8 @@ impl Planner {
         }
     }
 
-    /// A plan as it is reached: a tick that follows the wall clock by that alone, all else by either clock.
+    /// A plan as it is reached: a tick that follows the wall clock by that alone, all else by
+    /// either clock.
     fn reached_as(&self, at: Moment, trigger: Trigger) -> Moment {
         if trigger == Trigger::Tick && self.wall.is_some() {
             at.by_wall()
@@ -270,7 +275,8 @@ impl Planner {
         }
         let late = tick.lateness(now).as_nanos();
         let every = every.as_nanos().max(1);
-        // Both clocks are set from now: one that was corrected would otherwise reach the tick that the other has just passed.
+        // Both clocks are set from now: one that was corrected would otherwise reach the tick that
+        // the other has just passed.
         let rest = Duration::from_nanos(saturated(every - late % every));
         self.tick = Some(now.after(rest));
         saturated(late / every)
@@ -656,7 +662,8 @@ mod tests {
                 prop_assert_eq!(agenda.take_due(now), None, "one tick ran twice");
                 let wait = agenda.wait(now).map(|wait| wait.as_secs());
                 prop_assert!((1..=every.unsigned_abs()).contains(&wait.unwrap_or(0)), "{wait:?}");
-                // Whatever the wall clock does: no interval that passed is lost, and none is counted that did not pass on any clock.
+                // Whatever the wall clock does: no interval that passed is lost, and none is
+                // counted that did not pass on any clock.
                 prop_assert!(counted >= (mono / every).unsigned_abs());
                 prop_assert!(counted <= ((mono + leapt) / every).unsigned_abs());
             }

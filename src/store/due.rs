@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 
 use crate::time::{after, since, strictly_after, until};
 
-/// The overdue rows among which the oldest is looked for: the index knows them in nearly, but not exactly, the order in which they fell due.
+/// The overdue rows among which the oldest is looked for: the index knows them in nearly, but not
+/// exactly, the order in which they fell due.
 pub(crate) const OLDEST: i64 = 100;
 
-/// How long the booking that became overdue first has been so. Each is given by its creation and the end of its hold.
+/// How long the booking that became overdue first has been so. Each is given by its creation and
+/// the end of its hold.
 pub(crate) fn oldest_overdue(
     now: DateTime<Utc>,
     expire_after: Duration,
@@ -24,8 +26,9 @@ pub(crate) fn oldest_overdue(
         .map(|due| since(now, due))
 }
 
-/// When the next booking expires. `free` is the creation of the oldest Pending booking that is not held; `held` are the Pending bookings
-/// whose holds end next, in that order, by creation and end of the hold.
+/// When the next booking expires. `free` is the creation of the oldest Pending booking that is not
+/// held; `held` are the Pending bookings whose holds end next, in that order, by creation and end
+/// of the hold.
 pub(crate) fn next_expiry(
     now: DateTime<Utc>,
     expire_after: Duration,

@@ -1,7 +1,8 @@
 //! Foreign keys of the host's that point at rows we delete.
 //!
-//! One without `on delete` refuses the deletion of a row it points at; such rows are found beforehand and set aside. One whose columns no index
-//! begins with makes the database read its whole table for every row that is deleted.
+//! One without `on delete` refuses the deletion of a row it points at; such rows are found
+//! beforehand and set aside. One whose columns no index begins with makes the database read its
+//! whole table for every row that is deleted.
 
 /// A foreign key, as the catalogue tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,8 @@ impl ForeignKey {
                 .any(|table| self.table.eq_ignore_ascii_case(table))
     }
 
-    /// Why a row stays that this key points at, as the text of [`RejectedRow::error`](crate::RejectedRow::error).
+    /// Why a row stays that this key points at, as the text of
+    /// [`RejectedRow::error`](crate::RejectedRow::error).
     pub(crate) fn reason(&self) -> String {
         format!("kept by {}", self.place())
     }
@@ -57,7 +59,8 @@ impl ForeignKey {
         }
     }
 
-    /// The statement that makes the index it lacks. It begins with `create`, as each database makes an index beside its writers.
+    /// The statement that makes the index it lacks. It begins with `create`, as each database makes
+    /// an index beside its writers.
     pub(crate) fn mend(&self, create: &str) -> String {
         let name = format!("{}_{}", self.table, self.columns.join("_"));
         format!(

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use diesel_async::pooled_connection::PoolError;
 
-/// What a pool could not do lately. Without it, a refused password and a server that is away would both read as a timeout.
+/// What a pool could not do lately. Without it, a refused password and a server that is away would
+/// both read as a timeout.
 ///
-/// Kept until somebody gets a connection: of several who wait, all are to be told, and the pool does not try anew for each of them.
+/// Kept until somebody gets a connection: of several who wait, all are to be told, and the pool
+/// does not try anew for each of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastError(Arc<Mutex<Option<(Instant, String)>>>);
 
@@ -18,7 +20,8 @@ impl LastError {
         *self.lock() = None;
     }
 
-    /// Why somebody who has waited this long since then got no connection. The pool itself only knows that it ran out of time.
+    /// Why somebody who has waited this long since then got no connection. The pool itself only
+    /// knows that it ran out of time.
     pub(crate) fn explain<M: bb8::ManageConnection>(
         &self,
         pool: &bb8::Pool<M>,
@@ -45,8 +48,9 @@ impl LastError {
 
 /// Whether an error of this instant is the reason of a wait that began then.
 ///
-/// An earlier one may be: the pool rests between its attempts, but never as long as anybody waits. One from before that is over. That the host has
-/// got connections from our pool since, we are not told.
+/// An earlier one may be: the pool rests between its attempts, but never as long as anybody waits.
+/// One from before that is over. That the host has got connections from our pool since, we are not
+/// told.
 fn explains(at: Instant, since: Instant, limit: Duration, all_in_use: bool) -> bool {
     at >= since || (!all_in_use && since.duration_since(at) <= limit)
 }

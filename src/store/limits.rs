@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, check_age};
 
-/// The longest waits of one database step. Beyond them the step fails and is retried later; nothing is half done.
+/// The longest waits of one database step. Beyond them the step fails and is retried later; nothing
+/// is half done.
 ///
 /// # Examples
 ///
@@ -19,13 +20,15 @@ use crate::config::{ConfigError, check_age};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// Longest wait for a connection, including opening one. A pool the host hands in may have a shorter limit of its own.
+    /// Longest wait for a connection, including opening one. A pool the host hands in may have a
+    /// shorter limit of its own.
     #[serde(with = "humantime_serde")]
     pub acquire: Duration,
     /// Longest wait for a lock. On SQLite, the busy timeout of our own connections.
     #[serde(with = "humantime_serde")]
     pub lock: Duration,
-    /// Longest single statement. SQLite has no such limit; a statement there is bounded by its batch.
+    /// Longest single statement. SQLite has no such limit; a statement there is bounded by its
+    /// batch.
     #[serde(with = "humantime_serde")]
     pub statement: Duration,
 }

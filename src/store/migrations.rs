@@ -1,19 +1,22 @@
 //! The tables, as SQL that is part of the program.
 //!
-//! The runner is our own and not diesel's harness, for two reasons. The host's `diesel migration` commands look into diesel's ledger and
-//! trip over versions they do not know, so ours are noted in a table of our own. And diesel's harness for asynchronous connections blocks the
-//! thread it runs on, which a current-thread runtime refuses.
+//! The runner is our own and not diesel's harness, for two reasons. The host's `diesel migration`
+//! commands look into diesel's ledger and trip over versions they do not know, so ours are noted in
+//! a table of our own. And diesel's harness for asynchronous connections blocks the thread it runs
+//! on, which a current-thread runtime refuses.
 
 /// A set of tables that [`migrate`](crate::store) makes and `revert` drops.
 ///
-/// The two sets are independent. A host that brings its own tables for its own jobs needs only the first, or none.
+/// The two sets are independent. A host that brings its own tables for its own jobs needs only the
+/// first, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Schema {
     /// What the housekeeper keeps for itself: the history of runs.
     Housekeeper,
-    /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings. Users and properties are UUIDs. A message
-    /// counts as activity if its `sender` is `user`. On SQLite instants are text as `store::sqlite::timestamp_text`
-    /// writes it, and UUIDs lower-case text with hyphens:
+    /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings.
+    /// Users and properties are UUIDs. A message counts as activity if its `sender` is `user`. On
+    /// SQLite instants are text as `store::sqlite::timestamp_text` writes it, and UUIDs lower-case
+    /// text with hyphens:
     ///
     /// ```sql
     #[doc = include_str!("../../migrations/sqlite/booking/2026-01-10-000000_create_booking_tables/up.sql")]

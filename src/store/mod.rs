@@ -1,6 +1,7 @@
 //! The two rules, once per database, behind one trait.
 //!
-//! A store knows nothing of actors. It is handed instants and limits, and does each batch in one transaction of bounded length.
+//! A store knows nothing of actors. It is handed instants and limits, and does each batch in one
+//! transaction of bounded length.
 
 use std::time::Duration;
 
@@ -37,8 +38,8 @@ pub use migrations::Schema;
 
 /// The booking application's tables, as the two built-in jobs use them.
 ///
-/// Each method is one transaction. Dropping its future leaves nothing half done: the transaction commits or rolls back by itself, and the
-/// connection is usable or replaced.
+/// Each method is one transaction. Dropping its future leaves nothing half done: the transaction
+/// commits or rolls back by itself, and the connection is usable or replaced.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The instant it is by the clock that decides.
@@ -50,9 +51,11 @@ pub trait Store: Send + Sync + 'static {
     /// How far `sessions.last_activity_at` may lag behind the true last activity.
     async fn activity_throttle(&self) -> Result<Duration, StoreError>;
 
-    /// Deletes sessions whose last activity is strictly before `pass.cutoff`, with their image and video records.
+    /// Deletes sessions whose last activity is strictly before `pass.cutoff`, with their image and
+    /// video records.
     ///
-    /// Counts `sessions`, `image_records` and `video_records`. A candidate that turns out to live has its `last_activity_at` moved forward.
+    /// Counts `sessions`, `image_records` and `video_records`. A candidate that turns out to live
+    /// has its `last_activity_at` moved forward.
     async fn delete_idle_sessions(&self, pass: &BatchRequest) -> Result<Batch, StoreError>;
 
     /// Lists what [`delete_idle_sessions`](Store::delete_idle_sessions) would delete.
@@ -70,7 +73,8 @@ pub trait Store: Send + Sync + 'static {
         rejected: &[String],
     ) -> Result<Forecast, StoreError>;
 
-    /// Turns Pending bookings created strictly before `pass.cutoff`, and not held at `pass.now`, into Expired. Counts `bookings`.
+    /// Turns Pending bookings created strictly before `pass.cutoff`, and not held at `pass.now`,
+    /// into Expired. Counts `bookings`.
     async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError>;
 
     /// Lists what [`expire_bookings`](Store::expire_bookings) would expire.

@@ -42,15 +42,19 @@ pub type Pool = bb8::Pool<AsyncPgConnection>;
 ///
 /// # Tables of the host's that refer to these
 ///
-/// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session its rows point at. Once Postgres has
-/// refused a batch, such sessions are found in the statement that deletes the others, set aside, and named in the report with what keeps
-/// them, as in `kept by invoices.session_id`. The keys are read again every minute. What is refused for another reason, by a trigger say, or
-/// by a table that this role may not read, is found by trying row by row, which is slower.
+/// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session
+/// its rows point at. Once Postgres has refused a batch, such sessions are found in the statement
+/// that deletes the others, set aside, and named in the report with what keeps them, as in `kept by
+/// invoices.session_id`. The keys are read again every minute. What is refused for another reason,
+/// by a trigger say, or by a table that this role may not read, is found by trying row by row,
+/// which is slower.
 ///
-/// Every foreign key needs an index on its columns, or Postgres reads the whole table it is in for each session that is deleted. Those without
-/// one are named in a warning when the tables are checked, with the statement that makes it.
+/// Every foreign key needs an index on its columns, or Postgres reads the whole table it is in for
+/// each session that is deleted. Those without one are named in a warning when the tables are
+/// checked, with the statement that makes it.
 ///
-/// `sessions` must be a plain table: rows are deleted by their place in it, and places are told apart in one table only.
+/// `sessions` must be a plain table: rows are deleted by their place in it, and places are told
+/// apart in one table only.
 ///
 /// # Examples
 ///
@@ -77,7 +81,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// A store with a pool of its own, without TLS. Connects when it is first used: the database may be away now.
+    /// A store with a pool of its own, without TLS. Connects when it is first used: the database
+    /// may be away now.
     ///
     /// Fails if the URL cannot be right, or asks for TLS. The error never holds the URL.
     ///

@@ -48,18 +48,20 @@ pub type Pool = bb8::Pool<SyncConnectionWrapper<SqliteConnection>>;
 ///
 /// # Tables of the host's that refer to these
 ///
-/// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session its rows point at. Once
-/// SQLite has refused a batch, such sessions are looked for before each, set aside, and named in the report with what keeps them, as in
-/// `kept by invoices.session_id`; the others go at full speed. What is refused for another reason, by a trigger say, is found by trying row by
-/// row, which is slower.
+/// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session
+/// its rows point at. Once SQLite has refused a batch, such sessions are looked for before each,
+/// set aside, and named in the report with what keeps them, as in `kept by invoices.session_id`;
+/// the others go at full speed. What is refused for another reason, by a trigger say, is found by
+/// trying row by row, which is slower.
 ///
-/// Every foreign key needs an index on its columns, or SQLite reads the whole table it is in for each session that is deleted. Those without one
-/// are named in a warning when the tables are checked, with the statement that makes it.
+/// Every foreign key needs an index on its columns, or SQLite reads the whole table it is in for
+/// each session that is deleted. Those without one are named in a warning when the tables are
+/// checked, with the statement that makes it.
 ///
 /// # Order
 ///
-/// A run takes the next 100,000 due rows by age, and handles those in the order in which they lie in the file. One that is cut short may
-/// leave older rows than it took.
+/// A run takes the next 100,000 due rows by age, and handles those in the order in which they lie
+/// in the file. One that is cut short may leave older rows than it took.
 ///
 /// # Examples
 ///
@@ -98,10 +100,11 @@ struct AllWindows {
 }
 
 impl SqliteStore {
-    /// A store on a file, given as `sqlite://path`, `sqlite:path` or a plain path. The file is created when it is first used.
+    /// A store on a file, given as `sqlite://path`, `sqlite:path` or a plain path. The file is
+    /// created when it is first used.
     ///
-    /// Fails if the address cannot be right: nothing, `:memory:` (each connection would be a database of its own), another
-    /// database's URL, a folder that does not exist.
+    /// Fails if the address cannot be right: nothing, `:memory:` (each connection would be a
+    /// database of its own), another database's URL, a folder that does not exist.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let path = open::path(url)?;
         let place = path.clone();
@@ -126,7 +129,8 @@ impl SqliteStore {
         })
     }
 
-    /// A store on a pool of the host's. Its connections should be in WAL mode with a busy timeout and `foreign_keys` on, as our own are.
+    /// A store on a pool of the host's. Its connections should be in WAL mode with a busy timeout
+    /// and `foreign_keys` on, as our own are.
     #[must_use]
     pub fn with_pool(pool: Pool) -> Self {
         Self {
@@ -148,7 +152,8 @@ impl SqliteStore {
         self
     }
 
-    /// Sets how long a step may take. Changes nothing on a pool of the host's, whose connections have limits of their own.
+    /// Sets how long a step may take. Changes nothing on a pool of the host's, whose connections
+    /// have limits of their own.
     ///
     /// # Errors
     ///
@@ -170,8 +175,9 @@ impl SqliteStore {
 
     /// Runs one piece of work on a connection, all the way to its end.
     ///
-    /// The wrapper's futures must not be dropped while a statement runs (one runtime blocks, the other panics, and so does the next
-    /// user of the connection). So they belong to a task nobody ends, and what the caller may drop is only its handle.
+    /// The wrapper's futures must not be dropped while a statement runs (one runtime blocks, the
+    /// other panics, and so does the next user of the connection). So they belong to a task nobody
+    /// ends, and what the caller may drop is only its handle.
     async fn run<R: Send + 'static>(
         &self,
         what: &'static str,
@@ -180,7 +186,8 @@ impl SqliteStore {
         self.run_for(what, |conn, _| work(conn)).await
     }
 
-    /// The same for work that looks itself whether its caller still waits: the handle is dead when it was given up.
+    /// The same for work that looks itself whether its caller still waits: the handle is dead when
+    /// it was given up.
     async fn run_for<R: Send + 'static>(
         &self,
         what: &'static str,
@@ -204,8 +211,9 @@ impl SqliteStore {
             if waiting.strong_count() == 0 {
                 return Err(TxError::unasked().tell(what));
             }
-            // A panic must not poison the connection's lock: the pool looks behind it, sees what is noted here, and closes the connection,
-            // which rolls back. Noted, because diesel may not know yet that a transaction has begun.
+            // A panic must not poison the connection's lock: the pool looks behind it, sees what is
+            // noted here, and closes the connection, which rolls back. Noted, because diesel may
+            // not know yet that a transaction has begun.
             let caught = conn
                 .spawn_blocking(move |conn| {
                     if let Some(trouble) = file.and_then(|file| file.check(conn).err()) {

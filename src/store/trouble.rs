@@ -42,8 +42,8 @@ impl TxError {
         Self::other("nobody waits for it any more")
     }
 
-    /// Sessions are deleted only if those who write are sure to touch them: see the trigger on messages. Whoever raises the throttle in the
-    /// middle of a run is noticed at its next batch.
+    /// Sessions are deleted only if those who write are sure to touch them: see the trigger on
+    /// messages. Whoever raises the throttle in the middle of a run is noticed at its next batch.
     pub(crate) fn unless_throttle_fits(pass: &BatchRequest, throttle_us: i64) -> TxResult<()> {
         let throttle = Duration::from_micros(u64::try_from(throttle_us).unwrap_or(0));
         let idle_after = crate::time::since(pass.now, pass.cutoff);
@@ -68,7 +68,8 @@ impl TxError {
         }
     }
 
-    /// Whether the database had something to say to the statement, and may say something else to another.
+    /// Whether the database had something to say to the statement, and may say something else to
+    /// another.
     #[cfg(feature = "postgres")]
     pub(crate) fn concerns_statement(&self) -> bool {
         use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
@@ -89,8 +90,8 @@ impl TxError {
 /// What is said of a row that a trigger skips without a word.
 const WITHHELD: &str = "a trigger of the database withholds it";
 
-/// The set a missing table belongs to. Neither database's error code gets through diesel, so the text must do; one in another
-/// language is told as it is.
+/// The set a missing table belongs to. Neither database's error code gets through diesel, so the
+/// text must do; one in another language is told as it is.
 fn missing_table(error: &Error) -> Option<Schema> {
     let Error::DatabaseError(_, info) = error else {
         return None;

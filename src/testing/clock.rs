@@ -34,7 +34,8 @@ struct Face {
 }
 
 impl ManualClock {
-    /// A clock that shows `start` now and then follows tokio's time, also while that is paused or advanced by hand.
+    /// A clock that shows `start` now and then follows tokio's time, also while that is paused or
+    /// advanced by hand.
     #[must_use]
     pub fn new(start: DateTime<Utc>) -> Self {
         Self(Arc::new(Mutex::new(Face {
@@ -52,8 +53,8 @@ impl ManualClock {
         })))
     }
 
-    /// Moves the clock by a step, forward or back, as a correction of a machine's clock does, and no further than the calendar goes.
-    /// Tokio's time does not move.
+    /// Moves the clock by a step, forward or back, as a correction of a machine's clock does, and
+    /// no further than the calendar goes. Tokio's time does not move.
     pub fn advance_wall(&self, step: TimeDelta) {
         self.change(|shown| moved(shown, step));
     }

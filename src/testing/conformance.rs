@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
 
-/// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns the ids it handled.
+/// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns
+/// the ids it handled.
 ///
-/// Give it rows to handle, more than `limit`, and a clock that stands, and let nobody else change them. A limit of 1 or 2 finds most.
+/// Give it rows to handle, more than `limit`, and a clock that stands, and let nobody else change
+/// them. A limit of 1 or 2 finds most.
 ///
 /// # Panics
 ///
-/// Where the job does not keep what [`Job`] asks: a preview that changes something, skips rows or repeats them; an forecast that disagrees
-/// with the preview; a batch that exceeds its limit or does not come forward; a run that handles other rows than the preview showed, or
-/// leaves some.
+/// Where the job does not keep what [`Job`] asks: a preview that changes something, skips rows or
+/// repeats them; an forecast that disagrees with the preview; a batch that exceeds its limit or
+/// does not come forward; a run that handles other rows than the preview showed, or leaves some.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The store in memory: the two rules in plain Rust, for tests that need no SQL, and as the model the databases are compared with.
+//! The store in memory: the two rules in plain Rust, for tests that need no SQL, and as the model
+//! the databases are compared with.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,8 @@ impl MemoryBooking {
 
 /// The booking schema in memory. Clones share their rows.
 ///
-/// It obeys the rules of [`Store`](crate::Store) to the microsecond and keeps a history, but nothing in it is ever locked or refused.
+/// It obeys the rules of [`Store`](crate::Store) to the microsecond and keeps a history, but
+/// nothing in it is ever locked or refused.
 ///
 /// # Examples
 ///
@@ -154,7 +156,8 @@ impl MemoryStore {
         self.rows().bookings.values().cloned().collect()
     }
 
-    /// Sets what [`Store::activity_throttle`](crate::Store::activity_throttle) answers. Rows here are never behind.
+    /// Sets what [`Store::activity_throttle`](crate::Store::activity_throttle) answers. Rows here
+    /// are never behind.
     pub fn set_activity_throttle(&self, throttle: Duration) {
         self.rows().throttle = throttle;
     }

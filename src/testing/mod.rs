@@ -1,7 +1,8 @@
-//! A kit for tests of a host's own jobs (feature `testing`), and of what the host does with events and reports.
+//! A kit for tests of a host's own jobs (feature `testing`), and of what the host does with events
+//! and reports.
 //!
-//! A month passes in milliseconds, the database fails when it is told to, and a test waits for facts instead of sleeping. The suites of this
-//! crate use the same kit.
+//! A month passes in milliseconds, the database fails when it is told to, and a test waits for
+//! facts instead of sleeping. The suites of this crate use the same kit.
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -20,9 +21,10 @@
 //!
 //! # A job of one's own
 //!
-//! The examples test this one, which deletes old drafts. It keeps them in memory to be short; a job over SQL is tested in the same way. It
-//! takes its time from a [`Clock`](crate::Clock), which the test sets. (A job that asks the database for the time needs rows that are old
-//! by the database's clock, and real time.)
+//! The examples test this one, which deletes old drafts. It keeps them in memory to be short; a job
+//! over SQL is tested in the same way. It takes its time from a [`Clock`](crate::Clock), which the
+//! test sets. (A job that asks the database for the time needs rows that are old by the database's
+//! clock, and real time.)
 //!
 //! ```
 #![doc = include_str!("../../tests/support/drafts.rs")]
@@ -38,10 +40,10 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::frozen("2026-03-01T12:00:00Z".parse()?);
-//! let saved = |days, title: &str| (clock.now() - TimeDelta::days(days), title.to_owned());
-//! let drafts: Drafts = Arc::new(Mutex::new(vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")]));
-//! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
+//! let clock = ManualClock::frozen("2026-03-01T12:00:00Z".parse()?); let saved = |days, title:
+//! &str| (clock.now() - TimeDelta::days(days), title.to_owned()); let drafts: Drafts =
+//! Arc::new(Mutex::new(vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")])); let
+//! job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
 //!
 //! let handled = assert_conforms(&job, 2.try_into()?).await.map_err(|error| error.to_string())?;
 //!
@@ -96,12 +98,13 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
-//! let drafts: Drafts = Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())]));
-//! let (job, faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
-//! faults.once(Step::Batch, 1, Fault::Fail("the database is away".to_owned()));
-//! let housekeeper = start(None, HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock)).await?.housekeeper;
-//! let (subscriber, mut events) = Subscriber::channel();
+//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?); let drafts: Drafts =
+//! Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())])); let (job,
+//! faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
+//! faults.once(Step::Batch, 1, Fault::Fail("the database is away".to_owned())); let housekeeper =
+//! start(None,
+//! HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock)).await?.housekeeper; let
+//! (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
 //! let first = next_report(&mut events, |_| true).await;
@@ -127,20 +130,17 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # std::panic::set_hook(Box::new(|_| {}));
-//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
-//! let saved = clock.now() - TimeDelta::days(31);
-//! let drafts: Drafts = Arc::new(Mutex::new(["a", "b", "c"].map(|title| (saved, title.to_owned())).into()));
-//! let (job, faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
-//! faults.once(Step::Batch, 2, Fault::Panic);
-//! let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
-//! arguments.config.job.pace = Pace::fixed(2.try_into()?);
-//! arguments.config.job.schedule.at_start = false;
-//! let housekeeper = start(None, arguments).await?.housekeeper;
-//! let (subscriber, mut events) = Subscriber::channel();
+//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?); let saved = clock.now() -
+//! TimeDelta::days(31); let drafts: Drafts = Arc::new(Mutex::new(["a", "b", "c"].map(|title|
+//! (saved, title.to_owned())).into())); let (job, faults) = FaultyJob::new(DraftSweeper { drafts,
+//! clock: Arc::new(clock.clone()) }); faults.once(Step::Batch, 2, Fault::Panic); let mut arguments
+//! = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock); arguments.config.job.pace =
+//! Pace::fixed(2.try_into()?); arguments.config.job.schedule.at_start = false; let housekeeper =
+//! start(None, arguments).await?.housekeeper; let (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
-//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, "draft-sweeper".into(), Scope::All)??;
-//! let next = next_report(&mut events, |report| report.success()).await;
+//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, "draft-sweeper".into(),
+//! Scope::All)??; let next = next_report(&mut events, |report| report.success()).await;
 //!
 //! assert!(matches!(report.outcome, Outcome::Crashed { rows_at_least: 2, .. }), "{report}");
 //! assert_eq!(next.ids, ["c"]);
@@ -160,16 +160,16 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
-//! let drafts: Drafts = Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())]));
-//! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
-//! let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
-//! arguments.config.job.schedule.at_start = false;
-//! let housekeeper = start(None, arguments).await?.housekeeper;
-//! let name: JobName = "draft-sweeper".into();
+//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?); let drafts: Drafts =
+//! Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())])); let job =
+//! DraftSweeper { drafts, clock: Arc::new(clock.clone()) }; let mut arguments =
+//! HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
+//! arguments.config.job.schedule.at_start = false; let housekeeper = start(None,
+//! arguments).await?.housekeeper; let name: JobName = "draft-sweeper".into();
 //!
-//! let preview = call_t!(housekeeper, HousekeeperMsg::Preview, 60_000, name.clone(), Scope::All, Page::default())??;
-//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, name, Scope::All)??;
+//! let preview = call_t!(housekeeper, HousekeeperMsg::Preview, 60_000, name.clone(), Scope::All,
+//! Page::default())??; let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, name,
+//! Scope::All)??;
 //!
 //! let shown: Vec<String> = preview.rows.into_iter().map(|row| row.id).collect();
 //! assert_eq!(report.ids, shown);

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// A private Postgres server in a temporary folder, reached through a socket there. It goes with its owner, also when that is killed.
+/// A private Postgres server in a temporary folder, reached through a socket there. It goes with
+/// its owner, also when that is killed.
 ///
-/// Made from the binaries that are installed. It gives up durability for speed, unless [told otherwise](Self::start_with), and accepts
-/// anybody on this machine.
+/// Made from the binaries that are installed. It gives up durability for speed, unless [told
+/// otherwise](Self::start_with), and accepts anybody on this machine.
 ///
 /// # Examples
 ///
@@ -35,8 +36,8 @@ pub struct PrivatePostgres {
     folder: PathBuf,
     binaries: PathBuf,
     owner: Option<Owner>,
-    /// A shell that starts and stops the server as it is told through its standard input. When that closes, which it does however we end, it
-    /// clears up.
+    /// A shell that starts and stops the server as it is told through its standard input. When that
+    /// closes, which it does however we end, it clears up.
     keeper: Child,
 }
 
@@ -50,13 +51,14 @@ struct Owner {
 impl PrivatePostgres {
     /// Starts a server and waits until it answers; `None` if Postgres is not installed.
     ///
-    /// With `HOUSEKEEPER_REQUIRE_POSTGRES=1` in the environment a missing Postgres is an error, so that a build server cannot leave tests out
-    /// in silence.
+    /// With `HOUSEKEEPER_REQUIRE_POSTGRES=1` in the environment a missing Postgres is an error, so
+    /// that a build server cannot leave tests out in silence.
     pub fn start() -> io::Result<Option<Self>> {
         Self::start_with(&[])
     }
 
-    /// As [`start`](Self::start), with settings of the server, such as `fsync=on`, that prevail over those of every private one.
+    /// As [`start`](Self::start), with settings of the server, such as `fsync=on`, that prevail
+    /// over those of every private one.
     pub fn start_with(settings: &[&str]) -> io::Result<Option<Self>> {
         let Some(binaries) = find_binaries() else {
             if std::env::var_os("HOUSEKEEPER_REQUIRE_POSTGRES").is_some_and(|value| value == "1") {
@@ -102,13 +104,15 @@ impl PrivatePostgres {
         Ok(self.url_of(&name))
     }
 
-    /// Shuts the server down as its administrator would: who is connected is cut off, and what was committed is kept. Returns when it is gone.
+    /// Shuts the server down as its administrator would: who is connected is cut off, and what was
+    /// committed is kept. Returns when it is gone.
     pub fn stop(&self) -> io::Result<()> {
         self.tell("INT")?;
         self.wait_until_gone()
     }
 
-    /// Ends the server without a shutdown, as a crash of it does: it recovers when it is started again. Returns when it is gone.
+    /// Ends the server without a shutdown, as a crash of it does: it recovers when it is started
+    /// again. Returns when it is gone.
     ///
     /// The last commits may be lost then, unless it was started with `synchronous_commit=on`.
     pub fn kill(&self) -> io::Result<()> {
@@ -116,7 +120,8 @@ impl PrivatePostgres {
         self.wait_until_gone()
     }
 
-    /// Starts a server that was stopped or killed, and waits until it answers. Its databases and URLs are what they were.
+    /// Starts a server that was stopped or killed, and waits until it answers. Its databases and
+    /// URLs are what they were.
     pub fn start_again(&self) -> io::Result<()> {
         self.tell("start")?;
         self.wait_until_ready()

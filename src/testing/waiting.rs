@@ -9,11 +9,13 @@ use tokio::time::timeout;
 use crate::actors::Delivery;
 use crate::model::{Event, Report};
 
-/// Waits for the next event of a [channel](crate::Subscriber::channel) that is `wanted`, and passes over those before it.
+/// Waits for the next event of a [channel](crate::Subscriber::channel) that is `wanted`, and passes
+/// over those before it.
 ///
 /// # Panics
 ///
-/// When none has come within an hour of tokio's time, or none can come any more. It then tells what came instead.
+/// When none has come within an hour of tokio's time, or none can come any more. It then tells what
+/// came instead.
 ///
 /// # Examples
 ///
@@ -59,7 +61,8 @@ pub async fn next_event(
     panic!("the event wanted {why}, but these came: {passed:#?}")
 }
 
-/// Waits for the next report of a [channel](crate::Subscriber::channel) that is `wanted`, and passes over all events before it.
+/// Waits for the next report of a [channel](crate::Subscriber::channel) that is `wanted`, and
+/// passes over all events before it.
 ///
 /// # Panics
 ///

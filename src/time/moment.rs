@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// An instant on two clocks: the wall's, which people and schedules mean, and the monotonic one, which no correction moves.
+/// An instant on two clocks: the wall's, which people and schedules mean, and the monotonic one,
+/// which no correction moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
     /// By the wall clock.
@@ -34,14 +35,16 @@ impl Moment {
         Self { wall, mono }
     }
 
-    /// Whether it is past, by either clock: a suspended machine moves only the wall, a clock set back only the other.
+    /// Whether it is past, by either clock: a suspended machine moves only the wall, a clock set
+    /// back only the other.
     pub(crate) fn reached(self, now: Self) -> bool {
         self.until(now).is_zero()
     }
 
     /// How long it is from `now`: zero once it is reached, else the shorter of both distances.
     pub(crate) fn until(self, now: Self) -> Duration {
-        // On a clock that shows the last instant of the calendar every wait would be over at once, and so for ever.
+        // On a clock that shows the last instant of the calendar every wait would be over at once,
+        // and so for ever.
         let wall = if self.wall == DateTime::<Utc>::MAX_UTC {
             Duration::MAX
         } else {

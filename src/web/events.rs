@@ -1,4 +1,5 @@
-//! The page's event: one reader of the housekeeper's events, shared by all streams, and a stream for each page that is open.
+//! The page's event: one reader of the housekeeper's events, shared by all streams, and a stream
+//! for each page that is open.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -37,7 +38,8 @@ impl Default for Hub {
     }
 }
 
-/// One stream: the newest frame, and then each that differs. A page that is slow misses frames, and costs no memory.
+/// One stream: the newest frame, and then each that differs. A page that is slow misses frames, and
+/// costs no memory.
 pub(crate) async fn stream(
     State(site): State<Arc<Site>>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
@@ -117,7 +119,8 @@ impl Hub {
     }
 }
 
-/// Makes frames as long as somebody looks and the housekeeper lives: one for all that happens within a quarter of a second, and one every five.
+/// Makes frames as long as somebody looks and the housekeeper lives: one for all that happens
+/// within a quarter of a second, and one every five.
 async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     let (subscriber, mut events) = Subscriber::channel();
     let subscribe = HousekeeperMsg::Subscribe(subscriber.with_buffer(BUFFER));
@@ -130,7 +133,8 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     }
     let mut ended = BTreeMap::new();
     while !site.hub.is_left(&sender) {
-        // One that does not answer for a moment may the next time; one that is gone has closed the channel.
+        // One that does not answer for a moment may the next time; one that is gone has closed the
+        // channel.
         if let Ok(status) = site.status().await {
             for job in status.jobs.keys() {
                 ended.entry(job.clone()).or_default();

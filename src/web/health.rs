@@ -23,7 +23,8 @@ pub(crate) async fn live(State(site): State<Arc<Site>>) -> Result<Json<Well>, Pr
     Ok(Json(Well { status }))
 }
 
-/// Whether it takes runs. Says nothing of jobs: a host is not taken out of traffic because a row could not be deleted.
+/// Whether it takes runs. Says nothing of jobs: a host is not taken out of traffic because a row
+/// could not be deleted.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Well>, Problem> {
     let status = site.status().await?;
     if !status.is_running() {

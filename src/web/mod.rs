@@ -1,7 +1,9 @@
-//! The live page of a housekeeper, and the same as JSON: a router to nest in the host's own (feature `web`).
+//! The live page of a housekeeper, and the same as JSON: a router to nest in the host's own
+//! (feature `web`).
 //!
-//! It speaks to the housekeeper by messages alone and can do nothing that the host could not. It only reads, until the host says
-//! [`Web::with_actions`]. It knows nobody: put your own authentication around it, as `examples/web.rs` does.
+//! It speaks to the housekeeper by messages alone and can do nothing that the host could not. It
+//! only reads, until the host says [`Web::with_actions`]. It knows nobody: put your own
+//! authentication around it, as `examples/web.rs` does.
 //!
 //! ```no_run
 //! use axum::Router;
@@ -16,18 +18,21 @@
 //!
 //! # Which housekeeper
 //!
-//! [`Web::new`] shows the one it is handed, and that one alone: when it has stopped, each answer is 503 from then on. It is right where a housekeeper
-//! lives as long as its host, or has no name. [`Web::named`] looks the name up for each request. Take it where a supervisor starts the housekeeper
-//! again: the page goes on with the new one, its streams after they have reconnected, and `health/live` tells of the one that runs and not
-//! of one that is dead.
+//! [`Web::new`] shows the one it is handed, and that one alone: when it has stopped, each answer is
+//! 503 from then on. It is right where a housekeeper lives as long as its host, or has no name.
+//! [`Web::named`] looks the name up for each request. Take it where a supervisor starts the
+//! housekeeper again: the page goes on with the new one, its streams after they have reconnected,
+//! and `health/live` tells of the one that runs and not of one that is dead.
 //!
 //! # The page
 //!
-//! `/` has a card for each job, `jobs/{job}` its history as plots and as a table, `jobs/{job}/preview` what a run would handle. It is
-//! HTML from the server that reads without a script; with one it follows the housekeeper by server-sent events (`events`). All links are
-//! relative, so it may be nested at any path, and behind a proxy that takes a prefix away. (`Router::nest` takes the path as it is written;
-//! `nest_service` takes it with and without a slash at its end.) Nothing is loaded from elsewhere, and the content
-//! security policy that goes with each answer forbids inline scripts and styles.
+//! `/` has a card for each job, `jobs/{job}` its history as plots and as a table,
+//! `jobs/{job}/preview` what a run would handle. It is HTML from the server that reads without a
+//! script; with one it follows the housekeeper by server-sent events (`events`). All links are
+//! relative, so it may be nested at any path, and behind a proxy that takes a prefix away.
+//! (`Router::nest` takes the path as it is written; `nest_service` takes it with and without a
+//! slash at its end.) Nothing is loaded from elsewhere, and the content security policy that goes
+//! with each answer forbids inline scripts and styles.
 //!
 //! # The same as JSON
 //!
@@ -45,13 +50,17 @@
 //! | `GET health/ready` | 200 if it takes runs |
 //! | `GET health/jobs` | 200 if all jobs are healthy; for monitors, see below |
 //!
-//! `wait` is how many seconds to wait for a run, 0 to 30, 10 if not given; 0 waits for a second as well, since a refusal is to be heard of. A run
-//! that takes longer goes on: the answer is 202, and `Location` says where to look. A run that failed was made, so that is 200 with a report whose `success` is false.
+//! `wait` is how many seconds to wait for a run, 0 to 30, 10 if not given; 0 waits for a second as
+//! well, since a refusal is to be heard of. A run that takes longer goes on: the answer is 202, and
+//! `Location` says where to look. A run that failed was made, so that is 200 with a report whose
+//! `success` is false.
 //!
 //! # Errors
 //!
-//! Each error of `api`, `events` and `health` is a problem of RFC 9457 (`application/problem+json`) with a `kind` for programs and a `detail` for
-//! people; what the housekeeper refused comes with the [`RequestError`](crate::RequestError). A page says what went wrong as HTML, with the same status.
+//! Each error of `api`, `events` and `health` is a problem of RFC 9457 (`application/problem+json`)
+//! with a `kind` for programs and a `detail` for people; what the housekeeper refused comes with
+//! the [`RequestError`](crate::RequestError). A page says what went wrong as HTML, with the same
+//! status.
 //!
 //! | status | `kind` |
 //! |---|---|
@@ -65,21 +74,25 @@
 //! | 502 | `failed`: the database did not answer the housekeeper |
 //! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
 //!
-//! What is answered from memory comes within a second, or is `not_answering`. A read of a database that is silent ends after
-//! [`JobConfig::step_timeout`](crate::JobConfig::step_timeout), 30 s if not set: a preview is then `failed`, and a history comes from memory. The router
-//! waits 75 s for a read, its turn after others included; beyond that it is `not_answering`.
+//! What is answered from memory comes within a second, or is `not_answering`. A read of a database
+//! that is silent ends after [`JobConfig::step_timeout`](crate::JobConfig::step_timeout), 30 s if
+//! not set: a preview is then `failed`, and a history comes from memory. The router waits 75 s for
+//! a read, its turn after others included; beyond that it is `not_answering`.
 //!
 //! # Which health for whom
 //!
-//! `health/live` tells an orchestrator whether to restart the process. While a supervisor starts the housekeeper again it is 503 for a moment, so
-//! let the probe fail more than once. `health/ready` tells it whether to send traffic, and so says nothing of jobs: a
-//! cleaning job that fails would take every replica of the host out of service, over rows that can wait. `health/jobs` is for whoever is called at
-//! night; it says which job is late, failing or degraded, and why. [`Web::health`] is a router of these paths alone, for probes without a password.
+//! `health/live` tells an orchestrator whether to restart the process. While a supervisor starts
+//! the housekeeper again it is 503 for a moment, so let the probe fail more than once.
+//! `health/ready` tells it whether to send traffic, and so says nothing of jobs: a cleaning job
+//! that fails would take every replica of the host out of service, over rows that can wait.
+//! `health/jobs` is for whoever is called at night; it says which job is late, failing or degraded,
+//! and why. [`Web::health`] is a router of these paths alone, for probes without a password.
 //!
 //! # Who may do what
 //!
-//! Requests that change something need [`Web::with_actions`] and are refused when a browser was sent by another site (by `Sec-Fetch-Site`, else by
-//! `Origin`). That is no authentication: whoever can reach the router may use it. A graceful shutdown of the host's server waits for streams,
+//! Requests that change something need [`Web::with_actions`] and are refused when a browser was
+//! sent by another site (by `Sec-Fetch-Site`, else by `Origin`). That is no authentication: whoever
+//! can reach the router may use it. A graceful shutdown of the host's server waits for streams,
 //! which end with the housekeeper: stop the housekeeper first.
 
 use std::sync::Arc;
@@ -122,7 +135,8 @@ pub struct Web {
 impl Web {
     /// A page that only reads, of this housekeeper.
     ///
-    /// When it has stopped, the page says so for ever, even if another was started in its place: see [`Web::named`].
+    /// When it has stopped, the page says so for ever, even if another was started in its place:
+    /// see [`Web::named`].
     #[must_use]
     pub fn new(housekeeper: ActorRef<HousekeeperMsg>) -> Self {
         Self {
@@ -131,10 +145,12 @@ impl Web {
         }
     }
 
-    /// A page that only reads, of the housekeeper that has this name when it is asked for. It need not run yet.
+    /// A page that only reads, of the housekeeper that has this name when it is asked for. It need
+    /// not run yet.
     ///
-    /// The name is looked up for each request, so the page outlives a housekeeper that its supervisor starts again. While there is none, the
-    /// answer is 503: `stopped`, or `never_started` if none of this name ever was in this process.
+    /// The name is looked up for each request, so the page outlives a housekeeper that its
+    /// supervisor starts again. While there is none, the answer is 503: `stopped`, or
+    /// `never_started` if none of this name ever was in this process.
     ///
     /// ```no_run
     /// use axum::Router;
@@ -150,14 +166,16 @@ impl Web {
         }
     }
 
-    /// Lets whoever reaches the router run, cancel, pause and resume jobs. Put an authentication around it.
+    /// Lets whoever reaches the router run, cancel, pause and resume jobs. Put an authentication
+    /// around it.
     #[must_use]
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
         self
     }
 
-    /// Only the paths below `health`, for probes that cannot authenticate. They tell no rows, but `health/jobs` tells what failed and why.
+    /// Only the paths below `health`, for probes that cannot authenticate. They tell no rows, but
+    /// `health/jobs` tells what failed and why.
     pub fn health(&self) -> Router {
         let site = Arc::new(self.site());
         health_paths()
@@ -167,7 +185,8 @@ impl Web {
             .with_state(site)
     }
 
-    /// The router, to be nested in the host's. Needs no state, and starts nothing until it is asked.
+    /// The router, to be nested in the host's. Needs no state, and starts nothing until it is
+    /// asked.
     pub fn router(&self) -> Router {
         let site = Arc::new(self.site());
         let acts = Router::new()
@@ -228,6 +247,7 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// What is answered from memory. A housekeeper that takes longer is stuck or gone.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// What is read from a database, after those who asked before. Above two of the usual step limits, a turn's wait and a read: or we would give up just
-/// before the housekeeper answers that the database is silent.
+/// What is read from a database, after those who asked before. Above two of the usual step limits,
+/// a turn's wait and a read: or we would give up just before the housekeeper answers that the
+/// database is silent.
 const READ_LIMIT: Duration = Duration::from_secs(75);

@@ -43,8 +43,9 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The algorithm of `CrossOriginProtection` in Go 1.25: it needs no token and no state, because no script can set these two headers.
-    /// Neither of them means no browser, and so nobody whose cookies are abused.
+    /// The algorithm of `CrossOriginProtection` in Go 1.25: it needs no token and no state, because
+    /// no script can set these two headers. Neither of them means no browser, and so nobody whose
+    /// cookies are abused.
     fn is_ours(self) -> bool {
         match (self.site, self.origin) {
             (Some(site), _) => matches!(site, "same-origin" | "none"),

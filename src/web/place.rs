@@ -10,12 +10,14 @@ use crate::job::JobName;
 
 /// The way from a page back to the router.
 ///
-/// Relative, so that it is right wherever the host nests the router, and behind a proxy that takes away the front of the path.
+/// Relative, so that it is right wherever the host nests the router, and behind a proxy that takes
+/// away the front of the path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     /// To what is below the router's path: what every link but the one home begins with.
     root: String,
-    /// To the overview. Not the same: a nested router may know its own path without a slash at the end only.
+    /// To the overview. Not the same: a nested router may know its own path without a slash at the
+    /// end only.
     home: String,
 }
 
@@ -46,7 +48,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Place {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Ok(OriginalUri(whole)) = OriginalUri::from_request_parts(parts, state).await;
-        // Whoever nests at a path that ends in a slash has the overview there, and not at the path without it.
+        // Whoever nests at a path that ends in a slash has the overview there, and not at the path
+        // without it.
         let nested = parts.extensions.get::<NestedPath>();
         let slash = nested.is_some_and(|at| at.as_str().ends_with('/'));
         let (whole, inner) = (whole.path(), parts.uri.path());
@@ -71,7 +74,8 @@ fn root(whole: &str, inner: &str) -> String {
     }
 }
 
-/// The way to the overview: the path of the router itself, with a slash at its end if it was reached so or has no other.
+/// The way to the overview: the path of the router itself, with a slash at its end if it was
+/// reached so or has no other.
 fn home(whole: &str, inner: &str, slash: bool) -> String {
     let root = root(whole, inner);
     if matches!(inner, "" | "/") {

@@ -69,7 +69,8 @@ impl From<RequestError> for Problem {
     }
 }
 
-/// As it is written. The type is `about:blank`, so the title is that of the status; `kind` and `refusal` are members of our own.
+/// As it is written. The type is `about:blank`, so the title is that of the status; `kind` and
+/// `refusal` are members of our own.
 #[derive(Serialize)]
 struct ProblemJson<'a> {
     r#type: &'static str,

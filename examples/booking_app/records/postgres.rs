@@ -226,7 +226,8 @@ fn fresh_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// The application's own note of deleted sessions, so that the balance need not believe the housekeeper.
+/// The application's own note of deleted sessions, so that the balance need not believe the
+/// housekeeper.
 const NOTE_DEPARTURES: &str = "
 create table departures (session_id text primary key, departed_at timestamptz not null);
 create function note_departure() returns trigger language plpgsql as $$

@@ -44,7 +44,8 @@ impl SqliteRecords {
         Ok(records)
     }
 
-    /// Runs one piece of work to its end, even if nobody waits for it any more: a connection must not be dropped while a statement runs.
+    /// Runs one piece of work to its end, even if nobody waits for it any more: a connection must
+    /// not be dropped while a statement runs.
     async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
@@ -251,7 +252,8 @@ fn instant(text: &str) -> QueryResult<DateTime<Utc>> {
     })
 }
 
-/// The application's own note of deleted sessions, so that the balance need not believe the housekeeper.
+/// The application's own note of deleted sessions, so that the balance need not believe the
+/// housekeeper.
 const NOTE_DEPARTURES: &str = "
 create table departures (session_id text not null primary key, departed_at text not null);
 create trigger note_departure after delete on sessions

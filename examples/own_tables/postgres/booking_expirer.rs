@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::tables::bookings;
 use super::{Condition, LIMITS, now};
 use crate::status::BookingStatus;
-use crate::walk::{capped, check_user, due_in, overdue_for, page_limit, paged, probe, next_cursor};
+use crate::walk::{capped, check_user, due_in, next_cursor, overdue_for, page_limit, paged, probe};
 
 pub(crate) struct BookingExpirer {
     pool: Pool,
@@ -112,7 +112,8 @@ async fn expire_picked(
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
     let cutoff = pass.cutoff.naive_utc();
-    // A booking that is being paid for, or that another replica works on, is locked; it is none of ours.
+    // A booking that is being paid for, or that another replica works on, is locked; it is none of
+    // ours.
     let picked: Vec<(String, NaiveDateTime)> = bookings::table
         .filter(overdue(cutoff, user))
         .filter(behind(pass.after.as_ref()))

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::tables::{image_sent, messages, sessions, users, video_sent};
 use super::{Condition, LIMITS, now};
-use crate::walk::{capped, check_user, overdue_for, page_limit, paged, probe, next_cursor};
+use crate::walk::{capped, check_user, next_cursor, overdue_for, page_limit, paged, probe};
 
 pub(crate) struct SessionCleaner {
     pool: Pool,
@@ -87,8 +87,9 @@ async fn refer_to_users(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
 
 /// The rule. Whatever lists, counts or deletes sessions uses it.
 ///
-/// Nothing in these tables tells when a session was last active, so each old session costs a look at its user's messages. That suits some
-/// ten thousand sessions; beyond, keep the instant in the session, as the crate's own schema does.
+/// Nothing in these tables tells when a session was last active, so each old session costs a look
+/// at its user's messages. That suits some ten thousand sessions; beyond, keep the instant in the
+/// session, as the crate's own schema does.
 fn idle(cutoff: NaiveDateTime, user: Option<Uuid>) -> Condition<sessions::table> {
     let written_since = messages::table
         .filter(messages::user_id.eq(sessions::user_id))
@@ -154,12 +155,14 @@ async fn pick(
         .await
 }
 
-/// Keeps the users of these sessions from writing until we commit, and returns the sessions for which that worked.
+/// Keeps the users of these sessions from writing until we commit, and returns the sessions for
+/// which that worked.
 ///
-/// A new message does not touch the session, so the session's own lock does not hold it back. But it refers to its user, whose row
-/// Postgres therefore locks for it: `for key share`, with which our `for update` does not agree. A user who is writing right now is skipped,
-/// and has just shown to be no idle one. It never waits, so there is no deadlock. The price is that the user's new messages and bookings wait
-/// until we commit, some milliseconds.
+/// A new message does not touch the session, so the session's own lock does not hold it back. But
+/// it refers to its user, whose row Postgres therefore locks for it: `for key share`, with which
+/// our `for update` does not agree. A user who is writing right now is skipped, and has just shown
+/// to be no idle one. It never waits, so there is no deadlock. The price is that the user's new
+/// messages and bookings wait until we commit, some milliseconds.
 async fn lock_users(
     conn: &mut AsyncPgConnection,
     picked: Vec<(String, NaiveDateTime)>,
@@ -183,7 +186,8 @@ async fn lock_users(
         .await
 }
 
-/// The rule is looked at again, in statements that begin after the locks and so see every message committed by now.
+/// The rule is looked at again, in statements that begin after the locks and so see every message
+/// committed by now.
 async fn delete_picked(
     conn: &mut AsyncPgConnection,
     picked: Vec<String>,
@@ -210,7 +214,8 @@ async fn delete_picked(
         .execute(conn)
         .await?;
     if gone != ids.len() {
-        // The locks exclude it. Should somebody drop the foreign key they depend on, all of this is rolled back.
+        // The locks exclude it. Should somebody drop the foreign key they depend on, all of this is
+        // rolled back.
         return Err(diesel::result::Error::RollbackTransaction);
     }
     let batch = Batch {
@@ -345,11 +350,13 @@ async fn forecast(conn: &mut AsyncPgConnection, idle_after: Duration) -> QueryRe
     Ok(Forecast {
         due: count(conn, cutoff, None).await?,
         oldest_overdue: oldest.map(|oldest| overdue_for(now, oldest, idle_after)),
-        // To know the next, every session would have to be looked at after every run. The tick is soon enough.
+        // To know the next, every session would have to be looked at after every run. The tick is
+        // soon enough.
         next_due: oldest.map(|_| Duration::ZERO),
         max_age: Some(idle_after),
     })
 }
 
-/// The due sessions among which the one that has waited longest is looked for; they are known only in nearly that order.
+/// The due sessions among which the one that has waited longest is looked for; they are known only
+/// in nearly that order.
 const OLDEST: i64 = 100;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::tables::bookings;
 use super::{Condition, now, run};
 use crate::status::BookingStatus;
-use crate::walk::{capped, check_user, due_in, overdue_for, page_limit, paged, probe, next_cursor};
+use crate::walk::{capped, check_user, due_in, next_cursor, overdue_for, page_limit, paged, probe};
 
 pub(crate) struct BookingExpirer {
     pool: Pool,

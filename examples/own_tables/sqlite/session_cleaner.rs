@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::tables::{image_sent, messages, sessions, video_sent};
 use super::{Condition, now, run};
-use crate::walk::{capped, check_user, overdue_for, page_limit, paged, probe, next_cursor};
+use crate::walk::{capped, check_user, next_cursor, overdue_for, page_limit, paged, probe};
 
 pub(crate) struct SessionCleaner {
     pool: Pool,
@@ -69,8 +69,9 @@ impl Job for SessionCleaner {
 
 /// The rule. Whatever lists, counts or deletes sessions uses it.
 ///
-/// Nothing in these tables tells when a session was last active, so each old session costs a look at its user's messages. That suits some
-/// ten thousand sessions; beyond, keep the instant in the session, as the crate's own schema does.
+/// Nothing in these tables tells when a session was last active, so each old session costs a look
+/// at its user's messages. That suits some ten thousand sessions; beyond, keep the instant in the
+/// session, as the crate's own schema does.
 fn idle(cutoff: NaiveDateTime, user: Option<Uuid>) -> Condition<sessions::table> {
     let written_since = messages::table
         .filter(messages::user_id.eq(sessions::user_id))
@@ -256,11 +257,13 @@ fn forecast(conn: &mut SqliteConnection, idle_after: Duration) -> QueryResult<Fo
     Ok(Forecast {
         due: count(conn, cutoff, None)?,
         oldest_overdue: oldest.map(|oldest| overdue_for(now, oldest, idle_after)),
-        // To know the next, every session would have to be looked at after every run. The tick is soon enough.
+        // To know the next, every session would have to be looked at after every run. The tick is
+        // soon enough.
         next_due: oldest.map(|_| Duration::ZERO),
         max_age: Some(idle_after),
     })
 }
 
-/// The due sessions among which the one that has waited longest is looked for; they are known only in nearly that order.
+/// The due sessions among which the one that has waited longest is looked for; they are known only
+/// in nearly that order.
 const OLDEST: i64 = 100;

@@ -10,7 +10,8 @@ impl State {
         let desk = self.desk(job)?;
         let was_paused = desk.agenda.is_paused();
         desk.agenda.pause();
-        // A tick or a retry that waits for its turn is held back as well; the resume runs once for all of them.
+        // A tick or a retry that waits for its turn is held back as well; the resume runs once for
+        // all of them.
         desk.queue.keep_asked();
         self.arm(job);
         if !was_paused {

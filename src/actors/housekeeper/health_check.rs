@@ -1,4 +1,5 @@
-//! How the jobs are: looked at by itself at least once a minute, told when it changes, and answered.
+//! How the jobs are: looked at by itself at least once a minute, told when it changes, and
+//! answered.
 
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use crate::time::Moment;
 impl State {
     /// Looks at every job and at who still waits, now and again in a minute.
     ///
-    /// The housekeeper's own message and not the timer's: it comes also when nothing is planned, and while the timer is dead. One is on its way
-    /// at a time, so a stall is followed by one look.
+    /// The housekeeper's own message and not the timer's: it comes also when nothing is planned,
+    /// and while the timer is dead. One is on its way at a time, so a stall is followed by one
+    /// look.
     pub(super) fn make_rounds(&mut self) {
         if self.shutdown.is_some() {
             return;
@@ -54,8 +56,8 @@ impl State {
         self.subscribers.tell(Event::HealthChanged { job, health });
     }
 
-    /// How everything is. What a status says of the health of a job has been told as news before: a job is judged and described at one
-    /// instant, because a limit may pass between two.
+    /// How everything is. What a status says of the health of a job has been told as news before: a
+    /// job is judged and described at one instant, because a limit may pass between two.
     pub(super) fn status(&mut self) -> Status {
         let now = self.watch.now();
         self.look(now);

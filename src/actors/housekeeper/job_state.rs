@@ -110,7 +110,8 @@ impl JobState {
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
         match &self.post {
             WorkerSlot::Vacant => None,
-            // Not the earliest on the wall: after a corrected clock another one may be due before it.
+            // Not the earliest on the wall: after a corrected clock another one may be due before
+            // it.
             WorkerSlot::Up(_) => self.agenda.wait(now).map(|wait| now.after(wait)),
             WorkerSlot::Restarting { at, .. } => Some(*at),
             WorkerSlot::Degraded { until, .. } => Some(*until).filter(|_| !self.agenda.is_paused()),
@@ -127,8 +128,9 @@ impl JobState {
         Some(trigger)
     }
 
-    /// A run of everything ended. What one before it saw ahead counts until somebody looks again: rows grow old while the database is away, and
-    /// a run that was cancelled, or failed halfway, says nothing of those it did not reach.
+    /// A run of everything ended. What one before it saw ahead counts until somebody looks again:
+    /// rows grow old while the database is away, and a run that was cancelled, or failed halfway,
+    /// says nothing of those it did not reach.
     pub(super) fn ended(&mut self, report: &Report, now: Moment) {
         if let Some(forecast) = report.forecast {
             self.seen = Some((forecast, now));
@@ -136,7 +138,8 @@ impl JobState {
         self.last = Some(report.clone());
     }
 
-    /// Keeps the record of a run that ended, and owes it to the history if its worker could not write it.
+    /// Keeps the record of a run that ended, and owes it to the history if its worker could not
+    /// write it.
     pub(super) fn remember(&mut self, report: &Report, instance: Uuid, is_owed: bool) {
         if let Some(record) = RunRecord::from_report(report.clone(), instance) {
             if is_owed {

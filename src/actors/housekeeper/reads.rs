@@ -1,4 +1,5 @@
-//! Previews and histories: each is read by an actor of its own, so that neither a batch nor a slow database holds up anything else.
+//! Previews and histories: each is read by an actor of its own, so that neither a batch nor a slow
+//! database holds up anything else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -37,7 +37,8 @@ impl State {
     /// Starts a worker; one that cannot be started counts as one that died.
     pub(super) async fn spawn_worker(&mut self, job: &JobName) {
         if let Err(error) = self.try_spawn_worker(job).await {
-            // Our workers' `pre_start` cannot fail, so this is ractor's own trouble and as good as a death.
+            // Our workers' `pre_start` cannot fail, so this is ractor's own trouble and as good as
+            // a death.
             self.worker_died(job, error.to_string()).await;
         }
     }

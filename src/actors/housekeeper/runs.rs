@@ -138,7 +138,8 @@ impl State {
 
     pub(super) fn committed(&mut self, batch: Committed) {
         let now = self.watch.now();
-        // A worker that was given up may still tell of a batch; its run was answered with `rows_at_least`.
+        // A worker that was given up may still tell of a batch; its run was answered with
+        // `rows_at_least`.
         let Some(desk) = running(&mut self.desks, batch.run) else {
             return;
         };
@@ -202,7 +203,8 @@ impl State {
             tracing::info!(job.name = %job, "{job} recovered");
             self.subscribers
                 .tell(Event::JobRecovered { job: job.clone() });
-            // One user's run is no account of the rest, and what was planned was dropped with the degradation.
+            // One user's run is no account of the rest, and what was planned was dropped with the
+            // degradation.
             self.catch_up(&job, &report.scope);
         }
         if self.shutdown.is_some() {

@@ -136,7 +136,8 @@ impl State {
         self.stop_next();
     }
 
-    /// Stops the timer, then the workers in the reverse of the order in which they started, then ourselves.
+    /// Stops the timer, then the workers in the reverse of the order in which they started, then
+    /// ourselves.
     pub(super) fn stop_next(&mut self) {
         if let Some(timer) = &self.alarm.timer {
             return timer.stop(None);
@@ -146,11 +147,13 @@ impl State {
             return self.leave();
         };
         if desk.running.is_some() {
-            // What the history is owed is on its sheet, and may come back with its end, which calls here again.
+            // What the history is owed is on its sheet, and may come back with its end, which calls
+            // here again.
             return;
         }
-        // A message, because `stop` would overtake the report of the run. Not `drain`: should we be killed now, ractor would take our
-        // children along, but for those that drain. One that is told twice stops at the first.
+        // A message, because `stop` would overtake the report of the run. Not `drain`: should we be
+        // killed now, ractor would take our children along, but for those that drain. One that is
+        // told twice stops at the first.
         let _ = worker.cast(WorkerMsg::Leave(desk.unsaved.clone()));
     }
 
@@ -166,7 +169,8 @@ impl State {
         self.leave();
     }
 
-    /// Ends the message loop. Who is left of the children is killed: at the end of a graceful shutdown only readers.
+    /// Ends the message loop. Who is left of the children is killed: at the end of a graceful
+    /// shutdown only readers.
     fn leave(&self) {
         for child in self.myself.get_cell().get_children() {
             child.kill();
@@ -175,7 +179,8 @@ impl State {
         let _ = self.myself.drain();
     }
 
-    /// How long batches in flight may still take. Who stops us in the middle of a shutdown does not lengthen it.
+    /// How long batches in flight may still take. Who stops us in the middle of a shutdown does not
+    /// lengthen it.
     pub(super) fn grace_left(&self) -> Duration {
         let now = self.watch.now();
         let ends = self.shutdown.as_ref().map(|shutdown| shutdown.ends);
@@ -185,7 +190,8 @@ impl State {
             .unwrap_or(DEFAULT_GRACE)
     }
 
-    /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of an escalation.
+    /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of
+    /// an escalation.
     pub(super) fn stopped(&mut self) -> Option<String> {
         if self.shutdown.is_none() {
             self.subscribers.tell(Event::ShuttingDown);

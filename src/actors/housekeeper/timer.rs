@@ -71,7 +71,8 @@ impl State {
         if !matches!(desk.post, WorkerSlot::Up(_)) {
             self.spawn_worker(job).await;
         }
-        // What fell due while there was no worker merges into the run that waits for it, or into the attempt.
+        // What fell due while there was no worker merges into the run that waits for it, or into
+        // the attempt.
         let due = self.desks.get_mut(job).and_then(|desk| desk.take_due(now));
         if let Some(trigger) = due.or(half_open.then_some(Trigger::Retry)) {
             self.request(job, Scope::All, trigger, None).await;

@@ -48,7 +48,8 @@ impl Calendar {
 
     /// The first tick strictly after an instant; `None` at the ends of the calendar.
     pub(crate) fn after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // Zones cannot be told at the ends of what chrono counts, nor ticks beyond what croner does.
+        // Zones cannot be told at the ends of what chrono counts, nor ticks beyond what croner
+        // does.
         if !YEARS.contains(&instant.year()) {
             return None;
         }
@@ -114,7 +115,8 @@ mod tests {
                 nightly,
                 ["10-24T00:30", "10-25T00:30", "10-26T01:30"],
             ),
-            // Lord Howe moves by half an hour: 02:00 to 02:30 is skipped on 4 October, 01:30 to 02:00 is there twice on 5 April.
+            // Lord Howe moves by half an hour: 02:00 to 02:30 is skipped on 4 October, 01:30 to
+            // 02:00 is there twice on 5 April.
             (
                 "Australia/Lord_Howe",
                 "2026-10-02T12:00",
@@ -236,7 +238,8 @@ mod tests {
     }
 
     proptest! {
-        /// The plainest model: look at each minute, at what the clocks of the zone show in it, and at what they skipped since the one before.
+        /// The plainest model: look at each minute, at what the clocks of the zone show in it, and
+        /// at what they skipped since the one before.
         #[test]
         fn ticks_agree_with_a_walk_from_minute_to_minute(
             fields in fields(),
@@ -267,7 +270,8 @@ mod tests {
             prop_assert_eq!(ticks, fields.walk(zone, from, until), "{}", cron);
         }
 
-        /// What our own check lets through croner reads as well; a text that is refused is refused with its place.
+        /// What our own check lets through croner reads as well; a text that is refused is refused
+        /// with its place.
         #[test]
         fn what_is_checked_can_be_read(text in "[0-9*,/LW#-]{1,4} [0-9*,/-]{1,4} [0-9*LW,-]{1,3} [A-Z0-9*]{1,3} [A-Z0-9*#L]{1,4}") {
             let read = Calendar::of(&Cron::new(text.as_str()));

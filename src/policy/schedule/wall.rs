@@ -38,7 +38,8 @@ impl WallTicks {
         Some(now.after(distance(now.wall, tick)))
     }
 
-    /// Looks at the clock. Returns whether it was set back so far that ticks are to be followed once more.
+    /// Looks at the clock. Returns whether it was set back so far that ticks are to be followed
+    /// once more.
     pub(super) fn look(&mut self, now: Moment) -> bool {
         let set_back = distance(now.wall, self.seen);
         if set_back >= FOLLOWED {
@@ -49,7 +50,8 @@ impl WallTicks {
         false
     }
 
-    /// Takes over what another one has seen, if both mean the same ticks. They may be put off by another draw.
+    /// Takes over what another one has seen, if both mean the same ticks. They may be put off by
+    /// another draw.
     pub(super) fn seen_by(self, other: &Self) -> Self {
         let later = self.offset - other.offset;
         let seen = other.seen.checked_add_signed(later).unwrap_or(other.seen);
@@ -75,7 +77,8 @@ impl WallTicks {
     }
 }
 
-/// A clock that is set back by less waits until it is past what was served; one that is set back by more starts afresh, as with cron(8).
+/// A clock that is set back by less waits until it is past what was served; one that is set back by
+/// more starts afresh, as with cron(8).
 const FOLLOWED: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// Missed ticks that are counted one by one; a year of seconds must not keep the housekeeper.
@@ -397,7 +400,8 @@ mod tests {
             }
         }
 
-        /// The plainest model of a clock that is looked at: quarters of an hour that it passed for the first time.
+        /// The plainest model of a clock that is looked at: quarters of an hour that it passed for
+        /// the first time.
         #[test]
         fn ticks_agree_with_a_walk_along_the_clock(steps in prop::collection::vec(step(), 1..100)) {
             let mut agenda = quarterly("01-10T12:00");

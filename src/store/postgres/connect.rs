@@ -19,8 +19,9 @@ use crate::store::limits::Timeouts;
 /// A pool of our own. Connects to nothing yet.
 pub(super) fn pool(url: &str, limits: &Timeouts, last_error: &LastError) -> Pool {
     let mut config = ManagerConfig::default();
-    // A little less than anybody waits for it, so that whoever did is told. Without a limit, a server that takes the connection and then says
-    // nothing would keep the pool waiting for it, and everybody for the pool, for good.
+    // A little less than anybody waits for it, so that whoever did is told. Without a limit, a
+    // server that takes the connection and then says nothing would keep the pool waiting for it,
+    // and everybody for the pool, for good.
     let limit = limits.acquire.mul_f64(0.9);
     // The same of a connection that has been idle: in this time, several of them can be found dead.
     let probe_limit = limits.acquire / 8;
@@ -34,7 +35,8 @@ pub(super) fn pool(url: &str, limits: &Timeouts, last_error: &LastError) -> Pool
         .build_unchecked(AsyncDieselConnectionManager::new_with_config(url, config))
 }
 
-/// As diesel connects, but an error says its cause as well: without it, a refused password reads like a wrong port.
+/// As diesel connects, but an error says its cause as well: without it, a refused password reads
+/// like a wrong port.
 async fn connect(url: String, limit: Duration) -> ConnectionResult<AsyncPgConnection> {
     let connected = async {
         match tokio_postgres::connect(&url, NoTls).await {
@@ -66,7 +68,8 @@ async fn probe(conn: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()>
         })
 }
 
-/// Checks a URL without using it. What it says never quotes the URL, which may hold a password in an unexpected place.
+/// Checks a URL without using it. What it says never quotes the URL, which may hold a password in
+/// an unexpected place.
 pub(super) fn check(url: &str) -> Result<(), StoreError> {
     let problem = match url.split_once("://") {
         _ if url.trim().is_empty() => Some(format!("the URL is empty; give `{SHAPE}`")),

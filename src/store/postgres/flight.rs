@@ -13,8 +13,9 @@ use crate::store::trouble::{TxError, TxResult};
 
 /// A connection inside a transaction.
 ///
-/// Dropped before [`land`](Flight::land) has ended, because its worker was killed or ran out of time, it ends the statement that may be running
-/// and closes the connection, which rolls back. Its rows are free again within milliseconds.
+/// Dropped before [`land`](Flight::land) has ended, because its worker was killed or ran out of
+/// time, it ends the statement that may be running and closes the connection, which rolls back. Its
+/// rows are free again within milliseconds.
 pub(super) struct Flight {
     conn: PooledConnection<'static, AsyncPgConnection>,
     cancel: CancelToken,
@@ -24,8 +25,9 @@ pub(super) struct Flight {
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Changes rows. Each statement sees what was committed before it, whatever the host's default is: the second look at a locked row
-    /// depends on it. Where the host's default is to read only, nothing is written.
+    /// Changes rows. Each statement sees what was committed before it, whatever the host's default
+    /// is: the second look at a locked row depends on it. Where the host's default is to read only,
+    /// nothing is written.
     Write,
     /// Only looks: all statements see the same instant.
     Read,
@@ -58,7 +60,8 @@ impl Flight {
             Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        // For this transaction only, so that nothing is left behind in a connection that others share.
+        // For this transaction only, so that nothing is left behind in a connection that others
+        // share.
         let statement = milliseconds(limits.statement);
         let lock = milliseconds(limits.lock);
         let begin = format!(
@@ -68,7 +71,8 @@ impl Flight {
         let conn = &mut *self.conn;
         let opened = AnsiTransactionManager::begin_transaction_sql(conn, &begin).await;
         if opened.is_err() {
-            // The transaction may have begun all the same, which diesel does not know: the pool has to close the connection.
+            // The transaction may have begun all the same, which diesel does not know: the pool has
+            // to close the connection.
             AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
         }
         opened
@@ -83,7 +87,8 @@ impl Flight {
                 .map(|()| value)
                 .map_err(TxError::from),
             Err(error) => {
-                // If this fails as well, the pool finds the transaction still open and closes the connection.
+                // If this fails as well, the pool finds the transaction still open and closes the
+                // connection.
                 let _ = AnsiTransactionManager::rollback_transaction(conn).await;
                 Err(error)
             }
@@ -112,8 +117,8 @@ impl Drop for Flight {
         if self.landed {
             return;
         }
-        // The pool closes the connection, but the server notices only when its statement ends. Over TLS of the host's this request is
-        // refused, and the limit of the statement ends it.
+        // The pool closes the connection, but the server notices only when its statement ends. Over
+        // TLS of the host's this request is refused, and the limit of the statement ends it.
         let cancel = self.cancel.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

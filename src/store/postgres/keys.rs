@@ -15,8 +15,9 @@ use crate::store::keys::{ForeignKey, quoted};
 
 /// What is known of the keys that point at sessions and their records. Clones share it.
 ///
-/// Whether a key will refuse is a guess: a trigger of the host's may clear the way, or another key cascade first. So what they keep is only looked
-/// for once the database has refused a batch, and the keys are read again every minute from then on, in case the host has mended them.
+/// Whether a key will refuse is a guess: a trigger of the host's may clear the way, or another key
+/// cascade first. So what they keep is only looked for once the database has refused a batch, and
+/// the keys are read again every minute from then on, in case the host has mended them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys(Arc<Mutex<Known>>);
 
@@ -167,8 +168,8 @@ struct Found {
     indexed: bool,
 }
 
-/// Of a partitioned table only the whole is named, not its parts. A key on a table that we may not read is left out as one that refuses: its rows
-/// are found when the database refuses them.
+/// Of a partitioned table only the whole is named, not its parts. A key on a table that we may not
+/// read is left out as one that refuses: its rows are found when the database refuses them.
 async fn read(conn: &mut AsyncPgConnection) -> QueryResult<Vec<ForeignKey>> {
     let found: Vec<Found> = diesel::sql_query(
         "select case when not pg_table_is_visible(k.conrelid) then n.nspname::text end as schema,

@@ -127,15 +127,16 @@ extern "SQL" {
     /// A table by its name, as the search path finds it.
     fn to_regclass(name: Text) -> Nullable<Oid>;
 
-    /// Rows deleted from a table by this transaction, and by those before it that are not yet in the statistics.
+    /// Rows deleted from a table by this transaction, and by those before it that are not yet in
+    /// the statistics.
     fn pg_stat_get_xact_tuples_deleted(table: Nullable<Oid>) -> Nullable<BigInt>;
 
     /// What a setting is.
     fn current_setting(name: Text) -> Text;
 }
 
-// In the text and not as values, so that every plan can use the partial indexes. Diesel's `sql` would do it too, but a statement with it is
-// prepared anew each time.
+// In the text and not as values, so that every plan can use the partial indexes. Diesel's `sql`
+// would do it too, but a statement with it is prepared anew each time.
 diesel::postfix_operator!(IsPending, " = 'Pending'", backend: Pg);
 diesel::postfix_operator!(IsGuest, " = 'user'", backend: Pg);
 

@@ -91,8 +91,9 @@ fn claim(candidate: Condition<Sessions>, behind: Condition<Sessions>, limit: i64
 
 /// Deletes a batch of idle sessions.
 ///
-/// The true activity is looked up in the same statement that locks and deletes. Whoever writes to a candidate after the statement has begun
-/// writes its row, so that it is locked and passed over, or no longer a candidate when it is looked at again.
+/// The true activity is looked up in the same statement that locks and deletes. Whoever writes to a
+/// candidate after the statement has begun writes its row, so that it is locked and passed over, or
+/// no longer a candidate when it is looked at again.
 pub(super) async fn delete(
     conn: &mut AsyncPgConnection,
     pass: &BatchRequest,
@@ -141,7 +142,8 @@ pub(super) async fn delete(
         .with_count("video_records", videos.abs_diff(videos_before)))
 }
 
-/// Brings the stored instant of candidates that live up to date, so that the next run does not look at them again.
+/// Brings the stored instant of candidates that live up to date, so that the next run does not look
+/// at them again.
 async fn move_forward(conn: &mut AsyncPgConnection, live: Vec<String>) -> QueryResult<()> {
     if !live.is_empty() {
         diesel::update(sessions::table)

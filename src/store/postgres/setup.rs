@@ -9,9 +9,11 @@ use crate::store::limits::Timeouts;
 use crate::store::migrations::Schema;
 
 impl PostgresStore {
-    /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe when several processes start at once.
+    /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe
+    /// when several processes start at once.
     ///
-    /// Fails with [`StoreError::Schema`] if a table of that name is there that this crate did not make.
+    /// Fails with [`StoreError::Schema`] if a table of that name is there that this crate did not
+    /// make.
     pub async fn migrate(&self, schemas: &[Schema]) -> Result<(), StoreError> {
         let what = "migrate";
         for schema in schemas {
@@ -22,7 +24,8 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Drops the tables of a set, with all that is in them, if [`migrate`](PostgresStore::migrate) made them.
+    /// Drops the tables of a set, with all that is in them, if [`migrate`](PostgresStore::migrate)
+    /// made them.
     pub async fn revert(&self, schema: Schema) -> Result<(), StoreError> {
         let what = "revert the migrations";
         let mut flight = self.begin_patiently(what).await?;
@@ -30,7 +33,8 @@ impl PostgresStore {
         settle(flight, done, what).await
     }
 
-    /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must stay under half of `idle_after`.
+    /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must
+    /// stay under half of `idle_after`.
     pub async fn set_activity_throttle(&self, throttle: Duration) -> Result<(), StoreError> {
         let what = "set the activity throttle";
         let throttle_us = i64::try_from(throttle.as_micros()).unwrap_or(i64::MAX);

@@ -152,7 +152,8 @@ impl PostgresStore {
         Ok(flight.land(done).await)
     }
 
-    /// Whether the host's foreign keys are others than they were. If that cannot be read, the error that made us ask says more.
+    /// Whether the host's foreign keys are others than they were. If that cannot be read, the error
+    /// that made us ask says more.
     async fn has_new_keys(&self) -> bool {
         let what = "read the foreign keys";
         let Ok(mut flight) = self.begin(Purpose::Read, what).await else {

@@ -14,9 +14,9 @@ use crate::store::trouble::{TxError, TxResult};
 
 /// Picks at most `limit` rows and writes to some of them.
 ///
-/// `pick` selects the columns of [`picked`], in the order of `since` and `id`, and locks its rows; `write` changes those at
-/// [`addresses`] and returns their ids. Both see the same instant: a row that was changed after it is looked at again when it is locked, and no
-/// longer found by `write`.
+/// `pick` selects the columns of [`picked`], in the order of `since` and `id`, and locks its rows;
+/// `write` changes those at [`addresses`] and returns their ids. Both see the same instant: a row
+/// that was changed after it is looked at again when it is locked, and no longer found by `write`.
 #[derive(QueryId)]
 pub(super) struct ClaimAndWrite<Pick, Write> {
     pub(super) pick: Pick,
@@ -54,7 +54,8 @@ where
              ARRAY(SELECT id FROM picked WHERE due AND keeper IS NOT NULL), \
              ARRAY(SELECT keeper FROM picked WHERE due AND keeper IS NOT NULL), ",
         );
-        // There is a row in the last place only if the limit was next_cursor. What is materialized keeps its order.
+        // There is a row in the last place only if the limit was next_cursor. What is materialized
+        // keeps its order.
         for (column, separator) in [("since", ", "), ("id", "")] {
             out.push_sql("(SELECT ");
             out.push_sql(column);
@@ -97,8 +98,8 @@ pub(super) struct ClaimResult {
 }
 
 impl ClaimResult {
-    /// A row that was picked and not written was changed after the statement began, and is due all the same, or a trigger withholds it. Row by
-    /// row it will show.
+    /// A row that was picked and not written was changed after the statement began, and is due all
+    /// the same, or a trigger withholds it. Row by row it will show.
     pub(super) fn is_whole(&self) -> TxResult<()> {
         match usize::try_from(self.to_write) {
             Ok(to_write) if to_write > self.written.len() => Err(TxError::SuppressedByTrigger),

@@ -106,8 +106,8 @@ pub(super) async fn check(conn: &mut AsyncPgConnection) -> TxResult<()> {
     })
 }
 
-/// Of several processes starting at once, one works and the others find it done. The lock ends with the transaction, so that it cannot leak
-/// through a pooler.
+/// Of several processes starting at once, one works and the others find it done. The lock ends with
+/// the transaction, so that it cannot leak through a pooler.
 async fn one_at_a_time(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     diesel::sql_query("select pg_advisory_xact_lock($1)")
         .bind::<BigInt, _>(MIGRATION_LOCK)
@@ -203,8 +203,8 @@ impl Tally {
         self.track_counts == "on"
     }
 
-    /// Image and video records deleted so far, as the server counts for its statistics. Only differences within one transaction mean
-    /// anything.
+    /// Image and video records deleted so far, as the server counts for its statistics. Only
+    /// differences within one transaction mean anything.
     pub(super) fn deleted(&self) -> TxResult<[i64; 2]> {
         let of = |table: &str, deleted: Option<i64>| {
             let what = || format!("table `{table}` is missing");

@@ -189,7 +189,8 @@ impl Slice {
         })
     }
 
-    /// Nobody else writes during an immediate transaction, so what was found a moment ago is still overdue.
+    /// Nobody else writes during an immediate transaction, so what was found a moment ago is still
+    /// overdue.
     fn expire_one(&self, conn: &mut SqliteConnection, id: &str) -> TxResult<()> {
         let changed = diesel::update(bookings::table.find(id))
             .set((

@@ -1,6 +1,7 @@
 //! Whether the file is still the one that was opened.
 //!
-//! A file that is removed, or replaced by a backup, lives on for those who have it open: they would go on, and nobody else would see what they do.
+//! A file that is removed, or replaced by a backup, lives on for those who have it open: they would
+//! go on, and nobody else would see what they do.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,7 +37,8 @@ impl File {
         }
     }
 
-    /// Which file is about to be opened. Fails if an empty one would be made in the place of one that was there.
+    /// Which file is about to be opened. Fails if an empty one would be made in the place of one
+    /// that was there.
     pub(super) fn before_opening(&self) -> Result<Option<Identity>, String> {
         match identity(&self.path) {
             None if !self.seen().is_empty() => Err(self.gone()),
@@ -53,7 +55,8 @@ impl File {
         }
     }
 
-    /// Notes which file a new connection has opened, in a number that every connection has for itself.
+    /// Notes which file a new connection has opened, in a number that every connection has for
+    /// itself.
     pub(super) fn note(&self, conn: &mut SqliteConnection, found: Identity) -> QueryResult<()> {
         let number = {
             let mut seen = self.seen();

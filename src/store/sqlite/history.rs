@@ -10,9 +10,11 @@ use crate::job::JobName;
 use crate::model::{Report, RunRecord};
 use crate::store::trouble::{TxError, TxResult};
 
-/// Writes runs and drops the oldest beyond `keep` of each job they belong to, if the caller still waits when the file is free.
+/// Writes runs and drops the oldest beyond `keep` of each job they belong to, if the caller still
+/// waits when the file is free.
 ///
-/// What was given up before then is handed over again with the next runs. Written after those, it would be counted twice.
+/// What was given up before then is handed over again with the next runs. Written after those, it
+/// would be counted twice.
 pub(super) fn record(
     conn: &mut SqliteConnection,
     runs: &[RunRecord],

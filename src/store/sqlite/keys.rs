@@ -16,8 +16,8 @@ use crate::store::keys::{ForeignKey, quoted, quoted_list};
 
 /// The foreign keys, read anew whenever the schema has changed.
 ///
-/// Whether a key will refuse is a guess: a trigger of the host's may clear the way, or another key cascade first. So what they keep is only looked
-/// for once the database has refused a batch.
+/// Whether a key will refuse is a guess: a trigger of the host's may clear the way, or another key
+/// cascade first. So what they keep is only looked for once the database has refused a batch.
 #[derive(Default)]
 pub(super) struct Keys {
     known: Mutex<Option<Arc<Known>>>,

@@ -21,7 +21,8 @@ pub(super) fn pool(file: &File, limits: &Timeouts, last_error: &LastError) -> Po
     let busy = limits.lock;
     let opening = file.clone();
     let mut config = ManagerConfig::default();
-    // A check at each turn could be dropped halfway, which the wrapper does not bear. Whether the file is still there is asked with the work.
+    // A check at each turn could be dropped halfway, which the wrapper does not bear. Whether the
+    // file is still there is asked with the work.
     config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |_| {
         let file = opening.clone();
@@ -63,7 +64,8 @@ pub(super) fn path(url: &str) -> Result<String, StoreError> {
             None => (url, false),
         },
     };
-    // A path is told in errors and in the log, and a mistaken address of a server may hold a password.
+    // A path is told in errors and in the log, and a mistaken address of a server may hold a
+    // password.
     let first = path.split(['/', '\\']).next().unwrap_or_default();
     // A drive has two characters, `C:`.
     let names_user =
@@ -119,8 +121,8 @@ fn refused(reason: impl Into<String>) -> StoreError {
     }
 }
 
-/// Opens the file. One that is made by it is opened anew: only of what was there before is it known that nobody put another in its place
-/// while it was opened.
+/// Opens the file. One that is made by it is opened anew: only of what was there before is it known
+/// that nobody put another in its place while it was opened.
 fn connect(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> {
     let before = || {
         file.before_opening()
@@ -153,7 +155,8 @@ fn establish(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> 
         &mut conn,
         &format!("pragma busy_timeout = {}", busy.as_millis().max(1)),
     )?;
-    // Two that switch a new file to WAL at once can meet in a way in which SQLite does not wait by itself.
+    // Two that switch a new file to WAL at once can meet in a way in which SQLite does not wait by
+    // itself.
     let started = Instant::now();
     while let Err(error) = setup(&mut conn, "pragma journal_mode = wal") {
         if started.elapsed() > busy {
@@ -163,8 +166,9 @@ fn establish(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> 
     }
     setup(
         &mut conn,
-        // A page that a batch changes should be in memory when the next one changes it, and in the file only once for several batches: up to 8 MB
-        // of cache for each connection, and a checkpoint once the log has 16 MB.
+        // A page that a batch changes should be in memory when the next one changes it, and in the
+        // file only once for several batches: up to 8 MB of cache for each connection, and a
+        // checkpoint once the log has 16 MB.
         "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; pragma wal_autocheckpoint = 4000",
     )?;
     Ok(conn)

@@ -108,8 +108,8 @@ pub(super) fn delete(
     Ok(batch)
 }
 
-/// The addresses of the rows a run will look at next, in the order of their ids, because that is the order of most that is deleted: the keys
-/// of the sessions, and the records by session.
+/// The addresses of the rows a run will look at next, in the order of their ids, because that is
+/// the order of most that is deleted: the keys of the sessions, and the records by session.
 fn look_up(
     conn: &mut SqliteConnection,
     pass: &BatchRequest,
@@ -209,7 +209,8 @@ impl Slice {
         Ok(batch)
     }
 
-    /// Brings the stored instant of candidates that live up to date, so that the next run does not look at them again.
+    /// Brings the stored instant of candidates that live up to date, so that the next run does not
+    /// look at them again.
     fn move_forward(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
         diesel::update(sessions::table)
             .filter(among(sessions::rowid, &self.rows))

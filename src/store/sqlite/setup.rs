@@ -7,16 +7,19 @@ use crate::model::StoreError;
 use crate::store::migrations::Schema;
 
 impl SqliteStore {
-    /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe when several processes start at once.
+    /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe
+    /// when several processes start at once.
     ///
-    /// Fails with [`StoreError::Schema`] if a table of that name is there that this crate did not make.
+    /// Fails with [`StoreError::Schema`] if a table of that name is there that this crate did not
+    /// make.
     pub async fn migrate(&self, schemas: &[Schema]) -> Result<(), StoreError> {
         let schemas = schemas.to_vec();
         self.run("migrate", move |conn| tables::migrate(conn, &schemas))
             .await
     }
 
-    /// Drops the tables of a set, with all that is in them, if [`migrate`](SqliteStore::migrate) made them.
+    /// Drops the tables of a set, with all that is in them, if [`migrate`](SqliteStore::migrate)
+    /// made them.
     pub async fn revert(&self, schema: Schema) -> Result<(), StoreError> {
         self.run("revert the migrations", move |conn| {
             tables::revert(conn, schema)
@@ -24,7 +27,8 @@ impl SqliteStore {
         .await
     }
 
-    /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must stay under half of `idle_after`.
+    /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must
+    /// stay under half of `idle_after`.
     pub async fn set_activity_throttle(&self, throttle: Duration) -> Result<(), StoreError> {
         let throttle_us = i64::try_from(throttle.as_micros()).unwrap_or(i64::MAX);
         self.run("set the activity throttle", move |conn| {

@@ -20,7 +20,8 @@ crate::store::migrations::migrations!("sqlite");
 /// Makes what is not there yet, each set in one transaction.
 pub(super) fn migrate(conn: &mut SqliteConnection, schemas: &[Schema]) -> TxResult<()> {
     for schema in schemas {
-        // Immediate, so that of several processes starting at once one works and the others find it done.
+        // Immediate, so that of several processes starting at once one works and the others find it
+        // done.
         conn.immediate_transaction(|conn| migrate_one(conn, *schema))?;
     }
     Ok(())

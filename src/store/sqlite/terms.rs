@@ -1,4 +1,5 @@
-//! Parts of statements that diesel has no words for. Their text never changes, so the statements they are in are prepared once.
+//! Parts of statements that diesel has no words for. Their text never changes, so the statements
+//! they are in are prepared once.
 
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};

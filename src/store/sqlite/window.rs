@@ -1,9 +1,12 @@
-//! The rows of a run, looked up many at a time and then handled in the order in which they lie in the file.
+//! The rows of a run, looked up many at a time and then handled in the order in which they lie in
+//! the file.
 //!
-//! Age finds the rows that are due, but says nothing of where they are. Small batches by age would each touch pages all over the file, and
-//! every page is written anew by each batch that touches it: three to five times as much as one large statement writes. So a run reads the
-//! addresses of the next [`SIZE`] rows by age, in a read that keeps nobody waiting, puts them in the order of their place, and its batches
-//! take slices of that. What is written is decided again in the write: an address is only a hint.
+//! Age finds the rows that are due, but says nothing of where they are. Small batches by age would
+//! each touch pages all over the file, and every page is written anew by each batch that touches
+//! it: three to five times as much as one large statement writes. So a run reads the addresses of
+//! the next [`SIZE`] rows by age, in a read that keeps nobody waiting, puts them in the order of
+//! their place, and its batches take slices of that. What is written is decided again in the write:
+//! an address is only a hint.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -63,7 +66,8 @@ impl RowIdBuffer {
         self.next_cursor.clone()
     }
 
-    /// A place behind the beginning and before any row. A run that finds its window gone goes on from there, so that it loses none.
+    /// A place behind the beginning and before any row. A run that finds its window gone goes on
+    /// from there, so that it loses none.
     fn inside(&self) -> Cursor {
         Cursor {
             since: self.begin.since,
@@ -72,12 +76,14 @@ impl RowIdBuffer {
     }
 }
 
-/// The windows of runs in progress, between two of their batches. Housekeepers on clones of one store each have theirs.
+/// The windows of runs in progress, between two of their batches. Housekeepers on clones of one
+/// store each have theirs.
 #[derive(Debug, Default)]
 pub(super) struct Windows(Mutex<VecDeque<RowIdBuffer>>);
 
 impl Windows {
-    /// Takes out the window of this run, or has the next one looked up. Whoever fails to put it back begins a new one.
+    /// Takes out the window of this run, or has the next one looked up. Whoever fails to put it
+    /// back begins a new one.
     pub(super) fn take(
         &self,
         pass: &BatchRequest,

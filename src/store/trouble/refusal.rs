@@ -2,7 +2,8 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 
-/// What the database said, if it refused one row: a constraint, or a trigger of the host's that raised an error.
+/// What the database said, if it refused one row: a constraint, or a trigger of the host's that
+/// raised an error.
 pub(super) fn refusal(error: &Error) -> Option<String> {
     use DatabaseErrorKind::{
         CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
@@ -24,11 +25,13 @@ pub(super) fn refusal(error: &Error) -> Option<String> {
     })
 }
 
-/// An error that another row would meet as well. Neither database's error code gets through diesel, so the text must do. One in another
-/// language counts as a refusal: its rows are set aside one by one, each with its text, and are tried again in the next run.
+/// An error that another row would meet as well. Neither database's error code gets through diesel,
+/// so the text must do. One in another language counts as a refusal: its rows are set aside one by
+/// one, each with its text, and are tried again in the next run.
 fn concerns_all_rows(info: &dyn DatabaseErrorInformation) -> bool {
     let message = info.message();
-    // Postgres points at a place only in a statement it cannot make sense of: syntax, a missing table or column.
+    // Postgres points at a place only in a statement it cannot make sense of: syntax, a missing
+    // table or column.
     info.statement_position().is_some()
         || STARTS.iter().any(|start| message.starts_with(start))
         || (message.ends_with("does not exist")
@@ -38,7 +41,8 @@ fn concerns_all_rows(info: &dyn DatabaseErrorInformation) -> bool {
         || (message.starts_with("error in ") && message.contains(": no such "))
 }
 
-/// How the messages begin. Long enough that a trigger of the host's is unlikely to say the same about a row.
+/// How the messages begin. Long enough that a trigger of the host's is unlikely to say the same
+/// about a row.
 const STARTS: &[&str] = &[
     // SQLite: locks, and a statement that was ended.
     "database is locked",

@@ -10,7 +10,8 @@ use crate::model::{CurrentRun, JobStatus, Outcome, Report, Status, WorkerStatus}
 use crate::web::place::Place;
 use crate::web::words;
 
-/// The cards of all jobs. Sent again with every frame, so they hold nothing that is worth more than a look.
+/// The cards of all jobs. Sent again with every frame, so they hold nothing that is worth more than
+/// a look.
 pub(crate) fn cards(place: &Place, status: &Status, actions: bool) -> Markup {
     html! {
         div #jobs .cards data-now=(status.at.to_rfc3339()) {
@@ -46,7 +47,8 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
                     }
                 }
             }
-            // Always there: the script takes a fresh card over part by part, and what comes after would change places with it.
+            // Always there: the script takes a fresh card over part by part, and what comes after
+            // would change places with it.
             p.reason.(job.health.as_str()) hidden[job.health.reason().is_none()] {
                 (job.health.reason().unwrap_or_default())
             }

@@ -1,4 +1,5 @@
-//! What changes something: a form that asks whether it is meant, on the page with a script, on a page of its own without.
+//! What changes something: a form that asks whether it is meant, on the page with a script, on a
+//! page of its own without.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Plots as SVG that is sharp and legible at any width: what lies along the time is in per cent, all else in pixels.
+//! Plots as SVG that is sharp and legible at any width: what lies along the time is in per cent,
+//! all else in pixels.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
@@ -24,7 +25,8 @@ pub(super) struct Point {
 }
 
 impl Plot {
-    /// A stem with a dot for each point: runs are far apart at times, and a line between two would tell of what was not.
+    /// A stem with a dot for each point: runs are far apart at times, and a line between two would
+    /// tell of what was not.
     pub(super) fn draw(&self) -> Markup {
         let (title, description) = (format!("{}-title", self.id), format!("{}-text", self.id));
         let top = self.top();
@@ -87,7 +89,8 @@ impl Plot {
         ((at - first.at).as_seconds_f64() / whole).clamp(0.0, 1.0)
     }
 
-    /// The upper end of the scale: a round number at or above the largest value, and not far above it.
+    /// The upper end of the scale: a round number at or above the largest value, and not far above
+    /// it.
     fn top(&self) -> f64 {
         let largest = self
             .points

@@ -92,7 +92,8 @@ fn count(
     let due = bookings::table
         .filter(rule)
         .filter(bookings::booking_id.ne_all(rejected.to_vec()))
-        // Counting needs no order, but the order has an index: Postgres may expect to meet many in any place, and read the whole table.
+        // Counting needs no order, but the order has an index: Postgres may expect to meet many in
+        // any place, and read the whole table.
         .order((bookings::created_at, bookings::booking_id))
         .select(bookings::booking_id)
         .limit(PROBE);

@@ -1,5 +1,5 @@
-//! Deleting idle sessions with their records counted by hand: one by one where the database refuses one of them, or all at once where it
-//! keeps no statistics to count by.
+//! Deleting idle sessions with their records counted by hand: one by one where the database refuses
+//! one of them, or all at once where it keeps no statistics to count by.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl;
