@@ -1,9 +1,9 @@
 //! Supervised housekeeping for [ractor](https://crates.io/crates/ractor) applications.
 //!
 //! A [`Housekeeper`] is an actor that a host embeds. It owns a timer and one worker for each job;
-//! the host sends it [`HousekeeperMsg`]s and gets [`Report`]s, [`Preview`]s and [`Status`] back.
-//! Two jobs come with it: [`SessionCleaner`] deletes chat sessions that have been idle for long,
-//! with their image and video records, and [`BookingExpirer`] turns bookings that were left unpaid
+//! the host sends it [`HousekeeperMsg`]s and gets [`Report`]s, [`Preview`](job::Preview)s and [`Status`] back.
+//! Two jobs come with it: [`SessionCleaner`](booking::SessionCleaner) deletes chat sessions that have been idle for long,
+//! with their image and video records, and [`BookingExpirer`](booking::BookingExpirer) turns bookings that were left unpaid
 //! into expired ones. Any other job is an implementation of [`Job`].
 //!
 //! ```no_run
@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
 //! | `postgres` | `PostgresStore`; needs no libpq |
-//! | `cron` | ticks by [`Cron`] expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
+//! | `cron` | ticks by [`Cron`](config::Cron) expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
 //! | `metrics` | figures for a monitoring system: see the module `metrics` |
 //! | `web` | module `web`: a live page and the same as JSON, a router for axum 0.8 |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
@@ -29,7 +29,7 @@
 //!   (`call_t!`) all the same: a question that crosses a kill or a plain `stop()` in one instant can stay in the mailbox for as long as somebody
 //!   holds a reference to the actor.
 //! - **Events.** At most once and in order, within the process; a [`Subscriber`] that is too slow is told how many it missed.
-//! - **Lateness.** At most the schedule's [`min_interval`](Schedule::min_interval), the time of the run, and any backoff.
+//! - **Lateness.** At most the schedule's [`min_interval`](config::Schedule::min_interval), the time of the run, and any backoff.
 //! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;
 //!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
 //!

@@ -12,7 +12,7 @@ use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{History, Report, RequestError, RunId, Status};
 
 /// What a host may ask. The reply port comes last, as `call_t!` wants it; pass
-/// [`ignore_reply`](crate::ignore_reply) to ask for no answer.
+/// [`ignore_reply`](crate::actors::ignore_reply) to ask for no answer.
 ///
 /// Prefer `call_t!` to `call!`, which has no limit: a question that crosses a kill in the same
 /// instant may never be read.

@@ -22,7 +22,7 @@ pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 ///
 /// Every step must be safe to drop at any await, because a worker can be killed: do each batch in
 /// one transaction whose connection rolls back when it is dropped. A step that outlasts
-/// [`JobConfig::step_timeout`](crate::JobConfig::step_timeout) is dropped too.
+/// [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout) is dropped too.
 ///
 /// # Examples
 ///

@@ -27,7 +27,7 @@
 //! | `housekeeper_degraded` | gauge, 0 or 1 | `job` | Whether the job rests because its worker died too often. The same as that state of its health. | 1 |
 //! | `housekeeper_paused` | gauge, 0 or 1 | `job` | Whether ticks and deadlines are held back. | 1 for longer than any maintenance |
 //! | `housekeeper_running` | gauge, 0 or 1 | `job` | Whether a run is in progress. | |
-//! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::Health::Failing). | 1 |
+//! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::model::Health::Failing). | 1 |
 //!
 //! **What the seconds of a batch are.** On Postgres a batch is one statement, which selects, locks
 //! and writes, in a transaction of its own; there is no select to be measured by itself. On SQLite
@@ -42,7 +42,7 @@
 //! look.
 //!
 //! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in
-//! [`Batch::counts`](crate::Batch::counts). No id is a label. Two housekeepers of one process share
+//! [`Batch::counts`](crate::job::Batch::counts). No id is a label. Two housekeepers of one process share
 //! what they count, and should have jobs of different names: both would set the same gauges.
 //!
 //! # Examples
@@ -144,9 +144,9 @@ metrics! {
 
 /// Label: the name of the job.
 pub const JOB: &str = "job";
-/// Label: why a run started, as [`Trigger`](crate::Trigger) is written.
+/// Label: why a run started, as [`Trigger`](crate::model::Trigger) is written.
 pub const TRIGGER: &str = "trigger";
-/// Label: how a run ended, as [`Outcome::as_str`](crate::Outcome::word) with `_` for a space.
+/// Label: how a run ended, as [`Outcome::as_str`](crate::Outcome::as_str) with `_` for a space.
 pub const OUTCOME: &str = "outcome";
 /// Label: the kind of rows, as the job names it.
 pub const KIND: &str = "kind";
@@ -155,7 +155,7 @@ pub const STEP: &str = "step";
 /// Label: a state of health, one of [`STATES`].
 pub const STATE: &str = "state";
 
-/// The states of health, as [`Health::as_str`](crate::Health::word) says them.
+/// The states of health, as [`Health::as_str`](crate::model::Health::as_str) says them.
 pub const STATES: [&str; 4] = ["healthy", "late", "failing", "degraded"];
 
 /// Buckets for batches and steps: from a look into an index to the default limit of a step.
@@ -169,7 +169,7 @@ pub const RUN_SECONDS_BUCKETS: [f64; 11] = [
 ];
 
 /// Buckets for the rows of a batch: up to the largest batch of
-/// [`Pace::full_speed`](crate::Pace::full_speed), with three kinds of rows.
+/// [`Pace::full_speed`](crate::config::Pace::full_speed), with three kinds of rows.
 pub const BATCH_ROWS_BUCKETS: [f64; 11] = [
     0.0, 1.0, 10.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0, 30_000.0,
 ];

@@ -17,7 +17,7 @@ pub enum Health {
     },
     /// The last run failed, the worker died and is started again, or the run in progress is
     /// stalled: nothing was heard of it for longer than its limits allow (two [step
-    /// limits](crate::JobConfig::step_timeout), the longest pause and two seconds for the history;
+    /// limits](crate::config::JobConfig::step_timeout), the longest pause and two seconds for the history;
     /// 63 s by default). Then code of the job blocks its thread, which no limit can end. It heals
     /// when the run goes on.
     Failing {

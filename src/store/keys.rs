@@ -34,7 +34,7 @@ impl ForeignKey {
     }
 
     /// Why a row stays that this key points at, as the text of
-    /// [`RejectedRow::error`](crate::RejectedRow::error).
+    /// [`RejectedRow::error`](crate::job::RejectedRow::error).
     pub(crate) fn reason(&self) -> String {
         format!("kept by {}", self.place())
     }

@@ -64,7 +64,7 @@ impl MemoryBooking {
 
 /// The booking schema in memory. Clones share their rows.
 ///
-/// It obeys the rules of [`Store`](crate::Store) to the microsecond and keeps a history, but
+/// It obeys the rules of [`Store`](crate::store::Store) to the microsecond and keeps a history, but
 /// nothing in it is ever locked or refused.
 ///
 /// # Examples
@@ -156,7 +156,7 @@ impl MemoryStore {
         self.rows().bookings.values().cloned().collect()
     }
 
-    /// Sets what [`Store::activity_throttle`](crate::Store::activity_throttle) answers. Rows here
+    /// Sets what [`Store::activity_throttle`](crate::store::Store::activity_throttle) answers. Rows here
     /// are never behind.
     pub fn set_activity_throttle(&self, throttle: Duration) {
         self.rows().throttle = throttle;

@@ -39,9 +39,9 @@
 //! | path | answer |
 //! |---|---|
 //! | `GET api/status` | [`Status`](crate::Status) |
-//! | `GET api/jobs/{job}` | [`JobStatus`](crate::JobStatus) |
-//! | `GET api/jobs/{job}/history?limit=` | [`History`](crate::History); `limit` is 1 to 1,000, 50 if not given |
-//! | `GET api/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
+//! | `GET api/jobs/{job}` | [`JobStatus`](crate::model::JobStatus) |
+//! | `GET api/jobs/{job}/history?limit=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given |
+//! | `GET api/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
 //! | `POST api/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
 //! | `POST api/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
 //! | `POST api/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
@@ -75,7 +75,7 @@
 //! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
 //!
 //! What is answered from memory comes within a second, or is `not_answering`. A read of a database
-//! that is silent ends after [`JobConfig::step_timeout`](crate::JobConfig::step_timeout), 30 s if
+//! that is silent ends after [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout), 30 s if
 //! not set: a preview is then `failed`, and a history comes from memory. The router waits 75 s for
 //! a read, its turn after others included; beyond that it is `not_answering`.
 //!

@@ -61,7 +61,7 @@ impl RowIdBuffer {
         self.rows.drain(..count).collect()
     }
 
-    /// Where the batch ends, for [`Batch::next_cursor`](crate::Batch::next_cursor).
+    /// Where the batch ends, for [`Batch::next_cursor`](crate::job::Batch::next_cursor).
     pub(super) fn next_cursor(&self) -> Option<Cursor> {
         self.next_cursor.clone()
     }
