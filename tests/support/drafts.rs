@@ -82,7 +82,7 @@ impl Job for DraftSweeper {
             due,
             oldest_overdue: falls_due.filter(|_| due.count > 0).and_then(|at| (now - at).to_std().ok()),
             next_due: falls_due.map(|at| (at - now).to_std().unwrap_or_default()),
-            age: Self::AGE.to_std().ok(),
+            max_age: Self::AGE.to_std().ok(),
         })
     }
 }
