@@ -18,11 +18,9 @@ use crate::Verdict;
 use crate::bookings::{text, user};
 use crate::chase::id;
 use crate::database::{Database, Done};
-use crate::replica::{Replica, messages_only};
-
 #[cfg(feature = "sqlite")]
-#[path = "../store_conformance/sqlite/host.rs"]
-mod host;
+use crate::listening_pool;
+use crate::replica::{Replica, messages_only};
 
 const ROWS: usize = 10_000;
 
@@ -123,7 +121,7 @@ async fn run(database: &Database) -> Done<Cost> {
                 let is_one = matches!(event, InstrumentationEvent::StartQuery { .. });
                 counted.fetch_add(usize::from(is_one), Ordering::SeqCst);
             };
-            let pool = host::pool(database.address().as_ref(), count).await?;
+            let pool = listening_pool::pool(database.address().as_ref(), count).await?;
             let report = clean(Arc::new(SqliteStore::with_pool(pool))).await?;
             Ok(Cost {
                 report,

@@ -10,6 +10,9 @@ mod chase;
 mod database;
 mod kept;
 #[cfg(feature = "sqlite")]
+#[path = "../support/listening_pool.rs"]
+mod listening_pool;
+#[cfg(feature = "sqlite")]
 mod processes;
 mod replica;
 mod sessions;

@@ -1,36 +1,10 @@
-//! What is logged, read by a test in a process of its own.
+//! The log lines of a test.
 
-use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::format::FmtSpan;
-
-/// Runs this test once more where no other runs, and says whether it has: then there is nothing left to do.
-///
-/// A place in the code that another thread reaches while this one begins to listen may be left out for good.
-pub(crate) fn played_alone(test: &str) -> bool {
-    if std::env::var_os(ALONE).is_some() {
-        return false;
-    }
-    let itself = std::env::current_exe().expect("it runs");
-    let played = Command::new(itself)
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .expect("it runs once more");
-    let said = String::from_utf8_lossy(&played.stdout);
-    assert!(
-        played.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&played.stderr)
-    );
-    true
-}
-
-/// Set for the process that plays one test.
-const ALONE: &str = "HOUSEKEEPER_PLAYED_ALONE";
 
 /// What this thread logs, and the spans it opens, a line each, with the level first.
 pub(crate) struct Log {

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../door/drive.rs"]
+#[path = "../../surface/validation/drive.rs"]
 #[expect(dead_code, reason = "the other target's half")]
 mod drive;
 

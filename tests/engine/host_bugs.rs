@@ -1,0 +1,147 @@
+//! Bugs of the host's in what the housekeeper calls itself.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use ractor::call;
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
+};
+use ractor_housekeeper::{
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, Outcome, RequestError, Scope, Subscriber,
+    start,
+};
+
+use crate::helpers::overseer;
+use crate::support::host::Setup;
+
+#[tokio::test(start_paused = true)]
+async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_itself() {
+    let setup = Setup::new();
+    let arguments = setup.arguments.with_job(Touchy).with_config(setup.config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let (overseer, _seen) = overseer().await;
+    let subscriber = Subscriber::actor(&overseer, |_| panic!("the subscriber is touchy"));
+    housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+
+    let run = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        Touchy.name(),
+        Scope::All
+    );
+    let page = Page::default();
+    let preview = call!(
+        housekeeper,
+        HousekeeperMsg::Preview,
+        Touchy.name(),
+        Scope::All,
+        page
+    );
+    let sibling = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        BookingExpirer::NAME,
+        Scope::All
+    );
+
+    let refusal = RequestError::Scope {
+        job: Touchy.name(),
+        problem: "the job panicked: the job is touchy".to_owned(),
+    };
+    assert_eq!(run.expect("it runs"), Err(refusal.clone()));
+    assert_eq!(preview.expect("it runs"), Err(refusal));
+    assert_eq!(
+        sibling.expect("it runs").expect("is not refused").outcome,
+        Outcome::Completed
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_batches_get_no_further_fails_instead_of_going_on_for_ever() {
+    let stuck = Stuck::default();
+    let name = stuck.name();
+    let arguments = HousekeeperArguments::new(vec![]).with_job(stuck);
+    let arguments = arguments.with_config(Setup::new().config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+
+    let run = call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All);
+
+    let report = run.expect("it runs").expect("is not refused");
+    let error = "failed: the batch ended where the one before did, so the run would never end";
+    assert_eq!(report.outcome.to_string(), error);
+    // The first may end anywhere.
+    assert_eq!(report.batches, 2);
+}
+
+/// A job of the host's whose batches all end at one place.
+#[derive(Default)]
+struct Stuck(AtomicU32);
+
+#[async_trait]
+impl Job for Stuck {
+    fn name(&self) -> JobName {
+        JobName::new("stuck")
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(RunBounds {
+            now: DateTime::UNIX_EPOCH,
+            cutoff: DateTime::UNIX_EPOCH,
+        })
+    }
+
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) < 10, "it goes on");
+        let reached = Cursor {
+            since: pass.cutoff,
+            id: "here".to_owned(),
+        };
+        Ok(Batch {
+            next_cursor: Some(reached),
+            ..Batch::default()
+        })
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        unreachable!("nobody asks")
+    }
+
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        unreachable!("a run that fails does not look ahead")
+    }
+}
+
+/// A job of the host's with a bug where the housekeeper asks it.
+struct Touchy;
+
+#[async_trait]
+impl Job for Touchy {
+    fn name(&self) -> JobName {
+        JobName::new("touchy")
+    }
+
+    fn check_scope(&self, _: &Scope) -> Result<(), String> {
+        panic!("the job is touchy")
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        unreachable!("its scope is refused")
+    }
+
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
+        unreachable!("it is not opened")
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        unreachable!("its scope is refused")
+    }
+
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        unreachable!("it is not opened")
+    }
+}

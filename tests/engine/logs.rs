@@ -1,0 +1,90 @@
+//! What the log says, and how loudly.
+
+use std::sync::Arc;
+
+use ractor_housekeeper::testing::{Fault, Step};
+use ractor_housekeeper::{HousekeeperArguments, Scope, start};
+
+use crate::health::with_a_row_left;
+use crate::rejected::{Stubborn, run};
+use crate::support::alone::ran_alone;
+use crate::support::host::{Host, Setup, minutes};
+use crate::support::log::Log;
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_the_curious_only() {
+    if ran_alone(
+        "logs::a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_the_curious_only",
+    ) {
+        return;
+    }
+    let log = Log::listen();
+    let host = Setup::new().start().await;
+
+    host.run().await;
+    let nothing = log.of("booking-expirer handled nothing");
+    host.add_overdue(3);
+    host.run().await;
+    let handled = log.of("booking-expirer handled 3 bookings");
+    host.faults
+        .always(Step::Open, Fault::Fail("no route".to_owned()));
+    host.run().await;
+    let failed = log.of("booking-expirer failed: no route");
+    host.faults.always(Step::Open, Fault::Panic);
+    host.run().await;
+    let crashed = log.of("booking-expirer crashed");
+    let second_batch = log.of("housekeeper.batch{batch.number=2 batch.limit=2}: new");
+
+    assert_eq!(nothing, ["DEBUG"]);
+    assert_eq!(handled, ["INFO"]);
+    assert_eq!(second_batch, ["DEBUG"]);
+    assert_eq!(failed, ["WARN"]);
+    assert_eq!(crashed, ["WARN"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_only_set_rows_aside_is_told() {
+    if ran_alone("logs::a_run_that_only_set_rows_aside_is_told") {
+        return;
+    }
+    let log = Log::listen();
+    let stubborn = Stubborn::default();
+    stubborn.keep(&[1]);
+    let arguments = HousekeeperArguments::new(vec![Arc::new(stubborn)]);
+    let arguments = arguments.with_config(Setup::new().config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+
+    run(&housekeeper, Scope::All).await;
+
+    assert_eq!(log.of("stubborn handled nothing, 1 set aside"), ["INFO"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_that_gets_worse_is_a_warning_and_health_that_gets_better_is_not() {
+    if ran_alone("logs::health_that_gets_worse_is_a_warning_and_health_that_gets_better_is_not") {
+        return;
+    }
+    let log = Log::listen();
+    let mut host = with_a_row_left().await;
+
+    tokio::time::sleep(minutes(5)).await;
+    let late = log.of("booking-expirer is late: a row has been due for");
+    host.kill_worker().await;
+    let died = log.of("booking-expirer is failing: its worker died");
+    tokio::time::sleep(minutes(1)).await;
+    let restarted = log.of("booking-expirer is no more failing, but late: a row");
+    host.run().await;
+    let reset_backoff = log.of("booking-expirer is healthy again");
+
+    assert_eq!(late, ["WARN"]);
+    assert_eq!(died, ["WARN"]);
+    assert_eq!(restarted, ["INFO"]);
+    assert_eq!(reset_backoff, ["INFO"]);
+}
+
+impl Host {
+    async fn run(&self) {
+        let report = self.run_now(Scope::All).await;
+        assert!(report.is_ok(), "{report:?}");
+    }
+}

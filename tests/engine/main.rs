@@ -1,0 +1,26 @@
+//! The tree of actors: runs, schedule, restarts, health and shutdown, each behaviour by itself.
+
+mod clocks;
+#[cfg(feature = "cron")]
+mod cron;
+mod deaths;
+mod endings;
+mod health;
+mod helpers;
+mod host_bugs;
+mod intensity;
+mod last_words;
+mod limits;
+mod logs;
+mod names;
+mod readers;
+mod records;
+mod rejected;
+mod restarting;
+mod runs;
+mod schedule;
+mod schedules;
+mod stopping;
+mod strangers;
+#[path = "../support/mod.rs"]
+mod support;

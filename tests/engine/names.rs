@@ -1,0 +1,134 @@
+//! Names and settings.
+
+use std::time::Duration;
+
+use ractor::Actor;
+use ractor_housekeeper::actors::{StartError, status, stop};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::config::ConfigError;
+use ractor_housekeeper::model::HousekeeperState;
+use ractor_housekeeper::testing::{Fault, Gate, Step};
+use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Scope, start};
+use tokio::sync::mpsc;
+
+use crate::helpers::Overseer;
+use crate::support::host::{Setup, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn a_second_start_under_a_name_hands_back_the_first() {
+    let name = Some("twice");
+
+    let first = start(name, Setup::new().arguments)
+        .await
+        .expect("it starts");
+    let second = start(name, Setup::new().arguments).await.expect("it runs");
+
+    assert!(!first.was_running());
+    assert!(second.was_running());
+    assert_eq!(first.housekeeper.get_id(), second.housekeeper.get_id());
+    stop("twice", seconds(1)).await.expect("it runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_while_the_old_one_shuts_down_waits_and_starts_a_new_one() {
+    let setup = Setup::new();
+    let gate = Gate::closed();
+    setup.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let old = start(Some("successor"), setup.arguments)
+        .await
+        .expect("it starts");
+    let run = HousekeeperMsg::RunNow(
+        BookingExpirer::NAME,
+        Scope::All,
+        ractor_housekeeper::actors::ignore_reply(),
+    );
+    old.housekeeper.cast(run).expect("it runs");
+    gate.reached().await;
+    let shutdown =
+        HousekeeperMsg::Shutdown(seconds(30), ractor_housekeeper::actors::ignore_reply());
+    old.housekeeper.cast(shutdown).expect("it runs");
+
+    let starting = tokio::spawn(start(Some("successor"), Setup::new().arguments));
+    tokio::time::sleep(seconds(1)).await;
+    let still_waits = !starting.is_finished();
+    gate.open();
+    let new = starting.await.expect("no panic").expect("it starts");
+
+    assert!(still_waits);
+    assert!(!new.was_running());
+    assert_ne!(old.housekeeper.get_id(), new.housekeeper.get_id());
+    assert_eq!(status("successor").await.life, HousekeeperState::Running);
+    stop("successor", seconds(1)).await.expect("it runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_starts_at_once_under_one_name_start_one() {
+    let starts = (0..20).map(|_| tokio::spawn(start(Some("race"), Setup::new().arguments)));
+    let starts: Vec<_> = starts.collect();
+
+    let mut started = Vec::new();
+    for one in starts {
+        started.push(one.await.expect("no panic").expect("it runs"));
+    }
+
+    assert_eq!(started.iter().filter(|one| !one.was_running()).count(), 1);
+    assert!(
+        started
+            .iter()
+            .all(|one| one.housekeeper.get_id() == started[0].housekeeper.get_id())
+    );
+    stop("race", seconds(1)).await.expect("it runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_a_name_tells_never_started_from_stopped() {
+    let before = status("once").await;
+    start(Some("once"), Setup::new().arguments)
+        .await
+        .expect("it starts");
+    let during = status("once").await;
+    stop("once", seconds(1)).await.expect("it runs");
+    let after = status("once").await;
+    let again = stop("once", seconds(1)).await;
+
+    assert_eq!(before.life, HousekeeperState::NeverStarted);
+    assert_eq!(
+        (during.life, during.jobs.len()),
+        (HousekeeperState::Running, 2)
+    );
+    assert_eq!(after.life, HousekeeperState::Stopped);
+    assert_eq!(again.expect_err("none runs").name, "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_started_says_why() {
+    let mut zero = Setup::new();
+    zero.config.retry.first = Duration::ZERO;
+    let twice = Setup::new().arguments;
+    let jobs = twice.jobs.iter().chain(&twice.jobs).cloned().collect();
+    let (somebody, _) = Actor::spawn(
+        Some("somebody".to_owned()),
+        Overseer,
+        mpsc::unbounded_channel().0,
+    )
+    .await
+    .expect("it starts");
+
+    let zero = start(None, zero.arguments.with_config(zero.config)).await;
+    let twice = start(None, HousekeeperArguments::new(jobs)).await;
+    let taken = start(Some("somebody"), Setup::new().arguments).await;
+
+    assert!(
+        matches!(&zero, Err(StartError::Config(ConfigError { setting, .. })) if setting == "retry.first"),
+        "{zero:?}"
+    );
+    assert!(
+        matches!(&twice, Err(StartError::SameName { job }) if *job == BookingExpirer::NAME),
+        "{twice:?}"
+    );
+    assert!(
+        matches!(&taken, Err(StartError::NameTaken { name }) if name == "somebody"),
+        "{taken:?}"
+    );
+    somebody.stop(None);
+}

@@ -1,0 +1,203 @@
+//! Rows that could not be handled: known also when the worker dies before it reports, and until the next tick.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use ractor::{ActorRef, call};
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RejectedRow, RunBounds,
+};
+use ractor_housekeeper::model::{Event, Trigger};
+use ractor_housekeeper::testing::{Fault, FaultyJob, Step, next_report};
+use ractor_housekeeper::{
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, Outcome, Report, Scope, Subscriber, start,
+};
+
+use crate::support::host::Setup;
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_run_names_the_rows_that_its_batches_rejected() {
+    let (job, faults) = FaultyJob::new(Stuck);
+    let arguments = HousekeeperArguments::new(vec![]).with_job(job);
+    let arguments = arguments.with_config(Setup::new().config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let (subscriber, mut events) = Subscriber::channel();
+    housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+    faults.once(Step::Batch, 3, Fault::Panic);
+
+    let report = call!(
+        housekeeper,
+        HousekeeperMsg::RunNow,
+        Stuck.name(),
+        Scope::All
+    )
+    .expect("it runs")
+    .expect("is not refused");
+
+    assert!(
+        matches!(
+            report.outcome,
+            Outcome::Crashed {
+                rows_at_least: 0,
+                ..
+            }
+        ),
+        "{report}"
+    );
+    assert_eq!((report.rejected_count, report.batches), (2, 2));
+    assert_eq!(report.rejected, [refused(1), refused(2)]);
+    while let Ok(event) = events.try_recv() {
+        // Nothing was committed.
+        assert!(!matches!(&*event.event, Event::BatchCommitted { .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_rejected_are_remembered_until_the_next_tick_of_everything() {
+    let stubborn = Stubborn::default();
+    let arguments = HousekeeperArguments::new(vec![]).with_job(stubborn.clone());
+    let arguments = arguments.with_config(Setup::new().config);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let (subscriber, mut events) = Subscriber::channel();
+    housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+    let mut remembered = Vec::new();
+
+    stubborn.keep(&[1, 2]);
+    run(&housekeeper, Scope::All).await;
+    remembered.push(rejected(&housekeeper).await);
+    stubborn.keep(&[3]);
+    run(&housekeeper, Scope::user(1)).await;
+    remembered.push(rejected(&housekeeper).await);
+    for pause in [HousekeeperMsg::Pause, HousekeeperMsg::Resume] {
+        let _ = call!(housekeeper, pause, stubborn.name()).expect("it runs");
+    }
+    let ticked = |report: &Report| report.trigger == Trigger::Tick;
+    next_report(&mut events, ticked).await;
+    remembered.push(rejected(&housekeeper).await);
+    stubborn.keep(&[]);
+    run(&housekeeper, Scope::All).await;
+    remembered.push(rejected(&housekeeper).await);
+
+    // A question of one user's is no tick; a resume, and a question of everything, is.
+    assert_eq!(remembered, [2, 3, 1, 0]);
+    let left_out: [&[&str]; 4] = [&["1", "2"], &["1", "2", "3"], &["3"], &[]];
+    assert_eq!(stubborn.left_out(), left_out);
+}
+
+pub(crate) async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {
+    let name = Stubborn::default().name();
+    let report = call!(housekeeper, HousekeeperMsg::RunNow, name, scope);
+    let report = report.expect("it runs").expect("is not refused");
+    assert!(report.success(), "{report}");
+}
+
+async fn rejected(housekeeper: &ActorRef<HousekeeperMsg>) -> usize {
+    let status = call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
+    status.jobs[&Stubborn::default().name()].rejected
+}
+
+/// A job of the host's of which some rows cannot be handled for now.
+#[derive(Clone, Default)]
+pub(crate) struct Stubborn(Arc<Mutex<Account>>);
+
+#[derive(Default)]
+struct Account {
+    kept: Vec<i64>,
+    left_out: Vec<Vec<String>>,
+}
+
+impl Stubborn {
+    pub(crate) fn keep(&self, rows: &[i64]) {
+        self.account(|account| rows.clone_into(&mut account.kept));
+    }
+
+    /// What each forecast was told to leave out.
+    fn left_out(&self) -> Vec<Vec<String>> {
+        self.account(|account| account.left_out.clone())
+    }
+
+    fn account<T>(&self, look: impl FnOnce(&mut Account) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Job for Stubborn {
+    fn name(&self) -> JobName {
+        JobName::new("stubborn")
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Stuck.begin_run().await
+    }
+
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
+        let kept = self.account(|account| account.kept.clone());
+        Ok(Batch {
+            rejected: kept.into_iter().map(refused).collect(),
+            ..Batch::default()
+        })
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        Stuck.preview(scope, page).await
+    }
+
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.account(|account| account.left_out.push(rejected.to_vec()));
+        Ok(Forecast::default())
+    }
+}
+
+/// A job of the host's that never gets a row done.
+struct Stuck;
+
+fn refused(row: i64) -> RejectedRow {
+    RejectedRow {
+        id: row.to_string(),
+        error: "somebody needs it".to_owned(),
+    }
+}
+
+#[async_trait]
+impl Job for Stuck {
+    fn name(&self) -> JobName {
+        JobName::new("stuck")
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        Ok(RunBounds {
+            now: DateTime::UNIX_EPOCH,
+            cutoff: DateTime::UNIX_EPOCH,
+        })
+    }
+
+    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+        let row = pass
+            .after
+            .as_ref()
+            .map_or(1, |last| last.since.timestamp() + 1);
+        let since = DateTime::from_timestamp(row, 0);
+        Ok(Batch {
+            rejected: vec![refused(row)],
+            next_cursor: since.map(|since| Cursor {
+                since,
+                id: String::new(),
+            }),
+            ..Batch::default()
+        })
+    }
+
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
+    }
+
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        Ok(Forecast::default())
+    }
+}

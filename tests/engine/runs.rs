@@ -1,0 +1,802 @@
+//! The life of a run: asked for, merged, cut short, reported, told to subscribers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_housekeeper::actors::Delivery;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::config::Schedule;
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::model::{
+    Event, History, HistorySource, RunHistory, RunRecord, StoreError, Trigger, WorkerStatus,
+};
+use ractor_housekeeper::testing::{
+    Fault, Gate, MemoryBooking, MemoryStore, Step, next_event, next_report,
+};
+use ractor_housekeeper::time::Clock;
+use ractor_housekeeper::{
+    HousekeeperMsg, JobName, Outcome, RequestError, Scope, Subscriber, start,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::support::host::{Host, Setup, messages_only, minutes, seconds};
+
+// ---- The jobs
+
+#[tokio::test(start_paused = true)]
+async fn the_cleaner_takes_idle_sessions_with_their_records_and_knows_when_the_next_is_due() {
+    let host = Setup::new().start().await;
+    let day = TimeDelta::days(1);
+    let now = host.clock.now();
+    host.store
+        .add_session("idle", Uuid::nil(), now - day - TimeDelta::microseconds(1));
+    host.store
+        .add_session("live", Uuid::nil(), now - day + TimeDelta::hours(1));
+    host.store.add_image("idle");
+    host.store.add_video("idle");
+
+    let clean = |reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply);
+    let report = host.ask(clean).await.expect("is not refused");
+
+    let left = host.store.sessions();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].id, "live");
+    let handled = ["sessions", "image_records", "video_records"].map(|kind| report.counts.of(kind));
+    assert_eq!(handled, [1, 1, 1]);
+    let next = report.forecast.expect("it looked ahead").next_due;
+    let next = next.expect("the other session");
+    assert!((minutes(60)..minutes(61)).contains(&next), "{next:?}");
+}
+
+/// Its stored activity may be behind by the throttle, so twice of it must fit into the age.
+#[tokio::test(start_paused = true)]
+async fn a_throttle_that_does_not_fit_into_the_age_fails_the_run_before_it_looks_at_a_row() {
+    let host = Setup::new().start().await;
+    host.store.set_activity_throttle(minutes(13 * 60));
+
+    let clean = |reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply);
+    let report = host.ask(clean).await.expect("is not refused");
+
+    let Outcome::Failed { error, .. } = &report.outcome else {
+        panic!("{report}");
+    };
+    assert!(error.contains("throttle"), "{error}");
+    assert_eq!(host.sibling_faults.calls(Step::Open), 0);
+}
+
+// ---- Merging
+
+#[tokio::test(start_paused = true)]
+async fn three_triggers_during_a_run_cause_one_more_run_and_all_get_its_report() {
+    let host = Setup::new().start().await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let first = host.run_now(Scope::All);
+    gate.reached().await;
+
+    let three = [(); 3].map(|()| host.run_now(Scope::All));
+    host.add_overdue(1);
+    gate.open();
+    let first = first.await.expect("is not refused");
+    let mut runs = Vec::new();
+    for answer in three {
+        runs.push(answer.await.expect("is not refused").run);
+    }
+
+    assert_ne!(runs[0], first.run);
+    assert!(runs.iter().all(|run| *run == runs[0]));
+    assert_eq!(host.faults.calls(Step::Open), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_gets_a_run_that_began_after_the_question() {
+    let mut host = Setup::new().start().await;
+
+    for _ in 0..50 {
+        host.add_overdue(3);
+        let answers = [(); 5].map(|()| {
+            host.add_overdue(1);
+            (host.store.bookings().len(), host.run_now(Scope::All))
+        });
+        for (known, answer) in answers {
+            let report = answer.await.expect("is not refused");
+            assert_eq!(report.outcome, Outcome::Completed);
+            assert!(host.expired().len() >= known);
+        }
+    }
+
+    // The first of five runs at once, the others behind it together.
+    assert_eq!(host.faults.calls(Step::Open), 100);
+    assert!(host.events.try_recv().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_merge_per_user_and_touch_that_users_rows_only() {
+    let host = Setup::new().start().await;
+    host.add_overdue(3);
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let running = host.run_now(Scope::user(Uuid::max()));
+    gate.reached().await;
+
+    let guest = [(); 2].map(|()| host.run_now(Scope::user(Uuid::nil())));
+    let other = host.run_now(Scope::user(Uuid::max()));
+    let waiting = host.status().await.waiting;
+    gate.open();
+    let [one, two] = guest;
+    let (one, two) = (
+        one.await.expect("is not refused"),
+        two.await.expect("is not refused"),
+    );
+    let (running, other) = (
+        running.await.expect("is not refused"),
+        other.await.expect("is not refused"),
+    );
+
+    assert_eq!(waiting, 2);
+    assert_eq!(one, two);
+    assert_eq!(
+        (one.counts.of("bookings"), one.scope),
+        (3, Scope::user(Uuid::nil()))
+    );
+    assert_eq!(
+        (running.counts.of("bookings"), other.counts.of("bookings")),
+        (0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_for_one_user_is_neither_a_last_success_nor_repeated_when_it_fails() {
+    let host = Setup::new().start().await;
+    let of_user = || host.run_now(Scope::user(Uuid::nil()));
+
+    let completed = of_user().await.expect("is not refused");
+    host.faults
+        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+    let failed = of_user().await.expect("is not refused");
+    let gate = Gate::closed();
+    host.faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
+    let crashed = of_user();
+    gate.reached().await;
+    host.child("worker").kill();
+    let crashed = crashed.await.expect("is not refused");
+    tokio::time::sleep(minutes(60)).await;
+
+    assert_eq!(completed.outcome, Outcome::Completed);
+    assert!(
+        matches!(failed.outcome, Outcome::Failed { retry_at: None, .. }),
+        "{failed}"
+    );
+    assert!(
+        matches!(crashed.outcome, Outcome::Crashed { .. }),
+        "{crashed}"
+    );
+    let status = host.status().await;
+    assert_eq!((status.last, status.last_success), (None, None));
+    assert_eq!(host.faults.calls(Step::Open), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_users_may_wait_and_everything_is_still_taken() {
+    let host = Setup::new().start().await;
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let running = host.run_now(Scope::All);
+    gate.reached().await;
+
+    let users: Vec<_> = (0..1_000)
+        .map(|user| host.run_now(Scope::user(Uuid::from_u128(user))))
+        .collect();
+    let one_more = host.run_now(Scope::user(Uuid::max())).await;
+    let waiting_user = host.run_now(Scope::user(Uuid::nil()));
+    let everything = host.run_now(Scope::All);
+    gate.open();
+
+    let refusal = RequestError::TooManyScopes {
+        job: BookingExpirer::NAME,
+        waiting: 1_000,
+    };
+    assert_eq!(one_more, Err(refusal));
+    for answer in users.into_iter().chain([running, waiting_user, everything]) {
+        assert_eq!(
+            answer.await.expect("is not refused").outcome,
+            Outcome::Completed
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_all_reports_every_job_side_by_side_also_when_one_fails_or_dies() {
+    let host = Setup::new().start().await;
+    host.add_overdue(3);
+    for fault in [Fault::Fail("no route".to_owned()), Fault::Panic] {
+        host.sibling_faults.once(Step::Open, 1, fault);
+
+        let reports = host
+            .ask(HousekeeperMsg::RunAll)
+            .await
+            .expect("is not refused");
+
+        let jobs: Vec<_> = reports.iter().map(|report| report.job.clone()).collect();
+        assert_eq!(jobs, [BookingExpirer::NAME, SessionCleaner::NAME]);
+        assert_eq!(reports[0].outcome, Outcome::Completed);
+        assert!(!reports[1].success(), "{}", reports[1]);
+    }
+    assert_eq!(host.expired().len(), 3);
+}
+
+// ---- Refusals
+
+#[tokio::test(start_paused = true)]
+async fn two_who_ask_for_all_at_once_are_both_answered() {
+    let host = Setup::new().start().await;
+
+    let both = [(); 2].map(|()| host.ask(HousekeeperMsg::RunAll));
+
+    for answer in both {
+        let reports = answer.await.expect("is not refused");
+        assert_eq!(reports.len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_run_is_refused_with_the_reason() {
+    let host = Setup::new().start().await;
+    let unknown = JobName::new("booking-expire");
+    let large = Page::first(1_001.try_into().expect("is not zero"));
+
+    let job = host
+        .ask(|reply| HousekeeperMsg::RunNow(unknown.clone(), Scope::All, reply))
+        .await;
+    let user = host.run_now(Scope::user("guest 7")).await;
+    let page = host
+        .ask(|reply| HousekeeperMsg::Preview(BookingExpirer::NAME, Scope::All, large, reply))
+        .await;
+    let schedule = host
+        .ask(|reply| {
+            let schedule = Schedule {
+                every: Some(seconds(0)),
+                ..messages_only()
+            };
+            HousekeeperMsg::Reschedule(BookingExpirer::NAME, schedule, reply)
+        })
+        .await;
+
+    assert_eq!(
+        job.expect_err("is refused").to_string(),
+        "there is no job \"booking-expire\"; this housekeeper has booking-expirer, session-cleaner"
+    );
+    assert!(matches!(user, Err(RequestError::Scope { .. })), "{user:?}");
+    assert_eq!(
+        page.expect_err("is refused"),
+        RequestError::Page {
+            size: 1_001,
+            largest: 1_000
+        }
+    );
+    assert!(
+        matches!(schedule, Err(RequestError::Schedule { .. })),
+        "{schedule:?}"
+    );
+    assert_eq!(host.faults.calls(Step::Open), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
+    for (off, on) in [
+        (BookingExpirer::NAME, SessionCleaner::NAME),
+        (SessionCleaner::NAME, BookingExpirer::NAME),
+    ] {
+        let mut setup = Setup::new();
+        let store = Arc::new(setup.store.clone());
+        if off == BookingExpirer::NAME {
+            let expirer = BookingExpirer::new(store, None).expect("off is right");
+            setup.arguments.jobs[0] = Arc::new(expirer);
+        } else {
+            let cleaner = SessionCleaner::new(store, None).expect("off is right");
+            setup.arguments.jobs[1] = Arc::new(cleaner);
+        }
+        let started = start(None, setup.arguments.with_config(setup.config)).await;
+        let housekeeper = started.expect("it starts").housekeeper;
+
+        let refused = ractor::call!(housekeeper, HousekeeperMsg::RunNow, off.clone(), Scope::All);
+        let all = ractor::call!(housekeeper, HousekeeperMsg::RunAll);
+        let status = ractor::call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
+
+        assert_eq!(
+            refused.expect("it runs"),
+            Err(RequestError::Off { job: off.clone() })
+        );
+        let all = all.expect("it runs").expect("is not refused");
+        assert_eq!(
+            all.iter().map(|report| &report.job).collect::<Vec<_>>(),
+            [&on]
+        );
+        assert_eq!(status.jobs[&off].worker, WorkerStatus::Off);
+    }
+}
+
+// ---- Cut short
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_tick() {
+    let mut setup = Setup::new();
+    setup.config.job.schedule.every = Some(minutes(15));
+    setup.config.job.schedule.start_jitter = Duration::ZERO;
+    setup.config.job.schedule.at_deadline = true;
+    let mut host = setup.start().await;
+    let soon = host.clock.now() - minutes(10);
+    host.store
+        .add_booking(MemoryBooking::pending("soon", Uuid::nil(), soon));
+    let _ = host.run_now(Scope::All).await;
+    host.add_overdue(5);
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let answer = host.run_now(Scope::All);
+    gate.reached().await;
+
+    let cancelled = host
+        .ask(|reply| HousekeeperMsg::Cancel(BookingExpirer::NAME, reply))
+        .await;
+    gate.open();
+    let report = answer.await.expect("is not refused");
+    let none = host
+        .ask(|reply| HousekeeperMsg::Cancel(BookingExpirer::NAME, reply))
+        .await;
+    let rest = next_report(&mut host.events, |next| next.counts.of("bookings") == 4).await;
+
+    assert_eq!(cancelled, Ok(Some(report.run)));
+    assert_eq!(none, Ok(None));
+    assert_eq!(
+        (report.outcome, report.counts.of("bookings")),
+        (Outcome::Cancelled, 2)
+    );
+    assert_eq!(rest.trigger, Trigger::Tick);
+    assert_eq!((rest.started_at - report.started_at).num_minutes(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
+    let mut setup = Setup::new();
+    setup.config.job.run_timeout = Some(seconds(10));
+    setup.config.job.pace.min_pause = seconds(5);
+    setup.config.job.pace.max_pause = seconds(5);
+    setup.config.job.schedule.every = Some(seconds(3_600));
+    setup.config.job.schedule.at_deadline = true;
+    let mut host = setup.start().await;
+    host.add_overdue(7);
+
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+    let rest = next_report(&mut host.events, |next| {
+        next.run != report.run && next.job == report.job
+    })
+    .await;
+
+    assert_eq!(
+        (report.outcome, report.counts.of("bookings")),
+        (Outcome::TimedOut, 6)
+    );
+    let forecast = report.forecast.expect("it looked ahead");
+    assert_eq!(forecast.due.count, 1);
+    assert_eq!(
+        (rest.outcome, rest.counts.of("bookings")),
+        (Outcome::Completed, 1)
+    );
+    assert_eq!(
+        (rest.started_at - report.started_at).num_milliseconds(),
+        11_000
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_hangs_fails_at_the_step_limit_and_is_tried_again() {
+    let mut host = Setup::new().start().await;
+    host.add_overdue(3);
+    host.faults.once(Step::Batch, 2, Fault::Hang);
+
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+    let rest = next_report(&mut host.events, |next| next.run != report.run).await;
+
+    assert_eq!(
+        report.outcome.to_string(),
+        "failed: could not handle a batch within 30s"
+    );
+    assert_eq!(
+        (report.counts.of("bookings"), rest.counts.of("bookings")),
+        (2, 1)
+    );
+    assert_eq!(host.status().await.restarts, 0);
+}
+
+// ---- Reports, events and history
+
+#[tokio::test(start_paused = true)]
+async fn a_report_keeps_the_first_ids_and_says_that_there_were_more() {
+    let mut setup = Setup::new();
+    setup.config.job.max_reported_ids = 3;
+    let mut host = setup.start().await;
+    host.add_overdue(5);
+
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+    host.add_overdue(3);
+    let exact = host.run_now(Scope::All).await.expect("is not refused");
+    let mut told = Vec::new();
+    while let Ok(event) = host.events.try_recv() {
+        if let Event::BatchCommitted { ids, .. } = &*event.event {
+            told.extend(ids.clone());
+        }
+    }
+
+    assert_eq!(report.ids, ["b000", "b001", "b002"]);
+    assert!(report.more_ids);
+    assert_eq!((exact.ids.len(), exact.more_ids), (3, false));
+    assert_eq!(told, host.expired());
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribers_hear_a_run_in_order() {
+    let mut host = Setup::new().start().await;
+    host.add_overdue(5);
+
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+    let mut heard = Vec::new();
+    while let Ok(event) = host.events.try_recv() {
+        assert_eq!(event.missed, 0);
+        heard.push(match &*event.event {
+            Event::RunStarted {
+                run,
+                trigger: Trigger::Manual,
+                ..
+            } if *run == report.run => "started",
+            Event::BatchCommitted { run, .. } if *run == report.run => "batch",
+            Event::RunFinished(told) if **told == report => "finished",
+            other => panic!("{other:?}"),
+        });
+    }
+
+    assert_eq!(heard, ["started", "batch", "batch", "batch", "finished"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_told_before_it_is_answered() {
+    let host = Setup::new().start().await;
+    let (actor, _heard) = listener().await;
+    let (reply, answer) = ractor::concurrency::oneshot();
+    let answer = Arc::new(Mutex::new(answer));
+    let (seen, mut told) = mpsc::unbounded_channel();
+    let waiter = answer.clone();
+    // This is called while the housekeeper tells the event.
+    let subscriber = Subscriber::actor(&actor, move |event| {
+        if matches!(&*event.event, Event::RunFinished(_)) {
+            let answered = waiter
+                .lock()
+                .is_ok_and(|mut waiter| waiter.try_recv().is_ok());
+            let _ = seen.send(answered);
+        }
+        Told(event)
+    });
+    host.housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+
+    let run = HousekeeperMsg::RunNow(BookingExpirer::NAME, Scope::All, reply.into());
+    host.housekeeper.cast(run).expect("it runs");
+    let _ = host.run_now(Scope::All).await;
+
+    // Of the first run, and of the one behind it.
+    assert_eq!(told.recv().await, Some(false));
+    assert_eq!(told.recv().await, Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_subscriber_holds_its_buffer_and_is_told_how_many_events_it_missed() {
+    let host = Setup::new().start().await;
+    host.add_overdue(20);
+    let (subscriber, mut events) = Subscriber::channel();
+    let subscriber = subscriber.with_buffer(3);
+    host.housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+
+    let _ = host.run_now(Scope::All).await;
+    let held: Vec<Delivery> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    let _ = host.run_now(Scope::All).await;
+    let while_held = events.try_recv().is_ok();
+    let first = held[0].event.clone();
+    drop(held);
+    let _ = host.run_now(Scope::All).await;
+    let after = events.recv().await.expect("it is subscribed");
+
+    // A run of ten full batches is a start, ten batches and an end; an empty run a start and an end.
+    assert!(matches!(&*first, Event::RunStarted { .. }));
+    assert!(!while_held);
+    assert_eq!(after.missed, 9 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_is_gone_is_forgotten() {
+    let host = Setup::new().start().await;
+    let (actor, mut heard) = listener().await;
+    let kept = Arc::new(());
+    let seen = kept.clone();
+    let subscriber = Subscriber::actor(&actor, move |event| {
+        let _ = &seen;
+        Told(event)
+    });
+    host.housekeeper
+        .cast(HousekeeperMsg::Subscribe(subscriber))
+        .expect("it runs");
+    let _ = host.run_now(Scope::All).await;
+    let before = (Arc::strong_count(&kept), heard.recv().await.is_some());
+
+    actor.stop_and_wait(None, None).await.expect("it stops");
+    let _ = host.run_now(Scope::All).await;
+
+    assert_eq!(before, (2, true));
+    assert_eq!(Arc::strong_count(&kept), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_subscribes_again_hears_everything_once() {
+    let host = Setup::new().start().await;
+    let (actor, mut heard) = listener().await;
+
+    for _ in 0..3 {
+        let subscriber = Subscriber::actor(&actor, Told);
+        host.housekeeper
+            .cast(HousekeeperMsg::Subscribe(subscriber))
+            .expect("it runs");
+    }
+    let report = host.run_now(Scope::All).await.expect("is not refused");
+
+    let finished =
+        |event: &Event| matches!(event, Event::RunFinished(told) if told.run == report.run);
+    next_event(&mut heard, finished).await;
+    tokio::time::sleep(seconds(1)).await;
+    assert!(heard.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_store_the_history_is_from_memory_and_says_so() {
+    let host = Setup::new().start().await;
+    host.add_overdue(1);
+    let done = host.run_now(Scope::All).await.expect("is not refused");
+    let _quiet = host.run_now(Scope::All).await;
+
+    let history = host.history().await;
+
+    let reason = "no history store was given".to_owned();
+    assert_eq!(history.source, HistorySource::Memory { reason });
+    assert_eq!(
+        history
+            .runs
+            .iter()
+            .map(|line| line.report.run)
+            .collect::<Vec<_>>(),
+        [done.run]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_in_memory_keeps_the_newest_and_folds_the_deadline_runs_of_a_minute() {
+    let mut setup = Setup::new();
+    setup.config.job.schedule.at_deadline = true;
+    let mut host = setup.start().await;
+    let mut newest = Vec::new();
+    for _ in 0..150 {
+        host.add_overdue(1);
+        newest.push(host.run_now(Scope::All).await.expect("is not refused").run);
+    }
+    let asked = host.history().await;
+
+    // Noon, and so early in a minute.
+    for due in [2, 4] {
+        let made = host.clock.now() + TimeDelta::seconds(due) - TimeDelta::minutes(15);
+        let booking = MemoryBooking::pending(format!("due in {due}"), Uuid::nil(), made);
+        host.store.add_booking(booking);
+    }
+    let _looks_ahead = host.run_now(Scope::All).await;
+    for _ in 0..2 {
+        next_report(&mut host.events, |next| {
+            (next.trigger, next.counts.total()) == (Trigger::Deadline, 1)
+        })
+        .await;
+    }
+    let folded = host.history().await;
+
+    newest.reverse();
+    newest.truncate(100);
+    let runs: Vec<_> = asked.runs.iter().map(|line| line.report.run).collect();
+    assert_eq!(runs, newest);
+    assert_eq!(folded.runs.len(), 100);
+    let [deadlines, asked, ..] = &folded.runs[..] else {
+        panic!("{folded:?}")
+    };
+    assert_eq!((deadlines.runs, deadlines.report.counts.total()), (2, 2));
+    assert_eq!((asked.runs, asked.report.run), (1, newest[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_owed_to_the_history_only_if_there_is_one_and_it_failed() {
+    for has_history in [false, true] {
+        let mut setup = Setup::new();
+        if has_history {
+            setup.arguments = setup.arguments.with_history(Ledger::default());
+        }
+        let host = setup.start().await;
+        let away = Fault::Fail("no route".to_owned());
+        let mut owed = Vec::new();
+
+        // The third completes, and writes what is owed.
+        for fault in [None, Some(away), None, Some(Fault::Panic)] {
+            host.add_overdue(1);
+            if let Some(fault) = fault {
+                host.faults.once(Step::Open, 1, fault);
+            }
+            let _ = host.run_now(Scope::user(Uuid::nil())).await;
+            owed.push(host.status().await.unsaved_runs);
+        }
+
+        let expected = if has_history {
+            [0, 1, 0, 1]
+        } else {
+            [0, 0, 0, 0]
+        };
+        assert_eq!(owed, expected, "{has_history}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_may_be_as_large_as_the_largest_and_no_larger() {
+    let host = Setup::new().start().await;
+    let preview = |size: u32| {
+        let page = Page::first(size.try_into().expect("is not zero"));
+        host.ask(|reply| HousekeeperMsg::Preview(BookingExpirer::NAME, Scope::All, page, reply))
+    };
+
+    let largest = preview(Page::MAX_SIZE).await;
+    let larger = preview(Page::MAX_SIZE + 1).await;
+
+    assert!(largest.is_ok(), "{largest:?}");
+    let (size, largest) = (Page::MAX_SIZE + 1, Page::MAX_SIZE);
+    assert_eq!(larger, Err(RequestError::Page { size, largest }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_of_an_outage_are_written_on_recovery() {
+    let mut setup = Setup::new();
+    let ledger = Ledger::default();
+    setup.arguments = setup.arguments.with_history(ledger.clone());
+    let mut host = setup.start().await;
+    host.add_overdue(1);
+    ledger.away.store(true, Ordering::SeqCst);
+    host.faults.once(Step::Open, 1, Fault::Panic);
+    host.faults
+        .once(Step::Open, 2, Fault::Fail("no route".to_owned()));
+
+    let crashed = host.run_now(Scope::All).await.expect("is not refused");
+    let failed = next_report(&mut host.events, |next| next.run != crashed.run).await;
+    let done = next_report(&mut host.events, |_| true).await;
+    let away = host.history().await;
+    let unsaved = host.status().await.unsaved_runs;
+    ledger.away.store(false, Ordering::SeqCst);
+    let _recovered = host.run_now(Scope::All).await;
+    let written = host.history().await;
+
+    let runs =
+        |history: &History| -> Vec<_> { history.runs.iter().map(|line| line.report.run).collect() };
+    assert_eq!(unsaved, 3);
+    assert!(
+        matches!(&away.source, HistorySource::Memory { reason } if reason.contains("the ledger is away")),
+        "{away:?}"
+    );
+    assert_eq!(runs(&away), [done.run, failed.run, crashed.run]);
+    assert_eq!(written.source, HistorySource::Database);
+    assert_eq!(runs(&written), runs(&away));
+    assert_eq!(host.status().await.unsaved_runs, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_cannot_be_written_take_bounded_memory() {
+    let mut setup = Setup::new();
+    let ledger = Ledger::default();
+    ledger.away.store(true, Ordering::SeqCst);
+    setup.arguments = setup.arguments.with_history(ledger.clone());
+    let host = setup.start().await;
+
+    let mut last = None;
+    for _ in 0..150 {
+        host.add_overdue(1);
+        last = host.run_now(Scope::All).await.ok();
+        // The history is ordered by time.
+        tokio::time::sleep(seconds(1)).await;
+    }
+    let unsaved = host.status().await.unsaved_runs;
+    ledger.away.store(false, Ordering::SeqCst);
+    let _recovered = host.run_now(Scope::All).await;
+    let history = host.history().await;
+
+    assert_eq!(unsaved, 100);
+    assert_eq!(history.runs.len(), 100);
+    assert_eq!(
+        history.runs.first().map(|line| line.report.run),
+        last.map(|report| report.run)
+    );
+}
+
+// ---- Helpers
+
+impl Host {
+    async fn history(&self) -> History {
+        self.ask(|reply| HousekeeperMsg::History(BookingExpirer::NAME, 1_000, reply))
+            .await
+            .expect("is not refused")
+    }
+}
+
+/// A history that can be away.
+#[derive(Clone, Default)]
+struct Ledger {
+    runs: MemoryStore,
+    away: Arc<AtomicBool>,
+}
+
+impl Ledger {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Schema("the ledger is away".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RunHistory for Ledger {
+    async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
+        self.check()?;
+        self.runs.record(runs, keep).await
+    }
+
+    async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        self.check()?;
+        self.runs.runs(job, limit).await
+    }
+}
+
+/// A message of the host's own.
+struct Told(Delivery);
+
+struct Listener;
+
+async fn listener() -> (ActorRef<Told>, mpsc::UnboundedReceiver<Delivery>) {
+    let (sender, heard) = mpsc::unbounded_channel();
+    let (actor, _) = Actor::spawn(None, Listener, sender)
+        .await
+        .expect("it starts");
+    (actor, heard)
+}
+
+#[ractor::actor(message = Told, state = mpsc::UnboundedSender<Delivery>, arguments = mpsc::UnboundedSender<Delivery>)]
+impl Listener {
+    async fn pre_start(
+        &self,
+        _: ActorRef<Told>,
+        sender: mpsc::UnboundedSender<Delivery>,
+    ) -> Result<mpsc::UnboundedSender<Delivery>, ActorProcessingErr> {
+        Ok(sender)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Told>,
+        Told(event): Told,
+        sender: &mut mpsc::UnboundedSender<Delivery>,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(sender.send(event)?)
+    }
+}

@@ -1,0 +1,86 @@
+//! One suite over every store: SQLite, Postgres, and the store in memory that is the model of both.
+
+use std::error::Error;
+
+mod rules;
+mod world;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod activity;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod keys;
+#[cfg(feature = "sqlite")]
+#[path = "../support/listening_pool.rs"]
+mod listening_pool;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod model;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod plans;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod recorder;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod refusals;
+#[cfg(all(feature = "postgres", unix))]
+mod secrets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "sqlite")]
+#[expect(dead_code, reason = "other test binaries use the rest")]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod tables;
+
+/// What a test ends with.
+type Verdict = Result<(), Box<dyn Error>>;
+
+/// The suite over one store. `$open` makes a world, or `None` where its database is not installed.
+macro_rules! conformance {
+    ($store:ident, $open:expr) => {
+        mod $store {
+            conformance!(@cases $open, rules:
+                a_session_is_idle_strictly_after_the_cutoff
+                a_message_of_the_guest_keeps_a_session_to_the_microsecond
+                messages_of_others_keep_nothing
+                every_session_of_a_user_lives_by_the_users_messages
+                records_of_each_kind_are_deleted_and_counted
+                a_booking_expires_strictly_after_the_cutoff
+                a_hold_keeps_a_booking_until_it_ends
+                other_statuses_are_never_touched
+                a_scope_covers_one_user_only
+                a_scope_that_is_no_uuid_is_refused
+                batches_walk_all_rows_once
+                pages_are_complete_and_without_doubles
+                the_outlook_of_sessions_has_exact_numbers
+                the_outlook_of_bookings_has_exact_numbers
+                an_empty_store_has_nothing_to_do
+                rows_rejected_do_not_count
+                equal_keys_fold_in_the_history
+                runs_written_again_count_once_in_the_history
+                the_history_keeps_the_newest_of_each_job
+            );
+        }
+    };
+    (@cases $open:expr, $module:ident: $($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() -> crate::Verdict {
+                match $open.await? {
+                    Some(world) => crate::$module::$case(&world).await,
+                    None => {
+                        println!("left out: its database is not installed");
+                        Ok(())
+                    }
+                }
+            }
+        )*
+    };
+}
+
+conformance!(memory_store, crate::world::MemoryWorld::open());
+#[cfg(feature = "sqlite")]
+conformance!(sqlite_store, crate::sqlite::SqliteWorld::open());
+#[cfg(feature = "postgres")]
+conformance!(postgres_store, crate::postgres::PostgresWorld::open());

@@ -1,0 +1,197 @@
+//! A panic in the middle of a transaction: it comes out where it was asked for, and nothing of it stays behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::connection::InstrumentationEvent;
+use ractor_housekeeper::job::Page;
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::store::sqlite::SqliteStore;
+use ractor_housekeeper::testing::MemoryBooking;
+use tokio::sync::Notify;
+
+use super::SqliteWorld;
+use crate::Verdict;
+use crate::listening_pool;
+use crate::rules::{idle_pass, pass};
+use crate::world::{World, clock, micro, now, user};
+
+/// Lets the next piece of work die.
+#[derive(Default)]
+struct Trap {
+    armed: AtomicBool,
+    /// That a transaction has begun.
+    begun: Notify,
+}
+
+/// What a step is called, and the start of the statement it dies at.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Delete,
+    Expire,
+    Preview,
+    Forecast,
+}
+
+impl Step {
+    async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::model::StoreError> {
+        match self {
+            Self::Delete => store
+                .delete_idle_sessions(&idle_pass(now(), 10))
+                .await
+                .map(drop),
+            Self::Expire => store.expire_bookings(&pass(now(), 10)).await.map(drop),
+            Self::Preview => store
+                .idle_sessions(now(), None, &Page::default())
+                .await
+                .map(drop),
+            Self::Forecast => store
+                .booking_forecast(std::time::Duration::ZERO, &[])
+                .await
+                .map(drop),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> Verdict {
+    for (step, statement) in [
+        (Step::Delete, "SELECT `sessions`"),
+        (Step::Delete, "DELETE FROM `video_sent`"),
+        (Step::Delete, "DELETE FROM `sessions`"),
+        (Step::Delete, "COMMIT"),
+        // The database is in a transaction, and diesel has not noted it yet.
+        (Step::Delete, "after BEGIN IMMEDIATE"),
+        (Step::Expire, "UPDATE `bookings`"),
+        (Step::Expire, "COMMIT"),
+        (Step::Preview, "SELECT `sessions`"),
+        (Step::Forecast, "SELECT count"),
+    ] {
+        let case = format!("{step:?} at {statement}");
+        let (world, store, trap) = world_that_dies_at(statement).await?;
+
+        trap.armed.store(true, Ordering::SeqCst);
+        let dying = store.clone();
+        let died = tokio::spawn(async move { step.run(&dying).await }).await;
+
+        let panic = died.expect_err(&case).into_panic();
+        assert_eq!(panic.downcast_ref(), Some(&"the host's listener"), "{case}");
+        // Whoever writes next need not wait: neither lock nor transaction is left.
+        world
+            .sql("pragma busy_timeout = 0; begin immediate; rollback; pragma busy_timeout = 1000")
+            .await?;
+        assert_eq!(world.sessions_left().await?, ["a"], "{case}");
+        assert_eq!(world.records_left().await?, (1, 1), "{case}");
+        assert_eq!(world.bookings_now().await?["b"].0, "Pending", "{case}");
+        // The pool of one connection serves again.
+        let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+        let expired = store.expire_bookings(&pass(now(), 10)).await?;
+        assert_eq!((batch.ids.len(), expired.ids.len()), (1, 1), "{case}");
+        assert_eq!(world.records_left().await?, (0, 0), "{case}");
+    }
+    Ok(())
+}
+
+/// One row is refused, so each goes in a savepoint of its own; the panic comes inside one.
+#[tokio::test]
+async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
+    let (world, store, trap) = world_that_dies_at("RELEASE").await?;
+    world.session("c", user(3), now() - micro()).await?;
+    world
+        .sql("create trigger keep before delete on sessions when old.id = 'c' begin select raise(abort, 'not this one'); end")
+        .await?;
+
+    trap.armed.store(true, Ordering::SeqCst);
+    let dying = store.clone();
+    let died = tokio::spawn(async move { Step::Delete.run(&dying).await }).await;
+
+    assert!(died.is_err_and(|error| error.is_panic()));
+    assert_eq!(world.sessions_left().await?, ["a", "c"]);
+    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    assert_eq!(batch.ids, ["a"]);
+    assert_eq!(batch.rejected.len(), 1);
+    Ok(())
+}
+
+/// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool still serves.
+#[tokio::test]
+async fn a_panic_nobody_waits_for_leaves_the_pool_usable() -> Verdict {
+    let (world, store, trap) = world_that_dies_at("DELETE FROM `sessions`").await?;
+
+    trap.armed.store(true, Ordering::SeqCst);
+    tokio::select! {
+        biased;
+        () = trap.begun.notified() => {}
+        _ = Step::Delete.run(&store) => {}
+    }
+    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+
+    assert!(!trap.armed.load(Ordering::SeqCst), "it died");
+    assert_eq!(batch.ids, ["a"]);
+    assert!(world.sessions_left().await?.is_empty());
+    Ok(())
+}
+
+/// diesel turns a panic of the host's SQL function into an error of the statement that has the function's name, so it is one of ours: the
+/// row is refused.
+#[tokio::test]
+async fn a_panic_of_a_hosts_sql_function_sets_the_row_aside() -> Verdict {
+    let (world, store, _) = world_that_dies_at("nothing").await?;
+    let mut conn = store.pool().get().await?;
+    conn.spawn_blocking(|conn| {
+        brittle_utils::register_impl(conn, |_: String| -> bool { panic!("the host's function") })
+    })
+    .await?;
+    drop(conn);
+    world
+        .sql("create trigger brittle_one before delete on sessions begin select brittle(old.id); end")
+        .await?;
+
+    let refused = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+
+    assert!(refused.ids.is_empty());
+    assert_eq!(refused.rejected.len(), 1);
+    assert_eq!(refused.rejected[0].error, "brittle");
+    assert_eq!(world.records_left().await?, (1, 1));
+    world.sql("drop trigger brittle_one").await?;
+    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    assert_eq!(batch.ids, ["a"]);
+    Ok(())
+}
+
+/// An idle session, an overdue booking, and a store on one connection whose listener panics once, when it is armed and hears `statement`.
+async fn world_that_dies_at(
+    statement: &'static str,
+) -> crate::world::Done<(SqliteWorld, SqliteStore, Arc<Trap>)> {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    world.session("a", user(1), now() - micro()).await?;
+    world.image("a").await?;
+    world.video("a").await?;
+    world
+        .booking(&MemoryBooking::pending("b", user(1), now() - micro()))
+        .await?;
+    let trap = Arc::new(Trap::default());
+    let set = Arc::clone(&trap);
+    let listener = move |event: InstrumentationEvent<'_>| {
+        let heard = match event {
+            InstrumentationEvent::StartQuery { query, .. } => query.to_string(),
+            InstrumentationEvent::FinishQuery { query, .. } => format!("after {query}"),
+            InstrumentationEvent::BeginTransaction { .. } => return set.begun.notify_one(),
+            _ => return,
+        };
+        let hit = heard.starts_with(statement);
+        assert!(
+            !(hit && set.armed.swap(false, Ordering::SeqCst)),
+            "the host's listener"
+        );
+    };
+    let pool = listening_pool::pool(&world.folder.path().join("test.db"), listener).await?;
+    let store = SqliteStore::with_pool(pool).with_clock(clock());
+    Ok((world, store, trap))
+}
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Panics.
+    fn brittle(id: diesel::sql_types::Text) -> diesel::sql_types::Bool;
+}

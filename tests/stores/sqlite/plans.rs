@@ -1,0 +1,215 @@
+//! The plans of SQLite, and what a batch costs in statements.
+
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl;
+use ractor_housekeeper::store::Store;
+use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
+use ractor_housekeeper::testing::MemoryBooking;
+
+use super::SqliteWorld;
+use crate::Verdict;
+use crate::listening_pool;
+use crate::plans::{TABLES, do_everything};
+use crate::recorder::{Recorder, Statement};
+use crate::rules::{idle_pass, pass};
+use crate::world::{Done, World, clock, micro, now, user};
+
+#[derive(diesel::QueryableByName)]
+struct Step {
+    #[diesel(sql_type = BigInt)]
+    #[diesel(column_name = "id")]
+    _id: i64,
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+#[tokio::test]
+async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    fill(&world).await?;
+    let (store, heard) = listening(&world).await?;
+    do_everything(&store).await?;
+    let statements = heard.take_about(TABLES);
+
+    // Before the planner knows anything about the rows, after, and when it takes them for twenty times as many.
+    for statistics in [
+        "",
+        "analyze",
+        "update sqlite_stat1 set stat = (cast(stat as integer) * 20) || substr(stat, instr(stat, ' ')); analyze sqlite_master",
+    ] {
+        world.sql(statistics).await?;
+        let mut all_steps = String::new();
+        for statement in &statements {
+            let plan = explain(&world, statement).await?;
+            for step in &plan {
+                let scans = TABLES
+                    .iter()
+                    .any(|table| step.starts_with(&format!("SCAN {table}")));
+                assert!(
+                    !scans || step.contains("INDEX"),
+                    "{}: {plan:#?}",
+                    statement.sql
+                );
+                // Only what a run looks up is put in another order than the one it is found in, and what is few: one user's rows.
+                let wanted = ["ORDER BY +", "`user_id` = ?"]
+                    .iter()
+                    .any(|part| statement.sql.contains(part));
+                assert!(
+                    wanted || !step.contains("TEMP B-TREE"),
+                    "{}: {plan:#?}",
+                    statement.sql
+                );
+                // A look-up reads many more rows than are handled at once.
+                let all_users = !statement.sql.contains("`user_id` = ?");
+                assert!(
+                    !(statement.sql.contains("ORDER BY +") && all_users)
+                        || step.contains("COVERING INDEX")
+                        || step.contains("TEMP B-TREE"),
+                    "{}: {plan:#?}",
+                    statement.sql
+                );
+                all_steps.push_str(step);
+                all_steps.push('\n');
+            }
+        }
+        for index in [
+            "sessions_activity",
+            "messages_of_user",
+            "bookings_pending",
+            "bookings_held",
+            "bookings_pending_of_user",
+        ] {
+            assert!(
+                all_steps.contains(&format!(" {index} ")),
+                "{index}: {all_steps}"
+            );
+        }
+    }
+    println!("{} statements", statements.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_of_bookings_is_one_write_and_one_look_at_what_it_left() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    for id in ["a", "b"] {
+        let booking = MemoryBooking::pending(id, user(1), now() - micro());
+        world.booking(&booking).await?;
+    }
+    let (store, heard) = listening(&world).await?;
+    let mut pass = pass(now(), 1);
+
+    let first = store.expire_bookings(&pass).await?;
+    let at_first = heard.kinds();
+    world
+        .sql("update bookings set status = 'Confirmed' where booking_id = 'b'")
+        .await?;
+    pass.after = first.next_cursor;
+    let second = store.expire_bookings(&pass).await?;
+    let after_a_payment = heard.kinds();
+
+    assert_eq!((first.ids.len(), second.ids.len()), (1, 0));
+    // The look-up for the whole run: where it ends, and the rows.
+    assert_eq!(at_first, ["SELECT", "SELECT", "UPDATE"]);
+    assert_eq!(after_a_payment, ["UPDATE", "SELECT"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_are_brought_up_to_date_only_where_one_of_a_batch_lives() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    world.session("a", user(1), now() - micro()).await?;
+    let (store, heard) = listening(&world).await?;
+
+    let idle = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let of_an_idle_one = heard.kinds();
+    world.session("b", user(2), now() - micro()).await?;
+    world.message(user(2), "user", now()).await?;
+    world
+        .sql("update sessions set last_activity_at = null")
+        .await?;
+    let live = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let of_a_live_one = heard.kinds();
+
+    assert_eq!((idle.ids.len(), live.ids.len()), (1, 0));
+    assert!(
+        !of_an_idle_one.contains(&"UPDATE".to_owned()),
+        "{of_an_idle_one:?}"
+    );
+    assert!(
+        of_a_live_one.contains(&"UPDATE".to_owned()),
+        "{of_a_live_one:?}"
+    );
+    Ok(())
+}
+
+/// Only a refusal is about single rows.
+#[tokio::test]
+async fn a_batch_that_fails_for_another_reason_is_not_done_again_row_by_row() -> Verdict {
+    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+    world.session("a", user(1), now() - micro()).await?;
+    let booking = MemoryBooking::pending("b", user(1), now() - micro());
+    world.booking(&booking).await?;
+    world
+        .sql("drop table video_sent; alter table bookings rename column updated_at to changed_at")
+        .await?;
+    let (store, heard) = listening(&world).await?;
+
+    let expired = store.expire_bookings(&pass(now(), 10)).await;
+    let of_bookings = heard.kinds();
+    let deleted = store.delete_idle_sessions(&idle_pass(now(), 10)).await;
+    let of_sessions = heard.kinds();
+
+    assert!(expired.is_err() && deleted.is_err());
+    assert_eq!(of_bookings, ["SELECT", "SELECT", "UPDATE"]);
+    let again = of_sessions.iter().filter(|kind| *kind == "DELETE").count();
+    assert_eq!(again, 2, "of images and videos, once: {of_sessions:?}");
+    Ok(())
+}
+
+/// The plan does not depend on the values: those not given are null.
+async fn explain(world: &SqliteWorld, statement: &Statement) -> Done<Vec<String>> {
+    let mut conn = world.store.pool().get().await?;
+    let plan: Vec<Step> = diesel::sql_query(format!("explain query plan {}", statement.sql))
+        .load(&mut conn)
+        .await?;
+    Ok(plan.into_iter().map(|step| step.detail).collect())
+}
+
+/// 5,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 250 are Pending.
+async fn fill(world: &SqliteWorld) -> Done {
+    let now = timestamp_text(now());
+    let at = |age: &str| {
+        format!("strftime('%Y-%m-%dT%H:%M:%f000Z', '{now}', printf('-%d seconds', {age}))")
+    };
+    let numbers = "with recursive numbers (n) as (select 0 union all select n + 1 from numbers where n < 4999)";
+    let user = "printf('00000000-0000-0000-0000-%012x', n)";
+    world
+        .sql(&format!(
+            "begin;
+             {numbers} insert into sessions (id, user_id, created_at) select printf('s%05d', n), {user}, {} from numbers;
+             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('m%05d', n), {user}, 'user', {} from numbers where n >= 100;
+             {numbers} insert into messages (id, user_id, sender, timestamp) select printf('r%05d', n), {user}, 'bot', {} from numbers;
+             update sessions set last_activity_at = {} where id between 's00100' and 's00149';
+             {numbers} insert into image_sent (id, session_id) select printf('i%05d', n), printf('s%05d', n) from numbers;
+             {numbers} insert into video_sent (id, session_id) select printf('v%05d', n), printf('s%05d', n) from numbers;
+             {numbers} insert into bookings (booking_id, user_id, status, created_at, held_until)
+                select printf('b%05d', n), {user}, iif(n % 20 = 0, 'Pending', 'Confirmed'), {}, iif(n % 200 = 0, '9999-01-01T00:00:00.000000Z', null) from numbers;
+             commit",
+            at("2592000 + n"),
+            at("n % 600 * 60"),
+            at("n"),
+            at("172800"),
+            at("n")
+        ))
+        .await
+}
+
+/// A store on a pool of the host's, whose connection tells what is sent.
+async fn listening(world: &SqliteWorld) -> Done<(SqliteStore, Recorder)> {
+    let heard = Recorder::default();
+    let recorder = heard.clone();
+    let file = world.folder.path().join("test.db");
+    let pool = listening_pool::pool(&file, move |event| recorder.hear(&event)).await?;
+    Ok((SqliteStore::with_pool(pool).with_clock(clock()), heard))
+}

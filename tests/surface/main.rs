@@ -1,0 +1,12 @@
+//! The housekeeper from outside: settings and addresses, the web routes, the metrics, and the documents.
+
+mod documents;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(any(feature = "web", feature = "metrics"))]
+#[expect(dead_code, reason = "other test binaries use the rest")]
+#[path = "../support/mod.rs"]
+mod support;
+mod validation;
+#[cfg(feature = "web")]
+mod web;

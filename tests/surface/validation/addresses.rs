@@ -1,0 +1,50 @@
+//! Addresses of databases: whatever they are, they are taken or refused, and no refusal shows a password.
+
+use proptest::prelude::*;
+
+use crate::validation::drive;
+use crate::validation::values::unsaved;
+
+proptest! {
+    #![proptest_config(unsaved(256))]
+
+    #[test]
+    fn no_address_panics(
+        text in prop_oneof![
+            any::<String>(),
+            "(postgres|postgresql|sqlite|file|[a-z:]{0,6})(://|:|)[a-z%0-9@:/?&=.\\[\\], ]{0,40}",
+            "((host|port|user|password|dbname|sslmode|options|hostaddr) ?= ?'?[a-z0-9\\\\ ]{0,6}'? ?){0,5}",
+        ],
+    ) {
+        drive::address(&text);
+    }
+
+    /// Escaped as it should be, and as it should not.
+    #[test]
+    fn no_refusal_shows_a_password(password in "[!-~]{6,20}", form in prop::sample::select(FORMS)) {
+        let text = form.replace("{}", &password);
+        // What stands in the address anyway proves nothing.
+        prop_assume!(!form.contains(&password));
+
+        for told in drive::address(&text) {
+            prop_assert!(!told.contains(&password), "{} of {}", told, text);
+        }
+    }
+}
+
+const FORMS: &[&str] = &[
+    "postgres://app:{}@localhost/app",
+    "postgres://app:{}@localhost:5432/app?sslmode=require",
+    "postgres://app:{}@localhost:99999/app",
+    "postgres://app:{}@/app",
+    "postgres://localhost/app?user=app&password={}",
+    "postgres://localhost/app?pasword={}",
+    "postgres:app:{}@localhost/app",
+    "mysql://app:{}@localhost/app",
+    "app:{}@localhost/app",
+    "app:{}@localhost://app",
+    "host=localhost user=app password={}",
+    "host=localhost user=app password='{}' sslmode=wrong",
+    "sqlite://app:{}@localhost/app.db",
+    "sqlite://app.db?password={}",
+];

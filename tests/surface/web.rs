@@ -1,0 +1,17 @@
+//! The router of feature `web`: in the process, request by request, and in a browser.
+
+mod actions;
+mod browser;
+mod errors;
+mod escaping;
+mod forgery;
+mod headers;
+mod health;
+mod json;
+mod named;
+mod nesting;
+mod pages;
+mod reads;
+mod streams;
+mod visitor;
+mod webdriver;

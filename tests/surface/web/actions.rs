@@ -1,0 +1,200 @@
+//! What changes something.
+
+use axum::http::Method;
+use ractor_housekeeper::model::Event;
+use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
+use ractor_housekeeper::{Outcome, Report, Scope};
+use uuid::Uuid;
+
+use crate::web::visitor::{Visitor, host};
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_answered_by_its_report() {
+    let host = host().await;
+    host.add_overdue(3);
+
+    let answer = Visitor::actor(&host)
+        .post("/api/jobs/booking-expirer/run")
+        .await;
+
+    assert_eq!(answer.status, 200);
+    let body = answer.json();
+    assert_eq!(body["success"], true);
+    assert_eq!(body["message"], "booking-expirer handled 3 bookings");
+    assert_eq!(host.expired().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_may_be_for_one_user() {
+    let host = host().await;
+    let user = Uuid::from_u128(7);
+    host.add_overdue(1);
+    let visitor = Visitor::actor(&host);
+
+    let body = format!(r#"{{"scope": {{"user": "{user}"}}}}"#);
+    let one = visitor
+        .post_json("/api/jobs/booking-expirer/run", &body)
+        .await;
+    let all = visitor
+        .post_json("/api/jobs/booking-expirer/run", r#"{"scope": "all"}"#)
+        .await;
+
+    let report: Report = serde_json::from_str(&one.body).expect("is a report");
+    assert_eq!(
+        (report.scope, report.counts.total()),
+        (Scope::user(user), 0)
+    );
+    assert_eq!(all.json()["counts"]["bookings"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_failed_was_made_and_says_so() {
+    let host = host().await;
+    host.faults.once(
+        Step::Open,
+        1,
+        Fault::Fail("the database is away".to_owned()),
+    );
+
+    let answer = Visitor::actor(&host)
+        .post("/api/jobs/booking-expirer/run")
+        .await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["success"], false);
+    assert_eq!(answer.json()["outcome"]["error"], "the database is away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_takes_longer_than_the_wait_goes_on() {
+    let mut host = host().await;
+    host.add_overdue(1);
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
+    let visitor = Visitor::actor(&host);
+
+    let answer = visitor.post("/api/jobs/booking-expirer/run?wait=3").await;
+    gate.open();
+    let report = next_report(&mut host.events, |_| true).await;
+
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.header("location"), "../../status");
+    let message = answer.json()["message"].as_str().map(str::to_owned);
+    assert_eq!(
+        message.as_deref(),
+        Some("the run of booking-expirer for all has not ended within 3s; it goes on")
+    );
+    assert!(report.success());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_jobs_run_side_by_side() {
+    let host = host().await;
+    host.add_overdue(1);
+
+    let answer = Visitor::actor(&host).post("/api/run").await;
+
+    let reports: Vec<Report> = serde_json::from_str(&answer.body).expect("is a list of reports");
+    let jobs: Vec<String> = reports
+        .iter()
+        .map(|report| report.job.to_string())
+        .collect();
+    assert_eq!(jobs, ["booking-expirer", "session-cleaner"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_cancelled_after_its_batch() {
+    let mut host = host().await;
+    host.add_overdue(9);
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 2, Fault::Hold(gate.clone()));
+    let run = host.run_now(Scope::All);
+    let batch = |news: &Event| matches!(news, Event::BatchCommitted { .. });
+    next_event(&mut host.events, batch).await;
+    let visitor = Visitor::actor(&host);
+
+    let answer = visitor.post("/api/jobs/booking-expirer/cancel").await;
+    gate.open();
+    let report = run.await.expect("a report");
+    let again = visitor.post("/api/jobs/booking-expirer/cancel").await;
+
+    assert_eq!(answer.json()["cancelled"], report.run.to_string());
+    assert_eq!(report.outcome, Outcome::Cancelled);
+    assert_eq!(again.json()["message"], "booking-expirer was not running");
+    assert!(again.json()["cancelled"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_paused_and_resumed() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+    let mut told = Vec::new();
+
+    for act in ["pause", "pause", "resume", "resume"] {
+        let answer = visitor
+            .post(&format!("/api/jobs/booking-expirer/{act}"))
+            .await;
+        let answer = answer.json();
+        told.push((answer["paused"] == true, answer["changed"] == true));
+        assert_eq!(host.status().await.paused, act == "pause");
+    }
+
+    assert_eq!(
+        told,
+        [(true, true), (true, false), (false, true), (false, false)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_done_unless_the_host_switched_actions_on() {
+    let host = host().await;
+    host.add_overdue(1);
+    let visitor = Visitor::reader(&host);
+    let acts = ["run", "cancel", "pause", "resume"];
+    let paths = acts
+        .iter()
+        .flat_map(|act| ["/api/jobs", "/jobs"].map(|of| format!("{of}/booking-expirer/{act}")))
+        .chain(["/api/run", "/run"].map(str::to_owned));
+
+    for path in paths {
+        let answer = visitor.post(&path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (403, "read_only"),
+            "{path}"
+        );
+    }
+
+    assert!(host.expired().is_empty());
+    assert!(!host.status().await.paused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_script_a_form_asks_first_and_then_acts() {
+    let host = host().await;
+    host.add_overdue(1);
+    let visitor = Visitor::actor(&host);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let user = Uuid::nil();
+    let path = "/jobs/booking-expirer/run";
+
+    let question = visitor.get(&format!("{path}?user={user}")).await;
+    let untouched = host.expired().is_empty();
+    let body = format!("user={user}");
+    let done = visitor.send(Method::POST, path, &form, &body).await;
+    let paused = visitor
+        .send(Method::POST, "/jobs/booking-expirer/pause", &form, "")
+        .await;
+    let all = visitor.send(Method::POST, "/run", &form, "").await;
+
+    let question = question.page(200);
+    assert!(question.contains("Run booking-expirer now?") && question.contains(&user.to_string()));
+    assert!(untouched);
+    assert!(
+        done.page(200)
+            .contains("booking-expirer handled 1 bookings (user")
+    );
+    assert!(paused.page(200).contains("booking-expirer is paused"));
+    assert!(all.page(200).contains("session-cleaner handled"));
+    assert!(host.status().await.paused);
+}

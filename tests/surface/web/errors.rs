@@ -1,0 +1,323 @@
+//! What is refused, and how.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::web::Web;
+use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, start};
+
+use crate::web::visitor::{Visitor, host};
+
+#[tokio::test(start_paused = true)]
+async fn each_wrong_question_is_a_problem_that_says_why() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+    let table = [
+        ("/nowhere", 404, "not_found"),
+        ("/api", 404, "not_found"),
+        ("/assets/other.js", 404, "not_found"),
+        ("/api/jobs/other", 404, "unknown_job"),
+        ("/api/jobs/other/history", 404, "unknown_job"),
+        ("/api/jobs/other/preview", 404, "unknown_job"),
+        ("/api/jobs/%FF", 400, "bad_request"),
+        (
+            "/api/jobs/booking-expirer/history?limit=x",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/jobs/booking-expirer/history?limit=0",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/jobs/booking-expirer/history?limt=1",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/jobs/booking-expirer/history?limit=1001",
+            422,
+            "unprocessable",
+        ),
+        (
+            "/api/jobs/booking-expirer/preview?size=0",
+            400,
+            "bad_request",
+        ),
+        ("/api/jobs/booking-expirer/preview?size=1001", 422, "page"),
+        (
+            "/api/jobs/booking-expirer/preview?size=99999999999",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/jobs/booking-expirer/preview?user=nobody",
+            422,
+            "scope",
+        ),
+        (
+            "/api/jobs/booking-expirer/preview?after_id=b1",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/jobs/booking-expirer/preview?after_since=noon&after_id=b1",
+            400,
+            "bad_request",
+        ),
+    ];
+
+    for (path, status, kind) in table {
+        let answer = visitor.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (status, kind),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_wrong_order_is_a_problem_that_says_why() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+    let run = "/api/jobs/booking-expirer/run";
+    let large = format!(r#"{{"scope": {{"user": "{}"}}}}"#, "x".repeat(17_000));
+    let table = [
+        (run, r#"{"scope": "#, 400, "bad_request"),
+        (run, r#"{"scope": "some"}"#, 422, "unprocessable"),
+        (run, r#"{"scoop": "all"}"#, 422, "unprocessable"),
+        (run, r#"{"scope": {"user": "nobody"}}"#, 422, "scope"),
+        (run, &large, 413, "too_large"),
+        (
+            "/api/jobs/booking-expirer/run?wait=31",
+            "",
+            422,
+            "unprocessable",
+        ),
+        (
+            "/api/jobs/booking-expirer/run?wait=-1",
+            "",
+            400,
+            "bad_request",
+        ),
+        ("/api/jobs/other/run", "", 404, "unknown_job"),
+        ("/api/jobs/other/run?wait=0", "", 404, "unknown_job"),
+        (
+            "/api/jobs/booking-expirer/run?wait=0",
+            r#"{"scope": {"user": "nobody"}}"#,
+            422,
+            "scope",
+        ),
+        ("/api/jobs/other/pause", "", 404, "unknown_job"),
+        ("/api/status", "", 405, "method_not_allowed"),
+    ];
+
+    for (path, body, status, kind) in table {
+        let answer = visitor.post_json(path, body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (status, kind),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_to_be_json_and_to_say_so() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+    let run = "/api/jobs/booking-expirer/run";
+
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+    ] {
+        let headers = [("content-type", kind)];
+        let answer = visitor
+            .send(Method::POST, run, &headers, r#"{"scope": "all"}"#)
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (415, "not_json"),
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_method_is_told_the_right_ones() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+
+    let read = visitor.send(Method::DELETE, "/api/status", &[], "").await;
+    let act = visitor.get("/api/jobs/booking-expirer/run").await;
+
+    assert_eq!(
+        (read.problem().as_str(), read.header("allow")),
+        ("method_not_allowed", "GET,HEAD")
+    );
+    assert_eq!(
+        (act.problem().as_str(), act.header("allow")),
+        ("method_not_allowed", "POST")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_comes_with_its_fields() {
+    let host = host().await;
+
+    let answer = Visitor::reader(&host).get("/api/jobs/other").await;
+
+    let known = &answer.json()["refusal"]["known"];
+    assert_eq!(
+        *known,
+        serde_json::json!(["booking-expirer", "session-cleaner"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_off_is_a_conflict() {
+    let store = ractor_housekeeper::testing::MemoryStore::new();
+    let off = BookingExpirer::new(std::sync::Arc::new(store), None).expect("is off");
+    let arguments = HousekeeperArguments::new(vec![std::sync::Arc::new(off)]);
+    let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+    let visitor = Visitor(Web::new(housekeeper).with_actions().router());
+
+    let answer = visitor.post("/api/jobs/booking-expirer/run").await;
+    let page = visitor.get("/").await;
+
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (409, "off")
+    );
+    assert!(page.page(200).contains("its setting is not set"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_housekeeper_that_has_stopped_is_unavailable_and_the_pages_say_so() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+    let stopped = host.housekeeper.stop_and_wait(None, None).await;
+    stopped.expect("it stops");
+
+    let paths = [
+        "/api/status",
+        "/api/jobs/x",
+        "/api/jobs/x/history",
+        "/api/jobs/x/preview",
+    ];
+    for path in
+        paths
+            .into_iter()
+            .chain(["/events", "/health/live", "/health/ready", "/health/jobs"])
+    {
+        let answer = visitor.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (503, "stopped"),
+            "{path}"
+        );
+    }
+    for path in ["/api/run", "/api/jobs/x/run", "/api/jobs/x/pause"] {
+        let answer = visitor.post(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (503, "stopped"),
+            "{path}"
+        );
+    }
+    for path in ["/", "/jobs/x", "/jobs/x/preview"] {
+        let page = visitor.get(path).await;
+        assert!(
+            page.page(503).contains("the housekeeper has stopped"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_housekeeper_that_does_not_answer_is_unavailable_after_a_second() {
+    let (mute, handle) = Actor::spawn(None, Mute, ()).await.expect("it starts");
+    let visitor = Visitor(Web::new(mute.clone()).with_actions().router());
+    let asked = tokio::time::Instant::now();
+
+    let answer = visitor.get("/health/live").await;
+    let pause = visitor.post("/api/jobs/booking-expirer/pause").await;
+
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (503, "not_answering")
+    );
+    assert_eq!(pause.problem(), "not_answering");
+    assert!(asked.elapsed() < Duration::from_secs(3));
+    mute.stop(None);
+    handle.await.expect("it stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_what_is_not_there_say_so_in_html() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+
+    let job = visitor.get("/jobs/other").await;
+    let preview = visitor
+        .get("/jobs/booking-expirer/preview?user=nobody")
+        .await;
+    let act = visitor.get("/jobs/booking-expirer/explode").await;
+
+    assert!(job.page(404).contains("there is no job"));
+    assert!(preview.page(422).contains("cannot run for this scope"));
+    assert_eq!(act.problem(), "not_found");
+    for path in ["preview?size=x", "preview?size=0", "?limit=x"] {
+        let page = visitor
+            .get(&format!("/jobs/booking-expirer/{path}").replace("/?", "?"))
+            .await;
+        assert!(page.page(400).contains("Bad Request"), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_cannot_be_read_is_told_why() {
+    let host = host().await;
+    let visitor = Visitor::actor(&host);
+    let path = "/jobs/booking-expirer/run";
+    let form = "application/x-www-form-urlencoded";
+    let large = format!("user={}", "x".repeat(17_000));
+
+    let large = visitor
+        .send(Method::POST, path, &[("content-type", form)], &large)
+        .await;
+    let json = visitor.post_json(path, r#"{"scope": "all"}"#).await;
+
+    assert!(large.page(413).contains("larger than 16 kB"));
+    assert!(json.page(415).contains(form));
+}
+
+/// Takes messages and keeps them, ignore_reply.
+struct Mute;
+
+#[ractor::actor(message = HousekeeperMsg, state = Vec<HousekeeperMsg>, arguments = ())]
+impl Mute {
+    async fn pre_start(
+        &self,
+        _: ActorRef<HousekeeperMsg>,
+        (): (),
+    ) -> Result<Vec<HousekeeperMsg>, ActorProcessingErr> {
+        Ok(Vec::new())
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<HousekeeperMsg>,
+        message: HousekeeperMsg,
+        kept: &mut Vec<HousekeeperMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        kept.push(message);
+        Ok(())
+    }
+}
