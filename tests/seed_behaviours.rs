@@ -34,7 +34,7 @@ async fn cleanup_with_no_inactive_sessions_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn cleanup_deletes_old_sessions_with_their_image_and_video_records() {
+async fn cleanup_deletes_old_sessions_with_image_and_video_records() {
     let app = App::new().await;
     app.session("old", app.guest, 25);
     app.session("fresh", app.other_guest, 1);
@@ -60,7 +60,7 @@ async fn cleanup_deletes_old_sessions_with_their_image_and_video_records() {
 }
 
 #[tokio::test]
-async fn cleanup_on_a_database_error_leaves_nothing_half_done_and_reports_it() {
+async fn cleanup_rolls_back_and_reports_a_database_error() {
     let app = App::new().await;
     app.session("old", app.guest, 25);
     app.sql("insert into image_sent (id, session_id) values ('i1', 'old')");
@@ -126,7 +126,7 @@ async fn expiry_expires_overdue_bookings_and_reports_their_ids() {
 }
 
 #[tokio::test]
-async fn expiry_on_a_database_error_leaves_nothing_half_done_and_reports_it() {
+async fn expiry_rolls_back_and_reports_a_database_error() {
     let app = App::new().await;
     app.booking("first", "Pending", 17);
     app.booking("second", "Pending", 16);
@@ -224,7 +224,7 @@ async fn a_start_lists_both_jobs_on_a_schedule_of_15_minutes() {
 }
 
 #[tokio::test]
-async fn a_start_when_running_hands_back_the_running_one() {
+async fn a_start_when_running_returns_the_running_one() {
     let app = App::new().await;
     let first = app.start_named("seed-twice").await;
 
@@ -313,7 +313,7 @@ async fn the_status_of_one_never_started_says_so() {
 }
 
 #[tokio::test]
-async fn the_status_of_one_running_shows_what_ran_last_and_what_is_next() {
+async fn the_status_of_one_running_shows_the_last_and_the_next_run() {
     let app = App::new().await;
     app.run(BookingExpirer::NAME, Scope::All).await;
 

@@ -21,7 +21,7 @@ const STEPS: [TimeDelta; 4] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_between_two_ticks_neither_doubles_nor_skips_one() {
+async fn a_clock_change_between_ticks_neither_doubles_nor_skips_one() {
     for step in STEPS {
         let mut host = start(ticking()).await;
         let began = Instant::now();
@@ -45,7 +45,7 @@ async fn a_clock_that_is_set_between_two_ticks_neither_doubles_nor_skips_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_during_a_run_does_not_begin_it_again() {
+async fn a_clock_change_during_a_run_does_not_start_it_again() {
     for step in STEPS {
         let mut host = start(ticking()).await;
         host.add_overdue(5);
@@ -66,7 +66,7 @@ async fn a_clock_that_is_set_during_a_run_does_not_begin_it_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_is_met_by_the_clock_that_says_what_is_due_however_it_was_set() {
+async fn deadlines_follow_the_clock_of_the_job_after_any_clock_change() {
     for step in STEPS {
         let mut host = start(deadlines()).await;
         let due = host.clock.now() + minutes(10);
@@ -92,7 +92,7 @@ async fn a_deadline_is_met_by_the_clock_that_says_what_is_due_however_it_was_set
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_wavers_ticks_as_if_it_were_steady() {
+async fn a_wavering_clock_ticks_as_a_steady_one() {
     let mut host = start(ticking()).await;
 
     for _ in 0..100 {
@@ -110,7 +110,7 @@ async fn a_clock_that_wavers_ticks_as_if_it_were_steady() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_that_was_served_is_not_served_again_when_the_clock_passes_it_once_more() {
+async fn a_tick_runs_once_though_the_clock_passes_it_twice() {
     let mut host = start(ticking()).await;
     next_report(&mut host.events, |_| true).await;
 

@@ -41,7 +41,7 @@ async fn a_job_on_each_half_hour_skips_and_repeats_with_the_clocks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_that_slept_over_three_nights_runs_once_and_counts_the_others() {
+async fn a_job_missed_for_three_nights_runs_once_and_counts_the_rest() {
     let mut host = start(nightly(), "03-27T12:00").await;
 
     tokio::time::sleep(seconds(30)).await;
@@ -57,7 +57,7 @@ async fn a_machine_that_slept_over_three_nights_runs_once_and_counts_the_others(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_set_back_over_a_tick_repeats_it_only_if_it_is_set_back_far() {
+async fn only_a_clock_set_back_far_repeats_a_cron_tick() {
     for (hours, again) in [(2, 0), (4, 1)] {
         let mut host = start(nightly(), "01-10T00:00").await;
         tokio::time::sleep(minutes(120)).await;
@@ -73,7 +73,7 @@ async fn a_clock_set_back_over_a_tick_repeats_it_only_if_it_is_set_back_far() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_schedule_changes_to_cron_and_back_while_the_housekeeper_runs() {
+async fn a_schedule_changes_to_cron_and_back_at_run_time() {
     let every = Schedule {
         every: Some(minutes(15)),
         cron: None,
@@ -105,7 +105,7 @@ async fn a_schedule_changes_to_cron_and_back_while_the_housekeeper_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cron_that_cannot_be_is_refused_and_changes_nothing() {
+async fn an_invalid_cron_is_rejected_and_changes_nothing() {
     let host = start(nightly(), "01-10T12:00").await;
 
     let refused = reschedule(&host, quiet("0 25 * * *")).await;
@@ -116,7 +116,7 @@ async fn a_cron_that_cannot_be_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_job_shows_no_ticks_and_a_resumed_one_runs_once_for_those_it_missed() {
+async fn a_paused_job_shows_no_tick_and_runs_once_when_resumed() {
     let mut host = start(quiet("*/15 * * * *"), "01-10T12:00").await;
     let job = BookingExpirer::NAME;
 
@@ -135,7 +135,7 @@ async fn a_paused_job_shows_no_ticks_and_a_resumed_one_runs_once_for_those_it_mi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nightly_job_is_late_when_two_nights_brought_no_success() {
+async fn a_nightly_job_is_late_after_two_nights_without_success() {
     let host = start(nightly(), "01-10T12:00").await;
     // A run that hangs neither succeeds nor fails.
     host.faults.always(Step::Batch, Fault::Hang);

@@ -10,7 +10,7 @@ use ractor_housekeeper::{HousekeeperMsg, Outcome, Scope};
 use crate::support::host::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_batch_is_answered_with_the_rows_before_it_and_the_rest_is_done_by_itself() {
+async fn a_panic_in_a_batch_reports_earlier_rows_and_a_retry_finishes() {
     let mut host = Setup::new().start().await;
     host.add_overdue(5);
     host.faults.once(Step::Batch, 2, Fault::Panic);
@@ -35,7 +35,7 @@ async fn a_panic_in_a_batch_is_answered_with_the_rows_before_it_and_the_rest_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_killed_or_stopped_in_a_batch_is_a_crash_with_what_it_committed() {
+async fn killing_or_stopping_a_worker_in_a_batch_is_a_crash() {
     type Death = (fn(&ActorCell), &'static str, u64);
     let deaths: [Death; 2] = [
         (|worker| worker.kill(), "killed", 2),
@@ -92,7 +92,7 @@ async fn a_panic_in_any_step_of_a_run_is_a_crash_and_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_life_of_a_worker_checks_its_database_once() {
+async fn each_worker_checks_its_database_once() {
     let host = Setup::new().start().await;
     host.faults.once(Step::Batch, 2, Fault::Panic);
 
@@ -104,7 +104,7 @@ async fn every_life_of_a_worker_checks_its_database_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expected_failure_costs_no_restart_and_is_retried_when_the_report_says() {
+async fn an_error_costs_no_restart_and_is_retried_as_reported() {
     for step in [Step::Check, Step::Open, Step::Batch, Step::Forecast] {
         let mut host = Setup::new().start().await;
         host.add_overdue(1);
@@ -138,7 +138,7 @@ async fn an_expected_failure_costs_no_restart_and_is_retried_when_the_report_say
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_are_retried_ever_later_up_to_the_longest_wait() {
+async fn retries_after_failures_back_off_up_to_the_maximum() {
     let mut host = Setup::new().start().await;
     host.faults
         .always(Step::Open, Fault::Fail("no route".to_owned()));
@@ -191,7 +191,7 @@ async fn a_success_makes_the_next_failure_the_first_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_right_after_its_report_has_not_crashed() {
+async fn a_worker_that_dies_after_its_report_has_not_crashed() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
     setup.config.restart.backoff.max = seconds(1);
@@ -213,7 +213,7 @@ async fn a_worker_that_dies_right_after_its_report_has_not_crashed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_worker_is_killed_before_it_takes_it_up_is_run_by_the_next_worker() {
+async fn a_run_that_a_killed_worker_never_began_goes_to_the_next() {
     for round in 0..100 {
         let mut host = Setup::new().start().await;
         host.add_overdue(1);
@@ -237,7 +237,7 @@ async fn a_run_whose_worker_is_killed_before_it_takes_it_up_is_run_by_the_next_w
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_asked_for_while_the_worker_restarts_waits_for_it() {
+async fn a_run_requested_during_a_restart_waits_for_the_worker() {
     let mut setup = Setup::new();
     setup.config.restart.backoff.first = seconds(10);
     let mut host = setup.start().await;
@@ -264,7 +264,7 @@ async fn a_run_asked_for_while_the_worker_restarts_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_of_a_paused_job_is_not_retried_by_itself() {
+async fn a_crash_of_a_paused_job_is_not_retried() {
     let host = Setup::new().start().await;
     let _ = host
         .ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
@@ -288,7 +288,7 @@ async fn a_crash_of_a_paused_job_is_not_retried_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_in_progress_shows_its_rows_and_its_report_how_long_it_took_until_its_worker_died() {
+async fn status_shows_a_runs_rows_and_a_crash_reports_its_time() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, answer) = host.in_second_batch().await;

@@ -16,7 +16,7 @@ use crate::helpers::{TIMERS_COUNT_IN, degraded};
 use crate::support::host::{Host, Setup, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn children_that_hang_are_killed_when_the_grace_ends_and_everybody_is_answered() {
+async fn hanging_children_are_killed_when_the_grace_period_ends() {
     for grace in [Duration::ZERO, seconds(7)] {
         let host = Setup::new().start().await;
         host.add_overdue(5);
@@ -50,7 +50,7 @@ async fn children_that_hang_are_killed_when_the_grace_ends_and_everybody_is_answ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_ends_whatever_the_children_are_at() {
+async fn a_shutdown_ends_children_in_any_state() {
     for at in ["rest", "degradation", "trial", "pause", "preview", "timer"] {
         let mut host = match at {
             "degradation" | "trial" => degraded().await,
@@ -110,7 +110,7 @@ async fn a_shutdown_ends_whatever_the_children_are_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drained_housekeeper_answers_what_was_sent_before_and_lets_batches_end() {
+async fn draining_answers_earlier_messages_and_lets_batches_end() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (gate, running) = host.in_second_batch().await;
@@ -137,7 +137,7 @@ async fn a_drained_housekeeper_answers_what_was_sent_before_and_lets_batches_end
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_housekeeper_cut_off_takes_its_children_along_and_its_name_is_free() {
+async fn an_aborted_housekeeper_ends_its_children_and_frees_its_name() {
     for aborted in [true, false] {
         let setup = Setup::new();
         setup.faults.once(Step::Open, 1, Fault::Hang);
@@ -183,7 +183,7 @@ async fn a_housekeeper_cut_off_takes_its_children_along_and_its_name_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_by_name_answers_everybody_who_stops_it_at_once() {
+async fn concurrent_stops_by_name_are_all_answered() {
     let started = start(Some("popular"), Setup::new().arguments)
         .await
         .expect("it starts");
@@ -202,7 +202,7 @@ async fn a_stop_by_name_answers_everybody_who_stops_it_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_shutdown_in_mid_grace_shortens_it_but_never_lengthens_it() {
+async fn a_second_shutdown_may_shorten_the_grace_but_not_lengthen_it() {
     for (second, ends_s) in [(2, 3), (60, 10)] {
         let host = Setup::new().start().await;
         host.add_overdue(5);
@@ -224,7 +224,7 @@ async fn a_second_shutdown_in_mid_grace_shortens_it_but_never_lengthens_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plain_stop_in_mid_grace_does_not_lengthen_it() {
+async fn a_plain_stop_does_not_lengthen_the_grace() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, running) = host.in_second_batch().await;
@@ -243,7 +243,7 @@ async fn a_plain_stop_in_mid_grace_does_not_lengthen_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_during_a_shutdown_is_a_crash_and_holds_nobody_up() {
+async fn a_worker_death_during_shutdown_is_a_crash_and_delays_nothing() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, running) = host.in_second_batch().await;

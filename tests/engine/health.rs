@@ -27,8 +27,7 @@ use crate::support::blocker::Blocker;
 use crate::support::host::{Host, Setup, messages_only, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_grows_old_while_nothing_works_and_nobody_asks_is_news_within_a_minute_and_once()
-{
+async fn an_overdue_row_changes_health_once_within_a_minute_unasked() {
     let mut host = with_a_row_left().await;
     let left = Instant::now();
 
@@ -49,8 +48,7 @@ async fn a_row_that_grows_old_while_nothing_works_and_nobody_asks_is_news_within
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_overdue_grows_older_while_the_database_is_away_and_is_forgotten_when_it_is_handled()
- {
+async fn overdue_rows_age_during_an_outage_until_they_are_handled() {
     let host = with_a_row_left().await;
     host.faults
         .always(Step::Open, Fault::Fail("no route".to_owned()));
@@ -69,7 +67,7 @@ async fn what_was_overdue_grows_older_while_the_database_is_away_and_is_forgotte
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_are_one_change_behind_the_first_report_and_a_success_another() {
+async fn consecutive_failures_change_health_once_and_a_success_again() {
     let mut host = Setup::new().start().await;
     host.faults
         .always(Step::Open, Fault::Fail("no route".to_owned()));
@@ -89,7 +87,7 @@ async fn failures_in_a_row_are_one_change_behind_the_first_report_and_a_success_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_death_a_degradation_and_a_recovery_are_changes() {
+async fn a_crash_a_degradation_and_a_recovery_change_the_health() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = 1;
     let mut host = setup.start().await;
@@ -107,7 +105,7 @@ async fn a_death_a_degradation_and_a_recovery_are_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_pause_excuses_is_late_again_at_once_when_it_ends() {
+async fn a_job_is_late_again_as_soon_as_its_pause_ends() {
     let mut setup = Setup::new();
     setup.config.job.schedule.every = Some(minutes(15));
     let mut host = setup.start().await;
@@ -133,7 +131,7 @@ async fn what_a_pause_excuses_is_late_again_at_once_when_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
+async fn batches_that_change_no_rows_emit_no_event() {
     let job = Walker {
         batches: 20,
         each: seconds(20),
@@ -168,7 +166,7 @@ async fn batches_that_change_nothing_are_heard_of_and_told_to_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_status_says_of_the_health_has_been_told_before() {
+async fn the_health_in_a_status_was_emitted_before() {
     // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls between the readings.
     for odd in [false, true] {
         let forecast = Forecast {
@@ -211,7 +209,7 @@ async fn what_a_status_says_of_the_health_has_been_told_before() {
 
 // On real time and real threads: only a thread that is blocked is past every limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_whose_code_blocks_its_thread_is_failing_and_heals_when_it_goes_on() {
+async fn a_run_that_blocks_its_thread_is_failing_until_it_continues() {
     let (job, release) = Blocker::new();
     let (housekeeper, mut events) = host_of(job, |arguments| {
         arguments.config.job.step_timeout = Duration::from_millis(20);

@@ -18,7 +18,7 @@ use crate::helpers::overseer;
 use crate::support::host::Setup;
 
 #[tokio::test(start_paused = true)]
-async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_itself() {
+async fn a_panicking_scope_check_or_subscriber_harms_nothing_else() {
     let setup = Setup::new();
     let arguments = setup.arguments.with_job(Touchy).with_config(setup.config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
@@ -62,7 +62,7 @@ async fn a_job_or_subscriber_that_panics_in_the_housekeepers_hands_costs_only_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_batches_get_no_further_fails_instead_of_going_on_for_ever() {
+async fn a_run_whose_batches_make_no_progress_fails() {
     let stuck = Stuck::default();
     let name = stuck.name();
     let arguments = HousekeeperArguments::new(vec![]).with_job(stuck);

@@ -14,7 +14,7 @@ use crate::helpers::{degraded, overseer};
 use crate::support::host::{Setup, children, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_dies_too_often_is_degraded_while_siblings_and_timer_go_on() {
+async fn too_many_deaths_degrade_a_job_and_no_other() {
     let mut host = Setup::new().start().await;
     host.faults.always(Step::Open, Fault::Panic);
 
@@ -45,7 +45,7 @@ async fn a_job_that_dies_too_often_is_degraded_while_siblings_and_timer_go_on() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_for_a_job_are_answered_when_it_is_degraded() {
+async fn degrading_a_job_answers_its_waiting_callers() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = 0;
     let host = setup.start().await;
@@ -77,7 +77,7 @@ async fn those_who_wait_for_a_job_are_answered_when_it_is_degraded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_completes_ends_the_degradation_also_one_for_a_user() {
+async fn a_completed_run_ends_the_degradation_even_for_one_user() {
     for scope in [Scope::All, Scope::user(Uuid::nil())] {
         let mut host = degraded().await;
         host.faults.clear();
@@ -98,7 +98,7 @@ async fn a_run_that_completes_ends_the_degradation_also_one_for_a_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_a_degraded_job_to_run_is_one_attempt_after_which_it_rests_anew() {
+async fn a_manual_run_of_a_degraded_job_is_one_attempt() {
     for fault in [Fault::Panic, Fault::Fail("no route".to_owned())] {
         let host = degraded().await;
         host.faults.clear();
@@ -166,7 +166,7 @@ async fn a_degraded_job_is_tried_once_after_each_cool_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_degraded_job_that_is_paused_is_not_tried_by_itself_but_at_the_resume() {
+async fn a_paused_degraded_job_is_tried_when_it_is_resumed() {
     let mut host = degraded().await;
     host.faults.clear();
     let _ = host
@@ -187,7 +187,7 @@ async fn a_degraded_job_that_is_paused_is_not_tried_by_itself_but_at_the_resume(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_users_run_that_ends_a_degradation_is_followed_by_one_of_everything_unless_paused() {
+async fn after_a_users_run_ends_a_degradation_a_full_run_follows() {
     for paused in [false, true] {
         let mut host = degraded().await;
         host.faults.clear();
@@ -212,7 +212,7 @@ async fn a_users_run_that_ends_a_degradation_is_followed_by_one_of_everything_un
 }
 
 #[tokio::test(start_paused = true)]
-async fn escalation_stops_the_housekeeper_with_an_error_and_everybody_is_answered() {
+async fn escalation_fails_the_housekeeper_and_answers_every_caller() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = 0;
     setup.config.restart.on_limit = OnRestartLimit::Escalate;

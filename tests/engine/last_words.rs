@@ -22,8 +22,7 @@ const ROUNDS: u64 = 1_000;
 const BUSY: usize = 20;
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_killed_or_stopped_with_its_report_has_not_crashed_whether_the_supervisor_is_idle_or_busy()
- {
+async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
     for death in [ActorCell::kill, |worker: &ActorCell| worker.stop(None)] {
         for mailbox in [0, BUSY] {
             let (mut host, assassin) = start(death, mailbox).await;
@@ -44,7 +43,7 @@ async fn a_worker_killed_or_stopped_with_its_report_has_not_crashed_whether_the_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_report_and_a_death_that_race_on_several_threads_are_heard_in_their_order() {
+async fn a_report_and_a_death_on_several_threads_arrive_in_order() {
     let (mut host, assassin) = start(ActorCell::kill, 0).await;
     let housekeeper = host.housekeeper.clone();
     // With a limit: a question that crosses a kill may stay in the mailbox, unread and ignore_reply, as long as we hold the reference.
@@ -66,7 +65,7 @@ async fn a_report_and_a_death_that_race_on_several_threads_are_heard_in_their_or
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_before_its_report_has_crashed_however_busy_the_supervisor() {
+async fn a_worker_that_dies_before_its_report_has_crashed() {
     let (host, assassin) = start(|_| panic!("before the report"), BUSY).await;
 
     for round in 0..ROUNDS {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::support::host::{Host, Setup, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn as_many_deaths_as_are_allowed_are_restarted_and_one_more_is_not() {
+async fn a_death_beyond_max_restarts_is_not_restarted() {
     let mut host = start(3).await;
 
     let mut restarted = 0;
@@ -23,7 +23,7 @@ async fn as_many_deaths_as_are_allowed_are_restarted_and_one_more_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_restart_is_allowed_if_none_is() {
+async fn max_restarts_of_zero_allows_no_restart() {
     let mut host = start(0).await;
 
     let rest = host.kill_worker().await;
@@ -32,7 +32,7 @@ async fn no_restart_is_allowed_if_none_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deaths_older_than_the_window_are_not_held_against_a_worker() {
+async fn deaths_older_than_the_window_do_not_count() {
     let mut host = start(2).await;
     let mut restarted = 0;
 
@@ -50,7 +50,7 @@ async fn deaths_older_than_the_window_are_not_held_against_a_worker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_rests_twice_as_long_after_each_death_in_a_row() {
+async fn the_restart_backoff_doubles_with_each_consecutive_death() {
     let mut host = start(u32::MAX).await;
 
     for whole in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
@@ -61,7 +61,7 @@ async fn a_worker_rests_twice_as_long_after_each_death_in_a_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_completed_run_shortens_the_rest_but_the_deaths_before_it_still_count() {
+async fn a_completed_run_resets_the_backoff_but_earlier_deaths_count() {
     let mut host = start(4).await;
 
     for whole in [100, 200, 400] {
@@ -77,7 +77,7 @@ async fn a_completed_run_shortens_the_rest_but_the_deaths_before_it_still_count(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recovery_forgives_the_deaths_before_it() {
+async fn a_recovery_clears_the_deaths_before_it() {
     let mut host = start(2).await;
     while host.kill_worker().await.is_some() {}
 
@@ -92,7 +92,7 @@ async fn a_recovery_forgives_the_deaths_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_die_at_one_instant_do_not_come_back_at_one() {
+async fn workers_that_die_together_restart_apart() {
     let mut rests = Vec::new();
 
     for _ in 0..20 {
@@ -106,7 +106,7 @@ async fn workers_that_die_at_one_instant_do_not_come_back_at_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_in_its_first_message_again_and_again_leaves_nobody_waiting() {
+async fn a_worker_that_always_dies_at_once_leaves_no_caller_waiting() {
     let host = start(5).await;
     host.faults.always(Step::Check, Fault::Panic);
 
@@ -135,7 +135,7 @@ async fn a_worker_that_dies_in_its_first_message_again_and_again_leaves_nobody_w
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_attempt_of_a_degraded_job_gets_no_restart_even_if_its_deaths_are_long_ago() {
+async fn the_attempt_of_a_degraded_job_gets_no_restart() {
     let mut host = start(2).await;
     while host.kill_worker().await.is_some() {}
     tokio::time::sleep(seconds(120)).await;

@@ -12,10 +12,8 @@ use crate::support::host::{Host, Setup, minutes};
 use crate::support::log::Log;
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_the_curious_only() {
-    if ran_alone(
-        "logs::a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_the_curious_only",
-    ) {
+async fn a_failed_run_logs_a_warning_and_an_empty_one_debug() {
+    if ran_alone("logs::a_failed_run_logs_a_warning_and_an_empty_one_debug") {
         return;
     }
     let log = Log::listen();
@@ -43,8 +41,8 @@ async fn a_run_that_failed_is_a_warning_and_one_that_found_nothing_is_told_to_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_only_set_rows_aside_is_told() {
-    if ran_alone("logs::a_run_that_only_set_rows_aside_is_told") {
+async fn a_run_that_only_rejected_rows_is_logged() {
+    if ran_alone("logs::a_run_that_only_rejected_rows_is_logged") {
         return;
     }
     let log = Log::listen();
@@ -60,8 +58,8 @@ async fn a_run_that_only_set_rows_aside_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_that_gets_worse_is_a_warning_and_health_that_gets_better_is_not() {
-    if ran_alone("logs::health_that_gets_worse_is_a_warning_and_health_that_gets_better_is_not") {
+async fn worse_health_logs_a_warning_and_better_health_info() {
+    if ran_alone("logs::worse_health_logs_a_warning_and_better_health_info") {
         return;
     }
     let log = Log::listen();

@@ -15,7 +15,7 @@ use crate::helpers::Overseer;
 use crate::support::host::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_second_start_under_a_name_hands_back_the_first() {
+async fn a_second_start_of_a_name_returns_the_first_housekeeper() {
     let name = Some("twice");
 
     let first = start(name, Setup::new().arguments)
@@ -30,7 +30,7 @@ async fn a_second_start_under_a_name_hands_back_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_while_the_old_one_shuts_down_waits_and_starts_a_new_one() {
+async fn a_start_during_the_shutdown_of_its_name_waits_and_starts() {
     let setup = Setup::new();
     let gate = Gate::closed();
     setup.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -62,7 +62,7 @@ async fn a_start_while_the_old_one_shuts_down_waits_and_starts_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_starts_at_once_under_one_name_start_one() {
+async fn concurrent_starts_of_one_name_start_one_housekeeper() {
     let starts = (0..20).map(|_| tokio::spawn(start(Some("race"), Setup::new().arguments)));
     let starts: Vec<_> = starts.collect();
 
@@ -101,7 +101,7 @@ async fn the_status_of_a_name_tells_never_started_from_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_started_says_why() {
+async fn a_start_that_fails_says_why() {
     let mut zero = Setup::new();
     zero.config.retry.first = Duration::ZERO;
     let twice = Setup::new().arguments;

@@ -12,7 +12,7 @@ use crate::helpers::degraded;
 use crate::support::host::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_preview_that_panics_is_refused_and_costs_no_worker() {
+async fn a_panicking_preview_is_rejected_and_costs_no_worker() {
     let host = Setup::new().start().await;
     host.faults.once(Step::Preview, 1, Fault::Panic);
 
@@ -28,7 +28,7 @@ async fn a_preview_that_panics_is_refused_and_costs_no_worker() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preview_that_hangs_is_refused_after_the_step_limit() {
+async fn a_hanging_preview_is_rejected_after_the_step_timeout() {
     let host = Setup::new().start().await;
     host.faults.once(Step::Preview, 1, Fault::Hang);
 
@@ -41,7 +41,7 @@ async fn a_preview_that_hangs_is_refused_after_the_step_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_preview_and_history_are_answered_at_once_in_every_state() {
+async fn status_preview_and_history_are_answered_in_every_state() {
     type State = (&'static str, fn(&WorkerStatus) -> bool);
     let table: [State; 4] = [
         ("restarting", |worker| {
@@ -102,7 +102,7 @@ async fn status_preview_and_history_are_answered_at_once_in_every_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_read_at_a_time_and_as_many_wait_as_there_is_room_for() {
+async fn two_reads_run_at_a_time_and_a_bounded_number_wait() {
     let host = Setup::new().start().await;
     let gate = Gate::closed();
     host.faults.always(Step::Preview, Fault::Hold(gate.clone()));

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::support::host::{Setup, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn runs_of_an_outage_that_ends_with_the_housekeeper_are_written_as_it_leaves() {
+async fn unsaved_runs_of_an_outage_are_recorded_during_shutdown() {
     let (ledger, setup) = setup();
     let host = setup.start().await;
     host.faults
@@ -28,7 +28,7 @@ async fn runs_of_an_outage_that_ends_with_the_housekeeper_are_written_as_it_leav
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_is_written_by_a_worker_started_for_it_whether_the_job_rests_or_is_degraded() {
+async fn a_crash_is_recorded_even_if_its_job_waits_or_is_degraded() {
     for max_restarts in [5, 0] {
         let (ledger, mut setup) = setup();
         setup.config.restart.max_restarts = max_restarts;
@@ -54,7 +54,7 @@ async fn a_crash_is_written_by_a_worker_started_for_it_whether_the_job_rests_or_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_fails_or_crashes_as_the_housekeeper_leaves_is_written() {
+async fn a_run_that_fails_or_crashes_during_shutdown_is_recorded() {
     for crashes in [false, true] {
         let (ledger, setup) = setup();
         let host = setup.start().await;
@@ -77,7 +77,7 @@ async fn a_run_that_fails_or_crashes_as_the_housekeeper_leaves_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_is_there_writes_what_is_owed_and_gets_no_second_beside_it() {
+async fn a_live_worker_saves_the_unsaved_runs_itself() {
     let (ledger, setup) = setup();
     let host = setup.start().await;
     host.faults
@@ -104,7 +104,7 @@ async fn a_worker_that_is_there_writes_what_is_owed_and_gets_no_second_beside_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_crash_that_escalates_is_written() {
+async fn the_crash_that_escalates_is_recorded() {
     let (ledger, mut setup) = setup();
     setup.config.restart.max_restarts = 0;
     setup.config.restart.on_limit = OnRestartLimit::Escalate;
@@ -118,7 +118,7 @@ async fn the_crash_that_escalates_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_that_is_away_holds_up_a_shutdown_by_its_own_limit_at_most() {
+async fn an_unavailable_history_delays_shutdown_within_its_timeout() {
     let (ledger, setup) = setup();
     ledger.hangs.store(true, Ordering::SeqCst);
     let host = setup.start().await;
@@ -134,7 +134,7 @@ async fn a_history_that_is_away_holds_up_a_shutdown_by_its_own_limit_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_was_written_and_is_owed_all_the_same_stands_once_in_the_history() {
+async fn a_run_recorded_twice_stands_once_in_the_history() {
     let (ledger, setup) = setup();
     ledger.answers_too_late.store(true, Ordering::SeqCst);
     let host = setup.start().await;

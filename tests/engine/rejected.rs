@@ -56,7 +56,7 @@ async fn a_crashed_run_names_the_rows_that_its_batches_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_rejected_are_remembered_until_the_next_tick_of_everything() {
+async fn rejected_rows_are_kept_until_the_next_full_run() {
     let stubborn = Stubborn::default();
     let arguments = HousekeeperArguments::new(vec![]).with_job(stubborn.clone());
     let arguments = arguments.with_config(Setup::new().config);

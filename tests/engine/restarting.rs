@@ -16,7 +16,7 @@ use crate::helpers::TIMERS_COUNT_IN;
 use crate::support::host::{Host, Setup, messages_only, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_die_before_their_first_run_leave_it_to_the_next_that_lives() {
+async fn a_run_waits_for_the_first_worker_that_lives() {
     let mut setup = Setup::new();
     let trap = Trap::new(&setup.clock);
     setup.arguments = setup.arguments.with_clock(trap.clone());
@@ -40,7 +40,7 @@ async fn workers_that_die_before_their_first_run_leave_it_to_the_next_that_lives
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_dies_while_a_worker_rests_delays_its_restart_by_its_own_rest_at_most() {
+async fn a_dead_timer_delays_a_worker_by_its_own_backoff_at_most() {
     for runs in [false, true] {
         let mut host = slow_to_restart().start().await;
         host.add_overdue(3);
@@ -72,7 +72,7 @@ async fn a_timer_that_dies_while_a_worker_rests_delays_its_restart_by_its_own_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_rests_when_its_workers_rest_ends_restarts_it_then() {
+async fn a_restarted_timer_starts_a_worker_whose_backoff_has_ended() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
     let mut host = setup.start().await;
@@ -94,7 +94,7 @@ async fn a_timer_that_rests_when_its_workers_rest_ends_restarts_it_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_children_that_die_at_once_come_back() {
+async fn children_that_die_together_all_restart() {
     let mut host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, running) = host.in_second_batch().await;
@@ -128,7 +128,7 @@ async fn all_children_that_die_at_once_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_worked_since_it_died_is_back_as_soon_as_the_first_time() {
+async fn a_timer_that_worked_since_its_death_has_the_first_backoff() {
     let mut setup = Setup::new();
     let ticking = Schedule {
         every: Some(minutes(15)),
@@ -159,7 +159,7 @@ async fn a_timer_that_worked_since_it_died_is_back_as_soon_as_the_first_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_suspended_while_a_worker_rests_restarts_it_within_a_minute() {
+async fn a_suspension_during_a_backoff_restarts_within_a_minute() {
     let mut setup = Setup::new();
     setup.config.restart.backoff.first = minutes(30);
     setup.config.restart.backoff.max = minutes(30);
@@ -176,7 +176,7 @@ async fn a_machine_suspended_while_a_worker_rests_restarts_it_within_a_minute() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_housekeeper_killed_while_its_children_rest_leaves_nobody_and_wakes_nobody() {
+async fn killing_the_housekeeper_during_a_backoff_leaves_no_child() {
     let mut host = slow_to_restart().start().await;
     let children = host.housekeeper.get_children();
     host.child("timer").kill();

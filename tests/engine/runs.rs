@@ -29,7 +29,7 @@ use crate::support::host::{Host, Setup, messages_only, minutes, seconds};
 // ---- The jobs
 
 #[tokio::test(start_paused = true)]
-async fn the_cleaner_takes_idle_sessions_with_their_records_and_knows_when_the_next_is_due() {
+async fn the_cleaner_deletes_idle_sessions_and_forecasts_the_next() {
     let host = Setup::new().start().await;
     let day = TimeDelta::days(1);
     let now = host.clock.now();
@@ -55,7 +55,7 @@ async fn the_cleaner_takes_idle_sessions_with_their_records_and_knows_when_the_n
 
 /// Its stored activity may be behind by the throttle, so twice of it must fit into the age.
 #[tokio::test(start_paused = true)]
-async fn a_throttle_that_does_not_fit_into_the_age_fails_the_run_before_it_looks_at_a_row() {
+async fn a_throttle_longer_than_the_age_fails_the_run_first() {
     let host = Setup::new().start().await;
     host.store.set_activity_throttle(minutes(13 * 60));
 
@@ -72,7 +72,7 @@ async fn a_throttle_that_does_not_fit_into_the_age_fails_the_run_before_it_looks
 // ---- Merging
 
 #[tokio::test(start_paused = true)]
-async fn three_triggers_during_a_run_cause_one_more_run_and_all_get_its_report() {
+async fn three_triggers_during_a_run_cause_one_more_run() {
     let host = Setup::new().start().await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -94,7 +94,7 @@ async fn three_triggers_during_a_run_cause_one_more_run_and_all_get_its_report()
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_gets_a_run_that_began_after_the_question() {
+async fn a_caller_gets_a_run_that_began_after_its_request() {
     let mut host = Setup::new().start().await;
 
     for _ in 0..50 {
@@ -116,7 +116,7 @@ async fn whoever_asks_gets_a_run_that_began_after_the_question() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_merge_per_user_and_touch_that_users_rows_only() {
+async fn runs_merge_per_user_and_touch_only_that_users_rows() {
     let host = Setup::new().start().await;
     host.add_overdue(3);
     let gate = Gate::closed();
@@ -151,7 +151,7 @@ async fn runs_merge_per_user_and_touch_that_users_rows_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_for_one_user_is_neither_a_last_success_nor_repeated_when_it_fails() {
+async fn a_users_run_is_no_last_success_and_is_not_retried() {
     let host = Setup::new().start().await;
     let of_user = || host.run_now(Scope::user(Uuid::nil()));
 
@@ -182,7 +182,7 @@ async fn a_run_for_one_user_is_neither_a_last_success_nor_repeated_when_it_fails
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_users_may_wait_and_everything_is_still_taken() {
+async fn with_a_thousand_users_queued_a_run_of_everything_is_accepted() {
     let host = Setup::new().start().await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -211,7 +211,7 @@ async fn a_thousand_users_may_wait_and_everything_is_still_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_all_reports_every_job_side_by_side_also_when_one_fails_or_dies() {
+async fn run_all_reports_every_job_even_if_one_fails_or_dies() {
     let host = Setup::new().start().await;
     host.add_overdue(3);
     for fault in [Fault::Fail("no route".to_owned()), Fault::Panic] {
@@ -233,7 +233,7 @@ async fn run_all_reports_every_job_side_by_side_also_when_one_fails_or_dies() {
 // ---- Refusals
 
 #[tokio::test(start_paused = true)]
-async fn two_who_ask_for_all_at_once_are_both_answered() {
+async fn two_concurrent_run_alls_are_both_answered() {
     let host = Setup::new().start().await;
 
     let both = [(); 2].map(|()| host.ask(HousekeeperMsg::RunAll));
@@ -245,7 +245,7 @@ async fn two_who_ask_for_all_at_once_are_both_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_run_is_refused_with_the_reason() {
+async fn an_invalid_run_is_rejected_with_the_reason() {
     let host = Setup::new().start().await;
     let unknown = JobName::new("booking-expire");
     let large = Page::first(1_001.try_into().expect("is not zero"));
@@ -287,7 +287,7 @@ async fn what_cannot_be_run_is_refused_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
+async fn a_disabled_job_is_rejected_and_left_out_of_run_all() {
     for (off, on) in [
         (BookingExpirer::NAME, SessionCleaner::NAME),
         (SessionCleaner::NAME, BookingExpirer::NAME),
@@ -324,7 +324,7 @@ async fn a_job_that_is_off_is_refused_and_left_out_of_all() {
 // ---- Cut short
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_tick() {
+async fn a_cancelled_run_ends_between_batches_until_the_next_tick() {
     let mut setup = Setup::new();
     setup.config.job.schedule.every = Some(minutes(15));
     setup.config.job.schedule.start_jitter = Duration::ZERO;
@@ -361,7 +361,7 @@ async fn a_cancelled_run_ends_between_batches_and_its_rest_waits_for_the_next_ti
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
+async fn a_run_at_its_batch_limit_stops_and_continues_soon() {
     let mut setup = Setup::new();
     setup.config.job.run_timeout = Some(seconds(10));
     setup.config.job.pace.min_pause = seconds(5);
@@ -394,7 +394,7 @@ async fn a_run_at_its_limit_stops_and_goes_on_a_moment_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_hangs_fails_at_the_step_limit_and_is_tried_again() {
+async fn a_hanging_batch_fails_at_the_step_timeout_and_is_retried() {
     let mut host = Setup::new().start().await;
     host.add_overdue(3);
     host.faults.once(Step::Batch, 2, Fault::Hang);
@@ -439,7 +439,7 @@ async fn a_report_keeps_the_first_ids_and_says_that_there_were_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribers_hear_a_run_in_order() {
+async fn subscribers_receive_the_events_of_a_run_in_order() {
     let mut host = Setup::new().start().await;
     host.add_overdue(5);
 
@@ -463,7 +463,7 @@ async fn subscribers_hear_a_run_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_told_before_it_is_answered() {
+async fn a_run_is_emitted_before_it_is_answered() {
     let host = Setup::new().start().await;
     let (actor, _heard) = listener().await;
     let (reply, answer) = ractor::concurrency::oneshot();
@@ -494,7 +494,7 @@ async fn a_run_is_told_before_it_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_subscriber_holds_its_buffer_and_is_told_how_many_events_it_missed() {
+async fn a_slow_subscriber_learns_how_many_events_it_missed() {
     let host = Setup::new().start().await;
     host.add_overdue(20);
     let (subscriber, mut events) = Subscriber::channel();
@@ -519,7 +519,7 @@ async fn a_slow_subscriber_holds_its_buffer_and_is_told_how_many_events_it_misse
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_that_is_gone_is_forgotten() {
+async fn a_subscriber_that_is_gone_is_removed() {
     let host = Setup::new().start().await;
     let (actor, mut heard) = listener().await;
     let kept = Arc::new(());
@@ -542,7 +542,7 @@ async fn a_subscriber_that_is_gone_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_actor_that_subscribes_again_hears_everything_once() {
+async fn an_actor_that_subscribes_twice_receives_each_event_once() {
     let host = Setup::new().start().await;
     let (actor, mut heard) = listener().await;
 
@@ -562,7 +562,7 @@ async fn an_actor_that_subscribes_again_hears_everything_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_store_the_history_is_from_memory_and_says_so() {
+async fn without_a_store_the_history_is_marked_as_memory() {
     let host = Setup::new().start().await;
     host.add_overdue(1);
     let done = host.run_now(Scope::All).await.expect("is not refused");
@@ -583,7 +583,7 @@ async fn without_a_store_the_history_is_from_memory_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_in_memory_keeps_the_newest_and_folds_the_deadline_runs_of_a_minute() {
+async fn the_history_in_memory_keeps_the_newest_and_folds_deadlines() {
     let mut setup = Setup::new();
     setup.config.job.schedule.at_deadline = true;
     let mut host = setup.start().await;
@@ -622,7 +622,7 @@ async fn a_history_in_memory_keeps_the_newest_and_folds_the_deadline_runs_of_a_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_owed_to_the_history_only_if_there_is_one_and_it_failed() {
+async fn only_a_failing_history_leaves_runs_unsaved() {
     for has_history in [false, true] {
         let mut setup = Setup::new();
         if has_history {
@@ -652,7 +652,7 @@ async fn a_run_is_owed_to_the_history_only_if_there_is_one_and_it_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_may_be_as_large_as_the_largest_and_no_larger() {
+async fn a_page_has_at_most_the_maximum_size() {
     let host = Setup::new().start().await;
     let preview = |size: u32| {
         let page = Page::first(size.try_into().expect("is not zero"));
@@ -668,7 +668,7 @@ async fn a_page_may_be_as_large_as_the_largest_and_no_larger() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_of_an_outage_are_written_on_recovery() {
+async fn runs_of_an_outage_are_recorded_on_recovery() {
     let mut setup = Setup::new();
     let ledger = Ledger::default();
     setup.arguments = setup.arguments.with_history(ledger.clone());
@@ -702,7 +702,7 @@ async fn runs_of_an_outage_are_written_on_recovery() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_that_cannot_be_written_take_bounded_memory() {
+async fn unsaved_runs_take_bounded_memory() {
     let mut setup = Setup::new();
     let ledger = Ledger::default();
     ledger.away.store(true, Ordering::SeqCst);

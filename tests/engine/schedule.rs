@@ -116,7 +116,7 @@ async fn each_part_of_a_schedule_can_be_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_during_a_run_merges_into_one_run_after_it_and_is_counted() {
+async fn ticks_during_a_run_merge_into_one_run_and_are_counted() {
     let mut host = start(ticking()).await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -136,7 +136,7 @@ async fn a_tick_during_a_run_merges_into_one_run_after_it_and_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sibling_that_hangs_delays_nobody() {
+async fn a_hanging_job_delays_no_other() {
     let mut host = start(ticking()).await;
     let started = host.clock.now();
     host.sibling_faults.once(Step::Batch, 1, Fault::Hang);
@@ -173,7 +173,7 @@ async fn a_booking_expires_within_a_second_of_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadline_runs_keep_the_resolution_between_them() {
+async fn deadline_runs_keep_the_min_interval_between_them() {
     let schedule = Schedule {
         min_interval: seconds(10),
         ..deadlines()
@@ -195,7 +195,7 @@ async fn deadline_runs_keep_the_resolution_between_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_nothing_pending_a_job_looks_again_after_its_age_and_so_misses_no_new_row() {
+async fn with_nothing_pending_a_job_looks_again_after_its_age() {
     let mut host = start(deadlines()).await;
     let first = host.run_now(Scope::All).await.expect("is not refused");
     let _ = host.next().await;
@@ -216,7 +216,7 @@ async fn with_nothing_pending_a_job_looks_again_after_its_age_and_so_misses_no_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn thousands_due_at_one_instant_are_one_run_of_bounded_batches() {
+async fn thousands_due_together_are_one_run_of_bounded_batches() {
     let mut host = start_at_pace(deadlines(), Pace::polite()).await;
     host.add_arrivals(10_000, minutes(1), Duration::ZERO);
     let due = host.clock.now() + TimeDelta::minutes(1);
@@ -241,7 +241,7 @@ async fn thousands_due_at_one_instant_are_one_run_of_bounded_batches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_any_rate_of_arrivals_each_expires_within_the_resolution_and_the_run() {
+async fn at_any_arrival_rate_rows_expire_within_the_min_interval() {
     // A minute each; a quarter of the fastest, since the store in memory looks at every row.
     for (rate, span) in [(1, 60), (100, 60), (1_000, 15)] {
         let mut host = start_at_pace(deadlines(), Pace::polite()).await;
@@ -276,7 +276,7 @@ async fn at_any_rate_of_arrivals_each_expires_within_the_resolution_and_the_run(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_housekeeper_asks_its_database_less_than_three_hundred_times_a_day_and_job() {
+async fn an_idle_job_queries_less_than_three_hundred_times_a_day() {
     let mut setup = Setup::new();
     setup.config.job.schedule = Schedule::default();
     let mut host = setup.start().await;
@@ -328,7 +328,7 @@ async fn status_shows_the_next_run_and_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_timer_is_started_again_and_the_deadline_is_still_met() {
+async fn a_killed_timer_restarts_and_the_deadline_is_met() {
     let mut host = start(deadlines()).await;
     let due = host.clock.now() + minutes(10);
     host.add_due_in(minutes(10));
@@ -347,7 +347,7 @@ async fn a_killed_timer_is_started_again_and_the_deadline_is_still_met() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_dies_again_and_again_is_never_given_up() {
+async fn a_timer_restarts_after_any_number_of_deaths() {
     let mut host = start(ticking()).await;
 
     for _ in 0..20 {
@@ -368,7 +368,7 @@ async fn a_timer_that_dies_again_and_again_is_never_given_up() {
 // ---- The wall clock
 
 #[tokio::test(start_paused = true)]
-async fn ticks_missed_by_a_suspended_machine_are_one_run_and_are_counted() {
+async fn ticks_missed_in_a_suspension_are_one_run_and_are_counted() {
     let mut host = start(ticking()).await;
     let started = host.clock.now();
 
@@ -382,7 +382,7 @@ async fn ticks_missed_by_a_suspended_machine_are_one_run_and_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_passed_during_a_suspension_is_met_within_a_minute() {
+async fn a_deadline_missed_in_a_suspension_is_met_within_a_minute() {
     let mut host = start(deadlines()).await;
     host.add_due_in(minutes(10));
     let _ = host.run_now(Scope::All).await;
@@ -413,7 +413,7 @@ async fn a_wall_clock_set_back_neither_doubles_nor_delays_a_tick() {
 // ---- Pause, resume, reschedule
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_job_holds_ticks_and_deadlines_but_runs_when_asked_and_once_at_the_resume() {
+async fn a_paused_job_runs_only_on_request_and_once_when_resumed() {
     let mut host = start(Schedule {
         every: Some(minutes(15)),
         ..deadlines()
@@ -450,7 +450,7 @@ async fn a_paused_job_holds_ticks_and_deadlines_but_runs_when_asked_and_once_at_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_or_a_resume_that_changes_nothing_is_not_told() {
+async fn a_pause_or_resume_that_changes_nothing_emits_nothing() {
     let mut host = start(messages_only()).await;
 
     let mut heard = Vec::new();
@@ -499,7 +499,7 @@ async fn a_resume_during_a_run_runs_once_more_and_is_no_missed_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_nobody_waits_for_is_held_back_by_a_pause_also_when_it_is_queued() {
+async fn a_pause_holds_back_a_queued_run_without_callers() {
     let host = start(messages_only()).await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -518,7 +518,7 @@ async fn a_run_that_nobody_waits_for_is_held_back_by_a_pause_also_when_it_is_que
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_schedule_of_deadlines_alone_learns_of_the_first_one_by_itself() {
+async fn a_deadline_schedule_finds_the_first_deadline_by_itself() {
     let schedule = Schedule {
         at_deadline: true,
         ..messages_only()
@@ -531,7 +531,7 @@ async fn a_schedule_of_deadlines_alone_learns_of_the_first_one_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_is_not_undone_by_a_run_that_waited_unasked() {
+async fn a_cancel_is_not_undone_by_a_queued_scheduled_run() {
     let host = start(messages_only()).await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -552,7 +552,7 @@ async fn a_cancel_is_not_undone_by_a_run_that_waited_unasked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_cancel_rows_made_since_are_seen_within_their_age() {
+async fn after_a_cancel_newer_rows_are_found_within_their_age() {
     let mut host = start(deadlines()).await;
     let _ = host.run_now(Scope::All).await;
     let gate = Gate::closed();
@@ -576,7 +576,7 @@ async fn after_a_cancel_rows_made_since_are_seen_within_their_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_run_is_neither_retried_nor_promised_a_retry_while_paused() {
+async fn a_paused_job_neither_retries_nor_announces_a_retry() {
     for paused_before in [false, true] {
         let host = start(ticking()).await;
         host.faults
@@ -662,7 +662,7 @@ async fn a_failed_run_is_retried_before_the_next_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replicas_that_fail_at_one_instant_do_not_come_back_at_one() {
+async fn replicas_that_fail_together_retry_apart() {
     let mut waits = Vec::new();
 
     for _ in 0..20 {
@@ -681,7 +681,7 @@ async fn replicas_that_fail_at_one_instant_do_not_come_back_at_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_reaches_a_limit_is_tried_again_at_half_its_size_and_grows_back() {
+async fn a_batch_that_times_out_is_halved_and_grows_back() {
     let rows = |count| NonZeroU32::new(count).expect("a batch has rows");
     let pace = Pace {
         min_batch: rows(100),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::support::host::{Setup, children, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_what_was_done() {
+async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_it() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (gate, answer) = host.in_second_batch().await;
@@ -33,7 +33,7 @@ async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_what_was_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_outlasts_the_grace_is_killed_and_its_waiter_answered() {
+async fn a_batch_beyond_the_grace_is_killed_and_its_caller_answered() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, answer) = host.in_second_batch().await;
@@ -50,7 +50,7 @@ async fn a_batch_that_outlasts_the_grace_is_killed_and_its_waiter_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdowns_at_once_are_all_answered_and_the_shortest_grace_counts() {
+async fn concurrent_shutdowns_are_answered_after_the_shortest_grace() {
     for graces in [[3, 60, 30], [60, 3, 30], [60, 30, 3]] {
         let host = Setup::new().start().await;
         host.add_overdue(5);
@@ -68,7 +68,7 @@ async fn shutdowns_at_once_are_all_answered_and_the_shortest_grace_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
+async fn a_shutdown_during_a_restart_answers_the_queue() {
     let mut host = Setup::new().start().await;
     host.worker().kill();
     next_event(&mut host.events, |event| {
@@ -93,7 +93,7 @@ async fn a_shutdown_while_a_worker_restarts_answers_what_is_queued() {
 
 /// Whoever asked has been forgotten by then; those who listen have not.
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_tells_what_became_of_a_run_whose_asker_gave_up_long_ago() {
+async fn a_shutdown_emits_the_end_of_a_run_whose_caller_timed_out() {
     let mut setup = Setup::new();
     setup.config.job.step_timeout = minutes(10);
     let mut host = setup.start().await;
@@ -144,7 +144,7 @@ async fn the_timer_stops_first_and_the_workers_in_reverse() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plain_stop_answers_everybody_and_leaves_no_child() {
+async fn a_plain_stop_answers_every_caller_and_leaves_no_child() {
     for outlasts in [false, true] {
         let host = Setup::new().start().await;
         host.add_overdue(5);
@@ -182,7 +182,7 @@ async fn a_plain_stop_answers_everybody_and_leaves_no_child() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_housekeeper_takes_its_children_along_and_its_askers_see_the_closed_channel() {
+async fn a_killed_housekeeper_ends_its_children_and_closes_channels() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let gate = Gate::closed();
@@ -210,7 +210,7 @@ async fn a_killed_housekeeper_takes_its_children_along_and_its_askers_see_the_cl
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_no_worker_took_up_before_the_shutdown_did_not_crash() {
+async fn a_run_that_never_began_before_a_shutdown_did_not_crash() {
     let host = Setup::new().start().await;
 
     let answer = host.run_now(Scope::All);
@@ -223,7 +223,7 @@ async fn a_run_that_no_worker_took_up_before_the_shutdown_did_not_crash() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_tells_of_no_run_that_nobody_asked_for_and_none_began() {
+async fn a_shutdown_emits_nothing_of_scheduled_runs_that_never_began() {
     let mut host = Setup::new().start().await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -251,8 +251,7 @@ async fn a_shutdown_tells_of_no_run_that_nobody_asked_for_and_none_began() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_others_leave_a_worker_that_left_is_stopped_and_none_is_started_that_has_nothing_to_write()
- {
+async fn a_shutdown_starts_no_worker_that_has_nothing_to_save() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = 0;
     let mut host = setup.start().await;
@@ -279,7 +278,7 @@ async fn while_others_leave_a_worker_that_left_is_stopped_and_none_is_started_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_left_is_stopped_in_the_status_while_others_still_run() {
+async fn a_worker_that_has_stopped_shows_so_while_others_run() {
     let host = Setup::new().start().await;
     let gate = Gate::closed();
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));

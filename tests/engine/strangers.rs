@@ -18,7 +18,7 @@ const ENDS: [End; 3] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_that_somebody_else_ends_is_started_again() {
+async fn an_idle_worker_ended_from_outside_restarts() {
     for (how, end) in ENDS {
         let mut host = Setup::new().start().await;
 
@@ -39,7 +39,7 @@ async fn an_idle_worker_that_somebody_else_ends_is_started_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_somebody_else_drains_in_a_run_is_a_crash_with_all_it_committed() {
+async fn a_worker_drained_from_outside_crashes_with_all_it_committed() {
     let mut host = Setup::new().start().await;
     host.add_overdue(5);
     let (gate, answer) = host.in_second_batch().await;
@@ -66,7 +66,7 @@ async fn a_worker_that_somebody_else_drains_in_a_run_is_a_crash_with_all_it_comm
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_somebody_else_ends_is_started_again_and_the_deadline_met() {
+async fn a_timer_ended_from_outside_restarts_and_meets_the_deadline() {
     for (how, end) in ENDS {
         let mut setup = Setup::new();
         let deadlines = Schedule {
@@ -99,7 +99,7 @@ async fn a_timer_that_somebody_else_ends_is_started_again_and_the_deadline_met()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_killed_in_mid_preview_is_refused_and_those_who_wait_get_their_turn() {
+async fn a_reader_killed_in_a_preview_lets_the_next_reads_run() {
     let host = Setup::new().start().await;
     host.add_overdue(3);
     host.faults.once(Step::Preview, 1, Fault::Hang);

@@ -24,6 +24,6 @@ type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[cfg(not(feature = "postgres"))]
 #[test]
-fn postgres_was_left_out() {
+fn postgres_is_skipped_without_its_feature() {
     println!("left out: everything on Postgres, for want of the feature `postgres`");
 }

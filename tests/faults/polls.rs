@@ -249,7 +249,7 @@ mod postgres {
 
     /// The server does not look whether its client is still there: only the request to cancel it ends the statement in time.
     #[tokio::test]
-    async fn a_future_may_be_dropped_in_mid_statement() -> Done {
+    async fn a_future_may_be_dropped_during_a_statement() -> Done {
         let Some(ground) = PostgresGround::open().await? else {
             return Ok(());
         };

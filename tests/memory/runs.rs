@@ -144,7 +144,7 @@ async fn stays_flat(host: &Host, job: JobName, rows: usize) {
 // ---- Subscribers
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_that_is_never_read_holds_its_buffer_over_ten_thousand_batches() {
+async fn an_unread_channel_stays_flat_over_ten_thousand_batches() {
     let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(10_000, 1)).await;
     let (subscriber, mut events) = Subscriber::channel();
@@ -160,7 +160,7 @@ async fn a_channel_that_is_never_read_holds_its_buffer_over_ten_thousand_batches
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_actor_that_never_reads_holds_its_buffer_over_ten_thousand_batches() {
+async fn an_actor_that_never_reads_stays_flat_over_ten_thousand() {
     let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(10_000, 1)).await;
     let mut sleeper = Sleeper::start().await;
@@ -182,7 +182,7 @@ async fn an_actor_that_never_reads_holds_its_buffer_over_ten_thousand_batches() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_that_is_never_read_holds_a_bounded_number_of_ids_however_large_the_batches() {
+async fn an_unread_channel_holds_a_bounded_number_of_ids() {
     let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(100, 5_000)).await;
     let (subscriber, mut events) = Subscriber::channel();
@@ -203,7 +203,7 @@ async fn a_channel_that_is_never_read_holds_a_bounded_number_of_ids_however_larg
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_actor_that_dies_with_a_full_buffer_is_forgotten() {
+async fn an_actor_that_dies_with_a_full_buffer_is_removed() {
     let _alone = ALONE.lock().await;
     let host = Host::start(Mill::new(100, 1)).await;
     let sleeper = Sleeper::start().await;
@@ -223,7 +223,7 @@ async fn an_actor_that_dies_with_a_full_buffer_is_forgotten() {
 // ---- Askers
 
 #[tokio::test(start_paused = true)]
-async fn askers_that_gave_up_are_forgotten_within_a_minute_and_their_runs_are_made() {
+async fn callers_that_timed_out_are_dropped_and_their_runs_made() {
     let _alone = ALONE.lock().await;
     let (job, faults) = FaultyJob::new(Mill::new(1, 1));
     let gates = [1, 2].map(|batch| {
@@ -269,7 +269,7 @@ async fn askers_that_gave_up_are_forgotten_within_a_minute_and_their_runs_are_ma
 // ---- Rows set aside
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_thousand_rows_rejected_are_counted_named_in_part_and_left_to_the_next_tick() {
+async fn a_hundred_thousand_rejected_rows_keep_the_heap_flat() {
     let _alone = ALONE.lock().await;
     let mill = Mill {
         refused: 1_000,

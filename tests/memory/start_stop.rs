@@ -31,9 +31,9 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 // ---- A thousand times
 
 #[test]
-fn a_thousand_housekeepers_on_a_sqlite_file_leave_nothing_behind() -> Result<()> {
+fn a_thousand_housekeepers_on_sqlite_leave_nothing_behind() -> Result<()> {
     let _alone = ALONE.blocking_lock();
-    if ran_alone("start_stop::a_thousand_housekeepers_on_a_sqlite_file_leave_nothing_behind") {
+    if ran_alone("start_stop::a_thousand_housekeepers_on_sqlite_leave_nothing_behind") {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
@@ -103,11 +103,9 @@ fn housekeepers_on_postgres_leave_no_connection_behind() -> Result<()> {
 // ---- With the runtime
 
 #[test]
-fn a_runtime_that_ends_under_a_housekeeper_ends_it_without_a_panic_or_a_hang() -> Result<()> {
+fn a_runtime_that_ends_ends_its_housekeeper_without_a_panic() -> Result<()> {
     let _alone = ALONE.blocking_lock();
-    if ran_alone(
-        "start_stop::a_runtime_that_ends_under_a_housekeeper_ends_it_without_a_panic_or_a_hang",
-    ) {
+    if ran_alone("start_stop::a_runtime_that_ends_ends_its_housekeeper_without_a_panic") {
         return Ok(());
     }
     let panics = Panics::count();
@@ -147,11 +145,9 @@ fn a_runtime_that_ends_under_a_housekeeper_ends_it_without_a_panic_or_a_hang() -
 }
 
 #[test]
-fn a_runtime_that_ends_in_mid_statement_leaves_an_sqlite_file_that_works() -> Result<()> {
+fn a_runtime_that_ends_in_a_statement_leaves_a_working_file() -> Result<()> {
     let _alone = ALONE.blocking_lock();
-    if ran_alone(
-        "start_stop::a_runtime_that_ends_in_mid_statement_leaves_an_sqlite_file_that_works",
-    ) {
+    if ran_alone("start_stop::a_runtime_that_ends_in_a_statement_leaves_a_working_file") {
         return Ok(());
     }
     let panics = Panics::count();

@@ -38,7 +38,7 @@ macro_rules! races {
                 bookings: a_booking_is_either_confirmed_or_expired
                 bookings: a_booking_does_not_expire_while_it_is_held
                 sessions: a_session_that_was_written_to_in_time_stays
-                triggers: ticks_deadlines_and_messages_at_four_replicas_expire_each_row_once
+                triggers: all_triggers_at_four_replicas_expire_each_row_once
                 kept: a_hundred_rows_that_must_stay_cost_what_one_does
             );
         }
@@ -63,6 +63,6 @@ races!(postgres, crate::database::Database::postgres());
 
 #[cfg(not(feature = "postgres"))]
 #[test]
-fn what_is_left_out() {
+fn postgres_is_skipped_without_its_feature() {
     println!("left out: Postgres, which needs the feature `postgres`");
 }

@@ -17,7 +17,7 @@ use crate::replica::{Replica, Told, messages_only};
 use crate::{Verdict, rows};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn housekeepers_of_two_processes_on_one_file_expire_each_row_once() -> Verdict {
+async fn two_processes_on_one_file_expire_each_row_once() -> Verdict {
     let database = Database::sqlite().await?.ok_or("it is built in")?;
     let rows = rows(10);
     let due = Utc::now() - AGE - TimeDelta::hours(1);
@@ -42,7 +42,7 @@ async fn housekeepers_of_two_processes_on_one_file_expire_each_row_once() -> Ver
 
 /// What the other process runs. In this one it is told nothing and does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn runs_a_housekeeper_when_told() -> Verdict {
+async fn child_process_runs_a_housekeeper() -> Verdict {
     let Ok(address) = std::env::var(FILE) else {
         return Ok(());
     };
@@ -82,7 +82,7 @@ impl Other {
         let mut process = Command::new(std::env::current_exe()?)
             .args([
                 "--exact",
-                "processes::runs_a_housekeeper_when_told",
+                "processes::child_process_runs_a_housekeeper",
                 "--nocapture",
             ])
             .env(FILE, address)

@@ -27,7 +27,7 @@ struct Asked {
 
 /// Bookings fall due one after the other while guests confirm them; at two replicas ticks come as often as they can, at two deadlines, and
 /// messages ask all four for runs, of everything and of one user.
-pub(crate) async fn ticks_deadlines_and_messages_at_four_replicas_expire_each_row_once(
+pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
     database: &Arc<Database>,
 ) -> Verdict {
     let rows = rows(15);

@@ -23,7 +23,7 @@ use play::{Played, play};
 use tally::Tally;
 
 #[test]
-fn whatever_happens_no_promise_is_broken() {
+fn no_seed_breaks_a_promise() {
     if let Some(seed) = number("HOUSEKEEPER_SEED") {
         return expect_whole(seed, &play_quietly(seed, true));
     }
@@ -45,7 +45,7 @@ fn a_seed_played_twice_leaves_the_same_trace() {
 }
 
 #[test]
-fn seeds_that_broke_a_promise_once_break_none() {
+fn seeds_that_once_broke_a_promise_break_none() {
     for (seed, _) in BROKE_ONCE {
         expect_whole(*seed, &play_quietly(*seed, false));
     }

@@ -144,7 +144,7 @@ macro_rules! activity {
             }
 
             #[tokio::test]
-            async fn a_throttle_raised_between_two_batches_ends_the_deleting() -> Verdict {
+            async fn a_throttle_raised_between_two_batches_stops_deletions() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -180,7 +180,7 @@ macro_rules! activity {
 
             /// So that the next run does not look at it again.
             #[tokio::test]
-            async fn a_candidate_that_lives_is_noted_as_it_lives_if_it_is_in_the_scope() -> Verdict {
+            async fn an_active_candidate_is_updated_if_it_is_in_the_scope() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };

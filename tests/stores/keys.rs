@@ -64,7 +64,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn a_key_that_went_after_the_check_keeps_nothing() -> Verdict {
+            async fn a_key_dropped_after_the_check_keeps_nothing() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -135,7 +135,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn keys_that_cascade_or_let_go_keep_nothing() -> Verdict {
+            async fn keys_that_cascade_or_set_null_keep_nothing() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };

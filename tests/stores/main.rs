@@ -44,19 +44,19 @@ macro_rules! conformance {
                 a_session_is_idle_strictly_after_the_cutoff
                 a_message_of_the_guest_keeps_a_session_to_the_microsecond
                 messages_of_others_keep_nothing
-                every_session_of_a_user_lives_by_the_users_messages
+                a_users_messages_keep_every_session_of_the_user
                 records_of_each_kind_are_deleted_and_counted
                 a_booking_expires_strictly_after_the_cutoff
                 a_hold_keeps_a_booking_until_it_ends
                 other_statuses_are_never_touched
                 a_scope_covers_one_user_only
-                a_scope_that_is_no_uuid_is_refused
+                a_scope_that_is_no_uuid_is_rejected
                 batches_walk_all_rows_once
                 pages_are_complete_and_without_doubles
-                the_outlook_of_sessions_has_exact_numbers
-                the_outlook_of_bookings_has_exact_numbers
+                the_forecast_of_sessions_is_exact
+                the_forecast_of_bookings_is_exact
                 an_empty_store_has_nothing_to_do
-                rows_rejected_do_not_count
+                rejected_rows_do_not_count
                 equal_keys_fold_in_the_history
                 runs_written_again_count_once_in_the_history
                 the_history_keeps_the_newest_of_each_job

@@ -200,7 +200,7 @@ mod own {
     use crate::world::{micro, now, user};
 
     #[tokio::test]
-    async fn urls_that_cannot_be_right_are_refused_without_the_password() -> Verdict {
+    async fn invalid_urls_are_rejected_without_the_password() -> Verdict {
         for (url, word) in [
             ("", "empty"),
             ("mysql://me:secret@host/db", "mysql://"),
@@ -225,7 +225,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_database_that_is_away_is_an_error_of_the_step() -> Verdict {
+    async fn an_unavailable_database_is_an_error_of_the_step() -> Verdict {
         let limits = Timeouts {
             acquire: Duration::from_millis(300),
             ..Timeouts::default()
@@ -243,7 +243,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn the_clock_is_the_databases_unless_another_is_given() -> Verdict {
+    async fn the_database_clock_is_the_default() -> Verdict {
         let Some(world) = PostgresWorld::open().await? else {
             return Ok(());
         };
@@ -258,7 +258,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn one_row_that_cannot_go_is_rejected() -> Verdict {
+    async fn a_row_that_cannot_be_deleted_is_rejected() -> Verdict {
         for when in ["", "deferrable initially deferred", "on delete restrict"] {
             let Some(world) = PostgresWorld::open().await? else {
                 return Ok(());
@@ -286,7 +286,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn locked_rows_are_left_to_whoever_holds_them() -> Verdict {
+    async fn locked_rows_are_skipped() -> Verdict {
         let Some(world) = PostgresWorld::open().await? else {
             return Ok(());
         };
@@ -316,7 +316,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_message_in_flight_saves_its_session() -> Verdict {
+    async fn an_uncommitted_message_keeps_its_session() -> Verdict {
         let Some(world) = PostgresWorld::open().await? else {
             return Ok(());
         };
@@ -390,7 +390,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_statement_and_a_lock_have_their_limits() -> Verdict {
+    async fn statements_and_locks_time_out() -> Verdict {
         let Some(world) = PostgresWorld::open().await? else {
             return Ok(());
         };
@@ -418,7 +418,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn records_are_counted_where_the_server_keeps_no_statistics_too() -> Verdict {
+    async fn records_are_counted_without_server_statistics() -> Verdict {
         let Some(world) = PostgresWorld::open().await? else {
             return Ok(());
         };

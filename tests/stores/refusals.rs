@@ -23,7 +23,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_session_a_trigger_refuses_is_rejected() -> Verdict {
+            async fn a_session_that_a_trigger_protects_is_rejected() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -43,7 +43,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_booking_a_trigger_refuses_is_rejected() -> Verdict {
+            async fn a_booking_that_a_trigger_protects_is_rejected() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -65,7 +65,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn rows_a_trigger_withholds_without_a_word_are_rejected() -> Verdict {
+            async fn rows_that_a_trigger_suppresses_silently_are_rejected() -> Verdict {
                 for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
                     let Some(world) = $open.await? else {
                         return Ok(());
@@ -91,7 +91,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_batch_in_which_a_row_is_refused_says_how_far_it_came() -> Verdict {
+            async fn a_batch_with_a_rejected_row_returns_its_cursor() -> Verdict {
                 for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
                     let Some(world) = $open.await? else {
                         return Ok(());
@@ -123,7 +123,7 @@ macro_rules! refusals {
 
             /// Its stored instant is behind, so it is picked with the others and found alive when it is looked at.
             #[tokio::test]
-            async fn a_live_session_beside_a_refused_one_is_left_alone() -> Verdict {
+            async fn a_live_session_beside_a_rejected_one_stays() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -142,7 +142,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_booking_a_constraint_refuses_is_rejected() -> Verdict {
+            async fn a_booking_that_a_constraint_protects_is_rejected() -> Verdict {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };

@@ -122,9 +122,7 @@ pub(crate) async fn messages_of_others_keep_nothing(world: &impl World) -> Verdi
     Ok(())
 }
 
-pub(crate) async fn every_session_of_a_user_lives_by_the_users_messages(
-    world: &impl World,
-) -> Verdict {
+pub(crate) async fn a_users_messages_keep_every_session_of_the_user(world: &impl World) -> Verdict {
     let cutoff = session_cutoff();
     world
         .session("first", user(1), cutoff - TimeDelta::days(2))
@@ -296,7 +294,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict 
     Ok(())
 }
 
-pub(crate) async fn a_scope_that_is_no_uuid_is_refused(world: &impl World) -> Verdict {
+pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl World) -> Verdict {
     let nobody = BatchRequest {
         scope: Scope::user("nobody"),
         ..pass(now(), 10)
@@ -427,7 +425,7 @@ pub(crate) async fn pages_are_complete_and_without_doubles(world: &impl World) -
     Ok(())
 }
 
-pub(crate) async fn the_outlook_of_sessions_has_exact_numbers(world: &impl World) -> Verdict {
+pub(crate) async fn the_forecast_of_sessions_is_exact(world: &impl World) -> Verdict {
     let cutoff = session_cutoff();
     world
         .session("live", user(1), cutoff + TimeDelta::seconds(30))
@@ -460,7 +458,7 @@ pub(crate) async fn the_outlook_of_sessions_has_exact_numbers(world: &impl World
     Ok(())
 }
 
-pub(crate) async fn the_outlook_of_bookings_has_exact_numbers(world: &impl World) -> Verdict {
+pub(crate) async fn the_forecast_of_bookings_is_exact(world: &impl World) -> Verdict {
     let at = |id: &str, seconds, held: Option<i64>| MemoryBooking {
         held_until: held.map(|held| now() + TimeDelta::seconds(held)),
         ..MemoryBooking::pending(id, user(1), booking_cutoff() + TimeDelta::seconds(seconds))
@@ -506,7 +504,7 @@ pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl World) -> Verd
     Ok(())
 }
 
-pub(crate) async fn rows_rejected_do_not_count(world: &impl World) -> Verdict {
+pub(crate) async fn rejected_rows_do_not_count(world: &impl World) -> Verdict {
     world
         .session("stuck", user(1), session_cutoff() - TimeDelta::hours(1))
         .await?;

@@ -27,7 +27,7 @@ use ractor_housekeeper::{
 struct Told(Arc<Mutex<Vec<u8>>>);
 
 #[test]
-fn no_password_is_told_to_anybody() {
+fn no_password_appears_in_any_output() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(server) = server_with_passwords(folder.path()).expect("Postgres starts") else {
         eprintln!("left out: Postgres is not installed");

@@ -183,7 +183,7 @@ mod own {
     use crate::world::{micro, now, user};
 
     #[tokio::test]
-    async fn urls_that_cannot_be_right_are_refused() -> Verdict {
+    async fn invalid_urls_are_rejected() -> Verdict {
         for (url, word) in [
             ("", "empty"),
             ("sqlite://", "empty"),
@@ -204,7 +204,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_limit_of_zero_is_refused() -> Verdict {
+    async fn a_timeout_of_zero_is_rejected() -> Verdict {
         let world = SqliteWorld::empty().await?;
         let limits = ractor_housekeeper::store::Timeouts {
             acquire: std::time::Duration::ZERO,
@@ -232,7 +232,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn values_of_another_form_are_refused_by_the_tables() -> Verdict {
+    async fn the_tables_reject_malformed_values() -> Verdict {
         let world = SqliteWorld::open().await?.expect("SQLite is built in");
         let user = user(1);
         let refused = [
@@ -291,7 +291,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn one_row_that_cannot_go_is_rejected() -> Verdict {
+    async fn a_row_that_cannot_be_deleted_is_rejected() -> Verdict {
         let world = SqliteWorld::open().await?.expect("SQLite is built in");
         for id in ["a", "b", "c"] {
             world.session(id, user(1), now() - micro()).await?;

@@ -36,7 +36,7 @@ macro_rules! tables {
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn many_may_migrate_at_once() -> Verdict {
+            async fn concurrent_migrations_succeed() -> Verdict {
                 let Some(world) = $empty else { return Ok(()) };
                 let mut starting = Vec::new();
                 for _ in 0..6 {
@@ -73,7 +73,7 @@ macro_rules! tables {
             }
 
             #[tokio::test]
-            async fn what_is_missing_is_said() -> Verdict {
+            async fn missing_tables_are_reported() -> Verdict {
                 let Some(world) = $empty else { return Ok(()) };
                 let missing = world.store.check().await.expect_err("nothing is there").to_string();
                 let rows = world.store.idle_sessions(crate::world::now(), None, &Page::default()).await;
@@ -93,7 +93,7 @@ macro_rules! tables {
             }
 
             #[tokio::test]
-            async fn a_missing_column_or_trigger_is_said() -> Verdict {
+            async fn a_missing_column_or_trigger_is_reported() -> Verdict {
                 let Some(world) = $empty else { return Ok(()) };
                 world.store.migrate(&[Booking]).await?;
                 world.sql("alter table bookings rename column shift_type to shift").await?;

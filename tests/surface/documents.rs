@@ -9,7 +9,7 @@ use ractor_housekeeper::{HousekeeperConfig, Report, Status};
 use serde::de::DeserializeOwned;
 
 #[test]
-fn json_in_the_documents_is_an_instance_of_the_type_it_names() {
+fn json_in_the_documents_parses_as_the_type_it_names() {
     let mut seen = 0;
 
     for document in documents() {
@@ -26,7 +26,7 @@ fn json_in_the_documents_is_an_instance_of_the_type_it_names() {
 }
 
 #[test]
-fn settings_that_are_shown_as_the_defaults_are_the_defaults() {
+fn settings_documented_as_defaults_are_the_defaults() {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/tuning_the_pace.md");
     let text = fs::read_to_string(guide).expect("can be read");
     let (_, json) = blocks(&text).swap_remove(0);
@@ -37,7 +37,7 @@ fn settings_that_are_shown_as_the_defaults_are_the_defaults() {
 }
 
 #[test]
-fn each_alert_has_a_line_in_the_guide_to_operating() {
+fn each_alert_has_a_line_in_the_operations_guide() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| fs::read_to_string(root.join(file)).expect("can be read");
     let (rules, guide) = (

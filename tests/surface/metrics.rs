@@ -31,7 +31,7 @@ use crate::support::blocker::Blocker;
 use crate::support::host::{Host, Setup, messages_only, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn each_documented_metric_appears_with_its_labels_and_no_other_does() {
+async fn exactly_the_documented_metrics_and_labels_appear() {
     let figures = Figures::here();
     let host = host_with_history(&figures).await;
     host.add_overdue(3);
@@ -122,7 +122,7 @@ fn only_histograms_have_buckets_which_grow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_runs_batches_and_restarts_are_those_of_the_reports() {
+async fn rows_runs_batches_and_restarts_match_the_reports() {
     let figures = Figures::here();
     let mut host = host_with_history(&figures).await;
     host.add_overdue(5);
@@ -161,7 +161,7 @@ async fn rows_runs_batches_and_restarts_are_those_of_the_reports() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_turned_away_is_not_counted() {
+async fn a_rejected_run_is_not_counted() {
     let figures = Figures::here();
     let host = host_with_history(&figures).await;
     let gate = Gate::closed();
@@ -182,7 +182,7 @@ async fn a_run_that_is_turned_away_is_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn seconds_are_measured_also_of_a_batch_that_reaches_its_limit() {
+async fn a_batch_that_times_out_is_measured_too() {
     let figures = Figures::here();
     let host = host_with_history(&figures).await;
     host.faults.once(Step::Batch, 1, Fault::Hang);
@@ -195,7 +195,7 @@ async fn seconds_are_measured_also_of_a_batch_that_reaches_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gauges_say_what_the_status_says() {
+async fn gauges_match_the_status() {
     let figures = Figures::here();
     let host = host_with_history(&figures).await;
     let gate = Gate::closed();
@@ -227,7 +227,7 @@ async fn gauges_say_what_the_status_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_overdue_grows_older_while_nothing_works_and_nobody_asks() {
+async fn the_overdue_gauge_grows_while_nothing_works() {
     let figures = Figures::here();
     let host = with_a_row_left(&figures).await;
 
@@ -241,7 +241,7 @@ async fn what_is_overdue_grows_older_while_nothing_works_and_nobody_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_housekeeper_that_stopped_or_was_killed_leaves_no_gauge_but_its_last_success() {
+async fn a_stopped_or_killed_housekeeper_keeps_one_gauge() {
     for killed in [false, true] {
         let figures = Figures::here();
         let host = with_a_row_left(&figures).await;
@@ -273,7 +273,7 @@ async fn a_housekeeper_that_stopped_or_was_killed_leaves_no_gauge_but_its_last_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn ticks_missed_timers_that_died_and_events_missed_are_counted() {
+async fn missed_ticks_dead_timers_and_missed_events_are_counted() {
     let figures = Figures::here();
     let mut setup = Setup::new();
     setup.config.job.schedule.every = Some(minutes(15));
@@ -304,8 +304,7 @@ async fn ticks_missed_timers_that_died_and_events_missed_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_rejected_are_shown_until_a_tick_handles_them_and_not_hidden_by_the_run_that_counts_anew()
- {
+async fn rejected_rows_are_shown_until_a_tick_handles_them() {
     let figures = Figures::here();
     let (job, faults) = FaultyJob::new(Stuck);
     let arguments = HousekeeperArguments::new(Vec::new()).with_job(job);
@@ -327,8 +326,8 @@ async fn rows_rejected_are_shown_until_a_tick_handles_them_and_not_hidden_by_the
 
 // On real threads, and so with the recorder of the process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_blocks_its_thread_is_wedged_until_it_goes_on() {
-    if ran_alone("metrics::a_run_that_blocks_its_thread_is_wedged_until_it_goes_on") {
+async fn a_run_that_blocks_its_thread_is_stalled_until_it_continues() {
+    if ran_alone("metrics::a_run_that_blocks_its_thread_is_stalled_until_it_continues") {
         return;
     }
     let recorder = PrometheusBuilder::new().build_recorder();
@@ -362,7 +361,7 @@ async fn a_run_that_blocks_its_thread_is_wedged_until_it_goes_on() {
 }
 
 #[test]
-fn alert_rules_name_only_metrics_and_labels_that_there_are() {
+fn alert_rules_name_only_existing_metrics_and_labels() {
     let rules = include_str!("../../examples/prometheus/alerts.yml");
 
     let alerts = alerts(rules);
@@ -386,7 +385,7 @@ fn alert_rules_name_only_metrics_and_labels_that_there_are() {
 }
 
 #[test]
-fn a_rule_with_a_metric_a_label_or_a_value_that_is_not_there_is_found() {
+fn an_alert_rule_with_an_unknown_name_is_found() {
     let wrong = [
         "housekeeper_backlog > 1",
         "housekeeper_backlog_rows_bucket > 1",

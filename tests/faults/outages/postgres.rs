@@ -43,7 +43,7 @@ async fn a_statement_that_takes_too_long() -> Done {
 }
 
 #[tokio::test]
-async fn a_lock_that_is_not_to_be_had() -> Done {
+async fn a_lock_that_times_out() -> Done {
     by_sql(TxError {
         strike: "begin; lock table sessions, bookings in exclusive mode",
         mend: "rollback",
@@ -93,7 +93,7 @@ async fn by_sql(trouble: TxError) -> Done {
 }
 
 #[tokio::test]
-async fn a_connection_ended_in_mid_statement() -> Done {
+async fn a_connection_that_ends_during_a_statement() -> Done {
     let Some(ground) = PostgresGround::open().await? else {
         return Ok(());
     };

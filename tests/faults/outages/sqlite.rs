@@ -27,7 +27,7 @@ async fn store(ground: &SqliteGround) -> Done<SqliteStore> {
 }
 
 #[tokio::test]
-async fn a_file_locked_by_another_process_for_longer_than_the_limit() -> Done {
+async fn a_file_locked_by_another_process_beyond_the_lock_timeout() -> Done {
     let ground = SqliteGround::open().await?;
     let mut outage =
         Outage::ahead(&ground, &store(&ground).await?, &["database is locked"]).await?;
@@ -61,7 +61,7 @@ async fn a_full_disk() -> Done {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_really_full() -> Done {
+async fn a_disk_that_is_full_in_fact() -> Done {
     let Some(disk) = Disk::mount()? else {
         return Ok(());
     };

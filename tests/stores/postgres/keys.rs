@@ -30,7 +30,7 @@ async fn sessions_that_point_at_each_other_go_together() -> Verdict {
 }
 
 #[tokio::test]
-async fn a_trigger_that_clears_the_way_is_given_its_chance() -> Verdict {
+async fn a_trigger_that_deletes_the_referencing_rows_may_do_so() -> Verdict {
     let Some(world) = PostgresWorld::open().await? else {
         return Ok(());
     };
@@ -58,7 +58,7 @@ async fn a_trigger_that_clears_the_way_is_given_its_chance() -> Verdict {
 
 /// An address is unique in one table only.
 #[tokio::test]
-async fn sessions_in_parts_are_refused() -> Verdict {
+async fn partitioned_sessions_are_rejected() -> Verdict {
     let Some(world) = PostgresWorld::open().await? else {
         return Ok(());
     };

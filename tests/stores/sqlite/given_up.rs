@@ -15,7 +15,7 @@ use crate::rules::record;
 
 /// It is handed over again with the next runs. If those came first, it would be counted twice.
 #[tokio::test]
-async fn a_write_that_was_given_up_before_the_file_was_free_is_not_made() -> Verdict {
+async fn a_write_whose_caller_left_before_the_lock_is_not_made() -> Verdict {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
     let begun = Arc::new(Notify::new());
     let told = Arc::clone(&begun);

@@ -41,7 +41,7 @@ fn rejected(batch: &Batch) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn a_row_that_a_key_keeps_is_named_with_its_holder_whatever_the_key_looks_like() -> Verdict {
+async fn a_row_kept_by_any_kind_of_key_is_named_with_its_holder() -> Verdict {
     for (host_tables, error) in [
         (
             "create table invoices (session_id text references sessions (id)); insert into invoices values ('b'), (null)",
@@ -91,7 +91,7 @@ async fn a_row_that_a_key_keeps_is_named_with_its_holder_whatever_the_key_looks_
 }
 
 #[tokio::test]
-async fn keys_that_let_go_keep_nothing() -> Verdict {
+async fn keys_that_set_null_or_default_keep_nothing() -> Verdict {
     let world = world_with(
         "create table notes (session_id text references sessions (id) on delete cascade);
          create table visits (session_id text references sessions (id) on delete set null);
@@ -114,7 +114,7 @@ async fn keys_that_let_go_keep_nothing() -> Verdict {
 
 /// What cannot be seen beforehand is found row by row.
 #[tokio::test]
-async fn a_row_that_a_key_of_a_cascading_table_keeps_is_rejected() -> Verdict {
+async fn a_row_kept_by_a_key_of_a_cascading_table_is_rejected() -> Verdict {
     let world = world_with(
         "create table notes (id text primary key, session_id text references sessions (id) on delete cascade);
          create table files (note_id text references notes (id));
@@ -185,7 +185,7 @@ async fn keys_that_are_not_enforced_keep_nothing() -> Verdict {
 }
 
 #[tokio::test]
-async fn rows_that_are_kept_stop_no_batch_and_repeat_only_the_first() -> Verdict {
+async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> Verdict {
     let world = world_with(
         "create table invoices (session_id text references sessions (id)); insert into invoices values ('b'), ('d')",
     )
@@ -217,8 +217,8 @@ async fn rows_that_are_kept_stop_no_batch_and_repeat_only_the_first() -> Verdict
 }
 
 #[tokio::test]
-async fn a_key_without_an_index_is_named_once_with_what_would_mend_it() -> Verdict {
-    if ran_alone("sqlite::keys::a_key_without_an_index_is_named_once_with_what_would_mend_it") {
+async fn an_unindexed_key_is_logged_once_with_its_remedy() -> Verdict {
+    if ran_alone("sqlite::keys::an_unindexed_key_is_logged_once_with_its_remedy") {
         return Ok(());
     }
     let world = world_with(

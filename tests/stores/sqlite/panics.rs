@@ -54,7 +54,7 @@ impl Step {
 }
 
 #[tokio::test]
-async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> Verdict {
+async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> Verdict {
     for (step, statement) in [
         (Step::Delete, "SELECT `sessions`"),
         (Step::Delete, "DELETE FROM `video_sent`"),
@@ -94,7 +94,7 @@ async fn a_panic_inside_a_transaction_is_the_callers_and_undoes_everything() -> 
 
 /// One row is refused, so each goes in a savepoint of its own; the panic comes inside one.
 #[tokio::test]
-async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
+async fn a_panic_inside_a_savepoint_rolls_everything_back() -> Verdict {
     let (world, store, trap) = world_that_dies_at("RELEASE").await?;
     world.session("c", user(3), now() - micro()).await?;
     world
@@ -115,7 +115,7 @@ async fn a_panic_inside_a_savepoint_undoes_everything() -> Verdict {
 
 /// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool still serves.
 #[tokio::test]
-async fn a_panic_nobody_waits_for_leaves_the_pool_usable() -> Verdict {
+async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> Verdict {
     let (world, store, trap) = world_that_dies_at("DELETE FROM `sessions`").await?;
 
     trap.armed.store(true, Ordering::SeqCst);
@@ -135,7 +135,7 @@ async fn a_panic_nobody_waits_for_leaves_the_pool_usable() -> Verdict {
 /// diesel turns a panic of the host's SQL function into an error of the statement that has the function's name, so it is one of ours: the
 /// row is refused.
 #[tokio::test]
-async fn a_panic_of_a_hosts_sql_function_sets_the_row_aside() -> Verdict {
+async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> Verdict {
     let (world, store, _) = world_that_dies_at("nothing").await?;
     let mut conn = store.pool().get().await?;
     conn.spawn_blocking(|conn| {

@@ -90,7 +90,7 @@ async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
 }
 
 #[tokio::test]
-async fn a_batch_of_bookings_is_one_write_and_one_look_at_what_it_left() -> Verdict {
+async fn a_batch_of_bookings_is_one_write_and_one_query() -> Verdict {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
     for id in ["a", "b"] {
         let booking = MemoryBooking::pending(id, user(1), now() - micro());
@@ -116,7 +116,7 @@ async fn a_batch_of_bookings_is_one_write_and_one_look_at_what_it_left() -> Verd
 }
 
 #[tokio::test]
-async fn sessions_are_brought_up_to_date_only_where_one_of_a_batch_lives() -> Verdict {
+async fn sessions_are_updated_only_if_one_of_a_batch_is_active() -> Verdict {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
     let (store, heard) = listening(&world).await?;
@@ -145,7 +145,7 @@ async fn sessions_are_brought_up_to_date_only_where_one_of_a_batch_lives() -> Ve
 
 /// Only a refusal is about single rows.
 #[tokio::test]
-async fn a_batch_that_fails_for_another_reason_is_not_done_again_row_by_row() -> Verdict {
+async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> Verdict {
     let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
     let booking = MemoryBooking::pending("b", user(1), now() - micro());

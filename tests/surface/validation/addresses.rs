@@ -21,7 +21,7 @@ proptest! {
 
     /// Escaped as it should be, and as it should not.
     #[test]
-    fn no_refusal_shows_a_password(password in "[!-~]{6,20}", form in prop::sample::select(FORMS)) {
+    fn no_error_shows_a_password(password in "[!-~]{6,20}", form in prop::sample::select(FORMS)) {
         let text = form.replace("{}", &password);
         // What stands in the address anyway proves nothing.
         prop_assume!(!form.contains(&password));

@@ -62,7 +62,7 @@ proptest! {
     #![proptest_config(unsaved(256))]
 
     #[test]
-    fn nobody_dies_of_what_a_job_says(job in extreme(), now in instant()) {
+    fn extreme_answers_of_a_job_kill_no_actor(job in extreme(), now in instant()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
         let status = runtime.block_on(async {
             let arguments = HousekeeperArguments::new(Vec::new()).with_job(job).with_clock(ManualClock::new(now));

@@ -25,14 +25,14 @@ enum Question {
 }
 
 #[test]
-fn every_question_is_answered_over_memory() {
+fn every_request_is_answered_over_memory() {
     let runtime = runtime();
     ask_everything(&runtime, 500, jobs(MemoryStore::new()));
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn every_question_is_answered_over_sqlite() {
+fn every_request_is_answered_over_sqlite() {
     use ractor_housekeeper::SqliteStore;
     use ractor_housekeeper::store::Schema;
 
@@ -50,7 +50,7 @@ fn every_question_is_answered_over_sqlite() {
 
 #[cfg(all(feature = "postgres", unix))]
 #[test]
-fn every_question_is_answered_over_postgres() {
+fn every_request_is_answered_over_postgres() {
     use ractor_housekeeper::PostgresStore;
     use ractor_housekeeper::store::Schema;
     use ractor_housekeeper::testing::PrivatePostgres;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::validation::drive;
 
 #[test]
-fn seeds_of_settings_are_lived_by_or_refused() {
+fn seeds_of_settings_are_applied_or_rejected() {
     for (name, text) in seeds("settings") {
         let refusal = drive::settings(&text).err().unwrap_or_default();
 
@@ -30,7 +30,7 @@ fn seeds_of_settings_are_lived_by_or_refused() {
 }
 
 #[test]
-fn seeds_of_addresses_are_taken_or_refused() {
+fn seeds_of_addresses_are_accepted_or_rejected() {
     for (_, text) in seeds("address") {
         drive::address(&text);
     }

@@ -17,7 +17,7 @@ proptest! {
 
     /// What can be set can be lived by, on any clock; what cannot is refused, and by name.
     #[test]
-    fn settings_are_lived_by_or_refused_by_name(settings in settings()) {
+    fn settings_are_applied_or_rejected_by_name(settings in settings()) {
         let text = serde_json::to_string(&settings).expect("is plain data");
 
         if let Err(refusal) = drive::settings(&text) {
@@ -35,7 +35,7 @@ proptest! {
     #![proptest_config(unsaved(256))]
 
     #[test]
-    fn what_a_host_hands_back_reads_as_it_was_written(scope in scope(), page in page()) {
+    fn serialized_answers_deserialize_unchanged(scope in scope(), page in page()) {
         let json = serde_json::to_string(&(&scope, &page)).expect("is plain data");
 
         let read: (Scope, Page) = serde_json::from_str(&json).expect(&json);
@@ -45,7 +45,7 @@ proptest! {
 
     /// A right text with one part of it wrong is where a reader would stumble.
     #[test]
-    fn no_text_makes_a_reader_panic(
+    fn no_text_makes_a_parser_panic(
         settings in settings(),
         cut in any::<prop::sample::Index>(),
         noise in prop_oneof![any::<String>(), "[-+0-9.eE\"{}:,ns]{0,8}"],

@@ -48,7 +48,7 @@ async fn a_run_may_be_for_one_user() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_failed_was_made_and_says_so() {
+async fn a_failed_run_answers_with_its_report() {
     let host = host().await;
     host.faults.once(
         Step::Open,
@@ -66,7 +66,7 @@ async fn a_run_that_failed_was_made_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_takes_longer_than_the_wait_goes_on() {
+async fn a_run_longer_than_the_wait_continues() {
     let mut host = host().await;
     host.add_overdue(1);
     let gate = Gate::closed();
@@ -146,7 +146,7 @@ async fn a_job_is_paused_and_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_done_unless_the_host_switched_actions_on() {
+async fn actions_are_off_unless_the_host_enables_them() {
     let host = host().await;
     host.add_overdue(1);
     let visitor = Visitor::reader(&host);

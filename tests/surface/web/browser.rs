@@ -31,7 +31,7 @@ const ENTER: &str = "\u{E007}";
 const ESCAPE: &str = "\u{E00C}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_person_watches_and_steers_by_mouse_and_by_keyboard() {
+async fn a_user_watches_and_acts_by_mouse_and_keyboard() {
     let Some(browser) = Browser::start() else {
         return;
     };

@@ -11,7 +11,7 @@ use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, start};
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn each_wrong_question_is_a_problem_that_says_why() {
+async fn each_invalid_query_is_a_problem_that_says_why() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let table = [
@@ -81,7 +81,7 @@ async fn each_wrong_question_is_a_problem_that_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_wrong_order_is_a_problem_that_says_why() {
+async fn each_invalid_action_is_a_problem_that_says_why() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let run = "/api/jobs/booking-expirer/run";
@@ -127,7 +127,7 @@ async fn each_wrong_order_is_a_problem_that_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_has_to_be_json_and_to_say_so() {
+async fn a_body_must_be_json_with_its_content_type() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let run = "/api/jobs/booking-expirer/run";
@@ -150,7 +150,7 @@ async fn a_body_has_to_be_json_and_to_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_method_is_told_the_right_ones() {
+async fn another_method_is_answered_with_the_allowed_ones() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
 
@@ -168,7 +168,7 @@ async fn another_method_is_told_the_right_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_comes_with_its_fields() {
+async fn an_error_comes_with_its_fields() {
     let host = host().await;
 
     let answer = Visitor::reader(&host).get("/api/jobs/other").await;
@@ -181,7 +181,7 @@ async fn a_refusal_comes_with_its_fields() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_off_is_a_conflict() {
+async fn a_disabled_job_is_a_conflict() {
     let store = ractor_housekeeper::testing::MemoryStore::new();
     let off = BookingExpirer::new(std::sync::Arc::new(store), None).expect("is off");
     let arguments = HousekeeperArguments::new(vec![std::sync::Arc::new(off)]);
@@ -199,7 +199,7 @@ async fn a_job_that_is_off_is_a_conflict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_housekeeper_that_has_stopped_is_unavailable_and_the_pages_say_so() {
+async fn a_stopped_housekeeper_is_unavailable_and_pages_say_so() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let stopped = host.housekeeper.stop_and_wait(None, None).await;
@@ -241,7 +241,7 @@ async fn a_housekeeper_that_has_stopped_is_unavailable_and_the_pages_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_housekeeper_that_does_not_answer_is_unavailable_after_a_second() {
+async fn a_silent_housekeeper_is_unavailable_after_a_second() {
     let (mute, handle) = Actor::spawn(None, Mute, ()).await.expect("it starts");
     let visitor = Visitor(Web::new(mute.clone()).with_actions().router());
     let asked = tokio::time::Instant::now();
@@ -260,7 +260,7 @@ async fn a_housekeeper_that_does_not_answer_is_unavailable_after_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_of_what_is_not_there_say_so_in_html() {
+async fn missing_pages_say_so_in_html() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
 
@@ -282,7 +282,7 @@ async fn pages_of_what_is_not_there_say_so_in_html() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_that_cannot_be_read_is_told_why() {
+async fn an_invalid_form_says_why() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let path = "/jobs/booking-expirer/run";

@@ -59,7 +59,7 @@ async fn errors_stay_text_on_pages_and_in_streams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_visitor_sends_stays_text() {
+async fn input_of_a_visitor_stays_text() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let encoded = "%22%3E%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E";

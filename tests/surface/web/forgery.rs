@@ -5,7 +5,7 @@ use axum::http::Method;
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn what_another_site_sends_changes_nothing() {
+async fn requests_of_other_sites_change_nothing() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let paths = [

@@ -5,7 +5,7 @@ use axum::http::Method;
 use crate::web::visitor::{Answer, Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn every_answer_forbids_what_no_page_needs_and_is_kept_by_nobody() {
+async fn answers_forbid_unneeded_features_and_caching() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
     let paths = [
@@ -36,7 +36,7 @@ async fn every_answer_forbids_what_no_page_needs_and_is_kept_by_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn assets_are_kept_under_their_digest_and_asked_after_without() {
+async fn assets_are_cached_under_their_digest_and_revalidated_without() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
     let page = visitor.get("/").await;

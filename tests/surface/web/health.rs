@@ -9,7 +9,7 @@ use crate::support::host::seconds;
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn all_is_well_at_first() {
+async fn a_new_housekeeper_is_healthy() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
 
@@ -19,7 +19,7 @@ async fn all_is_well_at_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_fails_is_for_monitors_and_not_for_the_traffic() {
+async fn a_failing_job_fails_the_health_check_but_not_readiness() {
     let host = host().await;
     host.faults
         .always(Step::Open, Fault::Fail("the database is away".to_owned()));
@@ -43,7 +43,7 @@ async fn a_job_that_fails_is_for_monitors_and_not_for_the_traffic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_shuts_down_lives_and_is_not_ready() {
+async fn a_housekeeper_in_shutdown_is_live_and_not_ready() {
     let mut host = host().await;
     host.add_overdue(1);
     let gate = Gate::closed();

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn the_status_is_that_of_the_message() {
+async fn the_status_equals_that_of_the_message() {
     let host = host().await;
 
     let answer = Visitor::reader(&host).get("/api/status").await;
@@ -24,7 +24,7 @@ async fn the_status_is_that_of_the_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_of_one_job_is_had_by_its_name() {
+async fn the_status_of_one_job_is_found_by_its_name() {
     let host = host().await;
 
     let answer = Visitor::reader(&host)
@@ -36,7 +36,7 @@ async fn the_status_of_one_job_is_had_by_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_history_has_the_newest_runs_and_no_more_than_were_asked_for() {
+async fn the_history_has_the_newest_runs_up_to_the_limit() {
     let host = host().await;
     for _ in 0..3 {
         host.add_overdue(1);

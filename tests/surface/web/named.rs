@@ -21,7 +21,7 @@ const PATHS: [&str; 5] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_page_of_a_name_goes_on_with_the_housekeeper_that_was_started_again() {
+async fn a_page_of_a_name_follows_a_restarted_housekeeper() {
     let name = "started-again";
     let visitor = Visitor(Web::named(name).router());
     let probes = Visitor(Web::named(name).health());
@@ -44,7 +44,7 @@ async fn a_page_of_a_name_goes_on_with_the_housekeeper_that_was_started_again() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_go_on_with_the_next_housekeeper_after_they_have_reconnected() {
+async fn reconnected_streams_follow_the_next_housekeeper() {
     let name = "followed";
     let visitor = Visitor(Web::named(name).router());
     let first = started(name).await;
@@ -76,7 +76,7 @@ async fn streams_go_on_with_the_next_housekeeper_after_they_have_reconnected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_may_be_there_before_its_housekeeper_and_says_which_it_misses() {
+async fn a_page_without_its_housekeeper_names_the_missing_one() {
     let name = "still-to-come";
     let visitor = Visitor(Web::named(name).with_actions().router());
 
@@ -100,7 +100,7 @@ async fn a_page_may_be_there_before_its_housekeeper_and_says_which_it_misses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_of_one_housekeeper_is_not_of_the_next_that_has_its_name() {
+async fn a_page_of_one_housekeeper_does_not_follow_its_name() {
     let name = "one-of-two";
     let first = started(name).await;
     let visitor = Visitor(Router::new().nest("/hk", Web::new(first.clone()).router()));

@@ -46,7 +46,7 @@ async fn every_link_leads_somewhere_below_a_router_in_a_router() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_link_of_a_service_leads_somewhere_with_and_without_a_slash() {
+async fn every_link_of_a_service_works_with_and_without_a_slash() {
     let host = host().await;
     host.add_overdue(3);
 
@@ -98,7 +98,7 @@ async fn as_a_service_the_root_may_be_written_with_a_slash() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn paths_that_are_not_ours_are_the_hosts() {
+async fn other_paths_belong_to_the_host() {
     let host = host().await;
     let visitor = nested(&host, "/housekeeping");
 

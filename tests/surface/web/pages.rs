@@ -8,7 +8,7 @@ use crate::support::host::seconds;
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_only_reads_has_no_buttons() {
+async fn a_read_only_page_has_no_buttons() {
     let host = host().await;
 
     let reader = Visitor::reader(&host).get("/").await;
@@ -140,7 +140,7 @@ async fn a_job_shows_its_past_as_plots_and_as_a_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lag_is_shown_as_none_only_where_somebody_looked() {
+async fn a_lag_is_shown_as_none_only_after_a_check() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
     let lag = "title=\"How long the oldest due row has waited\">";

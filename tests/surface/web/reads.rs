@@ -30,7 +30,7 @@ async fn a_database_that_fails_is_a_bad_gateway() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_previews_than_can_wait_are_asked_to_come_again() {
+async fn previews_beyond_the_queue_are_answered_with_retry_later() {
     let host = host().await;
     host.faults.always(Step::Preview, Fault::Hang);
     let visitor = Visitor::reader(&host);
@@ -61,7 +61,7 @@ async fn more_previews_than_can_wait_are_asked_to_come_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_database_is_silent_a_history_comes_from_memory_and_a_preview_has_failed() {
+async fn a_silent_database_fails_previews_but_not_the_history() {
     let mut setup = Setup::new();
     setup.arguments = setup.arguments.with_history(Silent);
     let host = setup.start().await;
@@ -85,7 +85,7 @@ async fn while_the_database_is_silent_a_history_comes_from_memory_and_a_preview_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_history_that_has_to_wait_for_too_long_leaves_the_card() {
+async fn a_history_that_waits_too_long_is_left_off_the_card() {
     let host = host().await;
     host.faults.always(Step::Preview, Fault::Hang);
     let visitor = Visitor::reader(&host);

@@ -15,7 +15,7 @@ use crate::support::host::seconds;
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_begins_with_the_cards_and_tells_of_a_run() {
+async fn a_stream_begins_with_the_cards_and_shows_a_run() {
     let host = host().await;
     let mut stream = open(&Visitor::actor(&host)).await;
 
@@ -37,7 +37,7 @@ async fn a_stream_begins_with_the_cards_and_tells_of_a_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_comes_later_does_not_wait_for_news() {
+async fn a_later_page_does_not_wait_for_an_event() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
     let mut first = open(&visitor).await;
@@ -51,7 +51,7 @@ async fn a_page_that_comes_later_does_not_wait_for_news() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn frames_come_four_times_a_second_at_most_and_every_five_seconds_at_least() {
+async fn frames_come_at_most_four_times_a_second_and_within_five() {
     let host = host().await;
     let mut stream = open(&Visitor::reader(&host)).await;
     next(&mut stream).await.expect("a frame");
@@ -78,7 +78,7 @@ async fn frames_come_four_times_a_second_at_most_and_every_five_seconds_at_least
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_news_that_were_missed_every_history_is_looked_at_again() {
+async fn after_missed_events_every_history_is_read_again() {
     let host = host().await;
     let mut stream = open(&Visitor::reader(&host)).await;
     next(&mut stream).await.expect("a frame");
@@ -143,7 +143,7 @@ async fn streams_end_with_the_housekeeper() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_is_given_back_by_a_page_that_goes() {
+async fn a_closed_page_frees_its_stream() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
     let mut streams = Vec::new();
@@ -164,7 +164,7 @@ async fn a_place_is_given_back_by_a_page_that_goes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_left_of_pages_that_have_gone() {
+async fn closed_pages_leave_nothing_behind() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
     let alive = || {

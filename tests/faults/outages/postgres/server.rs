@@ -88,7 +88,7 @@ async fn a_server_whose_connections_are_all_taken_by_others() -> Done {
 
 /// What the jobs write goes to a disk of its own, as a table in a tablespace does.
 #[tokio::test]
-async fn a_disk_that_is_really_full() -> Done {
+async fn a_disk_that_is_full_in_fact() -> Done {
     let (Some(disk), Some(server)) = (Disk::mount()?, PrivatePostgres::start()?) else {
         return Ok(());
     };

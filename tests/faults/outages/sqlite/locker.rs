@@ -22,7 +22,7 @@ impl Locker {
         let mut child = Command::new(std::env::current_exe()?)
             .args([
                 "--exact",
-                "outages::sqlite::locker::holds_a_lock_when_told",
+                "outages::sqlite::locker::child_process_holds_a_lock",
                 "--nocapture",
             ])
             .env(FILE, path)
@@ -55,7 +55,7 @@ impl Locker {
 
 /// What the other process runs. In this one it is told nothing and does nothing.
 #[test]
-fn holds_a_lock_when_told() -> Done {
+fn child_process_holds_a_lock() -> Done {
     let Some(path) = std::env::var_os(FILE) else {
         return Ok(());
     };
