@@ -1,10 +1,10 @@
-//! Arithmetic of instants and ages that does not overflow.
+//! Saturating arithmetic of instants.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// `age` before `now`.
+/// Returns the instant `age` before `now`, at the earliest [`DateTime::MIN_UTC`].
 pub(crate) fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(age)
         .ok()
@@ -12,7 +12,7 @@ pub(crate) fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
-/// `age` after `since`.
+/// Returns the instant `age` after `since`, at the latest [`DateTime::MAX_UTC`].
 pub(crate) fn after(since: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
     TimeDelta::from_std(age)
         .ok()
@@ -20,17 +20,18 @@ pub(crate) fn after(since: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The first instant, in the databases' microseconds, that is more than `age` after `since`.
+/// Returns the first instant, in the databases' microseconds, that is more than `age` after
+/// `since`.
 pub(crate) fn strictly_after(since: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
     after(since, age.saturating_add(Duration::from_micros(1)))
 }
 
-/// How long ago `then` was; zero if it is still to come.
+/// Returns the time from `then` to `now`; zero if `then` is later.
 pub(crate) fn since(now: DateTime<Utc>, then: DateTime<Utc>) -> Duration {
-    (now - then).to_std().unwrap_or_default()
+    now.signed_duration_since(then).to_std().unwrap_or_default()
 }
 
-/// How long it is until `then`; zero if it has passed.
+/// Returns the time from `now` to `then`; zero if `then` is earlier.
 pub(crate) fn until(now: DateTime<Utc>, then: DateTime<Utc>) -> Duration {
     since(then, now)
 }

@@ -1,19 +1,20 @@
-//! Where the time comes from.
+//! Sources of the current time.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::time::Moment;
+use super::moment::Moment;
 
-/// A wall clock. The housekeeper and the SQLite store read the machine's; tests hand in their own.
+/// A wall clock. The housekeeper and the SQLite store use [`SystemClock`] by default; tests pass
+/// their own.
 pub trait Clock: Send + Sync + 'static {
-    /// The instant it is.
+    /// Returns the current instant.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The machine's clock.
+/// The machine's wall clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -23,7 +24,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Both clocks of a housekeeper, read together.
+/// The wall clock and the monotonic clock of a housekeeper, read together.
 #[derive(Clone)]
 pub(crate) struct Clocks {
     clock: Arc<dyn Clock>,
@@ -31,6 +32,7 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
+    /// Starts the monotonic clock at zero.
     pub(crate) fn start(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,

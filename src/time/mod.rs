@@ -1,4 +1,4 @@
-//! Clocks, instants on two clocks, and arithmetic that saturates.
+//! Clocks, instants on two clocks, and saturating arithmetic.
 
 mod arithmetic;
 mod clock;
@@ -7,4 +7,4 @@ mod moment;
 pub(crate) use arithmetic::{after, before, since, strictly_after, until};
 pub(crate) use clock::Clocks;
 pub use clock::{Clock, SystemClock};
-pub(crate) use moment::{Moment, distance};
+pub(crate) use moment::Moment;

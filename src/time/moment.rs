@@ -2,76 +2,71 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-/// An instant on two clocks: the wall's, which people and schedules mean, and the monotonic one,
-/// which no correction moves.
+use super::arithmetic;
+
+/// An instant on two clocks: the wall clock, by which schedules and people go, and the monotonic
+/// clock, which no correction moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// By the wall clock.
+    /// Wall clock.
     pub(crate) wall: DateTime<Utc>,
-    /// By the monotonic clock: since the housekeeper started.
+    /// Monotonic clock: time since the housekeeper started.
     pub(crate) mono: Duration,
 }
 
 impl Moment {
-    /// The instant `wait` later, as far as either clock can count.
+    /// Returns the moment `wait` later; each clock saturates.
     pub(crate) fn after(self, wait: Duration) -> Self {
-        let wall = TimeDelta::from_std(wait)
-            .ok()
-            .and_then(|wait| self.wall.checked_add_signed(wait))
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let mono = self.mono.saturating_add(wait);
-        Self { wall, mono }
+        Self {
+            wall: arithmetic::after(self.wall, wait),
+            mono: self.mono.saturating_add(wait),
+        }
     }
 
-    /// The instant `ago` earlier.
+    /// Returns the moment `ago` earlier; each clock saturates.
     pub(crate) fn before(self, ago: Duration) -> Self {
-        let wall = TimeDelta::from_std(ago)
-            .ok()
-            .and_then(|ago| self.wall.checked_sub_signed(ago))
-            .unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let mono = self.mono.saturating_sub(ago);
-        Self { wall, mono }
+        Self {
+            wall: arithmetic::before(self.wall, ago),
+            mono: self.mono.saturating_sub(ago),
+        }
     }
 
-    /// Whether it is past, by either clock: a suspended machine moves only the wall, a clock set
-    /// back only the other.
+    /// Returns whether either clock has reached this moment. A suspended machine may move only the
+    /// wall clock; a wall clock set back leaves only the monotonic one.
     pub(crate) fn reached(self, now: Self) -> bool {
         self.until(now).is_zero()
     }
 
-    /// How long it is from `now`: zero once it is reached, else the shorter of both distances.
+    /// Returns the time from `now` to this moment, the shorter of both clocks; zero once reached.
     pub(crate) fn until(self, now: Self) -> Duration {
-        // On a clock that shows the last instant of the calendar every wait would be over at once,
-        // and so for ever.
+        // A saturated instant is no deadline: a wall clock at the end of the calendar would reach
+        // every later one at once, again and again.
         let wall = if self.wall == DateTime::<Utc>::MAX_UTC {
             Duration::MAX
         } else {
-            distance(now.wall, self.wall)
+            arithmetic::until(now.wall, self.wall)
         };
         wall.min(self.mono.saturating_sub(now.mono))
     }
 
-    /// The same instant, but reached by the wall clock alone.
+    /// Returns the same instant, reached by the wall clock alone.
     pub(crate) fn by_wall(self) -> Self {
         let mono = Duration::MAX;
         Self { mono, ..self }
     }
 
-    /// How long ago it was, by the clock that says the longer.
+    /// Returns the time from this moment to `now`, the longer of both clocks; zero until reached.
     pub(crate) fn lateness(self, now: Self) -> Duration {
-        distance(self.wall, now.wall).max(now.mono.saturating_sub(self.mono))
+        arithmetic::since(now.wall, self.wall).max(now.mono.saturating_sub(self.mono))
     }
-}
-
-/// From one instant to a later one; zero if it is not later.
-pub(crate) fn distance(from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
-    to.signed_duration_since(from).to_std().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]
@@ -84,17 +79,17 @@ mod tests {
     }
 
     #[test]
-    fn the_way_to_a_moment_is_the_shorter_of_both() {
+    fn the_wait_for_a_moment_is_the_shorter_of_both_clocks() {
         let moment = at(10, 10);
 
-        let ways = [at(4, 7), at(7, 4), at(-100, 9), at(12, 0), at(0, 12)]
+        let waits = [at(4, 7), at(7, 4), at(-100, 9), at(12, 0), at(0, 12)]
             .map(|now| moment.until(now).as_secs());
 
-        assert_eq!(ways, [3, 3, 1, 0, 0]);
+        assert_eq!(waits, [3, 3, 1, 0, 0]);
     }
 
     #[test]
-    fn no_wait_is_too_long_to_count() {
+    fn a_wait_beyond_either_clock_saturates() {
         let moment = at(1, 1).after(Duration::MAX);
 
         assert_eq!(moment.wall, DateTime::<Utc>::MAX_UTC);
@@ -102,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_of_the_calendar_waits_are_kept_by_the_other_clock() {
+    fn at_the_end_of_the_calendar_the_monotonic_clock_decides() {
         let now = Moment {
             wall: DateTime::<Utc>::MAX_UTC,
             mono: seconds(1),
@@ -115,7 +110,7 @@ mod tests {
         assert!(later.reached(at(0, 6)));
     }
 
-    /// Seconds on the wall clock, and on the monotonic one.
+    /// Takes seconds on the wall clock and on the monotonic clock.
     fn at(wall: i64, mono: u64) -> Moment {
         Moment {
             wall: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(wall),
