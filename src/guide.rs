@@ -1,10 +1,9 @@
-//! Guides, one for each question that comes up after the first hour.
+//! Guides for users.
 //!
-//! The same text lies under `docs/guides` in the repository. All its code is compiled and run by
-//! the tests.
+//! The same text is under `docs/guides` in the repository. Tests compile and run all of its code.
 
-// Each begins with where its links to the others lead, which is another place here than in the
-// repository. The first definition of a link counts.
+// Each guide starts with its links to the others, which differ here from the repository. The first
+// definition of a link counts.
 
 /// [tables]: own_tables
 /// [postgres]: postgres_and_replicas
@@ -19,7 +18,7 @@ pub mod own_tables {}
 
 /// [embedding]: embedding
 /// [upgrading]: upgrading
-// It speaks of a driver that is only there with the feature.
+// Its code needs a driver that only the feature builds.
 #[cfg(any(not(doctest), feature = "postgres"))]
 #[doc = include_str!("../docs/guides/postgres_and_replicas.md")]
 pub mod postgres_and_replicas {}

@@ -1,10 +1,11 @@
-//! Supervised housekeeping for [ractor](https://crates.io/crates/ractor) applications.
+//! Deadline-driven database maintenance for [ractor](https://crates.io/crates/ractor): expire,
+//! delete and archive rows on time, in small safe batches, supervised.
 //!
-//! A [`Housekeeper`] is an actor that a host embeds. It owns a timer and one worker for each job;
-//! the host sends it [`HousekeeperMsg`]s and gets [`Report`]s, [`Preview`](job::Preview)s and [`Status`] back.
-//! Two jobs come with it: [`SessionCleaner`](booking::SessionCleaner) deletes chat sessions that have been idle for long,
-//! with their image and video records, and [`BookingExpirer`](booking::BookingExpirer) turns bookings that were left unpaid
-//! into expired ones. Any other job is an implementation of [`Job`].
+//! A [`Housekeeper`] is an actor that a host embeds. It supervises a timer and one worker per job.
+//! The host sends [`HousekeeperMsg`]s and receives [`Report`]s, [`Preview`](job::Preview)s and
+//! [`Status`]. Implement [`Job`] for your own tables. The module [`booking`] has two built-in jobs:
+//! [`SessionCleaner`](booking::SessionCleaner) deletes idle chat sessions with their image and
+//! video records, and [`BookingExpirer`](booking::BookingExpirer) expires unpaid bookings.
 //!
 //! ```no_run
 #![doc = include_str!("../examples/quick_start.rs")]
@@ -12,52 +13,57 @@
 //!
 //! # Features
 //!
-//! | feature | what |
+//! | feature | adds |
 //! |---|---|
-//! | `sqlite` (default) | `SqliteStore`; SQLite itself is built in |
-//! | `postgres` | `PostgresStore`; needs no libpq |
+//! | `sqlite` (default) | `SqliteStore`; SQLite is built in |
+//! | `postgres` | `PostgresStore`, without libpq |
 //! | `cron` | ticks by [`Cron`](config::Cron) expression in an IANA time zone, such as `30 2 * * *` in `Europe/Berlin` |
-//! | `metrics` | figures for a monitoring system: see the module `metrics` |
-//! | `web` | module `web`: a live page and the same as JSON, a router for axum 0.8 |
+//! | `metrics` | counters, gauges and histograms: see the module `metrics` |
+//! | `web` | a live page and the same answers as JSON, a router for axum 0.8: see the module `web` |
 //! | `testing` | a clock, a store in memory, faults and a private Postgres, for tests |
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! - **Effects.** Each row is handled exactly once, in one transaction with the rule checked in it, by however many replicas.
-//! - **Answers.** Each question is answered exactly once: by a report of a run that began after it, or by a [`RequestError`]. Only a housekeeper that is
-//!   itself killed or aborted answers nothing; ractor then closes the channel. (A plain `stop()` overtakes what is in the mailbox.) Ask with a limit
-//!   (`call_t!`) all the same: a question that crosses a kill or a plain `stop()` in one instant can stay in the mailbox for as long as somebody
-//!   holds a reference to the actor.
-//! - **Events.** At most once and in order, within the process; a [`Subscriber`] that is too slow is told how many it missed.
-//! - **Lateness.** At most the schedule's [`min_interval`](config::Schedule::min_interval), the time of the run, and any backoff.
-//! - **Faults.** What can be expected of a database is [`Outcome::Failed`] and retried; a worker that dies is [`Outcome::Crashed`] and started again;
-//!   what was committed stays and is counted, but for a batch that was in flight when its worker died.
+//! - **Effects.** Each row is handled exactly once, by any number of replicas, in one transaction
+//!   that checks the rule.
+//! - **Answers.** Each request is answered exactly once: by the report of a run that began after it,
+//!   or by a [`RequestError`]. Only a housekeeper that is itself killed or aborted does not answer;
+//!   ractor then closes the channel. (A plain `stop()` overtakes requests in the mailbox.) Use a
+//!   timeout (`call_t!`): a request that crosses a kill or a plain `stop()` in the same instant can
+//!   stay in the mailbox until the last reference to the actor is dropped.
+//! - **Events.** At most once and in order, within the process. A [`Subscriber`] that is too slow
+//!   receives the number of events it missed.
+//! - **Lateness.** At most the schedule's [`min_interval`](config::Schedule::min_interval), the
+//!   duration of the run, and any backoff.
+//! - **Faults.** An expected database error is [`Outcome::Failed`] and retried. A worker's crash is
+//!   [`Outcome::Crashed`], and the worker restarts. Committed work stays and is counted, except that
+//!   a batch in flight during a crash may commit unreported.
 //!
-//! `docs/guarantees.md` in the repository lists the faults, each with its behaviour and the test that proves it.
+//! `docs/guarantees.md` in the repository lists the faults, each with its behaviour and the test
+//! that proves it.
 //!
 //! # The page
 //!
-//! With feature `web` a host nests a page in its axum application, to watch the housekeeper by and, if the host says so, to steer it. The module
-//! `web` has the paths, the same as JSON, and what to know before it is put on a network.
+//! With feature `web` a host nests a page in its axum application, to watch the housekeeper and, if
+//! the host enables actions, to control it. The module `web` documents its paths, the JSON answers,
+//! and the precautions before it is exposed on a network.
 //!
 //! # Guides
 //!
-//! The module `guide` has one for each question that comes up after the first hour: embedding under a supervisor of your own, tables of your
-//! own, Postgres and replicas, the pace, operating, testing your host, upgrading.
+//! The module `guide` covers embedding under your own supervisor, your own tables, Postgres and
+//! replicas, the pace, operating, testing your host, and upgrading.
 //!
 //! # Traces
 //!
-//! For figures see the feature `metrics`.
-//!
-//! | span or field | what |
+//! | span or field | content |
 //! |---|---|
 //! | `housekeeper.run` | a span for each run, with `job.name`, `run.id`, `run.trigger`, `run.scope` |
 //! | `housekeeper.batch` | a span for each batch, with `batch.number`, `batch.limit` (rows) |
 //! | `run.rows`, `run.batches`, `elapsed_ms` | on the event that ends a run: `info` if it changed rows, `debug` if not, `warn` if it failed |
-//! | `restart.at`, `degraded.until` | on the event of a worker's death |
+//! | `restart.at`, `degraded.until` | on the event of a worker's crash |
 //! | `health.state` | on the event of a change of health: `warn` if it is worse, else `info` |
 
-// Set by docs.rs, whose compiler is a nightly one.
+// docs.rs sets this cfg and builds with a nightly compiler.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Each room uses only those above it.
