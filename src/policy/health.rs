@@ -1,4 +1,4 @@
-//! How a job is, judged by what it got done.
+//! Derives the health of a job from its runs and rows.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use crate::config::{JobConfig, MAX_HISTORY_WRITE};
 use crate::model::Health;
 use crate::time::Moment;
 
-/// What the health of a job is judged by.
+/// The facts from which [`health`] follows.
 #[derive(Debug, Clone)]
 pub(crate) struct HealthInputs<'a> {
     pub(crate) now: Moment,
     pub(crate) late_after: Duration,
-    /// Why the job was given up for now.
+    /// Why the worker is not restarted before the cool-down ends.
     pub(crate) degraded: Option<&'a str>,
-    /// How the last run of everything failed, or why the worker is being restarted.
+    /// How the last run of all rows failed, or why the worker restarts.
     pub(crate) failure: Option<&'a str>,
     pub(crate) last_success: Option<Moment>,
     /// When the housekeeper started.
     pub(crate) started: Moment,
-    /// How long two ticks take from the last success on; `None` without ticks.
+    /// Duration of two ticks from the last success on; `None` without ticks.
     pub(crate) two_ticks: Option<Duration>,
-    /// How long the oldest row had been due, as seen at that moment.
+    /// How long the oldest row had been due, and the moment of that forecast.
     pub(crate) oldest_overdue: Option<(Duration, Moment)>,
-    /// When the agenda wanted to run next.
+    /// When the planner runs the job next.
     pub(crate) next_run: Option<Moment>,
     pub(crate) paused: bool,
-    /// Of the run in progress.
+    /// Heartbeat of the run in progress.
     pub(crate) silence: Option<Heartbeat>,
 }
 
-/// How long nothing was heard of a run, and how long that may be.
+/// The last sign of life of a run, and the silence that its timeouts allow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heartbeat {
-    /// When its worker last spoke, or was given the run.
+    /// When its worker sent its last message, or was given the run.
     pub(crate) since: Moment,
     pub(crate) step_timeout: Duration,
-    /// [`max_silence`] of its settings.
+    /// [`max_silence`] of the job's settings.
     pub(crate) longest: Duration,
 }
 
-/// How long a worker may be silent by its own limits.
+/// Returns the longest silence that the timeouts of a job allow its worker.
 ///
-/// It speaks when it begins, after each batch, and at the end. On the longest way between, the run
-/// is opened and its first batch handled; on the others one of the two is a pause or a write of the
-/// history. Both are added all the same: to call a busy machine stalled is worse than to notice
-/// some seconds later.
+/// A worker reports when a run begins, after each batch, and when the run ends. Between two reports
+/// it takes at most two steps (it opens the run and handles the first batch), or one step and a
+/// pause or a write of the history. The sum of all is generous: a false alarm on a busy machine is
+/// worse than one that comes some seconds later.
 pub(crate) fn max_silence(config: &JobConfig) -> Duration {
     let pause = config.pace.max_pause.max(config.pace.min_pause);
     let steps = config.step_timeout.saturating_mul(2);
@@ -53,31 +53,31 @@ pub(crate) fn max_silence(config: &JobConfig) -> Duration {
         .saturating_add(MAX_HISTORY_WRITE)
 }
 
-/// The health that the signs show: the worst of them counts.
-pub(crate) fn health(signs: &HealthInputs<'_>) -> Health {
-    if let Some(reason) = signs.degraded {
+/// Returns the worst health that the inputs show.
+pub(crate) fn health(inputs: &HealthInputs<'_>) -> Health {
+    if let Some(reason) = inputs.degraded {
         let reason = reason.to_owned();
         return Health::Degraded { reason };
     }
-    if let Some(reason) = stalled(signs) {
+    if let Some(reason) = stalled(inputs) {
         return Health::Failing { reason };
     }
-    if let Some(reason) = signs.failure {
+    if let Some(reason) = inputs.failure {
         let reason = reason.to_owned();
         return Health::Failing { reason };
     }
-    overdue_row(signs)
-        .or_else(|| overdue_run(signs))
-        .or_else(|| overdue_success(signs))
+    overdue_row(inputs)
+        .or_else(|| overdue_run(inputs))
+        .or_else(|| overdue_success(inputs))
         .map_or(Health::Healthy, |reason| Health::Late { reason })
 }
 
-fn stalled(signs: &HealthInputs<'_>) -> Option<String> {
-    let silence = signs.silence?;
-    let silent = silence.length(signs.now);
-    silence.is_too_long(signs.now).then(|| {
+fn stalled(inputs: &HealthInputs<'_>) -> Option<String> {
+    let silence = inputs.silence?;
+    let silent = silence.length(inputs.now);
+    silence.is_too_long(inputs.now).then(|| {
         format!(
-            "its run has said nothing for {}, and a step may take {}: code of the job blocks its worker",
+            "its run has been silent for {}, with a step timeout of {}: the job's code blocks its worker",
             readable(silent),
             crate::fmt::span(silence.step_timeout)
         )
@@ -94,27 +94,27 @@ impl Heartbeat {
     }
 }
 
-fn overdue_row(signs: &HealthInputs<'_>) -> Option<String> {
-    let (age, seen) = signs.oldest_overdue?;
-    let age = age.saturating_add(since(signs.now, seen));
-    (age > signs.late_after).then(|| format!("a row has been due for {}", readable(age)))
+fn overdue_row(inputs: &HealthInputs<'_>) -> Option<String> {
+    let (age, seen) = inputs.oldest_overdue?;
+    let age = age.saturating_add(since(inputs.now, seen));
+    (age > inputs.late_after).then(|| format!("a row has been due for {}", readable(age)))
 }
 
-fn overdue_run(signs: &HealthInputs<'_>) -> Option<String> {
-    if signs.paused || signs.silence.is_some() {
+fn overdue_run(inputs: &HealthInputs<'_>) -> Option<String> {
+    if inputs.paused || inputs.silence.is_some() {
         return None;
     }
-    let late = since(signs.now, signs.next_run?);
-    (late > signs.late_after).then(|| format!("a run should have started {} ago", readable(late)))
+    let late = since(inputs.now, inputs.next_run?);
+    (late > inputs.late_after).then(|| format!("a run should have started {} ago", readable(late)))
 }
 
-fn overdue_success(signs: &HealthInputs<'_>) -> Option<String> {
-    if signs.paused {
+fn overdue_success(inputs: &HealthInputs<'_>) -> Option<String> {
+    if inputs.paused {
         return None;
     }
-    let patience = signs.two_ticks?.saturating_add(signs.late_after);
-    let without = since(signs.now, signs.last_success.unwrap_or(signs.started));
-    (without > patience).then(|| match signs.last_success {
+    let allowed = inputs.two_ticks?.saturating_add(inputs.late_after);
+    let without = since(inputs.now, inputs.last_success.unwrap_or(inputs.started));
+    (without > allowed).then(|| match inputs.last_success {
         Some(_) => format!("the last run that completed was {} ago", readable(without)),
         None => format!(
             "no run has completed since the start {} ago",
@@ -123,7 +123,7 @@ fn overdue_success(signs: &HealthInputs<'_>) -> Option<String> {
     })
 }
 
-/// By the monotonic clock: a corrected wall clock makes nobody late.
+/// Measures by the monotonic clock: a corrected wall clock makes no job late.
 fn since(now: Moment, then: Moment) -> Duration {
     now.mono.saturating_sub(then.mono)
 }
@@ -140,19 +140,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_that_does_its_work_is_healthy() {
-        let signs = signs();
+    fn a_job_that_keeps_its_times_is_healthy() {
+        let inputs = inputs();
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert_eq!(health, Health::Healthy);
     }
 
     #[test]
-    fn the_worst_sign_counts() {
+    fn the_worst_input_counts() {
         let late = HealthInputs {
             oldest_overdue: Some((MINUTE * 5, at(NOW))),
-            ..signs()
+            ..inputs()
         };
         let failing = HealthInputs {
             failure: Some("the database is away"),
@@ -163,7 +163,7 @@ mod tests {
             ..failing.clone()
         };
 
-        let seen = [late, failing, degraded].map(|signs| health(&signs));
+        let seen = [late, failing, degraded].map(|inputs| health(&inputs));
 
         assert_eq!(
             seen,
@@ -182,27 +182,27 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_lateness_begins_a_moment_beyond_its_limit() {
+    fn each_kind_of_lateness_begins_past_its_limit() {
         let row = |age| HealthInputs {
             oldest_overdue: Some((age, at(NOW))),
-            ..signs()
+            ..inputs()
         };
         let aged_row = |age| HealthInputs {
             oldest_overdue: Some((Duration::ZERO, before(age))),
-            ..signs()
+            ..inputs()
         };
         let run = |late| HealthInputs {
             next_run: Some(before(late)),
-            ..signs()
+            ..inputs()
         };
         let success = |ago| HealthInputs {
             last_success: Some(before(ago)),
-            ..signs()
+            ..inputs()
         };
         let first_success = |ago| HealthInputs {
             last_success: None,
             started: before(ago),
-            ..signs()
+            ..inputs()
         };
         let table: [(&str, HealthInputs<'_>, HealthInputs<'_>, &str); 5] = [
             (
@@ -247,22 +247,22 @@ mod tests {
 
     #[test]
     fn a_run_in_progress_is_not_late_to_start() {
-        let signs = HealthInputs {
+        let inputs = HealthInputs {
             next_run: Some(before(MINUTE * 5)),
             silence: Some(silence(MINUTE)),
-            ..signs()
+            ..inputs()
         };
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert_eq!(health, Health::Healthy);
     }
 
     #[test]
-    fn a_run_is_wedged_a_moment_beyond_what_its_limits_allow() {
+    fn a_run_is_stalled_past_the_silence_its_timeouts_allow() {
         let run = |age| HealthInputs {
             silence: Some(silence(age)),
-            ..signs()
+            ..inputs()
         };
         let limit = Duration::from_secs(63);
 
@@ -270,21 +270,21 @@ mod tests {
 
         let failing = |age: &str| Health::Failing {
             reason: format!(
-                "its run has said nothing for {age}, and a step may take 30s: code of the job blocks its worker"
+                "its run has been silent for {age}, with a step timeout of 30s: the job's code blocks its worker"
             ),
         };
         assert_eq!(seen, [Health::Healthy, failing("1m 3s"), failing("2m")]);
     }
 
     #[test]
-    fn a_wedged_run_is_told_of_before_the_failure_of_the_run_before_it() {
-        let signs = HealthInputs {
+    fn a_stalled_run_outweighs_the_failure_of_the_last_run() {
+        let inputs = HealthInputs {
             silence: Some(silence(MINUTE * 2)),
             failure: Some("the database is away"),
-            ..signs()
+            ..inputs()
         };
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert!(
             health
@@ -294,20 +294,20 @@ mod tests {
     }
 
     #[test]
-    fn a_corrected_wall_clock_wedges_nobody() {
-        let mut signs = HealthInputs {
+    fn a_corrected_wall_clock_stalls_no_run() {
+        let mut inputs = HealthInputs {
             silence: Some(silence(Duration::ZERO)),
-            ..signs()
+            ..inputs()
         };
-        signs.now.wall += Duration::from_secs(24 * 60 * 60);
+        inputs.now.wall += Duration::from_secs(24 * 60 * 60);
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert_eq!(health, Health::Healthy);
     }
 
     #[test]
-    fn only_another_state_is_a_change_and_only_a_weightier_one_is_worse() {
+    fn states_differ_by_kind_and_are_ordered_by_severity() {
         let reason = || "any".to_owned();
         let states = [
             Health::Healthy,
@@ -316,10 +316,10 @@ mod tests {
             Health::Degraded { reason: reason() },
         ];
 
-        for (place, state) in states.iter().enumerate() {
-            for (other_place, other) in states.iter().enumerate() {
-                assert_eq!(state.differs_from(other), place != other_place);
-                assert_eq!(state.is_worse_than(other), place > other_place);
+        for (severity, state) in states.iter().enumerate() {
+            for (other_severity, other) in states.iter().enumerate() {
+                assert_eq!(state.differs_from(other), severity != other_severity);
+                assert_eq!(state.is_worse_than(other), severity > other_severity);
             }
         }
         let other_reason = Health::Late {
@@ -330,101 +330,101 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_worker_may_do_within_its_limits_is_no_wedge(
+        fn no_run_within_its_timeouts_is_stalled(
             step_ms in 1..100_000_u64,
-            shortest_ms in 0..5_000_u64,
-            longest_ms in 0..5_000_u64,
+            min_pause_ms in 0..5_000_u64,
+            max_pause_ms in 0..5_000_u64,
             (open, batch, forecast, pause, history) in (0.0..=1.0, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0),
         ) {
             let ms = Duration::from_millis;
             let mut config = JobConfig { step_timeout: ms(step_ms), ..JobConfig::default() };
-            config.pace.min_pause = ms(shortest_ms);
-            config.pace.max_pause = ms(longest_ms);
+            config.pace.min_pause = ms(min_pause_ms);
+            config.pace.max_pause = ms(max_pause_ms);
             let step = |share: f64| config.step_timeout.mul_f64(share);
-            let pause = ms(shortest_ms.max(longest_ms)).mul_f64(pause);
+            let pause = ms(min_pause_ms.max(max_pause_ms)).mul_f64(pause);
             let history = config.step_timeout.min(MAX_HISTORY_WRITE).mul_f64(history);
-            let ways = [
+            let silences = [
                 step(open) + step(batch),
                 pause + step(batch),
                 step(forecast) + history,
                 pause + history,
             ];
 
-            for way in ways {
+            for silent in silences {
                 let silence = Heartbeat {
                     since: at(Duration::ZERO),
                     step_timeout: config.step_timeout,
                     longest: max_silence(&config),
                 };
-                prop_assert!(!silence.is_too_long(at(way)), "{way:?} of {:?}", silence.longest);
+                prop_assert!(!silence.is_too_long(at(silent)), "{silent:?} of {:?}", silence.longest);
             }
         }
     }
 
     #[test]
-    fn a_paused_job_owes_no_runs_but_its_rows_still_grow_old() {
+    fn a_paused_job_is_late_by_its_rows_only() {
         let without_rows = HealthInputs {
             paused: true,
             next_run: Some(before(MINUTE * 5)),
             last_success: Some(before(MINUTE * 90)),
-            ..signs()
+            ..inputs()
         };
         let with_a_row = HealthInputs {
             oldest_overdue: Some((Duration::ZERO, before(MINUTE * 90))),
             ..without_rows.clone()
         };
 
-        let seen = [without_rows, with_a_row].map(|signs| health(&signs).as_str());
+        let seen = [without_rows, with_a_row].map(|inputs| health(&inputs).as_str());
 
         assert_eq!(seen, ["healthy", "late"]);
     }
 
     #[test]
-    fn a_job_without_ticks_owes_no_success() {
-        let signs = HealthInputs {
+    fn a_job_without_ticks_is_never_late_for_a_success() {
+        let inputs = HealthInputs {
             two_ticks: None,
             last_success: None,
-            ..signs()
+            ..inputs()
         };
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert_eq!(health, Health::Healthy);
     }
 
     #[test]
-    fn a_corrected_wall_clock_makes_nobody_late() {
-        let mut signs = HealthInputs {
+    fn a_corrected_wall_clock_makes_no_job_late() {
+        let mut inputs = HealthInputs {
             oldest_overdue: Some((Duration::ZERO, at(NOW))),
-            ..signs()
+            ..inputs()
         };
-        signs.now.wall += Duration::from_secs(24 * 60 * 60);
+        inputs.now.wall += Duration::from_secs(24 * 60 * 60);
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert_eq!(health, Health::Healthy);
     }
 
     #[test]
-    fn the_longest_tick_of_all_is_no_overflow() {
-        let signs = HealthInputs {
+    fn the_longest_durations_do_not_overflow() {
+        let inputs = HealthInputs {
             two_ticks: Some(Duration::MAX),
             oldest_overdue: Some((Duration::MAX, before(MINUTE))),
-            ..signs()
+            ..inputs()
         };
-        let longest_step = JobConfig {
+        let endless_step = JobConfig {
             step_timeout: Duration::MAX,
             ..JobConfig::default()
         };
 
-        let health = health(&signs);
+        let health = health(&inputs);
 
         assert_eq!(health.as_str(), "late");
-        assert_eq!(max_silence(&longest_step), Duration::MAX);
+        assert_eq!(max_silence(&endless_step), Duration::MAX);
     }
 
     #[test]
-    fn health_is_plain_json_and_a_word() {
+    fn health_serializes_to_plain_json_and_displays_a_word() {
         let late = Health::Late {
             reason: "a row has been due for 5m".to_owned(),
         };
@@ -451,9 +451,9 @@ mod tests {
     const MOMENT: Duration = Duration::from_nanos(1);
     const NOW: Duration = Duration::from_secs(100 * 60);
 
-    /// A job that ticks each quarter of an hour, completed its last run five minutes ago, and has a
-    /// minute's grace.
-    fn signs() -> HealthInputs<'static> {
+    /// A job that ticks every 15 minutes, completed a run five minutes ago, and is late after a
+    /// minute.
+    fn inputs() -> HealthInputs<'static> {
         HealthInputs {
             now: at(NOW),
             late_after: MINUTE,
@@ -469,7 +469,7 @@ mod tests {
         }
     }
 
-    /// Of a run with the default limits that was last heard of this long ago.
+    /// Heartbeat of a run with default timeouts, this long ago.
     fn silence(age: Duration) -> Heartbeat {
         let config = JobConfig::default();
         Heartbeat {

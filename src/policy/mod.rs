@@ -1,4 +1,4 @@
-//! Decisions: pure values that are handed the time.
+//! Decisions as pure values: callers pass the time and the jitter.
 
 mod health;
 mod pacer;

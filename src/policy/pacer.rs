@@ -1,16 +1,19 @@
-//! The size of the next batch, and the pause after it.
+//! Decides the size of the next batch and the pause before it.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::config::Pace;
 
-/// The size of the next batch, learnt from those before it.
+/// Adapts the batch size to the target duration of a [`Pace`].
+///
+/// The size doubles until a batch comes near the target, then grows by the minimum size, and halves
+/// when a batch takes longer than the target or fails.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,
     batch: NonZeroU32,
-    /// No batch has come near the target yet.
+    /// Whether no batch has come near the target yet.
     doubling: bool,
 }
 
@@ -23,12 +26,12 @@ impl Pacer {
         }
     }
 
-    /// Rows the next batch may look at.
+    /// Returns the row limit of the next batch.
     pub(crate) fn batch(&self) -> NonZeroU32 {
         self.batch
     }
 
-    /// Learns from a batch that took this long, and says how long to pause after it.
+    /// Adapts the size to a batch that took `work`. Returns the pause before the next batch.
     pub(crate) fn took(&mut self, work: Duration) -> Duration {
         if work > self.pace.target {
             self.shrink();
@@ -46,7 +49,7 @@ impl Pacer {
         self.pause(work)
     }
 
-    /// Learns from a batch that failed: it may have been too large for a limit.
+    /// Halves the size after a failed batch: it may have been too large for a timeout.
     pub(crate) fn failed(&mut self) {
         self.shrink();
     }
@@ -124,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_halved_by_a_failure_or_beyond_the_target_and_by_nothing_else() {
+    fn only_a_failure_or_a_batch_over_target_halves_the_size() {
         let target = Pace::full_speed().target;
         let moment = Duration::from_nanos(1);
-        // From a batch of 8,000 rows, reached by doubling.
+        // Starts from a batch of 8,000 rows, reached by doubling.
         let after = |work: Option<Duration>| {
             let mut pacer = Pacer::new(Pace::full_speed());
             for _ in 0..3 {
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn from_any_trouble_the_presets_recover_within_ten_batches() {
+    fn the_presets_recover_within_ten_batches() {
         for pace in [Pace::polite(), Pace::full_speed()] {
             let mut pacer = Pacer::new(pace.clone());
             pacer.failed();
@@ -163,11 +166,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bounds_are_kept_whatever_happens(pace in pace(), fates in fates(200)) {
+        fn size_and_pause_stay_within_their_bounds(pace in pace(), outcomes in outcomes(200)) {
             let mut pacer = Pacer::new(pace.clone());
 
-            for fate in fates {
-                 let pause = if let Some(work) = fate {
+            for outcome in outcomes {
+                let pause = if let Some(work) = outcome {
                     pacer.took(work)
                 } else {
                     pacer.failed();
@@ -181,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn it_converges_under_any_cost_that_grows_with_the_batch(
+        fn the_size_converges_under_any_cost_that_grows_with_it(
             pace in pace(),
             fixed_us in 0_u64..20_000,
             per_row_ns in 0_u64..200_000,
@@ -190,32 +193,31 @@ mod tests {
                 Duration::from_micros(fixed_us) + Duration::from_nanos(per_row_ns) * batch.get()
             };
             let mut pacer = Pacer::new(pace.clone());
-            for _ in 0..enough(&pace) {
+            for _ in 0..size_steps(&pace) {
                 pacer.took(cost(pacer.batch()));
             }
 
-            for _ in 0..enough(&pace) {
+            for _ in 0..size_steps(&pace) {
                 let batch = pacer.batch();
                 pacer.took(cost(batch));
 
-                // Too long only right after one step beyond what fits, or where the smallest batch
-                // does not fit.
+                // Over target only one step beyond a size that fits, or at the minimum size.
                 let one_less = NonZeroU32::new(batch.get().saturating_sub(pace.min_batch.get()));
                 let fits_one_less = one_less.is_none_or(|batch| cost(batch) <= pace.target);
                 prop_assert!(cost(batch) <= pace.target || batch == pace.min_batch || fits_one_less);
-                // Never stuck below what fits easily.
+                // Never stuck below a size that easily fits.
                 prop_assert!(cost(batch) >= pace.target / 2 || pacer.batch() > batch || batch == pace.max_batch);
             }
         }
 
         #[test]
-        fn it_recovers_from_trouble_within_as_many_batches_as_there_are_steps(pace in pace(), troubles in 1_usize..50) {
+        fn after_failures_the_size_recovers_within_its_steps(pace in pace(), failures in 1_usize..50) {
             let mut pacer = Pacer::new(pace.clone());
-            for _ in 0..troubles {
+            for _ in 0..failures {
                 pacer.failed();
             }
 
-            for _ in 0..enough(&pace) {
+            for _ in 0..size_steps(&pace) {
                 pacer.took(Duration::ZERO);
             }
 
@@ -223,7 +225,7 @@ mod tests {
         }
 
         #[test]
-        fn the_share_of_work_is_kept_unless_a_bound_on_the_pause_cuts_it(pace in pace(), work_us in 1_u64..10_000_000) {
+        fn the_duty_is_kept_unless_a_bound_cuts_the_pause(pace in pace(), work_us in 1_u64..10_000_000) {
             let work = Duration::from_micros(work_us);
             let mut pacer = Pacer::new(pace.clone());
 
@@ -235,33 +237,33 @@ mod tests {
         }
     }
 
-    /// Steps from the smallest batch to the largest.
-    fn enough(pace: &Pace) -> u32 {
+    /// Steps from the minimum size to the maximum.
+    fn size_steps(pace: &Pace) -> u32 {
         pace.max_batch.get().div_ceil(pace.min_batch.get())
     }
 
     prop_compose! {
         fn pace()(
-            smallest in 1_u32..1_000,
+            min_batch in 1_u32..1_000,
             steps in 1_u32..100,
             target_ms in 1_u64..500,
             duty_percent in 1_u8..=100,
-            shortest_ms in 0_u64..50,
-            longest_ms in 50_u64..5_000,
+            min_pause_ms in 0_u64..50,
+            max_pause_ms in 50_u64..5_000,
         ) -> Pace {
             Pace {
-                min_batch: rows(smallest),
-                max_batch: rows(smallest * steps),
+                min_batch: rows(min_batch),
+                max_batch: rows(min_batch * steps),
                 target: Duration::from_millis(target_ms),
                 duty_percent,
-                min_pause: Duration::from_millis(shortest_ms),
-                max_pause: Duration::from_millis(longest_ms),
+                min_pause: Duration::from_millis(min_pause_ms),
+                max_pause: Duration::from_millis(max_pause_ms),
             }
         }
     }
 
-    /// How long each batch took; `None` is one that failed.
-    fn fates(most: usize) -> impl Strategy<Value = Vec<Option<Duration>>> {
+    /// Durations of batches; `None` is a failed one.
+    fn outcomes(most: usize) -> impl Strategy<Value = Vec<Option<Duration>>> {
         let work = (0_u64..10_000_000).prop_map(Duration::from_micros);
         prop::collection::vec(prop::option::of(work), 0..most)
     }

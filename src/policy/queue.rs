@@ -1,56 +1,56 @@
-//! Which runs wait, and who waits for them.
+//! The queue of one job: runs that wait, and the callers that wait for them.
 
 use std::collections::VecDeque;
 
 use crate::job::Scope;
 use crate::model::Trigger;
 
-/// Triggers of one job that wait for a run: merged per scope, first come first served.
+/// Runs of one job that wait for the worker, one per scope, first in first out.
 #[derive(Debug)]
 pub(crate) struct RunQueue<W> {
     /// Each scope at most once.
-    orders: VecDeque<QueuedRun<W>>,
+    runs: VecDeque<QueuedRun<W>>,
 }
 
-/// A run that waits.
+/// A run that waits for the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueuedRun<W> {
-    /// What it will cover.
+    /// The rows it will cover.
     pub(crate) scope: Scope,
-    /// The weightiest of the reasons.
+    /// The highest of the merged triggers.
     pub(crate) trigger: Trigger,
-    /// Who asked and wants the report.
+    /// The callers that wait for its report.
     pub(crate) waiters: Vec<W>,
 }
 
 impl<W> RunQueue<W> {
-    /// One more scope than this is refused.
+    /// Limits the scopes that wait; [`Scope::All`] is exempt.
     pub(crate) const MAX_SCOPES: usize = 1_000;
 
-    /// A queue where nothing waits.
     pub(crate) fn new() -> Self {
         Self {
-            orders: VecDeque::new(),
+            runs: VecDeque::new(),
         }
     }
 
-    /// Adds a trigger. Gives the waiter back when the queue is full.
+    /// Queues a run, or merges the trigger into the one that waits for the same scope. Returns the
+    /// waiter if the queue is full.
     pub(crate) fn push(
         &mut self,
         scope: Scope,
         trigger: Trigger,
         waiter: Option<W>,
     ) -> Result<(), Option<W>> {
-        if let Some(order) = self.orders.iter_mut().find(|order| order.scope == scope) {
-            order.trigger = order.trigger.max(trigger);
-            order.waiters.extend(waiter);
+        if let Some(run) = self.runs.iter_mut().find(|run| run.scope == scope) {
+            run.trigger = run.trigger.max(trigger);
+            run.waiters.extend(waiter);
             return Ok(());
         }
-        // Ticks and deadlines ask for everything. However many users ask, they are heard.
+        // Ticks and deadlines cover all rows: a crowd of single users must not keep them out.
         if self.len() >= Self::MAX_SCOPES && scope != Scope::All {
             return Err(waiter);
         }
-        self.orders.push_back(QueuedRun {
+        self.runs.push_back(QueuedRun {
             scope,
             trigger,
             waiters: waiter.into_iter().collect(),
@@ -58,56 +58,52 @@ impl<W> RunQueue<W> {
         Ok(())
     }
 
-    /// Puts an order that never began back to the front, with those that asked for its scope since.
-    pub(crate) fn push_front(&mut self, mut order: QueuedRun<W>) {
-        let place = self
-            .orders
-            .iter()
-            .position(|other| other.scope == order.scope);
-        if let Some(later) = place.and_then(|place| self.orders.remove(place)) {
-            order.trigger = order.trigger.max(later.trigger);
-            order.waiters.extend(later.waiters);
+    /// Returns a run that never began to the front, merged with triggers of its scope since then.
+    pub(crate) fn push_front(&mut self, mut run: QueuedRun<W>) {
+        let place = self.runs.iter().position(|other| other.scope == run.scope);
+        if let Some(later) = place.and_then(|place| self.runs.remove(place)) {
+            run.trigger = run.trigger.max(later.trigger);
+            run.waiters.extend(later.waiters);
         }
-        self.orders.push_front(order);
+        self.runs.push_front(run);
     }
 
-    /// Takes the order that has waited longest.
+    /// Takes the run that has waited longest.
     pub(crate) fn pop(&mut self) -> Option<QueuedRun<W>> {
-        self.orders.pop_front()
+        self.runs.pop_front()
     }
 
-    /// Takes all orders, the longest wait first.
+    /// Takes all runs, the longest wait first.
     pub(crate) fn drain(&mut self) -> Vec<QueuedRun<W>> {
-        self.orders.drain(..).collect()
+        self.runs.drain(..).collect()
     }
 
-    /// Drops orders that nobody asked for by a message.
+    /// Drops the runs that no message requested.
     pub(crate) fn keep_asked(&mut self) {
-        self.orders.retain(|order| order.trigger == Trigger::Manual);
+        self.runs.retain(|run| run.trigger == Trigger::Manual);
     }
 
-    /// Forgets those who wait no more. What they asked for stays.
+    /// Drops waiters that have gone away. Their runs stay queued.
     pub(crate) fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
-        for order in &mut self.orders {
-            order.waiters.retain(|waiter| !is_gone(waiter));
+        for run in &mut self.runs {
+            run.waiters.retain(|waiter| !is_gone(waiter));
         }
     }
 
-    /// How many scopes wait.
+    /// Returns the number of queued runs.
     pub(crate) fn len(&self) -> usize {
-        self.orders.len()
+        self.runs.len()
     }
 
-    /// How many wait for a report.
+    /// Returns the number of callers that wait for a report.
     #[cfg(test)]
     pub(crate) fn waiters(&self) -> usize {
-        self.orders.iter().map(|order| order.waiters.len()).sum()
+        self.runs.iter().map(|run| run.waiters.len()).sum()
     }
 
-    /// Whether nothing waits.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.orders.is_empty()
+        self.runs.is_empty()
     }
 }
 
@@ -118,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trigger_of_a_waiting_scope_merges_into_its_order() {
+    fn a_trigger_of_a_queued_scope_merges_into_its_run() {
         let mut queue = RunQueue::new();
 
         let first = queue.push(Scope::All, Trigger::Retry, Some(1));
@@ -130,12 +126,12 @@ mod tests {
         assert_eq!(third, Ok(()));
         assert_eq!(
             queue.drain(),
-            [order(Scope::All, Trigger::Manual, vec![1, 2])]
+            [queued(Scope::All, Trigger::Manual, vec![1, 2])]
         );
     }
 
     #[test]
-    fn scopes_leave_in_the_order_in_which_they_came() {
+    fn runs_leave_first_in_first_out() {
         let mut queue = queue_of([Scope::user("b"), Scope::All, Scope::user("a")]);
 
         let _ = queue.push(Scope::user("b"), Trigger::Manual, None);
@@ -147,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn one_scope_too_many_gets_its_waiter_back() {
+    fn a_full_queue_returns_the_waiter() {
         let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
         let refused = queue.push(Scope::user("late"), Trigger::Manual, Some(7));
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_still_takes_a_waiting_scope_and_everything() {
+    fn a_full_queue_still_takes_a_queued_scope_and_all_rows() {
         let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
         let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1));
@@ -170,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_place_is_given_away() {
+    fn the_last_place_is_usable() {
         let mut queue = queue_of((1..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
         let last = queue.push(Scope::user("last"), Trigger::Manual, Some(1));
@@ -179,23 +175,23 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_goes_back_is_first_again_with_those_who_asked_since() {
+    fn a_returned_run_is_first_and_merges_later_triggers() {
         let mut queue = queue_of([Scope::user("a"), Scope::All]);
         let _ = queue.push(Scope::All, Trigger::Manual, Some(2));
 
-        queue.push_front(order(Scope::All, Trigger::Tick, vec![1]));
+        queue.push_front(queued(Scope::All, Trigger::Tick, vec![1]));
 
         assert_eq!(
             queue.drain(),
             [
-                order(Scope::All, Trigger::Manual, vec![1, 2]),
-                order(Scope::user("a"), Trigger::Tick, vec![])
+                queued(Scope::All, Trigger::Manual, vec![1, 2]),
+                queued(Scope::user("a"), Trigger::Tick, vec![])
             ]
         );
     }
 
     #[test]
-    fn only_orders_that_somebody_asked_for_are_kept_also_when_nobody_waits_any_more() {
+    fn requested_runs_stay_without_their_waiters() {
         let mut queue = RunQueue::new();
         let _ = queue.push(Scope::All, Trigger::Tick, None);
         for (user, waiter) in [("a", 1), ("b", 2), ("a", 3)] {
@@ -208,8 +204,8 @@ mod tests {
         assert_eq!(
             queue.drain(),
             [
-                order(Scope::user("a"), Trigger::Manual, vec![1]),
-                order(Scope::user("b"), Trigger::Manual, vec![])
+                queued(Scope::user("a"), Trigger::Manual, vec![1]),
+                queued(Scope::user("b"), Trigger::Manual, vec![])
             ]
         );
     }
@@ -244,18 +240,18 @@ mod tests {
                         answered.extend(popped.iter().flat_map(leaving));
                     }
                     Step::PopAndReturn(later) => {
-                        let Some(order) = queue.pop() else { continue };
-                        let scope = order.scope.clone();
+                        let Some(run) = queue.pop() else { continue };
+                        let scope = run.scope.clone();
                         if later {
                             asked.push((waiter, scope.clone()));
                             put(&mut model, scope.clone(), Trigger::Manual, Some(waiter));
                             let _ = queue.push(scope, Trigger::Manual, Some(waiter));
                         }
 
-                        queue.push_front(order);
+                        queue.push_front(run);
                     }
                 }
-                let waiting: usize = model.iter().map(|order| order.waiters.len()).sum();
+                let waiting: usize = model.iter().map(|run| run.waiters.len()).sum();
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
                 prop_assert_eq!(queue.waiters(), waiting);
@@ -273,7 +269,7 @@ mod tests {
     enum Step {
         Push(Scope, Trigger, bool),
         Pop,
-        /// An order is taken and goes back, perhaps after its scope was asked for once more.
+        /// Pops a run and returns it, perhaps after its scope was requested again.
         PopAndReturn(bool),
     }
 
@@ -294,24 +290,23 @@ mod tests {
         waiter: Option<usize>,
     ) {
         let waiters: Vec<usize> = waiter.into_iter().collect();
-        match model.iter().position(|order| order.scope == scope) {
+        match model.iter().position(|run| run.scope == scope) {
             Some(place) => {
                 model[place].trigger = model[place].trigger.max(trigger);
                 model[place].waiters.extend(waiters);
             }
-            None => model.push(order(scope, trigger, waiters)),
+            None => model.push(queued(scope, trigger, waiters)),
         }
     }
 
-    fn leaving(order: &QueuedRun<usize>) -> Vec<(usize, Scope)> {
-        order
-            .waiters
+    fn leaving(run: &QueuedRun<usize>) -> Vec<(usize, Scope)> {
+        run.waiters
             .iter()
-            .map(|waiter| (*waiter, order.scope.clone()))
+            .map(|waiter| (*waiter, run.scope.clone()))
             .collect()
     }
 
-    fn order<W>(scope: Scope, trigger: Trigger, waiters: Vec<W>) -> QueuedRun<W> {
+    fn queued<W>(scope: Scope, trigger: Trigger, waiters: Vec<W>) -> QueuedRun<W> {
         QueuedRun {
             scope,
             trigger,
@@ -331,7 +326,7 @@ mod tests {
 
     fn scopes(queue: &mut RunQueue<u32>) -> Vec<Scope> {
         std::iter::from_fn(|| queue.pop())
-            .map(|order| order.scope)
+            .map(|run| run.scope)
             .collect()
     }
 }

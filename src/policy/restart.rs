@@ -1,41 +1,42 @@
-//! Whether a worker that died is started again, and when.
+//! Decides whether and when a dead worker restarts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::config::{BackoffConfig, RestartConfig};
 
-/// The wait before an attempt; 0 is the first. `jitter` is drawn from 0 to 1.
+/// Returns the wait before an attempt: `first`, doubled per attempt up to `max`, times a factor
+/// between a half and one that `jitter`, between 0 and 1, selects. The first attempt is 0.
 pub(crate) fn backoff(config: &BackoffConfig, attempt: u32, jitter: f64) -> Duration {
     let whole = 2_u32
         .checked_pow(attempt)
         .and_then(|times| config.first.checked_mul(times))
         .map_or(config.max, |doubled| doubled.min(config.max));
-    // The product is rounded, and may be a nanosecond off.
+    // The product is rounded and may be off by a nanosecond.
     whole.mul_f64(0.5 + jitter / 2.0).clamp(whole / 2, whole)
 }
 
-/// What follows a death.
+/// The decision about a death.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The worker starts again after this wait.
+    /// The worker restarts after this wait.
     RestartAfter(Duration),
-    /// It died too often within the window.
+    /// The worker died too often within the window.
     LimitReached,
 }
 
 /// The deaths of one job's workers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RestartLog {
-    /// When, by the monotonic clock, oldest first; none older than the window.
+    /// By the monotonic clock, oldest first; none older than the window.
     deaths: VecDeque<Duration>,
-    /// Deaths since a run completed: the attempt of the backoff.
+    /// Deaths since the last completed run: the attempt of the backoff.
     streak: u32,
     total: u64,
 }
 
 impl RestartLog {
-    /// Counts a death at `now`, by the monotonic clock.
+    /// Records a death at `now`, by the monotonic clock.
     pub(crate) fn record(&mut self, now: Duration, config: &RestartConfig, jitter: f64) -> Verdict {
         self.deaths.push_back(now);
         self.deaths
@@ -50,19 +51,19 @@ impl RestartLog {
         }
     }
 
-    /// A run completed: the next wait is the first again. The window is left to slide, or a worker
-    /// that completes one run between any two deaths would die for ever.
+    /// Restarts the backoff after a completed run. The window keeps its deaths: a worker that
+    /// completes one run between any two deaths would otherwise restart for ever.
     pub(crate) fn reset_backoff(&mut self) {
         self.streak = 0;
     }
 
-    /// The attempt after a cool-down succeeded: nothing is held against the job.
+    /// Clears the window and the backoff after the attempt that ends a cool-down succeeded.
     pub(crate) fn clear(&mut self) {
         self.deaths.clear();
         self.streak = 0;
     }
 
-    /// Deaths of all time.
+    /// Returns the number of all deaths.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
@@ -75,8 +76,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_until_the_longest() {
-        let config = spread(100, 1_000);
+    fn waits_double_up_to_the_maximum() {
+        let config = backoff_config(100, 1_000);
 
         let waits: Vec<u128> = (0..6)
             .map(|attempt| backoff(&config, attempt, 1.0).as_millis())
@@ -86,8 +87,8 @@ mod tests {
     }
 
     #[test]
-    fn jitter_draws_between_half_and_all_of_the_wait() {
-        let config = spread(100, 1_000);
+    fn jitter_selects_the_upper_half_of_the_wait() {
+        let config = backoff_config(100, 1_000);
 
         let waits = [0.0, 0.5, 1.0].map(|jitter| backoff(&config, 1, jitter).as_millis());
 
@@ -95,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn one_death_more_than_allowed_is_beyond() {
-        let config = intensity(2, 60);
+    fn one_death_more_than_allowed_reaches_the_limit() {
+        let config = limit(2, 60);
         let mut log = RestartLog::default();
 
         let verdicts = [1, 2, 3].map(|second| log.record(seconds(second), &config, 1.0));
@@ -107,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn a_death_counts_as_long_as_the_window_and_no_longer() {
-        let config = intensity(1, 60);
+    fn a_death_counts_exactly_as_long_as_the_window() {
+        let config = limit(1, 60);
         let (mut at_the_edge, mut past_it) = (RestartLog::default(), RestartLog::default());
         at_the_edge.record(seconds(10), &config, 1.0);
         past_it.record(seconds(10), &config, 1.0);
@@ -121,17 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn no_restart_allowed_means_the_first_death_is_beyond() {
+    fn without_restarts_the_first_death_reaches_the_limit() {
         let mut log = RestartLog::default();
 
-        let verdict = log.record(seconds(1), &intensity(0, 60), 1.0);
+        let verdict = log.record(seconds(1), &limit(0, 60), 1.0);
 
         assert_eq!(verdict, Verdict::LimitReached);
     }
 
     #[test]
-    fn a_completed_run_shortens_the_wait_but_keeps_the_window() {
-        let config = intensity(2, 60);
+    fn a_completed_run_resets_the_wait_but_keeps_the_window() {
+        let config = limit(2, 60);
         let mut log = RestartLog::default();
         log.record(seconds(1), &config, 1.0);
         log.record(seconds(2), &config, 1.0);
@@ -146,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn a_forgiven_job_has_its_whole_intensity_again_but_its_deaths_stay_counted() {
-        let config = intensity(1, 60);
+    fn clear_restores_all_restarts_but_keeps_the_total() {
+        let config = limit(1, 60);
         let mut log = RestartLog::default();
         log.record(seconds(1), &config, 1.0);
         log.record(seconds(2), &config, 1.0);
@@ -161,13 +162,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_lies_between_half_of_the_first_and_the_longest(
+        fn a_wait_lies_between_half_of_the_first_and_the_maximum(
             first in 1..10_000_u64,
             more in 0..1_000_000_u64,
             attempt: u32,
             jitter in 0.0..=1.0,
         ) {
-            let config = spread(first, first + more);
+            let config = backoff_config(first, first + more);
 
             let wait = backoff(&config, attempt, jitter);
 
@@ -176,13 +177,13 @@ mod tests {
         }
 
         #[test]
-        fn replicas_that_fail_together_come_back_over_half_of_the_wait(
+        fn replicas_that_fail_together_spread_over_half_of_the_wait(
             first in 1..10_000_u64,
             more in 0..1_000_000_u64,
             attempt in 0..70_u32,
             replicas in 2..50_u32,
         ) {
-            let config = spread(first, first + more);
+            let config = backoff_config(first, first + more);
 
             let waits: Vec<Duration> = (0..replicas)
                 .map(|place| backoff(&config, attempt, f64::from(place) / f64::from(replicas)))
@@ -203,7 +204,7 @@ mod tests {
             attempt in 0..70_u32,
             jitter in 0.0..=1.0,
         ) {
-            let config = spread(first, first + more);
+            let config = backoff_config(first, first + more);
 
             let (wait, next) = (backoff(&config, attempt, jitter), backoff(&config, attempt + 1, jitter));
 
@@ -211,12 +212,12 @@ mod tests {
         }
 
         #[test]
-        fn the_log_agrees_with_a_list_that_is_counted_each_time(
+        fn the_log_agrees_with_a_recount_of_all_deaths(
             max_restarts in 0..6_u32,
             within in 1..20_u64,
             events in prop::collection::vec(event(), 0..100),
         ) {
-            let config = intensity(max_restarts, within);
+            let config = limit(max_restarts, within);
             let mut log = RestartLog::default();
             let mut now = 0;
             let mut deaths: Vec<u64> = Vec::new();
@@ -238,11 +239,11 @@ mod tests {
 
                         prop_assert_eq!(log.record(seconds(now), &config, 1.0), expected);
                     }
-                    Event::Healed => {
+                    Event::Reset => {
                         streak = 0;
                         log.reset_backoff();
                     }
-                    Event::Forgiven => {
+                    Event::Clear => {
                         streak = 0;
                         deaths.clear();
                         log.clear();
@@ -256,31 +257,31 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Event {
         Death(u64),
-        Healed,
-        Forgiven,
+        Reset,
+        Clear,
     }
 
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             8 => (0..10_u64).prop_map(Event::Death),
-            1 => Just(Event::Healed),
-            1 => Just(Event::Forgiven),
+            1 => Just(Event::Reset),
+            1 => Just(Event::Clear),
         ]
     }
 
-    fn intensity(max_restarts: u32, within: u64) -> RestartConfig {
+    fn limit(max_restarts: u32, within: u64) -> RestartConfig {
         RestartConfig {
             max_restarts,
             within: seconds(within),
-            backoff: spread(1_000, 8_000),
+            backoff: backoff_config(1_000, 8_000),
             ..RestartConfig::default()
         }
     }
 
-    fn spread(first: u64, longest: u64) -> BackoffConfig {
+    fn backoff_config(first: u64, max: u64) -> BackoffConfig {
         BackoffConfig {
             first: Duration::from_millis(first),
-            max: Duration::from_millis(longest),
+            max: Duration::from_millis(max),
         }
     }
 

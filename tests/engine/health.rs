@@ -241,12 +241,12 @@ async fn a_run_that_blocks_its_thread_is_failing_until_it_continues() {
 
     let (silence, cause) = reason.split_at(reason.find(',').expect("two halves"));
     assert!(
-        silence.starts_with("its run has said nothing for"),
+        silence.starts_with("its run has been silent for"),
         "{silence}"
     );
     assert_eq!(
         cause,
-        ", and a step may take 20ms: code of the job blocks its worker"
+        ", with a step timeout of 20ms: the job's code blocks its worker"
     );
     assert_eq!(word(&stalled), "failing");
     assert!(report.success(), "{report}");

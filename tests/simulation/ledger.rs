@@ -169,7 +169,7 @@ impl Book {
                 // No step here blocks its thread, whatever hangs, dies or is late.
                 if health
                     .reason()
-                    .is_some_and(|reason| reason.contains("said nothing"))
+                    .is_some_and(|reason| reason.contains("been silent"))
                 {
                     world.break_promise(format!("{job} is no wedge: {health:?}"));
                 }
