@@ -132,14 +132,14 @@ async fn a_job_is_late_again_as_soon_as_its_pause_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn batches_that_change_no_rows_emit_no_event() {
-    let job = Walker {
+    let job = NoChangeJob {
         batches: 20,
         each: seconds(20),
         forecast: Forecast::default(),
     };
     let (housekeeper, mut events) = host_of(job, |_| ()).await;
 
-    let report = call_all(&housekeeper, Walker::NAME);
+    let report = call_all(&housekeeper, NoChangeJob::NAME);
     let mut seen = Vec::new();
     for _ in 0..4 {
         tokio::time::sleep(seconds(93)).await;
@@ -173,7 +173,7 @@ async fn the_health_in_a_status_was_emitted_before() {
             oldest_overdue: Some(Duration::ZERO),
             ..Forecast::default()
         };
-        let job = Walker {
+        let job = NoChangeJob {
             batches: 1,
             each: Duration::ZERO,
             forecast,
@@ -182,7 +182,7 @@ async fn the_health_in_a_status_was_emitted_before() {
             arguments.clock = Arc::new(SlowClock);
         })
         .await;
-        let report = call_all(&housekeeper, Walker::NAME).await;
+        let report = call_all(&housekeeper, NoChangeJob::NAME).await;
         assert!(report.expect("it does not panic").success());
         if odd {
             tokio::time::advance(seconds(7)).await;
@@ -343,18 +343,18 @@ async fn current(housekeeper: &ActorRef<HousekeeperMsg>) -> (Health, Option<Curr
 }
 
 /// Looks at rows none of which it changes.
-struct Walker {
+struct NoChangeJob {
     batches: usize,
     each: Duration,
     forecast: Forecast,
 }
 
-impl Walker {
-    const NAME: JobName = JobName::new("walker");
+impl NoChangeJob {
+    const NAME: JobName = JobName::new("no-change");
 }
 
 #[async_trait]
-impl Job for Walker {
+impl Job for NoChangeJob {
     fn name(&self) -> JobName {
         Self::NAME
     }

@@ -80,18 +80,18 @@ pub(crate) async fn degraded() -> Host {
 }
 
 /// An actor of the host's that supervises a housekeeper and tells how it failed.
-pub(crate) struct Overseer;
+pub(crate) struct ParentActor;
 
-pub(crate) async fn overseer() -> (ActorRef<()>, mpsc::UnboundedReceiver<String>) {
+pub(crate) async fn parent_actor() -> (ActorRef<()>, mpsc::UnboundedReceiver<String>) {
     let (sender, seen) = mpsc::unbounded_channel();
-    let (overseer, _) = Actor::spawn(None, Overseer, sender)
+    let (parent_actor, _) = Actor::spawn(None, ParentActor, sender)
         .await
         .expect("it starts");
-    (overseer, seen)
+    (parent_actor, seen)
 }
 
 #[ractor::actor(message = (), state = mpsc::UnboundedSender<String>, arguments = mpsc::UnboundedSender<String>)]
-impl Overseer {
+impl ParentActor {
     async fn pre_start(
         &self,
         _: ActorRef<()>,

@@ -14,16 +14,19 @@ use ractor_housekeeper::{
     start,
 };
 
-use crate::helpers::overseer;
+use crate::helpers::parent_actor;
 use crate::support::host::Setup;
 
 #[tokio::test(start_paused = true)]
 async fn a_panicking_scope_check_or_subscriber_harms_nothing_else() {
     let setup = Setup::new();
-    let arguments = setup.arguments.with_job(Touchy).with_config(setup.config);
+    let arguments = setup
+        .arguments
+        .with_job(PanicsInScopeCheck)
+        .with_config(setup.config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
-    let (overseer, _seen) = overseer().await;
-    let subscriber = Subscriber::actor(&overseer, |_| panic!("the subscriber is touchy"));
+    let (parent_actor, _seen) = parent_actor().await;
+    let subscriber = Subscriber::actor(&parent_actor, |_| panic!("the subscriber is touchy"));
     housekeeper
         .cast(HousekeeperMsg::Subscribe(subscriber))
         .expect("it runs");
@@ -31,14 +34,14 @@ async fn a_panicking_scope_check_or_subscriber_harms_nothing_else() {
     let run = call!(
         housekeeper,
         HousekeeperMsg::RunNow,
-        Touchy.name(),
+        PanicsInScopeCheck.name(),
         Scope::All
     );
     let page = Page::default();
     let preview = call!(
         housekeeper,
         HousekeeperMsg::Preview,
-        Touchy.name(),
+        PanicsInScopeCheck.name(),
         Scope::All,
         page
     );
@@ -50,7 +53,7 @@ async fn a_panicking_scope_check_or_subscriber_harms_nothing_else() {
     );
 
     let refusal = RequestError::Scope {
-        job: Touchy.name(),
+        job: PanicsInScopeCheck.name(),
         problem: "the job panicked: the job is touchy".to_owned(),
     };
     assert_eq!(run.expect("it runs"), Err(refusal.clone()));
@@ -63,7 +66,7 @@ async fn a_panicking_scope_check_or_subscriber_harms_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_whose_batches_make_no_progress_fails() {
-    let stuck = Stuck::default();
+    let stuck = SameCursorJob::default();
     let name = stuck.name();
     let arguments = HousekeeperArguments::new(vec![]).with_job(stuck);
     let arguments = arguments.with_config(Setup::new().config);
@@ -80,10 +83,10 @@ async fn a_run_whose_batches_make_no_progress_fails() {
 
 /// A job of the host's whose batches all end at one place.
 #[derive(Default)]
-struct Stuck(AtomicU32);
+struct SameCursorJob(AtomicU32);
 
 #[async_trait]
-impl Job for Stuck {
+impl Job for SameCursorJob {
     fn name(&self) -> JobName {
         JobName::new("stuck")
     }
@@ -117,10 +120,10 @@ impl Job for Stuck {
 }
 
 /// A job of the host's with a bug where the housekeeper asks it.
-struct Touchy;
+struct PanicsInScopeCheck;
 
 #[async_trait]
-impl Job for Touchy {
+impl Job for PanicsInScopeCheck {
     fn name(&self) -> JobName {
         JobName::new("touchy")
     }

@@ -10,7 +10,7 @@ use ractor_housekeeper::{Housekeeper, HousekeeperMsg, Outcome, Scope};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::helpers::{degraded, overseer};
+use crate::helpers::{degraded, parent_actor};
 use crate::support::host::{Setup, children, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
@@ -222,9 +222,9 @@ async fn escalation_fails_the_housekeeper_and_answers_every_caller() {
         .sibling_faults
         .once(Step::Open, 1, Fault::Hold(gate.clone()));
     let arguments = setup.arguments.with_config(setup.config);
-    let (overseer, mut seen) = overseer().await;
+    let (parent_actor, mut seen) = parent_actor().await;
     let (housekeeper, handle) =
-        Actor::spawn_linked(None, Housekeeper, arguments, overseer.get_cell())
+        Actor::spawn_linked(None, Housekeeper, arguments, parent_actor.get_cell())
             .await
             .expect("it starts");
     let ask = |job, scope| {
@@ -243,7 +243,7 @@ async fn escalation_fails_the_housekeeper_and_answers_every_caller() {
     workers[0].kill();
     let crashed = crashing.await.expect("an answer").expect("is not refused");
     let others = [queued.await, sibling.await];
-    let reason = seen.recv().await.expect("the overseer sees it");
+    let reason = seen.recv().await.expect("the parent_actor sees it");
     handle.await.expect("it stops");
 
     assert!(

@@ -25,7 +25,7 @@ const BUSY: usize = 20;
 async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
     for death in [ActorCell::kill, |worker: &ActorCell| worker.stop(None)] {
         for mailbox in [0, BUSY] {
-            let (mut host, assassin) = start(death, mailbox).await;
+            let (mut host, history) = start(death, mailbox).await;
 
             for round in 0..ROUNDS {
                 add_overdue(&host, round);
@@ -36,7 +36,7 @@ async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
                 assert_eq!(reports_told(&mut host), [report], "round {round}");
             }
 
-            assert_eq!(assassin.deaths(), ROUNDS);
+            assert_eq!(history.deaths(), ROUNDS);
             assert_eq!(host.status().await.restarts, ROUNDS);
         }
     }
@@ -44,7 +44,7 @@ async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_report_and_a_death_on_several_threads_arrive_in_order() {
-    let (mut host, assassin) = start(ActorCell::kill, 0).await;
+    let (mut host, history) = start(ActorCell::kill, 0).await;
     let housekeeper = host.housekeeper.clone();
     // With a limit: a question that crosses a kill may stay in the mailbox, unread and ignore_reply, as long as we hold the reference.
     let crowd = tokio::spawn(async move {
@@ -59,14 +59,14 @@ async fn a_report_and_a_death_on_several_threads_arrive_in_order() {
         assert_eq!(reports_told(&mut host), [report], "round {round}");
     }
 
-    assert_eq!(assassin.deaths(), ROUNDS);
+    assert_eq!(history.deaths(), ROUNDS);
     host.housekeeper.kill();
     crowd.await.expect("no panic");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_dies_before_its_report_has_crashed() {
-    let (host, assassin) = start(|_| panic!("before the report"), BUSY).await;
+    let (host, history) = start(|_| panic!("before the report"), BUSY).await;
 
     for round in 0..ROUNDS {
         add_overdue(&host, round);
@@ -78,26 +78,26 @@ async fn a_worker_that_dies_before_its_report_has_crashed() {
         );
         // The retry finds nothing, writes what is owed, and dies of it again.
     }
-    assert!(assassin.deaths() >= ROUNDS);
+    assert!(history.deaths() >= ROUNDS);
 }
 
-async fn start(end: fn(&ActorCell), mailbox: usize) -> (Host, Assassin) {
+async fn start(end: fn(&ActorCell), mailbox: usize) -> (Host, WorkerKillingHistory) {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
     setup.config.restart.backoff.first = Duration::from_millis(1);
     setup.config.restart.backoff.max = Duration::from_millis(1);
-    let assassin = Assassin {
+    let history = WorkerKillingHistory {
         housekeeper: Arc::default(),
         mailbox,
         end,
         deaths: Arc::default(),
     };
-    setup.arguments = setup.arguments.with_history(assassin.clone());
+    setup.arguments = setup.arguments.with_history(history.clone());
     let host = setup.start().await;
     let [worker, sibling, _] = children(&host.housekeeper);
     let known = (host.housekeeper.clone(), worker, sibling);
-    assert!(assassin.housekeeper.set(known).is_ok());
-    (host, assassin)
+    assert!(history.housekeeper.set(known).is_ok());
+    (host, history)
 }
 
 fn add_overdue(host: &Host, round: u64) {
@@ -120,7 +120,7 @@ fn reports_told(host: &mut Host) -> Vec<Report> {
 
 /// A history that ends the worker that writes to it: the last it does before it reports.
 #[derive(Clone)]
-struct Assassin {
+struct WorkerKillingHistory {
     housekeeper: Arc<OnceLock<(ActorRef<HousekeeperMsg>, ActorCell, ActorCell)>>,
     /// Statuses that it puts before the report.
     mailbox: usize,
@@ -128,14 +128,14 @@ struct Assassin {
     deaths: Arc<AtomicU64>,
 }
 
-impl Assassin {
+impl WorkerKillingHistory {
     fn deaths(&self) -> u64 {
         self.deaths.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
-impl RunHistory for Assassin {
+impl RunHistory for WorkerKillingHistory {
     async fn record(&self, _: &[RunRecord], _: u32) -> Result<(), StoreError> {
         let (housekeeper, first, sibling) = self.housekeeper.get().expect("it is set");
         let children = housekeeper.get_children().into_iter();

@@ -6,7 +6,7 @@ use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::{HousekeeperArguments, Scope, start};
 
 use crate::health::with_a_row_left;
-use crate::rejected::{Stubborn, run};
+use crate::rejected::{RejectsChosenRows, run};
 use crate::support::alone::ran_alone;
 use crate::support::host::{Host, Setup, minutes};
 use crate::support::log::Log;
@@ -46,7 +46,7 @@ async fn a_run_that_only_rejected_rows_is_logged() {
         return;
     }
     let log = Log::listen();
-    let stubborn = Stubborn::default();
+    let stubborn = RejectsChosenRows::default();
     stubborn.keep(&[1]);
     let arguments = HousekeeperArguments::new(vec![Arc::new(stubborn)]);
     let arguments = arguments.with_config(Setup::new().config);

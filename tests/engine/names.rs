@@ -11,7 +11,7 @@ use ractor_housekeeper::testing::{Fault, Gate, Step};
 use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Scope, start};
 use tokio::sync::mpsc;
 
-use crate::helpers::Overseer;
+use crate::helpers::ParentActor;
 use crate::support::host::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn a_start_that_fails_says_why() {
     let jobs = twice.jobs.iter().chain(&twice.jobs).cloned().collect();
     let (somebody, _) = Actor::spawn(
         Some("somebody".to_owned()),
-        Overseer,
+        ParentActor,
         mpsc::unbounded_channel().0,
     )
     .await

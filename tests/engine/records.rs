@@ -16,7 +16,7 @@ use crate::support::host::{Setup, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn unsaved_runs_of_an_outage_are_recorded_during_shutdown() {
-    let (ledger, setup) = setup();
+    let (history, setup) = setup();
     let host = setup.start().await;
     host.faults
         .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
@@ -24,13 +24,13 @@ async fn unsaved_runs_of_an_outage_are_recorded_during_shutdown() {
 
     host.shut_down(seconds(10)).await;
 
-    assert_eq!(ledger.outcomes().await, [failed.outcome]);
+    assert_eq!(history.outcomes().await, [failed.outcome]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_is_recorded_even_if_its_job_waits_or_is_degraded() {
     for max_restarts in [5, 0] {
-        let (ledger, mut setup) = setup();
+        let (history, mut setup) = setup();
         setup.config.restart.max_restarts = max_restarts;
         let mut host = setup.start().await;
         host.faults.once(Step::Batch, 1, Fault::Panic);
@@ -49,14 +49,18 @@ async fn a_crash_is_recorded_even_if_its_job_waits_or_is_degraded() {
             matches!(crashed.outcome, Outcome::Crashed { .. }),
             "{crashed}"
         );
-        assert_eq!(ledger.outcomes().await, [crashed.outcome], "{max_restarts}");
+        assert_eq!(
+            history.outcomes().await,
+            [crashed.outcome],
+            "{max_restarts}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_fails_or_crashes_during_shutdown_is_recorded() {
     for crashes in [false, true] {
-        let (ledger, setup) = setup();
+        let (history, setup) = setup();
         let host = setup.start().await;
         let gate = Gate::closed();
         host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
@@ -72,13 +76,13 @@ async fn a_run_that_fails_or_crashes_during_shutdown_is_recorded() {
 
         let outcome = running.await.expect("is not refused").outcome;
         assert_eq!(outcome.as_str(), if crashes { "crashed" } else { "failed" });
-        assert_eq!(ledger.outcomes().await, [outcome]);
+        assert_eq!(history.outcomes().await, [outcome]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_live_worker_saves_the_unsaved_runs_itself() {
-    let (ledger, setup) = setup();
+    let (history, setup) = setup();
     let host = setup.start().await;
     host.faults
         .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
@@ -99,13 +103,13 @@ async fn a_live_worker_saves_the_unsaved_runs_itself() {
     // Had there been another, this one would have been killed at the end, and its run called off.
     let crashed = running.await.expect("is not refused");
     assert!(matches!(crashed.outcome, Outcome::Crashed { .. }));
-    assert_eq!(ledger.outcomes().await, [crashed.outcome, failed.outcome]);
+    assert_eq!(history.outcomes().await, [crashed.outcome, failed.outcome]);
     assert_eq!(asked.elapsed().as_secs(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_crash_that_escalates_is_recorded() {
-    let (ledger, mut setup) = setup();
+    let (history, mut setup) = setup();
     setup.config.restart.max_restarts = 0;
     setup.config.restart.on_limit = OnRestartLimit::Escalate;
     let host = setup.start().await;
@@ -114,13 +118,13 @@ async fn the_crash_that_escalates_is_recorded() {
     let crashed = host.run_now(Scope::All).await.expect("is not refused");
     host.housekeeper.wait(None).await.expect("it stops");
 
-    assert_eq!(ledger.outcomes().await, [crashed.outcome]);
+    assert_eq!(history.outcomes().await, [crashed.outcome]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unavailable_history_delays_shutdown_within_its_timeout() {
-    let (ledger, setup) = setup();
-    ledger.hangs.store(true, Ordering::SeqCst);
+    let (history, setup) = setup();
+    history.hangs.store(true, Ordering::SeqCst);
     let host = setup.start().await;
     host.faults
         .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
@@ -130,13 +134,13 @@ async fn an_unavailable_history_delays_shutdown_within_its_timeout() {
     host.shut_down(minutes(5)).await;
 
     assert_eq!(asked.elapsed().as_secs(), 2);
-    assert_eq!(ledger.outcomes().await, []);
+    assert_eq!(history.outcomes().await, []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_recorded_twice_stands_once_in_the_history() {
-    let (ledger, setup) = setup();
-    ledger.answers_too_late.store(true, Ordering::SeqCst);
+    let (history, setup) = setup();
+    history.answers_too_late.store(true, Ordering::SeqCst);
     let host = setup.start().await;
     host.add_overdue(1);
 
@@ -149,22 +153,22 @@ async fn a_run_recorded_twice_stands_once_in_the_history() {
     assert_eq!(runs, [run]);
 }
 
-fn setup() -> (Ledger, Setup) {
-    let ledger = Ledger::default();
+fn setup() -> (HangingHistory, Setup) {
+    let history = HangingHistory::default();
     let mut setup = Setup::new();
-    setup.arguments = setup.arguments.with_history(ledger.clone());
-    (ledger, setup)
+    setup.arguments = setup.arguments.with_history(history.clone());
+    (history, setup)
 }
 
 /// A history that can hang, before it writes or after.
 #[derive(Clone, Default)]
-struct Ledger {
+struct HangingHistory {
     runs: MemoryStore,
     hangs: Arc<AtomicBool>,
     answers_too_late: Arc<AtomicBool>,
 }
 
-impl Ledger {
+impl HangingHistory {
     /// Outcomes of the expirer's runs.
     async fn outcomes(&self) -> Vec<Outcome> {
         let runs = self.runs.runs(&BookingExpirer::NAME, 100).await;
@@ -174,7 +178,7 @@ impl Ledger {
 }
 
 #[async_trait]
-impl RunHistory for Ledger {
+impl RunHistory for HangingHistory {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;

@@ -18,7 +18,7 @@ use crate::support::host::Setup;
 
 #[tokio::test(start_paused = true)]
 async fn a_crashed_run_names_the_rows_that_its_batches_rejected() {
-    let (job, faults) = FaultyJob::new(Stuck);
+    let (job, faults) = FaultyJob::new(RejectsEveryRow);
     let arguments = HousekeeperArguments::new(vec![]).with_job(job);
     let arguments = arguments.with_config(Setup::new().config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
@@ -31,7 +31,7 @@ async fn a_crashed_run_names_the_rows_that_its_batches_rejected() {
     let report = call!(
         housekeeper,
         HousekeeperMsg::RunNow,
-        Stuck.name(),
+        RejectsEveryRow.name(),
         Scope::All
     )
     .expect("it runs")
@@ -57,7 +57,7 @@ async fn a_crashed_run_names_the_rows_that_its_batches_rejected() {
 
 #[tokio::test(start_paused = true)]
 async fn rejected_rows_are_kept_until_the_next_full_run() {
-    let stubborn = Stubborn::default();
+    let stubborn = RejectsChosenRows::default();
     let arguments = HousekeeperArguments::new(vec![]).with_job(stubborn.clone());
     let arguments = arguments.with_config(Setup::new().config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
@@ -90,7 +90,7 @@ async fn rejected_rows_are_kept_until_the_next_full_run() {
 }
 
 pub(crate) async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {
-    let name = Stubborn::default().name();
+    let name = RejectsChosenRows::default().name();
     let report = call!(housekeeper, HousekeeperMsg::RunNow, name, scope);
     let report = report.expect("it runs").expect("is not refused");
     assert!(report.success(), "{report}");
@@ -98,20 +98,20 @@ pub(crate) async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {
 
 async fn rejected(housekeeper: &ActorRef<HousekeeperMsg>) -> usize {
     let status = call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
-    status.jobs[&Stubborn::default().name()].rejected
+    status.jobs[&RejectsChosenRows::default().name()].rejected
 }
 
 /// A job of the host's of which some rows cannot be handled for now.
 #[derive(Clone, Default)]
-pub(crate) struct Stubborn(Arc<Mutex<Account>>);
+pub(crate) struct RejectsChosenRows(Arc<Mutex<RejectionLog>>);
 
 #[derive(Default)]
-struct Account {
+struct RejectionLog {
     kept: Vec<i64>,
     left_out: Vec<Vec<String>>,
 }
 
-impl Stubborn {
+impl RejectsChosenRows {
     pub(crate) fn keep(&self, rows: &[i64]) {
         self.account(|account| rows.clone_into(&mut account.kept));
     }
@@ -121,19 +121,19 @@ impl Stubborn {
         self.account(|account| account.left_out.clone())
     }
 
-    fn account<T>(&self, look: impl FnOnce(&mut Account) -> T) -> T {
+    fn account<T>(&self, look: impl FnOnce(&mut RejectionLog) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
-impl Job for Stubborn {
+impl Job for RejectsChosenRows {
     fn name(&self) -> JobName {
         JobName::new("stubborn")
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Stuck.begin_run().await
+        RejectsEveryRow.begin_run().await
     }
 
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
@@ -145,7 +145,7 @@ impl Job for Stubborn {
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        Stuck.preview(scope, page).await
+        RejectsEveryRow.preview(scope, page).await
     }
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
@@ -155,7 +155,7 @@ impl Job for Stubborn {
 }
 
 /// A job of the host's that never gets a row done.
-struct Stuck;
+struct RejectsEveryRow;
 
 fn refused(row: i64) -> RejectedRow {
     RejectedRow {
@@ -165,7 +165,7 @@ fn refused(row: i64) -> RejectedRow {
 }
 
 #[async_trait]
-impl Job for Stuck {
+impl Job for RejectsEveryRow {
     fn name(&self) -> JobName {
         JobName::new("stuck")
     }

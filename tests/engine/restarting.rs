@@ -18,18 +18,18 @@ use crate::support::host::{Host, Setup, messages_only, minutes, seconds};
 #[tokio::test(start_paused = true)]
 async fn a_run_waits_for_the_first_worker_that_lives() {
     let mut setup = Setup::new();
-    let trap = Trap::new(&setup.clock);
-    setup.arguments = setup.arguments.with_clock(trap.clone());
+    let killing_clock = WorkerKillingClock::new(&setup.clock);
+    setup.arguments = setup.arguments.with_clock(killing_clock.clone());
     let mut host = setup.start().await;
-    trap.watch(&host);
+    killing_clock.watch(&host);
     host.add_overdue(1);
 
-    trap.kills.store(3, Ordering::SeqCst);
+    killing_clock.kills.store(3, Ordering::SeqCst);
     host.worker().kill();
     let report = host.run_now(Scope::All).await.expect("is not refused");
     let told = next_report(&mut host.events, |_| true).await;
 
-    assert_eq!(trap.kills.load(Ordering::SeqCst), 0);
+    assert_eq!(killing_clock.kills.load(Ordering::SeqCst), 0);
     assert_eq!(report.outcome, Outcome::Completed);
     assert_eq!(
         (report.trigger, report.counts.total()),
@@ -223,45 +223,45 @@ async fn next_restart(host: &mut Host) -> DateTime<Utc> {
 
 /// A clock that kills new workers of the expirer when it is read. The supervisor reads it after it started one and before it gives it a run.
 #[derive(Clone)]
-struct Trap {
+struct WorkerKillingClock {
     clock: ManualClock,
-    prey: Arc<OnceLock<Prey>>,
+    watched: Arc<OnceLock<WatchedHost>>,
     kills: Arc<AtomicU32>,
 }
 
-struct Prey {
+struct WatchedHost {
     housekeeper: ActorRef<HousekeeperMsg>,
     /// Those that were there at first, and those it killed.
     known: Mutex<Vec<ActorId>>,
     worker: ActorCell,
 }
 
-impl Trap {
+impl WorkerKillingClock {
     fn new(clock: &ManualClock) -> Self {
         Self {
             clock: clock.clone(),
-            prey: Arc::default(),
+            watched: Arc::default(),
             kills: Arc::default(),
         }
     }
 
     fn watch(&self, host: &Host) {
         let children = host.housekeeper.get_children();
-        let prey = Prey {
+        let watched = WatchedHost {
             housekeeper: host.housekeeper.clone(),
             known: Mutex::new(children.iter().map(ActorCell::get_id).collect()),
             worker: host.worker(),
         };
-        assert!(self.prey.set(prey).is_ok(), "it watches one host");
+        assert!(self.watched.set(watched).is_ok(), "it watches one host");
     }
 }
 
-impl Clock for Trap {
+impl Clock for WorkerKillingClock {
     fn now(&self) -> DateTime<Utc> {
-        if let Some(prey) = self.prey.get() {
-            let mut known = prey.known.lock().expect("nobody panicked");
-            for child in prey.housekeeper.get_children() {
-                let is_new = child.get_type_id() == prey.worker.get_type_id()
+        if let Some(watched) = self.watched.get() {
+            let mut known = watched.known.lock().expect("nobody panicked");
+            for child in watched.housekeeper.get_children() {
+                let is_new = child.get_type_id() == watched.worker.get_type_id()
                     && !known.contains(&child.get_id());
                 if is_new && self.kills.load(Ordering::SeqCst) > 0 {
                     self.kills.fetch_sub(1, Ordering::SeqCst);

@@ -465,7 +465,7 @@ async fn subscribers_receive_the_events_of_a_run_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_run_is_emitted_before_it_is_answered() {
     let host = Setup::new().start().await;
-    let (actor, _heard) = listener().await;
+    let (actor, _heard) = forwarding_subscriber().await;
     let (reply, answer) = ractor::concurrency::oneshot();
     let answer = Arc::new(Mutex::new(answer));
     let (seen, mut told) = mpsc::unbounded_channel();
@@ -478,7 +478,7 @@ async fn a_run_is_emitted_before_it_is_answered() {
                 .is_ok_and(|mut waiter| waiter.try_recv().is_ok());
             let _ = seen.send(answered);
         }
-        Told(event)
+        DeliveryMsg(event)
     });
     host.housekeeper
         .cast(HousekeeperMsg::Subscribe(subscriber))
@@ -521,12 +521,12 @@ async fn a_slow_subscriber_learns_how_many_events_it_missed() {
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_that_is_gone_is_removed() {
     let host = Setup::new().start().await;
-    let (actor, mut heard) = listener().await;
+    let (actor, mut heard) = forwarding_subscriber().await;
     let kept = Arc::new(());
     let seen = kept.clone();
     let subscriber = Subscriber::actor(&actor, move |event| {
         let _ = &seen;
-        Told(event)
+        DeliveryMsg(event)
     });
     host.housekeeper
         .cast(HousekeeperMsg::Subscribe(subscriber))
@@ -544,10 +544,10 @@ async fn a_subscriber_that_is_gone_is_removed() {
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_subscribes_twice_receives_each_event_once() {
     let host = Setup::new().start().await;
-    let (actor, mut heard) = listener().await;
+    let (actor, mut heard) = forwarding_subscriber().await;
 
     for _ in 0..3 {
-        let subscriber = Subscriber::actor(&actor, Told);
+        let subscriber = Subscriber::actor(&actor, DeliveryMsg);
         host.housekeeper
             .cast(HousekeeperMsg::Subscribe(subscriber))
             .expect("it runs");
@@ -626,7 +626,7 @@ async fn only_a_failing_history_leaves_runs_unsaved() {
     for has_history in [false, true] {
         let mut setup = Setup::new();
         if has_history {
-            setup.arguments = setup.arguments.with_history(Ledger::default());
+            setup.arguments = setup.arguments.with_history(FailingHistory::default());
         }
         let host = setup.start().await;
         let away = Fault::Fail("no route".to_owned());
@@ -670,11 +670,11 @@ async fn a_page_has_at_most_the_maximum_size() {
 #[tokio::test(start_paused = true)]
 async fn runs_of_an_outage_are_recorded_on_recovery() {
     let mut setup = Setup::new();
-    let ledger = Ledger::default();
-    setup.arguments = setup.arguments.with_history(ledger.clone());
+    let history = FailingHistory::default();
+    setup.arguments = setup.arguments.with_history(history.clone());
     let mut host = setup.start().await;
     host.add_overdue(1);
-    ledger.away.store(true, Ordering::SeqCst);
+    history.away.store(true, Ordering::SeqCst);
     host.faults.once(Step::Open, 1, Fault::Panic);
     host.faults
         .once(Step::Open, 2, Fault::Fail("no route".to_owned()));
@@ -684,7 +684,7 @@ async fn runs_of_an_outage_are_recorded_on_recovery() {
     let done = next_report(&mut host.events, |_| true).await;
     let away = host.history().await;
     let unsaved = host.status().await.unsaved_runs;
-    ledger.away.store(false, Ordering::SeqCst);
+    history.away.store(false, Ordering::SeqCst);
     let _recovered = host.run_now(Scope::All).await;
     let written = host.history().await;
 
@@ -692,7 +692,7 @@ async fn runs_of_an_outage_are_recorded_on_recovery() {
         |history: &History| -> Vec<_> { history.runs.iter().map(|line| line.report.run).collect() };
     assert_eq!(unsaved, 3);
     assert!(
-        matches!(&away.source, HistorySource::Memory { reason } if reason.contains("the ledger is away")),
+        matches!(&away.source, HistorySource::Memory { reason } if reason.contains("the history is away")),
         "{away:?}"
     );
     assert_eq!(runs(&away), [done.run, failed.run, crashed.run]);
@@ -704,9 +704,9 @@ async fn runs_of_an_outage_are_recorded_on_recovery() {
 #[tokio::test(start_paused = true)]
 async fn unsaved_runs_take_bounded_memory() {
     let mut setup = Setup::new();
-    let ledger = Ledger::default();
-    ledger.away.store(true, Ordering::SeqCst);
-    setup.arguments = setup.arguments.with_history(ledger.clone());
+    let history = FailingHistory::default();
+    history.away.store(true, Ordering::SeqCst);
+    setup.arguments = setup.arguments.with_history(history.clone());
     let host = setup.start().await;
 
     let mut last = None;
@@ -717,7 +717,7 @@ async fn unsaved_runs_take_bounded_memory() {
         tokio::time::sleep(seconds(1)).await;
     }
     let unsaved = host.status().await.unsaved_runs;
-    ledger.away.store(false, Ordering::SeqCst);
+    history.away.store(false, Ordering::SeqCst);
     let _recovered = host.run_now(Scope::All).await;
     let history = host.history().await;
 
@@ -741,22 +741,22 @@ impl Host {
 
 /// A history that can be away.
 #[derive(Clone, Default)]
-struct Ledger {
+struct FailingHistory {
     runs: MemoryStore,
     away: Arc<AtomicBool>,
 }
 
-impl Ledger {
+impl FailingHistory {
     fn check(&self) -> Result<(), StoreError> {
         if self.away.load(Ordering::SeqCst) {
-            return Err(StoreError::Schema("the ledger is away".to_owned()));
+            return Err(StoreError::Schema("the history is away".to_owned()));
         }
         Ok(())
     }
 }
 
 #[async_trait]
-impl RunHistory for Ledger {
+impl RunHistory for FailingHistory {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         self.check()?;
         self.runs.record(runs, keep).await
@@ -769,23 +769,23 @@ impl RunHistory for Ledger {
 }
 
 /// A message of the host's own.
-struct Told(Delivery);
+struct DeliveryMsg(Delivery);
 
-struct Listener;
+struct ForwardingSubscriber;
 
-async fn listener() -> (ActorRef<Told>, mpsc::UnboundedReceiver<Delivery>) {
+async fn forwarding_subscriber() -> (ActorRef<DeliveryMsg>, mpsc::UnboundedReceiver<Delivery>) {
     let (sender, heard) = mpsc::unbounded_channel();
-    let (actor, _) = Actor::spawn(None, Listener, sender)
+    let (actor, _) = Actor::spawn(None, ForwardingSubscriber, sender)
         .await
         .expect("it starts");
     (actor, heard)
 }
 
-#[ractor::actor(message = Told, state = mpsc::UnboundedSender<Delivery>, arguments = mpsc::UnboundedSender<Delivery>)]
-impl Listener {
+#[ractor::actor(message = DeliveryMsg, state = mpsc::UnboundedSender<Delivery>, arguments = mpsc::UnboundedSender<Delivery>)]
+impl ForwardingSubscriber {
     async fn pre_start(
         &self,
-        _: ActorRef<Told>,
+        _: ActorRef<DeliveryMsg>,
         sender: mpsc::UnboundedSender<Delivery>,
     ) -> Result<mpsc::UnboundedSender<Delivery>, ActorProcessingErr> {
         Ok(sender)
@@ -793,8 +793,8 @@ impl Listener {
 
     async fn handle(
         &self,
-        _: ActorRef<Told>,
-        Told(event): Told,
+        _: ActorRef<DeliveryMsg>,
+        DeliveryMsg(event): DeliveryMsg,
         sender: &mut mpsc::UnboundedSender<Delivery>,
     ) -> Result<(), ActorProcessingErr> {
         Ok(sender.send(event)?)

@@ -5,14 +5,14 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Done;
+use crate::TestResult;
 
 /// A piece of memory, mounted as a disk.
 pub(crate) struct Disk(tempfile::TempDir);
 
 impl Disk {
     /// `None` where this process may not mount anything, which is said.
-    pub(crate) fn mount() -> Done<Option<Self>> {
+    pub(crate) fn mount() -> TestResult<Option<Self>> {
         let disk = tempfile::tempdir()?;
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=24m,mode=0777", "tmpfs"])
@@ -31,7 +31,7 @@ impl Disk {
     }
 
     /// Takes all the room that is left.
-    pub(crate) fn fill(&self) -> Done {
+    pub(crate) fn fill(&self) -> TestResult {
         let mut ballast = fs::File::create(self.ballast())?;
         loop {
             match ballast.write_all(&[0; 4096]) {
@@ -42,7 +42,7 @@ impl Disk {
     }
 
     /// Gives it back.
-    pub(crate) fn make_room(&self) -> Done {
+    pub(crate) fn make_room(&self) -> TestResult {
         Ok(fs::remove_file(self.ballast())?)
     }
 

@@ -16,7 +16,7 @@ use ractor_housekeeper::{
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use crate::Done;
+use crate::TestResult;
 
 pub(crate) struct Host {
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
@@ -24,14 +24,14 @@ pub(crate) struct Host {
     first_worker: ActorCell,
     events: UnboundedReceiver<Delivery>,
     /// Rows it was told of, batch by batch.
-    pub(crate) told: Vec<String>,
+    pub(crate) emitted: Vec<String>,
     /// Rows it was told of, in reports.
     pub(crate) reported: u64,
 }
 
 impl Host {
     /// Runs by messages, and repeats by itself what failed or crashed.
-    pub(crate) async fn start(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> Done<Self> {
+    pub(crate) async fn start(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> TestResult<Self> {
         Self::start_with(job, history, |_| {}).await
     }
 
@@ -39,7 +39,7 @@ impl Host {
         job: Arc<dyn Job>,
         history: Arc<dyn RunHistory>,
         change: impl FnOnce(&mut HousekeeperConfig),
-    ) -> Done<Self> {
+    ) -> TestResult<Self> {
         let mut config = HousekeeperConfig {
             retry: BackoffConfig {
                 first: Duration::from_millis(20),
@@ -78,13 +78,13 @@ impl Host {
             first_worker: children.into_iter().next().ok_or("it has a worker")?,
             housekeeper,
             events,
-            told: Vec::new(),
+            emitted: Vec::new(),
             reported: 0,
         })
     }
 
     /// Asks for a run now; the future waits for the answer.
-    pub(crate) fn ask(&self) -> Done<impl Future<Output = Done<Report>> + use<>> {
+    pub(crate) fn ask(&self) -> TestResult<impl Future<Output = TestResult<Report>> + use<>> {
         let (reply, answer) = ractor::concurrency::oneshot();
         let message = HousekeeperMsg::RunNow(self.job.clone(), Scope::All, reply.into());
         self.housekeeper.cast(message)?;
@@ -92,7 +92,7 @@ impl Host {
     }
 
     /// Holds the job back, or lets it run by itself again.
-    pub(crate) async fn pause(&self, pause: bool) -> Done {
+    pub(crate) async fn pause(&self, pause: bool) -> TestResult {
         let message = if pause {
             HousekeeperMsg::Pause
         } else {
@@ -114,13 +114,13 @@ impl Host {
         }
     }
 
-    pub(crate) async fn status(&self) -> Done<JobStatus> {
+    pub(crate) async fn status(&self) -> TestResult<JobStatus> {
         let mut status = call_t!(self.housekeeper, HousekeeperMsg::Status, 10_000)?;
         Ok(status.jobs.remove(&self.job).ok_or("the job is there")?)
     }
 
     /// Waits until no run is at work, and none is to come by itself. Returns the report of the last.
-    pub(crate) async fn at_rest(&self) -> Done<Report> {
+    pub(crate) async fn idle_report(&self) -> TestResult<Report> {
         let resting = async {
             loop {
                 let status = self.status().await?;
@@ -135,7 +135,7 @@ impl Host {
     }
 
     /// The next report, of all that are told.
-    pub(crate) async fn report(&mut self) -> Done<Report> {
+    pub(crate) async fn report(&mut self) -> TestResult<Report> {
         loop {
             let event = timeout(PATIENCE, self.events.recv()).await;
             let event = event
@@ -154,7 +154,7 @@ impl Host {
         }
     }
 
-    pub(crate) async fn stop(self) -> Done {
+    pub(crate) async fn stop(self) -> TestResult {
         call_t!(self.housekeeper, HousekeeperMsg::Shutdown, 30_000, PATIENCE)?;
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Host {
         assert_eq!(event.missed, 0);
         match &*event.event {
             Event::BatchCommitted { ids, .. } => {
-                self.told.extend(ids.iter().cloned());
+                self.emitted.extend(ids.iter().cloned());
                 None
             }
             Event::RunFinished(report) => {

@@ -1,26 +1,26 @@
-//! Bad days: crashes at every await of a run, and databases that fail, on real SQLite files and a real Postgres.
+//! InjectedError days: crashes at every await of a run, and databases that fail, on real SQLite files and a real Postgres.
 //!
 //! Without the feature `postgres`, or where Postgres is not installed, the half on SQLite runs, and what was left out is said.
 
 use std::error::Error;
 
 mod crashes;
+mod database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod disk;
-mod ground;
+mod dropped_futures;
+#[cfg(feature = "postgres")]
+mod from_first_batch;
 mod host;
-#[cfg(feature = "postgres")]
-mod late;
+mod operations;
 mod outages;
-mod polls;
-mod steps;
-mod traps;
-mod tripwire;
 #[cfg(feature = "postgres")]
-mod wire;
+mod proxy;
+mod statement_fault;
+mod step_faults;
 
 /// What a test ends with.
-type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+type TestResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[cfg(not(feature = "postgres"))]
 #[test]

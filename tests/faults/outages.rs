@@ -11,8 +11,8 @@ use ractor_housekeeper::config::Schedule;
 use ractor_housekeeper::model::{Health, RunHistory, Trigger};
 use ractor_housekeeper::{HousekeeperConfig, Job, JobName, Outcome, Report};
 
-use crate::Done;
-use crate::ground::{DUE, Ground};
+use crate::TestResult;
+use crate::database::{DUE, TestDatabase};
 use crate::host::Host;
 
 #[cfg(feature = "postgres")]
@@ -23,46 +23,50 @@ mod schema;
 mod sqlite;
 
 /// The housekeepers of both jobs over one database, and what a report of the failure must say.
-struct Outage<'g, G: Ground> {
-    ground: &'g G,
+struct Outage<'g, G: TestDatabase> {
+    database: &'g G,
     /// One of these is in each error.
-    words: &'g [&'g str],
+    messages: &'g [&'g str],
     hosts: Vec<(JobName, Host)>,
 }
 
-impl<'g, G: Ground> Outage<'g, G> {
+impl<'g, G: TestDatabase> Outage<'g, G> {
     /// All is well, both jobs have run, and then rows fall due of which they do not hear yet.
-    async fn ahead(ground: &'g G, store: &G::Store, words: &'g [&'g str]) -> Done<Self> {
-        let mut outage = Self::at_start(ground, store, words).await?;
+    async fn ahead(database: &'g G, store: &G::Store, messages: &'g [&'g str]) -> TestResult<Self> {
+        let mut outage = Self::at_start(database, store, messages).await?;
         for (job, host) in &mut outage.hosts {
             let report = host.report().await?;
             assert_eq!(report.outcome, Outcome::Completed, "{job}: {report}");
             host.pause(true).await?;
         }
-        ground.sow().await?;
+        database.insert_due_rows().await?;
         Ok(outage)
     }
 
     /// Both jobs run as soon as they are started.
-    async fn at_start(ground: &'g G, store: &G::Store, words: &'g [&'g str]) -> Done<Self> {
+    async fn at_start(
+        database: &'g G,
+        store: &G::Store,
+        messages: &'g [&'g str],
+    ) -> TestResult<Self> {
         let mut hosts = Vec::new();
         for job in built_in(store.clone(), &BookingPolicy::default())? {
             hosts.push((job.name(), scheduled(job, Arc::new(store.clone())).await?));
         }
         Ok(Self {
-            ground,
-            words,
+            database,
+            messages,
             hosts,
         })
     }
 
     /// The jobs run into it.
-    async fn strikes(&mut self) -> Done {
+    async fn begins(&mut self) -> TestResult {
         self.pause(false).await?;
-        self.goes_on().await
+        self.repeats().await
     }
 
-    async fn pause(&self, pause: bool) -> Done {
+    async fn pause(&self, pause: bool) -> TestResult {
         for (_, host) in &self.hosts {
             host.pause(pause).await?;
         }
@@ -70,44 +74,44 @@ impl<'g, G: Ground> Outage<'g, G> {
     }
 
     /// It is named, retried in time, and named again.
-    async fn goes_on(&mut self) -> Done {
+    async fn repeats(&mut self) -> TestResult {
         for (_, host) in &mut self.hosts {
             let first = host.report().await?;
-            let retry_at = failure(&first, self.words)?;
+            let retry_at = failure(&first, self.messages)?;
             let second = host.report().await?;
-            failure(&second, self.words)?;
+            failure(&second, self.messages)?;
             assert_eq!(second.trigger, Trigger::Retry, "{second}");
-            let late = second.started_at - retry_at;
+            let from_first_batch = second.started_at - retry_at;
             assert!(
-                late >= TimeDelta::milliseconds(-2) && late <= PUNCTUAL,
-                "retried {late} late"
+                from_first_batch >= TimeDelta::milliseconds(-2) && from_first_batch <= PUNCTUAL,
+                "retried {from_first_batch} from_first_batch"
             );
         }
         Ok(())
     }
 
     /// Nobody does anything more, and all is done and told.
-    async fn heals(self) -> Done {
+    async fn recovers(self) -> TestResult {
         for (job, mut host) in self.hosts {
             let recovered = loop {
                 let report = host.report().await?;
                 if report.success() {
                     break report;
                 }
-                is_named(&report, self.words)?;
+                is_named(&report, self.messages)?;
             };
             host.catch_up();
-            let context = format!("{job} after {:?}", self.words);
+            let context = format!("{job} after {:?}", self.messages);
             assert_ne!(recovered.trigger, Trigger::Manual, "{context}: {recovered}");
-            self.ground.rest(&context).await?;
-            let changed = self.ground.agrees(&job, &context).await?;
+            self.database.wait_until_idle(&context).await?;
+            let changed = self.database.audit(&job, &context).await?;
             assert_eq!(changed.len(), DUE.len(), "{context}: {recovered}");
             assert_eq!(
                 changed,
-                host.told.iter().cloned().collect::<BTreeSet<_>>(),
+                host.emitted.iter().cloned().collect::<BTreeSet<_>>(),
                 "{context}"
             );
-            assert_eq!(host.told.len(), DUE.len(), "{context}");
+            assert_eq!(host.emitted.len(), DUE.len(), "{context}");
             assert_eq!(host.reported, DUE.len() as u64, "{context}");
             let status = host.status().await?;
             assert_eq!(
@@ -122,23 +126,23 @@ impl<'g, G: Ground> Outage<'g, G> {
 }
 
 /// When the run is tried again that failed for the cause.
-fn failure(report: &Report, words: &[&str]) -> Done<DateTime<Utc>> {
-    Ok(is_named(report, words)?.ok_or("it is retried")?)
+fn failure(report: &Report, messages: &[&str]) -> TestResult<DateTime<Utc>> {
+    Ok(is_named(report, messages)?.ok_or("it is retried")?)
 }
 
-fn is_named(report: &Report, words: &[&str]) -> Done<Option<DateTime<Utc>>> {
+fn is_named(report: &Report, messages: &[&str]) -> TestResult<Option<DateTime<Utc>>> {
     let Outcome::Failed { error, retry_at } = &report.outcome else {
-        return Err(format!("expected a failure with one of {words:?}: {report}").into());
+        return Err(format!("expected a failure with one of {messages:?}: {report}").into());
     };
     println!("    {error}");
     assert!(
-        words.iter().any(|word| error.contains(word)),
-        "none of {words:?} in: {error}"
+        messages.iter().any(|word| error.contains(word)),
+        "none of {messages:?} in: {error}"
     );
     Ok(*retry_at)
 }
 
-async fn scheduled(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> Done<Host> {
+async fn scheduled(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> TestResult<Host> {
     let schedule = |config: &mut HousekeeperConfig| {
         config.job.step_timeout = Duration::from_secs(2);
         config.job.schedule = Schedule {

@@ -36,9 +36,9 @@ use crate::{ALONE, HEAP};
 #[tokio::test(start_paused = true)]
 async fn a_run_of_a_million_rows_keeps_the_heap_and_the_tasks_flat() {
     let _alone = ALONE.lock().await;
-    let host = Host::start(Mill::new(1_000, 1_000)).await;
+    let host = Host::start(CountingJob::new(1_000, 1_000)).await;
 
-    stays_flat(&host, MILL, 1_000_000).await;
+    stays_flat(&host, COUNTING_JOB, 1_000_000).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -146,7 +146,7 @@ async fn stays_flat(host: &Host, job: JobName, rows: usize) {
 #[tokio::test(start_paused = true)]
 async fn an_unread_channel_stays_flat_over_ten_thousand_batches() {
     let _alone = ALONE.lock().await;
-    let host = Host::start(Mill::new(10_000, 1)).await;
+    let host = Host::start(CountingJob::new(10_000, 1)).await;
     let (subscriber, mut events) = Subscriber::channel();
     host.subscribe(subscriber.with_buffer(50));
 
@@ -162,8 +162,8 @@ async fn an_unread_channel_stays_flat_over_ten_thousand_batches() {
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_never_reads_stays_flat_over_ten_thousand() {
     let _alone = ALONE.lock().await;
-    let host = Host::start(Mill::new(10_000, 1)).await;
-    let mut sleeper = Sleeper::start().await;
+    let host = Host::start(CountingJob::new(10_000, 1)).await;
+    let mut sleeper = BlockedSubscriber::start().await;
     host.subscribe(sleeper.subscriber().with_buffer(50));
 
     host.run().await;
@@ -184,7 +184,7 @@ async fn an_actor_that_never_reads_stays_flat_over_ten_thousand() {
 #[tokio::test(start_paused = true)]
 async fn an_unread_channel_holds_a_bounded_number_of_ids() {
     let _alone = ALONE.lock().await;
-    let host = Host::start(Mill::new(100, 5_000)).await;
+    let host = Host::start(CountingJob::new(100, 5_000)).await;
     let (subscriber, mut events) = Subscriber::channel();
     host.subscribe(subscriber);
 
@@ -205,8 +205,8 @@ async fn an_unread_channel_holds_a_bounded_number_of_ids() {
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_dies_with_a_full_buffer_is_removed() {
     let _alone = ALONE.lock().await;
-    let host = Host::start(Mill::new(100, 1)).await;
-    let sleeper = Sleeper::start().await;
+    let host = Host::start(CountingJob::new(100, 1)).await;
+    let sleeper = BlockedSubscriber::start().await;
     host.subscribe(sleeper.subscriber().with_buffer(5));
     host.run().await;
     let before = sleeper.events_alive();
@@ -225,7 +225,7 @@ async fn an_actor_that_dies_with_a_full_buffer_is_removed() {
 #[tokio::test(start_paused = true)]
 async fn callers_that_timed_out_are_dropped_and_their_runs_made() {
     let _alone = ALONE.lock().await;
-    let (job, faults) = FaultyJob::new(Mill::new(1, 1));
+    let (job, faults) = FaultyJob::new(CountingJob::new(1, 1));
     let gates = [1, 2].map(|batch| {
         let gate = Gate::closed();
         faults.once(Step::Batch, batch, Fault::Hold(gate.clone()));
@@ -237,7 +237,7 @@ async fn callers_that_timed_out_are_dropped_and_their_runs_made() {
 
     let before = HEAP.current_usage();
     let mut patient = host.ask_all();
-    for round in 0..GIVE_UP {
+    for round in 0..TIMED_OUT_CALLERS {
         match round % 3 {
             0 => drop(host.ask(Scope::All)),
             1 => drop(host.ask_all()),
@@ -271,12 +271,12 @@ async fn callers_that_timed_out_are_dropped_and_their_runs_made() {
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_rejected_rows_keep_the_heap_flat() {
     let _alone = ALONE.lock().await;
-    let mill = Mill {
+    let counting_job = CountingJob {
         refused: 1_000,
-        ..Mill::new(100, 0)
+        ..CountingJob::new(100, 0)
     };
-    let asked_to_leave_out = mill.left_out.clone();
-    let host = Host::start(mill).await;
+    let asked_to_leave_out = counting_job.left_out.clone();
+    let host = Host::start(counting_job).await;
     let (subscriber, mut events) = Subscriber::channel();
     host.subscribe(subscriber);
 
@@ -296,7 +296,7 @@ async fn a_hundred_thousand_rejected_rows_keep_the_heap_flat() {
 // ---- Helpers
 
 /// A job whose runs are as long as is wanted: of so many batches, each with so many rows.
-struct Mill {
+struct CountingJob {
     batches: i64,
     rows: u32,
     /// Rows of each batch that are set aside.
@@ -305,7 +305,7 @@ struct Mill {
     left_out: Arc<AtomicUsize>,
 }
 
-impl Mill {
+impl CountingJob {
     fn new(batches: i64, rows: u32) -> Self {
         Self {
             batches,
@@ -316,12 +316,12 @@ impl Mill {
     }
 }
 
-const MILL: JobName = JobName::new("mill");
+const COUNTING_JOB: JobName = JobName::new("counting-job");
 
 #[async_trait]
-impl Job for Mill {
+impl Job for CountingJob {
     fn name(&self) -> JobName {
-        MILL
+        COUNTING_JOB
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
@@ -395,13 +395,13 @@ impl Host {
     }
 
     async fn run(&self) -> Report {
-        let report = call!(self.0, HousekeeperMsg::RunNow, MILL, Scope::All);
+        let report = call!(self.0, HousekeeperMsg::RunNow, COUNTING_JOB, Scope::All);
         report.expect("it runs").expect("is not refused")
     }
 
     fn ask(&self, scope: Scope) -> oneshot::Receiver<Result<Report, RequestError>> {
         let (reply, answer) = oneshot::channel();
-        let run_now = HousekeeperMsg::RunNow(MILL, scope, reply.into());
+        let run_now = HousekeeperMsg::RunNow(COUNTING_JOB, scope, reply.into());
         self.0.cast(run_now).expect("it runs");
         answer
     }
@@ -421,7 +421,7 @@ impl Host {
 
     async fn status(&self) -> JobStatus {
         let status = call!(self.0, HousekeeperMsg::Status).expect("it runs");
-        status.jobs[&MILL].clone()
+        status.jobs[&COUNTING_JOB].clone()
     }
 }
 
@@ -437,27 +437,27 @@ fn ids(event: &Delivery) -> usize {
 }
 
 /// An actor that subscribes, and is stuck in its first event until it is woken.
-struct Sleeper {
-    actor: ActorRef<Told>,
-    bed: Arc<Semaphore>,
+struct BlockedSubscriber {
+    actor: ActorRef<DeliveryMsg>,
+    permits: Arc<Semaphore>,
     /// How many events each event that was read said were missed before it.
     read: UnboundedReceiver<u64>,
     /// Held by the test, the subscription, and each event on its way.
     token: Arc<()>,
 }
 
-struct Told(Delivery, Arc<()>);
+struct DeliveryMsg(Delivery, Arc<()>);
 
-struct Reader;
+struct BlockedActor;
 
-impl Sleeper {
+impl BlockedSubscriber {
     async fn start() -> Self {
-        let bed = Arc::new(Semaphore::new(0));
+        let permits = Arc::new(Semaphore::new(0));
         let (reads, read) = unbounded_channel();
-        let started = Actor::spawn(None, Reader, (bed.clone(), reads)).await;
+        let started = Actor::spawn(None, BlockedActor, (permits.clone(), reads)).await;
         Self {
             actor: started.expect("it starts").0,
-            bed,
+            permits,
             read,
             token: Arc::default(),
         }
@@ -465,7 +465,7 @@ impl Sleeper {
 
     fn subscriber(&self) -> Subscriber {
         let token = self.token.clone();
-        Subscriber::actor(&self.actor, move |event| Told(event, token.clone()))
+        Subscriber::actor(&self.actor, move |event| DeliveryMsg(event, token.clone()))
     }
 
     fn events_alive(&self) -> u64 {
@@ -473,7 +473,7 @@ impl Sleeper {
     }
 
     fn wake(&self) {
-        self.bed.add_permits(1);
+        self.permits.add_permits(1);
     }
 
     async fn next_missed(&mut self) -> u64 {
@@ -481,25 +481,25 @@ impl Sleeper {
     }
 }
 
-type Bedside = (Arc<Semaphore>, UnboundedSender<u64>);
+type BlockedState = (Arc<Semaphore>, UnboundedSender<u64>);
 
-#[ractor::actor(message = Told, state = Bedside, arguments = Bedside)]
-impl Reader {
+#[ractor::actor(message = DeliveryMsg, state = BlockedState, arguments = BlockedState)]
+impl BlockedActor {
     async fn pre_start(
         &self,
-        _: ActorRef<Told>,
-        bedside: Bedside,
-    ) -> Result<Bedside, ActorProcessingErr> {
-        Ok(bedside)
+        _: ActorRef<DeliveryMsg>,
+        state: BlockedState,
+    ) -> Result<BlockedState, ActorProcessingErr> {
+        Ok(state)
     }
 
     async fn handle(
         &self,
-        _: ActorRef<Told>,
-        Told(event, _token): Told,
-        (bed, reads): &mut Bedside,
+        _: ActorRef<DeliveryMsg>,
+        DeliveryMsg(event, _token): DeliveryMsg,
+        (permits, reads): &mut BlockedState,
     ) -> Result<(), ActorProcessingErr> {
-        let _awake = bed.acquire().await?;
+        let _awake = permits.acquire().await?;
         Ok(reads.send(event.missed)?)
     }
 }
@@ -508,4 +508,4 @@ impl Reader {
 const EVENTS_BESIDE_BATCHES: u64 = 2;
 
 /// So many askers give up.
-const GIVE_UP: usize = 30_000;
+const TIMED_OUT_CALLERS: usize = 30_000;

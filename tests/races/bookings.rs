@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::booking::BookingExpirer;
 
-use crate::balance::{Figures, agree, gone};
-use crate::chase::{Chase, Chased, GUESTS, id, place};
-use crate::database::{Connection, Database, Done, Entry, instant};
-use crate::replica::{Replica, Told, messages_only};
-use crate::{Verdict, rows};
+use crate::audit::{Figures, check_winners, gone};
+use crate::database::{Connection, Database, GuestWrite, instant};
+use crate::paced_writes::{GUESTS, PacedJob, PacedWrites, id, place};
+use crate::replica::{Emitted, Replica, messages_only};
+use crate::{TestResult, rows};
 
 /// What a guest does to a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum Write {
     Confirm(usize),
     /// Holds it for long, whether it was held before or not.
     Hold(usize),
@@ -25,18 +25,25 @@ pub(crate) enum Act {
 
 pub(crate) const AGE: Duration = Duration::from_secs(15 * 60);
 
-pub(crate) async fn a_booking_is_either_confirmed_or_expired(database: &Arc<Database>) -> Verdict {
+pub(crate) async fn a_booking_is_either_confirmed_or_expired(
+    database: &Arc<Database>,
+) -> TestResult {
     let rows = rows(35);
     let due = Utc::now() - AGE - TimeDelta::hours(1);
     fill(database, rows, due, TimeDelta::microseconds(1), |_| None).await?;
     let random = &mut fastrand::Rng::with_seed(1);
-    let acts = (0..rows).map(|row| (row.saturating_sub(random.usize(..AHEAD)), Act::Confirm(row)));
+    let acts = (0..rows).map(|row| {
+        (
+            row.saturating_sub(random.usize(..AHEAD)),
+            Write::Confirm(row),
+        )
+    });
     let began = Instant::now();
 
-    let (ledger, told) = race(database, 2, acts.collect()).await?;
+    let (guest_writes, emitted) = race(database, 2, acts.collect()).await?;
 
-    let gone = gone(database, "bookings", &told).await?;
-    let confirmed = agree(&ledger, &gone);
+    let gone = gone(database, "bookings", &emitted).await?;
+    let confirmed = check_winners(&guest_writes, &gone);
     for (row, (status, _)) in bookings(database).await? {
         let winner = if gone.contains_key(&row) {
             "Expired"
@@ -50,18 +57,18 @@ pub(crate) async fn a_booking_is_either_confirmed_or_expired(database: &Arc<Data
         race: format!("{}, confirm against expire", database.name()),
         rows,
         guests: confirmed,
-        late_guests: ledger.len() - confirmed,
-        replicas: told.iter().map(|told| told.ids.len()).collect(),
+        late_guests: guest_writes.len() - confirmed,
+        replicas: emitted.iter().map(|emitted| emitted.ids.len()).collect(),
         began,
     }
-    .settle();
+    .print_and_check();
     Ok(())
 }
 
 /// A quarter of the bookings each: not held, held until long ago, held until some time during the race, and held for long, but released.
 pub(crate) async fn a_booking_does_not_expire_while_it_is_held(
     database: &Arc<Database>,
-) -> Verdict {
+) -> TestResult {
     let rows = rows(25);
     let now = Utc::now();
     let long = now + TimeDelta::days(1);
@@ -84,23 +91,24 @@ pub(crate) async fn a_booking_does_not_expire_while_it_is_held(
         let near = row.saturating_sub(random.usize(..AHEAD));
         if row % 4 == 3 {
             let before = near.saturating_sub(random.usize(..AHEAD));
-            acts.push((before, Act::Release(row)));
+            acts.push((before, Write::Release(row)));
         }
-        acts.push((near, Act::Hold(row)));
+        acts.push((near, Write::Hold(row)));
     }
     let began = Instant::now();
 
-    let (ledger, told) = race(database, 2, acts).await?;
+    let (guest_writes, emitted) = race(database, 2, acts).await?;
 
-    let gone = gone(database, "bookings", &told).await?;
-    let (releases, holds): (Vec<Entry>, Vec<Entry>) =
-        ledger.into_iter().partition(|entry| entry.act == "release");
+    let gone = gone(database, "bookings", &emitted).await?;
+    let (releases, holds): (Vec<GuestWrite>, Vec<GuestWrite>) = guest_writes
+        .into_iter()
+        .partition(|entry| entry.act == "release");
     assert_eq!(releases.len(), rows / 4);
     assert!(
         releases.iter().all(|entry| entry.found),
         "expired while it was held"
     );
-    let held = agree(&holds, &gone);
+    let held = check_winners(&holds, &gone);
     for (row, (status, until)) in bookings(database).await? {
         if gone.contains_key(&row) {
             assert_eq!(status, "Expired", "{row}");
@@ -123,10 +131,10 @@ pub(crate) async fn a_booking_does_not_expire_while_it_is_held(
         rows,
         guests: held,
         late_guests: holds.len() - held,
-        replicas: told.iter().map(|told| told.ids.len()).collect(),
+        replicas: emitted.iter().map(|emitted| emitted.ids.len()).collect(),
         began,
     }
-    .settle();
+    .print_and_check();
     Ok(())
 }
 
@@ -137,7 +145,7 @@ pub(crate) async fn fill(
     first: DateTime<Utc>,
     step: TimeDelta,
     mut held: impl FnMut(usize) -> Option<DateTime<Utc>>,
-) -> Done {
+) -> TestResult {
     let mut made = first;
     let values = (0..rows).map(|row| {
         let held = held(row).map_or("null".to_owned(), |until| format!("'{}'", text(until)));
@@ -158,64 +166,64 @@ pub(crate) async fn fill(
 async fn race(
     database: &Arc<Database>,
     replicas: usize,
-    acts: Vec<(usize, Act)>,
-) -> Done<(Vec<Entry>, Vec<Told>)> {
-    let chase = Chase::new(acts, Act::row);
+    acts: Vec<(usize, Write)>,
+) -> TestResult<(Vec<GuestWrite>, Vec<Emitted>)> {
+    let paced_writes = PacedWrites::new(acts, Write::row);
     let mut running = Vec::new();
     for _ in 0..replicas {
         let job = BookingExpirer::new(database.store(None).await?, Some(AGE))?;
-        let (job, chase) = (Arc::new(job), chase.clone());
+        let (job, paced_writes) = (Arc::new(job), paced_writes.clone());
         let replica = Replica::start(
-            Arc::new(Chased {
+            Arc::new(PacedJob {
                 job,
-                chase: chase.clone(),
+                paced_writes: paced_writes.clone(),
             }),
             messages_only(),
         )
         .await?;
         running.push(tokio::spawn(async move {
-            replica.run_until(|| chase.is_over()).await?;
-            replica.leave().await
+            replica.run_until(|| paced_writes.is_over()).await?;
+            replica.shut_down().await
         }));
     }
-    let ledger = let_guests_act(database, &chase).await?;
-    let mut told = Vec::new();
+    let guest_writes = let_guests_act(database, &paced_writes).await?;
+    let mut emitted = Vec::new();
     for replica in running {
-        told.push(replica.await??);
+        emitted.push(replica.await??);
     }
-    Ok((ledger, told))
+    Ok((guest_writes, emitted))
 }
 
 /// Most guests act once in a transaction, one several times.
 pub(crate) async fn let_guests_act(
     database: &Arc<Database>,
-    chase: &Arc<Chase<Act>>,
-) -> Done<Vec<Entry>> {
+    paced_writes: &Arc<PacedWrites<Write>>,
+) -> TestResult<Vec<GuestWrite>> {
     let guests: [_; GUESTS] = std::array::from_fn(|guest| {
-        let (database, chase) = (database.clone(), chase.clone());
+        let (database, paced_writes) = (database.clone(), paced_writes.clone());
         let most = if guest == 0 { 7 } else { 1 };
         tokio::spawn(async move {
             let mut conn = database.connect().await?;
             let mut done = 0;
             loop {
-                let acts = chase.next(guest, done, most).await;
+                let acts = paced_writes.next(guest, done, most).await;
                 if acts.is_empty() {
-                    return Done::Ok(());
+                    return TestResult::Ok(());
                 }
                 let writes: Vec<String> = acts.iter().map(|(_, act)| act.sql(&conn)).collect();
                 conn.transaction(&writes).await?;
                 done += acts.len();
-                chase.acted(acts.len());
+                paced_writes.acted(acts.len());
             }
         })
     });
     for guest in guests {
         guest.await??;
     }
-    database.ledger().await
+    database.guest_writes().await
 }
 
-impl Act {
+impl Write {
     pub(crate) fn row(self) -> usize {
         match self {
             Self::Confirm(row) | Self::Hold(row) | Self::Release(row) => row,
@@ -242,7 +250,7 @@ impl Act {
 /// Status and hold of each booking.
 pub(crate) async fn bookings(
     database: &Database,
-) -> Done<BTreeMap<usize, (String, Option<DateTime<Utc>>)>> {
+) -> TestResult<BTreeMap<usize, (String, Option<DateTime<Utc>>)>> {
     let all = "select booking_id as one, status as two, coalesce(cast(held_until as text), '') as three from bookings";
     let rows = database.connect().await?.rows(all).await?.into_iter();
     rows.map(|row| {
@@ -264,7 +272,7 @@ pub(crate) fn text(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
-/// Acts are set off up to this many rows before the front, which moves on until they are done.
+/// Writes are set off up to this many rows before the front, which moves on until they are done.
 pub(crate) const AHEAD: usize = 160;
 
 pub(crate) const USERS: usize = 50;

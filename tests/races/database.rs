@@ -1,6 +1,5 @@
 //! A database of a test's own, and the connections of an application to it.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use ractor_housekeeper::store::{Schema, Timeouts};
 use ractor_housekeeper::testing::ManualClock;
 use ractor_housekeeper::time::Clock;
 
-pub(crate) type Done<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+use crate::TestResult;
 
 /// Where it is; it goes with this value, or with the process.
 pub(crate) enum Database {
@@ -43,7 +42,7 @@ pub(crate) struct Row {
 
 /// What came of a guest's write, and when, by the database's clock.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct GuestWrite {
     pub(crate) act: String,
     pub(crate) place: usize,
     /// Whether its row was there.
@@ -53,13 +52,13 @@ pub(crate) struct Entry {
 
 impl Database {
     #[cfg(feature = "sqlite")]
-    pub(crate) async fn sqlite() -> Done<Option<Self>> {
+    pub(crate) async fn sqlite() -> TestResult<Option<Self>> {
         Self::Sqlite(tempfile::tempdir()?).prepared().await
     }
 
     /// `None` where Postgres is not installed.
     #[cfg(feature = "postgres")]
-    pub(crate) async fn postgres() -> Done<Option<Self>> {
+    pub(crate) async fn postgres() -> TestResult<Option<Self>> {
         let Some(server) = ractor_housekeeper::testing::PrivatePostgres::shared()? else {
             println!("left out: Postgres is not installed");
             return Ok(None);
@@ -68,7 +67,7 @@ impl Database {
     }
 
     /// With the tables, and an audit of each row that expires or goes.
-    async fn prepared(self) -> Done<Option<Self>> {
+    async fn prepared(self) -> TestResult<Option<Self>> {
         match &self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => self.sqlite_store().await?.migrate(Schema::ALL).await?,
@@ -98,7 +97,7 @@ impl Database {
     }
 
     /// A store with a pool of its own, as each replica has. With a `clock`, that decides instead of the database's.
-    pub(crate) async fn store(&self, clock: Option<&ManualClock>) -> Done<Arc<dyn Store>> {
+    pub(crate) async fn store(&self, clock: Option<&ManualClock>) -> TestResult<Arc<dyn Store>> {
         let limits = Timeouts {
             lock: PATIENCE,
             ..Timeouts::default()
@@ -125,7 +124,7 @@ impl Database {
     }
 
     #[cfg(feature = "sqlite")]
-    async fn sqlite_store(&self) -> Done<ractor_housekeeper::SqliteStore> {
+    async fn sqlite_store(&self) -> TestResult<ractor_housekeeper::SqliteStore> {
         Ok(ractor_housekeeper::SqliteStore::open(&self.address()).await?)
     }
 
@@ -138,7 +137,7 @@ impl Database {
         }
     }
 
-    pub(crate) async fn connect(&self) -> Done<Connection> {
+    pub(crate) async fn connect(&self) -> TestResult<Connection> {
         let address = self.address();
         Ok(match self {
             #[cfg(feature = "sqlite")]
@@ -160,7 +159,11 @@ impl Database {
     }
 
     /// Puts rows in, given as the values of an `insert`.
-    pub(crate) async fn insert(&self, into: &str, rows: impl Iterator<Item = String>) -> Done {
+    pub(crate) async fn insert(
+        &self,
+        into: &str,
+        rows: impl Iterator<Item = String>,
+    ) -> TestResult {
         let mut conn = self.connect().await?;
         let rows: Vec<String> = rows.collect();
         let inserts: Vec<String> = rows
@@ -171,18 +174,18 @@ impl Database {
     }
 
     /// The first column of each row.
-    pub(crate) async fn ids(&self, query: &str) -> Done<Vec<String>> {
+    pub(crate) async fn ids(&self, query: &str) -> TestResult<Vec<String>> {
         let rows = self.connect().await?.rows(query).await?;
         Ok(rows.into_iter().map(|row| row.one).collect())
     }
 
     /// All that guests did.
-    pub(crate) async fn ledger(&self) -> Done<Vec<Entry>> {
-        let all = "select act || ' ' || place as one, cast(found as text) as two, cast(at as text) as three from ledger";
+    pub(crate) async fn guest_writes(&self) -> TestResult<Vec<GuestWrite>> {
+        let all = "select act || ' ' || place as one, cast(found as text) as two, cast(at as text) as three from guest_writes";
         let rows = self.connect().await?.rows(all).await?.into_iter();
         rows.map(|row| {
             let (act, place) = row.one.split_once(' ').ok_or("no act")?;
-            Ok(Entry {
+            Ok(GuestWrite {
                 act: act.to_owned(),
                 place: place.parse()?,
                 found: row.two != "0",
@@ -192,7 +195,7 @@ impl Database {
         .collect()
     }
 
-    pub(crate) async fn count(&self, from: &str) -> Done<usize> {
+    pub(crate) async fn count(&self, from: &str) -> TestResult<usize> {
         let query =
             format!("select cast(count(*) as text) as one, '' as two, '' as three from {from}");
         let counted = self.ids(&query).await?;
@@ -211,7 +214,7 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn run(&mut self, sql: &str) -> Done {
+    pub(crate) async fn run(&mut self, sql: &str) -> TestResult {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => conn.batch_execute(sql).await?,
@@ -221,7 +224,7 @@ impl Connection {
         Ok(())
     }
 
-    pub(crate) async fn rows(&mut self, sql: &str) -> Done<Vec<Row>> {
+    pub(crate) async fn rows(&mut self, sql: &str) -> TestResult<Vec<Row>> {
         Ok(match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(conn) => diesel::sql_query(sql).load(conn).await?,
@@ -231,7 +234,7 @@ impl Connection {
     }
 
     /// Runs these as one transaction, all the way to its end.
-    pub(crate) async fn transaction(&mut self, statements: &[String]) -> Done {
+    pub(crate) async fn transaction(&mut self, statements: &[String]) -> TestResult {
         let begin = match self {
             // As who writes in the end has to begin there.
             #[cfg(feature = "sqlite")]
@@ -248,19 +251,19 @@ impl Connection {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => format!(
-                "{update}; insert into ledger (act, place, found) values ('{act}', {place}, changes())"
+                "{update}; insert into guest_writes (act, place, found) values ('{act}', {place}, changes())"
             ),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => format!(
                 "with written as ({update} returning 1)
-                 insert into ledger (act, place, found) select '{act}', {place}, count(*) from written"
+                 insert into guest_writes (act, place, found) select '{act}', {place}, count(*) from written"
             ),
         }
     }
 }
 
 /// As Postgres and SQLite write an instant.
-pub(crate) fn instant(text: &str) -> Done<DateTime<Utc>> {
+pub(crate) fn instant(text: &str) -> TestResult<DateTime<Utc>> {
     let text = text.replace(' ', "T");
     let text = text
         .strip_suffix("+00")

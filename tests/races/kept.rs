@@ -14,12 +14,12 @@ use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::store::Store;
 use ractor_housekeeper::{Report, Scope};
 
-use crate::Verdict;
+use crate::TestResult;
 use crate::bookings::{text, user};
-use crate::chase::id;
-use crate::database::{Database, Done};
+use crate::database::Database;
 #[cfg(feature = "sqlite")]
 use crate::listening_pool;
+use crate::paced_writes::id;
 use crate::replica::{Replica, messages_only};
 
 const ROWS: usize = 10_000;
@@ -35,7 +35,7 @@ struct Cost {
 
 pub(crate) async fn a_hundred_rows_that_must_stay_cost_what_one_does(
     database: &Arc<Database>,
-) -> Verdict {
+) -> TestResult {
     database
         .connect()
         .await?
@@ -111,7 +111,7 @@ pub(crate) async fn a_hundred_rows_that_must_stay_cost_what_one_does(
 }
 
 /// A run by a housekeeper that knows nothing of the keys yet.
-async fn run(database: &Database) -> Done<Cost> {
+async fn run(database: &Database) -> TestResult<Cost> {
     match database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite(_) => {
@@ -143,17 +143,17 @@ async fn run(database: &Database) -> Done<Cost> {
     }
 }
 
-async fn clean(store: Arc<dyn Store>) -> Done<Report> {
+async fn clean(store: Arc<dyn Store>) -> TestResult<Report> {
     let job = SessionCleaner::new(store, Some(Duration::from_secs(24 * 60 * 60)))?;
     let replica = Replica::start(Arc::new(job), messages_only()).await?;
     let report = replica.run(Scope::All).await?;
-    replica.leave().await?;
+    replica.shut_down().await?;
     Ok(report)
 }
 
 /// Committed and rolled back. Each connection adds what it did when it ends, so they have to be gone; and who looks does so from another database.
 #[cfg(feature = "postgres")]
-async fn transactions(address: &str) -> Done<[usize; 2]> {
+async fn transactions(address: &str) -> TestResult<[usize; 2]> {
     let (server, name) = address.rsplit_once('/').ok_or("no database")?;
     let server = Database::Postgres(format!("{server}/postgres"));
     let mut outside = server.connect().await?;

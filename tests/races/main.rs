@@ -4,14 +4,14 @@
 //! 20,000 unless it is set, because 100,000 take minutes without optimization.
 #![cfg(any(feature = "sqlite", feature = "postgres"))]
 
-mod balance;
+mod audit;
 mod bookings;
-mod chase;
 mod database;
 mod kept;
 #[cfg(feature = "sqlite")]
 #[path = "../support/listening_pool.rs"]
 mod listening_pool;
+mod paced_writes;
 #[cfg(feature = "sqlite")]
 mod processes;
 mod replica;
@@ -19,7 +19,7 @@ mod sessions;
 mod triggers;
 
 /// What a test ends with.
-type Verdict = database::Done;
+type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// This share of all the rows that are fought for on a database, in percent.
 fn rows(percent: usize) -> usize {
@@ -46,7 +46,7 @@ macro_rules! races {
     (@cases $open:expr, $($module:ident: $case:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() -> crate::Verdict {
+            async fn $case() -> crate::TestResult {
                 match $open.await? {
                     Some(database) => crate::$module::$case(&std::sync::Arc::new(database)).await,
                     None => Ok(()),

@@ -10,20 +10,20 @@ use ractor_housekeeper::store::Timeouts;
 use ractor_housekeeper::{Report, Scope, SqliteStore};
 use serde_json::{from_str, to_string};
 
-use crate::balance::gone;
+use crate::audit::gone;
 use crate::bookings::{AGE, fill, user};
-use crate::database::{Database, Done, PATIENCE};
-use crate::replica::{Replica, Told, messages_only};
-use crate::{Verdict, rows};
+use crate::database::{Database, PATIENCE};
+use crate::replica::{Emitted, Replica, messages_only};
+use crate::{TestResult, rows};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_on_one_file_expire_each_row_once() -> Verdict {
+async fn two_processes_on_one_file_expire_each_row_once() -> TestResult {
     let database = Database::sqlite().await?.ok_or("it is built in")?;
     let rows = rows(10);
     let due = Utc::now() - AGE - TimeDelta::hours(1);
     fill(&database, rows, due, TimeDelta::microseconds(1), |_| None).await?;
     let replica = replica(&database.address()).await?;
-    let mut other = Other::start(&database.address())?;
+    let mut other = ChildProcess::start(&database.address())?;
 
     // Each has some rows for sure, whoever is faster at the rest.
     replica.run(Scope::user(user(OURS))).await?;
@@ -31,10 +31,10 @@ async fn two_processes_on_one_file_expire_each_row_once() -> Verdict {
     other.line()?;
     other.go_on()?;
     replica.run_until(|| true).await?;
-    let told = [replica.leave().await?, other.leave()?];
+    let emitted = [replica.shut_down().await?, other.shut_down()?];
 
-    assert_eq!(gone(&database, "bookings", &told).await?.len(), rows);
-    let shares = told.each_ref().map(|told| told.ids.len());
+    assert_eq!(gone(&database, "bookings", &emitted).await?.len(), rows);
+    let shares = emitted.each_ref().map(|emitted| emitted.ids.len());
     println!("sqlite, two processes: {rows} rows, housekeepers won {shares:?}");
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
     Ok(())
@@ -42,26 +42,26 @@ async fn two_processes_on_one_file_expire_each_row_once() -> Verdict {
 
 /// What the other process runs. In this one it is told nothing and does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_process_runs_a_housekeeper() -> Verdict {
+async fn child_process_runs_a_housekeeper() -> TestResult {
     let Ok(address) = std::env::var(FILE) else {
         return Ok(());
     };
-    let mut orders = std::io::stdin().lines();
+    let mut input = std::io::stdin().lines();
     let replica = replica(&address).await?;
 
-    orders.next().ok_or("an order")??;
+    input.next().ok_or("an order")??;
     replica.run(Scope::user(user(THEIRS))).await?;
     println!("{MARK}");
-    orders.next().ok_or("an order")??;
+    input.next().ok_or("an order")??;
     replica.run_until(|| true).await?;
 
-    let Told { ids, reports, .. } = replica.leave().await?;
+    let Emitted { ids, reports, .. } = replica.shut_down().await?;
     println!("{MARK}{}", to_string(&ids)?);
     println!("{MARK}{}", to_string(&reports)?);
     Ok(())
 }
 
-async fn replica(address: &str) -> Done<Replica> {
+async fn replica(address: &str) -> TestResult<Replica> {
     let limits = Timeouts {
         lock: PATIENCE,
         ..Timeouts::default()
@@ -72,13 +72,13 @@ async fn replica(address: &str) -> Done<Replica> {
 }
 
 /// This very program, started again with a housekeeper of its own.
-struct Other {
+struct ChildProcess {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Other {
-    fn start(address: &str) -> Done<Self> {
+impl ChildProcess {
+    fn start(address: &str) -> TestResult<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args([
                 "--exact",
@@ -94,13 +94,13 @@ impl Other {
         Ok(Self { process, lines })
     }
 
-    fn go_on(&mut self) -> Done {
-        let orders = self.process.stdin.as_mut().ok_or("it is piped")?;
-        Ok(writeln!(orders)?)
+    fn go_on(&mut self) -> TestResult {
+        let input = self.process.stdin.as_mut().ok_or("it is piped")?;
+        Ok(writeln!(input)?)
     }
 
     /// The next that it says for us, among what the tests of any program say.
-    fn line(&mut self) -> Done<String> {
+    fn line(&mut self) -> TestResult<String> {
         for line in &mut self.lines {
             if let Some((_, ours)) = line?.split_once(MARK) {
                 return Ok(ours.to_owned());
@@ -109,20 +109,20 @@ impl Other {
         Err("the other process has failed".into())
     }
 
-    fn leave(mut self) -> Done<Told> {
+    fn shut_down(mut self) -> TestResult<Emitted> {
         let ids: Vec<String> = from_str(&self.line()?)?;
         let reports: Vec<Report> = from_str(&self.line()?)?;
         self.lines.by_ref().for_each(drop);
         assert!(self.process.wait()?.success());
-        Ok(Told {
+        Ok(Emitted {
             ids,
             reports,
-            ..Told::default()
+            ..Emitted::default()
         })
     }
 }
 
-impl Drop for Other {
+impl Drop for ChildProcess {
     /// A test that fails leaves nobody behind.
     fn drop(&mut self) {
         let _ = self.process.kill();

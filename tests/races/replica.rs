@@ -14,19 +14,19 @@ use ractor_housekeeper::{
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
-use crate::database::Done;
+use crate::TestResult;
 
 /// A whole actor tree with one job, on a pool of its own.
 pub(crate) struct Replica {
     job: JobName,
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
     ended: Option<JoinHandle<()>>,
-    hearing: JoinHandle<Told>,
+    collector: JoinHandle<Emitted>,
 }
 
 /// All that subscribers were told.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Emitted {
     /// Of all batches.
     pub(crate) ids: Vec<String>,
     pub(crate) reports: Vec<Report>,
@@ -35,7 +35,7 @@ pub(crate) struct Told {
 
 impl Replica {
     /// Its batches are small, so that there are many races, and follow each other without a pause.
-    pub(crate) async fn start(job: Arc<dyn Job>, schedule: Schedule) -> Done<Self> {
+    pub(crate) async fn start(job: Arc<dyn Job>, schedule: Schedule) -> TestResult<Self> {
         let mut config = HousekeeperConfig::default();
         // A run that is cut short makes room for other triggers.
         config.job.run_timeout = schedule.at_start.then_some(Duration::from_millis(100));
@@ -53,11 +53,11 @@ impl Replica {
             job: name,
             housekeeper,
             ended: handle,
-            hearing: tokio::spawn(hear(events)),
+            collector: tokio::spawn(collect(events)),
         })
     }
 
-    pub(crate) async fn run(&self, scope: Scope) -> Done<Report> {
+    pub(crate) async fn run(&self, scope: Scope) -> TestResult<Report> {
         Ok(call!(
             self.housekeeper,
             HousekeeperMsg::RunNow,
@@ -67,7 +67,7 @@ impl Replica {
     }
 
     /// Runs again and again, and once more when it `is_over`, until nothing is due.
-    pub(crate) async fn run_until(&self, is_over: impl Fn() -> bool) -> Done {
+    pub(crate) async fn run_until(&self, is_over: impl Fn() -> bool) -> TestResult {
         loop {
             let last = is_over();
             let report = self.run(Scope::All).await?;
@@ -79,7 +79,7 @@ impl Replica {
     }
 
     /// Shuts down, and gives account. A run that failed is an error.
-    pub(crate) async fn leave(self) -> Done<Told> {
+    pub(crate) async fn shut_down(self) -> TestResult<Emitted> {
         call!(
             self.housekeeper,
             HousekeeperMsg::Shutdown,
@@ -88,8 +88,8 @@ impl Replica {
         if let Some(ended) = self.ended {
             ended.await?;
         }
-        let told = self.hearing.await?;
-        for report in &told.reports {
+        let emitted = self.collector.await?;
+        for report in &emitted.reports {
             if matches!(
                 report.outcome,
                 Outcome::Failed { .. } | Outcome::Crashed { .. }
@@ -97,8 +97,8 @@ impl Replica {
                 return Err(report.to_string().into());
             }
         }
-        match told.missed {
-            0 => Ok(told),
+        match emitted.missed {
+            0 => Ok(emitted),
             missed => Err(format!("{missed} events were missed").into()),
         }
     }
@@ -114,18 +114,18 @@ pub(crate) fn messages_only() -> Schedule {
     }
 }
 
-async fn hear(mut events: UnboundedReceiver<Delivery>) -> Told {
-    let mut told = Told::default();
+async fn collect(mut events: UnboundedReceiver<Delivery>) -> Emitted {
+    let mut emitted = Emitted::default();
     // The channel ends with the housekeeper.
     while let Some(event) = events.recv().await {
-        told.missed += event.missed;
+        emitted.missed += event.missed;
         match &*event.event {
-            Event::BatchCommitted { ids, .. } => told.ids.extend(ids.iter().cloned()),
-            Event::RunFinished(report) => told.reports.push((**report).clone()),
+            Event::BatchCommitted { ids, .. } => emitted.ids.extend(ids.iter().cloned()),
+            Event::RunFinished(report) => emitted.reports.push((**report).clone()),
             _ => {}
         }
     }
-    told
+    emitted
 }
 
 /// Rows of a batch.

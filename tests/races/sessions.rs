@@ -7,18 +7,18 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::testing::ManualClock;
 
-use crate::balance::{Figures, agree, gone};
+use crate::audit::{Figures, check_winners, gone};
 use crate::bookings::{AHEAD, text, user};
-use crate::chase::{Chase, Chased, GUESTS, id};
-use crate::database::{Database, Done, Entry};
-use crate::replica::{Replica, Told, messages_only};
-use crate::{Verdict, rows};
+use crate::database::{Database, GuestWrite};
+use crate::paced_writes::{GUESTS, PacedJob, PacedWrites, id};
+use crate::replica::{Emitted, Replica, messages_only};
+use crate::{TestResult, rows};
 
 /// Two sessions of each guest are idle, and four housekeepers clean up while every guest writes once, as of every distance from the cutoff. The
 /// clock of the stores stands, so that the cutoff is known to the microsecond; the trigger that notes activity reads the database's.
 pub(crate) async fn a_session_that_was_written_to_in_time_stays(
     database: &Arc<Database>,
-) -> Verdict {
+) -> TestResult {
     for throttle in [
         TimeDelta::zero(),
         TimeDelta::hours(1),
@@ -29,13 +29,13 @@ pub(crate) async fn a_session_that_was_written_to_in_time_stays(
     Ok(())
 }
 
-async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> Verdict {
+async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> TestResult {
     let guests = rows(25) / 6;
     let now = Utc::now().trunc_subsecs(6);
     let cutoff = now - AGE;
     let throttle_us = throttle.num_seconds() * 1_000_000;
     let anew = format!(
-        "delete from sessions; delete from messages; delete from audit; delete from ledger; update housekeeper_activity set throttle_us = {throttle_us}"
+        "delete from sessions; delete from messages; delete from audit; delete from guest_writes; update housekeeper_activity set throttle_us = {throttle_us}"
     );
     database.connect().await?.run(&anew).await?;
     fill(database, guests, cutoff).await?;
@@ -44,9 +44,14 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> Verdict {
         (0..guests).map(|guest| ((2 * guest).saturating_sub(random.usize(..2 * AHEAD)), guest));
     let began = Instant::now();
 
-    let (ledger, told) = race(database, now, Chase::new(acts.collect(), |guest| guest)).await?;
+    let (guest_writes, emitted) = race(
+        database,
+        now,
+        PacedWrites::new(acts.collect(), |guest| guest),
+    )
+    .await?;
 
-    let gone = gone(database, "sessions", &told).await?;
+    let gone = gone(database, "sessions", &emitted).await?;
     let left = database
         .ids("select id as one, '' as two, '' as three from sessions")
         .await?;
@@ -58,14 +63,15 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> Verdict {
             "{rows:?} were not idle"
         );
     }
-    let (live, idle): (Vec<Entry>, Vec<Entry>) =
-        ledger.into_iter().partition(|entry| entry.act == "keep");
+    let (live, idle): (Vec<GuestWrite>, Vec<GuestWrite>) = guest_writes
+        .into_iter()
+        .partition(|entry| entry.act == "keep");
     let mut idle = idle.iter().filter(|entry| entry.act == "mourn");
     assert!(
         idle.all(|entry| gone.contains_key(&entry.place)),
         "one was idle, and stayed"
     );
-    let saved = agree(&live, &gone);
+    let saved = check_winners(&live, &gone);
     for records in ["image_sent", "video_sent"] {
         let of_session = format!("{records} where session_id in (select id from sessions)");
         assert_eq!(
@@ -79,7 +85,7 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> Verdict {
             "an orphan in {records}"
         );
     }
-    let reports = || told.iter().flat_map(|told| &told.reports);
+    let reports = || emitted.iter().flat_map(|emitted| &emitted.reports);
     for kind in ["image_records", "video_records"] {
         let sum: u64 = reports().map(|report| report.counts.of(kind)).sum();
         assert_eq!(usize::try_from(sum)?, gone.len(), "{kind}");
@@ -93,16 +99,16 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> Verdict {
         rows: 2 * guests,
         guests: saved,
         late_guests: live.len() - saved,
-        replicas: told.iter().map(|told| told.ids.len()).collect(),
+        replicas: emitted.iter().map(|emitted| emitted.ids.len()).collect(),
         began,
     }
-    .settle();
+    .print_and_check();
     Ok(())
 }
 
 /// Sessions that have just become idle, in their order, and a record of each kind for each. What some guests wrote before is not noted with
 /// their sessions, as within the throttle.
-async fn fill(database: &Database, guests: usize, cutoff: DateTime<Utc>) -> Done {
+async fn fill(database: &Database, guests: usize, cutoff: DateTime<Utc>) -> TestResult {
     let earlier = (0..guests)
         .filter(|guest| wrote_before(*guest))
         .map(|guest| {
@@ -137,47 +143,47 @@ async fn fill(database: &Database, guests: usize, cutoff: DateTime<Utc>) -> Done
 async fn race(
     database: &Arc<Database>,
     now: DateTime<Utc>,
-    chase: Arc<Chase<usize>>,
-) -> Done<(Vec<Entry>, Vec<Told>)> {
+    paced_writes: Arc<PacedWrites<usize>>,
+) -> TestResult<(Vec<GuestWrite>, Vec<Emitted>)> {
     let clock = ManualClock::frozen(now);
     let mut running = Vec::new();
     for _ in 0..4 {
         let job = SessionCleaner::new(database.store(Some(&clock)).await?, Some(AGE))?;
-        let (job, chase) = (Arc::new(job), chase.clone());
+        let (job, paced_writes) = (Arc::new(job), paced_writes.clone());
         let replica = Replica::start(
-            Arc::new(Chased {
+            Arc::new(PacedJob {
                 job,
-                chase: chase.clone(),
+                paced_writes: paced_writes.clone(),
             }),
             messages_only(),
         )
         .await?;
         running.push(tokio::spawn(async move {
-            replica.run_until(|| chase.is_over()).await?;
-            replica.leave().await
+            replica.run_until(|| paced_writes.is_over()).await?;
+            replica.shut_down().await
         }));
     }
     let writing: [_; GUESTS] = std::array::from_fn(|number| {
-        let (database, chase) = (database.clone(), chase.clone());
+        let (database, paced_writes) = (database.clone(), paced_writes.clone());
         tokio::spawn(async move {
             let mut conn = database.connect().await?;
             let mut done = 0;
-            while let [(_, guest)] = chase.next(number, done, 1).await {
+            while let [(_, guest)] = paced_writes.next(number, done, 1).await {
                 conn.transaction(&write(*guest, now - AGE)).await?;
                 done += 1;
-                chase.acted(1);
+                paced_writes.acted(1);
             }
-            Done::Ok(())
+            TestResult::Ok(())
         })
     });
-    let mut told = Vec::new();
+    let mut emitted = Vec::new();
     for guest in writing {
         guest.await??;
     }
     for replica in running {
-        told.push(replica.await??);
+        emitted.push(replica.await??);
     }
-    Ok((database.ledger().await?, told))
+    Ok((database.guest_writes().await?, emitted))
 }
 
 /// Writes a message, and looks in the same transaction whether the guest's sessions are there.
@@ -194,7 +200,7 @@ fn write(guest: usize, cutoff: DateTime<Utc>) -> Vec<String> {
     )];
     statements.extend([2 * guest, 2 * guest + 1].map(|row| {
         format!(
-            "insert into ledger (act, place, found) select '{act}', {row}, count(*) from sessions where id = '{}'",
+            "insert into guest_writes (act, place, found) select '{act}', {row}, count(*) from sessions where id = '{}'",
             id(row)
         )
     }));

@@ -10,15 +10,15 @@ use ractor_housekeeper::config::Schedule;
 use ractor_housekeeper::model::Trigger;
 use ractor_housekeeper::{Report, Scope};
 
-use crate::balance::{Figures, agree, gone};
-use crate::bookings::{AGE, AHEAD, Act, USERS, bookings, fill, let_guests_act, user};
-use crate::chase::{Chase, Chased};
-use crate::database::{Database, Done};
-use crate::replica::{Replica, Told};
-use crate::{Verdict, rows};
+use crate::audit::{Figures, check_winners, gone};
+use crate::bookings::{AGE, AHEAD, USERS, Write, bookings, fill, let_guests_act, user};
+use crate::database::Database;
+use crate::paced_writes::{PacedJob, PacedWrites};
+use crate::replica::{Emitted, Replica};
+use crate::{TestResult, rows};
 
 /// A run that somebody asked a replica for.
-struct Asked {
+struct Triggers {
     replica: usize,
     at: DateTime<Utc>,
     scope: Scope,
@@ -29,37 +29,47 @@ struct Asked {
 /// messages ask all four for runs, of everything and of one user.
 pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
     database: &Arc<Database>,
-) -> Verdict {
+) -> TestResult {
     let rows = rows(15);
     let step = TimeDelta::microseconds(300);
     fill(database, rows, Utc::now() - AGE, step, |_| None).await?;
     let random = &mut fastrand::Rng::with_seed(4);
-    let acts = (0..rows).map(|row| (row.saturating_sub(random.usize(..AHEAD)), Act::Confirm(row)));
-    let chase = Chase::new(acts.collect(), Act::row);
+    let acts = (0..rows).map(|row| {
+        (
+            row.saturating_sub(random.usize(..AHEAD)),
+            Write::Confirm(row),
+        )
+    });
+    let paced_writes = PacedWrites::new(acts.collect(), Write::row);
     let began = Instant::now();
 
     let mut replicas = Vec::new();
     for number in 0..4 {
         let job = BookingExpirer::new(database.store(None).await?, Some(AGE))?;
-        let (job, chase) = (Arc::new(job), chase.clone());
-        replicas
-            .push(Replica::start(Arc::new(Chased { job, chase }), busy(number % 2 == 0)).await?);
+        let (job, paced_writes) = (Arc::new(job), paced_writes.clone());
+        replicas.push(
+            Replica::start(
+                Arc::new(PacedJob { job, paced_writes }),
+                busy(number % 2 == 0),
+            )
+            .await?,
+        );
     }
     let replicas = Arc::new(replicas);
-    let asking = [5, 6].map(|seed| tokio::spawn(ask(replicas.clone(), chase.clone(), seed)));
-    let ledger = let_guests_act(database, &chase).await?;
+    let asking = [5, 6].map(|seed| tokio::spawn(ask(replicas.clone(), paced_writes.clone(), seed)));
+    let guest_writes = let_guests_act(database, &paced_writes).await?;
     let mut asked = Vec::new();
     for asking in asking {
         asked.extend(asking.await??);
     }
-    let mut told = Vec::new();
+    let mut emitted = Vec::new();
     for replica in Arc::into_inner(replicas).ok_or("somebody still asks")? {
         replica.run_until(|| true).await?;
-        told.push(replica.leave().await?);
+        emitted.push(replica.shut_down().await?);
     }
 
-    let gone = gone(database, "bookings", &told).await?;
-    let confirmed = agree(&ledger, &gone);
+    let gone = gone(database, "bookings", &emitted).await?;
+    let confirmed = check_winners(&guest_writes, &gone);
     for (row, (status, _)) in bookings(database).await? {
         let winner = if gone.contains_key(&row) {
             "Expired"
@@ -69,17 +79,17 @@ pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
         assert_eq!(status, winner, "{row}");
     }
     assert_eq!(gone.len() + confirmed, rows);
-    answered_rightly(&asked, &told);
-    all_triggers_took_part(&told);
+    answered_rightly(&asked, &emitted);
+    all_triggers_took_part(&emitted);
     Figures {
         race: format!("{}, four replicas and all triggers", database.name()),
         rows,
         guests: confirmed,
-        late_guests: ledger.len() - confirmed,
-        replicas: told.iter().map(|told| told.ids.len()).collect(),
+        late_guests: guest_writes.len() - confirmed,
+        replicas: emitted.iter().map(|emitted| emitted.ids.len()).collect(),
         began,
     }
-    .settle();
+    .print_and_check();
     Ok(())
 }
 
@@ -95,10 +105,14 @@ fn busy(ticks: bool) -> Schedule {
 }
 
 /// Asks one replica after the other, three times at once, until the guests are done.
-async fn ask(replicas: Arc<Vec<Replica>>, chase: Arc<Chase<Act>>, seed: u64) -> Done<Vec<Asked>> {
+async fn ask(
+    replicas: Arc<Vec<Replica>>,
+    paced_writes: Arc<PacedWrites<Write>>,
+    seed: u64,
+) -> TestResult<Vec<Triggers>> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut asked = Vec::new();
-    while !chase.is_over() {
+    while !paced_writes.is_over() {
         let number = random.usize(..replicas.len());
         let replica = &replicas[number];
         let scope = if random.bool() {
@@ -109,7 +123,7 @@ async fn ask(replicas: Arc<Vec<Replica>>, chase: Arc<Chase<Act>>, seed: u64) -> 
         let at = Utc::now();
         let run = || replica.run(scope.clone());
         let (one, two, three) = tokio::try_join!(run(), run(), run())?;
-        asked.extend([one, two, three].map(|report| Asked {
+        asked.extend([one, two, three].map(|report| Triggers {
             replica: number,
             at,
             scope: scope.clone(),
@@ -121,17 +135,18 @@ async fn ask(replicas: Arc<Vec<Replica>>, chase: Arc<Chase<Act>>, seed: u64) -> 
 
 /// An error would have ended the asking, and a call has one answer. It is the report of a run of that scope that began afterwards, and
 /// requests merge.
-fn answered_rightly(asked: &[Asked], told: &[Told]) {
-    let reports: Vec<BTreeMap<_, _>> = told
+fn answered_rightly(asked: &[Triggers], emitted: &[Emitted]) {
+    let reports: Vec<BTreeMap<_, _>> = emitted
         .iter()
-        .map(|told| {
-            told.reports
+        .map(|emitted| {
+            emitted
+                .reports
                 .iter()
                 .map(|report| (report.run, report))
                 .collect()
         })
         .collect();
-    for Asked {
+    for Triggers {
         replica,
         at,
         scope,
@@ -152,9 +167,9 @@ fn answered_rightly(asked: &[Asked], told: &[Told]) {
 }
 
 /// Runs of every kind changed rows.
-fn all_triggers_took_part(told: &[Told]) {
+fn all_triggers_took_part(emitted: &[Emitted]) {
     let mut rows = BTreeMap::<(Trigger, bool), (u64, u64)>::new();
-    for report in told.iter().flat_map(|told| &told.reports) {
+    for report in emitted.iter().flat_map(|emitted| &emitted.reports) {
         let of_all = report.scope == Scope::All;
         let (runs, changed) = rows.entry((report.trigger, of_all)).or_default();
         *runs += 1;

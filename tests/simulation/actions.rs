@@ -7,17 +7,17 @@ use ractor::RpcReplyPort;
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::{HousekeeperMsg, RequestError, Scope, Subscriber};
 
-use crate::asked::{Asked, NO_JOB, NO_USER, Question};
 use crate::listener::Listener;
-use crate::play::{JOBS, Play};
-use crate::replica::{Fate, schedule};
-use crate::world::{Inside, choose};
+use crate::replica::{ReplicaState, schedule};
+use crate::requests::{NO_JOB, NO_USER, Request, RequestKind};
+use crate::scenario::{JOBS, Scenario};
+use crate::world::{WorldState, choose};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Action {
     Chat,
     SendMedia,
-    Book,
+    EmittedEvents,
     Pay,
     GiveUp,
     Hold,
@@ -50,22 +50,22 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    pub(crate) fn draw(world: &mut Inside) -> Self {
+    pub(crate) fn draw(world: &mut WorldState) -> Self {
         weighed(world, STORMY)
     }
 
     /// What guests and hosts do, without what makes a job wait.
-    pub(crate) fn draw_calm(world: &mut Inside) -> Self {
-        weighed(world, CALM)
+    pub(crate) fn draw_without_faults(world: &mut WorldState) -> Self {
+        weighed(world, ACTIONS_WITHOUT_FAULTS)
     }
 }
 
-fn weighed(world: &mut Inside, weights: &[(Action, &'static str, u32)]) -> Action {
+fn weighed(world: &mut WorldState, weights: &[(Action, &'static str, u32)]) -> Action {
     let sum = weights.iter().map(|(_, _, weight)| weight).sum();
-    let mut drawn = world.dice.u32(0..sum);
+    let mut drawn = world.rng.u32(0..sum);
     for (action, name, weight) in weights {
         if drawn < *weight {
-            world.tally.action(name);
+            world.totals.action(name);
             world.note(&name);
             return *action;
         }
@@ -74,12 +74,12 @@ fn weighed(world: &mut Inside, weights: &[(Action, &'static str, u32)]) -> Actio
     unreachable!("one of them was drawn")
 }
 
-impl Play {
+impl Scenario {
     pub(crate) async fn act(&mut self, action: Action) {
         match action {
             Action::Chat => self.world.lock().chat(),
             Action::SendMedia => self.world.lock().send_media(),
-            Action::Book => self.world.lock().book(),
+            Action::EmittedEvents => self.world.lock().events(),
             Action::Pay => self.world.lock().settle("Confirmed"),
             Action::GiveUp => self.world.lock().settle("Cancelled"),
             Action::Hold => self.world.lock().hold(),
@@ -95,7 +95,7 @@ impl Play {
             Action::Unlisten => {
                 let listeners = self.listeners.len();
                 if listeners > 0 {
-                    let gone = self.world.lock().dice.usize(0..listeners);
+                    let gone = self.world.lock().rng.usize(0..listeners);
                     self.listeners.swap_remove(gone);
                 }
             }
@@ -110,12 +110,12 @@ impl Play {
     fn act_on(&mut self, replica: usize, action: Action) {
         let (job, user) = {
             let mut world = self.world.lock();
-            (choose(&mut world.dice, &JOBS).clone(), world.user())
+            (choose(&mut world.rng, &JOBS).clone(), world.user())
         };
         match action {
             Action::RunNow => self.run_now(replica, Scope::All),
             Action::RunForUser => self.run_now(replica, Scope::user(user)),
-            Action::RunAll => self.ask(replica, HousekeeperMsg::RunAll, Question::RunAll),
+            Action::RunAll => self.ask(replica, HousekeeperMsg::RunAll, RequestKind::RunAll),
             Action::Burst => {
                 for _ in 0..20 {
                     let user = self.world.lock().user();
@@ -126,23 +126,23 @@ impl Play {
             Action::Preview => {
                 let preview =
                     |reply| HousekeeperMsg::Preview(job, Scope::All, Page::default(), reply);
-                self.ask(replica, preview, Question::Preview);
+                self.ask(replica, preview, RequestKind::Preview);
             }
-            Action::Status => self.ask(replica, HousekeeperMsg::Status, Question::Status),
+            Action::Status => self.ask(replica, HousekeeperMsg::Status, RequestKind::Status),
             Action::History => {
                 let history = |reply| HousekeeperMsg::History(job, 10, reply);
-                self.ask(replica, history, Question::History);
+                self.ask(replica, history, RequestKind::History);
             }
             Action::Pause => self.switch(replica, |reply| HousekeeperMsg::Pause(job, reply)),
             Action::Resume => self.switch(replica, |reply| HousekeeperMsg::Resume(job, reply)),
             Action::Cancel => {
                 let cancel = |reply| HousekeeperMsg::Cancel(job, reply);
-                self.ask(replica, cancel, Question::Cancel);
+                self.ask(replica, cancel, RequestKind::Cancel);
             }
             Action::Reschedule => {
-                let schedule = schedule(&mut self.world.lock().dice);
+                let schedule = schedule(&mut self.world.lock().rng);
                 let reschedule = |reply| HousekeeperMsg::Reschedule(job, schedule, reply);
-                self.ask(replica, reschedule, Question::Reschedule);
+                self.ask(replica, reschedule, RequestKind::Reschedule);
             }
             Action::AskNonsense => {
                 self.switch(replica, |reply| HousekeeperMsg::Pause(NO_JOB.into(), reply));
@@ -152,9 +152,9 @@ impl Play {
             Action::KillChild | Action::StopChild => self.strike_child(replica, action),
             Action::StepClock => {
                 let mut world = self.world.lock();
-                let seconds = *choose(&mut world.dice, &[1, 60, 3_600, 86_400]);
-                let step = world.dice.i64(-seconds..=seconds);
-                world.tally.fault(if step < 0 {
+                let seconds = *choose(&mut world.rng, &[1, 60, 3_600, 86_400]);
+                let step = world.rng.i64(-seconds..=seconds);
+                world.totals.fault(if step < 0 {
                     "clock back"
                 } else {
                     "clock forward"
@@ -166,31 +166,28 @@ impl Play {
             }
             Action::ShutDown => {
                 let (grace, twice) = {
-                    let dice = &mut self.world.lock().dice;
-                    (
-                        Duration::from_millis(dice.u64(0..6_000)),
-                        dice.u8(0..4) == 0,
-                    )
+                    let rng = &mut self.world.lock().rng;
+                    (Duration::from_millis(rng.u64(0..6_000)), rng.u8(0..4) == 0)
                 };
-                self.world.lock().tally.fault("shutdown");
+                self.world.lock().totals.fault("shutdown");
                 self.shut_down(replica, grace);
                 if twice {
                     self.shut_down(replica, grace / 2);
                 }
             }
             Action::StopByHand => {
-                self.world.lock().tally.fault("stop of the housekeeper");
-                self.replicas[replica].stops_by_hand();
+                self.world.lock().totals.fault("stop of the housekeeper");
+                self.replicas[replica].is_stopped_by_ractor();
                 self.replicas[replica].housekeeper.stop(None);
             }
             Action::Kill => {
-                self.world.lock().tally.fault("kill of the housekeeper");
-                self.replicas[replica].fate = Fate::Killed;
+                self.world.lock().totals.fault("kill of the housekeeper");
+                self.replicas[replica].state = ReplicaState::Killed;
                 self.replicas[replica].housekeeper.kill();
             }
             Action::Abort => {
-                self.world.lock().tally.fault("abort of the housekeeper");
-                self.replicas[replica].fate = Fate::Killed;
+                self.world.lock().totals.fault("abort of the housekeeper");
+                self.replicas[replica].state = ReplicaState::Killed;
                 self.replicas[replica].handle.abort();
             }
             other => unreachable!("{other:?} concerns no replica"),
@@ -201,10 +198,10 @@ impl Play {
         &mut self,
         replica: usize,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
-        question: impl FnOnce(tokio::sync::oneshot::Receiver<T>) -> Question,
+        kind: impl FnOnce(tokio::sync::oneshot::Receiver<T>) -> RequestKind,
     ) {
-        let asked = Asked::send(&self.replicas[replica], message, question);
-        self.asked.push(asked);
+        let requests = Request::send(&self.replicas[replica], message, kind);
+        self.requests.push(requests);
     }
 
     pub(crate) fn switch(
@@ -212,32 +209,32 @@ impl Play {
         replica: usize,
         message: impl FnOnce(RpcReplyPort<Result<bool, RequestError>>) -> HousekeeperMsg,
     ) {
-        self.ask(replica, message, Question::Switch);
+        self.ask(replica, message, RequestKind::Switch);
     }
 
     pub(crate) fn shut_down(&mut self, replica: usize, grace: Duration) {
-        self.replicas[replica].leaves_within(grace);
+        self.replicas[replica].stops_within(grace);
         self.ask(
             replica,
             |reply| HousekeeperMsg::Shutdown(grace, reply),
-            |answer| Question::Shutdown(grace, answer),
+            |answer| RequestKind::Shutdown(grace, answer),
         );
     }
 
     fn run_now(&mut self, replica: usize, scope: Scope) {
-        let job = choose(&mut self.world.lock().dice, &JOBS).clone();
+        let job = choose(&mut self.world.lock().rng, &JOBS).clone();
         let (named, scoped) = (job.clone(), scope.clone());
         self.ask(
             replica,
             |reply| HousekeeperMsg::RunNow(job, scope, reply),
-            |answer| Question::Run(named, scoped, answer),
+            |answer| RequestKind::RunEvents(named, scoped, answer),
         );
     }
 
     fn listen(&mut self, replica: usize) {
         let (places, appetite) = {
-            let dice = &mut self.world.lock().dice;
-            (*choose(dice, &[1, 3, 1_000]), *choose(dice, &[0, 1, 1_000]))
+            let rng = &mut self.world.lock().rng;
+            (*choose(rng, &[1, 3, 1_000]), *choose(rng, &[0, 1, 1_000]))
         };
         let (subscriber, events) = Subscriber::channel();
         let replica = &self.replicas[replica];
@@ -255,7 +252,7 @@ impl Play {
         if children.is_empty() {
             return;
         }
-        let (child, kind) = choose(&mut world.dice, &children);
+        let (child, kind) = choose(&mut world.rng, &children);
         let fault = match (action, *kind) {
             (Action::KillChild, "worker") => "kill of a worker",
             (Action::KillChild, "timer") => "kill of the timer",
@@ -264,7 +261,7 @@ impl Play {
             (_, "timer") => "stop of the timer",
             _ => "stop of a reader",
         };
-        world.tally.fault(fault);
+        world.totals.fault(fault);
         drop(world);
         if matches!(action, Action::KillChild) {
             child.kill();
@@ -276,8 +273,8 @@ impl Play {
     /// The machine sleeps: the database goes on elsewhere, and all clocks of the machine jump.
     fn suspend(&mut self) {
         let mut world = self.world.lock();
-        let slept = TimeDelta::seconds(world.dice.i64(60..10_000));
-        world.tally.fault("suspend");
+        let slept = TimeDelta::seconds(world.rng.i64(60..10_000));
+        world.totals.fault("suspend");
         world.clock.advance_wall(slept);
         drop(world);
         for replica in &self.replicas {
@@ -287,26 +284,26 @@ impl Play {
 
     fn some_replica(&self) -> Option<usize> {
         let replicas = self.replicas.len();
-        (replicas > 0).then(|| self.world.lock().dice.usize(0..replicas))
+        (replicas > 0).then(|| self.world.lock().rng.usize(0..replicas))
     }
 }
 
-impl Inside {
+impl WorldState {
     /// How often the database fails from now on.
     pub(crate) fn weather(&mut self) {
-        self.trouble = *choose(&mut self.dice, &[0, 1, 5, 20, 100]);
+        self.trouble = *choose(&mut self.rng, &[0, 1, 5, 20, 100]);
         if self.trouble == 100 {
-            self.tally.fault("outage");
+            self.totals.fault("outage");
         }
     }
 
     /// How long until the next action: mostly at once, or soon.
     pub(crate) fn pause(&mut self) -> Duration {
-        match self.dice.u8(0..100) {
+        match self.rng.u8(0..100) {
             0..40 => Duration::ZERO,
-            40..80 => Duration::from_millis(self.dice.u64(1..500)),
-            80..98 => Duration::from_millis(self.dice.u64(500..10_000)),
-            _ => Duration::from_secs(self.dice.u64(10..1_200)),
+            40..80 => Duration::from_millis(self.rng.u64(1..500)),
+            80..98 => Duration::from_millis(self.rng.u64(500..10_000)),
+            _ => Duration::from_secs(self.rng.u64(10..1_200)),
         }
     }
 }
@@ -314,7 +311,7 @@ impl Inside {
 const STORMY: &[(Action, &str, u32)] = &[
     (Action::Chat, "chat", 130),
     (Action::SendMedia, "send media", 30),
-    (Action::Book, "book", 180),
+    (Action::EmittedEvents, "events", 180),
     (Action::Pay, "pay", 60),
     (Action::GiveUp, "give up", 10),
     (Action::Hold, "hold", 60),
@@ -346,10 +343,10 @@ const STORMY: &[(Action, &str, u32)] = &[
     (Action::Abort, "abort a replica", 2),
 ];
 
-const CALM: &[(Action, &str, u32)] = &[
+const ACTIONS_WITHOUT_FAULTS: &[(Action, &str, u32)] = &[
     (Action::Chat, "chat", 20),
     (Action::SendMedia, "send media", 5),
-    (Action::Book, "book", 40),
+    (Action::EmittedEvents, "events", 40),
     (Action::Pay, "pay", 10),
     (Action::Hold, "hold", 10),
     (Action::RunNow, "run", 5),

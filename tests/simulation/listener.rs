@@ -33,7 +33,7 @@ impl Listener {
 
     /// Reads some events. Returns what is wrong with them.
     pub(crate) fn compare(&mut self, replica: &Replica) -> Option<String> {
-        let book = replica.ledger.book();
+        let events = replica.event_log.events();
         for _ in 0..self.appetite {
             let Ok(event) = self.events.try_recv() else {
                 break;
@@ -41,11 +41,14 @@ impl Listener {
             let missed = usize::try_from(event.missed).expect("a few");
             let place = match self.place {
                 Some(place) => Some(place + missed),
-                None => find(&book.event, &event.event),
+                None => find(&events.event, &event.event),
             };
-            let told = place.and_then(|place| book.event.get(place));
-            if !told.is_some_and(|told| Arc::ptr_eq(told, &event.event)) {
-                return Some(format!("a listener was told {:?} out of turn", event.event));
+            let emitted = place.and_then(|place| events.event.get(place));
+            if !emitted.is_some_and(|emitted| Arc::ptr_eq(emitted, &event.event)) {
+                return Some(format!(
+                    "a listener was emitted {:?} out of turn",
+                    event.event
+                ));
             }
             self.place = place.map(|place| place + 1);
         }

@@ -4,14 +4,14 @@
 //! `HOUSEKEEPER_SEEDS=N` plays N seeds instead of 50. `HOUSEKEEPER_SEED=S` plays the one, aloud.
 
 mod actions;
-mod asked;
-mod chronicle;
+mod event_log;
 mod guests;
-mod ledger;
+mod histories;
 mod listener;
-mod play;
 mod replica;
-mod tally;
+mod requests;
+mod scenario;
+mod totals;
 mod unreliable;
 mod world;
 
@@ -19,26 +19,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Instant;
 
-use play::{Played, play};
-use tally::Tally;
+use scenario::{SeedResult, scenario};
+use totals::Totals;
 
 #[test]
 fn no_seed_breaks_a_promise() {
     if let Some(seed) = number("HOUSEKEEPER_SEED") {
-        return expect_whole(seed, &play_quietly(seed, true));
+        return expect_unbroken(seed, &run_quietly(seed, true));
     }
     let seeds = number("HOUSEKEEPER_SEEDS").unwrap_or(50);
     let began = Instant::now();
 
-    let tally = play_all(seeds);
+    let totals = run_all_seeds(seeds);
 
-    println!("{seeds} seeds in {:?}\n{tally}", began.elapsed());
+    println!("{seeds} seeds in {:?}\n{totals}", began.elapsed());
 }
 
 #[test]
 fn a_seed_played_twice_leaves_the_same_trace() {
     for seed in 1..=20 {
-        let (one, other) = (play_quietly(seed, false), play_quietly(seed, false));
+        let (one, other) = (run_quietly(seed, false), run_quietly(seed, false));
 
         assert_eq!(one.trace, other.trace, "seed {seed}");
     }
@@ -47,7 +47,7 @@ fn a_seed_played_twice_leaves_the_same_trace() {
 #[test]
 fn seeds_that_once_broke_a_promise_break_none() {
     for (seed, _) in BROKE_ONCE {
-        expect_whole(*seed, &play_quietly(*seed, false));
+        expect_unbroken(*seed, &run_quietly(*seed, false));
     }
 }
 
@@ -65,9 +65,9 @@ const BROKE_ONCE: &[(u64, &str)] = &[
 ];
 
 /// Plays the seeds on all cores; each has a runtime of its own.
-fn play_all(seeds: u64) -> Tally {
+fn run_all_seeds(seeds: u64) -> Totals {
     let next = AtomicU64::new(1);
-    let sum = Mutex::new(Tally::default());
+    let sum = Mutex::new(Totals::default());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
@@ -77,11 +77,11 @@ fn play_all(seeds: u64) -> Tally {
                     if seed > seeds {
                         return;
                     }
-                    let played = play_quietly(seed, false);
-                    expect_whole(seed, &played);
+                    let played = run_quietly(seed, false);
+                    expect_unbroken(seed, &played);
                     sum.lock()
                         .unwrap_or_else(PoisonError::into_inner)
-                        .merge(&played.tally);
+                        .merge(&played.totals);
                 }
             });
         }
@@ -89,14 +89,14 @@ fn play_all(seeds: u64) -> Tally {
     sum.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn expect_whole(seed: u64, played: &Played) {
+fn expect_unbroken(seed: u64, played: &SeedResult) {
     if let Some(broken) = &played.broken {
-        panic!("seed {seed}: {broken}\nHOUSEKEEPER_SEED={seed} plays it aloud");
+        panic!("seed {seed}: {broken}\nHOUSEKEEPER_SEED={seed} plays it verbose");
     }
 }
 
 /// Plays a seed without the noise of the panics that belong to it.
-fn play_quietly(seed: u64, aloud: bool) -> Played {
+fn run_quietly(seed: u64, verbose: bool) -> SeedResult {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let noisy = std::panic::take_hook();
@@ -107,7 +107,7 @@ fn play_quietly(seed: u64, aloud: bool) -> Played {
             }
         }));
     });
-    play(seed, aloud)
+    scenario(seed, verbose)
 }
 
 fn number(variable: &str) -> Option<u64> {

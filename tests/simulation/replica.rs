@@ -17,8 +17,8 @@ use ractor_housekeeper::{
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::ledger::Ledger;
-use crate::unreliable::{Link, Unreliable};
+use crate::event_log::EventLog;
+use crate::unreliable::{FaultSource, Unreliable};
 use crate::world::{World, choose};
 
 pub(crate) struct Replica {
@@ -27,53 +27,57 @@ pub(crate) struct Replica {
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
     pub(crate) handle: JoinHandle<()>,
     pub(crate) clock: ManualClock,
-    pub(crate) ledger: Ledger,
-    pub(crate) fate: Fate,
+    pub(crate) event_log: EventLog,
+    pub(crate) state: ReplicaState,
     /// Since when it takes no message: a plain stop overtakes those in the mailbox.
-    deaf: Option<Instant>,
+    stopped_reading_at: Option<Instant>,
     may_escalate: bool,
-    link: Link,
+    fault_source: FaultSource,
     /// Of the workers' messages, and of the timer's.
     kinds: [TypeId; 2],
 }
 
 /// What is to become of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Stays,
+pub(crate) enum ReplicaState {
+    Running,
     /// It was told to leave, and is gone by then.
-    Leaves(Instant),
+    Stopping(Instant),
     /// It was killed, and owes nobody an answer.
     Killed,
 }
 
 impl Replica {
     /// Starts one. `clerk` lends its name to the ledger.
-    pub(crate) async fn start(number: usize, world: &World, clerk: &ActorRef<()>) -> Self {
+    pub(crate) async fn start(
+        number: usize,
+        world: &World,
+        subscriber_actor: &ActorRef<()>,
+    ) -> Self {
         let (config, wrong) = {
-            let dice = &mut world.lock().dice;
-            let wrong = TimeDelta::seconds(dice.i64(-3_600..3_600));
-            (settings(dice), wrong)
+            let rng = &mut world.lock().rng;
+            let wrong = TimeDelta::seconds(rng.i64(-3_600..3_600));
+            (settings(rng), wrong)
         };
-        let link = Link {
+        let fault_source = FaultSource {
             world: world.clone(),
             replica: number,
             housekeeper: Arc::new(OnceLock::new()),
         };
         let clock = ManualClock::new(world.lock().clock.now() + wrong);
         let may_escalate = config.restart.on_limit == OnRestartLimit::Escalate;
-        let (jobs, history) = jobs(&link);
+        let (jobs, history) = jobs(&fault_source);
         let arguments = HousekeeperArguments::new(jobs)
             .with_config(config)
             .with_clock(clock.clone())
             .with_history(history);
         let started = start(None, arguments).await.expect("it starts");
         let housekeeper = started.housekeeper;
-        let _ = link.housekeeper.set(housekeeper.get_cell());
+        let _ = fault_source.housekeeper.set(housekeeper.get_cell());
 
-        let ledger = Ledger::new(world.clone(), number);
-        let book = ledger.clone();
-        let subscriber = Subscriber::actor(clerk, move |event| book.record(&event));
+        let event_log = EventLog::new(world.clone(), number);
+        let events = event_log.clone();
+        let subscriber = Subscriber::actor(subscriber_actor, move |event| events.record(&event));
         let _ = housekeeper.cast(HousekeeperMsg::Subscribe(subscriber));
         let children = children(&housekeeper);
         Self {
@@ -83,55 +87,56 @@ impl Replica {
             housekeeper,
             handle: started.handle.expect("it has no name"),
             clock,
-            ledger,
-            fate: Fate::Stays,
-            deaf: None,
+            event_log,
+            state: ReplicaState::Running,
+            stopped_reading_at: None,
             may_escalate,
-            link,
+            fault_source,
         }
     }
 
     /// Whether nobody told it to leave, and it does not by itself.
-    pub(crate) fn stays(&self) -> bool {
-        let leaves = self.ledger.book().shutting_down;
-        self.fate() == Fate::Stays && !leaves && !self.handle.is_finished()
+    pub(crate) fn is_running(&self) -> bool {
+        let leaves = self.event_log.events().shutting_down;
+        self.state() == ReplicaState::Running && !leaves && !self.handle.is_finished()
     }
 
     /// What became of it; a kill in one of its own steps is known only there.
-    pub(crate) fn fate(&self) -> Fate {
-        if self.link.world.lock().killed.contains(&self.number) {
-            Fate::Killed
+    pub(crate) fn state(&self) -> ReplicaState {
+        if self.fault_source.world.lock().killed.contains(&self.number) {
+            ReplicaState::Killed
         } else {
-            self.fate
+            self.state
         }
     }
 
     /// It was stopped by ractor's own means, which take no message any more.
-    pub(crate) fn stops_by_hand(&mut self) {
-        self.leaves_within(Duration::from_secs(5));
-        self.deaf.get_or_insert(Instant::now());
+    pub(crate) fn is_stopped_by_ractor(&mut self) {
+        self.stops_within(Duration::from_secs(5));
+        self.stopped_reading_at.get_or_insert(Instant::now());
     }
 
     /// Whether what it was sent at that instant may have met nobody.
-    pub(crate) fn was_gone_at(&self, at: Instant) -> bool {
-        self.deaf.is_some_and(|deaf| deaf <= at)
+    pub(crate) fn may_miss_messages_at(&self, at: Instant) -> bool {
+        self.stopped_reading_at
+            .is_some_and(|stopped_reading_at| stopped_reading_at <= at)
     }
 
     /// Whether it may end without having been told.
     pub(crate) fn may_end(&self) -> bool {
-        self.may_escalate || self.fate() != Fate::Stays
+        self.may_escalate || self.state() != ReplicaState::Running
     }
 
     /// It was told to leave within this time.
-    pub(crate) fn leaves_within(&mut self, grace: Duration) {
+    pub(crate) fn stops_within(&mut self, grace: Duration) {
         let by = Instant::now() + grace;
-        if self.deaf.is_some() {
+        if self.stopped_reading_at.is_some() {
             return;
         }
-        self.fate = match self.fate() {
-            Fate::Stays => Fate::Leaves(by),
-            Fate::Leaves(earlier) => Fate::Leaves(by.min(earlier)),
-            Fate::Killed => Fate::Killed,
+        self.state = match self.state() {
+            ReplicaState::Running => ReplicaState::Stopping(by),
+            ReplicaState::Stopping(earlier) => ReplicaState::Stopping(by.min(earlier)),
+            ReplicaState::Killed => ReplicaState::Killed,
         };
     }
 
@@ -157,13 +162,13 @@ fn children(housekeeper: &ActorRef<HousekeeperMsg>) -> Vec<ActorCell> {
 }
 
 fn jobs(
-    link: &Link,
+    fault_source: &FaultSource,
 ) -> (
     Vec<Arc<dyn Job>>,
     Unreliable<ractor_housekeeper::testing::MemoryStore>,
 ) {
     let (store, ages) = {
-        let world = link.world.lock();
+        let world = fault_source.world.lock();
         (world.store.clone(), world.ages)
     };
     let expirer = BookingExpirer::new(Arc::new(store.clone()), Some(ages.booking));
@@ -171,65 +176,65 @@ fn jobs(
     let jobs: Vec<Arc<dyn Job>> = vec![
         Arc::new(Unreliable {
             inner: expirer.expect("the age can be"),
-            link: link.clone(),
+            fault_source: fault_source.clone(),
         }),
         Arc::new(Unreliable {
             inner: cleaner.expect("the age can be"),
-            link: link.clone(),
+            fault_source: fault_source.clone(),
         }),
     ];
     let history = Unreliable {
         inner: store,
-        link: link.clone(),
+        fault_source: fault_source.clone(),
     };
     (jobs, history)
 }
 
 /// Settings as hosts may choose them, with waits that fit into a play.
-fn settings(dice: &mut Rng) -> HousekeeperConfig {
+fn settings(rng: &mut Rng) -> HousekeeperConfig {
     let mut config = HousekeeperConfig::default();
-    config.job.schedule = schedule(dice);
-    config.job.pace = Pace::fixed((*choose(dice, &[1, 2, 5])).try_into().expect("not zero"));
+    config.job.schedule = schedule(rng);
+    config.job.pace = Pace::fixed((*choose(rng, &[1, 2, 5])).try_into().expect("not zero"));
     config.job.step_timeout = Duration::from_secs(5);
-    config.job.run_timeout = *choose(dice, &[None, Some(Duration::from_secs(4))]);
-    config.retry = backoff(dice, 30);
-    config.restart.backoff = backoff(dice, 10);
-    config.restart.max_restarts = dice.u32(0..6);
-    config.restart.within = Duration::from_secs(dice.u64(10..60));
-    config.restart.cool_down = Duration::from_secs(dice.u64(1..30));
+    config.job.run_timeout = *choose(rng, &[None, Some(Duration::from_secs(4))]);
+    config.retry = backoff(rng, 30);
+    config.restart.backoff = backoff(rng, 10);
+    config.restart.max_restarts = rng.u32(0..6);
+    config.restart.within = Duration::from_secs(rng.u64(10..60));
+    config.restart.cool_down = Duration::from_secs(rng.u64(1..30));
     config.history.runs = 20.try_into().expect("not zero");
-    if dice.u8(0..10) == 0 {
+    if rng.u8(0..10) == 0 {
         config.restart.on_limit = OnRestartLimit::Escalate;
     }
     config
 }
 
-fn backoff(dice: &mut Rng, longest: u64) -> BackoffConfig {
+fn backoff(rng: &mut Rng, longest: u64) -> BackoffConfig {
     BackoffConfig {
-        first: Duration::from_millis(dice.u64(1..1_000)),
-        max: Duration::from_secs(dice.u64(1..=longest)),
+        first: Duration::from_millis(rng.u64(1..1_000)),
+        max: Duration::from_secs(rng.u64(1..=longest)),
     }
 }
 
 /// A schedule with any of its parts on or off.
-pub(crate) fn schedule(dice: &mut Rng) -> Schedule {
+pub(crate) fn schedule(rng: &mut Rng) -> Schedule {
     Schedule {
         every: *choose(
-            dice,
+            rng,
             &[
                 None,
                 Some(Duration::from_secs(120)),
                 Some(Duration::from_secs(900)),
             ],
         ),
-        at_start: dice.bool(),
-        at_deadline: dice.u8(0..4) > 0,
+        at_start: rng.bool(),
+        at_deadline: rng.u8(0..4) > 0,
         ..Schedule::default()
     }
 }
 
 /// The schedule of calm weather, by which everything is found.
-pub(crate) fn calm_schedule() -> Schedule {
+pub(crate) fn schedule_without_faults() -> Schedule {
     Schedule {
         every: Some(Duration::from_secs(120)),
         ..Schedule::default()

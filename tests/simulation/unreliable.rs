@@ -18,12 +18,12 @@ use crate::world::{World, is_expirer};
 /// A job of one replica, or its history, with faults in every step.
 pub(crate) struct Unreliable<T> {
     pub(crate) inner: T,
-    pub(crate) link: Link,
+    pub(crate) fault_source: FaultSource,
 }
 
 /// What ties a step to its replica.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct FaultSource {
     pub(crate) world: World,
     pub(crate) replica: usize,
     /// The housekeeper, once it runs.
@@ -40,7 +40,7 @@ enum Fault {
     KillHousekeeper,
 }
 
-impl Link {
+impl FaultSource {
     /// A place in a step where a fault may strike.
     async fn pass(&self, place: &'static str) -> Result<(), &'static str> {
         let fault = self.draw(place);
@@ -81,10 +81,10 @@ impl Link {
         if trouble == 0 || !world.chance(trouble) {
             return None;
         }
-        let (fault, kind) = match world.dice.u8(0..100) {
+        let (fault, kind) = match world.rng.u8(0..100) {
             0..40 => (Fault::Error, "error"),
             40..65 => {
-                let wait = Duration::from_millis(world.dice.u64(1..3_000));
+                let wait = Duration::from_millis(world.rng.u64(1..3_000));
                 (Fault::Slow(wait), "slow statement")
             }
             65..80 => (Fault::Hang, "timeout"),
@@ -93,7 +93,7 @@ impl Link {
             92..99 => (Fault::KillChildren, "kill of all children in a step"),
             _ => (Fault::KillHousekeeper, "kill of the housekeeper in a step"),
         };
-        world.tally.fault(kind);
+        world.totals.fault(kind);
         let replica = self.replica;
         world.note(&(replica, place, kind));
         Some(fault)
@@ -111,22 +111,22 @@ impl<J: Job> Job for Unreliable<J> {
     }
 
     async fn check(&self) -> Result<(), JobError> {
-        self.link.pass("before check").await?;
+        self.fault_source.pass("before check").await?;
         self.inner.check().await
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.link.pass("before open").await?;
+        self.fault_source.pass("before open").await?;
         let window = self.inner.begin_run().await?;
-        self.link.pass("after open").await?;
+        self.fault_source.pass("after open").await?;
         Ok(window)
     }
 
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.link.pass("before batch").await?;
+        self.fault_source.pass("before batch").await?;
         let batch = self.inner.batch(pass).await?;
         {
-            let mut world = self.link.world.lock();
+            let mut world = self.fault_source.world.lock();
             let change = world.audit(is_expirer(&self.name()));
             let mut changed: Vec<&str> = change.rows.iter().map(|(id, ..)| id.as_str()).collect();
             let mut named: Vec<&str> = batch.ids.iter().map(String::as_str).collect();
@@ -138,27 +138,27 @@ impl<J: Job> Job for Unreliable<J> {
                     "changed {changed:?}, named {named:?}, counted {counts}"
                 ));
             }
-            world.tally.outcome("rows handled", batch.ids.len() as u64);
+            world.totals.outcome("rows handled", batch.ids.len() as u64);
         }
         // Committed, and the answer is lost on its way.
-        self.link.pass("after commit").await?;
-        let replica = self.link.replica;
-        self.link.world.lock().handled(replica, &batch.ids);
+        self.fault_source.pass("after commit").await?;
+        let replica = self.fault_source.replica;
+        self.fault_source.world.lock().handled(replica, &batch.ids);
         Ok(batch)
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.link.pass("before preview").await?;
+        self.fault_source.pass("before preview").await?;
         let preview = self.inner.preview(scope, page).await?;
         self.compare(scope, page, &preview);
-        self.link.pass("after preview").await?;
+        self.fault_source.pass("after preview").await?;
         Ok(preview)
     }
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.link.pass("before forecast").await?;
+        self.fault_source.pass("before forecast").await?;
         let forecast = self.inner.forecast(rejected).await?;
-        self.link.pass("after forecast").await?;
+        self.fault_source.pass("after forecast").await?;
         Ok(forecast)
     }
 }
@@ -166,7 +166,7 @@ impl<J: Job> Job for Unreliable<J> {
 impl<J: Job> Unreliable<J> {
     /// A first page shows just the rows that a run would handle now.
     fn compare(&self, scope: &Scope, page: &Page, preview: &PreviewRows) {
-        let mut world = self.link.world.lock();
+        let mut world = self.fault_source.world.lock();
         let user = scope.user_id().ok().flatten();
         let (bookings, sessions) = world.guests.due_since(world.now(), user, world.ages);
         let due = if is_expirer(&self.name()) {
@@ -187,13 +187,22 @@ impl<J: Job> Unreliable<J> {
 #[async_trait]
 impl RunHistory for Unreliable<MemoryStore> {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
-        self.link.pass("before record").await.map_err(as_store)?;
+        self.fault_source
+            .pass("before record")
+            .await
+            .map_err(as_store)?;
         self.inner.record(runs, keep).await?;
-        self.link.pass("after record").await.map_err(as_store)
+        self.fault_source
+            .pass("after record")
+            .await
+            .map_err(as_store)
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
-        self.link.pass("before history").await.map_err(as_store)?;
+        self.fault_source
+            .pass("before history")
+            .await
+            .map_err(as_store)?;
         self.inner.runs(job, limit).await
     }
 }

@@ -13,14 +13,14 @@ use ractor_housekeeper::time::Clock;
 use uuid::Uuid;
 
 use crate::guests::{Booking, BookingPolicy, Change, Guests, Session};
-use crate::tally::Tally;
+use crate::totals::Totals;
 
 /// The world, in the hands of everybody. Nobody holds it over an await.
 #[derive(Clone)]
-pub(crate) struct World(Arc<Mutex<Inside>>);
+pub(crate) struct World(Arc<Mutex<WorldState>>);
 
-pub(crate) struct Inside {
-    pub(crate) dice: Rng,
+pub(crate) struct WorldState {
+    pub(crate) rng: Rng,
     /// The database's; housekeepers have their own, which may be wrong.
     pub(crate) clock: ManualClock,
     pub(crate) store: MemoryStore,
@@ -29,49 +29,49 @@ pub(crate) struct Inside {
     /// How often a step goes wrong, in percent.
     pub(crate) trouble: u8,
     /// No fault has been for long enough, so that everything must be on time.
-    pub(crate) calm: bool,
-    pub(crate) tally: Tally,
+    pub(crate) without_faults: bool,
+    pub(crate) totals: Totals,
     /// Replicas that were killed in one of their own steps.
     pub(crate) killed: BTreeSet<usize>,
     /// Rows that were handled, by replica and id, and not yet told to its subscribers.
-    untold: BTreeMap<(usize, String), i64>,
+    unreported: BTreeMap<(usize, String), i64>,
     pub(crate) broken: Option<String>,
     trace: DefaultHasher,
-    aloud: bool,
+    verbose: bool,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, aloud: bool) -> Self {
-        let mut dice = Rng::with_seed(seed);
+    pub(crate) fn new(seed: u64, verbose: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
         let start = "2026-01-10T12:00:00Z".parse().expect("is an instant");
         let clock = ManualClock::new(start);
         let ages = BookingPolicy {
-            booking: Duration::from_secs(*choose(&mut dice, &[5, 60, 15 * 60])),
-            session: Duration::from_secs(*choose(&mut dice, &[60, 30 * 60, 24 * 60 * 60])),
+            booking: Duration::from_secs(*choose(&mut rng, &[5, 60, 15 * 60])),
+            session: Duration::from_secs(*choose(&mut rng, &[60, 30 * 60, 24 * 60 * 60])),
         };
-        Self(Arc::new(Mutex::new(Inside {
-            dice,
+        Self(Arc::new(Mutex::new(WorldState {
+            rng,
             store: MemoryStore::new().with_clock(Arc::new(clock.clone())),
             clock,
             guests: Guests::default(),
             ages,
             trouble: 0,
-            calm: false,
-            tally: Tally::default(),
+            without_faults: false,
+            totals: Totals::default(),
             killed: BTreeSet::new(),
-            untold: BTreeMap::new(),
+            unreported: BTreeMap::new(),
             broken: None,
             trace: DefaultHasher::new(),
-            aloud,
+            verbose,
         })))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inside> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, WorldState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl WorldState {
     /// The instant it is by the database, which keeps microseconds.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now().trunc_subsecs(6)
@@ -79,7 +79,7 @@ impl Inside {
 
     /// Whether something happens that does so in this many of a hundred cases.
     pub(crate) fn chance(&mut self, percent: u8) -> bool {
-        self.dice.u8(0..100) < percent
+        self.rng.u8(0..100) < percent
     }
 
     /// Notes the first promise that was broken.
@@ -93,7 +93,7 @@ impl Inside {
     pub(crate) fn note(&mut self, what: &(impl Hash + std::fmt::Debug)) {
         let now = self.clock.now();
         (now, what).hash(&mut self.trace);
-        if self.aloud {
+        if self.verbose {
             println!("{} {what:?}", now.format("%d %H:%M:%S%.3f"));
         }
     }
@@ -118,8 +118,10 @@ impl Inside {
             Change::default()
         });
         for (id, waited, foreseen) in &change.rows {
-            if self.calm && *foreseen && *waited > ON_TIME {
-                self.break_promise(format!("{id} waited for {waited:?} in calm weather"));
+            if self.without_faults && *foreseen && *waited > ON_TIME {
+                self.break_promise(format!(
+                    "{id} waited for {waited:?} in without_faults weather"
+                ));
             }
         }
         change
@@ -146,52 +148,48 @@ impl Inside {
     }
 
     /// A replica told its subscribers of these rows.
-    pub(crate) fn told(&mut self, replica: usize, ids: &[String]) {
+    pub(crate) fn emitted(&mut self, replica: usize, ids: &[String]) {
         for id in ids {
-            let owed = self.owe(replica, id, -1);
-            if owed < 0 {
+            let unsaved = self.owe(replica, id, -1);
+            if unsaved < 0 {
                 self.break_promise(format!(
-                    "replica {replica} told of {id}, which no batch handled"
+                    "replica {replica} emitted of {id}, which no batch handled"
                 ));
             }
         }
     }
 
     /// The first row that a replica handled and never told of.
-    pub(crate) fn untold(&self, replica: usize) -> Option<&str> {
-        let mut rows = self.untold.keys();
+    pub(crate) fn unreported(&self, replica: usize) -> Option<&str> {
+        let mut rows = self.unreported.keys();
         rows.find(|(by, _)| *by == replica)
             .map(|(_, id)| id.as_str())
     }
 
     fn owe(&mut self, replica: usize, id: &str, count: i64) -> i64 {
         let key = (replica, id.to_owned());
-        let owed = self.untold.entry(key.clone()).or_default();
-        *owed += count;
-        let owed = *owed;
-        if owed == 0 {
-            self.untold.remove(&key);
+        let unsaved = self.unreported.entry(key.clone()).or_default();
+        *unsaved += count;
+        let unsaved = *unsaved;
+        if unsaved == 0 {
+            self.unreported.remove(&key);
         }
-        owed
+        unsaved
     }
 }
 
 /// What guests do.
-impl Inside {
+impl WorldState {
     /// Books, in a place where no booking waits.
-    pub(crate) fn book(&mut self) {
-        let id = format!("b{:02}", self.dice.u8(0..PLACES));
+    pub(crate) fn events(&mut self) {
+        let id = format!("b{:02}", self.rng.u8(0..PLACES));
         let waits = |booking: &Booking| booking.status == "Pending";
         if self.guests.bookings.get(&id).is_some_and(waits) {
             return;
         }
         let now = self.now();
         let backdated = self.chance(10);
-        let earlier = if backdated {
-            self.dice.u32(0..2_000)
-        } else {
-            0
-        };
+        let earlier = if backdated { self.rng.u32(0..2_000) } else { 0 };
         let booking = Booking {
             user: self.user(),
             made: now - TimeDelta::seconds(earlier.into()),
@@ -210,8 +208,8 @@ impl Inside {
 
     /// Begins or extends a payment, which holds the booking.
     pub(crate) fn hold(&mut self) {
-        self.change_booking(|booking, now, dice| {
-            let until = now + TimeDelta::milliseconds(dice.i64(1..120_000));
+        self.change_booking(|booking, now, rng| {
+            let until = now + TimeDelta::milliseconds(rng.i64(1..120_000));
             // A hold that is extended may also be cut short, which only the next look can find.
             booking.unforeseen |= booking.held.is_some_and(|held| held > until);
             booking.held = Some(until);
@@ -243,12 +241,12 @@ impl Inside {
         let by_user = self.chance(80);
         let sender = if by_user { "user" } else { "bot" };
         if self.chance(40) {
-            let id = format!("s{:02}", self.dice.u8(0..PLACES));
+            let id = format!("s{:02}", self.rng.u8(0..PLACES));
             if !self.guests.sessions.contains_key(&id) {
                 let age = self.ages.session.as_secs();
                 let backdated = self.chance(30);
                 let earlier = if backdated {
-                    self.dice.u64(0..age * 2)
+                    self.rng.u64(0..age * 2)
                 } else {
                     0
                 };
@@ -273,8 +271,8 @@ impl Inside {
 
     /// Sends an image or a video in a session.
     pub(crate) fn send_media(&mut self) {
-        let image = self.dice.bool();
-        let Some(place) = pick(&mut self.dice, self.guests.sessions.len()) else {
+        let image = self.rng.bool();
+        let Some(place) = pick(&mut self.rng, self.guests.sessions.len()) else {
             return;
         };
         let Some((id, session)) = self.guests.sessions.iter_mut().nth(place) else {
@@ -291,7 +289,7 @@ impl Inside {
 
     /// One of the users.
     pub(crate) fn user(&mut self) -> Uuid {
-        Uuid::from_u128(self.dice.u128(1..=USERS))
+        Uuid::from_u128(self.rng.u128(1..=USERS))
     }
 
     fn change_booking(&mut self, change: impl FnOnce(&mut Booking, DateTime<Utc>, &mut Rng)) {
@@ -303,13 +301,13 @@ impl Inside {
     fn some_booking(&mut self, wanted: impl Fn(&Booking) -> bool) -> Option<String> {
         let of_kind = self.guests.bookings.iter().filter(|(_, row)| wanted(row));
         let ids: Vec<&String> = of_kind.map(|(id, _)| id).collect();
-        pick(&mut self.dice, ids.len()).map(|place| ids[place].clone())
+        pick(&mut self.rng, ids.len()).map(|place| ids[place].clone())
     }
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut Booking, DateTime<Utc>, &mut Rng)) {
         let now = self.now();
         if let Some(mut booking) = self.guests.bookings.remove(id) {
-            change(&mut booking, now, &mut self.dice);
+            change(&mut booking, now, &mut self.rng);
             booking.touched = now;
             self.put(id.to_owned(), booking);
         }
@@ -326,12 +324,12 @@ impl Inside {
 }
 
 /// One of several, by the dice.
-pub(crate) fn choose<'a, T>(dice: &mut Rng, several: &'a [T]) -> &'a T {
-    &several[dice.usize(0..several.len())]
+pub(crate) fn choose<'a, T>(rng: &mut Rng, several: &'a [T]) -> &'a T {
+    &several[rng.usize(0..several.len())]
 }
 
-fn pick(dice: &mut Rng, among: usize) -> Option<usize> {
-    (among > 0).then(|| dice.usize(0..among))
+fn pick(rng: &mut Rng, among: usize) -> Option<usize> {
+    (among > 0).then(|| rng.usize(0..among))
 }
 
 /// Whether a job is the booking expirer; the other one is the session cleaner.

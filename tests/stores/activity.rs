@@ -11,12 +11,12 @@ macro_rules! activity {
             use ractor_housekeeper::model::StoreError;
             use ractor_housekeeper::store::Store;
 
-            use crate::Verdict;
+            use crate::TestResult;
             use crate::activity::HOUR;
-            use crate::world::{World, micro, user};
+            use crate::world::{StoreUnderTest, micro, user};
 
             #[tokio::test]
-            async fn a_message_within_the_throttle_does_not_write_the_session() -> Verdict {
+            async fn a_message_within_the_throttle_does_not_write_the_session() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -43,7 +43,7 @@ macro_rules! activity {
             }
 
             #[tokio::test]
-            async fn a_message_beyond_the_throttle_writes_the_session() -> Verdict {
+            async fn a_message_beyond_the_throttle_writes_the_session() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -78,7 +78,7 @@ macro_rules! activity {
             }
 
             #[tokio::test]
-            async fn without_a_throttle_every_newer_message_writes_the_session() -> Verdict {
+            async fn without_a_throttle_every_newer_message_writes_the_session() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -110,7 +110,7 @@ macro_rules! activity {
 
             /// What a deletion relies on: a session that has been quiet for long is written, and so locked, by any newer message.
             #[tokio::test]
-            async fn a_backdated_message_writes_a_session_that_lags() -> Verdict {
+            async fn a_backdated_message_writes_a_session_that_lags() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -144,7 +144,7 @@ macro_rules! activity {
             }
 
             #[tokio::test]
-            async fn a_throttle_raised_between_two_batches_stops_deletions() -> Verdict {
+            async fn a_throttle_raised_between_two_batches_stops_deletions() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -180,7 +180,7 @@ macro_rules! activity {
 
             /// So that the next run does not look at it again.
             #[tokio::test]
-            async fn an_active_candidate_is_updated_if_it_is_in_the_scope() -> Verdict {
+            async fn an_active_candidate_is_updated_if_it_is_in_the_scope() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -206,7 +206,7 @@ macro_rules! activity {
             }
 
             #[tokio::test]
-            async fn only_messages_of_the_guest_are_activity() -> Verdict {
+            async fn only_messages_of_the_guest_are_activity() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -228,6 +228,9 @@ macro_rules! activity {
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(feature = "sqlite")]
-activity!(sqlite_activity, crate::sqlite::SqliteWorld::open());
+activity!(sqlite_activity, crate::sqlite::SqliteUnderTest::open());
 #[cfg(feature = "postgres")]
-activity!(postgres_activity, crate::postgres::PostgresWorld::open());
+activity!(
+    postgres_activity,
+    crate::postgres::PostgresUnderTest::open()
+);

@@ -6,12 +6,12 @@ macro_rules! keys {
         mod $store {
             use ractor_housekeeper::job::{Batch, BatchRequest};
 
-            use crate::Verdict;
+            use crate::TestResult;
             use crate::rules::idle_pass;
-            use crate::world::{Done, World, micro, now, user};
+            use crate::world::{StoreUnderTest, micro, now, user};
 
             /// Sessions a to d, each with an image record `i` and its name.
-            async fn fill(world: &impl World) -> Done<BatchRequest> {
+            async fn fill(world: &impl StoreUnderTest) -> TestResult<BatchRequest> {
                 for id in ["a", "b", "c", "d"] {
                     world.session(id, user(1), now() - micro()).await?;
                     let record = format!("insert into image_sent (id, session_id) values ('i{id}', '{id}')");
@@ -26,7 +26,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn a_session_is_kept_by_the_table_that_points_at_it() -> Verdict {
+            async fn a_session_is_kept_by_the_table_that_points_at_it() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -47,7 +47,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn a_key_made_after_the_check_is_found_when_it_refuses() -> Verdict {
+            async fn a_key_made_after_the_check_is_found_when_it_refuses() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -64,7 +64,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn a_key_dropped_after_the_check_keeps_nothing() -> Verdict {
+            async fn a_key_dropped_after_the_check_keeps_nothing() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -83,7 +83,7 @@ macro_rules! keys {
 
             /// They are deleted before the session.
             #[tokio::test]
-            async fn records_whose_key_does_not_cascade_keep_no_session() -> Verdict {
+            async fn records_whose_key_does_not_cascade_keep_no_session() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -109,7 +109,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn keys_of_several_columns_and_keys_on_records_keep_too() -> Verdict {
+            async fn keys_of_several_columns_and_keys_on_records_keep_too() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -135,7 +135,7 @@ macro_rules! keys {
             }
 
             #[tokio::test]
-            async fn keys_that_cascade_or_set_null_keep_nothing() -> Verdict {
+            async fn keys_that_cascade_or_set_null_keep_nothing() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -157,10 +157,10 @@ macro_rules! keys {
 }
 
 #[cfg(feature = "sqlite")]
-keys!(sqlite_keys, crate::sqlite::SqliteWorld::open(), "text");
+keys!(sqlite_keys, crate::sqlite::SqliteUnderTest::open(), "text");
 #[cfg(feature = "postgres")]
 keys!(
     postgres_keys,
-    crate::postgres::PostgresWorld::open(),
+    crate::postgres::PostgresUnderTest::open(),
     "uuid"
 );

@@ -34,7 +34,7 @@ mod support;
 mod tables;
 
 /// What a test ends with.
-type Verdict = Result<(), Box<dyn Error>>;
+type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
 /// The suite over one store. `$open` makes a world, or `None` where its database is not installed.
 macro_rules! conformance {
@@ -66,7 +66,7 @@ macro_rules! conformance {
     (@cases $open:expr, $module:ident: $($case:ident)*) => {
         $(
             #[tokio::test]
-            async fn $case() -> crate::Verdict {
+            async fn $case() -> crate::TestResult {
                 match $open.await? {
                     Some(world) => crate::$module::$case(&world).await,
                     None => {
@@ -79,8 +79,8 @@ macro_rules! conformance {
     };
 }
 
-conformance!(memory_store, crate::world::MemoryWorld::open());
+conformance!(memory_store, crate::world::MemoryUnderTest::open());
 #[cfg(feature = "sqlite")]
-conformance!(sqlite_store, crate::sqlite::SqliteWorld::open());
+conformance!(sqlite_store, crate::sqlite::SqliteUnderTest::open());
 #[cfg(feature = "postgres")]
-conformance!(postgres_store, crate::postgres::PostgresWorld::open());
+conformance!(postgres_store, crate::postgres::PostgresUnderTest::open());

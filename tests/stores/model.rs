@@ -13,7 +13,8 @@ use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{MemoryBooking, MemoryStore};
 use tokio::runtime::Runtime;
 
-use crate::world::{Done, World, clock, now, user};
+use crate::TestResult;
+use crate::world::{StoreUnderTest, clock, now, user};
 
 /// A session's owner and age; a message's owner, sender and age; a booking. BookingPolicy are microseconds around the cutoffs, or hours.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ fn around(age: Duration, offset: i64) -> DateTime<Utc> {
     now() - age + TimeDelta::microseconds(offset)
 }
 
-async fn fill(world: &impl World, model: &MemoryStore, rows: &Rows) -> Done {
+async fn fill(world: &impl StoreUnderTest, model: &MemoryStore, rows: &Rows) -> TestResult {
     for (number, (owner, at, images, videos)) in rows.sessions.iter().enumerate() {
         let (id, at) = (format!("s{number:02}"), around(IDLE_AFTER, *at));
         world.session(&id, user(*owner), at).await?;
@@ -107,7 +108,7 @@ struct Seen {
     bookings: BTreeMap<String, (String, DateTime<Utc>)>,
 }
 
-async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
+async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
     let only = rows.only.map(user);
     for of_sessions in [true, false] {
         let mut found = BTreeMap::new();
@@ -146,7 +147,7 @@ async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
     Ok(())
 }
 
-async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
+async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
     for of_sessions in [true, false] {
         let age = if of_sessions {
             IDLE_AFTER
@@ -182,7 +183,7 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> Done {
 }
 
 /// Compares `world`, emptied by `clear`, with the model over one set of rows.
-async fn compare<W: World>(world: &W, clear: &str, rows: &Rows) -> Done {
+async fn compare<W: StoreUnderTest>(world: &W, clear: &str, rows: &Rows) -> TestResult {
     world.execute(clear).await?;
     let model = MemoryStore::new().with_clock(clock());
     fill(world, &model, rows).await?;
@@ -215,7 +216,7 @@ async fn compare<W: World>(world: &W, clear: &str, rows: &Rows) -> Done {
 }
 
 /// Compares over a few dozen made-up sets of rows.
-fn agrees<W: World>(runtime: &Runtime, world: &W) -> crate::Verdict {
+fn agrees<W: StoreUnderTest>(runtime: &Runtime, world: &W) -> crate::TestResult {
     let config = Config {
         cases: 48,
         failure_persistence: None,
@@ -238,17 +239,17 @@ fn runtime() -> std::io::Result<Runtime> {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn sqlite_does_what_the_model_does() -> crate::Verdict {
+fn sqlite_does_what_the_model_does() -> crate::TestResult {
     let runtime = runtime()?;
-    let world = runtime.block_on(crate::sqlite::SqliteWorld::open())?;
+    let world = runtime.block_on(crate::sqlite::SqliteUnderTest::open())?;
     agrees(&runtime, &world.expect("SQLite is built in"))
 }
 
 #[cfg(feature = "postgres")]
 #[test]
-fn postgres_does_what_the_model_does() -> crate::Verdict {
+fn postgres_does_what_the_model_does() -> crate::TestResult {
     let runtime = runtime()?;
-    let Some(world) = runtime.block_on(crate::postgres::PostgresWorld::open())? else {
+    let Some(world) = runtime.block_on(crate::postgres::PostgresUnderTest::open())? else {
         println!("left out: Postgres is not installed");
         return Ok(());
     };

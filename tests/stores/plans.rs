@@ -6,8 +6,9 @@ use ractor_housekeeper::Scope;
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::store::Store;
 
+use crate::TestResult;
 use crate::rules::pass;
-use crate::world::{Done, now, user};
+use crate::world::{now, user};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const QUARTER: Duration = Duration::from_secs(15 * 60);
@@ -22,7 +23,7 @@ pub(crate) const TABLES: &[&str] = &[
 ];
 
 /// What the jobs and their previews do, once each: over all rows and one user's, from the start and from a place behind.
-pub(crate) async fn do_everything(store: &dyn Store) -> Done {
+pub(crate) async fn do_everything(store: &dyn Store) -> TestResult {
     let cutoff = now() - DAY;
     let mut only = pass(cutoff, 100);
     only.scope = Scope::user(user(160));

@@ -13,12 +13,13 @@ use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{MemoryBooking, PrivatePostgres};
 use uuid::Uuid;
 
-use crate::world::{Done, World, clock};
+use crate::TestResult;
+use crate::world::{StoreUnderTest, clock};
 
 mod keys;
 mod plans;
 
-pub(crate) struct PostgresWorld {
+pub(crate) struct PostgresUnderTest {
     pub(crate) store: PostgresStore,
     pub(crate) url: String,
 }
@@ -46,13 +47,13 @@ struct Count {
 }
 
 #[derive(diesel::QueryableByName)]
-struct Noted {
+struct SessionActivity {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_activity_at: Option<DateTime<Utc>>,
 }
 
-impl PostgresWorld {
-    pub(crate) async fn open() -> Done<Option<Self>> {
+impl PostgresUnderTest {
+    pub(crate) async fn open() -> TestResult<Option<Self>> {
         let Some(world) = Self::empty()? else {
             return Ok(None);
         };
@@ -64,7 +65,7 @@ impl PostgresWorld {
     }
 
     /// Without any table.
-    pub(crate) fn empty() -> Done<Option<Self>> {
+    pub(crate) fn empty() -> TestResult<Option<Self>> {
         let Some(server) = PrivatePostgres::shared()? else {
             return Ok(None);
         };
@@ -73,11 +74,11 @@ impl PostgresWorld {
         Ok(Some(Self { store, url }))
     }
 
-    pub(crate) async fn sql(&self, sql: &str) -> Done {
+    pub(crate) async fn sql(&self, sql: &str) -> TestResult {
         Ok(self.store.pool().get().await?.batch_execute(sql).await?)
     }
 
-    pub(crate) async fn count(&self, table: &str) -> Done<u64> {
+    pub(crate) async fn count(&self, table: &str) -> TestResult<u64> {
         let mut conn = self.store.pool().get().await?;
         let count: Count = diesel::sql_query(format!("select count(*) as count from {table}"))
             .get_result(&mut conn)
@@ -85,16 +86,20 @@ impl PostgresWorld {
         Ok(u64::try_from(count.count)?)
     }
 
-    pub(crate) async fn last_activity_at(&self, session: &str) -> Done<Option<DateTime<Utc>>> {
+    pub(crate) async fn last_activity_at(
+        &self,
+        session: &str,
+    ) -> TestResult<Option<DateTime<Utc>>> {
         let mut conn = self.store.pool().get().await?;
-        let noted: Noted = diesel::sql_query("select last_activity_at from sessions where id = $1")
-            .bind::<Text, _>(session)
-            .get_result(&mut conn)
-            .await?;
+        let noted: SessionActivity =
+            diesel::sql_query("select last_activity_at from sessions where id = $1")
+                .bind::<Text, _>(session)
+                .get_result(&mut conn)
+                .await?;
         Ok(noted.last_activity_at)
     }
 
-    async fn record(&self, table: &str, session: &str) -> Done {
+    async fn record(&self, table: &str, session: &str) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(format!(
             "insert into {table} (id, session_id) values ($1, $2)"
@@ -108,17 +113,17 @@ impl PostgresWorld {
 }
 
 #[async_trait(?Send)]
-impl World for PostgresWorld {
+impl StoreUnderTest for PostgresUnderTest {
     fn store(&self) -> &dyn Store {
         &self.store
     }
     fn history(&self) -> &dyn RunHistory {
         &self.store
     }
-    async fn execute(&self, sql: &str) -> Done {
+    async fn execute(&self, sql: &str) -> TestResult {
         self.sql(sql).await
     }
-    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done {
+    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query("insert into sessions (id, user_id, created_at) values ($1, $2, $3)")
             .bind::<Text, _>(id)
@@ -128,7 +133,7 @@ impl World for PostgresWorld {
             .await?;
         Ok(())
     }
-    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> Done {
+    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(
             "insert into messages (id, user_id, sender, timestamp) values ($1, $2, $3, $4)",
@@ -141,13 +146,13 @@ impl World for PostgresWorld {
         .await?;
         Ok(())
     }
-    async fn image(&self, session: &str) -> Done {
+    async fn image(&self, session: &str) -> TestResult {
         self.record("image_sent", session).await
     }
-    async fn video(&self, session: &str) -> Done {
+    async fn video(&self, session: &str) -> TestResult {
         self.record("video_sent", session).await
     }
-    async fn booking(&self, booking: &MemoryBooking) -> Done {
+    async fn booking(&self, booking: &MemoryBooking) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(
             "insert into bookings (booking_id, user_id, created_at, status, held_until, updated_at, total_cost) values ($1, $2, $3, $4, $5, $6, 12.50)",
@@ -162,14 +167,14 @@ impl World for PostgresWorld {
         .await?;
         Ok(())
     }
-    async fn sessions_left(&self) -> Done<Vec<String>> {
+    async fn sessions_left(&self) -> TestResult<Vec<String>> {
         let mut conn = self.store.pool().get().await?;
         let rows: Vec<Id> = diesel::sql_query("select id from sessions order by id")
             .load(&mut conn)
             .await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
-    async fn bookings_now(&self) -> Done<BTreeMap<String, (String, DateTime<Utc>)>> {
+    async fn bookings_now(&self) -> TestResult<BTreeMap<String, (String, DateTime<Utc>)>> {
         let mut conn = self.store.pool().get().await?;
         let rows: Vec<BookingRow> =
             diesel::sql_query("select booking_id, status, updated_at from bookings")
@@ -180,7 +185,7 @@ impl World for PostgresWorld {
             .map(|row| (row.booking_id, (row.status, row.updated_at)))
             .collect())
     }
-    async fn records_left(&self) -> Done<(u64, u64)> {
+    async fn records_left(&self) -> TestResult<(u64, u64)> {
         Ok((
             self.count("image_sent").await?,
             self.count("video_sent").await?,
@@ -195,12 +200,11 @@ mod own {
     use ractor_housekeeper::store::Timeouts;
 
     use super::*;
-    use crate::Verdict;
     use crate::rules::{idle_pass, pass};
     use crate::world::{micro, now, user};
 
     #[tokio::test]
-    async fn invalid_urls_are_rejected_without_the_password() -> Verdict {
+    async fn invalid_urls_are_rejected_without_the_password() -> TestResult {
         for (url, word) in [
             ("", "empty"),
             ("mysql://me:secret@host/db", "mysql://"),
@@ -225,7 +229,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn an_unavailable_database_is_an_error_of_the_step() -> Verdict {
+    async fn an_unavailable_database_is_an_error_of_the_step() -> TestResult {
         let limits = Timeouts {
             acquire: Duration::from_millis(300),
             ..Timeouts::default()
@@ -243,8 +247,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn the_database_clock_is_the_default() -> Verdict {
-        let Some(world) = PostgresWorld::open().await? else {
+    async fn the_database_clock_is_the_default() -> TestResult {
+        let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
         let store = PostgresStore::connect(&world.url)?;
@@ -258,9 +262,9 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_row_that_cannot_be_deleted_is_rejected() -> Verdict {
+    async fn a_row_that_cannot_be_deleted_is_rejected() -> TestResult {
         for when in ["", "deferrable initially deferred", "on delete restrict"] {
-            let Some(world) = PostgresWorld::open().await? else {
+            let Some(world) = PostgresUnderTest::open().await? else {
                 return Ok(());
             };
             for id in ["a", "b", "c"] {
@@ -286,8 +290,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn locked_rows_are_skipped() -> Verdict {
-        let Some(world) = PostgresWorld::open().await? else {
+    async fn locked_rows_are_skipped() -> TestResult {
+        let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
         for id in ["a", "b"] {
@@ -316,8 +320,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn an_uncommitted_message_keeps_its_session() -> Verdict {
-        let Some(world) = PostgresWorld::open().await? else {
+    async fn an_uncommitted_message_keeps_its_session() -> TestResult {
+        let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
         world.session("a", user(1), now() - micro()).await?;
@@ -345,8 +349,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_dropped_batch_frees_its_rows_and_the_pool() -> Verdict {
-        let Some(world) = PostgresWorld::open().await? else {
+    async fn a_dropped_batch_frees_its_rows_and_the_pool() -> TestResult {
+        let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
         for id in ["a", "b"] {
@@ -390,8 +394,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn statements_and_locks_time_out() -> Verdict {
-        let Some(world) = PostgresWorld::open().await? else {
+    async fn statements_and_locks_time_out() -> TestResult {
+        let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
         let limits = Timeouts {
@@ -418,8 +422,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn records_are_counted_without_server_statistics() -> Verdict {
-        let Some(world) = PostgresWorld::open().await? else {
+    async fn records_are_counted_without_server_statistics() -> TestResult {
+        let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
         let cutoff = now();

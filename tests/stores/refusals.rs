@@ -8,11 +8,11 @@ macro_rules! refusals {
             use ractor_housekeeper::job::BatchRequest;
             use ractor_housekeeper::store::Store;
 
-            use crate::Verdict;
+            use crate::TestResult;
             use crate::rules::idle_pass;
-            use crate::world::{Done, World, micro, now, user};
+            use crate::world::{StoreUnderTest, micro, now, user};
 
-            async fn fill(world: &impl World) -> Done<BatchRequest> {
+            async fn fill(world: &impl StoreUnderTest) -> TestResult<BatchRequest> {
                 for id in ["a", "b", "c"] {
                     world.session(id, user(1), now() - micro()).await?;
                     world.image(id).await?;
@@ -23,7 +23,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_session_that_a_trigger_protects_is_rejected() -> Verdict {
+            async fn a_session_that_a_trigger_protects_is_rejected() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -43,7 +43,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_booking_that_a_trigger_protects_is_rejected() -> Verdict {
+            async fn a_booking_that_a_trigger_protects_is_rejected() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -65,7 +65,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn rows_that_a_trigger_suppresses_silently_are_rejected() -> Verdict {
+            async fn rows_that_a_trigger_suppresses_silently_are_rejected() -> TestResult {
                 for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
                     let Some(world) = $open.await? else {
                         return Ok(());
@@ -91,7 +91,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_batch_with_a_rejected_row_returns_its_cursor() -> Verdict {
+            async fn a_batch_with_a_rejected_row_returns_its_cursor() -> TestResult {
                 for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {
                     let Some(world) = $open.await? else {
                         return Ok(());
@@ -123,7 +123,7 @@ macro_rules! refusals {
 
             /// Its stored instant is behind, so it is picked with the others and found alive when it is looked at.
             #[tokio::test]
-            async fn a_live_session_beside_a_rejected_one_stays() -> Verdict {
+            async fn a_live_session_beside_a_rejected_one_stays() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -142,7 +142,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_booking_that_a_constraint_protects_is_rejected() -> Verdict {
+            async fn a_booking_that_a_constraint_protects_is_rejected() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -161,7 +161,7 @@ macro_rules! refusals {
             }
 
             #[tokio::test]
-            async fn a_missing_table_or_column_fails_the_batch() -> Verdict {
+            async fn a_missing_table_or_column_fails_the_batch() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -187,7 +187,7 @@ macro_rules! refusals {
 
             /// As above, but met by one row only and after others were handled.
             #[tokio::test]
-            async fn a_missing_table_in_a_trigger_fails_the_batch() -> Verdict {
+            async fn a_missing_table_in_a_trigger_fails_the_batch() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
@@ -211,7 +211,7 @@ macro_rules! refusals {
 #[cfg(feature = "sqlite")]
 refusals!(
     sqlite_refusals,
-    crate::sqlite::SqliteWorld::open(),
+    crate::sqlite::SqliteUnderTest::open(),
     |event: &str, table: &str, id: &str| format!(
         "create trigger refuse before {event} on {table} when old.{id} = 'b' \
          begin select raise(abort, 'not this one'); end"
@@ -220,7 +220,7 @@ refusals!(
 #[cfg(feature = "postgres")]
 refusals!(
     postgres_refusals,
-    crate::postgres::PostgresWorld::open(),
+    crate::postgres::PostgresUnderTest::open(),
     |event: &str, table: &str, id: &str| format!(
         "create function refuse() returns trigger language plpgsql as \
          $$ begin if old.{id} = 'b' then raise exception 'not this one'; end if; return coalesce(new, old); end $$; \

@@ -10,8 +10,8 @@ use ractor_housekeeper::model::{RunRecord, StoreError};
 use ractor_housekeeper::testing::MemoryBooking;
 use serde_json::json;
 
-use crate::Verdict;
-use crate::world::{World, micro, now, user};
+use crate::TestResult;
+use crate::world::{StoreUnderTest, micro, now, user};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const QUARTER: Duration = Duration::from_secs(15 * 60);
@@ -53,7 +53,9 @@ pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids
 }
 
-pub(crate) async fn a_session_is_idle_strictly_after_the_cutoff(world: &impl World) -> Verdict {
+pub(crate) async fn a_session_is_idle_strictly_after_the_cutoff(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let cutoff = session_cutoff();
     world.session("before", user(1), cutoff - micro()).await?;
     world.session("at", user(2), cutoff).await?;
@@ -70,8 +72,8 @@ pub(crate) async fn a_session_is_idle_strictly_after_the_cutoff(world: &impl Wor
 }
 
 pub(crate) async fn a_message_of_the_guest_keeps_a_session_to_the_microsecond(
-    world: &impl World,
-) -> Verdict {
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let cutoff = session_cutoff();
     for (number, id) in [(1, "before"), (2, "at"), (3, "after")] {
         world
@@ -107,7 +109,7 @@ pub(crate) async fn a_message_of_the_guest_keeps_a_session_to_the_microsecond(
     Ok(())
 }
 
-pub(crate) async fn messages_of_others_keep_nothing(world: &impl World) -> Verdict {
+pub(crate) async fn messages_of_others_keep_nothing(world: &impl StoreUnderTest) -> TestResult {
     let cutoff = session_cutoff();
     world.session("quiet", user(1), cutoff - micro()).await?;
     world.message(user(1), "bot", now()).await?;
@@ -122,7 +124,9 @@ pub(crate) async fn messages_of_others_keep_nothing(world: &impl World) -> Verdi
     Ok(())
 }
 
-pub(crate) async fn a_users_messages_keep_every_session_of_the_user(world: &impl World) -> Verdict {
+pub(crate) async fn a_users_messages_keep_every_session_of_the_user(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let cutoff = session_cutoff();
     world
         .session("first", user(1), cutoff - TimeDelta::days(2))
@@ -145,7 +149,9 @@ pub(crate) async fn a_users_messages_keep_every_session_of_the_user(world: &impl
     Ok(())
 }
 
-pub(crate) async fn records_of_each_kind_are_deleted_and_counted(world: &impl World) -> Verdict {
+pub(crate) async fn records_of_each_kind_are_deleted_and_counted(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let cutoff = session_cutoff();
     world.session("idle", user(1), cutoff - micro()).await?;
     world.session("live", user(2), now()).await?;
@@ -180,7 +186,9 @@ pub(crate) async fn records_of_each_kind_are_deleted_and_counted(world: &impl Wo
     Ok(())
 }
 
-pub(crate) async fn a_booking_expires_strictly_after_the_cutoff(world: &impl World) -> Verdict {
+pub(crate) async fn a_booking_expires_strictly_after_the_cutoff(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let cutoff = booking_cutoff();
     for (id, created_at) in [
         ("before", cutoff - micro()),
@@ -202,7 +210,9 @@ pub(crate) async fn a_booking_expires_strictly_after_the_cutoff(world: &impl Wor
     Ok(())
 }
 
-pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(world: &impl World) -> Verdict {
+pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let holds = [
         ("none", None),
         ("past", Some(now() - micro())),
@@ -232,7 +242,7 @@ pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(world: &impl World) -> 
     Ok(())
 }
 
-pub(crate) async fn other_statuses_are_never_touched(world: &impl World) -> Verdict {
+pub(crate) async fn other_statuses_are_never_touched(world: &impl StoreUnderTest) -> TestResult {
     for status in ["Waiting", "Confirmed", "Cancelled", "Completed", "Expired"] {
         let booking = MemoryBooking {
             status: status.to_owned(),
@@ -254,7 +264,7 @@ pub(crate) async fn other_statuses_are_never_touched(world: &impl World) -> Verd
     Ok(())
 }
 
-pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict {
+pub(crate) async fn a_scope_covers_one_user_only(world: &impl StoreUnderTest) -> TestResult {
     for number in [1, 2] {
         let id = format!("s{number}");
         world
@@ -294,7 +304,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl World) -> Verdict 
     Ok(())
 }
 
-pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl World) -> Verdict {
+pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl StoreUnderTest) -> TestResult {
     let nobody = BatchRequest {
         scope: Scope::user("nobody"),
         ..pass(now(), 10)
@@ -308,7 +318,7 @@ pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl World) -> V
     Ok(())
 }
 
-pub(crate) async fn batches_walk_all_rows_once(world: &impl World) -> Verdict {
+pub(crate) async fn batches_walk_all_rows_once(world: &impl StoreUnderTest) -> TestResult {
     // Ties in time are told apart by id, and live candidates lie between the idle ones.
     for number in 0..23_u32 {
         let step = TimeDelta::seconds(i64::from(number / 3));
@@ -351,7 +361,7 @@ pub(crate) async fn batches_walk_all_rows_once(world: &impl World) -> Verdict {
 
 /// Runs batches of four until one says it was the last.
 async fn walk(
-    world: &impl World,
+    world: &impl StoreUnderTest,
     cutoff: DateTime<Utc>,
     of_sessions: bool,
 ) -> Result<Vec<String>, StoreError> {
@@ -379,7 +389,9 @@ async fn walk(
     }
 }
 
-pub(crate) async fn pages_are_complete_and_without_doubles(world: &impl World) -> Verdict {
+pub(crate) async fn pages_are_complete_and_without_doubles(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     for number in 0..12_u32 {
         let step = TimeDelta::seconds(i64::from(number / 4));
         let id = format!("s{number:02}");
@@ -425,7 +437,7 @@ pub(crate) async fn pages_are_complete_and_without_doubles(world: &impl World) -
     Ok(())
 }
 
-pub(crate) async fn the_forecast_of_sessions_is_exact(world: &impl World) -> Verdict {
+pub(crate) async fn the_forecast_of_sessions_is_exact(world: &impl StoreUnderTest) -> TestResult {
     let cutoff = session_cutoff();
     world
         .session("live", user(1), cutoff + TimeDelta::seconds(30))
@@ -458,7 +470,7 @@ pub(crate) async fn the_forecast_of_sessions_is_exact(world: &impl World) -> Ver
     Ok(())
 }
 
-pub(crate) async fn the_forecast_of_bookings_is_exact(world: &impl World) -> Verdict {
+pub(crate) async fn the_forecast_of_bookings_is_exact(world: &impl StoreUnderTest) -> TestResult {
     let at = |id: &str, seconds, held: Option<i64>| MemoryBooking {
         held_until: held.map(|held| now() + TimeDelta::seconds(held)),
         ..MemoryBooking::pending(id, user(1), booking_cutoff() + TimeDelta::seconds(seconds))
@@ -489,7 +501,7 @@ pub(crate) async fn the_forecast_of_bookings_is_exact(world: &impl World) -> Ver
     Ok(())
 }
 
-pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl World) -> Verdict {
+pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl StoreUnderTest) -> TestResult {
     let store = world.store();
     store.check().await?;
 
@@ -504,7 +516,7 @@ pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl World) -> Verd
     Ok(())
 }
 
-pub(crate) async fn rejected_rows_do_not_count(world: &impl World) -> Verdict {
+pub(crate) async fn rejected_rows_do_not_count(world: &impl StoreUnderTest) -> TestResult {
     world
         .session("stuck", user(1), session_cutoff() - TimeDelta::hours(1))
         .await?;
@@ -532,7 +544,7 @@ pub(crate) async fn rejected_rows_do_not_count(world: &impl World) -> Verdict {
     Ok(())
 }
 
-pub(crate) async fn equal_keys_fold_in_the_history(world: &impl World) -> Verdict {
+pub(crate) async fn equal_keys_fold_in_the_history(world: &impl StoreUnderTest) -> TestResult {
     let first = record("k", "booking-expirer", 0, 2);
     let second = record("k", "booking-expirer", 5, 3);
     let both = [first.clone(), second.clone()];
@@ -562,7 +574,9 @@ pub(crate) async fn equal_keys_fold_in_the_history(world: &impl World) -> Verdic
     Ok(())
 }
 
-pub(crate) async fn runs_written_again_count_once_in_the_history(world: &impl World) -> Verdict {
+pub(crate) async fn runs_written_again_count_once_in_the_history(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let job = "booking-expirer";
     // Each another run, with another number of bookings.
     let run = |number: u64| record("minute", job, 0, number);
@@ -586,7 +600,9 @@ pub(crate) async fn runs_written_again_count_once_in_the_history(world: &impl Wo
     Ok(())
 }
 
-pub(crate) async fn the_history_keeps_the_newest_of_each_job(world: &impl World) -> Verdict {
+pub(crate) async fn the_history_keeps_the_newest_of_each_job(
+    world: &impl StoreUnderTest,
+) -> TestResult {
     let runs: Vec<RunRecord> = [3, 0, 4, 1, 2]
         .into_iter()
         .map(|second| record(&format!("k{second}"), "booking-expirer", second, 1))

@@ -24,7 +24,7 @@ use ractor_housekeeper::{
 
 /// Every line that anybody logs, ourselves, ractor, the pool and the driver, and all that this test is told.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
 #[test]
 fn no_password_appears_in_any_output() {
@@ -35,8 +35,8 @@ fn no_password_appears_in_any_output() {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(make_role(&server));
-    let told = Told::default();
-    let log = told.clone();
+    let output = Output::default();
+    let log = output.clone();
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
@@ -47,9 +47,9 @@ fn no_password_appears_in_any_output() {
 
     // The right one first: what is logged of a connection that works is more.
     let right = forms(host, RIGHT).swap_remove(0);
-    runtime.block_on(use_store(&right, Timeouts::default(), &told));
-    runtime.block_on(use_housekeeper(&right, Timeouts::default(), &told));
-    let heard = told.take();
+    runtime.block_on(use_store(&right, Timeouts::default(), &output));
+    runtime.block_on(use_housekeeper(&right, Timeouts::default(), &output));
+    let heard = output.take();
     assert!(
         heard.contains("preparing query"),
         "the driver's log is not in {heard}"
@@ -66,10 +66,10 @@ fn no_password_appears_in_any_output() {
     let outcome = TestRunner::new(config).run(&wrong, |password| {
         let forms = forms(host, &password);
         for url in &forms {
-            runtime.block_on(use_store(url, impatient(), &told));
+            runtime.block_on(use_store(url, impatient(), &output));
         }
-        runtime.block_on(use_housekeeper(&forms[0], impatient(), &told));
-        let text = told.take();
+        runtime.block_on(use_housekeeper(&forms[0], impatient(), &output));
+        let text = output.take();
         let escaped = encoded(&password);
         prop_assert!(
             !text.contains(&password) && !text.contains(&escaped),
@@ -86,33 +86,33 @@ fn no_password_appears_in_any_output() {
 }
 
 /// Asks a store, and a housekeeper over it, for all they have to tell.
-async fn use_store(url: &str, limits: Timeouts, told: &Told) {
+async fn use_store(url: &str, limits: Timeouts, output: &Output) {
     let store = match PostgresStore::connect(url) {
         Ok(store) => store.with_limits(limits).expect("the limits can be"),
-        Err(error) => return told.error(&error),
+        Err(error) => return output.error(&error),
     };
-    told.debug(&store);
-    told.debug(store.pool());
+    output.debug(&store);
+    output.debug(store.pool());
     match store.now().await {
-        Ok(now) => told.debug(&now),
-        Err(error) => told.error(&error),
+        Ok(now) => output.debug(&now),
+        Err(error) => output.error(&error),
     }
     if let Err(error) = store.check().await {
-        told.error(&error);
+        output.error(&error);
     }
     if let Err(error) = store.migrate(&[]).await {
-        told.error(&error);
+        output.error(&error);
     }
 }
 
 /// Asks a housekeeper over a store for all it has to tell.
-async fn use_housekeeper(url: &str, limits: Timeouts, told: &Told) {
+async fn use_housekeeper(url: &str, limits: Timeouts, output: &Output) {
     let store = PostgresStore::connect(url).expect("the URL can be");
     let store = store.with_limits(limits).expect("the limits can be");
     let jobs = built_in(store.clone(), &BookingPolicy::default()).expect("the ages can be");
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     let started = start(None, arguments).await.expect("it starts");
-    told.debug(&started);
+    output.debug(&started);
     let housekeeper = started.housekeeper;
     let job = BookingExpirer::NAME;
 
@@ -137,11 +137,11 @@ async fn use_housekeeper(url: &str, limits: Timeouts, told: &Told) {
     let history =
         call_t!(housekeeper, HousekeeperMsg::History, LIMIT_MS, job, 10).expect("it answers");
     let status = call_t!(housekeeper, HousekeeperMsg::Status, LIMIT_MS).expect("it answers");
-    told.note(&format!(
+    output.note(&format!(
         "{report} {report:?} {status} {status:?} {preview:?} {history:?}"
     ));
-    told.note(&serde_json::to_string(&(&report, &status, &history.ok())).expect("is plain data"));
-    told.note(&serde_json::to_string(&preview.expect("it answers")).expect("is plain data"));
+    output.note(&serde_json::to_string(&(&report, &status, &history.ok())).expect("is plain data"));
+    output.note(&serde_json::to_string(&preview.expect("it answers")).expect("is plain data"));
 
     let stop = HousekeeperMsg::Shutdown(Duration::from_secs(5), ignore_reply());
     housekeeper.cast(stop).expect("it lives");
@@ -213,7 +213,7 @@ async fn make_role(server: &PrivatePostgres) {
     conn.batch_execute(&role).await.expect("the role is new");
 }
 
-impl Told {
+impl Output {
     fn note(&self, text: &str) {
         let _ = io::Write::write(&mut self.clone(), text.as_bytes());
     }
@@ -236,7 +236,7 @@ impl Told {
     }
 }
 
-impl io::Write for Told {
+impl io::Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0
             .lock()

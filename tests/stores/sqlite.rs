@@ -15,14 +15,15 @@ use ractor_housekeeper::testing::MemoryBooking;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::world::{Done, World, clock};
+use crate::TestResult;
+use crate::world::{StoreUnderTest, clock};
 
 mod given_up;
 mod keys;
 mod panics;
 mod plans;
 
-pub(crate) struct SqliteWorld {
+pub(crate) struct SqliteUnderTest {
     pub(crate) store: SqliteStore,
     pub(crate) folder: TempDir,
 }
@@ -37,8 +38,8 @@ struct Row {
     two: String,
 }
 
-impl SqliteWorld {
-    pub(crate) async fn open() -> Done<Option<Self>> {
+impl SqliteUnderTest {
+    pub(crate) async fn open() -> TestResult<Option<Self>> {
         let world = Self::empty().await?;
         world
             .store
@@ -48,23 +49,23 @@ impl SqliteWorld {
     }
 
     /// Without any table.
-    pub(crate) async fn empty() -> Done<Self> {
+    pub(crate) async fn empty() -> TestResult<Self> {
         let folder = tempfile::tempdir()?;
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
         let store = SqliteStore::open(&url).await?.with_clock(clock());
         Ok(Self { store, folder })
     }
 
-    pub(crate) async fn sql(&self, sql: &str) -> Done {
+    pub(crate) async fn sql(&self, sql: &str) -> TestResult {
         Ok(self.store.pool().get().await?.batch_execute(sql).await?)
     }
 
-    async fn rows(&self, sql: &str) -> Done<Vec<Row>> {
+    async fn rows(&self, sql: &str) -> TestResult<Vec<Row>> {
         let mut conn = self.store.pool().get().await?;
         Ok(diesel::sql_query(sql).load(&mut conn).await?)
     }
 
-    pub(crate) async fn count(&self, table: &str) -> Done<u64> {
+    pub(crate) async fn count(&self, table: &str) -> TestResult<u64> {
         let rows = self
             .rows(&format!(
                 "select cast(count(*) as text) as id, '' as one, '' as two from {table}"
@@ -73,7 +74,10 @@ impl SqliteWorld {
         Ok(rows[0].id.parse()?)
     }
 
-    pub(crate) async fn last_activity_at(&self, session: &str) -> Done<Option<DateTime<Utc>>> {
+    pub(crate) async fn last_activity_at(
+        &self,
+        session: &str,
+    ) -> TestResult<Option<DateTime<Utc>>> {
         let rows = self
             .rows(&format!(
                 "select id, coalesce(last_activity_at, '') as one, '' as two from sessions where id = '{session}'"
@@ -85,7 +89,7 @@ impl SqliteWorld {
         }
     }
 
-    async fn record(&self, table: &str, session: &str) -> Done {
+    async fn record(&self, table: &str, session: &str) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(format!(
             "insert into {table} (id, session_id) values (?, ?)"
@@ -99,17 +103,17 @@ impl SqliteWorld {
 }
 
 #[async_trait(?Send)]
-impl World for SqliteWorld {
+impl StoreUnderTest for SqliteUnderTest {
     fn store(&self) -> &dyn Store {
         &self.store
     }
     fn history(&self) -> &dyn RunHistory {
         &self.store
     }
-    async fn execute(&self, sql: &str) -> Done {
+    async fn execute(&self, sql: &str) -> TestResult {
         self.sql(sql).await
     }
-    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done {
+    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query("insert into sessions (id, user_id, created_at) values (?, ?, ?)")
             .bind::<Text, _>(id)
@@ -119,7 +123,7 @@ impl World for SqliteWorld {
             .await?;
         Ok(())
     }
-    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> Done {
+    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(
             "insert into messages (id, user_id, sender, timestamp) values (?, ?, ?, ?)",
@@ -132,13 +136,13 @@ impl World for SqliteWorld {
         .await?;
         Ok(())
     }
-    async fn image(&self, session: &str) -> Done {
+    async fn image(&self, session: &str) -> TestResult {
         self.record("image_sent", session).await
     }
-    async fn video(&self, session: &str) -> Done {
+    async fn video(&self, session: &str) -> TestResult {
         self.record("video_sent", session).await
     }
-    async fn booking(&self, booking: &MemoryBooking) -> Done {
+    async fn booking(&self, booking: &MemoryBooking) -> TestResult {
         let mut conn = self.store.pool().get().await?;
         diesel::sql_query(
             "insert into bookings (booking_id, user_id, created_at, status, held_until, updated_at, total_cost) values (?, ?, ?, ?, ?, ?, ?)",
@@ -154,13 +158,13 @@ impl World for SqliteWorld {
         .await?;
         Ok(())
     }
-    async fn sessions_left(&self) -> Done<Vec<String>> {
+    async fn sessions_left(&self) -> TestResult<Vec<String>> {
         let rows = self
             .rows("select id, '' as one, '' as two from sessions order by id")
             .await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
-    async fn bookings_now(&self) -> Done<BTreeMap<String, (String, DateTime<Utc>)>> {
+    async fn bookings_now(&self) -> TestResult<BTreeMap<String, (String, DateTime<Utc>)>> {
         let rows = self
             .rows("select booking_id as id, status as one, updated_at as two from bookings")
             .await?;
@@ -168,7 +172,7 @@ impl World for SqliteWorld {
             .map(|row| Ok((row.id, (row.one, row.two.parse()?))))
             .collect()
     }
-    async fn records_left(&self) -> Done<(u64, u64)> {
+    async fn records_left(&self) -> TestResult<(u64, u64)> {
         Ok((
             self.count("image_sent").await?,
             self.count("video_sent").await?,
@@ -178,12 +182,11 @@ impl World for SqliteWorld {
 
 mod own {
     use super::*;
-    use crate::Verdict;
     use crate::rules::idle_pass;
     use crate::world::{micro, now, user};
 
     #[tokio::test]
-    async fn invalid_urls_are_rejected() -> Verdict {
+    async fn invalid_urls_are_rejected() -> TestResult {
         for (url, word) in [
             ("", "empty"),
             ("sqlite://", "empty"),
@@ -204,8 +207,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_timeout_of_zero_is_rejected() -> Verdict {
-        let world = SqliteWorld::empty().await?;
+    async fn a_timeout_of_zero_is_rejected() -> TestResult {
+        let world = SqliteUnderTest::empty().await?;
         let limits = ractor_housekeeper::store::Timeouts {
             acquire: std::time::Duration::ZERO,
             ..Default::default()
@@ -219,7 +222,7 @@ mod own {
     }
 
     #[tokio::test]
-    async fn every_form_of_address_opens_the_file() -> Verdict {
+    async fn every_form_of_address_opens_the_file() -> TestResult {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a.db");
         for prefix in ["", "sqlite:", "sqlite://"] {
@@ -232,8 +235,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn the_tables_reject_malformed_values() -> Verdict {
-        let world = SqliteWorld::open().await?.expect("SQLite is built in");
+    async fn the_tables_reject_malformed_values() -> TestResult {
+        let world = SqliteUnderTest::open().await?.expect("SQLite is built in");
         let user = user(1);
         let refused = [
             format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-01-10T12:00:00Z')"),
@@ -253,8 +256,8 @@ mod own {
 
     /// The whole store under a clock that runs ahead whenever nothing else does, on one thread.
     #[tokio::test(start_paused = true)]
-    async fn works_with_a_paused_clock() -> Verdict {
-        let world = SqliteWorld::open().await?.expect("SQLite is built in");
+    async fn works_with_a_paused_clock() -> TestResult {
+        let world = SqliteUnderTest::open().await?.expect("SQLite is built in");
         world.session("idle", user(1), now() - micro()).await?;
 
         let batch = world
@@ -267,8 +270,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_dropped_batch_commits_or_not_and_leaves_the_store_usable() -> Verdict {
-        let world = SqliteWorld::open().await?.expect("SQLite is built in");
+    async fn a_dropped_batch_commits_or_not_and_leaves_the_store_usable() -> TestResult {
+        let world = SqliteUnderTest::open().await?.expect("SQLite is built in");
         for number in 0..200 {
             let id = format!("s{number:03}");
             world.session(&id, user(1), now() - micro()).await?;
@@ -291,8 +294,8 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_row_that_cannot_be_deleted_is_rejected() -> Verdict {
-        let world = SqliteWorld::open().await?.expect("SQLite is built in");
+    async fn a_row_that_cannot_be_deleted_is_rejected() -> TestResult {
+        let world = SqliteUnderTest::open().await?.expect("SQLite is built in");
         for id in ["a", "b", "c"] {
             world.session(id, user(1), now() - micro()).await?;
             world.image(id).await?;
@@ -316,14 +319,14 @@ mod own {
     }
 
     #[tokio::test]
-    async fn a_panic_reaches_the_caller_and_leaves_the_store_usable() -> Verdict {
+    async fn a_panic_reaches_the_caller_and_leaves_the_store_usable() -> TestResult {
         struct Broken;
         impl ractor_housekeeper::time::Clock for Broken {
             fn now(&self) -> DateTime<Utc> {
                 panic!("no clock")
             }
         }
-        let world = SqliteWorld::open().await?.expect("SQLite is built in");
+        let world = SqliteUnderTest::open().await?.expect("SQLite is built in");
         let broken = world.store.clone().with_clock(Arc::new(Broken));
 
         let died = tokio::spawn(async move { broken.now().await }).await;

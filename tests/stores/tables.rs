@@ -9,10 +9,10 @@ macro_rules! tables {
             use ractor_housekeeper::model::{RunHistory, StoreError};
             use ractor_housekeeper::store::Store;
 
-            use crate::Verdict;
+            use crate::TestResult;
 
             #[tokio::test]
-            async fn migrating_twice_and_back_leaves_nothing() -> Verdict {
+            async fn migrating_twice_and_back_leaves_nothing() -> TestResult {
                 let Some(world) = $empty else { return Ok(()) };
                 for schema in [Housekeeper, Booking] {
                     for _ in 0..2 {
@@ -36,7 +36,7 @@ macro_rules! tables {
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn concurrent_migrations_succeed() -> Verdict {
+            async fn concurrent_migrations_succeed() -> TestResult {
                 let Some(world) = $empty else { return Ok(()) };
                 let mut starting = Vec::new();
                 for _ in 0..6 {
@@ -56,7 +56,7 @@ macro_rules! tables {
             }
 
             #[tokio::test]
-            async fn tables_of_the_host_are_named_and_never_dropped() -> Verdict {
+            async fn tables_of_the_host_are_named_and_never_dropped() -> TestResult {
                 let Some(world) = $empty else { return Ok(()) };
                 world.sql("create table bookings (mine integer)").await?;
 
@@ -73,7 +73,7 @@ macro_rules! tables {
             }
 
             #[tokio::test]
-            async fn missing_tables_are_reported() -> Verdict {
+            async fn missing_tables_are_reported() -> TestResult {
                 let Some(world) = $empty else { return Ok(()) };
                 let missing = world.store.check().await.expect_err("nothing is there").to_string();
                 let rows = world.store.idle_sessions(crate::world::now(), None, &Page::default()).await;
@@ -93,7 +93,7 @@ macro_rules! tables {
             }
 
             #[tokio::test]
-            async fn a_missing_column_or_trigger_is_reported() -> Verdict {
+            async fn a_missing_column_or_trigger_is_reported() -> TestResult {
                 let Some(world) = $empty else { return Ok(()) };
                 world.store.migrate(&[Booking]).await?;
                 world.sql("alter table bookings rename column shift_type to shift").await?;
@@ -109,7 +109,7 @@ macro_rules! tables {
             }
 
             #[tokio::test]
-            async fn the_throttle_is_an_hour_unless_it_is_set() -> Verdict {
+            async fn the_throttle_is_an_hour_unless_it_is_set() -> TestResult {
                 let Some(world) = $empty else { return Ok(()) };
                 world.store.migrate(&[Booking]).await?;
 
@@ -128,8 +128,8 @@ macro_rules! tables {
 #[cfg(feature = "sqlite")]
 tables!(
     sqlite_tables,
-    Some(crate::sqlite::SqliteWorld::empty().await?),
-    async |world: &crate::sqlite::SqliteWorld| {
+    Some(crate::sqlite::SqliteUnderTest::empty().await?),
+    async |world: &crate::sqlite::SqliteUnderTest| {
         let path = world.folder.path().join("test.db");
         ractor_housekeeper::store::sqlite::SqliteStore::open(&path.display().to_string()).await
     }
@@ -137,8 +137,8 @@ tables!(
 #[cfg(feature = "postgres")]
 tables!(
     postgres_tables,
-    crate::postgres::PostgresWorld::empty()?,
-    async |world: &crate::postgres::PostgresWorld| {
+    crate::postgres::PostgresUnderTest::empty()?,
+    async |world: &crate::postgres::PostgresUnderTest| {
         ractor_housekeeper::store::postgres::PostgresStore::connect(&world.url)
     }
 );

@@ -1,7 +1,6 @@
 //! What a test needs of a store beyond its traits: rows put in, rows read back, and a clock.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,79 +10,79 @@ use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore};
 use uuid::Uuid;
 
-pub(crate) type Done<T = ()> = Result<T, Box<dyn Error>>;
+use crate::TestResult;
 
 /// A store, and the rows behind it.
 #[async_trait(?Send)]
-pub(crate) trait World {
+pub(crate) trait StoreUnderTest {
     fn store(&self) -> &dyn Store;
     fn history(&self) -> &dyn RunHistory;
 
     /// Runs SQL as it is.
-    async fn execute(&self, sql: &str) -> Done;
-    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done;
-    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> Done;
-    async fn image(&self, session: &str) -> Done;
-    async fn video(&self, session: &str) -> Done;
-    async fn booking(&self, booking: &MemoryBooking) -> Done;
+    async fn execute(&self, sql: &str) -> TestResult;
+    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> TestResult;
+    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> TestResult;
+    async fn image(&self, session: &str) -> TestResult;
+    async fn video(&self, session: &str) -> TestResult;
+    async fn booking(&self, booking: &MemoryBooking) -> TestResult;
     /// The ids of the sessions that are left, in order.
-    async fn sessions_left(&self) -> Done<Vec<String>>;
+    async fn sessions_left(&self) -> TestResult<Vec<String>>;
     /// Status and `updated_at` by id.
-    async fn bookings_now(&self) -> Done<BTreeMap<String, (String, DateTime<Utc>)>>;
+    async fn bookings_now(&self) -> TestResult<BTreeMap<String, (String, DateTime<Utc>)>>;
     /// Images and videos that are left.
-    async fn records_left(&self) -> Done<(u64, u64)>;
+    async fn records_left(&self) -> TestResult<(u64, u64)>;
 }
 
-pub(crate) struct MemoryWorld(MemoryStore);
+pub(crate) struct MemoryUnderTest(MemoryStore);
 
-impl MemoryWorld {
+impl MemoryUnderTest {
     #[expect(clippy::unused_async, reason = "as the worlds of databases are opened")]
-    pub(crate) async fn open() -> Done<Option<Self>> {
+    pub(crate) async fn open() -> TestResult<Option<Self>> {
         Ok(Some(Self(MemoryStore::new().with_clock(clock()))))
     }
 }
 
 #[async_trait(?Send)]
-impl World for MemoryWorld {
+impl StoreUnderTest for MemoryUnderTest {
     fn store(&self) -> &dyn Store {
         &self.0
     }
     fn history(&self) -> &dyn RunHistory {
         &self.0
     }
-    async fn execute(&self, sql: &str) -> Done {
+    async fn execute(&self, sql: &str) -> TestResult {
         Err(format!("no SQL here: {sql}").into())
     }
-    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> Done {
+    async fn session(&self, id: &str, user: Uuid, created_at: DateTime<Utc>) -> TestResult {
         self.0.add_session(id, user, created_at);
         Ok(())
     }
-    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> Done {
+    async fn message(&self, user: Uuid, sender: &str, at: DateTime<Utc>) -> TestResult {
         self.0.add_message(user, sender, at);
         Ok(())
     }
-    async fn image(&self, session: &str) -> Done {
+    async fn image(&self, session: &str) -> TestResult {
         self.0.add_image(session);
         Ok(())
     }
-    async fn video(&self, session: &str) -> Done {
+    async fn video(&self, session: &str) -> TestResult {
         self.0.add_video(session);
         Ok(())
     }
-    async fn booking(&self, booking: &MemoryBooking) -> Done {
+    async fn booking(&self, booking: &MemoryBooking) -> TestResult {
         self.0.add_booking(booking.clone());
         Ok(())
     }
-    async fn sessions_left(&self) -> Done<Vec<String>> {
+    async fn sessions_left(&self) -> TestResult<Vec<String>> {
         Ok(self.0.sessions().into_iter().map(|s| s.id).collect())
     }
-    async fn bookings_now(&self) -> Done<BTreeMap<String, (String, DateTime<Utc>)>> {
+    async fn bookings_now(&self) -> TestResult<BTreeMap<String, (String, DateTime<Utc>)>> {
         let bookings = self.0.bookings().into_iter();
         Ok(bookings
             .map(|booking| (booking.id, (booking.status, booking.updated_at)))
             .collect())
     }
-    async fn records_left(&self) -> Done<(u64, u64)> {
+    async fn records_left(&self) -> TestResult<(u64, u64)> {
         let sessions = self.0.sessions();
         Ok((
             sessions.iter().map(|session| session.images).sum(),

@@ -306,17 +306,17 @@ async fn missed_ticks_dead_timers_and_missed_events_are_counted() {
 #[tokio::test(start_paused = true)]
 async fn rejected_rows_are_shown_until_a_tick_handles_them() {
     let figures = Figures::here();
-    let (job, faults) = FaultyJob::new(Stuck);
+    let (job, faults) = FaultyJob::new(RejectsItsRow);
     let arguments = HousekeeperArguments::new(Vec::new()).with_job(job);
     let arguments = arguments.with_config(Setup::new().config);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
-    let (job, all) = (Stuck.name(), Scope::All);
+    let (job, all) = (RejectsItsRow.name(), Scope::All);
     let _ = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, job, all).expect("an answer");
     let first = figures.of("housekeeper_rejected_rows{job=\"stuck\"}");
     let gate = Gate::closed();
     faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let (reply, _answer) = ractor::concurrency::oneshot();
-    let message = HousekeeperMsg::RunNow(Stuck.name(), Scope::All, reply.into());
+    let message = HousekeeperMsg::RunNow(RejectsItsRow.name(), Scope::All, reply.into());
     housekeeper.cast(message).expect("it runs");
     gate.reached().await;
     let during = figures.of("housekeeper_rejected_rows{job=\"stuck\"}");
@@ -516,10 +516,10 @@ async fn with_a_row_left(_: &Figures) -> Host {
 }
 
 /// A job of the host's that never gets its only row done.
-struct Stuck;
+struct RejectsItsRow;
 
 #[async_trait::async_trait]
-impl Job for Stuck {
+impl Job for RejectsItsRow {
     fn name(&self) -> JobName {
         JobName::new("stuck")
     }

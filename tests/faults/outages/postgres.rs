@@ -7,10 +7,10 @@ use ractor_housekeeper::PostgresStore;
 use ractor_housekeeper::store::Timeouts;
 
 use super::Outage;
-use crate::Done;
-use crate::ground::Ground;
-use crate::ground::postgres::{DAWDLE, HURRY, PostgresGround};
-use crate::wire::Wire;
+use crate::TestResult;
+use crate::database::TestDatabase;
+use crate::database::postgres::{PostgresDatabase, SLOW_DOWN, SPEED_UP};
+use crate::proxy::Proxy;
 
 mod server;
 
@@ -21,7 +21,7 @@ const LIMITS: Timeouts = Timeouts {
     statement: Duration::from_millis(400),
 };
 
-fn store(url: &str) -> Done<PostgresStore> {
+fn store(url: &str) -> TestResult<PostgresStore> {
     Ok(PostgresStore::connect(url)?.with_limits(LIMITS)?)
 }
 
@@ -29,83 +29,83 @@ fn store(url: &str) -> Done<PostgresStore> {
 struct TxError {
     strike: &'static str,
     mend: &'static str,
-    words: &'static [&'static str],
+    messages: &'static [&'static str],
 }
 
 #[tokio::test]
-async fn a_statement_that_takes_too_long() -> Done {
+async fn a_statement_that_takes_too_long() -> TestResult {
     by_sql(TxError {
-        strike: DAWDLE,
-        mend: HURRY,
-        words: &["canceling statement due to statement timeout"],
+        strike: SLOW_DOWN,
+        mend: SPEED_UP,
+        messages: &["canceling statement due to statement timeout"],
     })
     .await
 }
 
 #[tokio::test]
-async fn a_lock_that_times_out() -> Done {
+async fn a_lock_that_times_out() -> TestResult {
     by_sql(TxError {
         strike: "begin; lock table sessions, bookings in exclusive mode",
         mend: "rollback",
-        words: &["canceling statement due to lock timeout"],
+        messages: &["canceling statement due to lock timeout"],
     })
     .await
 }
 
 /// The text and the code are those of a server whose disk is full.
 #[tokio::test]
-async fn a_full_disk() -> Done {
+async fn a_full_disk() -> TestResult {
     by_sql(TxError {
         strike: "create function fill() returns trigger language plpgsql as $$ begin
                      raise exception 'could not extend file \"base/16384/16399\": No space left on device' using errcode = '53100', hint = 'Check free disk space.';
                  end $$;
                  create trigger fill after insert on account for each row execute function fill()",
         mend: "drop function fill() cascade",
-        words: &["No space left on device"],
+        messages: &["No space left on device"],
     })
     .await
 }
 
 /// As an operator does whose disk is nearly full: what is connected is ended, and who connects then may only read.
 #[tokio::test]
-async fn a_database_that_is_read_only() -> Done {
+async fn a_database_that_is_read_only() -> TestResult {
     by_sql(TxError {
         strike: "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$;
                  select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
         mend: "do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$;
                select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
-        words: &["in a read-only transaction", "administrator command", "connection closed"],
+        messages: &["in a read-only transaction", "administrator command", "connection closed"],
     })
     .await
 }
 
-async fn by_sql(trouble: TxError) -> Done {
-    let Some(ground) = PostgresGround::open().await? else {
+async fn by_sql(trouble: TxError) -> TestResult {
+    let Some(database) = PostgresDatabase::open().await? else {
         return Ok(());
     };
-    let mut outage = Outage::ahead(&ground, &store(&ground.url)?, trouble.words).await?;
+    let mut outage = Outage::ahead(&database, &store(&database.url)?, trouble.messages).await?;
 
-    ground.sql(trouble.strike).await?;
-    outage.strikes().await?;
-    ground.sql(trouble.mend).await?;
+    database.sql(trouble.strike).await?;
+    outage.begins().await?;
+    database.sql(trouble.mend).await?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_during_a_statement() -> Done {
-    let Some(ground) = PostgresGround::open().await? else {
+async fn a_connection_that_ends_during_a_statement() -> TestResult {
+    let Some(database) = PostgresDatabase::open().await? else {
         return Ok(());
     };
-    let words = [
+    let messages = [
         "terminating connection due to administrator command",
         "connection closed",
     ];
     // The statement must live until it is ended.
-    let store = PostgresStore::connect(&ground.url)?;
-    let mut outage = Outage::ahead(&ground, &store, &words).await?;
-    ground.sql(DAWDLE).await?;
-    let mut reaper = AsyncPgConnection::establish(&ground.url).await?;
+    let store = PostgresStore::connect(&database.url)?;
+    let mut outage = Outage::ahead(&database, &store, &messages).await?;
+    database.sql(SLOW_DOWN).await?;
+    let mut reaper = AsyncPgConnection::establish(&database.url).await?;
     let reaping = tokio::spawn(async move {
         loop {
             let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
@@ -115,48 +115,48 @@ async fn a_connection_that_ends_during_a_statement() -> Done {
         }
     });
 
-    outage.strikes().await?;
-    ground.sql(HURRY).await?;
+    outage.begins().await?;
+    database.sql(SPEED_UP).await?;
     // It reaps on until nobody sleeps: who slept through it all would be ended by the limit of the step.
-    let reset_backoff = outage.heals().await;
+    let reset_backoff = outage.recovers().await;
     reaping.abort();
     reset_backoff
 }
 
 #[tokio::test]
-async fn a_pool_whose_connections_are_all_in_use() -> Done {
-    let Some(ground) = PostgresGround::open().await? else {
+async fn a_pool_whose_connections_are_all_in_use() -> TestResult {
+    let Some(database) = PostgresDatabase::open().await? else {
         return Ok(());
     };
-    let store = store(&ground.url)?;
-    let words = ["all 8 connections of the pool are in use"];
-    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+    let store = store(&database.url)?;
+    let messages = ["all 8 connections of the pool are in use"];
+    let mut outage = Outage::ahead(&database, &store, &messages).await?;
     let mut taken = Vec::new();
-    for _ in 0..PostgresGround::POOL {
+    for _ in 0..PostgresDatabase::POOL {
         taken.push(store.pool().get_owned().await?);
     }
 
-    outage.strikes().await?;
+    outage.begins().await?;
     drop(taken);
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 /// Neither end hears of the other any more, and nobody says that the connection is broken.
 #[tokio::test]
-async fn a_network_that_goes_silent() -> Done {
-    let Some(ground) = PostgresGround::open().await? else {
+async fn a_network_that_goes_silent() -> TestResult {
+    let Some(database) = PostgresDatabase::open().await? else {
         return Ok(());
     };
-    let wire = Wire::to(&ground.url).await?;
-    let store = store(&wire.url)?;
+    let proxy = Proxy::to(&database.url).await?;
+    let store = store(&proxy.url)?;
     // Of a run that is in the middle, its step has run out of time.
-    let words = ["the server did not answer", "within 2s"];
-    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+    let messages = ["the server did not answer", "within 2s"];
+    let mut outage = Outage::ahead(&database, &store, &messages).await?;
 
-    wire.go_silent();
-    outage.strikes().await?;
-    wire.speak_again();
+    proxy.go_silent();
+    outage.begins().await?;
+    proxy.resume();
 
-    outage.heals().await
+    outage.recovers().await
 }

@@ -4,10 +4,12 @@ use ractor_housekeeper::model::StoreError;
 use ractor_housekeeper::store::Schema;
 
 use super::Outage;
-use crate::Done;
-use crate::ground::Ground;
+use crate::TestResult;
+use crate::database::TestDatabase;
 
-async fn a_schema_of_another_version_is_found_at_the_start<G: Ground>(ground: &G) -> Done {
+async fn a_schema_of_another_version_is_found_at_the_start<G: TestDatabase>(
+    database: &G,
+) -> TestResult {
     let table = [
         (
             "alter table bookings rename column held_until to reserved_until",
@@ -23,52 +25,52 @@ async fn a_schema_of_another_version_is_found_at_the_start<G: Ground>(ground: &G
             ["incomplete: table `video_sent` is missing"; 2],
         ),
     ];
-    for (away, back, words) in table {
-        ground.sow().await?;
-        ground.sql(away).await?;
-        let mut outage = Outage::at_start(ground, &ground.store().await?, &words).await?;
+    for (away, back, messages) in table {
+        database.insert_due_rows().await?;
+        database.sql(away).await?;
+        let mut outage = Outage::at_start(database, &database.store().await?, &messages).await?;
 
-        outage.goes_on().await?;
-        ground.sql(back).await?;
+        outage.repeats().await?;
+        database.sql(back).await?;
 
-        outage.heals().await?;
+        outage.recovers().await?;
     }
     Ok(())
 }
 
 /// The tables of `G` are made by `migrate`.
-async fn a_missing_schema<G: Ground>(
-    ground: &G,
+async fn a_missing_schema<G: TestDatabase>(
+    database: &G,
     store: &G::Store,
     migrate: impl Future<Output = Result<(), StoreError>>,
-) -> Done {
-    let words = ["the booking schema is missing: call migrate(&[Schema::Booking])"];
-    let mut outage = Outage::at_start(ground, store, &words).await?;
+) -> TestResult {
+    let messages = ["the booking schema is missing: call migrate(&[Schema::Booking])"];
+    let mut outage = Outage::at_start(database, store, &messages).await?;
 
-    outage.goes_on().await?;
+    outage.repeats().await?;
     outage.pause(true).await?;
     migrate.await?;
-    ground.prepare().await?;
-    ground.sow().await?;
+    database.prepare().await?;
+    database.insert_due_rows().await?;
     outage.pause(false).await?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use super::*;
-    use crate::ground::sqlite::SqliteGround;
+    use crate::database::sqlite::SqliteDatabase;
 
-    crate::ground::on_sqlite! {
+    crate::database::on_sqlite! {
         a_schema_of_another_version_is_found_at_the_start
     }
 
     #[tokio::test]
-    async fn a_missing_schema_is_found_at_the_start() -> Done {
-        let ground = SqliteGround::bare().await?;
-        let store = ground.store().await?;
-        a_missing_schema(&ground, &store, store.migrate(Schema::ALL)).await
+    async fn a_missing_schema_is_found_at_the_start() -> TestResult {
+        let database = SqliteDatabase::bare().await?;
+        let store = database.store().await?;
+        a_missing_schema(&database, &store, store.migrate(Schema::ALL)).await
     }
 }
 
@@ -77,19 +79,19 @@ mod postgres {
     use ractor_housekeeper::testing::PrivatePostgres;
 
     use super::*;
-    use crate::ground::postgres::PostgresGround;
+    use crate::database::postgres::PostgresDatabase;
 
-    crate::ground::on_postgres! {
+    crate::database::on_postgres! {
         a_schema_of_another_version_is_found_at_the_start
     }
 
     #[tokio::test]
-    async fn a_missing_schema_is_found_at_the_start() -> Done {
+    async fn a_missing_schema_is_found_at_the_start() -> TestResult {
         let Some(server) = PrivatePostgres::shared()? else {
             return Ok(());
         };
-        let ground = PostgresGround::bare(server)?;
-        let store = ground.store().await?;
-        a_missing_schema(&ground, &store, store.migrate(Schema::ALL)).await
+        let database = PostgresDatabase::bare(server)?;
+        let store = database.store().await?;
+        a_missing_schema(&database, &store, store.migrate(Schema::ALL)).await
     }
 }

@@ -9,39 +9,39 @@ use ractor_housekeeper::SqliteStore;
 use ractor_housekeeper::store::Timeouts;
 
 use super::{Outage, failure};
-use crate::Done;
+use crate::TestResult;
+use crate::database::TestDatabase;
+use crate::database::sqlite::SqliteDatabase;
 use crate::disk::Disk;
-use crate::ground::Ground;
-use crate::ground::sqlite::SqliteGround;
 use locker::Locker;
 
 mod locker;
 
-async fn store(ground: &SqliteGround) -> Done<SqliteStore> {
+async fn store(database: &SqliteDatabase) -> TestResult<SqliteStore> {
     let limits = Timeouts {
         acquire: Duration::from_millis(500),
         lock: Duration::from_millis(100),
         ..Timeouts::default()
     };
-    Ok(ground.store().await?.with_limits(limits)?)
+    Ok(database.store().await?.with_limits(limits)?)
 }
 
 #[tokio::test]
-async fn a_file_locked_by_another_process_beyond_the_lock_timeout() -> Done {
-    let ground = SqliteGround::open().await?;
+async fn a_file_locked_by_another_process_beyond_the_lock_timeout() -> TestResult {
+    let database = SqliteDatabase::open().await?;
     let mut outage =
-        Outage::ahead(&ground, &store(&ground).await?, &["database is locked"]).await?;
-    let locker = Locker::of(&ground.path)?;
+        Outage::ahead(&database, &store(&database).await?, &["database is locked"]).await?;
+    let locker = Locker::of(&database.path)?;
 
-    outage.strikes().await?;
+    outage.begins().await?;
     locker.leave()?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 /// On the machine the connection is what an operator can reach; a file whose rights were changed says the same.
 #[tokio::test]
-async fn a_file_that_may_only_be_read() -> Done {
+async fn a_file_that_may_only_be_read() -> TestResult {
     by_pragma(
         "pragma query_only = on",
         "pragma query_only = off",
@@ -51,7 +51,7 @@ async fn a_file_that_may_only_be_read() -> Done {
 }
 
 #[tokio::test]
-async fn a_full_disk() -> Done {
+async fn a_full_disk() -> TestResult {
     by_pragma(
         "pragma max_page_count = 1",
         "pragma max_page_count = 1000000",
@@ -61,21 +61,21 @@ async fn a_full_disk() -> Done {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_in_fact() -> Done {
+async fn a_disk_that_is_full_in_fact() -> TestResult {
     let Some(disk) = Disk::mount()? else {
         return Ok(());
     };
-    let ground = SqliteGround::open_in(disk.path()).await?;
+    let database = SqliteDatabase::open_in(disk.path()).await?;
     // Each change needs more room than the log has from before.
-    ground.sql(&ballast(1_000_000)).await?;
-    let words = ["database or disk is full"];
-    let mut outage = Outage::ahead(&ground, &store(&ground).await?, &words).await?;
+    database.sql(&ballast(1_000_000)).await?;
+    let messages = ["database or disk is full"];
+    let mut outage = Outage::ahead(&database, &store(&database).await?, &messages).await?;
 
     disk.fill()?;
-    outage.strikes().await?;
+    outage.begins().await?;
     disk.make_room()?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 fn ballast(bytes: u32) -> String {
@@ -86,22 +86,22 @@ fn ballast(bytes: u32) -> String {
 }
 
 /// Something that is set on each connection of the pool.
-async fn by_pragma(strike: &'static str, mend: &'static str, words: &str) -> Done {
-    let ground = SqliteGround::open().await?;
+async fn by_pragma(strike: &'static str, mend: &'static str, messages: &str) -> TestResult {
+    let database = SqliteDatabase::open().await?;
     // Each change needs more room than is left.
-    ground.sql(&ballast(100_000)).await?;
-    let store = store(&ground).await?;
-    let words = [words];
-    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+    database.sql(&ballast(100_000)).await?;
+    let store = store(&database).await?;
+    let messages = [messages];
+    let mut outage = Outage::ahead(&database, &store, &messages).await?;
 
     on_all(&store, strike).await?;
-    outage.strikes().await?;
+    outage.begins().await?;
     on_all(&store, mend).await?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
-async fn on_all(store: &SqliteStore, sql: &'static str) -> Done {
+async fn on_all(store: &SqliteStore, sql: &'static str) -> TestResult {
     for conn in &mut take_all(store).await? {
         conn.spawn_blocking(move |conn| conn.batch_execute(sql))
             .await?;
@@ -110,9 +110,9 @@ async fn on_all(store: &SqliteStore, sql: &'static str) -> Done {
 }
 
 /// The jobs want some as well while they are taken, and get them first.
-async fn take_all(store: &SqliteStore) -> Done<Vec<Connection>> {
+async fn take_all(store: &SqliteStore) -> TestResult<Vec<Connection>> {
     let mut taken = Vec::new();
-    while taken.len() < SqliteGround::POOL {
+    while taken.len() < SqliteDatabase::POOL {
         if let Ok(conn) = store.pool().get_owned().await {
             taken.push(conn);
         }
@@ -126,59 +126,60 @@ type Connection = diesel_async::pooled_connection::bb8::PooledConnection<
 >;
 
 #[tokio::test]
-async fn a_pool_whose_connections_are_all_in_use() -> Done {
-    let ground = SqliteGround::open().await?;
-    let store = store(&ground).await?;
-    let words = ["all 4 connections of the pool are in use"];
-    let mut outage = Outage::ahead(&ground, &store, &words).await?;
+async fn a_pool_whose_connections_are_all_in_use() -> TestResult {
+    let database = SqliteDatabase::open().await?;
+    let store = store(&database).await?;
+    let messages = ["all 4 connections of the pool are in use"];
+    let mut outage = Outage::ahead(&database, &store, &messages).await?;
     let taken = take_all(&store).await?;
 
-    outage.strikes().await?;
+    outage.begins().await?;
     drop(taken);
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 #[tokio::test]
-async fn a_file_that_is_removed_and_comes_back() -> Done {
-    let ground = SqliteGround::open().await?;
-    let mut outage = Outage::ahead(&ground, &store(&ground).await?, &["test.db is gone"]).await?;
+async fn a_file_that_is_removed_and_comes_back() -> TestResult {
+    let database = SqliteDatabase::open().await?;
+    let mut outage =
+        Outage::ahead(&database, &store(&database).await?, &["test.db is gone"]).await?;
 
-    rename(&ground.path, "", ".away")?;
-    outage.strikes().await?;
-    assert!(!ground.path.exists(), "no empty file takes its place");
-    rename(&ground.path, ".away", "")?;
+    rename(&database.path, "", ".away")?;
+    outage.begins().await?;
+    assert!(!database.path.exists(), "no empty file takes its place");
+    rename(&database.path, ".away", "")?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 /// As a backup is put back under those who have the file open: they say so, and go on with what is there now.
 #[tokio::test]
-async fn a_file_that_is_replaced_by_another() -> Done {
-    let ground = SqliteGround::open().await?;
-    let words = ["test.db was replaced by another"];
-    let mut outage = Outage::ahead(&ground, &store(&ground).await?, &words).await?;
-    let copy = format!("vacuum into '{}.copy'", ground.path.display());
-    ground.sql(&copy).await?;
+async fn a_file_that_is_replaced_by_another() -> TestResult {
+    let database = SqliteDatabase::open().await?;
+    let messages = ["test.db was replaced by another"];
+    let mut outage = Outage::ahead(&database, &store(&database).await?, &messages).await?;
+    let copy = format!("vacuum into '{}.copy'", database.path.display());
+    database.sql(&copy).await?;
 
-    rename(&ground.path, "", ".away")?;
-    rename(&ground.path, ".copy", "")?;
-    ground.look_anew()?;
+    rename(&database.path, "", ".away")?;
+    rename(&database.path, ".copy", "")?;
+    database.reopen_observer()?;
     // One by one: each failure closes a connection, and only the first job is sure to meet one that is open from before.
     let ((_, first), others) = outage.hosts.split_first_mut().ok_or("there are two jobs")?;
     first.pause(false).await?;
-    failure(&first.report().await?, &words)?;
+    failure(&first.report().await?, &messages)?;
     for (_, host) in others {
         host.pause(false).await?;
     }
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 /// Who opens it is held up halfway by a lock, as long as it takes to put another in its place.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_file_that_is_replaced_while_it_is_opened() -> Done {
+async fn a_file_that_is_replaced_while_it_is_opened() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("test.db");
     let other = folder.path().join("test.db.other");
@@ -209,7 +210,7 @@ async fn a_file_that_is_replaced_while_it_is_opened() -> Done {
 
 /// How often this process has the file open.
 #[cfg(target_os = "linux")]
-fn times_open(path: &Path) -> Done<usize> {
+fn times_open(path: &Path) -> TestResult<usize> {
     let path = path.canonicalize()?;
     let open = fs::read_dir("/proc/self/fd")?;
     // One that is closed meanwhile is not there any more.
@@ -218,7 +219,7 @@ fn times_open(path: &Path) -> Done<usize> {
 }
 
 /// Moves the file, its log and the index of that.
-fn rename(path: &Path, from: &str, to: &str) -> Done {
+fn rename(path: &Path, from: &str, to: &str) -> TestResult {
     for part in ["", "-wal", "-shm"] {
         let named = |end: &str| PathBuf::from(format!("{}{part}{end}", path.display()));
         if named(from).exists() {

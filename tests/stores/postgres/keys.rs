@@ -2,14 +2,14 @@
 
 use ractor_housekeeper::store::Store;
 
-use super::PostgresWorld;
-use crate::Verdict;
+use super::PostgresUnderTest;
+use crate::TestResult;
 use crate::rules::idle_pass;
-use crate::world::{World, micro, now, user};
+use crate::world::{StoreUnderTest, micro, now, user};
 
 #[tokio::test]
-async fn sessions_that_point_at_each_other_go_together() -> Verdict {
-    let Some(world) = PostgresWorld::open().await? else {
+async fn sessions_that_point_at_each_other_go_together() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
     for id in ["a", "b"] {
@@ -30,8 +30,8 @@ async fn sessions_that_point_at_each_other_go_together() -> Verdict {
 }
 
 #[tokio::test]
-async fn a_trigger_that_deletes_the_referencing_rows_may_do_so() -> Verdict {
-    let Some(world) = PostgresWorld::open().await? else {
+async fn a_trigger_that_deletes_the_referencing_rows_may_do_so() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
     world.session("a", user(1), now() - micro()).await?;
@@ -58,8 +58,8 @@ async fn a_trigger_that_deletes_the_referencing_rows_may_do_so() -> Verdict {
 
 /// An address is unique in one table only.
 #[tokio::test]
-async fn partitioned_sessions_are_rejected() -> Verdict {
-    let Some(world) = PostgresWorld::open().await? else {
+async fn partitioned_sessions_are_rejected() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
     world

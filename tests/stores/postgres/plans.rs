@@ -5,22 +5,22 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::store::postgres::PostgresStore;
 
-use super::PostgresWorld;
-use crate::Verdict;
+use super::PostgresUnderTest;
+use crate::TestResult;
 use crate::plans::{TABLES, do_everything};
 use crate::recorder::{Recorder, Statement};
-use crate::world::{Done, clock, now};
+use crate::world::{clock, now};
 
 #[derive(diesel::QueryableByName)]
-struct Step {
+struct PlanStep {
     #[diesel(sql_type = Text)]
     #[diesel(column_name = "QUERY PLAN")]
     step: String,
 }
 
 #[tokio::test]
-async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
-    let Some(world) = PostgresWorld::open().await? else {
+async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
     fill(&world).await?;
@@ -52,7 +52,7 @@ async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
 }
 
 /// A store on a pool of the host's, whose connections tell what is sent.
-async fn listening(world: &PostgresWorld, recorder: &Recorder) -> Done<PostgresStore> {
+async fn listening(world: &PostgresUnderTest, recorder: &Recorder) -> TestResult<PostgresStore> {
     let mut config = ManagerConfig::default();
     let recorder = recorder.clone();
     config.custom_setup = Box::new(move |url| {
@@ -71,7 +71,7 @@ async fn listening(world: &PostgresWorld, recorder: &Recorder) -> Done<PostgresS
 }
 
 /// The plan for these very values, and the one for any, which Postgres may take when a statement has been used for a while.
-async fn explain(world: &PostgresWorld, statement: &Statement) -> Done<String> {
+async fn explain(world: &PostgresUnderTest, statement: &Statement) -> TestResult<String> {
     let (types, values): (Vec<_>, Vec<_>) = statement.values.iter().map(|v| literal(v)).unzip();
     let parenthesized = |list: &[String]| match list {
         [] => String::new(),
@@ -89,7 +89,7 @@ async fn explain(world: &PostgresWorld, statement: &Statement) -> Done<String> {
         conn.batch_execute(&format!("set plan_cache_mode = {mode}"))
             .await?;
         let execute = format!("explain execute asked {}", parenthesized(&values));
-        let plan: Vec<Step> = diesel::sql_query(execute).load(&mut conn).await?;
+        let plan: Vec<PlanStep> = diesel::sql_query(execute).load(&mut conn).await?;
         plans.push_str(mode);
         plans.extend(plan.into_iter().map(|step| format!("\n{}", step.step)));
         plans.push('\n');
@@ -122,7 +122,7 @@ fn literal(value: &str) -> (String, String) {
 
 /// 100,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 30,000 are
 /// Pending and 300 of them due. Most old ones are not Pending and most Pending ones not old, which Postgres does not know: it expects that many are due.
-async fn fill(world: &PostgresWorld) -> Done {
+async fn fill(world: &PostgresUnderTest) -> TestResult {
     let now = format!("'{}'::timestamptz", now());
     let numbers = "from generate_series(0, 99999) n";
     let user = "lpad(to_hex(n), 32, '0')::uuid";

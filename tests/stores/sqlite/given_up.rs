@@ -8,15 +8,15 @@ use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use tokio::sync::Notify;
 
-use super::SqliteWorld;
-use crate::Verdict;
+use super::SqliteUnderTest;
+use crate::TestResult;
 use crate::listening_pool;
 use crate::rules::record;
 
 /// It is handed over again with the next runs. If those came first, it would be counted twice.
 #[tokio::test]
-async fn a_write_whose_caller_left_before_the_lock_is_not_made() -> Verdict {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+async fn a_write_whose_caller_left_before_the_lock_is_not_made() -> TestResult {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     let begun = Arc::new(Notify::new());
     let told = Arc::clone(&begun);
     let listener = move |event: InstrumentationEvent<'_>| {

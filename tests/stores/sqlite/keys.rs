@@ -4,18 +4,18 @@ use ractor_housekeeper::job::Batch;
 use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 
-use super::SqliteWorld;
-use crate::Verdict;
+use super::SqliteUnderTest;
+use crate::TestResult;
 use crate::listening_pool;
 use crate::recorder::Recorder;
 use crate::rules::idle_pass;
 use crate::support::alone::ran_alone;
 use crate::support::log::Log;
-use crate::world::{Done, World, clock, micro, now, user};
+use crate::world::{StoreUnderTest, clock, micro, now, user};
 
 /// A world with idle sessions `a` to `e`, each with an image `i-a` to `i-e`, and tables of a host's.
-async fn world_with(host_tables: &str) -> Done<SqliteWorld> {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+async fn world_with(host_tables: &str) -> TestResult<SqliteUnderTest> {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     for (number, id) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
         world
             .session(id, user(number as u128), now() - micro())
@@ -30,7 +30,7 @@ async fn world_with(host_tables: &str) -> Done<SqliteWorld> {
     Ok(world)
 }
 
-async fn delete(store: &SqliteStore) -> Done<Batch> {
+async fn delete(store: &SqliteStore) -> TestResult<Batch> {
     Ok(store.delete_idle_sessions(&idle_pass(now(), 100)).await?)
 }
 
@@ -41,7 +41,7 @@ fn rejected(batch: &Batch) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn a_row_kept_by_any_kind_of_key_is_named_with_its_holder() -> Verdict {
+async fn a_row_kept_by_any_kind_of_key_is_named_with_its_holder() -> TestResult {
     for (host_tables, error) in [
         (
             "create table invoices (session_id text references sessions (id)); insert into invoices values ('b'), (null)",
@@ -91,7 +91,7 @@ async fn a_row_kept_by_any_kind_of_key_is_named_with_its_holder() -> Verdict {
 }
 
 #[tokio::test]
-async fn keys_that_set_null_or_default_keep_nothing() -> Verdict {
+async fn keys_that_set_null_or_default_keep_nothing() -> TestResult {
     let world = world_with(
         "create table notes (session_id text references sessions (id) on delete cascade);
          create table visits (session_id text references sessions (id) on delete set null);
@@ -114,7 +114,7 @@ async fn keys_that_set_null_or_default_keep_nothing() -> Verdict {
 
 /// What cannot be seen beforehand is found row by row.
 #[tokio::test]
-async fn a_row_kept_by_a_key_of_a_cascading_table_is_rejected() -> Verdict {
+async fn a_row_kept_by_a_key_of_a_cascading_table_is_rejected() -> TestResult {
     let world = world_with(
         "create table notes (id text primary key, session_id text references sessions (id) on delete cascade);
          create table files (note_id text references notes (id));
@@ -130,7 +130,7 @@ async fn a_row_kept_by_a_key_of_a_cascading_table_is_rejected() -> Verdict {
 }
 
 #[tokio::test]
-async fn sessions_that_point_at_each_other_go_together() -> Verdict {
+async fn sessions_that_point_at_each_other_go_together() -> TestResult {
     let world = world_with(
         "alter table sessions add column earlier text references sessions (id);
          update sessions set earlier = 'a' where id = 'b'; update sessions set earlier = 'b' where id = 'a'",
@@ -144,7 +144,7 @@ async fn sessions_that_point_at_each_other_go_together() -> Verdict {
 }
 
 #[tokio::test]
-async fn keys_made_or_dropped_between_two_batches_are_noticed() -> Verdict {
+async fn keys_made_or_dropped_between_two_batches_are_noticed() -> TestResult {
     let world = world_with("").await?;
     let holder = "create table invoices (session_id text references sessions (id)); insert into invoices values ('b')";
     let mut pass = idle_pass(now(), 1);
@@ -165,7 +165,7 @@ async fn keys_made_or_dropped_between_two_batches_are_noticed() -> Verdict {
 
 /// A host whose connections do not mind foreign keys.
 #[tokio::test]
-async fn keys_that_are_not_enforced_keep_nothing() -> Verdict {
+async fn keys_that_are_not_enforced_keep_nothing() -> TestResult {
     let world = world_with(
         "create table invoices (session_id text references sessions (id)); insert into invoices values ('b')",
     )
@@ -185,7 +185,7 @@ async fn keys_that_are_not_enforced_keep_nothing() -> Verdict {
 }
 
 #[tokio::test]
-async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> Verdict {
+async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
     let world = world_with(
         "create table invoices (session_id text references sessions (id)); insert into invoices values ('b'), ('d')",
     )
@@ -217,7 +217,7 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> Verdict {
 }
 
 #[tokio::test]
-async fn an_unindexed_key_is_logged_once_with_its_remedy() -> Verdict {
+async fn an_unindexed_key_is_logged_once_with_its_remedy() -> TestResult {
     if ran_alone("sqlite::keys::an_unindexed_key_is_logged_once_with_its_remedy") {
         return Ok(());
     }

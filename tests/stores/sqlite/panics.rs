@@ -10,15 +10,15 @@ use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::MemoryBooking;
 use tokio::sync::Notify;
 
-use super::SqliteWorld;
-use crate::Verdict;
+use super::SqliteUnderTest;
+use crate::TestResult;
 use crate::listening_pool;
 use crate::rules::{idle_pass, pass};
-use crate::world::{World, clock, micro, now, user};
+use crate::world::{StoreUnderTest, clock, micro, now, user};
 
 /// Lets the next piece of work die.
 #[derive(Default)]
-struct Trap {
+struct PanicTrigger {
     armed: AtomicBool,
     /// That a transaction has begun.
     begun: Notify,
@@ -26,14 +26,14 @@ struct Trap {
 
 /// What a step is called, and the start of the statement it dies at.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum StoreCall {
     Delete,
     Expire,
     Preview,
     Forecast,
 }
 
-impl Step {
+impl StoreCall {
     async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::model::StoreError> {
         match self {
             Self::Delete => store
@@ -54,23 +54,23 @@ impl Step {
 }
 
 #[tokio::test]
-async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> Verdict {
+async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult {
     for (step, statement) in [
-        (Step::Delete, "SELECT `sessions`"),
-        (Step::Delete, "DELETE FROM `video_sent`"),
-        (Step::Delete, "DELETE FROM `sessions`"),
-        (Step::Delete, "COMMIT"),
+        (StoreCall::Delete, "SELECT `sessions`"),
+        (StoreCall::Delete, "DELETE FROM `video_sent`"),
+        (StoreCall::Delete, "DELETE FROM `sessions`"),
+        (StoreCall::Delete, "COMMIT"),
         // The database is in a transaction, and diesel has not noted it yet.
-        (Step::Delete, "after BEGIN IMMEDIATE"),
-        (Step::Expire, "UPDATE `bookings`"),
-        (Step::Expire, "COMMIT"),
-        (Step::Preview, "SELECT `sessions`"),
-        (Step::Forecast, "SELECT count"),
+        (StoreCall::Delete, "after BEGIN IMMEDIATE"),
+        (StoreCall::Expire, "UPDATE `bookings`"),
+        (StoreCall::Expire, "COMMIT"),
+        (StoreCall::Preview, "SELECT `sessions`"),
+        (StoreCall::Forecast, "SELECT count"),
     ] {
         let case = format!("{step:?} at {statement}");
-        let (world, store, trap) = world_that_dies_at(statement).await?;
+        let (world, store, trigger) = world_that_dies_at(statement).await?;
 
-        trap.armed.store(true, Ordering::SeqCst);
+        trigger.armed.store(true, Ordering::SeqCst);
         let dying = store.clone();
         let died = tokio::spawn(async move { step.run(&dying).await }).await;
 
@@ -94,16 +94,16 @@ async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> Verdict {
 
 /// One row is refused, so each goes in a savepoint of its own; the panic comes inside one.
 #[tokio::test]
-async fn a_panic_inside_a_savepoint_rolls_everything_back() -> Verdict {
-    let (world, store, trap) = world_that_dies_at("RELEASE").await?;
+async fn a_panic_inside_a_savepoint_rolls_everything_back() -> TestResult {
+    let (world, store, trigger) = world_that_dies_at("RELEASE").await?;
     world.session("c", user(3), now() - micro()).await?;
     world
         .sql("create trigger keep before delete on sessions when old.id = 'c' begin select raise(abort, 'not this one'); end")
         .await?;
 
-    trap.armed.store(true, Ordering::SeqCst);
+    trigger.armed.store(true, Ordering::SeqCst);
     let dying = store.clone();
-    let died = tokio::spawn(async move { Step::Delete.run(&dying).await }).await;
+    let died = tokio::spawn(async move { StoreCall::Delete.run(&dying).await }).await;
 
     assert!(died.is_err_and(|error| error.is_panic()));
     assert_eq!(world.sessions_left().await?, ["a", "c"]);
@@ -115,18 +115,18 @@ async fn a_panic_inside_a_savepoint_rolls_everything_back() -> Verdict {
 
 /// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool still serves.
 #[tokio::test]
-async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> Verdict {
-    let (world, store, trap) = world_that_dies_at("DELETE FROM `sessions`").await?;
+async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
+    let (world, store, trigger) = world_that_dies_at("DELETE FROM `sessions`").await?;
 
-    trap.armed.store(true, Ordering::SeqCst);
+    trigger.armed.store(true, Ordering::SeqCst);
     tokio::select! {
         biased;
-        () = trap.begun.notified() => {}
-        _ = Step::Delete.run(&store) => {}
+        () = trigger.begun.notified() => {}
+        _ = StoreCall::Delete.run(&store) => {}
     }
     let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
 
-    assert!(!trap.armed.load(Ordering::SeqCst), "it died");
+    assert!(!trigger.armed.load(Ordering::SeqCst), "it died");
     assert_eq!(batch.ids, ["a"]);
     assert!(world.sessions_left().await?.is_empty());
     Ok(())
@@ -135,7 +135,7 @@ async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> Verdict {
 /// diesel turns a panic of the host's SQL function into an error of the statement that has the function's name, so it is one of ours: the
 /// row is refused.
 #[tokio::test]
-async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> Verdict {
+async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
     let (world, store, _) = world_that_dies_at("nothing").await?;
     let mut conn = store.pool().get().await?;
     conn.spawn_blocking(|conn| {
@@ -162,16 +162,16 @@ async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> Verdict {
 /// An idle session, an overdue booking, and a store on one connection whose listener panics once, when it is armed and hears `statement`.
 async fn world_that_dies_at(
     statement: &'static str,
-) -> crate::world::Done<(SqliteWorld, SqliteStore, Arc<Trap>)> {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+) -> TestResult<(SqliteUnderTest, SqliteStore, Arc<PanicTrigger>)> {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
     world.image("a").await?;
     world.video("a").await?;
     world
         .booking(&MemoryBooking::pending("b", user(1), now() - micro()))
         .await?;
-    let trap = Arc::new(Trap::default());
-    let set = Arc::clone(&trap);
+    let trigger = Arc::new(PanicTrigger::default());
+    let set = Arc::clone(&trigger);
     let listener = move |event: InstrumentationEvent<'_>| {
         let heard = match event {
             InstrumentationEvent::StartQuery { query, .. } => query.to_string(),
@@ -187,7 +187,7 @@ async fn world_that_dies_at(
     };
     let pool = listening_pool::pool(&world.folder.path().join("test.db"), listener).await?;
     let store = SqliteStore::with_pool(pool).with_clock(clock());
-    Ok((world, store, trap))
+    Ok((world, store, trigger))
 }
 
 #[diesel::declare_sql_function]

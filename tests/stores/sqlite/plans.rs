@@ -6,16 +6,16 @@ use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
 use ractor_housekeeper::testing::MemoryBooking;
 
-use super::SqliteWorld;
-use crate::Verdict;
+use super::SqliteUnderTest;
+use crate::TestResult;
 use crate::listening_pool;
 use crate::plans::{TABLES, do_everything};
 use crate::recorder::{Recorder, Statement};
 use crate::rules::{idle_pass, pass};
-use crate::world::{Done, World, clock, micro, now, user};
+use crate::world::{StoreUnderTest, clock, micro, now, user};
 
 #[derive(diesel::QueryableByName)]
-struct Step {
+struct PlanStep {
     #[diesel(sql_type = BigInt)]
     #[diesel(column_name = "id")]
     _id: i64,
@@ -24,8 +24,8 @@ struct Step {
 }
 
 #[tokio::test]
-async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     fill(&world).await?;
     let (store, heard) = listening(&world).await?;
     do_everything(&store).await?;
@@ -90,8 +90,8 @@ async fn every_statement_of_the_jobs_uses_an_index() -> Verdict {
 }
 
 #[tokio::test]
-async fn a_batch_of_bookings_is_one_write_and_one_query() -> Verdict {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+async fn a_batch_of_bookings_is_one_write_and_one_query() -> TestResult {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     for id in ["a", "b"] {
         let booking = MemoryBooking::pending(id, user(1), now() - micro());
         world.booking(&booking).await?;
@@ -116,8 +116,8 @@ async fn a_batch_of_bookings_is_one_write_and_one_query() -> Verdict {
 }
 
 #[tokio::test]
-async fn sessions_are_updated_only_if_one_of_a_batch_is_active() -> Verdict {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+async fn sessions_are_updated_only_if_one_of_a_batch_is_active() -> TestResult {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
     let (store, heard) = listening(&world).await?;
 
@@ -145,8 +145,8 @@ async fn sessions_are_updated_only_if_one_of_a_batch_is_active() -> Verdict {
 
 /// Only a refusal is about single rows.
 #[tokio::test]
-async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> Verdict {
-    let world = SqliteWorld::open().await?.ok_or("SQLite is built in")?;
+async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> TestResult {
+    let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
     let booking = MemoryBooking::pending("b", user(1), now() - micro());
     world.booking(&booking).await?;
@@ -168,16 +168,16 @@ async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> Verdict {
 }
 
 /// The plan does not depend on the values: those not given are null.
-async fn explain(world: &SqliteWorld, statement: &Statement) -> Done<Vec<String>> {
+async fn explain(world: &SqliteUnderTest, statement: &Statement) -> TestResult<Vec<String>> {
     let mut conn = world.store.pool().get().await?;
-    let plan: Vec<Step> = diesel::sql_query(format!("explain query plan {}", statement.sql))
+    let plan: Vec<PlanStep> = diesel::sql_query(format!("explain query plan {}", statement.sql))
         .load(&mut conn)
         .await?;
     Ok(plan.into_iter().map(|step| step.detail).collect())
 }
 
 /// 5,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 250 are Pending.
-async fn fill(world: &SqliteWorld) -> Done {
+async fn fill(world: &SqliteUnderTest) -> TestResult {
     let now = timestamp_text(now());
     let at = |age: &str| {
         format!("strftime('%Y-%m-%dT%H:%M:%f000Z', '{now}', printf('-%d seconds', {age}))")
@@ -206,7 +206,7 @@ async fn fill(world: &SqliteWorld) -> Done {
 }
 
 /// A store on a pool of the host's, whose connection tells what is sent.
-async fn listening(world: &SqliteWorld) -> Done<(SqliteStore, Recorder)> {
+async fn listening(world: &SqliteUnderTest) -> TestResult<(SqliteStore, Recorder)> {
     let heard = Recorder::default();
     let recorder = heard.clone();
     let file = world.folder.path().join("test.db");

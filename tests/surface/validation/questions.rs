@@ -15,7 +15,7 @@ use ractor_housekeeper::{
 use crate::validation::values::{name, page, scope, unsaved};
 
 #[derive(Debug, Clone)]
-enum Question {
+enum RequestKind {
     Run(JobName, Scope),
     Preview(JobName, Scope, Page),
     History(JobName, u32),
@@ -92,17 +92,20 @@ fn ask_everything(runtime: &tokio::runtime::Runtime, cases: u32, jobs: Vec<Arc<d
     );
 }
 
-async fn ask(housekeeper: &ActorRef<HousekeeperMsg>, question: Question) -> Option<RequestError> {
+async fn ask(
+    housekeeper: &ActorRef<HousekeeperMsg>,
+    question: RequestKind,
+) -> Option<RequestError> {
     use ractor::call_t as ask;
     const LIMIT_MS: u64 = 30_000;
     let lives = "it answers";
     match question {
-        Question::Run(job, scope) => {
+        RequestKind::Run(job, scope) => {
             ask!(housekeeper, HousekeeperMsg::RunNow, LIMIT_MS, job, scope)
                 .expect(lives)
                 .err()
         }
-        Question::Preview(job, scope, page) => ask!(
+        RequestKind::Preview(job, scope, page) => ask!(
             housekeeper,
             HousekeeperMsg::Preview,
             LIMIT_MS,
@@ -112,32 +115,32 @@ async fn ask(housekeeper: &ActorRef<HousekeeperMsg>, question: Question) -> Opti
         )
         .expect(lives)
         .err(),
-        Question::History(job, limit) => {
+        RequestKind::History(job, limit) => {
             ask!(housekeeper, HousekeeperMsg::History, LIMIT_MS, job, limit)
                 .expect(lives)
                 .err()
         }
-        Question::Pause(job) => ask!(housekeeper, HousekeeperMsg::Pause, LIMIT_MS, job)
+        RequestKind::Pause(job) => ask!(housekeeper, HousekeeperMsg::Pause, LIMIT_MS, job)
             .expect(lives)
             .err(),
-        Question::Resume(job) => ask!(housekeeper, HousekeeperMsg::Resume, LIMIT_MS, job)
+        RequestKind::Resume(job) => ask!(housekeeper, HousekeeperMsg::Resume, LIMIT_MS, job)
             .expect(lives)
             .err(),
-        Question::Cancel(job) => ask!(housekeeper, HousekeeperMsg::Cancel, LIMIT_MS, job)
+        RequestKind::Cancel(job) => ask!(housekeeper, HousekeeperMsg::Cancel, LIMIT_MS, job)
             .expect(lives)
             .err(),
     }
 }
 
-fn question() -> impl Strategy<Value = Question> {
+fn question() -> impl Strategy<Value = RequestKind> {
     prop_oneof![
-        (name(), scope()).prop_map(|(job, scope)| Question::Run(job, scope)),
+        (name(), scope()).prop_map(|(job, scope)| RequestKind::Run(job, scope)),
         (name(), scope(), page())
-            .prop_map(|(job, scope, page)| Question::Preview(job, scope, page)),
-        (name(), any::<u32>()).prop_map(|(job, limit)| Question::History(job, limit)),
-        name().prop_map(Question::Pause),
-        name().prop_map(Question::Resume),
-        name().prop_map(Question::Cancel),
+            .prop_map(|(job, scope, page)| RequestKind::Preview(job, scope, page)),
+        (name(), any::<u32>()).prop_map(|(job, limit)| RequestKind::History(job, limit)),
+        name().prop_map(RequestKind::Pause),
+        name().prop_map(RequestKind::Resume),
+        name().prop_map(RequestKind::Cancel),
     ]
 }
 

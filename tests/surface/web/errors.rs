@@ -242,7 +242,9 @@ async fn a_stopped_housekeeper_is_unavailable_and_pages_say_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_housekeeper_is_unavailable_after_a_second() {
-    let (mute, handle) = Actor::spawn(None, Mute, ()).await.expect("it starts");
+    let (mute, handle) = Actor::spawn(None, SilentHousekeeper, ())
+        .await
+        .expect("it starts");
     let visitor = Visitor(Web::new(mute.clone()).with_actions().router());
     let asked = tokio::time::Instant::now();
 
@@ -299,10 +301,10 @@ async fn an_invalid_form_says_why() {
 }
 
 /// Takes messages and keeps them, ignore_reply.
-struct Mute;
+struct SilentHousekeeper;
 
 #[ractor::actor(message = HousekeeperMsg, state = Vec<HousekeeperMsg>, arguments = ())]
-impl Mute {
+impl SilentHousekeeper {
     async fn pre_start(
         &self,
         _: ActorRef<HousekeeperMsg>,

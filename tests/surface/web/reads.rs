@@ -63,7 +63,7 @@ async fn previews_beyond_the_queue_are_answered_with_retry_later() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_database_fails_previews_but_not_the_history() {
     let mut setup = Setup::new();
-    setup.arguments = setup.arguments.with_history(Silent);
+    setup.arguments = setup.arguments.with_history(HangingHistory);
     let host = setup.start().await;
     host.faults.always(Step::Preview, Fault::Hang);
     let visitor = Visitor::reader(&host);
@@ -103,10 +103,10 @@ async fn a_history_that_waits_too_long_is_left_off_the_card() {
 }
 
 /// A history that takes nothing and tells nothing.
-struct Silent;
+struct HangingHistory;
 
 #[async_trait]
-impl RunHistory for Silent {
+impl RunHistory for HangingHistory {
     async fn record(&self, _: &[RunRecord], _: u32) -> Result<(), StoreError> {
         std::future::pending().await
     }

@@ -6,10 +6,10 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 use ractor_housekeeper::testing::PrivatePostgres;
 
 use super::store;
-use crate::Done;
+use crate::TestResult;
+use crate::database::TestDatabase;
+use crate::database::postgres::PostgresDatabase;
 use crate::disk::Disk;
-use crate::ground::Ground;
-use crate::ground::postgres::PostgresGround;
 use crate::outages::Outage;
 
 /// What a person is told of a server that is not there, or is about to go or to come.
@@ -23,7 +23,7 @@ const AWAY: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn a_server_that_is_stopped_or_killed_and_started_again() -> Done {
+async fn a_server_that_is_stopped_or_killed_and_started_again() -> TestResult {
     // What was committed must outlive the server, so that it can be counted.
     let Some(server) = PrivatePostgres::start_with(&["synchronous_commit=on"])? else {
         return Ok(());
@@ -31,78 +31,78 @@ async fn a_server_that_is_stopped_or_killed_and_started_again() -> Done {
     let ends: [fn(&PrivatePostgres) -> std::io::Result<()>; 2] =
         [PrivatePostgres::stop, PrivatePostgres::kill];
     for end in ends {
-        let ground = PostgresGround::on(&server).await?;
-        let mut outage = Outage::ahead(&ground, &store(&ground.url)?, &AWAY).await?;
+        let database = PostgresDatabase::on(&server).await?;
+        let mut outage = Outage::ahead(&database, &store(&database.url)?, &AWAY).await?;
 
-        ground.look_away().await;
+        database.close_observer().await;
         end(&server)?;
-        outage.strikes().await?;
+        outage.begins().await?;
         server.start_again()?;
 
-        outage.heals().await?;
+        outage.recovers().await?;
     }
     Ok(())
 }
 
 /// The connections in the pools are dead when the jobs come to use them, and the server is back already.
 #[tokio::test]
-async fn a_server_that_is_restarted_between_two_runs_is_not_noticed() -> Done {
+async fn a_server_that_is_restarted_between_two_runs_is_not_noticed() -> TestResult {
     let Some(server) = PrivatePostgres::start()? else {
         return Ok(());
     };
-    let ground = PostgresGround::on(&server).await?;
-    let outage = Outage::ahead(&ground, &store(&ground.url)?, &AWAY).await?;
+    let database = PostgresDatabase::on(&server).await?;
+    let outage = Outage::ahead(&database, &store(&database.url)?, &AWAY).await?;
 
-    ground.look_away().await;
+    database.close_observer().await;
     server.stop()?;
     server.start_again()?;
     outage.pause(false).await?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 #[tokio::test]
-async fn a_server_whose_connections_are_all_taken_by_others() -> Done {
+async fn a_server_whose_connections_are_all_taken_by_others() -> TestResult {
     let Some(server) = PrivatePostgres::start_with(&["max_connections=16"])? else {
         return Ok(());
     };
-    let ground = PostgresGround::on(&server).await?;
-    let store = store(&ground.url)?;
-    let mut outage = Outage::ahead(&ground, &store, &["too many clients already"]).await?;
-    ground.hang_up_on_others().await?;
+    let database = PostgresDatabase::on(&server).await?;
+    let store = store(&database.url)?;
+    let mut outage = Outage::ahead(&database, &store, &["too many clients already"]).await?;
+    database.close_other_connections().await?;
     let mut others = Vec::new();
     loop {
-        match AsyncPgConnection::establish(&ground.url).await {
+        match AsyncPgConnection::establish(&database.url).await {
             Ok(other) => others.push(other),
             // A connection that was hung up on leaves its place a moment later.
-            Err(_) if ground.texts(OTHERS).await?.len() == others.len() => break,
+            Err(_) if database.texts(OTHERS).await?.len() == others.len() => break,
             Err(_) => tokio::task::yield_now().await,
         }
     }
 
-    outage.strikes().await?;
+    outage.begins().await?;
     drop(others);
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 /// What the jobs write goes to a disk of its own, as a table in a tablespace does.
 #[tokio::test]
-async fn a_disk_that_is_full_in_fact() -> Done {
+async fn a_disk_that_is_full_in_fact() -> TestResult {
     let (Some(disk), Some(server)) = (Disk::mount()?, PrivatePostgres::start()?) else {
         return Ok(());
     };
-    let ground = PostgresGround::on(&server).await?;
+    let database = PostgresDatabase::on(&server).await?;
     let place = disk.path().join("tables");
     std::fs::create_dir(&place)?;
-    let data = ground
+    let data = database
         .texts("select current_setting('data_directory')")
         .await?;
     let owner = std::fs::metadata(&data[0])?;
     chown(&place, Some(owner.uid()), Some(owner.gid()))?;
     let location = format!("create tablespace small location '{}'", place.display());
-    ground.sql(&location).await?;
-    ground
+    database.sql(&location).await?;
+    database
         .sql(
             "create table ballast (content bytea) tablespace small;
              alter table ballast alter column content set storage external;
@@ -113,14 +113,14 @@ async fn a_disk_that_is_full_in_fact() -> Done {
              create trigger load after insert on account for each row execute function load()",
         )
         .await?;
-    let words = ["No space left on device"];
-    let mut outage = Outage::ahead(&ground, &store(&ground.url)?, &words).await?;
+    let messages = ["No space left on device"];
+    let mut outage = Outage::ahead(&database, &store(&database.url)?, &messages).await?;
 
     disk.fill()?;
-    outage.strikes().await?;
+    outage.begins().await?;
     disk.make_room()?;
 
-    outage.heals().await
+    outage.recovers().await
 }
 
 /// Whoever is connected, but for the onlooker.

@@ -6,8 +6,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use diesel::connection::SimpleConnection;
 
-use crate::Done;
-use crate::ground::sqlite::establish;
+use crate::TestResult;
+use crate::database::sqlite::establish;
 
 /// This very program, started again to do nothing but that.
 pub(super) struct Locker {
@@ -18,7 +18,7 @@ pub(super) struct Locker {
 
 impl Locker {
     /// Returns when it has the lock.
-    pub(super) fn of(path: &Path) -> Done<Self> {
+    pub(super) fn of(path: &Path) -> TestResult<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args([
                 "--exact",
@@ -44,7 +44,7 @@ impl Locker {
     }
 
     /// Returns when the lock is free.
-    pub(super) fn leave(mut self) -> Done {
+    pub(super) fn leave(mut self) -> TestResult {
         // Its input ends, which it waits for.
         drop(self.process.stdin.take());
         self.output.lines().for_each(drop);
@@ -55,7 +55,7 @@ impl Locker {
 
 /// What the other process runs. In this one it is told nothing and does nothing.
 #[test]
-fn child_process_holds_a_lock() -> Done {
+fn child_process_holds_a_lock() -> TestResult {
     let Some(path) = std::env::var_os(FILE) else {
         return Ok(());
     };

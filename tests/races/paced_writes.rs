@@ -21,13 +21,13 @@ pub(crate) fn place(id: &str) -> usize {
 }
 
 /// What guests will do, each act once the runs have come to its place; and runs that wait for guests who lag behind.
-pub(crate) struct Chase<A> {
+pub(crate) struct PacedWrites<A> {
     guests: [Vec<(usize, A)>; GUESTS],
     front: watch::Sender<usize>,
     acted: watch::Sender<usize>,
 }
 
-impl<A: Copy + Send + Sync + 'static> Chase<A> {
+impl<A: Copy + Send + Sync + 'static> PacedWrites<A> {
     /// Each act with the place at which the front of the runs sets it off. All acts on one row are of one guest, and so in this order.
     pub(crate) fn new(acts: Vec<(usize, A)>, row: impl Fn(A) -> usize) -> Arc<Self> {
         let mut guests: [Vec<(usize, A)>; GUESTS] = Default::default();
@@ -72,7 +72,7 @@ impl<A: Copy + Send + Sync + 'static> Chase<A> {
             .sum()
     }
 
-    fn come_to(&self, place: usize) {
+    fn advance_to(&self, place: usize) {
         self.front.send_if_modified(|front| {
             let ahead = place > *front;
             *front = place.max(*front);
@@ -81,7 +81,7 @@ impl<A: Copy + Send + Sync + 'static> Chase<A> {
     }
 
     /// Lets the runs go on only when few acts are late, so that they race and do not run away.
-    async fn keep_close(&self) {
+    async fn wait_for_guests(&self) {
         let front = *self.front.borrow();
         let due = self.acts_up_to(front);
         let mut acted = self.acted.subscribe();
@@ -90,13 +90,13 @@ impl<A: Copy + Send + Sync + 'static> Chase<A> {
 }
 
 /// A job whose runs are chased.
-pub(crate) struct Chased<A> {
+pub(crate) struct PacedJob<A> {
     pub(crate) job: Arc<dyn Job>,
-    pub(crate) chase: Arc<Chase<A>>,
+    pub(crate) paced_writes: Arc<PacedWrites<A>>,
 }
 
 #[async_trait]
-impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
+impl<A: Copy + Send + Sync + 'static> Job for PacedJob<A> {
     fn name(&self) -> JobName {
         self.job.name()
     }
@@ -114,12 +114,12 @@ impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
     }
 
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.chase.keep_close().await;
+        self.paced_writes.wait_for_guests().await;
         let batch = self.job.batch(pass).await?;
         // A run for one user is ahead of the others.
         if pass.scope == Scope::All {
             let front = batch.ids.iter().map(|id| place(id)).max();
-            self.chase.come_to(front.unwrap_or(0));
+            self.paced_writes.advance_to(front.unwrap_or(0));
         }
         Ok(batch)
     }
@@ -132,7 +132,7 @@ impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
         let forecast = self.job.forecast(rejected).await?;
         // Without a row that is due, or will be within the test, the front cannot come any further.
         if forecast.next_due.is_none_or(|wait| wait > LONG) {
-            self.chase.come_to(usize::MAX);
+            self.paced_writes.advance_to(usize::MAX);
         }
         Ok(forecast)
     }
@@ -141,7 +141,7 @@ impl<A: Copy + Send + Sync + 'static> Job for Chased<A> {
 /// Guests at a time.
 pub(crate) const GUESTS: usize = 4;
 
-/// Acts that may be late while the runs go on: some batches' worth, so that both are always at work.
+/// Writes that may be late while the runs go on: some batches' worth, so that both are always at work.
 const CLOSE: usize = 40;
 
 /// Longer than any test takes.

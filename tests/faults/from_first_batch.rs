@@ -8,17 +8,17 @@ use ractor_housekeeper::job::{
 };
 use ractor_housekeeper::{Job, JobName, Scope};
 
-use crate::crashes::Fault;
+use crate::crashes::FaultPoint;
 
 /// A fault that is set as soon as a run is at its first batch: what comes before is the same for all jobs. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Late {
-    fault: Arc<dyn Fault>,
+pub(crate) struct FromFirstBatch {
+    fault: Arc<dyn FaultPoint>,
     point: Arc<Mutex<Option<usize>>>,
 }
 
-impl Late {
-    pub(crate) fn new(fault: Arc<dyn Fault>) -> Self {
+impl FromFirstBatch {
+    pub(crate) fn new(fault: Arc<dyn FaultPoint>) -> Self {
         Self {
             fault,
             point: Arc::default(),
@@ -26,9 +26,9 @@ impl Late {
     }
 
     pub(crate) fn around(&self, inner: Arc<dyn Job>) -> impl Job + use<> {
-        Observed {
+        ArmsAtFirstBatch {
             inner,
-            late: self.clone(),
+            from_first_batch: self.clone(),
         }
     }
 
@@ -39,15 +39,15 @@ impl Late {
 }
 
 #[async_trait]
-impl Fault for Late {
+impl FaultPoint for FromFirstBatch {
     fn set(&self, point: usize) {
         // Forgets what it did before.
         self.fault.set(usize::MAX);
         self.keep(Some(point));
     }
 
-    async fn sprung(&self) {
-        self.fault.sprung().await;
+    async fn triggered(&self) {
+        self.fault.triggered().await;
     }
 
     fn clear(&self) -> bool {
@@ -55,8 +55,8 @@ impl Fault for Late {
         self.fault.clear()
     }
 
-    fn wants_a_kill(&self) -> bool {
-        self.fault.wants_a_kill()
+    fn needs_a_kill(&self) -> bool {
+        self.fault.needs_a_kill()
     }
 
     fn is_a_crash(&self) -> bool {
@@ -65,13 +65,13 @@ impl Fault for Late {
 }
 
 /// A job that tells when it is at its first batch.
-struct Observed {
+struct ArmsAtFirstBatch {
     inner: Arc<dyn Job>,
-    late: Late,
+    from_first_batch: FromFirstBatch,
 }
 
 #[async_trait]
-impl Job for Observed {
+impl Job for ArmsAtFirstBatch {
     fn name(&self) -> JobName {
         self.inner.name()
     }
@@ -85,8 +85,8 @@ impl Job for Observed {
     }
 
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        if let Some(point) = self.late.keep(None) {
-            self.late.fault.set(point);
+        if let Some(point) = self.from_first_batch.keep(None) {
+            self.from_first_batch.fault.set(point);
         }
         self.inner.batch(pass).await
     }

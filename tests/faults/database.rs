@@ -9,8 +9,8 @@ use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Store;
 
-use crate::Done;
-use crate::tripwire::Tripwire;
+use crate::TestResult;
+use crate::statement_fault::StatementFault;
 
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -28,7 +28,7 @@ pub(crate) const DUE: [&str; 5] = ["r1", "r2", "r3", "r4", "r5"];
 
 /// A database of the test's own.
 #[async_trait]
-pub(crate) trait Ground: Send + Sync + 'static {
+pub(crate) trait TestDatabase: Send + Sync + 'static {
     type Store: Store + RunHistory + Clone;
 
     /// As counted figures name it.
@@ -41,39 +41,44 @@ pub(crate) trait Ground: Send + Sync + 'static {
     const SQL: Sql;
 
     /// A store with a pool of its own.
-    async fn store(&self) -> Done<Self::Store>;
+    async fn store(&self) -> TestResult<Self::Store>;
 
     /// A store on one connection, which sets off the tripwire.
-    async fn wired(&self, tripwire: Tripwire) -> Done<Self::Store>;
+    async fn store_with_fault(&self, statement_fault: StatementFault) -> TestResult<Self::Store>;
 
     /// Runs SQL, as an onlooker.
-    async fn sql(&self, sql: &str) -> Done;
+    async fn sql(&self, sql: &str) -> TestResult;
 
     /// The first column of what a query finds.
-    async fn texts(&self, sql: &str) -> Done<Vec<String>>;
+    async fn texts(&self, sql: &str) -> TestResult<Vec<String>>;
 
     /// Whether there is no transaction and no lock on any connection but the onlooker's.
-    async fn is_at_rest(&self) -> Done<bool>;
+    async fn is_idle(&self) -> TestResult<bool>;
 
     /// What keeps it from its rest, for a person to read.
-    async fn what_is_left(&self) -> Done<String>;
+    async fn locks_left(&self) -> TestResult<String>;
 
     /// Takes this many connections out of the pool at once, and asks something of each.
-    async fn exhaust(&self, store: &Self::Store, connections: usize, context: &str) -> Done;
+    async fn use_every_connection(
+        &self,
+        store: &Self::Store,
+        connections: usize,
+        context: &str,
+    ) -> TestResult;
 
     /// Waits until all locks are gone, but no longer than promised.
     ///
     /// What counts is when a look begins: one that takes long on a busy machine says nothing of the locks. So the last begins when the time
     /// is over, and must find nothing.
-    async fn rest(&self, context: &str) -> Done {
+    async fn wait_until_idle(&self, context: &str) -> TestResult {
         let since = Instant::now();
         loop {
             let is_last = since.elapsed() >= RESTORED;
-            if self.is_at_rest().await? {
+            if self.is_idle().await? {
                 return Ok(());
             }
             if is_last {
-                let left = self.what_is_left().await?;
+                let left = self.locks_left().await?;
                 return Err(format!("{context}: locks are left after {RESTORED:?}: {left}").into());
             }
             tokio::task::yield_now().await;
@@ -81,7 +86,7 @@ pub(crate) trait Ground: Send + Sync + 'static {
     }
 
     /// Puts due rows of both jobs, and one of each that is not due. The account is empty.
-    async fn sow(&self) -> Done {
+    async fn insert_due_rows(&self) -> TestResult {
         let Sql {
             long_ago,
             just_now,
@@ -103,7 +108,7 @@ pub(crate) trait Ground: Send + Sync + 'static {
     }
 
     /// Makes the tables, and the triggers that keep the account.
-    async fn prepare(&self) -> Done {
+    async fn prepare(&self) -> TestResult {
         self.sql(
             "create table account (job text not null, id text not null);
              create table refused (id text not null)",
@@ -113,7 +118,7 @@ pub(crate) trait Ground: Send + Sync + 'static {
     }
 
     /// From now on row `r3` of each job is refused, so that the batch goes row by row.
-    async fn refuse_one(&self, refuse: bool) -> Done {
+    async fn refuse_one(&self, refuse: bool) -> TestResult {
         self.sql("delete from refused").await?;
         if refuse {
             self.sql("insert into refused values ('r3')").await?;
@@ -122,7 +127,7 @@ pub(crate) trait Ground: Send + Sync + 'static {
     }
 
     /// The rows of a job that were changed, each once.
-    async fn changed(&self, job: &JobName, context: &str) -> Done<BTreeSet<String>> {
+    async fn changed(&self, job: &JobName, context: &str) -> TestResult<BTreeSet<String>> {
         let query = format!("select id from account where job = '{job}' order by id");
         let ids = self.texts(&query).await?;
         let once: BTreeSet<String> = ids.iter().cloned().collect();
@@ -135,7 +140,7 @@ pub(crate) trait Ground: Send + Sync + 'static {
     }
 
     /// The rows of a job that were changed. The tables say what the account says, and rows that are not due are there.
-    async fn agrees(&self, job: &JobName, context: &str) -> Done<BTreeSet<String>> {
+    async fn audit(&self, job: &JobName, context: &str) -> TestResult<BTreeSet<String>> {
         let gone = self.changed(job, context).await?;
         let left = self.texts(left(job)).await?;
         let expected = DUE.iter().filter(|id| !gone.contains(**id));
@@ -176,8 +181,8 @@ macro_rules! on_sqlite {
     ($($case:ident)*) => {
         $(
             #[tokio::test]
-            async fn $case() -> crate::Done {
-                super::$case(&crate::ground::sqlite::SqliteGround::open().await?).await
+            async fn $case() -> crate::TestResult {
+                super::$case(&crate::database::sqlite::SqliteDatabase::open().await?).await
             }
         )*
     };
@@ -191,9 +196,9 @@ macro_rules! on_postgres {
     ($($case:ident)*) => {
         $(
             #[tokio::test]
-            async fn $case() -> crate::Done {
-                match crate::ground::postgres::PostgresGround::open().await? {
-                    Some(ground) => super::$case(&ground).await,
+            async fn $case() -> crate::TestResult {
+                match crate::database::postgres::PostgresDatabase::open().await? {
+                    Some(database) => super::$case(&database).await,
                     None => Ok(()),
                 }
             }

@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use diesel::connection::InstrumentationEvent;
 use tokio::sync::watch;
 
-use crate::crashes::Fault;
+use crate::crashes::FaultPoint;
 
 /// Goes off within the work of a connection, at the n-th statement boundary after it was set: before a statement, after it, and at the begin,
 /// the commit and the rollback of a transaction. Clones are the same wire.
 #[derive(Clone, Default)]
-pub(crate) struct Tripwire(Arc<Wire>);
+pub(crate) struct StatementFault(Arc<Shared>);
 
 #[derive(Default)]
-struct Wire {
+struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    sprung: watch::Sender<bool>,
+    triggered: watch::Sender<bool>,
     /// It holds the connection's thread, instead of panicking. Only for SQLite, whose work has threads of its own.
     holds: bool,
 }
@@ -29,16 +29,16 @@ struct State {
     held: bool,
 }
 
-impl Tripwire {
+impl StatementFault {
     #[cfg(feature = "sqlite")]
     pub(crate) fn that_holds() -> Self {
-        Self(Arc::new(Wire {
+        Self(Arc::new(Shared {
             holds: true,
-            ..Wire::default()
+            ..Shared::default()
         }))
     }
 
-    pub(crate) fn step(&self, event: &InstrumentationEvent<'_>) {
+    pub(crate) fn operation(&self, event: &InstrumentationEvent<'_>) {
         let is_boundary = !matches!(
             event,
             InstrumentationEvent::StartEstablishConnection { .. }
@@ -56,10 +56,10 @@ impl Tripwire {
         }
         state.held = self.0.holds;
         drop(state);
-        self.0.sprung.send_replace(true);
+        self.0.triggered.send_replace(true);
         if !self.0.holds {
             // A panic that is not printed: there are many.
-            std::panic::resume_unwind(Box::new("the tripwire"));
+            std::panic::resume_unwind(Box::new("the statement_fault"));
         }
         let held = self.0.changed.wait_while(self.state(), |state| state.held);
         drop(held);
@@ -71,25 +71,30 @@ impl Tripwire {
 }
 
 #[async_trait]
-impl Fault for Tripwire {
+impl FaultPoint for StatementFault {
     fn set(&self, point: usize) {
-        self.0.sprung.send_replace(false);
+        self.0.triggered.send_replace(false);
         self.state().left = point;
     }
 
-    async fn sprung(&self) {
+    async fn triggered(&self) {
         // Fails only without a sender, and we hold it.
-        let _ = self.0.sprung.subscribe().wait_for(|sprung| *sprung).await;
+        let _ = self
+            .0
+            .triggered
+            .subscribe()
+            .wait_for(|triggered| *triggered)
+            .await;
     }
 
     fn clear(&self) -> bool {
         let mut state = self.state();
         (state.left, state.held) = (0, false);
         self.0.changed.notify_all();
-        *self.0.sprung.borrow()
+        *self.0.triggered.borrow()
     }
 
-    fn wants_a_kill(&self) -> bool {
+    fn needs_a_kill(&self) -> bool {
         self.0.holds
     }
 

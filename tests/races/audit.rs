@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use crate::chase::place;
-use crate::database::{Database, Done, Entry, instant};
-use crate::replica::Told;
+use crate::TestResult;
+use crate::database::{Database, GuestWrite, instant};
+use crate::paced_writes::place;
+use crate::replica::Emitted;
 
 /// The rows that went, with the instant at which each did, by the database's clock.
-pub(crate) type Gone = BTreeMap<usize, DateTime<Utc>>;
+pub(crate) type Handled = BTreeMap<usize, DateTime<Utc>>;
 
 /// The figures of one race.
 pub(crate) struct Figures {
@@ -26,7 +27,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// Prints them, and makes sure that there was a race.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn print_and_check(&self) {
         println!("{self}");
         assert!(self.guests > 0 && self.late_guests > 0, "no race: {self}");
         // Nobody shares out the lock of an SQLite file fairly.
@@ -54,7 +55,11 @@ impl fmt::Display for Figures {
 }
 
 /// Each row that went did so once, was told once, and stands in one report. Returns them.
-pub(crate) async fn gone(database: &Database, kind: &str, told: &[Told]) -> Done<Gone> {
+pub(crate) async fn gone(
+    database: &Database,
+    kind: &str,
+    emitted: &[Emitted],
+) -> TestResult<Handled> {
     let (audited, counted) = match kind {
         "bookings" => ("booking", "bookings"),
         _ => ("session", "sessions"),
@@ -63,7 +68,7 @@ pub(crate) async fn gone(database: &Database, kind: &str, told: &[Told]) -> Done
         "select id as one, cast(at as text) as two, was as three from audit where kind = '{audited}'"
     );
     let audit = database.connect().await?.rows(&rows).await?;
-    let mut gone = Gone::new();
+    let mut gone = Handled::new();
     for row in &audit {
         let twice = gone.insert(place(&row.one), instant(&row.two)?);
         assert_eq!(twice, None, "{} went twice", row.one);
@@ -75,15 +80,15 @@ pub(crate) async fn gone(database: &Database, kind: &str, told: &[Told]) -> Done
         );
     }
 
-    let ids: BTreeSet<usize> = told
+    let ids: BTreeSet<usize> = emitted
         .iter()
-        .flat_map(|told| &told.ids)
+        .flat_map(|emitted| &emitted.ids)
         .map(|id| place(id))
         .collect();
-    let times: usize = told.iter().map(|told| told.ids.len()).sum();
-    assert_eq!(times, ids.len(), "a row was told twice");
-    assert!(gone.keys().eq(&ids), "what went is not what was told");
-    let reports = told.iter().flat_map(|told| &told.reports);
+    let times: usize = emitted.iter().map(|emitted| emitted.ids.len()).sum();
+    assert_eq!(times, ids.len(), "a row was emitted twice");
+    assert!(gone.keys().eq(&ids), "what went is not what was emitted");
+    let reports = emitted.iter().flat_map(|emitted| &emitted.reports);
     let sum: u64 = reports.map(|report| report.counts.of(counted)).sum();
     assert_eq!(usize::try_from(sum)?, gone.len(), "the reports' sum");
     Ok(gone)
@@ -91,13 +96,13 @@ pub(crate) async fn gone(database: &Database, kind: &str, told: &[Told]) -> Done
 
 /// Who won a row, as its guest saw it, is who won it: a write that found its row keeps it, one that did not came behind its end. Returns how
 /// many guests won.
-pub(crate) fn agree(ledger: &[Entry], gone: &Gone) -> usize {
-    for entry in ledger {
+pub(crate) fn check_winners(guest_writes: &[GuestWrite], gone: &Handled) -> usize {
+    for entry in guest_writes {
         match (entry.found, gone.get(&entry.place)) {
             (true, None) => {}
             (false, Some(at)) if *at <= entry.at => {}
             (_, at) => panic!("{entry:?}, but the row went at {at:?}"),
         }
     }
-    ledger.iter().filter(|entry| entry.found).count()
+    guest_writes.iter().filter(|entry| entry.found).count()
 }

@@ -11,28 +11,28 @@ use ractor_housekeeper::model::{
 };
 use ractor_housekeeper::{JobName, Outcome, Report, Scope, Status};
 
-use crate::world::{Inside, World};
+use crate::world::{World, WorldState};
 
 /// A subscriber that misses nothing: it is told in the housekeeper's own hands, and so is never behind.
 #[derive(Clone)]
-pub(crate) struct Ledger {
+pub(crate) struct EventLog {
     world: World,
     replica: usize,
-    book: Arc<Mutex<Book>>,
+    events: Arc<Mutex<EmittedEvents>>,
 }
 
 #[derive(Default)]
-pub(crate) struct Book {
+pub(crate) struct EmittedEvents {
     /// All that was told, in order.
     pub(crate) event: Vec<Arc<Event>>,
-    pub(crate) runs: BTreeMap<RunId, Run>,
-    jobs: BTreeMap<JobName, Account>,
+    pub(crate) runs: BTreeMap<RunId, RunEvents>,
+    jobs: BTreeMap<JobName, JobEvents>,
     pub(crate) shutting_down: bool,
 }
 
 /// One run, as it was told.
 #[derive(Default)]
-pub(crate) struct Run {
+pub(crate) struct RunEvents {
     /// How many runs were told of before.
     number: usize,
     /// The place in the event where it began; a run that was turned away never did.
@@ -44,7 +44,7 @@ pub(crate) struct Run {
 }
 
 #[derive(Default, Clone)]
-struct Account {
+struct JobEvents {
     running: Option<RunId>,
     /// Where the last run of everything that began has ended.
     last: Option<usize>,
@@ -57,22 +57,22 @@ struct Account {
 }
 
 /// What was known when a status was asked for.
-pub(crate) struct Known {
+pub(crate) struct EventsBefore {
     at: usize,
-    jobs: BTreeMap<JobName, Account>,
+    jobs: BTreeMap<JobName, JobEvents>,
 }
 
-impl Ledger {
+impl EventLog {
     pub(crate) fn new(world: World, replica: usize) -> Self {
         Self {
             world,
             replica,
-            book: Arc::default(),
+            events: Arc::default(),
         }
     }
 
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn events(&self) -> MutexGuard<'_, EmittedEvents> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn record(&self, event: &Delivery) {
@@ -80,31 +80,31 @@ impl Ledger {
         if event.missed > 0 {
             world.break_promise("a subscriber that is never behind missed event");
         }
-        self.book().record(&event.event, self.replica, &mut world);
+        self.events().record(&event.event, self.replica, &mut world);
     }
 
-    pub(crate) fn known(&self) -> Known {
-        let book = self.book();
-        Known {
-            at: book.event.len(),
-            jobs: book.jobs.clone(),
+    pub(crate) fn known(&self) -> EventsBefore {
+        let events = self.events();
+        EventsBefore {
+            at: events.event.len(),
+            jobs: events.jobs.clone(),
         }
     }
 
     /// What in a status contradicts what was told before it was asked for, or since.
-    pub(crate) fn contradiction(&self, status: &Status, known: &Known) -> Option<String> {
-        let book = self.book();
+    pub(crate) fn contradiction(&self, status: &Status, known: &EventsBefore) -> Option<String> {
+        let events = self.events();
         if status.life != HousekeeperState::Running {
-            return (!book.shutting_down)
-                .then(|| "it says that it stops, and never told".to_owned());
+            return (!events.shutting_down)
+                .then(|| "it says that it stops, and never emitted".to_owned());
         }
         let mut jobs = status.jobs.values();
-        jobs.find_map(|job| book.contradicts(job, known))
+        jobs.find_map(|job| events.contradicts(job, known))
     }
 }
 
-impl Book {
-    fn record(&mut self, event: &Arc<Event>, replica: usize, world: &mut Inside) {
+impl EmittedEvents {
+    fn record(&mut self, event: &Arc<Event>, replica: usize, world: &mut WorldState) {
         let at = self.event.len();
         self.event.push(event.clone());
         match &**event {
@@ -118,12 +118,12 @@ impl Book {
                 let number = self.run(*run).number;
                 world.note(&(replica, "began", job, scope, number));
                 // What was given to the worker before the pause begins in the same instant.
-                let paused = self.account(job).paused.is_some_and(|at| at < world.now());
+                let paused = self.job(job).paused.is_some_and(|at| at < world.now());
                 if paused && *trigger != Trigger::Manual {
                     world.break_promise(format!("{job} began at a {trigger} while paused"));
                 }
                 self.run(*run).began = Some(at);
-                if let Some(other) = self.account(job).running.replace(*run) {
+                if let Some(other) = self.job(job).running.replace(*run) {
                     let broken = format!("{job} began {run} while it was in {other}");
                     world.break_promise(broken);
                 }
@@ -135,33 +135,33 @@ impl Book {
                 ids,
             } => {
                 world.note(&(replica, "committed", job, ids));
-                world.told(replica, ids);
+                world.emitted(replica, ids);
                 let known = self.run(*run);
                 known.counts.merge(counts);
                 known.batches += 1;
-                if self.account(job).running != Some(*run) {
-                    world.break_promise(format!("{job} told of a batch of {run} outside it"));
+                if self.job(job).running != Some(*run) {
+                    world.break_promise(format!("{job} emitted of a batch of {run} outside it"));
                 }
             }
             Event::RunFinished(report) => self.finished(report, at, replica, world),
             Event::WorkerRestarting { job, .. } => {
                 world.note(&(replica, "restarting", job));
-                world.tally.outcome("worker restarts", 1);
-                self.account(job).deaths += 1;
+                world.totals.outcome("worker restarts", 1);
+                self.job(job).deaths += 1;
             }
             Event::JobDegraded { job, .. } => {
                 world.note(&(replica, "degraded", job));
-                world.tally.outcome("degraded", 1);
-                self.account(job).degraded = true;
+                world.totals.outcome("degraded", 1);
+                self.job(job).degraded = true;
             }
             Event::JobRecovered { job } => {
                 world.note(&(replica, "recovered", job));
-                self.account(job).degraded = false;
+                self.job(job).degraded = false;
             }
             Event::HealthChanged { job, health } => {
                 world.note(&(replica, "health", job, health.as_str()));
-                world.tally.outcome(health.as_str(), 1);
-                let before = self.account(job).health.replace(health.clone());
+                world.totals.outcome(health.as_str(), 1);
+                let before = self.job(job).health.replace(health.clone());
                 let before = before.as_ref().map_or("healthy", Health::as_str);
                 if before == health.as_str() {
                     world.break_promise(format!("{job} changed from {before} to {health}"));
@@ -174,22 +174,22 @@ impl Book {
                     world.break_promise(format!("{job} is no wedge: {health:?}"));
                 }
             }
-            Event::JobPaused { job } => self.account(job).paused = Some(world.now()),
-            Event::JobResumed { job } => self.account(job).paused = None,
-            Event::TimerRestarted { .. } => world.tally.outcome("timer restarts", 1),
+            Event::JobPaused { job } => self.job(job).paused = Some(world.now()),
+            Event::JobResumed { job } => self.job(job).paused = None,
+            Event::TimerRestarted { .. } => world.totals.outcome("timer restarts", 1),
             Event::ShuttingDown => self.shutting_down = true,
             _ => {}
         }
     }
 
-    fn finished(&mut self, report: &Report, at: usize, replica: usize, world: &mut Inside) {
+    fn finished(&mut self, report: &Report, at: usize, replica: usize, world: &mut WorldState) {
         let shutting_down = self.shutting_down;
         let known = self.run(report.run);
         let number = known.number;
         world.note(&(replica, "ended", &report.job, number, report.message()));
-        world.tally.outcome(report.outcome.as_str(), 1);
+        world.totals.outcome(report.outcome.as_str(), 1);
         if known.ended.is_some() {
-            world.break_promise(format!("the end of {} was told twice", report.run));
+            world.break_promise(format!("the end of {} was emitted twice", report.run));
         }
         // A batch that changed nothing is not told of.
         let changed = |counts: &Counts| -> Vec<(String, u64)> {
@@ -200,7 +200,7 @@ impl Book {
         };
         if changed(&known.counts) != changed(&report.counts) {
             let broken = format!(
-                "{report} ended with {}, told were {}",
+                "{report} ended with {}, emitted were {}",
                 report.counts, known.counts
             );
             world.break_promise(broken);
@@ -215,16 +215,16 @@ impl Book {
         }
         let began = known.began.is_some();
         known.ended = Some((at, report.clone()));
-        let account = self.account(&report.job);
+        let job = self.job(&report.job);
         if began {
-            account.running.take_if(|running| *running == report.run);
+            job.running.take_if(|running| *running == report.run);
             if report.scope == Scope::All {
-                account.last = Some(at);
+                job.last = Some(at);
             }
         }
     }
 
-    fn contradicts(&self, status: &JobStatus, known: &Known) -> Option<String> {
+    fn contradicts(&self, status: &JobStatus, known: &EventsBefore) -> Option<String> {
         let job = &status.job;
         let now = self.jobs.get(job).cloned().unwrap_or_default();
         let then = known.jobs.get(job).cloned().unwrap_or_default();
@@ -233,9 +233,12 @@ impl Book {
             if run.is_some_and(|run| run.ended.as_ref().is_some_and(|(at, _)| *at < known.at)) {
                 return Some(format!("{job} is in {}, which had ended", current.run));
             }
-            let told = run.map_or(0, |run| run.counts.total());
-            if current.counts.total() > told {
-                return Some(format!("{job} counts {}, told were {told}", current.counts));
+            let emitted = run.map_or(0, |run| run.counts.total());
+            if current.counts.total() > emitted {
+                return Some(format!(
+                    "{job} counts {}, emitted were {emitted}",
+                    current.counts
+                ));
             }
         }
         let last = status
@@ -243,8 +246,8 @@ impl Book {
             .as_ref()
             .map(|report| (report, self.runs.get(&report.run)));
         let ended = last.and_then(|(report, run)| {
-            let (at, told) = run?.ended.as_ref()?;
-            (told == report).then_some(*at)
+            let (at, emitted) = run?.ended.as_ref()?;
+            (emitted == report).then_some(*at)
         });
         if status.last.is_some() != ended.is_some() || ended < then.last {
             return Some(format!("{job} ended last with {:?}", status.last));
@@ -257,19 +260,22 @@ impl Book {
             return Some(format!("{job} is {}", status.health));
         }
         // Told before it was asked for, or since: looking tells.
-        let told = self.event[known.at..]
+        let emitted = self.event[known.at..]
             .iter()
             .filter_map(|event| match &**event {
-                Event::HealthChanged { job: told, health } if told == job => Some(health),
+                Event::HealthChanged {
+                    job: emitted,
+                    health,
+                } if emitted == job => Some(health),
                 _ => None,
             });
         let healthy = Health::Healthy;
         let before = then.health.as_ref().unwrap_or(&healthy);
         if !std::iter::once(before)
-            .chain(told)
-            .any(|told| told.as_str() == status.health.as_str())
+            .chain(emitted)
+            .any(|emitted| emitted.as_str() == status.health.as_str())
         {
-            return Some(format!("{job} is {}, told was {before}", status.health));
+            return Some(format!("{job} is {}, emitted was {before}", status.health));
         }
         if status.restarts < then.deaths {
             return Some(format!(
@@ -280,15 +286,15 @@ impl Book {
         None
     }
 
-    fn run(&mut self, run: RunId) -> &mut Run {
+    fn run(&mut self, run: RunId) -> &mut RunEvents {
         let number = self.runs.len();
-        self.runs.entry(run).or_insert_with(|| Run {
+        self.runs.entry(run).or_insert_with(|| RunEvents {
             number,
-            ..Run::default()
+            ..RunEvents::default()
         })
     }
 
-    fn account(&mut self, job: &JobName) -> &mut Account {
+    fn job(&mut self, job: &JobName) -> &mut JobEvents {
         self.jobs.entry(job.clone()).or_default()
     }
 }

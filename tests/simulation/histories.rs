@@ -6,29 +6,31 @@ use chrono::{DateTime, DurationRound, SubsecRound, TimeDelta, Utc};
 use ractor_housekeeper::model::{History, HistorySource, RunId, RunRecord, Trigger};
 use ractor_housekeeper::{HousekeeperMsg, JobName, Outcome, Report};
 
-use crate::play::{JOBS, Play};
 use crate::replica::Replica;
+use crate::scenario::{JOBS, Scenario};
 
-impl Play {
+impl Scenario {
     /// Asks each replica that stays for the history, and compares it with what that one told. Nothing is owed to it in calm weather.
     pub(crate) async fn compare_histories(&self) {
-        for place in self.staying() {
+        for place in self.running_replicas() {
             let replica = &self.replicas[place];
             for job in JOBS {
-                let told = told(replica, &job);
-                let owed = owed(replica, &told);
-                let asked = ractor::call!(
+                let emitted = emitted(replica, &job);
+                let unsaved = unsaved(replica, &emitted);
+                let requests = ractor::call!(
                     replica.housekeeper,
                     HousekeeperMsg::History,
                     job.clone(),
                     u32::MAX
                 );
-                let history = asked.expect("it runs").expect("is not refused");
-                let found = lies(&history, &told, &owed);
+                let history = requests.expect("it runs").expect("is not rejected");
+                let found = contradictions(&history, &emitted, &unsaved);
                 let mut world = self.world.lock();
                 match found {
-                    Ok(compared) => world.tally.outcome("told runs in a history", compared),
-                    Err(lie) => world.break_promise(format!("the history of {job} {lie}")),
+                    Ok(compared) => world.totals.outcome("emitted runs in a history", compared),
+                    Err(contradiction) => {
+                        world.break_promise(format!("the history of {job} {contradiction}"))
+                    }
                 }
             }
         }
@@ -36,9 +38,9 @@ impl Play {
 }
 
 /// The reports of a job that a replica has told. A run that was turned away is none of its history.
-fn told(replica: &Replica, job: &JobName) -> BTreeMap<RunId, Report> {
-    let book = replica.ledger.book();
-    let runs = book.runs.iter();
+fn emitted(replica: &Replica, job: &JobName) -> BTreeMap<RunId, Report> {
+    let events = replica.event_log.events();
+    let runs = events.runs.iter();
     runs.filter(|(_, known)| known.began.is_some())
         .filter_map(|(run, known)| Some((*run, known.ended.as_ref()?.1.clone())))
         .filter(|(_, report)| report.job == *job)
@@ -46,10 +48,10 @@ fn told(replica: &Replica, job: &JobName) -> BTreeMap<RunId, Report> {
 }
 
 /// The runs that are in the history for sure: of those that could not be written, a housekeeper remembers the newest.
-fn owed(replica: &Replica, told: &BTreeMap<RunId, Report>) -> BTreeSet<RunId> {
-    let book = replica.ledger.book();
-    let ended = |run: &RunId| Some(book.runs.get(run)?.ended.as_ref()?.0);
-    let mut runs: Vec<RunId> = told
+fn unsaved(replica: &Replica, emitted: &BTreeMap<RunId, Report>) -> BTreeSet<RunId> {
+    let events = replica.event_log.events();
+    let ended = |run: &RunId| Some(events.runs.get(run)?.ended.as_ref()?.0);
+    let mut runs: Vec<RunId> = emitted
         .iter()
         .filter(|(_, report)| counts(report))
         .map(|(run, _)| *run)
@@ -59,10 +61,10 @@ fn owed(replica: &Replica, told: &BTreeMap<RunId, Report>) -> BTreeSet<RunId> {
 }
 
 /// What a history says that was not told, or leaves out; else how many told runs are in it.
-fn lies(
+fn contradictions(
     history: &History,
-    told: &BTreeMap<RunId, Report>,
-    owed: &BTreeSet<RunId>,
+    emitted: &BTreeMap<RunId, Report>,
+    unsaved: &BTreeSet<RunId>,
 ) -> Result<u64, String> {
     if history.source != HistorySource::Database {
         return Err(format!("comes from {:?}", history.source));
@@ -73,9 +75,9 @@ fn lies(
     }
     // What is older had to make room.
     let oldest = history.runs.iter().map(|line| line.report.started_at).min();
-    let kept = |report: &Report| oldest.is_none_or(|oldest| place(report, told) > oldest);
+    let kept = |report: &Report| oldest.is_none_or(|oldest| place(report, emitted) > oldest);
     let mut compared = 0;
-    for report in told
+    for report in emitted
         .values()
         .filter(|report| kept(report) && counts(report))
     {
@@ -84,20 +86,20 @@ fn lies(
         let line = lines
             .filter(|line| match folds {
                 // Of this replica, if its newest run is one that it told of.
-                Some(_) => minute(&line.report) == folds && told.contains_key(&line.report.run),
+                Some(_) => minute(&line.report) == folds && emitted.contains_key(&line.report.run),
                 // By its key: a deadline run that was written by a worker who did not live to tell of it is in the line of its minute as well.
                 None => line.key == report.run.to_string(),
             })
             .collect::<Vec<_>>();
-        if line.is_empty() && !owed.contains(&report.run) {
+        if line.is_empty() && !unsaved.contains(&report.run) {
             continue;
         }
         let [line] = line[..] else {
             return Err(format!("has {} lines of {report}", line.len()));
         };
         match folds {
-            Some(minute) => compare_folded(line, minute, told, |report| {
-                kept(report) && (!counts(report) || owed.contains(&report.run))
+            Some(minute) => compare_folded(line, minute, emitted, |report| {
+                kept(report) && (!counts(report) || unsaved.contains(&report.run))
             })?,
             None => compare(line, report)?,
         }
@@ -110,12 +112,12 @@ fn lies(
 fn compare(line: &RunRecord, report: &Report) -> Result<(), String> {
     // A worker may write a run down, and die before it has told of it.
     let died = matches!(report.outcome, Outcome::Crashed { .. });
-    let told = Report {
+    let emitted = Report {
         started_at: written_at(report),
         ..report.clone()
     };
-    if line.runs != 1 || (!died && line.report != told) {
-        return Err(format!("says {line:?}, told was {report:?}"));
+    if line.runs != 1 || (!died && line.report != emitted) {
+        return Err(format!("says {line:?}, emitted was {report:?}"));
     }
     Ok(())
 }
@@ -124,13 +126,13 @@ fn compare(line: &RunRecord, report: &Report) -> Result<(), String> {
 fn compare_folded(
     line: &RunRecord,
     of: DateTime<Utc>,
-    told: &BTreeMap<RunId, Report>,
+    emitted: &BTreeMap<RunId, Report>,
     kept: impl Fn(&Report) -> bool,
 ) -> Result<(), String> {
     let in_minute = |report: &&Report| {
         report.trigger == Trigger::Deadline && start_of_minute(report.started_at) == of
     };
-    let all: Vec<&Report> = told.values().filter(in_minute).collect();
+    let all: Vec<&Report> = emitted.values().filter(in_minute).collect();
     // One that was written as completed, and told as crashed, is in the sum; one that had to make room, or was forgotten, is not.
     let is_sure =
         |report: &&Report| kept(report) && !matches!(report.outcome, Outcome::Crashed { .. });
@@ -153,11 +155,12 @@ fn compare_folded(
 
 /// Where a run stands in the history at worst. The line of a minute stands where its newest run started, and a clock that was set back makes that
 /// earlier than the others.
-fn place(report: &Report, told: &BTreeMap<RunId, Report>) -> DateTime<Utc> {
+fn place(report: &Report, emitted: &BTreeMap<RunId, Report>) -> DateTime<Utc> {
     let Some(of) = minute(report) else {
         return written_at(report);
     };
-    told.values()
+    emitted
+        .values()
         .filter(|other| {
             other.trigger == Trigger::Deadline && start_of_minute(other.started_at) == of
         })

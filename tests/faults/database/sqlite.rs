@@ -12,18 +12,18 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use ractor_housekeeper::SqliteStore;
 use ractor_housekeeper::store::Schema;
 
-use super::{Ground, Sql};
-use crate::Done;
-use crate::tripwire::Tripwire;
+use super::{Sql, TestDatabase};
+use crate::TestResult;
+use crate::statement_fault::StatementFault;
 
-pub(crate) struct SqliteGround {
-    onlooker: Mutex<SqliteConnection>,
+pub(crate) struct SqliteDatabase {
+    observer: Mutex<SqliteConnection>,
     pub(crate) path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 #[derive(diesel::QueryableByName)]
-struct Line {
+struct TextRow {
     #[diesel(sql_type = Text)]
     line: String,
 }
@@ -34,28 +34,28 @@ struct Checkpoint {
     busy: i64,
 }
 
-impl SqliteGround {
-    pub(crate) async fn open() -> Done<Self> {
+impl SqliteDatabase {
+    pub(crate) async fn open() -> TestResult<Self> {
         Self::prepared(Self::bare().await?).await
     }
 
     /// In a folder of the test's choice.
-    pub(crate) async fn open_in(place: &Path) -> Done<Self> {
+    pub(crate) async fn open_in(place: &Path) -> TestResult<Self> {
         Self::prepared(Self::bare_in(tempfile::tempdir_in(place)?).await?).await
     }
 
-    async fn prepared(ground: Self) -> Done<Self> {
-        ground.store().await?.migrate(Schema::ALL).await?;
-        ground.prepare().await?;
-        Ok(ground)
+    async fn prepared(database: Self) -> TestResult<Self> {
+        database.store().await?.migrate(Schema::ALL).await?;
+        database.prepare().await?;
+        Ok(database)
     }
 
     /// Without tables.
-    pub(crate) async fn bare() -> Done<Self> {
+    pub(crate) async fn bare() -> TestResult<Self> {
         Self::bare_in(tempfile::tempdir()?).await
     }
 
-    async fn bare_in(folder: tempfile::TempDir) -> Done<Self> {
+    async fn bare_in(folder: tempfile::TempDir) -> TestResult<Self> {
         let path = folder.path().join("test.db");
         // It creates the file.
         SqliteStore::open(&path.display().to_string())
@@ -64,26 +64,26 @@ impl SqliteGround {
             .get()
             .await?;
         Ok(Self {
-            onlooker: Mutex::new(establish(&path.display().to_string())?),
+            observer: Mutex::new(establish(&path.display().to_string())?),
             path,
             _folder: folder,
         })
     }
 
     /// Opens the file that is there now.
-    pub(crate) fn look_anew(&self) -> Done {
+    pub(crate) fn reopen_observer(&self) -> TestResult {
         let conn = establish(&self.path.display().to_string())?;
-        self.look(|onlooker| *onlooker = conn);
+        self.observe(|observer| *observer = conn);
         Ok(())
     }
 
-    fn look<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> T) -> T {
-        work(&mut self.onlooker.lock().unwrap_or_else(PoisonError::into_inner))
+    fn observe<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> T) -> T {
+        work(&mut self.observer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
-impl Ground for SqliteGround {
+impl TestDatabase for SqliteDatabase {
     type Store = SqliteStore;
 
     const NAME: &'static str = "sqlite";
@@ -103,18 +103,18 @@ impl Ground for SqliteGround {
                   begin select raise(abort, 'the guest has an open invoice'); end;",
     };
 
-    async fn store(&self) -> Done<SqliteStore> {
+    async fn store(&self) -> TestResult<SqliteStore> {
         Ok(SqliteStore::open(&self.path.display().to_string()).await?)
     }
 
-    async fn wired(&self, tripwire: Tripwire) -> Done<SqliteStore> {
+    async fn store_with_fault(&self, statement_fault: StatementFault) -> TestResult<SqliteStore> {
         let mut config = ManagerConfig::default();
         config.custom_setup = Box::new(move |path| {
             let opened = establish(path).map(|mut conn| {
-                let tripwire = tripwire.clone();
+                let statement_fault = statement_fault.clone();
                 conn.set_instrumentation(
                     move |event: diesel::connection::InstrumentationEvent<'_>| {
-                        tripwire.step(&event);
+                        statement_fault.operation(&event);
                     },
                 );
                 SyncConnectionWrapper::new(conn)
@@ -129,20 +129,20 @@ impl Ground for SqliteGround {
         ))
     }
 
-    async fn sql(&self, sql: &str) -> Done {
-        Ok(self.look(|conn| conn.batch_execute(sql))?)
+    async fn sql(&self, sql: &str) -> TestResult {
+        Ok(self.observe(|conn| conn.batch_execute(sql))?)
     }
 
-    async fn texts(&self, sql: &str) -> Done<Vec<String>> {
+    async fn texts(&self, sql: &str) -> TestResult<Vec<String>> {
         let query =
             format!("select * from (select null as line where 0 union all select * from ({sql}))");
-        let lines: Vec<Line> = self.look(|conn| diesel::sql_query(query).load(conn))?;
+        let lines: Vec<TextRow> = self.observe(|conn| diesel::sql_query(query).load(conn))?;
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
     /// Whoever wrote would keep the lock from us, and whoever read would keep the log from being emptied.
-    async fn is_at_rest(&self) -> Done<bool> {
-        self.look(|conn| {
+    async fn is_idle(&self) -> TestResult<bool> {
+        self.observe(|conn| {
             conn.batch_execute("pragma busy_timeout = 0")?;
             let locked = conn.batch_execute("begin immediate").is_err()
                 || conn.batch_execute("rollback").is_err();
@@ -153,11 +153,16 @@ impl Ground for SqliteGround {
         })
     }
 
-    async fn what_is_left(&self) -> Done<String> {
+    async fn locks_left(&self) -> TestResult<String> {
         Ok("a lock of the file".to_owned())
     }
 
-    async fn exhaust(&self, store: &SqliteStore, connections: usize, _: &str) -> Done {
+    async fn use_every_connection(
+        &self,
+        store: &SqliteStore,
+        connections: usize,
+        _: &str,
+    ) -> TestResult {
         let mut taken = Vec::new();
         for _ in 0..connections {
             let mut conn = store.pool().get().await?;

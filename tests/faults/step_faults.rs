@@ -10,11 +10,11 @@ use ractor_housekeeper::model::{RunHistory, RunRecord, StoreError};
 use ractor_housekeeper::{Job, JobName, Scope};
 use tokio::sync::watch;
 
-use crate::crashes::Fault;
+use crate::crashes::FaultPoint;
 
 /// What a trap does to the step that steps into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Harm {
+pub(crate) enum Fault {
     /// It fails.
     Err,
     /// It panics.
@@ -25,25 +25,25 @@ pub(crate) enum Harm {
 
 /// One trap, which is moved from place to place. Clones are the same.
 #[derive(Clone)]
-pub(crate) struct Trap {
-    harm: Harm,
+pub(crate) struct StepFault {
+    fault: Fault,
     left: Arc<Mutex<usize>>,
-    sprung: Arc<watch::Sender<bool>>,
+    triggered: Arc<watch::Sender<bool>>,
 }
 
-impl Trap {
-    pub(crate) fn new(harm: Harm) -> Self {
+impl StepFault {
+    pub(crate) fn new(fault: Fault) -> Self {
         Self {
-            harm,
+            fault,
             left: Arc::default(),
-            sprung: Arc::default(),
+            triggered: Arc::default(),
         }
     }
 
-    pub(crate) fn around<T: ?Sized>(&self, inner: Arc<T>) -> Trapped<T> {
-        Trapped {
+    pub(crate) fn around<T: ?Sized>(&self, inner: Arc<T>) -> WithStepFaults<T> {
+        WithStepFaults {
             inner,
-            trap: self.clone(),
+            step_fault: self.clone(),
         }
     }
 
@@ -58,12 +58,12 @@ impl Trap {
         if !is_here {
             return Ok(());
         }
-        self.sprung.send_replace(true);
-        match self.harm {
-            Harm::Err => Err("the trap".to_owned()),
+        self.triggered.send_replace(true);
+        match self.fault {
+            Fault::Err => Err("the step_fault".to_owned()),
             // Not printed: there are many.
-            Harm::Panic => std::panic::resume_unwind(Box::new("the trap")),
-            Harm::Wait => std::future::pending().await,
+            Fault::Panic => std::panic::resume_unwind(Box::new("the step_fault")),
+            Fault::Wait => std::future::pending().await,
         }
     }
 
@@ -73,45 +73,49 @@ impl Trap {
 }
 
 #[async_trait]
-impl Fault for Trap {
+impl FaultPoint for StepFault {
     fn set(&self, point: usize) {
-        self.sprung.send_replace(false);
+        self.triggered.send_replace(false);
         *self.left() = point;
     }
 
-    async fn sprung(&self) {
+    async fn triggered(&self) {
         // Fails only without a sender, and we hold it.
-        let _ = self.sprung.subscribe().wait_for(|sprung| *sprung).await;
+        let _ = self
+            .triggered
+            .subscribe()
+            .wait_for(|triggered| *triggered)
+            .await;
     }
 
     fn clear(&self) -> bool {
         *self.left() = 0;
-        *self.sprung.borrow()
+        *self.triggered.borrow()
     }
 
-    fn wants_a_kill(&self) -> bool {
-        self.harm == Harm::Wait
+    fn needs_a_kill(&self) -> bool {
+        self.fault == Fault::Wait
     }
 
     fn is_a_crash(&self) -> bool {
-        self.harm != Harm::Err
+        self.fault != Fault::Err
     }
 }
 
 /// A job, or a history, with the trap before and after each step.
-pub(crate) struct Trapped<T: ?Sized> {
+pub(crate) struct WithStepFaults<T: ?Sized> {
     inner: Arc<T>,
-    trap: Trap,
+    step_fault: StepFault,
 }
 
-impl<T: ?Sized> Trapped<T> {
-    async fn step<R, E: From<Bad>>(
+impl<T: ?Sized> WithStepFaults<T> {
+    async fn operation<R, E: From<InjectedError>>(
         &self,
-        step: impl Future<Output = Result<R, E>> + Send,
+        operation: impl Future<Output = Result<R, E>> + Send,
     ) -> Result<R, E> {
-        self.trap.pass().await.map_err(Bad)?;
-        let done = step.await?;
-        self.trap.pass().await.map_err(Bad)?;
+        self.step_fault.pass().await.map_err(InjectedError)?;
+        let done = operation.await?;
+        self.step_fault.pass().await.map_err(InjectedError)?;
         Ok(done)
     }
 }
@@ -119,30 +123,30 @@ impl<T: ?Sized> Trapped<T> {
 /// What the trap says, on its way to the error of whoever stepped into it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Bad(String);
+struct InjectedError(String);
 
-impl From<Bad> for StoreError {
-    fn from(bad: Bad) -> Self {
+impl From<InjectedError> for StoreError {
+    fn from(bad: InjectedError) -> Self {
         Self::Schema(bad.0)
     }
 }
 
 #[async_trait]
-impl Job for Trapped<dyn Job> {
+impl Job for WithStepFaults<dyn Job> {
     fn name(&self) -> JobName {
         self.inner.name()
     }
 
     async fn check(&self) -> Result<(), JobError> {
-        self.step(self.inner.check()).await
+        self.operation(self.inner.check()).await
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.step(self.inner.begin_run()).await
+        self.operation(self.inner.begin_run()).await
     }
 
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.step(self.inner.batch(pass)).await
+        self.operation(self.inner.batch(pass)).await
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -150,14 +154,14 @@ impl Job for Trapped<dyn Job> {
     }
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.step(self.inner.forecast(rejected)).await
+        self.operation(self.inner.forecast(rejected)).await
     }
 }
 
 #[async_trait]
-impl RunHistory for Trapped<dyn RunHistory> {
+impl RunHistory for WithStepFaults<dyn RunHistory> {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
-        self.step(self.inner.record(runs, keep)).await
+        self.operation(self.inner.record(runs, keep)).await
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {

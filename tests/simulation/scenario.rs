@@ -10,30 +10,30 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::actions::Action;
-use crate::asked::{Asked, Question, Standing};
 use crate::listener::Listener;
-use crate::replica::{Fate, Replica, calm_schedule};
-use crate::tally::Tally;
+use crate::replica::{Replica, ReplicaState, schedule_without_faults};
+use crate::requests::{Progress, Request, RequestKind};
+use crate::totals::Totals;
 use crate::world::World;
 
-pub(crate) struct Play {
+pub(crate) struct Scenario {
     pub(crate) world: World,
     pub(crate) replicas: Vec<Replica>,
-    pub(crate) asked: Vec<Asked>,
+    pub(crate) requests: Vec<Request>,
     pub(crate) listeners: Vec<Listener>,
-    clerk: ActorRef<()>,
+    subscriber_actor: ActorRef<()>,
     joined: usize,
 }
 
 /// What is left of a play.
-pub(crate) struct Played {
+pub(crate) struct SeedResult {
     pub(crate) trace: u64,
-    pub(crate) tally: Tally,
+    pub(crate) totals: Totals,
     pub(crate) broken: Option<String>,
 }
 
 /// Plays a seed on this thread.
-pub(crate) fn play(seed: u64, aloud: bool) -> Played {
+pub(crate) fn scenario(seed: u64, verbose: bool) -> SeedResult {
     // The housekeepers draw their jitter from here.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -42,19 +42,21 @@ pub(crate) fn play(seed: u64, aloud: bool) -> Played {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let world = World::new(seed, aloud);
-        let (clerk, handle) = Actor::spawn(None, Clerk, ()).await.expect("it starts");
-        let mut play = Play {
+        let world = World::new(seed, verbose);
+        let (subscriber_actor, handle) = Actor::spawn(None, SubscriberActor, ())
+            .await
+            .expect("it starts");
+        let mut scenario = Scenario {
             world: world.clone(),
             replicas: Vec::new(),
-            asked: Vec::new(),
+            requests: Vec::new(),
             listeners: Vec::new(),
-            clerk,
+            subscriber_actor,
             joined: 0,
         };
-        play.whole().await;
-        play.clerk.stop(None);
-        drop(play);
+        scenario.run().await;
+        scenario.subscriber_actor.stop(None);
+        drop(scenario);
         let _ = handle.await;
         yield_now().await;
         let tasks = tokio::runtime::Handle::current()
@@ -64,38 +66,38 @@ pub(crate) fn play(seed: u64, aloud: bool) -> Played {
         if tasks > 0 {
             world.break_promise(format!("{tasks} tasks are left"));
         }
-        let faults: u64 = world.tally.faults.values().sum();
+        let faults: u64 = world.totals.faults.values().sum();
         if faults < 20 && world.broken.is_none() {
-            world.break_promise(format!("the play had {faults} faults only"));
+            world.break_promise(format!("the scenario had {faults} faults only"));
         }
-        Played {
+        SeedResult {
             trace: world.trace(),
-            tally: std::mem::take(&mut world.tally),
+            totals: std::mem::take(&mut world.totals),
             broken: world.broken.take(),
         }
     })
 }
 
-impl Play {
-    async fn whole(&mut self) {
+impl Scenario {
+    async fn run(&mut self) {
         for _ in 0..ROUNDS {
-            self.storm().await;
-            self.calm().await;
+            self.with_faults().await;
+            self.without_faults().await;
         }
         for replica in 0..self.replicas.len() {
             self.shut_down(replica, Duration::from_secs(10));
         }
         self.pass(Duration::from_secs(11)).await;
-        if !self.replicas.is_empty() || !self.asked.is_empty() {
-            let (left, open) = (self.replicas.len(), self.asked.len());
+        if !self.replicas.is_empty() || !self.requests.is_empty() {
+            let (left, open) = (self.replicas.len(), self.requests.len());
             let broken = format!("{left} replicas and {open} questions outlast the end");
             self.world.lock().break_promise(broken);
         }
     }
 
     /// Whatever may happen does.
-    async fn storm(&mut self) {
-        for _ in 0..STORM {
+    async fn with_faults(&mut self) {
+        for _ in 0..ACTIONS_WITH_FAULTS {
             let action = Action::draw(&mut self.world.lock());
             self.act(action).await;
             let pause = self.world.lock().pause();
@@ -107,31 +109,31 @@ impl Play {
     }
 
     /// No faults any more: all heals by itself, and everything is on time again.
-    async fn calm(&mut self) {
+    async fn without_faults(&mut self) {
         self.world.lock().trouble = 0;
-        if self.staying().next().is_none() {
+        if self.running_replicas().next().is_none() {
             self.join().await;
         }
-        let staying: Vec<usize> = self.staying().collect();
-        for replica in staying {
+        let running_replicas: Vec<usize> = self.running_replicas().collect();
+        for replica in running_replicas {
             for job in JOBS {
                 let resumed = job.clone();
                 self.switch(replica, |reply| HousekeeperMsg::Resume(resumed, reply));
-                let schedule = calm_schedule();
+                let schedule = schedule_without_faults();
                 self.ask(
                     replica,
                     |reply| HousekeeperMsg::Reschedule(job, schedule, reply),
-                    Question::Reschedule,
+                    RequestKind::Reschedule,
                 );
             }
         }
         let since = self.world.lock().now();
         self.pass(SETTLED).await;
-        self.has_healed(since).await;
+        self.check_recovery(since).await;
 
-        self.world.lock().calm = true;
-        for _ in 0..CALM {
-            let action = Action::draw_calm(&mut self.world.lock());
+        self.world.lock().without_faults = true;
+        for _ in 0..ACTIONS_WITHOUT_FAULTS {
+            let action = Action::draw_without_faults(&mut self.world.lock());
             self.act(action).await;
             let pause = self.world.lock().pause().min(Duration::from_secs(20));
             self.pass(pause).await;
@@ -143,30 +145,32 @@ impl Play {
         self.compare_histories().await;
         let mut world = self.world.lock();
         if let Some(late) = world.late() {
-            world.break_promise(format!("{late} is late in calm weather"));
+            world.break_promise(format!("{late} is late in without_faults weather"));
         }
-        world.calm = false;
+        world.without_faults = false;
     }
 
     /// What must be so when there have been no faults for a while.
-    async fn has_healed(&mut self, since: chrono::DateTime<chrono::Utc>) {
+    async fn check_recovery(&mut self, since: chrono::DateTime<chrono::Utc>) {
         let mut broken = Vec::new();
-        let staying: Vec<usize> = self.staying().collect();
+        let running_replicas: Vec<usize> = self.running_replicas().collect();
         {
             let world = self.world.lock();
             let (bookings, sessions) = world.guests.due_since(since, None, world.ages);
             if !bookings.is_empty() || !sessions.is_empty() {
                 broken.push(format!("left behind: {bookings:?} {sessions:?}"));
             }
-            for asked in &self.asked {
-                broken.push(format!("{} was never answered", asked.what()));
+            for requests in &self.requests {
+                broken.push(format!("{} was never answered", requests.what()));
             }
-            let mut numbers = staying.iter().map(|place| self.replicas[*place].number);
-            if let Some(id) = numbers.find_map(|number| world.untold(number)) {
-                broken.push(format!("{id} was handled, and nobody told of it"));
+            let mut numbers = running_replicas
+                .iter()
+                .map(|place| self.replicas[*place].number);
+            if let Some(id) = numbers.find_map(|number| world.unreported(number)) {
+                broken.push(format!("{id} was handled, and nobody emitted of it"));
             }
         }
-        for replica in staying {
+        for replica in running_replicas {
             let housekeeper = self.replicas[replica].housekeeper.clone();
             let status = ractor::call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
             for (job, status) in status.jobs {
@@ -185,7 +189,7 @@ impl Play {
 
     /// Starts one more replica.
     pub(crate) async fn join(&mut self) {
-        let replica = Replica::start(self.joined, &self.world, &self.clerk).await;
+        let replica = Replica::start(self.joined, &self.world, &self.subscriber_actor).await;
         self.joined += 1;
         self.replicas.push(replica);
     }
@@ -202,9 +206,9 @@ impl Play {
             let leaving = self
                 .replicas
                 .iter()
-                .filter_map(|replica| match replica.fate() {
-                    Fate::Leaves(by) => Some(by + SLACK),
-                    Fate::Stays | Fate::Killed => None,
+                .filter_map(|replica| match replica.state() {
+                    ReplicaState::Stopping(by) => Some(by + SLACK),
+                    ReplicaState::Running | ReplicaState::Killed => None,
                 });
             let look = leaving.filter(|by| *by > Instant::now()).min();
             sleep_until(look.map_or(end, |look| look.min(end))).await;
@@ -216,27 +220,27 @@ impl Play {
         let Self {
             world,
             replicas,
-            asked,
+            requests,
             listeners,
             ..
         } = self;
         let find = |number| replicas.iter().find(|replica| replica.number == number);
         let mut broken = Vec::new();
-        asked.retain_mut(|question| {
-            let Some(replica) = find(question.replica) else {
+        requests.retain_mut(|kind| {
+            let Some(replica) = find(kind.replica) else {
                 return false;
             };
-            let fate = replica.fate();
-            let standing = question.look(replica);
-            match standing {
-                Standing::Answered => return false,
-                Standing::Closed if fate == Fate::Killed => return false,
-                Standing::Closed if replica.was_gone_at(question.at) => return false,
-                Standing::Closed => broken.push(format!("{} was dropped", question.what())),
-                Standing::Waits if question.is_late() && fate != Fate::Killed => {
-                    broken.push(format!("{} waits too long", question.what()));
+            let state = replica.state();
+            let progress = kind.look(replica);
+            match progress {
+                Progress::Answered => return false,
+                Progress::Closed if state == ReplicaState::Killed => return false,
+                Progress::Closed if replica.may_miss_messages_at(kind.at) => return false,
+                Progress::Closed => broken.push(format!("{} was dropped", kind.what())),
+                Progress::Waiting if kind.is_late() && state != ReplicaState::Killed => {
+                    broken.push(format!("{} waits too long", kind.what()));
                 }
-                Standing::Waits => return true,
+                Progress::Waiting => return true,
             }
             false
         });
@@ -244,8 +248,8 @@ impl Play {
             broken.extend(find(listener.replica).and_then(|replica| listener.compare(replica)));
         }
         replicas.retain(|replica| {
-            let fate = replica.fate();
-            if let Fate::Leaves(by) = fate {
+            let state = replica.state();
+            if let ReplicaState::Stopping(by) = state {
                 if Instant::now() >= by + SLACK && !replica.handle.is_finished() {
                     broken.push(format!("replica {} is still there", replica.number));
                 }
@@ -257,14 +261,16 @@ impl Play {
                 broken.push(format!("replica {} ended by itself", replica.number));
             }
             // A plain stop lets a batch end whose rows nobody is told of any more.
-            if fate != Fate::Killed && !replica.was_gone_at(Instant::now()) {
-                if let Some(id) = world.lock().untold(replica.number) {
+            if state != ReplicaState::Killed && !replica.may_miss_messages_at(Instant::now()) {
+                if let Some(id) = world.lock().unreported(replica.number) {
                     broken.push(format!("replica {} did not tell of {id}", replica.number));
                 }
             }
-            let ignore_reply = asked.iter().find(|asked| asked.replica == replica.number);
-            if let Some(asked) = ignore_reply {
-                broken.push(format!("{} outlived its housekeeper", asked.what()));
+            let ignore_reply = requests
+                .iter()
+                .find(|requests| requests.replica == replica.number);
+            if let Some(requests) = ignore_reply {
+                broken.push(format!("{} outlived its housekeeper", requests.what()));
             }
             false
         });
@@ -274,10 +280,10 @@ impl Play {
     }
 
     /// The replicas that nobody told to leave.
-    pub(crate) fn staying(&self) -> impl Iterator<Item = usize> + use<'_> {
+    pub(crate) fn running_replicas(&self) -> impl Iterator<Item = usize> + use<'_> {
         let replicas = self.replicas.iter().enumerate();
         replicas
-            .filter(|(_, replica)| replica.stays())
+            .filter(|(_, replica)| replica.is_running())
             .map(|(place, _)| place)
     }
 
@@ -287,9 +293,9 @@ impl Play {
 }
 
 /// Lends its name to subscriptions that are told in the housekeeper's own hands.
-struct Clerk;
+struct SubscriberActor;
 
-impl Actor for Clerk {
+impl Actor for SubscriberActor {
     type Msg = ();
     type State = ();
     type Arguments = ();
@@ -308,5 +314,5 @@ const SETTLED: Duration = Duration::from_secs(200);
 pub(crate) const SLACK: Duration = Duration::from_millis(5);
 
 const ROUNDS: u32 = 4;
-const STORM: u32 = 440;
-const CALM: u32 = 60;
+const ACTIONS_WITH_FAULTS: u32 = 440;
+const ACTIONS_WITHOUT_FAULTS: u32 = 60;

@@ -10,26 +10,26 @@ use ractor_housekeeper::{HousekeeperMsg, JobName, Outcome, Report, RequestError,
 use tokio::sync::oneshot::{self, Receiver, error::TryRecvError};
 use tokio::time::Instant;
 
-use crate::ledger::Known;
-use crate::play::SLACK;
+use crate::event_log::EventsBefore;
 use crate::replica::Replica;
+use crate::scenario::SLACK;
 use crate::unreliable::{ERROR, PANIC};
 use crate::world::is_expirer;
 
 /// A question on its way.
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) replica: usize,
     pub(crate) at: Instant,
     /// By the database's clock.
     now: DateTime<Utc>,
-    known: Known,
+    known: EventsBefore,
     /// The place in the replica's news at which it was asked.
     place: usize,
-    question: Question,
+    kind: RequestKind,
 }
 
-pub(crate) enum Question {
-    Run(JobName, Scope, Receiver<Result<Report, RequestError>>),
+pub(crate) enum RequestKind {
+    RunEvents(JobName, Scope, Receiver<Result<Report, RequestError>>),
     RunAll(Receiver<Result<Vec<Report>, RequestError>>),
     Preview(Receiver<Result<Preview, RequestError>>),
     History(Receiver<Result<History, RequestError>>),
@@ -41,106 +41,106 @@ pub(crate) enum Question {
 }
 
 /// How it stands with a question.
-pub(crate) enum Standing {
-    Waits,
+pub(crate) enum Progress {
+    Waiting,
     Answered,
     /// Its housekeeper is gone and answered nothing.
     Closed,
 }
 
-impl Asked {
+impl Request {
     /// Sends a question. One that a dead housekeeper cannot be sent counts as closed.
     pub(crate) fn send<T: Send + 'static>(
         replica: &Replica,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
-        question: impl FnOnce(Receiver<T>) -> Question,
+        kind: impl FnOnce(Receiver<T>) -> RequestKind,
     ) -> Self {
         let (port, answer) = oneshot::channel();
-        let asked = Self {
+        let requests = Self {
             replica: replica.number,
             at: Instant::now(),
             now: replica.world.lock().now(),
-            known: replica.ledger.known(),
-            place: replica.ledger.book().event.len(),
-            question: question(answer),
+            known: replica.event_log.known(),
+            place: replica.event_log.events().event.len(),
+            kind: kind(answer),
         };
         // One that cannot be sent is dropped, which reads as closed.
         let _ = replica.housekeeper.cast(message(port.into()));
-        asked
+        requests
     }
 
     /// Looks for the answer, and checks it.
-    pub(crate) fn look(&mut self, replica: &Replica) -> Standing {
+    pub(crate) fn look(&mut self, replica: &Replica) -> Progress {
         let Self { now, place, .. } = *self;
         let check = Check {
             now,
             place,
             replica,
         };
-        match &mut self.question {
-            Question::Run(job, scope, answer) => settled(answer, |answer| match answer {
+        match &mut self.kind {
+            RequestKind::RunEvents(job, scope, answer) => resolve(answer, |answer| match answer {
                 Ok(report) => check.report(&report, job, scope),
-                Err(refusal) => check.refusal(&refusal),
+                Err(rejection) => check.rejection(&rejection),
             }),
-            Question::RunAll(answer) => settled(answer, |answer| match answer {
+            RequestKind::RunAll(answer) => resolve(answer, |answer| match answer {
                 Ok(reports) => check.reports(&reports),
-                Err(refusal) => check.refusal(&refusal),
+                Err(rejection) => check.rejection(&rejection),
             }),
-            Question::Preview(answer) => refused(answer, check),
-            Question::History(answer) => refused(answer, check),
-            Question::Switch(answer) => refused(answer, check),
-            Question::Cancel(answer) => refused(answer, check),
-            Question::Reschedule(answer) => refused(answer, check),
-            Question::Status(answer) => settled(answer, |status| {
-                if let Some(broken) = replica.ledger.contradiction(&status, &self.known) {
+            RequestKind::Preview(answer) => rejected(answer, check),
+            RequestKind::History(answer) => rejected(answer, check),
+            RequestKind::Switch(answer) => rejected(answer, check),
+            RequestKind::Cancel(answer) => rejected(answer, check),
+            RequestKind::Reschedule(answer) => rejected(answer, check),
+            RequestKind::Status(answer) => resolve(answer, |status| {
+                if let Some(broken) = replica.event_log.contradiction(&status, &self.known) {
                     check.breaks(broken);
                 }
             }),
-            Question::Shutdown(_, answer) => settled(answer, |()| ()),
+            RequestKind::Shutdown(_, answer) => resolve(answer, |()| ()),
         }
     }
 
     /// Whether an answer is overdue. What is answered from memory takes no time on this clock.
     pub(crate) fn is_late(&self) -> bool {
         let waited = self.at.elapsed();
-        match self.question {
-            Question::Run(..) | Question::RunAll(_) => false,
-            Question::Preview(_) | Question::History(_) => waited > LONGEST_READ,
-            Question::Shutdown(grace, _) => waited >= grace + SLACK,
+        match self.kind {
+            RequestKind::RunEvents(..) | RequestKind::RunAll(_) => false,
+            RequestKind::Preview(_) | RequestKind::History(_) => waited > LONGEST_READ,
+            RequestKind::Shutdown(grace, _) => waited >= grace + SLACK,
             _ => waited > SLACK,
         }
     }
 
     pub(crate) fn what(&self) -> &'static str {
-        match self.question {
-            Question::Run(..) => "RunNow",
-            Question::RunAll(_) => "RunAll",
-            Question::Preview(_) => "Preview",
-            Question::History(_) => "History",
-            Question::Status(_) => "Status",
-            Question::Switch(_) => "Pause or Resume",
-            Question::Cancel(_) => "Cancel",
-            Question::Reschedule(_) => "Reschedule",
-            Question::Shutdown(..) => "Shutdown",
+        match self.kind {
+            RequestKind::RunEvents(..) => "RunNow",
+            RequestKind::RunAll(_) => "RunAll",
+            RequestKind::Preview(_) => "Preview",
+            RequestKind::History(_) => "History",
+            RequestKind::Status(_) => "Status",
+            RequestKind::Switch(_) => "Pause or Resume",
+            RequestKind::Cancel(_) => "Cancel",
+            RequestKind::Reschedule(_) => "Reschedule",
+            RequestKind::Shutdown(..) => "Shutdown",
         }
     }
 }
 
-fn settled<T>(answer: &mut Receiver<T>, check: impl FnOnce(T)) -> Standing {
+fn resolve<T>(answer: &mut Receiver<T>, check: impl FnOnce(T)) -> Progress {
     match answer.try_recv() {
         Ok(answer) => {
             check(answer);
-            Standing::Answered
+            Progress::Answered
         }
-        Err(TryRecvError::Empty) => Standing::Waits,
-        Err(TryRecvError::Closed) => Standing::Closed,
+        Err(TryRecvError::Empty) => Progress::Waiting,
+        Err(TryRecvError::Closed) => Progress::Closed,
     }
 }
 
-fn refused<T>(answer: &mut Receiver<Result<T, RequestError>>, check: Check<'_>) -> Standing {
-    settled(answer, |answer| {
-        if let Err(refusal) = answer {
-            check.refusal(&refusal);
+fn rejected<T>(answer: &mut Receiver<Result<T, RequestError>>, check: Check<'_>) -> Progress {
+    resolve(answer, |answer| {
+        if let Err(rejection) = answer {
+            check.rejection(&rejection);
         }
     })
 }
@@ -166,7 +166,7 @@ impl Check<'_> {
 
     fn report(self, report: &Report, job: &JobName, scope: &Scope) {
         if report.job != *job {
-            let broken = format!("{job} was asked for, and {report} came");
+            let broken = format!("{job} was requests for, and {report} came");
             self.breaks(broken);
         }
         self.check(report, scope);
@@ -179,18 +179,22 @@ impl Check<'_> {
     }
 
     fn is_untrue(self, report: &Report, scope: &Scope) -> Option<&'static str> {
-        let book = self.replica.ledger.book();
-        let Some(run) = book.runs.get(&report.run) else {
-            return Some("its end was not told");
+        let events = self.replica.event_log.events();
+        let Some(run) = events.runs.get(&report.run) else {
+            return Some("its end was not emitted");
         };
-        if run.ended.as_ref().is_none_or(|(_, told)| told != report) {
-            return Some("another end was told");
+        if run
+            .ended
+            .as_ref()
+            .is_none_or(|(_, emitted)| emitted != report)
+        {
+            return Some("another end was emitted");
         }
         if run.began.is_some_and(|began| began < self.place) {
-            return Some("it began before it was asked for");
+            return Some("it began before it was requests for");
         }
         if report.scope != *scope {
-            return Some("another scope was asked for");
+            return Some("another scope was requests for");
         }
         match &report.outcome {
             Outcome::Completed => self.is_incomplete(report),
@@ -226,11 +230,11 @@ impl Check<'_> {
         self.replica.world.lock().break_promise(promise);
     }
 
-    fn refusal(self, refusal: &RequestError) {
-        let told = match refusal {
+    fn rejection(self, rejection: &RequestError) {
+        let emitted = match rejection {
             // Or it was escalated, which only its news tell.
             RequestError::ShuttingDown => {
-                !self.replica.stays() || self.replica.ledger.book().shutting_down
+                !self.replica.is_running() || self.replica.event_log.events().shutting_down
             }
             RequestError::Failed { error, .. } => {
                 let causes = [ERROR, PANIC, "within", "the reader died"];
@@ -241,8 +245,8 @@ impl Check<'_> {
             RequestError::Scope { problem, .. } => problem.contains(NO_USER),
             _ => false,
         };
-        if !told {
-            self.breaks(format!("refused: {refusal}"));
+        if !emitted {
+            self.breaks(format!("rejected: {rejection}"));
         }
     }
 }

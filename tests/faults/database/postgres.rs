@@ -12,18 +12,18 @@ use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::testing::PrivatePostgres;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Ground, Sql};
-use crate::Done;
-use crate::tripwire::Tripwire;
+use super::{Sql, TestDatabase};
+use crate::TestResult;
+use crate::statement_fault::StatementFault;
 
-pub(crate) struct PostgresGround {
+pub(crate) struct PostgresDatabase {
     /// Connects when it is first needed, and again when its connection was lost.
-    onlooker: Mutex<Option<AsyncPgConnection>>,
+    observer: Mutex<Option<AsyncPgConnection>>,
     pub(crate) url: String,
 }
 
 #[derive(diesel::QueryableByName)]
-struct Line {
+struct TextRow {
     #[diesel(sql_type = Text)]
     line: String,
 }
@@ -34,9 +34,9 @@ struct Answer {
     yes: bool,
 }
 
-impl PostgresGround {
+impl PostgresDatabase {
     /// On the server all tests share; `None` where Postgres is not installed.
-    pub(crate) async fn open() -> Done<Option<Self>> {
+    pub(crate) async fn open() -> TestResult<Option<Self>> {
         let Some(server) = PrivatePostgres::shared()? else {
             println!("left out: Postgres is not installed");
             return Ok(None);
@@ -44,36 +44,36 @@ impl PostgresGround {
         Self::on(server).await.map(Some)
     }
 
-    pub(crate) async fn on(server: &PrivatePostgres) -> Done<Self> {
-        let ground = Self::bare(server)?;
-        ground.store().await?.migrate(Schema::ALL).await?;
-        ground.prepare().await?;
-        Ok(ground)
+    pub(crate) async fn on(server: &PrivatePostgres) -> TestResult<Self> {
+        let database = Self::bare(server)?;
+        database.store().await?.migrate(Schema::ALL).await?;
+        database.prepare().await?;
+        Ok(database)
     }
 
     /// Without tables.
-    pub(crate) fn bare(server: &PrivatePostgres) -> Done<Self> {
+    pub(crate) fn bare(server: &PrivatePostgres) -> TestResult<Self> {
         Ok(Self {
-            onlooker: Mutex::default(),
+            observer: Mutex::default(),
             url: server.fresh_database()?,
         })
     }
 
-    async fn look(&self) -> Done<Onlooker<'_>> {
-        let mut onlooker = self.onlooker.lock().await;
-        if onlooker.is_none() {
-            *onlooker = Some(AsyncPgConnection::establish(&self.url).await?);
+    async fn observe(&self) -> TestResult<ObserverGuard<'_>> {
+        let mut observer = self.observer.lock().await;
+        if observer.is_none() {
+            *observer = Some(AsyncPgConnection::establish(&self.url).await?);
         }
-        Ok(Onlooker(onlooker))
+        Ok(ObserverGuard(observer))
     }
 
     /// Ends all connections to this database but the onlooker's.
-    pub(crate) async fn hang_up_on_others(&self) -> Done {
+    pub(crate) async fn close_other_connections(&self) -> TestResult {
         self.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()").await
     }
 
     /// Returns when a statement is in its middle.
-    pub(crate) async fn sees_one_dawdle(&self) -> Done {
+    pub(crate) async fn wait_for_slow_statement(&self) -> TestResult {
         let asleep = "select pid::text from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
         while self.texts(asleep).await?.is_empty() {
             tokio::task::yield_now().await;
@@ -82,21 +82,21 @@ impl PostgresGround {
     }
 
     /// Lets the onlooker's connection go, before the server does.
-    pub(crate) async fn look_away(&self) {
-        *self.onlooker.lock().await = None;
+    pub(crate) async fn close_observer(&self) {
+        *self.observer.lock().await = None;
     }
 }
 
-struct Onlooker<'g>(MutexGuard<'g, Option<AsyncPgConnection>>);
+struct ObserverGuard<'g>(MutexGuard<'g, Option<AsyncPgConnection>>);
 
-impl Onlooker<'_> {
-    fn conn(&mut self) -> Done<&mut AsyncPgConnection> {
+impl ObserverGuard<'_> {
+    fn conn(&mut self) -> TestResult<&mut AsyncPgConnection> {
         self.0.as_mut().ok_or_else(|| "it was connected".into())
     }
 }
 
 #[async_trait]
-impl Ground for PostgresGround {
+impl TestDatabase for PostgresDatabase {
     type Store = PostgresStore;
 
     const NAME: &'static str = "postgres";
@@ -126,18 +126,18 @@ impl Ground for PostgresGround {
                   create trigger keep before update of status on bookings for each row execute function keep('booking_id');",
     };
 
-    async fn store(&self) -> Done<PostgresStore> {
+    async fn store(&self) -> TestResult<PostgresStore> {
         Ok(PostgresStore::connect(&self.url)?)
     }
 
-    async fn wired(&self, tripwire: Tripwire) -> Done<PostgresStore> {
+    async fn store_with_fault(&self, statement_fault: StatementFault) -> TestResult<PostgresStore> {
         let mut config = ManagerConfig::default();
         config.custom_setup = Box::new(move |url| {
-            let (url, tripwire) = (url.to_owned(), tripwire.clone());
+            let (url, statement_fault) = (url.to_owned(), statement_fault.clone());
             Box::pin(async move {
                 let mut conn = AsyncPgConnection::establish(&url).await?;
                 conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-                    tripwire.step(&event);
+                    statement_fault.operation(&event);
                 });
                 Ok(conn)
             })
@@ -148,19 +148,19 @@ impl Ground for PostgresGround {
         ))
     }
 
-    async fn sql(&self, sql: &str) -> Done {
-        Ok(self.look().await?.conn()?.batch_execute(sql).await?)
+    async fn sql(&self, sql: &str) -> TestResult {
+        Ok(self.observe().await?.conn()?.batch_execute(sql).await?)
     }
 
-    async fn texts(&self, sql: &str) -> Done<Vec<String>> {
+    async fn texts(&self, sql: &str) -> TestResult<Vec<String>> {
         let query = format!("select found.line from ({sql}) as found (line)");
-        let mut onlooker = self.look().await?;
-        let lines: Vec<Line> = diesel::sql_query(query).load(onlooker.conn()?).await?;
+        let mut observer = self.observe().await?;
+        let lines: Vec<TextRow> = diesel::sql_query(query).load(observer.conn()?).await?;
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
-    async fn is_at_rest(&self) -> Done<bool> {
-        let mut onlooker = self.look().await?;
+    async fn is_idle(&self) -> TestResult<bool> {
+        let mut observer = self.observe().await?;
         let answer: Answer = diesel::sql_query(
             "select not exists (
                  select from pg_stat_activity a
@@ -168,18 +168,23 @@ impl Ground for PostgresGround {
                      and (state <> 'idle' or xact_start is not null or exists (select from pg_locks l where l.pid = a.pid))
              ) as yes",
         )
-        .get_result(onlooker.conn()?)
+        .get_result(observer.conn()?)
         .await?;
         Ok(answer.yes)
     }
 
-    async fn what_is_left(&self) -> Done<String> {
+    async fn locks_left(&self) -> TestResult<String> {
         let sessions = "select concat_ws(' ', pid, backend_type, state, wait_event_type, wait_event, 'transaction', clock_timestamp() - xact_start, 'statement', clock_timestamp() - query_start, 'connected', clock_timestamp() - backend_start, query)
                         from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
         Ok(self.texts(sessions).await?.join("; "))
     }
 
-    async fn exhaust(&self, store: &PostgresStore, connections: usize, context: &str) -> Done {
+    async fn use_every_connection(
+        &self,
+        store: &PostgresStore,
+        connections: usize,
+        context: &str,
+    ) -> TestResult {
         let since = Instant::now();
         let mut taken = Vec::new();
         while taken.len() < connections {
@@ -204,10 +209,10 @@ impl Ground for PostgresGround {
 }
 
 /// Rows that take their time, so that a statement is always in its middle.
-pub(crate) const DAWDLE: &str = "create table dawdling ();
-                      insert into dawdling default values;
+pub(crate) const SLOW_DOWN: &str = "create table slow_rows ();
+                      insert into slow_rows default values;
                       create function dawdle() returns trigger language plpgsql as $$ begin
-                          while exists (select from dawdling) loop perform pg_sleep(0.05); end loop;
+                          while exists (select from slow_rows) loop perform pg_sleep(0.05); end loop;
                           if tg_op = 'DELETE' then return old; else return new; end if;
                       end $$;
                       create trigger dawdle before delete on sessions for each row execute function dawdle();
@@ -215,7 +220,7 @@ pub(crate) const DAWDLE: &str = "create table dawdling ();
 
 /// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who comes next would wait for that lock, and be
 /// told of it.
-pub(crate) const HURRY: &str = "delete from dawdling";
+pub(crate) const SPEED_UP: &str = "delete from slow_rows";
 
 /// After a crash, all connections of a pool can be had within this time, on a machine that has other things to do.
 ///

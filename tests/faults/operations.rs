@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// A step of a run, or what is asked beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Operation {
     Check,
     Open,
     Batch,
@@ -24,7 +24,7 @@ pub(crate) enum Step {
     History,
 }
 
-impl Step {
+impl Operation {
     pub(crate) const ALL: [Self; 7] = [
         Self::Check,
         Self::Open,
@@ -41,7 +41,7 @@ impl Step {
     }
 
     /// That the history has the run once, if it was recorded, however often that was tried.
-    pub(crate) async fn is_recorded_once(self, work: &Work) -> bool {
+    pub(crate) async fn is_recorded_once(self, work: &JobSteps) -> bool {
         if self != Self::Record {
             return true;
         }
@@ -53,8 +53,8 @@ impl Step {
     }
 
     /// Takes the step. Returns the rows a batch says it changed.
-    pub(crate) async fn take(self, work: &Work) -> Result<Vec<String>, JobError> {
-        let Work {
+    pub(crate) async fn take(self, work: &JobSteps) -> Result<Vec<String>, JobError> {
+        let JobSteps {
             job,
             history,
             pass,
@@ -75,14 +75,14 @@ impl Step {
 
 /// A job over a store, and what its steps are told.
 #[derive(Clone)]
-pub(crate) struct Work {
+pub(crate) struct JobSteps {
     pub(crate) job: Arc<dyn Job>,
     pub(crate) history: Arc<dyn RunHistory>,
     pass: BatchRequest,
     record: RunRecord,
 }
 
-impl Work {
+impl JobSteps {
     /// A batch takes all rows that are due.
     pub(crate) fn of<S: Store + RunHistory + Clone>(store: &S) -> Vec<Self> {
         let jobs = built_in(store.clone(), &BookingPolicy::default()).unwrap_or_default();

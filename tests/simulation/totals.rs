@@ -5,13 +5,13 @@ use std::fmt;
 
 /// Counts by kind: what was done, what went wrong, what came of it.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct Totals {
     pub(crate) actions: BTreeMap<&'static str, u64>,
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) outcomes: BTreeMap<&'static str, u64>,
 }
 
-impl Tally {
+impl Totals {
     pub(crate) fn action(&mut self, kind: &'static str) {
         *self.actions.entry(kind).or_default() += 1;
     }
@@ -38,7 +38,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heads = [
             ("actions", &self.actions),

@@ -7,23 +7,23 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::Done;
-use crate::crashes::Fault;
+use crate::TestResult;
+use crate::crashes::FaultPoint;
 use frames::Frames;
 
 mod frames;
 
 /// Passes on what clients and a server tell each other. An exchange is what a client sends until it waits for an answer.
-pub(crate) struct Wire {
+pub(crate) struct Proxy {
     /// Of the server, but over this wire.
     pub(crate) url: String,
-    trap: Arc<Trap>,
+    step_fault: Arc<StepFault>,
     listener: JoinHandle<()>,
 }
 
 /// What happens to an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mishap {
+pub(crate) enum ConnectionFault {
     /// The connection breaks before the server has heard a word of it.
     RequestLost,
     /// The server does what it was asked, and then the connection breaks.
@@ -35,112 +35,115 @@ pub(crate) enum Mishap {
 }
 
 #[derive(Default)]
-struct Trap {
-    plan: Mutex<Option<(usize, Mishap)>>,
-    sprung: watch::Sender<bool>,
+struct StepFault {
+    plan: Mutex<Option<(usize, ConnectionFault)>>,
+    triggered: watch::Sender<bool>,
     silent: watch::Sender<bool>,
 }
 
-impl Wire {
+impl Proxy {
     /// To the server at this URL, which is reached through a socket.
-    pub(crate) async fn to(url: &str) -> Done<Self> {
+    pub(crate) async fn to(url: &str) -> TestResult<Self> {
         let (_, place) = url.split_once('@').ok_or("a user is in it")?;
         let (folder, database) = place.split_once('/').ok_or("a database is in it")?;
         let socket = format!("{}/.s.PGSQL.5432", folder.replace("%2F", "/"));
         let clients = TcpListener::bind("127.0.0.1:0").await?;
         let address = clients.local_addr()?;
-        let trap = Arc::new(Trap::default());
-        let listening = trap.clone();
+        let step_fault = Arc::new(StepFault::default());
+        let listening = step_fault.clone();
         let listener = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((client, _)) = clients.accept().await {
-                let (socket, trap) = (socket.clone(), listening.clone());
+                let (socket, step_fault) = (socket.clone(), listening.clone());
                 connections.spawn(async move {
                     let Ok(server) = UnixStream::connect(socket).await else {
                         return;
                     };
                     // An end that went away is no news.
-                    let _ = carry(client, server, &trap).await;
+                    let _ = carry(client, server, &step_fault).await;
                 });
             }
         });
         Ok(Self {
             url: format!("postgres://housekeeper@{address}/{database}"),
-            trap,
+            step_fault,
             listener,
         })
     }
 
     /// From now on nothing is heard of either end, not even that it went away; and whoever connects hears nothing.
     pub(crate) fn go_silent(&self) {
-        self.trap.silent.send_replace(true);
+        self.step_fault.silent.send_replace(true);
     }
 
     /// Whoever connects from now on is heard.
-    pub(crate) fn speak_again(&self) {
-        self.trap.silent.send_replace(false);
+    pub(crate) fn resume(&self) {
+        self.step_fault.silent.send_replace(false);
     }
 
     /// This mishap, to be set.
-    pub(crate) fn mishap(&self, mishap: Mishap) -> WireFault {
-        let trap = self.trap.clone();
-        WireFault { trap, mishap }
+    pub(crate) fn fault(&self, fault: ConnectionFault) -> ConnectionFaultPoint {
+        let step_fault = self.step_fault.clone();
+        ConnectionFaultPoint { step_fault, fault }
     }
 }
 
 /// A mishap of a wire.
-pub(crate) struct WireFault {
-    trap: Arc<Trap>,
-    mishap: Mishap,
+pub(crate) struct ConnectionFaultPoint {
+    step_fault: Arc<StepFault>,
+    fault: ConnectionFault,
 }
 
 #[async_trait]
-impl Fault for WireFault {
+impl FaultPoint for ConnectionFaultPoint {
     fn set(&self, point: usize) {
-        self.trap.sprung.send_replace(false);
-        *self.trap.plan() = Some((point, self.mishap));
+        self.step_fault.triggered.send_replace(false);
+        *self.step_fault.plan() = Some((point, self.fault));
     }
 
-    async fn sprung(&self) {
+    async fn triggered(&self) {
         // Fails only without a sender, and we hold it.
-        let mut sprung = self.trap.sprung.subscribe();
-        let _ = sprung.wait_for(|sprung| *sprung).await;
+        let mut triggered = self.step_fault.triggered.subscribe();
+        let _ = triggered.wait_for(|triggered| *triggered).await;
     }
 
     fn clear(&self) -> bool {
-        *self.trap.plan() = None;
-        *self.trap.sprung.borrow()
+        *self.step_fault.plan() = None;
+        *self.step_fault.triggered.borrow()
     }
 
-    fn wants_a_kill(&self) -> bool {
-        matches!(self.mishap, Mishap::RequestHeld | Mishap::AnswerHeld)
+    fn needs_a_kill(&self) -> bool {
+        matches!(
+            self.fault,
+            ConnectionFault::RequestHeld | ConnectionFault::AnswerHeld
+        )
     }
 
     fn is_a_crash(&self) -> bool {
-        self.wants_a_kill()
+        self.needs_a_kill()
     }
 }
 
-impl Drop for Wire {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.listener.abort();
     }
 }
 
-impl Trap {
-    fn plan(&self) -> std::sync::MutexGuard<'_, Option<(usize, Mishap)>> {
+impl StepFault {
+    fn plan(&self) -> std::sync::MutexGuard<'_, Option<(usize, ConnectionFault)>> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens to the exchange that begins now.
-    fn next(&self) -> Option<Mishap> {
+    fn next(&self) -> Option<ConnectionFault> {
         let mut plan = self.plan();
-        let (left, mishap) = plan.take()?;
+        let (left, fault) = plan.take()?;
         if left > 1 {
-            *plan = Some((left - 1, mishap));
+            *plan = Some((left - 1, fault));
             return None;
         }
-        Some(mishap)
+        Some(fault)
     }
 
     /// On a silent wire, for ever.
@@ -151,43 +154,47 @@ impl Trap {
     }
 
     fn spring(&self) {
-        self.sprung.send_replace(true);
+        self.triggered.send_replace(true);
     }
 }
 
 /// Carries one connection until an end goes away or a mishap ends it.
-async fn carry(client: TcpStream, server: UnixStream, trap: &Trap) -> std::io::Result<()> {
+async fn carry(
+    client: TcpStream,
+    server: UnixStream,
+    step_fault: &StepFault,
+) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     let (mut client, mut server) = (Frames::of_client(client), Frames::of_server(server));
-    let mut ignore_reply = 0_usize;
+    let mut unanswered_requests = 0_usize;
     loop {
         tokio::select! {
             request = client.exchange() => {
                 let Some(request) = request? else { return Ok(()) };
-                trap.silence().await;
-                ignore_reply += 1;
-                let Some(mishap) = (if request.is_asking { trap.next() } else { None }) else {
+                step_fault.silence().await;
+                unanswered_requests += 1;
+                let Some(fault) = (if request.is_asking { step_fault.next() } else { None }) else {
                     server.send(&request.bytes).await?;
                     continue;
                 };
-                if matches!(mishap, Mishap::AnswerLost | Mishap::AnswerHeld) {
+                if matches!(fault, ConnectionFault::AnswerLost | ConnectionFault::AnswerHeld) {
                     server.send(&request.bytes).await?;
-                    while ignore_reply > 0 {
+                    while unanswered_requests > 0 {
                         let Some(answer) = server.frame().await? else { break };
-                        ignore_reply -= usize::from(answer.is_last);
+                        unanswered_requests -= usize::from(answer.is_last);
                     }
                 }
-                trap.spring();
-                match mishap {
-                    Mishap::RequestLost | Mishap::AnswerLost => return Ok(()),
-                    Mishap::RequestHeld | Mishap::AnswerHeld => while client.exchange().await?.is_some() {},
+                step_fault.spring();
+                match fault {
+                    ConnectionFault::RequestLost | ConnectionFault::AnswerLost => return Ok(()),
+                    ConnectionFault::RequestHeld | ConnectionFault::AnswerHeld => while client.exchange().await?.is_some() {},
                 }
                 return Ok(());
             }
             answer = server.frame() => {
                 let Some(answer) = answer? else { return Ok(()) };
-                trap.silence().await;
-                ignore_reply = ignore_reply.saturating_sub(usize::from(answer.is_last));
+                step_fault.silence().await;
+                unanswered_requests = unanswered_requests.saturating_sub(usize::from(answer.is_last));
                 client.send(&answer.bytes).await?;
             }
         }
