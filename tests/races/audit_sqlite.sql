@@ -1,5 +1,5 @@
 -- What guests did, and whether they found their row.
-create table ledger (
+create table guest_writes (
     act text not null,
     place integer not null,
     found integer not null,
