@@ -308,8 +308,8 @@ async fn the_status_of_one_never_started_says_so() {
 
     let stopped = status("seed-stopped").await;
 
-    assert_eq!(never.life, HousekeeperState::NeverStarted);
-    assert_eq!(stopped.life, HousekeeperState::Stopped);
+    assert_eq!(never.state, HousekeeperState::NeverStarted);
+    assert_eq!(stopped.state, HousekeeperState::Stopped);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::timeout::within;
+use super::timeout::with_timeout;
 use crate::config::MAX_HISTORY_WRITE;
 use crate::metrics::recorder::{self, Step};
 use crate::model::{RunHistory, RunRecord};
@@ -26,7 +26,7 @@ impl HistoryWriter {
         let job = first.report.job.clone();
         let _time = recorder::time(&job, Step::HistoryWrite);
         let write = async { Ok(self.store.record(records, self.keep).await?) };
-        match within(limit.min(MAX_HISTORY_WRITE), "write the history", write).await {
+        match with_timeout(limit.min(MAX_HISTORY_WRITE), "write the history", write).await {
             Ok(()) => records.clear(),
             Err(error) => {
                 tracing::warn!(job.name = %job, history.unsaved = records.len(), %error, "history kept in memory");

@@ -6,18 +6,20 @@ use super::arguments::{self, HousekeeperArguments};
 use super::message::{HousekeeperMsg, Internal, InternalMsg};
 use super::names;
 use crate::metrics::recorder;
+use shared::answer;
 use state::State;
-use state::answer;
 
 mod active_run;
 mod controls;
 mod health_check;
 mod job_state;
 mod job_status;
+mod pending_reads;
+mod publisher;
 mod reads;
-mod replies;
 mod restarts;
 mod runs;
+mod shared;
 mod shutdown;
 mod state;
 mod timer;
@@ -36,9 +38,9 @@ impl Housekeeper {
         arguments::check(&arguments)?;
         names::remember(myself.get_name());
         let mut state = State::new(myself, arguments);
-        recorder::started(state.desks.keys());
+        recorder::started(state.jobs.names());
         state.spawn_all().await?;
-        state.make_rounds();
+        state.health_check();
         Ok(state)
     }
 
@@ -62,7 +64,7 @@ impl Housekeeper {
             HousekeeperMsg::Reschedule(job, schedule, reply) => {
                 answer(reply, state.reschedule(&job, schedule));
             }
-            HousekeeperMsg::Subscribe(subscriber) => state.subscribers.add(subscriber),
+            HousekeeperMsg::Subscribe(subscriber) => state.publisher.subscribe(subscriber),
             HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply).await,
             HousekeeperMsg::Internal(Internal(message)) => state.handle_internal(message).await,
         }
@@ -75,8 +77,8 @@ impl Housekeeper {
         event: SupervisionEvent,
         _: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        // Supervision overtakes messages, so a worker that reported and then died is seen dead
-        // first. Behind its report it is settled right.
+        // Supervision events overtake messages, so the death of a worker arrives before its last
+        // report. Sent again as a message, the death is handled behind it.
         if let Some((child, reason)) = restarts::death(&event) {
             let _ = myself.cast(InternalMsg::ChildExited { child, reason }.into());
         }
@@ -88,16 +90,34 @@ impl Housekeeper {
         myself: ActorRef<HousekeeperMsg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        // Also when the host stopped us without `Shutdown`: ractor would kill the workers in
-        // mid-batch.
+        // Needed after a plain `stop` as well: ractor would kill the workers in mid-batch.
         myself
             .get_cell()
             .stop_children_and_wait(None, Some(state.grace_left()))
             .await;
         match state.stopped() {
-            // Ours to fail, or our own supervisor would take an escalation for a stop.
+            // Fails, or the host's supervisor would take an escalation for a stop.
             Some(error) => Err(error.into()),
             None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    async fn handle_internal(&mut self, message: InternalMsg) {
+        match message {
+            InternalMsg::Due(job) => self.wake(&job).await,
+            InternalMsg::Began(run) => self.began(run),
+            InternalMsg::Committed(batch) => self.committed(batch),
+            InternalMsg::Finished(run) => self.finished(*run),
+            InternalMsg::ChildExited { child, reason } => self.child_exited(child, reason).await,
+            InternalMsg::Read { reader, result } => {
+                self.reads.answer(reader, *result);
+                self.reads.start_next(&self.shared).await;
+            }
+            InternalMsg::TimerRested => self.spawn_timer().await,
+            InternalMsg::GraceEnded => self.grace_ended(),
+            InternalMsg::CheckDue => self.health_check(),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ractor::{ActorId, RpcReplyPort};
 
-use super::reader::ReadResult;
 use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
@@ -59,40 +58,47 @@ pub enum HousekeeperMsg {
     Internal(Internal),
 }
 
-/// Event from the tree, closed to hosts.
+/// A message of the tree, closed to hosts.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Internal(pub(super) InternalMsg);
 
-/// What the timer, the workers, and the supervisor itself say. Event is past tense.
+/// A message of the timer, the workers, the readers, or the supervisor to itself.
 #[derive(Debug)]
 pub(crate) enum InternalMsg {
-    /// A job's time has come, perhaps.
+    /// A job may be due.
     Due(JobName),
-    /// A worker took up a run.
+    /// A worker began a run.
     Began(RunId),
-    /// A batch was committed.
+    /// A worker committed a batch.
     Committed(Committed),
     /// A run ended.
     Finished(Box<RunState>),
-    /// A child is dead. Sent by the supervisor to itself, so that it comes behind what the child
-    /// said before.
+    /// A child died. The supervisor sends it to itself, so that it comes behind the child's own
+    /// messages.
     ChildExited { child: ActorId, reason: String },
-    /// A preview or a history was read.
+    /// A reader has read.
     Read {
         reader: ActorId,
-        reading: Box<ReadResult>,
+        result: Box<ReadResult>,
     },
-    /// The timer's rest before its restart is over.
+    /// The backoff before the timer's restart is over.
     TimerRested,
     /// The grace of a shutdown is over.
     GraceEnded,
-    /// A minute has passed since all jobs were looked at.
-    RoundDue,
+    /// The next health check is due.
+    CheckDue,
+}
+
+/// A preview or a history, or why it could not be read.
+#[derive(Debug)]
+pub(crate) enum ReadResult {
+    Preview(Result<Preview, RequestError>),
+    History(Result<History, RequestError>),
 }
 
 impl From<InternalMsg> for HousekeeperMsg {
-    fn from(notice: InternalMsg) -> Self {
-        Self::Internal(Internal(notice))
+    fn from(message: InternalMsg) -> Self {
+        Self::Internal(Internal(message))
     }
 }

@@ -5,18 +5,11 @@ use std::time::Duration;
 
 use ractor::{ActorProcessingErr, ActorRef};
 
-use crate::actors::message::{HousekeeperMsg, InternalMsg};
-use crate::actors::timeout::within;
+use crate::actors::message::{HousekeeperMsg, InternalMsg, ReadResult};
+use crate::actors::timeout::with_timeout;
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{History, HistorySource, RequestError, RunHistory, RunRecord};
-
-/// What was read.
-#[derive(Debug)]
-pub(crate) enum ReadResult {
-    Preview(Result<Preview, RequestError>),
-    History(Result<History, RequestError>),
-}
 
 /// Reads one thing, once.
 pub(super) struct Reader;
@@ -38,8 +31,8 @@ pub(super) enum ReadRequest {
 
 pub(super) struct ReaderState {
     pub(super) supervisor: ActorRef<HousekeeperMsg>,
-    pub(super) question: Option<ReadRequest>,
-    pub(super) limit: Duration,
+    pub(super) request: Option<ReadRequest>,
+    pub(super) timeout: Duration,
 }
 
 #[ractor::actor(message = (), state = ReaderState, arguments = ReaderState)]
@@ -60,12 +53,12 @@ impl Reader {
         (): (),
         state: &mut ReaderState,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some(question) = state.question.take() {
-            let reading = Box::new(question.read(state.limit).await);
+        if let Some(request) = state.request.take() {
+            let result = Box::new(request.read(state.timeout).await);
             state.supervisor.cast(
                 InternalMsg::Read {
                     reader: myself.get_id(),
-                    reading,
+                    result,
                 }
                 .into(),
             )?;
@@ -90,7 +83,7 @@ impl ReadRequest {
             } => {
                 let time = recorder::time(&job, Step::HistoryRead);
                 let read = async { Ok(store.runs(&job, runs).await?) };
-                let read = within(limit, "read the history", read).await;
+                let read = with_timeout(limit, "read the history", read).await;
                 drop(time);
                 ReadResult::History(Ok(match read {
                     Ok(written) => history(job, runs, HistorySource::Database, written, &unsaved),
@@ -126,7 +119,7 @@ async fn preview(
     limit: Duration,
 ) -> Result<Preview, RequestError> {
     let time = recorder::time(&job.name(), Step::Preview);
-    let rows = within(limit, "read the preview", job.preview(&scope, &page)).await;
+    let rows = with_timeout(limit, "read the preview", job.preview(&scope, &page)).await;
     drop(time);
     let rows = rows.map_err(|error| RequestError::Failed {
         what: format!("preview {}", job.name()),

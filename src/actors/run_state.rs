@@ -1,44 +1,71 @@
-//! The sheet of a run, handed to a worker blank and handed back filled in, and what the worker
-//! tells in between.
+//! A run on its way between the supervisor and a worker.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::job::{Batch, Counts, Forecast, RejectedRow};
+use crate::job::{Batch, Forecast, RejectedRow};
 use crate::model::{Report, RunId, RunRecord};
 
-/// What a worker is given, the account it keeps, and what it gives back.
+/// A run as a worker is given it, and as it hands it back.
 #[derive(Debug)]
 pub(crate) struct RunState {
-    /// Blank but for what was asked, at first.
-    pub(crate) report: Report,
-    /// Records that could not be written when their run ended.
+    pub(crate) account: RunAccount,
+    /// Records of earlier runs that are not in the history yet.
     pub(crate) unsaved: Vec<RunRecord>,
-    /// Rows that could not be handled since the last tick, those of this run included; the first of
-    /// them.
+    /// The first rows rejected since the last tick, those of this run included.
     pub(crate) rejected: BTreeSet<String>,
-    /// Rows set aside in this run that there was no room for.
+    /// Rows rejected in this run beyond the room of `rejected`.
     pub(crate) forgotten: u64,
-    /// When the forecast was read: what it says counts from then.
+    /// When the forecast was read: its waits count from then.
     pub(crate) looked_at: Option<Instant>,
 }
 
-/// What a worker tells of a batch.
+/// A committed batch, as its worker reports it.
 #[derive(Debug)]
 pub(crate) struct Committed {
     pub(crate) run: RunId,
     pub(crate) cutoff: DateTime<Utc>,
-    pub(crate) counts: Counts,
-    pub(crate) ids: Vec<String>,
-    pub(crate) rejected: Vec<RejectedRow>,
+    pub(crate) batch: Batch,
+}
+
+/// The account of a run, a batch at a time.
+///
+/// The worker and the supervisor each keep one, because they know different things: the worker what
+/// it committed, which it writes into the history; the supervisor what was reported, which it
+/// publishes if the worker dies.
+#[derive(Debug, Clone)]
+pub(crate) struct RunAccount {
+    pub(crate) report: Report,
+    /// Rows handled, of which the report names the first.
+    pub(crate) rows: u64,
+}
+
+impl RunAccount {
+    pub(crate) fn new(report: Report) -> Self {
+        Self { report, rows: 0 }
+    }
+
+    pub(crate) fn run(&self) -> RunId {
+        self.report.run
+    }
+
+    /// Adds a committed batch. The report keeps the first ids, up to `max_ids`.
+    pub(crate) fn add(&mut self, batch: &Batch, max_ids: u32) {
+        self.rows += batch.ids.len() as u64;
+        self.report.add_batch(batch, max_ids);
+    }
 }
 
 impl RunState {
-    pub(crate) fn new(report: Report, unsaved: Vec<RunRecord>, rejected: BTreeSet<String>) -> Self {
+    pub(crate) fn new(
+        account: RunAccount,
+        unsaved: Vec<RunRecord>,
+        rejected: BTreeSet<String>,
+    ) -> Self {
         Self {
-            report,
+            account,
             unsaved,
             rejected,
             forgotten: 0,
@@ -46,17 +73,15 @@ impl RunState {
         }
     }
 
-    /// Adds a committed batch to the account.
-    pub(crate) fn account(&mut self, batch: &Batch, max_reported_ids: u32) {
-        let report = &mut self.report;
-        report.account(&batch.counts, &batch.ids, max_reported_ids);
-        report.leave_out(&batch.rejected);
+    /// Adds a committed batch to the account and remembers its rejected rows.
+    pub(crate) fn add(&mut self, batch: &Batch, max_ids: u32) {
+        self.account.add(batch, max_ids);
         for RejectedRow { id, .. } in &batch.rejected {
             // A deadline run meets the rows of the run before it again.
             if self.rejected.contains(id) {
                 continue;
             }
-            if self.rejected.len() < REJECTED_REMEMBERED {
+            if self.rejected.len() < MAX_REMEMBERED {
                 self.rejected.insert(id.clone());
             } else {
                 self.forgotten += 1;
@@ -64,20 +89,21 @@ impl RunState {
         }
     }
 
-    /// Takes down what the job sees ahead. Rows that were set aside and forgotten seem due for
-    /// ever: they are left to the next tick.
-    pub(crate) fn apply_forecast(&mut self, seen: Forecast) {
+    /// Takes the job's forecast. A rejected row that was forgotten looks due for ever, so it plans
+    /// no run before the next tick.
+    pub(crate) fn apply_forecast(&mut self, forecast: Forecast) {
         let blind = self.forgotten > 0;
-        self.report.forecast = Some(Forecast {
-            next_due: seen.next_due.filter(|wait| !(blind && wait.is_zero())),
-            ..seen
+        let next_due = forecast.next_due.filter(|wait| !(blind && wait.is_zero()));
+        self.account.report.forecast = Some(Forecast {
+            next_due,
+            ..forecast
         });
         self.looked_at = Some(Instant::now());
     }
 }
 
-/// Rows set aside that are left out of the forecast until the next tick.
-const REJECTED_REMEMBERED: usize = 1_000;
+/// Rejected rows that forecasts leave out until the next tick.
+const MAX_REMEMBERED: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -91,8 +117,8 @@ mod tests {
     fn a_hundred_thousand_rows_rejected_are_counted_and_the_first_are_kept() {
         let sheet = after_setting_aside(100_000);
 
-        assert_eq!(sheet.report.rejected_count, 100_000);
-        assert_eq!(sheet.report.rejected.len(), 100);
+        assert_eq!(sheet.account.report.rejected_count, 100_000);
+        assert_eq!(sheet.account.report.rejected.len(), 100);
         assert_eq!(sheet.rejected.len(), 1_000);
         assert_eq!(sheet.forgotten, 99_000);
     }
@@ -101,7 +127,7 @@ mod tests {
     fn rows_rejected_again_are_not_forgotten() {
         let mut again = after_setting_aside(1_000);
 
-        again.account(&batch_of(0..1_000), 0);
+        again.add(&batch_of(0..1_000), 0);
 
         assert_eq!((again.rejected.len(), again.forgotten), (1_000, 0));
     }
@@ -116,9 +142,9 @@ mod tests {
         forgot.apply_forecast(next_due(0));
         ahead.apply_forecast(next_due(7));
 
-        assert_eq!(knows_all.report.forecast, Some(next_due(0)));
-        assert_eq!(forgot.report.forecast, Some(Forecast::default()));
-        assert_eq!(ahead.report.forecast, Some(next_due(7)));
+        assert_eq!(knows_all.account.report.forecast, Some(next_due(0)));
+        assert_eq!(forgot.account.report.forecast, Some(Forecast::default()));
+        assert_eq!(ahead.account.report.forecast, Some(next_due(7)));
     }
 
     fn after_setting_aside(rows: u32) -> RunState {
@@ -128,9 +154,9 @@ mod tests {
             Trigger::Tick,
             DateTime::UNIX_EPOCH,
         );
-        let mut sheet = RunState::new(asked, Vec::new(), BTreeSet::new());
+        let mut sheet = RunState::new(RunAccount::new(asked), Vec::new(), BTreeSet::new());
         for first in (0..rows).step_by(500) {
-            sheet.account(&batch_of(first..rows.min(first + 500)), 100);
+            sheet.add(&batch_of(first..rows.min(first + 500)), 100);
         }
         sheet
     }

@@ -91,7 +91,7 @@ pub async fn start(
 pub async fn status(name: &str) -> Status {
     let housekeeper = match present(name) {
         Ok(housekeeper) => housekeeper,
-        Err(life) => return Status::absent(name, life),
+        Err(state) => return Status::absent(name, state),
     };
     match ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_LIMIT_MS) {
         Ok(status) => status,

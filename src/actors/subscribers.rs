@@ -47,7 +47,7 @@ pub struct Delivery {
 /// ```
 pub struct Subscriber {
     actor: Option<ActorId>,
-    send: Box<dyn Fn(Delivery) -> Result<(), Gone> + Send>,
+    deliver: Box<dyn Fn(Delivery) -> Result<(), Gone> + Send>,
     places: Arc<Semaphore>,
     buffer: u32,
     missed: u64,
@@ -97,31 +97,31 @@ impl Subscriber {
 
     fn new(
         actor: Option<ActorId>,
-        send: impl Fn(Delivery) -> Result<(), Gone> + Send + 'static,
+        deliver: impl Fn(Delivery) -> Result<(), Gone> + Send + 'static,
     ) -> Self {
         let (places, buffer) = buffer(Self::DEFAULT_BUFFER);
         Self {
             actor,
-            send: Box::new(send),
+            deliver: Box::new(deliver),
             places,
             buffer,
             missed: 0,
         }
     }
 
-    fn tell(&mut self, event: &Arc<Event>) -> Result<(), Gone> {
+    fn send(&mut self, event: &Arc<Event>) -> Result<(), Gone> {
         let taken = places(event).min(self.buffer);
         let Ok(places) = self.places.clone().try_acquire_many_owned(taken) else {
             self.missed += 1;
             recorder::event_missed();
             return Ok(());
         };
-        let event = Delivery {
+        let delivery = Delivery {
             missed: std::mem::take(&mut self.missed),
             event: event.clone(),
             _places: places,
         };
-        catch_panic(|| (self.send)(event)).unwrap_or_else(|panic| {
+        catch_panic(|| (self.deliver)(delivery)).unwrap_or_else(|panic| {
             tracing::error!(%panic, "a subscriber panicked and is told no more");
             Err(Gone)
         })
@@ -157,13 +157,13 @@ impl Subscribers {
     }
 
     /// Tells everybody, and forgets those that are gone.
-    pub(crate) fn tell(&mut self, event: Event) {
+    pub(crate) fn emit(&mut self, event: Event) {
         if self.0.is_empty() {
             return;
         }
         let event = Arc::new(event);
         self.0
-            .retain_mut(|subscriber| subscriber.tell(&event).is_ok());
+            .retain_mut(|subscriber| subscriber.send(&event).is_ok());
     }
 }
 
@@ -232,12 +232,12 @@ mod tests {
         let (subscriber, mut events) = Subscriber::channel();
         let mut subscribers = Subscribers(vec![subscriber.with_buffer(3)]);
 
-        subscribers.tell(batch_of(5_000));
-        subscribers.tell(batch_of(1));
+        subscribers.emit(batch_of(5_000));
+        subscribers.emit(batch_of(1));
         let first = events.try_recv().expect("the buffer was empty");
         let second = events.try_recv();
         drop(first);
-        subscribers.tell(batch_of(1));
+        subscribers.emit(batch_of(1));
         let third = events.try_recv().expect("the buffer was emptied");
 
         assert!(second.is_err());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::job::JobError;
 
 /// Waits for a step of a job, but not forever. The error is a line for reports.
-pub(crate) async fn within<T>(
+pub(crate) async fn with_timeout<T>(
     limit: Duration,
     what: &str,
     step: impl Future<Output = Result<T, JobError>>,

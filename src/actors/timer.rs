@@ -22,14 +22,14 @@ pub(crate) enum TimerMsg {
 }
 
 pub(crate) struct TimerArguments {
-    pub(crate) watch: Clocks,
+    pub(crate) clocks: Clocks,
     pub(crate) supervisor: ActorRef<HousekeeperMsg>,
     /// What the supervisor remembers; a timer that is started again begins with it.
     pub(crate) armed: BTreeMap<JobName, Moment>,
 }
 
 pub(crate) struct State {
-    watch: Clocks,
+    clocks: Clocks,
     supervisor: ActorRef<HousekeeperMsg>,
     armed: BTreeMap<JobName, Moment>,
     sleep: Option<Delayed<TimerMsg>>,
@@ -43,13 +43,13 @@ impl Timer {
         arguments: TimerArguments,
     ) -> Result<State, ActorProcessingErr> {
         let TimerArguments {
-            watch,
+            clocks,
             supervisor,
             armed,
         } = arguments;
         myself.cast(TimerMsg::Look)?;
         Ok(State {
-            watch,
+            clocks,
             supervisor,
             armed,
             sleep: None,
@@ -74,7 +74,7 @@ impl Timer {
 
 impl State {
     fn look(&mut self, myself: &ActorRef<TimerMsg>) {
-        let now = self.watch.now();
+        let now = self.clocks.now();
         let supervisor = &self.supervisor;
         self.armed.retain(|job, at| {
             let reached = at.reached(now);

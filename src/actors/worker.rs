@@ -8,11 +8,11 @@ use ractor::{ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::history_writer::HistoryWriter;
 use crate::actors::delayed::Delayed;
+use crate::actors::history_writer::HistoryWriter;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::run_state::{Committed, RunState};
-use crate::actors::timeout::within;
+use crate::actors::timeout::with_timeout;
 use crate::config::JobConfig;
 use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, RunBounds};
 use crate::metrics::recorder::{self, Step};
@@ -28,8 +28,8 @@ pub(crate) enum WorkerMsg {
     Batch(RunId),
     /// End the run here, if it is still this one.
     End(RunId, Outcome),
-    /// Write these into the history, and stop.
-    Leave(Vec<RunRecord>),
+    /// Write these records into the history, and stop.
+    Stop(Vec<RunRecord>),
 }
 
 #[derive(Clone)]
@@ -48,8 +48,8 @@ pub(crate) struct State {
 }
 
 struct Run {
-    sheet: Box<RunState>,
-    window: RunBounds,
+    state: Box<RunState>,
+    bounds: RunBounds,
     after: Option<Cursor>,
     began: Instant,
     span: Span,
@@ -79,11 +79,11 @@ impl Worker {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            WorkerMsg::Run(sheet) => state.begin(&myself, sheet).await,
+            WorkerMsg::Run(run) => state.begin(&myself, run).await,
             WorkerMsg::Batch(run) => state.batch(&myself, run).await,
             WorkerMsg::End(run, outcome) => state.end(run, outcome).await,
-            WorkerMsg::Leave(mut records) => {
-                state.write_down(&mut records).await;
+            WorkerMsg::Stop(mut records) => {
+                state.save(&mut records).await;
                 myself.stop(None);
                 Ok(())
             }
@@ -95,53 +95,54 @@ impl State {
     async fn begin(
         &mut self,
         myself: &ActorRef<WorkerMsg>,
-        mut sheet: Box<RunState>,
+        mut state: Box<RunState>,
     ) -> Result<(), ActorProcessingErr> {
-        self.tell(InternalMsg::Began(sheet.report.run))?;
+        let run = state.account.run();
+        self.report(InternalMsg::Began(run))?;
         let began = Instant::now();
+        let report = &state.account.report;
         let span = tracing::info_span!(
             "housekeeper.run",
-            job.name = %sheet.report.job,
-            run.id = %sheet.report.run,
-            run.trigger = %sheet.report.trigger,
-            run.scope = %sheet.report.scope,
+            job.name = %report.job,
+            run.id = %run,
+            run.trigger = %report.trigger,
+            run.scope = %report.scope,
         );
 
         let job = &*self.arguments.job;
-        let (checked, name) = (self.checked, &sheet.report.job);
-        let opening = async {
+        let checked = self.checked;
+        let beginning = async {
             if !checked {
-                let _time = recorder::time(name, Step::Check);
+                let _time = recorder::time(&report.job, Step::Check);
                 job.check().await?;
             }
-            let _time = recorder::time(name, Step::Open);
+            let _time = recorder::time(&report.job, Step::Begin);
             job.begin_run().await
         };
         match self
-            .step("open the run", opening)
+            .step("begin the run", beginning)
             .instrument(span.clone())
             .await
         {
-            Ok(window) => {
+            Ok(bounds) => {
                 self.checked = true;
-                sheet.report.cutoff = Some(window.cutoff);
-                let run = sheet.report.run;
+                state.account.report.cutoff = Some(bounds.cutoff);
                 self.run = Some(Run {
-                    sheet,
-                    window,
+                    state,
+                    bounds,
                     after: None,
                     began,
                     span,
                     pause: None,
                 });
-                // Refused if somebody drains us: our death then ends the run.
+                // A worker that drains takes no message: its death then ends the run.
                 let _ = myself.cast(WorkerMsg::Batch(run));
                 Ok(())
             }
             Err(error) => {
-                sheet.report.outcome = Outcome::failed(error);
-                sheet.report.elapsed = began.elapsed();
-                self.tell(InternalMsg::Finished(sheet))
+                state.account.report.outcome = Outcome::failed(error);
+                state.account.report.elapsed = began.elapsed();
+                self.report(InternalMsg::Finished(state))
             }
         }
     }
@@ -151,28 +152,29 @@ impl State {
         myself: &ActorRef<WorkerMsg>,
         run: RunId,
     ) -> Result<(), ActorProcessingErr> {
-        // The run may have been ended while this message was on its way.
-        let Some(mut run) = self.run.take_if(|current| current.sheet.report.run == run) else {
+        // The run may have ended while this message was on its way.
+        let Some(mut run) = self.run.take_if(|current| current.id() == run) else {
             return Ok(());
         };
-        let pass = BatchRequest {
-            scope: run.sheet.report.scope.clone(),
-            now: run.window.now,
-            cutoff: run.window.cutoff,
+        let request = BatchRequest {
+            scope: run.report().scope.clone(),
+            now: run.bounds.now,
+            cutoff: run.bounds.cutoff,
             limit: self.pacer.batch(),
             after: run.after.take(),
         };
-        let number = run.sheet.report.batches + 1;
-        let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = pass.limit.get());
+        let number = run.report().batches + 1;
+        let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = request.limit.get());
 
-        let limit = self.arguments.config.run_timeout;
+        let timeout = self.arguments.config.run_timeout;
         let asked = Instant::now();
         let handling = async {
-            let _time = recorder::time(&run.sheet.report.job, Step::Batch);
-            self.arguments.job.batch(&pass).await
+            let _time = recorder::time(&run.report().job, Step::Batch);
+            self.arguments.job.batch(&request).await
         };
         match self.step("handle a batch", handling).instrument(span).await {
-            Ok(batch) if batch.next_cursor.is_some() && batch.next_cursor <= pass.after => {
+            // Only the database orders cursors; equal ones are equal everywhere.
+            Ok(batch) if batch.next_cursor.is_some() && batch.next_cursor == request.after => {
                 self.commit(&mut run, batch)?;
                 let error = "the batch ended where the one before did, so the run would never end";
                 self.conclude(run, Outcome::failed(error.to_owned())).await
@@ -182,11 +184,11 @@ impl State {
                 self.commit(&mut run, batch)?;
                 if run.after.is_none() {
                     self.conclude(run, Outcome::Completed).await
-                } else if limit.is_some_and(|limit| run.began.elapsed() >= limit) {
+                } else if timeout.is_some_and(|timeout| run.began.elapsed() >= timeout) {
                     self.conclude(run, Outcome::TimedOut).await
                 } else {
                     let pause = self.pacer.took(work);
-                    run.pause = next_batch(myself, run.sheet.report.run, pause);
+                    run.pause = next_batch(myself, run.id(), pause);
                     self.run = Some(run);
                     Ok(())
                 }
@@ -199,73 +201,69 @@ impl State {
     }
 
     async fn end(&mut self, run: RunId, outcome: Outcome) -> Result<(), ActorProcessingErr> {
-        match self.run.take_if(|current| current.sheet.report.run == run) {
+        match self.run.take_if(|current| current.id() == run) {
             Some(current) => self.conclude(current, outcome).await,
             None => Ok(()),
         }
     }
 
-    /// Accounts for a batch, and tells of it before anything else can go wrong.
+    /// Accounts for a batch and reports it before anything else can go wrong.
     fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), ActorProcessingErr> {
-        run.sheet
-            .account(&batch, self.arguments.config.max_reported_ids);
-        let Batch {
-            counts,
-            ids,
-            rejected,
-            next_cursor,
-        } = batch;
-        run.after = next_cursor;
-        // Also of a batch that changed nothing: it is a sign of life.
-        self.tell(InternalMsg::Committed(Committed {
-            run: run.sheet.report.run,
-            cutoff: run.window.cutoff,
-            counts,
-            ids,
-            rejected,
+        run.state
+            .add(&batch, self.arguments.config.max_reported_ids);
+        run.after.clone_from(&batch.next_cursor);
+        // A batch that changed nothing is reported too: it is the heartbeat of the run.
+        self.report(InternalMsg::Committed(Committed {
+            run: run.id(),
+            cutoff: run.bounds.cutoff,
+            batch,
         }))
     }
 
-    /// Looks ahead, writes the run down, and reports it.
-    async fn conclude(&mut self, run: Run, outcome: Outcome) -> Result<(), ActorProcessingErr> {
+    /// Forecasts, writes the record of the run, and reports it.
+    async fn conclude(&mut self, run: Run, mut outcome: Outcome) -> Result<(), ActorProcessingErr> {
         let Run {
-            mut sheet,
+            mut state,
             began,
             span,
             ..
         } = run;
-        sheet.report.outcome = outcome;
-        if matches!(sheet.report.outcome, Outcome::Completed | Outcome::TimedOut) {
-            let rejected: Vec<String> = sheet.rejected.iter().cloned().collect();
-            let looking = async {
-                let _time = recorder::time(&sheet.report.job, Step::Forecast);
+        if matches!(outcome, Outcome::Completed | Outcome::TimedOut) {
+            let rejected: Vec<String> = state.rejected.iter().cloned().collect();
+            let forecasting = async {
+                let _time = recorder::time(&state.account.report.job, Step::Forecast);
                 self.arguments.job.forecast(&rejected).await
             };
-            let looked = self.step("look ahead", looking);
-            match looked.instrument(span.clone()).await {
-                Ok(forecast) => sheet.apply_forecast(forecast),
-                Err(error) => sheet.report.outcome = Outcome::failed(error),
+            let forecast = self.step("forecast", forecasting);
+            match forecast.instrument(span.clone()).await {
+                Ok(forecast) => state.apply_forecast(forecast),
+                Err(error) => outcome = Outcome::failed(error),
             }
         }
-        sheet.report.elapsed = began.elapsed();
-        // A run that failed is written with the next one that does not: its database is most likely
-        // away.
-        if !matches!(sheet.report.outcome, Outcome::Failed { .. }) {
-            sheet.unsaved.extend(self.record_of(&sheet.report));
-            self.write_down(&mut sheet.unsaved).instrument(span).await;
+        let failed = matches!(outcome, Outcome::Failed { .. });
+        state.account.report.outcome = outcome;
+        state.account.report.elapsed = began.elapsed();
+        // The record of a failed run is written with that of the next run that does not fail: the
+        // database is most likely away.
+        if !failed {
+            let record = self.record_of(&state.account.report);
+            state.unsaved.extend(record);
+            self.save(&mut state.unsaved).instrument(span).await;
         }
-        self.tell(InternalMsg::Finished(sheet))
+        self.report(InternalMsg::Finished(state))
     }
 
     fn record_of(&self, report: &Report) -> Option<RunRecord> {
-        let book = self.arguments.history.as_ref()?;
-        RunRecord::from_report(report.clone(), book.instance)
+        let history = self.arguments.history.as_ref()?;
+        RunRecord::from_report(report.clone(), history.instance)
     }
 
-    /// What cannot be written stays in the sheet, and so goes back to the supervisor's memory.
-    async fn write_down(&self, records: &mut Vec<RunRecord>) {
-        if let Some(book) = &self.arguments.history {
-            book.write(records, self.arguments.config.step_timeout)
+    /// Writes records into the history. Those it cannot write stay, and so go back to the
+    /// supervisor.
+    async fn save(&self, records: &mut Vec<RunRecord>) {
+        if let Some(history) = &self.arguments.history {
+            history
+                .write(records, self.arguments.config.step_timeout)
                 .await;
         }
     }
@@ -275,19 +273,30 @@ impl State {
         what: &str,
         step: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, String> {
-        // What was told is heard before code of the job's is called. A task that this thread has
-        // just woken waits for this thread alone, and a job that blocks it would silence the
-        // supervisor too.
+        // The supervisor gets what was reported before the job's code is called: a task that this
+        // thread has just woken waits for this thread alone, and a job that blocks the thread would
+        // silence the supervisor as well.
         tokio::task::yield_now().await;
-        within(self.arguments.config.step_timeout, what, step).await
+        with_timeout(self.arguments.config.step_timeout, what, step).await
     }
 
-    fn tell(&self, notice: InternalMsg) -> Result<(), ActorProcessingErr> {
-        Ok(self.arguments.supervisor.cast(notice.into())?)
+    fn report(&self, message: InternalMsg) -> Result<(), ActorProcessingErr> {
+        Ok(self.arguments.supervisor.cast(message.into())?)
     }
 }
 
-/// The pause is a message on its way, not an await: whatever comes in the meantime is handled.
+impl Run {
+    fn id(&self) -> RunId {
+        self.state.account.run()
+    }
+
+    fn report(&self) -> &Report {
+        &self.state.account.report
+    }
+}
+
+/// Schedules the next batch. The pause is a message on its way, not an await: the worker handles
+/// what comes meanwhile.
 fn next_batch(
     myself: &ActorRef<WorkerMsg>,
     run: RunId,

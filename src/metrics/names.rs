@@ -17,7 +17,7 @@
 //! | `housekeeper_run_seconds` | histogram, seconds | `job` | From when a run began to its report, pauses included. | |
 //! | `housekeeper_batch_seconds` | histogram, seconds | `job` | One batch, however it ended: the wait for a connection, select, locks, write and commit. | a high quantile beyond the target of the pace |
 //! | `housekeeper_batch_rows` | histogram, rows | `job` | Rows of all kinds changed by a batch that was committed. | |
-//! | `housekeeper_step_seconds` | histogram, seconds | `job`, `step` | A step that only reads, or writes the history, however it ended: `check`, `open` (the clock), `forecast`, `preview`, `history_read`, `history_write`. | a high quantile: an index is missing |
+//! | `housekeeper_step_seconds` | histogram, seconds | `job`, `step` | A step that only reads, or writes the history, however it ended: `check`, `begin_run` (the clock), `forecast`, `preview`, `history_read`, `history_write`. | a high quantile: an index is missing |
 //! | `housekeeper_backlog_rows` | gauge, rows | `job` | Due rows left by the last run that looked; counting stops at 10,000. | growth over several ticks |
 //! | `housekeeper_oldest_overdue_seconds` | gauge, seconds | `job` | How long the oldest known of them has been due. It grows while nothing works. | more than users bear |
 //! | `housekeeper_last_success_timestamp_seconds` | gauge, seconds since 1970 | `job` | When a run of everything last completed. Absent before the first. | more than some ticks ago |

@@ -66,7 +66,7 @@ pub(crate) fn event_missed() {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     Check,
-    Open,
+    Begin,
     Batch,
     Forecast,
     Preview,
@@ -100,7 +100,7 @@ impl Drop for Stopwatch {
                 return batch.record(self.began.elapsed());
             }
             Step::Check => "check",
-            Step::Open => "open",
+            Step::Begin => "begin_run",
             Step::Forecast => "forecast",
             Step::Preview => "preview",
             Step::HistoryRead => "history_read",
@@ -135,7 +135,7 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
-    pub(crate) fn show(&mut self, job: &JobName, standing: &JobSnapshot<'_>) {
+    pub(crate) fn record(&mut self, job: &JobName, standing: &JobSnapshot<'_>) {
         job.as_str().clone_into(&mut self.job);
         for state in names::STATES {
             self.state(state, state == standing.health.as_str());

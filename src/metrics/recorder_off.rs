@@ -24,7 +24,7 @@ pub(crate) fn event_missed() {}
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     Check,
-    Open,
+    Begin,
     Batch,
     Forecast,
     Preview,
@@ -57,5 +57,5 @@ pub(crate) struct Gauges(());
 
 impl Gauges {
     #[expect(clippy::unused_self, reason = "the one that measures needs it")]
-    pub(crate) fn show(&mut self, _: &JobName, _: &JobSnapshot<'_>) {}
+    pub(crate) fn record(&mut self, _: &JobName, _: &JobSnapshot<'_>) {}
 }

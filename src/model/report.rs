@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fmt::{quantity, span, thousands};
-use crate::job::{Counts, Forecast, JobName, RejectedRow, Scope};
+use crate::job::{Batch, Counts, Forecast, JobName, RejectedRow, Scope};
 use json::ReportJson;
 
 mod json;
@@ -195,20 +195,17 @@ impl Report {
         }
     }
 
-    /// Adds a committed batch.
-    pub(crate) fn account(&mut self, counts: &Counts, ids: &[String], max_reported_ids: u32) {
+    /// Adds a committed batch. The report keeps the first ids, up to `max_ids`.
+    pub(crate) fn add_batch(&mut self, batch: &Batch, max_ids: u32) {
         self.batches += 1;
-        self.counts.merge(counts);
-        let room = (max_reported_ids as usize).saturating_sub(self.ids.len());
-        self.more_ids |= ids.len() > room;
-        self.ids.extend(ids.iter().take(room).cloned());
-    }
-
-    /// Adds rows that a batch could not handle.
-    pub(crate) fn leave_out(&mut self, rejected: &[RejectedRow]) {
-        self.rejected_count += rejected.len() as u64;
-        let room = REJECTED_REPORTED.saturating_sub(self.rejected.len());
-        self.rejected.extend(rejected.iter().take(room).cloned());
+        self.counts.merge(&batch.counts);
+        let room = (max_ids as usize).saturating_sub(self.ids.len());
+        self.more_ids |= batch.ids.len() > room;
+        self.ids.extend(batch.ids.iter().take(room).cloned());
+        self.rejected_count += batch.rejected.len() as u64;
+        let room = MAX_REJECTED.saturating_sub(self.rejected.len());
+        self.rejected
+            .extend(batch.rejected.iter().take(room).cloned());
     }
 
     /// A report of nothing done yet.
@@ -260,8 +257,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Rows set aside that a report names.
-const REJECTED_REPORTED: usize = 100;
+/// Rejected rows that a report names.
+const MAX_REJECTED: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -271,15 +268,16 @@ mod tests {
     #[test]
     fn a_report_adds_up_its_batches_and_keeps_the_first_ids() {
         let mut report = blank();
-        let mut counts = Counts::default();
-        counts.add("drafts", 2);
-        let ids = ["a", "b"].map(str::to_owned);
+        let batch = |ids: &[&str]| Batch {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..Batch::default().with_count("drafts", 2)
+        };
 
-        report.account(&counts, &ids, 4);
-        report.account(&counts, &ids, 4);
+        report.add_batch(&batch(&["a", "b"]), 4);
+        report.add_batch(&batch(&["c", "d"]), 4);
         let all_kept = (report.ids.len(), report.more_ids);
-        report.account(&counts, &ids[..1], 4);
-        report.account(&counts, &[], 4);
+        report.add_batch(&batch(&["e"]), 4);
+        report.add_batch(&batch(&[]), 4);
 
         assert_eq!(all_kept, (4, false));
         assert_eq!((report.ids.len(), report.more_ids), (4, true));

@@ -21,7 +21,7 @@ pub enum RequestError {
     },
     /// The job is switched off.
     #[error("{job} is switched off; a built-in job is on when its age is set")]
-    Off {
+    Disabled {
         /// Which job.
         job: JobName,
     },

@@ -18,7 +18,7 @@ pub struct Status {
     /// The name it was started under, if any.
     pub name: Option<String>,
     /// Whether it runs.
-    pub life: HousekeeperState,
+    pub state: HousekeeperState,
     /// When this was said.
     pub at: DateTime<Utc>,
     /// When it started.
@@ -88,7 +88,7 @@ pub struct JobStatus {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum WorkerStatus {
     /// The job is switched off and has no worker.
-    Off,
+    Disabled,
     /// Ready for a run.
     Idle,
     /// In a run.
@@ -145,10 +145,10 @@ pub struct NextRun {
 
 impl Status {
     /// The status of a housekeeper that does not run.
-    pub(crate) fn absent(name: &str, life: HousekeeperState) -> Self {
+    pub(crate) fn absent(name: &str, state: HousekeeperState) -> Self {
         Self {
             name: Some(name.to_owned()),
-            life,
+            state,
             at: Utc::now(),
             started_at: None,
             timer_restarts: 0,
@@ -159,7 +159,7 @@ impl Status {
     /// Whether it runs, not counting one that is shutting down.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.life == HousekeeperState::Running
+        self.state == HousekeeperState::Running
     }
 }
 
@@ -168,7 +168,7 @@ impl fmt::Display for Status {
     /// wrong with each that is not healthy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("housekeeper");
-        write!(f, "{name}: {}", self.life)?;
+        write!(f, "{name}: {}", self.state)?;
         if let Some(started_at) = self.started_at {
             let age = (self.at - started_at).to_std().unwrap_or_default();
             write!(f, " for {}", span(Duration::from_secs(age.as_secs())))?;
@@ -243,7 +243,7 @@ impl fmt::Display for HousekeeperState {
 impl fmt::Display for WorkerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Off => f.pad("off"),
+            Self::Disabled => f.pad("disabled"),
             Self::Idle => f.pad("idle"),
             Self::Running(run) => write!(f, "running ({}, {})", run.scope, run.counts),
             Self::Restarting { .. } => f.pad("restarting"),
@@ -281,14 +281,14 @@ mod tests {
         cleaner.oldest_overdue = Some(Duration::from_secs(7_530));
         let status = Status {
             name: None,
-            life: HousekeeperState::Running,
+            state: HousekeeperState::Running,
             at: now(),
             started_at: Some(now() - TimeDelta::seconds(200)),
             timer_restarts: 0,
             jobs: [expirer, cleaner].map(|job| (job.job.clone(), job)).into(),
         };
         let absent = Status {
-            life: HousekeeperState::Stopped,
+            state: HousekeeperState::Stopped,
             timer_restarts: 2,
             jobs: BTreeMap::new(),
             ..status.clone()

@@ -22,7 +22,7 @@ impl Address {
     pub(crate) fn housekeeper(&self) -> Result<ActorRef<HousekeeperMsg>, Problem> {
         match self {
             Self::One(housekeeper) => Ok(housekeeper.clone()),
-            Self::Name(name) => present(name).map_err(|life| match life {
+            Self::Name(name) => present(name).map_err(|state| match state {
                 HousekeeperState::NeverStarted => Problem::unavailable(
                     "never_started",
                     format!("no housekeeper was started under the name {name:?}"),

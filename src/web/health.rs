@@ -19,7 +19,7 @@ pub(crate) struct Well {
 
 /// Whether the housekeeper answers.
 pub(crate) async fn live(State(site): State<Arc<Site>>) -> Result<Json<Well>, Problem> {
-    let status = site.status().await?.life;
+    let status = site.status().await?.state;
     Ok(Json(Well { status }))
 }
 
@@ -30,11 +30,11 @@ pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Well>, P
     if !status.is_running() {
         return Err(Problem::unavailable(
             "shutting_down",
-            format!("the housekeeper is {}", status.life),
+            format!("the housekeeper is {}", status.state),
         ));
     }
     Ok(Json(Well {
-        status: status.life,
+        status: status.state,
     }))
 }
 

@@ -130,7 +130,7 @@ pub(crate) fn trouble(place: &Place, problem: &Problem) -> Page {
 fn heading(status: &Status) -> Markup {
     html! {
         @if let Some(name) = &status.name { span { (name) } " " }
-        span { (status.life) }
+        span { (status.state) }
         @if let Some(started_at) = status.started_at {
             " for " (words::lasting(started_at, status.at))
         }
@@ -158,7 +158,7 @@ fn page(place: &Place, title: &str, heading: &Markup, aside: &Markup, main: &Mar
                 a.skip href="#main" { "Skip to the content" }
                 header.top {
                     h1 { a href=(place.home()) { "Housekeeping" } }
-                    p.life { (heading) }
+                    p.state { (heading) }
                     p.link #link role="status" { "Not live: reload to see more" }
                     div.aside { (aside) }
                 }

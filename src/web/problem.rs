@@ -49,7 +49,7 @@ impl From<RequestError> for Problem {
     fn from(refusal: RequestError) -> Self {
         let (status, kind) = match &refusal {
             RequestError::UnknownJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
-            RequestError::Off { .. } => (StatusCode::CONFLICT, "off"),
+            RequestError::Disabled { .. } => (StatusCode::CONFLICT, "off"),
             RequestError::Scope { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "scope"),
             RequestError::TooManyScopes { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_scopes")

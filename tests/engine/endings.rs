@@ -163,7 +163,7 @@ async fn an_aborted_housekeeper_ends_its_children_and_frees_its_name() {
             first.housekeeper.kill();
         }
         let ended = handle.await;
-        let life = status("cut off").await.life;
+        let life = status("cut off").await.state;
         let second = start(Some("cut off"), Setup::new().arguments)
             .await
             .expect("it starts");
@@ -197,7 +197,7 @@ async fn concurrent_stops_by_name_are_all_answered() {
     }
 
     started.housekeeper.wait(None).await.expect("it is gone");
-    assert_eq!(status("popular").await.life, HousekeeperState::Stopped);
+    assert_eq!(status("popular").await.state, HousekeeperState::Stopped);
     assert!(stop("popular", seconds(1)).await.is_err());
 }
 

@@ -70,7 +70,7 @@ async fn worse_health_logs_a_warning_and_better_health_info() {
     host.kill_worker().await;
     let died = log.of("booking-expirer is failing: its worker died");
     tokio::time::sleep(minutes(1)).await;
-    let restarted = log.of("booking-expirer is no more failing, but late: a row");
+    let restarted = log.of("booking-expirer is no longer failing but late: a row");
     host.run().await;
     let reset_backoff = log.of("booking-expirer is healthy again");
 

@@ -57,7 +57,7 @@ async fn a_start_during_the_shutdown_of_its_name_waits_and_starts() {
     assert!(still_waits);
     assert!(!new.was_running());
     assert_ne!(old.housekeeper.get_id(), new.housekeeper.get_id());
-    assert_eq!(status("successor").await.life, HousekeeperState::Running);
+    assert_eq!(status("successor").await.state, HousekeeperState::Running);
     stop("successor", seconds(1)).await.expect("it runs");
 }
 
@@ -91,12 +91,12 @@ async fn the_status_of_a_name_tells_never_started_from_stopped() {
     let after = status("once").await;
     let again = stop("once", seconds(1)).await;
 
-    assert_eq!(before.life, HousekeeperState::NeverStarted);
+    assert_eq!(before.state, HousekeeperState::NeverStarted);
     assert_eq!(
-        (during.life, during.jobs.len()),
+        (during.state, during.jobs.len()),
         (HousekeeperState::Running, 2)
     );
-    assert_eq!(after.life, HousekeeperState::Stopped);
+    assert_eq!(after.state, HousekeeperState::Stopped);
     assert_eq!(again.expect_err("none runs").name, "once");
 }
 

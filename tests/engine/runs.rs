@@ -310,14 +310,14 @@ async fn a_disabled_job_is_rejected_and_left_out_of_run_all() {
 
         assert_eq!(
             refused.expect("it runs"),
-            Err(RequestError::Off { job: off.clone() })
+            Err(RequestError::Disabled { job: off.clone() })
         );
         let all = all.expect("it runs").expect("is not refused");
         assert_eq!(
             all.iter().map(|report| &report.job).collect::<Vec<_>>(),
             [&on]
         );
-        assert_eq!(status.jobs[&off].worker, WorkerStatus::Off);
+        assert_eq!(status.jobs[&off].worker, WorkerStatus::Disabled);
     }
 }
 

@@ -20,7 +20,7 @@ async fn a_shutdown_lets_the_batch_in_flight_end_and_reports_it() {
     let stopped = host.shut_down(seconds(10));
     tokio::time::sleep(seconds(3)).await;
     let refused = host.run_now(Scope::All).await;
-    let life = host.ask(HousekeeperMsg::Status).await.life;
+    let life = host.ask(HousekeeperMsg::Status).await.state;
     gate.open();
     let report = answer.await.expect("is not refused");
     stopped.await;

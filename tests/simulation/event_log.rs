@@ -94,7 +94,7 @@ impl EventLog {
     /// What in a status contradicts what was told before it was asked for, or since.
     pub(crate) fn contradiction(&self, status: &Status, known: &EventsBefore) -> Option<String> {
         let events = self.events();
-        if status.life != HousekeeperState::Running {
+        if status.state != HousekeeperState::Running {
             return (!events.shutting_down)
                 .then(|| "it says that it stops, and never emitted".to_owned());
         }

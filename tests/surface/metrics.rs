@@ -67,7 +67,7 @@ async fn exactly_the_documented_metrics_and_labels_appear() {
     }
     let steps = [
         "check",
-        "open",
+        "begin_run",
         "forecast",
         "preview",
         "history_read",
@@ -617,7 +617,7 @@ fn is_value(label: &str, value: &str) -> bool {
         .contains(&value),
         "step" => [
             "check",
-            "open",
+            "begin_run",
             "forecast",
             "preview",
             "history_read",

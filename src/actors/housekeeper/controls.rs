@@ -1,69 +1,82 @@
 //! The host's switches: pause, resume, cancel, reschedule.
 
+use super::runs::{dispatch, refresh};
 use super::state::State;
 use crate::config::Schedule;
 use crate::job::{JobName, Scope};
 use crate::model::{Event, Outcome, RequestError, RunId, Trigger};
 
 impl State {
-    pub(super) fn pause(&mut self, job: &JobName) -> Result<bool, RequestError> {
-        let desk = self.desk(job)?;
-        let was_paused = desk.agenda.is_paused();
-        desk.agenda.pause();
-        // A tick or a retry that waits for its turn is held back as well; the resume runs once for
-        // all of them.
-        desk.queue.keep_asked();
-        self.arm(job);
+    /// Pauses a job. Returns whether it ran by itself before.
+    pub(super) fn pause(&mut self, name: &JobName) -> Result<bool, RequestError> {
+        let now = self.shared.now();
+        let job = self.jobs.enabled(name)?;
+        let was_paused = job.planner.is_paused();
+        job.planner.pause();
+        // Ticks and retries that wait are held back as well; the resume runs once for all of them.
+        job.queue.keep_asked();
         if !was_paused {
-            self.subscribers.tell(Event::JobPaused { job: job.clone() });
+            self.publisher.emit(Event::JobPaused { job: name.clone() });
         }
-        self.judge(job);
+        if self.shutdown.is_none() {
+            refresh(job, &self.shared, &self.timer, &mut self.publisher, now);
+        }
         Ok(!was_paused)
     }
 
-    pub(super) async fn resume(&mut self, job: &JobName) -> Result<bool, RequestError> {
-        let now = self.watch.now();
-        let desk = self.desk(job)?;
-        let was_paused = desk.agenda.is_paused();
-        if was_paused {
-            desk.agenda.resume(now);
-            self.subscribers
-                .tell(Event::JobResumed { job: job.clone() });
-            self.request(job, Scope::All, Trigger::Tick, None).await;
+    /// Resumes the schedule and runs once now. Returns whether the job was paused.
+    pub(super) async fn resume(&mut self, name: &JobName) -> Result<bool, RequestError> {
+        let now = self.shared.now();
+        let job = self.jobs.enabled(name)?;
+        if !job.planner.is_paused() {
+            return Ok(false);
         }
-        Ok(was_paused)
+        job.planner.resume(now);
+        let resumed = Event::JobResumed { job: name.clone() };
+        self.publisher.emit(resumed);
+        if self.shutdown.is_some() {
+            return Ok(true);
+        }
+        job.enqueue(Scope::All, Trigger::Tick, None);
+        let escalation = job.revive(&self.shared, &mut self.publisher).await;
+        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        self.escalate_if(escalation).await;
+        Ok(true)
     }
 
-    pub(super) fn cancel(&mut self, job: &JobName) -> Result<Option<RunId>, RequestError> {
-        let desk = self.desk(job)?;
-        let Some(run) = desk.running.as_ref().map(|running| running.report.run) else {
+    /// Ends the run in progress after its batch. Returns the run.
+    pub(super) fn cancel(&mut self, name: &JobName) -> Result<Option<RunId>, RequestError> {
+        let job = self.jobs.enabled(name)?;
+        let Some(run) = job.active.as_ref().map(|active| active.id()) else {
             return Ok(None);
         };
-        desk.end_run(Outcome::Cancelled);
-        // Or a tick that came during the run would begin it anew at once.
-        desk.queue.keep_asked();
+        job.end_run(Outcome::Cancelled);
+        // A tick that came during the run would begin it anew at once.
+        job.queue.keep_asked();
         Ok(Some(run))
     }
 
+    /// Replaces the schedule of a job.
     pub(super) fn reschedule(
         &mut self,
-        job: &JobName,
+        name: &JobName,
         schedule: Schedule,
     ) -> Result<(), RequestError> {
-        let now = self.watch.now();
-        let desk = self.desk(job)?;
+        let now = self.shared.now();
+        let job = self.jobs.enabled(name)?;
         schedule
             .check("schedule")
             .map_err(|error| RequestError::Schedule {
                 problem: error.to_string(),
             })?;
-        desk.agenda.reschedule(schedule.clone(), now);
-        self.arm(job);
-        self.subscribers.tell(Event::JobRescheduled {
-            job: job.clone(),
+        job.planner.reschedule(schedule.clone(), now);
+        self.publisher.emit(Event::JobRescheduled {
+            job: name.clone(),
             schedule,
         });
-        self.judge(job);
+        if self.shutdown.is_none() {
+            refresh(job, &self.shared, &self.timer, &mut self.publisher, now);
+        }
         Ok(())
     }
 }

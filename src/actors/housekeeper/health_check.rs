@@ -1,79 +1,81 @@
-//! How the jobs are: looked at by itself at least once a minute, told when it changes, and
-//! answered.
+//! The health of the jobs: checked at least once a minute, emitted when it changes.
 
 use std::time::Duration;
 
+use super::job_state::JobState;
+use super::publisher::Publisher;
+use super::shared::Shared;
 use super::state::State;
-use crate::actors::delayed::Delayed;
 use crate::actors::message::InternalMsg;
 use crate::job::JobName;
 use crate::model::{Event, Health, Status};
 use crate::time::Moment;
 
 impl State {
-    /// Looks at every job and at who still waits, now and again in a minute.
+    /// Checks every job, drops waiters that gave up, and schedules the next check.
     ///
-    /// The housekeeper's own message and not the timer's: it comes also when nothing is planned,
-    /// and while the timer is dead. One is on its way at a time, so a stall is followed by one
-    /// look.
-    pub(super) fn make_rounds(&mut self) {
+    /// The check is a message of the housekeeper to itself, not the timer's: it comes when nothing
+    /// is planned and while the timer is dead. One is on its way at a time, so a stall is followed
+    /// by one check.
+    pub(super) fn health_check(&mut self) {
         if self.shutdown.is_some() {
             return;
         }
-        self.look(self.watch.now());
-        self.forget_the_gone();
+        self.publisher.drop_closed();
+        for job in self.jobs.iter_mut() {
+            job.drop_closed(&self.publisher);
+        }
+        self.update_all(self.shared.now());
         let next = self
-            .myself
-            .send_after(BETWEEN_ROUNDS, || InternalMsg::RoundDue.into());
-        self.round = Some(Delayed(next));
+            .shared
+            .send_after(CHECK_INTERVAL, || InternalMsg::CheckDue);
+        self.next_check = Some(next);
     }
 
-    fn look(&mut self, now: Moment) {
-        let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
-        for job in jobs {
-            self.judge_at(now, &job);
-        }
-    }
-
-    /// Looks how a job is, and tells if that is news. Whoever shuts down judges nobody any more.
-    pub(super) fn judge(&mut self, job: &JobName) {
-        self.judge_at(self.watch.now(), job);
-    }
-
-    fn judge_at(&mut self, now: Moment, job: &JobName) {
-        let started = self.started;
-        let Some(desk) = self.desks.get_mut(job).filter(|_| self.shutdown.is_none()) else {
-            return;
-        };
-        let health = desk.health(now, started);
-        desk.show(now, &health);
-        if !health.differs_from(&desk.health) {
-            return;
-        }
-        let before = std::mem::replace(&mut desk.health, health.clone());
-        log(job, &before, &health);
-        let job = job.clone();
-        self.subscribers.tell(Event::HealthChanged { job, health });
-    }
-
-    /// How everything is. What a status says of the health of a job has been told as news before: a
-    /// job is judged and described at one instant, because a limit may pass between two.
+    /// Returns the status, from memory. It judges and describes each job at one instant, so it says
+    /// nothing of the health that was not emitted before.
     pub(super) fn status(&mut self) -> Status {
-        let now = self.watch.now();
-        self.look(now);
+        let now = self.shared.now();
+        if self.shutdown.is_none() {
+            self.update_all(now);
+        }
+        let started = self.shared.started;
+        let jobs = self.jobs.iter();
         Status {
-            name: self.myself.get_name(),
-            life: self.life(),
+            name: self.shared.myself.get_name(),
+            state: self.housekeeper_state(),
             at: now.wall,
-            started_at: Some(self.started.wall),
-            timer_restarts: self.alarm.restarts(),
-            jobs: self
-                .desks
-                .iter()
-                .map(|(job, desk)| (job.clone(), desk.status(now, self.started)))
+            started_at: Some(started.wall),
+            timer_restarts: self.timer.restarts(),
+            jobs: jobs
+                .map(|job| (job.name.clone(), job.status(now, started)))
                 .collect(),
         }
     }
+
+    fn update_all(&mut self, now: Moment) {
+        for job in self.jobs.iter_mut() {
+            update_health(job, &self.shared, &mut self.publisher, now);
+        }
+    }
+}
+
+/// Updates the health of a job and its gauges. Logs and emits a change of state.
+pub(super) fn update_health(
+    job: &mut JobState,
+    shared: &Shared,
+    publisher: &mut Publisher,
+    now: Moment,
+) {
+    let health = job.health(now, shared.started);
+    job.record_gauges(now, &health);
+    if !health.differs_from(&job.health) {
+        return;
+    }
+    let before = std::mem::replace(&mut job.health, health.clone());
+    log(&job.name, &before, &health);
+    let job = job.name.clone();
+    publisher.emit(Event::HealthChanged { job, health });
 }
 
 fn log(job: &JobName, before: &Health, health: &Health) {
@@ -84,10 +86,10 @@ fn log(job: &JobName, before: &Health, health: &Health) {
             tracing::warn!(job.name = %job, health.state = state, "{job} is {state}: {reason}");
         }
         Some(reason) => {
-            tracing::info!(job.name = %job, health.state = state, "{job} is no more {before}, but {state}: {reason}");
+            tracing::info!(job.name = %job, health.state = state, "{job} is no longer {before} but {state}: {reason}");
         }
     }
 }
 
-/// Longest time between two looks at the jobs.
-const BETWEEN_ROUNDS: Duration = Duration::from_secs(60);
+/// Longest time between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,56 +1,59 @@
-//! What the supervisor knows of one job.
+//! The supervisor's memory of the jobs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ractor::ActorRef;
-use uuid::Uuid;
+use ractor::{Actor, ActorId, ActorRef, SpawnErr};
 
-use super::active_run::{Running, Waiter};
+use super::active_run::ActiveRun;
+use super::publisher::{Publisher, Waiter};
+use super::shared::{Shared, answer};
 use crate::actors::panics::catch_panic;
-use crate::actors::worker::WorkerMsg;
+use crate::actors::run_state::{RunAccount, RunState};
+use crate::actors::worker::{Worker, WorkerArguments, WorkerMsg};
 use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
-use crate::model::{Health, Report, RequestError, RunRecord, Trigger};
-use crate::policy::{Due, Planner, RestartLog, RunQueue};
+use crate::model::{Health, Outcome, Report, RequestError, RunId, RunRecord, Trigger};
+use crate::policy::{Due, Planner, QueuedRun, RestartLog, RunQueue};
 use crate::time::Moment;
 
-/// One job: its worker, what it does and did, and who waits for it.
+/// One job: its worker, its plan, its runs and those who wait for them.
 pub(super) struct JobState {
     pub(super) job: Arc<dyn Job>,
     pub(super) name: JobName,
-    /// Whether the job is switched on. Read once: what is off has no worker to wait for.
-    on: bool,
+    /// Asked once: a disabled job has no worker.
+    pub(super) enabled: bool,
     pub(super) config: JobConfig,
-    pub(super) post: WorkerSlot,
-    pub(super) agenda: Planner,
+    pub(super) worker: WorkerSlot,
+    pub(super) planner: Planner,
     pub(super) queue: RunQueue<Waiter>,
-    pub(super) running: Option<Running>,
+    pub(super) active: Option<ActiveRun>,
     pub(super) restarts: RestartLog,
-    /// Why the job is degraded; stays while it is tried again, until a run completes.
+    /// Why the job is degraded. It stays during an attempt, until a run completes.
     pub(super) degraded: Option<String>,
-    /// Failed runs in a row, which the backoff counts.
+    /// Failed runs in a row; the backoff counts them.
     pub(super) failures: u32,
+    /// The last run of everything that ended.
     pub(super) last: Option<Report>,
-    /// What a run saw ahead of it, and when.
-    pub(super) seen: Option<(Forecast, Moment)>,
+    /// The newest forecast, and when it was read.
+    pub(super) forecast: Option<(Forecast, Moment)>,
     pub(super) last_success: Option<Moment>,
     pub(super) missed_ticks: u64,
-    /// Records not yet in the history's table.
+    /// Records that are not in the history yet.
     pub(super) unsaved: Vec<RunRecord>,
-    /// The newest records, for when the table cannot be asked.
+    /// The newest records, for a history that cannot be read.
     pub(super) recent: Vec<RunRecord>,
-    /// Rows that could not be handled since the last tick, the first of them.
+    /// The first rows rejected since the last tick.
     pub(super) rejected: BTreeSet<String>,
-    /// How the job was when somebody last looked, as subscribers were told.
+    /// The health that subscribers know.
     pub(super) health: Health,
     pub(super) gauges: Gauges,
 }
 
-/// Where a job's worker is.
+/// The place of a job's worker.
 pub(super) enum WorkerSlot {
-    /// The job is off, or the housekeeper stops.
+    /// The job is disabled, or the housekeeper stops.
     Vacant,
     Up(ActorRef<WorkerMsg>),
     Restarting {
@@ -64,24 +67,24 @@ pub(super) enum WorkerSlot {
 }
 
 impl JobState {
-    pub(super) fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
-        let (name, on) = (job.name(), job.is_enabled());
+    fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
+        let (name, enabled) = (job.name(), job.is_enabled());
         let config = config.of(&name).clone();
-        let agenda = Planner::new(config.schedule.clone(), now, fastrand::f64());
+        let planner = Planner::new(config.schedule.clone(), now, fastrand::f64());
         Self {
             job,
             name,
-            on,
+            enabled,
             config,
-            post: WorkerSlot::Vacant,
-            agenda,
+            worker: WorkerSlot::Vacant,
+            planner,
             queue: RunQueue::new(),
-            running: None,
+            active: None,
             restarts: RestartLog::default(),
             degraded: None,
             failures: 0,
             last: None,
-            seen: None,
+            forecast: None,
             last_success: None,
             missed_ticks: 0,
             unsaved: Vec::new(),
@@ -92,11 +95,7 @@ impl JobState {
         }
     }
 
-    pub(super) fn is_enabled(&self) -> bool {
-        self.on
-    }
-
-    /// Whether the job can serve the scope.
+    /// Returns an error if the job cannot serve the scope.
     pub(super) fn check_scope(&self, scope: &Scope) -> Result<(), RequestError> {
         catch_panic(|| self.job.check_scope(scope))
             .unwrap_or_else(|panic| Err(format!("the job panicked: {panic}")))
@@ -106,65 +105,232 @@ impl JobState {
             })
     }
 
-    /// When the timer should wake the supervisor for this job.
+    /// Returns when the timer is to wake the supervisor for this job.
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
-        match &self.post {
+        match &self.worker {
             WorkerSlot::Vacant => None,
-            // Not the earliest on the wall: after a corrected clock another one may be due before
-            // it.
-            WorkerSlot::Up(_) => self.agenda.wait(now).map(|wait| now.after(wait)),
+            // Not the earliest by the wall clock: after a correction another plan may be due first.
+            WorkerSlot::Up(_) => self.planner.wait(now).map(|wait| now.after(wait)),
             WorkerSlot::Restarting { at, .. } => Some(*at),
-            WorkerSlot::Degraded { until, .. } => Some(*until).filter(|_| !self.agenda.is_paused()),
+            WorkerSlot::Degraded { until, .. } => {
+                Some(*until).filter(|_| !self.planner.is_paused())
+            }
         }
     }
 
     /// Takes what is due, and counts the ticks that get no run of their own.
     pub(super) fn take_due(&mut self, now: Moment) -> Option<Trigger> {
-        let Due { trigger, missed } = self.agenda.take_due(now)?;
-        let meets_a_run = trigger == Trigger::Tick && self.running.is_some();
+        let Due { trigger, missed } = self.planner.take_due(now)?;
+        let meets_a_run = trigger == Trigger::Tick && self.active.is_some();
         let missed = missed + u64::from(meets_a_run);
         self.missed_ticks += missed;
         recorder::ticks_missed(&self.name, missed);
         Some(trigger)
     }
 
-    /// A run of everything ended. What one before it saw ahead counts until somebody looks again:
-    /// rows grow old while the database is away, and a run that was cancelled, or failed halfway,
-    /// says nothing of those it did not reach.
-    pub(super) fn ended(&mut self, report: &Report, now: Moment) {
+    /// Queues a run. Answers its waiter if the queue is full, and returns whether there was room.
+    pub(super) fn enqueue(
+        &mut self,
+        scope: Scope,
+        trigger: Trigger,
+        waiter: Option<Waiter>,
+    ) -> bool {
+        let Err(waiter) = self.queue.push(scope, trigger, waiter) else {
+            return true;
+        };
+        if let Some(Waiter::Caller(reply)) = waiter {
+            let error = RequestError::TooManyScopes {
+                job: self.name.clone(),
+                waiting: self.queue.len(),
+            };
+            answer(reply, Err(error));
+        }
+        false
+    }
+
+    /// Gives a free worker the run that has waited longest.
+    pub(super) fn start_next(&mut self, now: Moment) {
+        let WorkerSlot::Up(worker) = &self.worker else {
+            return;
+        };
+        if self.active.is_some() {
+            return;
+        }
+        let Some(QueuedRun {
+            scope,
+            trigger,
+            waiters,
+        }) = self.queue.pop()
+        else {
+            return;
+        };
+        if trigger >= Trigger::Tick && scope == Scope::All {
+            self.rejected.clear();
+        }
+        let report = Report::blank(self.name.clone(), scope, trigger, now.wall);
+        let account = RunAccount::new(report);
+        // Copies: the worker's own are lost when it dies.
+        let (unsaved, rejected) = (self.unsaved.clone(), self.rejected.clone());
+        let run = RunState::new(account.clone(), unsaved, rejected);
+        // A worker that has just died takes no message; its death puts the run back.
+        let _ = worker.cast(WorkerMsg::Run(Box::new(run)));
+        self.active = Some(ActiveRun::new(account, waiters, now));
+    }
+
+    /// Asks the worker to end its run after the batch in progress.
+    pub(super) fn end_run(&self, outcome: Outcome) {
+        if let (WorkerSlot::Up(worker), Some(active)) = (&self.worker, &self.active) {
+            let _ = worker.cast(WorkerMsg::End(active.id(), outcome));
+        }
+    }
+
+    /// Spawns the worker of an enabled job.
+    pub(super) async fn try_spawn_worker(&mut self, shared: &Shared) -> Result<(), SpawnErr> {
+        if !self.enabled {
+            return Ok(());
+        }
+        let arguments = WorkerArguments {
+            job: self.job.clone(),
+            config: self.config.clone(),
+            history: shared.history_writer(),
+            supervisor: shared.myself.clone(),
+        };
+        let supervisor = shared.myself.get_cell();
+        let (worker, _) = Actor::spawn_linked(None, Worker, arguments, supervisor).await?;
+        self.worker = WorkerSlot::Up(worker);
+        Ok(())
+    }
+
+    /// Spawns a worker to save records during a shutdown, if there are any and no worker is up.
+    pub(super) async fn ensure_worker(&mut self, shared: &Shared) {
+        if self.worker.actor().is_none() && !self.unsaved.is_empty() {
+            // If the spawn fails, the records are lost with the housekeeper.
+            let _ = self.try_spawn_worker(shared).await;
+        }
+    }
+
+    /// Remembers a run of everything that ended. Its predecessor's forecast holds until the next
+    /// one: rows age while the database is away, and a run that was cancelled or failed halfway
+    /// says nothing of the rows behind.
+    pub(super) fn remember_end(&mut self, report: &Report, now: Moment) {
         if let Some(forecast) = report.forecast {
-            self.seen = Some((forecast, now));
+            self.forecast = Some((forecast, now));
         }
         self.last = Some(report.clone());
     }
 
-    /// Keeps the record of a run that ended, and owes it to the history if its worker could not
-    /// write it.
-    pub(super) fn remember(&mut self, report: &Report, instance: Uuid, is_owed: bool) {
-        if let Some(record) = RunRecord::from_report(report.clone(), instance) {
-            if is_owed {
-                self.owe([record.clone()]);
-            }
-            self.recall(record);
+    /// Keeps the record of a run in memory, and among the unsaved if its worker did not save it.
+    pub(super) fn remember_record(&mut self, report: &Report, shared: &Shared, unsaved: bool) {
+        let Some(record) = RunRecord::from_report(report.clone(), shared.instance) else {
+            return;
+        };
+        if unsaved && shared.history.is_some() {
+            self.keep_unsaved([record.clone()]);
         }
-    }
-
-    /// Keeps a record for when the table cannot be asked.
-    fn recall(&mut self, record: RunRecord) {
         match self.recent.first_mut() {
             Some(newest) if newest.key == record.key => *newest = newest.clone().fold(record),
             _ => self.recent.insert(0, record),
         }
-        self.recent.truncate(REMEMBERED);
+        self.recent.truncate(MAX_RECORDS);
     }
 
-    /// Keeps records until they are in the table; of too many, the newest.
-    pub(super) fn owe(&mut self, records: impl IntoIterator<Item = RunRecord>) {
+    /// Keeps records until they are saved; beyond [`MAX_RECORDS`] the newest.
+    pub(super) fn keep_unsaved(&mut self, records: impl IntoIterator<Item = RunRecord>) {
         self.unsaved.extend(records);
-        let excess = self.unsaved.len().saturating_sub(REMEMBERED);
+        let excess = self.unsaved.len().saturating_sub(MAX_RECORDS);
         self.unsaved.drain(..excess);
+    }
+
+    /// Cuts the active run short at a shutdown and answers the queue.
+    pub(super) fn reject_all(&mut self, publisher: &mut Publisher, now: Moment) {
+        let queued = self.queue.drain();
+        if let Some(active) = self.active.take() {
+            let (report, waiters) = active.cut_short(now, Outcome::ShuttingDown);
+            publisher.publish(&report, waiters);
+        }
+        publisher.reject(&self.name, queued, &Outcome::ShuttingDown, now);
+    }
+
+    /// Drops waiters that gave up. Their runs stay.
+    pub(super) fn drop_closed(&mut self, publisher: &Publisher) {
+        let is_closed = |waiter: &Waiter| publisher.is_closed(waiter);
+        self.queue.forget(is_closed);
+        if let Some(active) = &mut self.active {
+            active.waiters.retain(|waiter| !is_closed(waiter));
+        }
     }
 }
 
-/// Runs of a job kept in memory.
-const REMEMBERED: usize = 100;
+impl WorkerSlot {
+    pub(super) fn actor(&self) -> Option<&ActorRef<WorkerMsg>> {
+        match self {
+            Self::Up(worker) => Some(worker),
+            Self::Vacant | Self::Restarting { .. } | Self::Degraded { .. } => None,
+        }
+    }
+
+    fn is(&self, child: ActorId) -> bool {
+        self.actor().is_some_and(|worker| worker.get_id() == child)
+    }
+}
+
+/// The jobs by name.
+pub(super) struct Jobs(BTreeMap<JobName, JobState>);
+
+impl Jobs {
+    pub(super) fn new(jobs: Vec<Arc<dyn Job>>, config: &HousekeeperConfig, now: Moment) -> Self {
+        let states = jobs.into_iter().map(|job| JobState::new(job, config, now));
+        Self(states.map(|job| (job.name.clone(), job)).collect())
+    }
+
+    /// Returns a job, enabled or not.
+    pub(super) fn get(&self, name: &JobName) -> Result<&JobState, RequestError> {
+        self.0.get(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// Returns an enabled job.
+    pub(super) fn enabled(&mut self, name: &JobName) -> Result<&mut JobState, RequestError> {
+        if !self.0.contains_key(name) {
+            return Err(self.unknown(name));
+        }
+        let job = self.0.get_mut(name).filter(|job| job.enabled);
+        job.ok_or_else(|| RequestError::Disabled { job: name.clone() })
+    }
+
+    fn unknown(&self, name: &JobName) -> RequestError {
+        RequestError::UnknownJob {
+            job: name.clone(),
+            known: self.0.keys().cloned().collect(),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, name: &JobName) -> Option<&mut JobState> {
+        self.0.get_mut(name)
+    }
+
+    /// Returns the job whose worker has this run.
+    pub(super) fn in_run(&mut self, run: RunId) -> Option<&mut JobState> {
+        let is_in = |job: &JobState| job.active.as_ref().is_some_and(|active| active.id() == run);
+        self.0.values_mut().find(|job| is_in(job))
+    }
+
+    /// Returns the job of this worker.
+    pub(super) fn of_worker(&mut self, child: ActorId) -> Option<&mut JobState> {
+        self.0.values_mut().find(|job| job.worker.is(child))
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &JobName> {
+        self.0.keys()
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &JobState> {
+        self.0.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut JobState> {
+        self.0.values_mut()
+    }
+}
+
+/// Records of a job kept in memory, recent or unsaved.
+const MAX_RECORDS: usize = 100;

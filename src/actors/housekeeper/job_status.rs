@@ -14,11 +14,11 @@ impl JobState {
             job: self.name.clone(),
             health: self.health(now, started),
             worker: self.worker_status(),
-            paused: self.agenda.is_paused(),
-            schedule: self.agenda.schedule().clone(),
+            paused: self.planner.is_paused(),
+            schedule: self.planner.schedule().clone(),
             next_run: self.next_run(),
-            next_ticks: if self.is_enabled() {
-                self.agenda.ticks(TICKS_SHOWN)
+            next_ticks: if self.enabled {
+                self.planner.ticks(TICKS_SHOWN)
             } else {
                 Vec::new()
             },
@@ -43,34 +43,34 @@ impl JobState {
             last_success: self.last_success,
             started,
             two_ticks: self
-                .agenda
+                .planner
                 .two_ticks(self.last_success.unwrap_or(started))
-                .filter(|_| self.is_enabled()),
+                .filter(|_| self.enabled),
             oldest_overdue: self.overdue(),
-            next_run: self.agenda.promised(now).filter(|_| self.is_enabled()),
-            paused: self.agenda.is_paused(),
+            next_run: self.planner.promised(now).filter(|_| self.enabled),
+            paused: self.planner.is_paused(),
             silence: self.silence(),
         })
     }
 
     /// Shows to the meters how the job stands. One that is off does not.
-    pub(super) fn show(&mut self, now: Moment, health: &Health) {
-        if !self.is_enabled() {
+    pub(super) fn record_gauges(&mut self, now: Moment, health: &Health) {
+        if !self.enabled {
             return;
         }
         let standing = JobSnapshot {
             health,
-            backlog: self.seen.map(|(forecast, _)| forecast.due.count),
+            backlog: self.forecast.map(|(forecast, _)| forecast.due.count),
             oldest_overdue: self.oldest_overdue(now),
             last_success: self.last_success.map(|at| at.wall),
             // A run of a tick counts them anew.
-            rejected: self.running.is_none().then_some(self.rejected.len()),
+            rejected: self.active.is_none().then_some(self.rejected.len()),
             unsaved_runs: self.unsaved.len(),
-            running: self.running.is_some(),
+            running: self.active.is_some(),
             stalled: self.is_stalled(now),
-            paused: self.agenda.is_paused(),
+            paused: self.planner.is_paused(),
         };
-        self.gauges.show(&self.name, &standing);
+        self.gauges.record(&self.name, &standing);
     }
 
     /// Whether nothing was heard of the run in progress for too long.
@@ -82,16 +82,16 @@ impl JobState {
     /// Of the run in progress.
     fn silence(&self) -> Option<Heartbeat> {
         Some(Heartbeat {
-            since: self.running.as_ref()?.heard,
+            since: self.active.as_ref()?.heartbeat,
             step_timeout: self.config.step_timeout,
             longest: max_silence(&self.config),
         })
     }
 
     fn worker_status(&self) -> WorkerStatus {
-        match (&self.post, &self.running) {
-            (WorkerSlot::Vacant, _) if self.is_enabled() => WorkerStatus::Stopped,
-            (WorkerSlot::Vacant, _) => WorkerStatus::Off,
+        match (&self.worker, &self.active) {
+            (WorkerSlot::Vacant, _) if self.enabled => WorkerStatus::Stopped,
+            (WorkerSlot::Vacant, _) => WorkerStatus::Disabled,
             (WorkerSlot::Up(_), Some(running)) => WorkerStatus::Running(running.status()),
             (WorkerSlot::Up(_), None) => WorkerStatus::Idle,
             (WorkerSlot::Restarting { at, reason }, _) => WorkerStatus::Restarting {
@@ -106,8 +106,8 @@ impl JobState {
     }
 
     fn next_run(&self) -> Option<NextRun> {
-        match self.post {
-            WorkerSlot::Up(_) => self.agenda.next().map(|(at, trigger)| NextRun {
+        match self.worker {
+            WorkerSlot::Up(_) => self.planner.next().map(|(at, trigger)| NextRun {
                 at: at.wall,
                 trigger,
             }),
@@ -117,7 +117,7 @@ impl JobState {
 
     /// What stands between the job and a successful run.
     fn failure(&self) -> Option<String> {
-        if let WorkerSlot::Restarting { reason, .. } = &self.post {
+        if let WorkerSlot::Restarting { reason, .. } = &self.worker {
             return Some(format!("its worker died: {reason}"));
         }
         match &self.last.as_ref()?.outcome {
@@ -136,7 +136,7 @@ impl JobState {
 
     /// Age of the oldest due row, and when it was that old.
     fn overdue(&self) -> Option<(Duration, Moment)> {
-        let (forecast, seen) = self.seen?;
+        let (forecast, seen) = self.forecast?;
         Some((forecast.oldest_overdue?, seen))
     }
 }

@@ -1,15 +1,17 @@
-//! The life of a run: asked for, given to a worker, followed, answered.
+//! The life of a run: requested, given to a worker, followed, published.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ractor::RpcReplyPort;
 
-use super::active_run::Waiter;
+use super::health_check::update_health;
 use super::job_state::{JobState, WorkerSlot};
-use super::state::{State, answer};
+use super::publisher::{Publisher, Waiter};
+use super::shared::{Shared, answer};
+use super::state::State;
+use super::timer::TimerHandle;
 use crate::actors::run_state::{Committed, RunState};
-use crate::job::{JobName, Scope};
+use crate::job::{Batch, JobName, Scope};
 use crate::metrics::recorder;
 use crate::model::{Event, Outcome, Report, RequestError, RunId, Trigger};
 use crate::policy::backoff;
@@ -18,218 +20,202 @@ use crate::time::Moment;
 impl State {
     pub(super) async fn run_now(
         &mut self,
-        job: &JobName,
+        name: &JobName,
         scope: Scope,
         reply: RpcReplyPort<Result<Report, RequestError>>,
     ) {
-        match self.admit(job, &scope) {
-            Ok(()) => {
-                self.request(job, scope, Trigger::Manual, Some(Waiter::Asker(reply)))
-                    .await;
-            }
-            Err(refusal) => answer(reply, Err(refusal)),
-        }
-    }
-
-    pub(super) async fn run_all(&mut self, reply: RpcReplyPort<Result<Vec<Report>, RequestError>>) {
-        let jobs: Vec<JobName> = self
-            .desks
-            .iter()
-            .filter(|(_, desk)| desk.is_enabled())
-            .map(|(job, _)| job.clone())
-            .collect();
         if self.shutdown.is_some() {
             return answer(reply, Err(RequestError::ShuttingDown));
         }
-        if jobs.is_empty() {
+        let job = self.jobs.enabled(name);
+        let job = match job.and_then(|job| job.check_scope(&scope).map(|()| job)) {
+            Ok(job) => job,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        if !job.enqueue(scope, Trigger::Manual, Some(Waiter::Caller(reply))) {
+            return;
+        }
+        let escalation = job.revive(&self.shared, &mut self.publisher).await;
+        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        self.escalate_if(escalation).await;
+    }
+
+    pub(super) async fn run_all(&mut self, reply: RpcReplyPort<Result<Vec<Report>, RequestError>>) {
+        if self.shutdown.is_some() {
+            return answer(reply, Err(RequestError::ShuttingDown));
+        }
+        let enabled = self.jobs.iter().filter(|job| job.enabled).count();
+        if enabled == 0 {
             return answer(reply, Ok(Vec::new()));
         }
-        let number = self.gatherings.open(reply, jobs.len());
-        for job in jobs {
-            self.request(
-                &job,
-                Scope::All,
-                Trigger::Manual,
-                Some(Waiter::PendingRunAll(number)),
-            )
-            .await;
+        let number = self.publisher.open_run_all(reply, enabled);
+        let mut escalation = None;
+        for job in self.jobs.iter_mut().filter(|job| job.enabled) {
+            job.enqueue(Scope::All, Trigger::Manual, Some(Waiter::RunAll(number)));
+            let beyond = job.revive(&self.shared, &mut self.publisher).await;
+            escalation = escalation.or(beyond);
+            dispatch(job, &self.shared, &self.timer, &mut self.publisher);
         }
+        self.escalate_if(escalation).await;
     }
 
-    /// Whether a run may be asked for.
-    fn admit(&mut self, job: &JobName, scope: &Scope) -> Result<(), RequestError> {
+    /// Looks at a job whose time may have come. The timer decides nothing, so a wrong wake is
+    /// harmless.
+    pub(super) async fn wake(&mut self, name: &JobName) {
+        self.timer.reset_backoff();
         if self.shutdown.is_some() {
-            return Err(RequestError::ShuttingDown);
+            return;
         }
-        self.desk(job)?.check_scope(scope)
-    }
-
-    /// Queues a run, and starts it if its worker is free. A degraded job gets its attempt.
-    pub(super) async fn request(
-        &mut self,
-        job: &JobName,
-        scope: Scope,
-        trigger: Trigger,
-        waiter: Option<Waiter>,
-    ) {
-        let Some(desk) = self.desks.get_mut(job) else {
+        let now = self.shared.now();
+        let Some(job) = self.jobs.get_mut(name) else {
             return;
         };
-        if let Err(waiter) = desk.queue.push(scope, trigger, waiter) {
-            let waiting = desk.queue.len();
-            if let Some(Waiter::Asker(reply)) = waiter {
-                answer(
-                    reply,
-                    Err(RequestError::TooManyScopes {
-                        job: job.clone(),
-                        waiting,
-                    }),
-                );
-            }
-            return;
+        job.planner.look(now);
+        if job.wake_at(now).is_none_or(|at| !at.reached(now)) {
+            return self.timer.arm(job, now);
         }
-        if matches!(desk.post, WorkerSlot::Degraded { .. }) {
-            self.spawn_worker(job).await;
+        let half_open = matches!(job.worker, WorkerSlot::Degraded { .. });
+        let escalation = if matches!(job.worker, WorkerSlot::Up(_)) {
+            None
+        } else {
+            job.spawn_worker(&self.shared, &mut self.publisher).await
+        };
+        // What fell due without a worker merges into the run that waits for it, or into the
+        // attempt.
+        let due = job.take_due(now);
+        if let Some(trigger) = due.or(half_open.then_some(Trigger::Retry)) {
+            job.enqueue(Scope::All, trigger, None);
         }
-        self.dispatch(job);
-    }
-
-    /// Gives the worker its next run, if it is free and one waits.
-    pub(super) fn dispatch(&mut self, job: &JobName) {
-        let now = self.watch.now();
-        if self.shutdown.is_none() {
-            if let Some(desk) = self.desks.get_mut(job) {
-                desk.start_next(now);
-            }
-        }
-        self.arm(job);
-        self.judge(job);
+        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        self.escalate_if(escalation).await;
     }
 
     pub(super) fn began(&mut self, run: RunId) {
-        let now = self.watch.now();
-        let Some(desk) = running(&mut self.desks, run) else {
+        let now = self.shared.now();
+        let Some(job) = self.jobs.in_run(run) else {
             return;
         };
-        let was_wedged = desk.is_stalled(now);
-        let Some(running) = &mut desk.running else {
+        let was_stalled = job.is_stalled(now);
+        let Some(active) = &mut job.active else {
             return;
         };
-        running.begin(now);
-        let Report {
+        active.began = true;
+        active.heartbeat = now;
+        let report = &active.account.report;
+        self.publisher.emit(Event::RunStarted {
             run,
-            job,
-            scope,
-            trigger,
-            started_at,
-            ..
-        } = running.report.clone();
-        self.subscribers.tell(Event::RunStarted {
-            run,
-            job: job.clone(),
-            scope,
-            trigger,
-            at: started_at,
+            job: report.job.clone(),
+            scope: report.scope.clone(),
+            trigger: report.trigger,
+            at: report.started_at,
         });
-        if was_wedged {
-            self.judge(&job);
+        if was_stalled && self.shutdown.is_none() {
+            update_health(job, &self.shared, &mut self.publisher, now);
         }
     }
 
-    pub(super) fn committed(&mut self, batch: Committed) {
-        let now = self.watch.now();
-        // A worker that was given up may still tell of a batch; its run was answered with
-        // `rows_at_least`.
-        let Some(desk) = running(&mut self.desks, batch.run) else {
+    pub(super) fn committed(&mut self, committed: Committed) {
+        let now = self.shared.now();
+        let Committed { run, cutoff, batch } = committed;
+        // A worker that was given up may still report a batch. Its run is answered already.
+        let Some(job) = self.jobs.in_run(run) else {
             return;
         };
-        let was_wedged = desk.is_stalled(now);
-        if let Some(running) = &mut desk.running {
-            running.progress(now, &batch, desk.config.max_reported_ids);
+        let was_stalled = job.is_stalled(now);
+        if let Some(active) = &mut job.active {
+            active.heartbeat = now;
+            active.account.report.cutoff = Some(cutoff);
+            active.account.add(&batch, job.config.max_reported_ids);
         }
-        let job = desk.name.clone();
-        let Committed {
-            run, counts, ids, ..
-        } = batch;
-        recorder::batch_committed(&job, &counts);
-        // Rows that were set aside are told of by the report.
+        let Batch { counts, ids, .. } = batch;
+        recorder::batch_committed(&job.name, &counts);
+        // Rejected rows are in the report.
         if counts.total() > 0 {
-            self.subscribers.tell(Event::BatchCommitted {
+            self.publisher.emit(Event::BatchCommitted {
                 run,
-                job: job.clone(),
+                job: job.name.clone(),
                 counts,
                 ids,
             });
         }
         // Not after each batch: to judge a job may take a look into its calendar.
-        if was_wedged {
-            self.judge(&job);
+        if was_stalled && self.shutdown.is_none() {
+            update_health(job, &self.shared, &mut self.publisher, now);
         }
     }
 
-    pub(super) fn finished(&mut self, sheet: RunState) {
-        let now = self.watch.now();
-        let instance = self.instance;
-        let Some(desk) = running(&mut self.desks, sheet.report.run) else {
+    pub(super) fn finished(&mut self, run: RunState) {
+        let now = self.shared.now();
+        let Some(job) = self.jobs.in_run(run.account.run()) else {
             return;
         };
-        let Some(running) = desk.running.take() else {
+        let Some(active) = job.active.take() else {
             return;
         };
-        let RunState {
-            mut report,
-            unsaved,
-            rejected,
-            looked_at,
-            ..
-        } = sheet;
-        desk.rejected = rejected;
-        desk.unsaved.clear();
-        desk.owe(unsaved);
+        let mut report = run.account.report;
+        job.rejected = run.rejected;
+        job.unsaved.clear();
+        job.keep_unsaved(run.unsaved);
 
-        let half_open = desk.degraded.is_some();
+        let config = &self.shared.config;
+        let half_open = job.degraded.is_some();
         let retry = if half_open {
-            self.config.restart.cool_down
+            config.restart.cool_down
         } else {
-            backoff(&self.config.retry, desk.failures, fastrand::f64())
+            backoff(&config.retry, job.failures, fastrand::f64())
         };
-        let looked = now.before(looked_at.map_or(Duration::ZERO, |at| at.elapsed()));
-        let recovered = desk.learn(now, looked, &mut report, retry);
+        let read = run.looked_at.map_or(Duration::ZERO, |at| at.elapsed());
+        let recovered = job.apply_outcome(now, now.before(read), &mut report, retry);
         let failed = matches!(report.outcome, Outcome::Failed { .. });
-        desk.remember(&report, instance, failed && self.history.is_some());
-        let job = report.job.clone();
-        self.settle(&report, running.waiters);
+        job.remember_record(&report, &self.shared, failed);
+        self.publisher.publish(&report, active.waiters);
         if recovered {
-            tracing::info!(job.name = %job, "{job} recovered");
-            self.subscribers
-                .tell(Event::JobRecovered { job: job.clone() });
-            // One user's run is no account of the rest, and what was planned was dropped with the
-            // degradation.
-            self.catch_up(&job, &report.scope);
+            job.recovered(&report.scope, &mut self.publisher);
         }
         if self.shutdown.is_some() {
             return self.stop_next();
         }
-        if failed {
-            self.rest_if_degraded(&job);
+        if failed && job.degraded.is_some() {
+            job.degrade_again(&self.shared, &mut self.publisher);
         }
-        self.dispatch(&job);
+        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
     }
 }
 
-impl State {
-    /// Runs everything after a run of one user has ended a degradation.
-    fn catch_up(&mut self, job: &JobName, scope: &Scope) {
-        let desk = self.desks.get_mut(job);
-        if let Some(desk) = desk.filter(|desk| *scope != Scope::All && !desk.agenda.is_paused()) {
-            let _ = desk.queue.push(Scope::All, Trigger::Retry, None);
-        }
-    }
+/// Gives a free worker its next run, arms the timer and updates the health, once after each change.
+pub(super) fn dispatch(
+    job: &mut JobState,
+    shared: &Shared,
+    timer: &TimerHandle,
+    publisher: &mut Publisher,
+) {
+    let now = shared.now();
+    job.start_next(now);
+    refresh(job, shared, timer, publisher, now);
+}
+
+/// Arms the timer and updates the health.
+pub(super) fn refresh(
+    job: &mut JobState,
+    shared: &Shared,
+    timer: &TimerHandle,
+    publisher: &mut Publisher,
+    now: Moment,
+) {
+    timer.arm(job, now);
+    update_health(job, shared, publisher, now);
 }
 
 impl JobState {
-    /// Draws the conclusions from a run that ended. Returns whether the job recovered by it.
-    fn learn(&mut self, now: Moment, looked: Moment, report: &mut Report, retry: Duration) -> bool {
+    /// Applies the outcome of a run to plan, counters and history. Returns whether the job
+    /// recovered from its degradation.
+    fn apply_outcome(
+        &mut self,
+        now: Moment,
+        forecast_read: Moment,
+        report: &mut Report,
+        retry: Duration,
+    ) -> bool {
         let recovered = report.success() && self.degraded.take().is_some();
         if recovered {
             self.restarts.clear();
@@ -240,27 +226,31 @@ impl JobState {
         match &mut report.outcome {
             Outcome::Failed { retry_at, .. } => {
                 self.failures += 1;
-                let at = self.agenda.failed(now, retry).wall;
-                *retry_at = Some(at).filter(|_| !self.agenda.is_paused());
+                let at = self.planner.failed(now, retry).wall;
+                *retry_at = Some(at).filter(|_| !self.planner.is_paused());
             }
-            Outcome::Cancelled => self.agenda.cancelled(now),
-            _ => self.agenda.completed(looked, report.forecast.as_ref()),
+            Outcome::Cancelled => self.planner.cancelled(now),
+            _ => self
+                .planner
+                .completed(forecast_read, report.forecast.as_ref()),
         }
         if report.success() {
             self.failures = 0;
             self.last_success = Some(now);
             self.restarts.reset_backoff();
         }
-        self.ended(report, now);
+        self.remember_end(report, now);
         recovered
     }
-}
 
-/// The desk whose worker is in this run.
-fn running(desks: &mut BTreeMap<JobName, JobState>, run: RunId) -> Option<&mut JobState> {
-    desks.values_mut().find(|desk| {
-        desk.running
-            .as_ref()
-            .is_some_and(|running| running.report.run == run)
-    })
+    /// Reports a recovery. A run of one user says nothing of the other rows, and the plan was
+    /// dropped with the degradation, so a run of everything follows it.
+    fn recovered(&mut self, scope: &Scope, publisher: &mut Publisher) {
+        let job = &self.name;
+        tracing::info!(job.name = %job, "{job} recovered");
+        publisher.emit(Event::JobRecovered { job: job.clone() });
+        if *scope != Scope::All && !self.planner.is_paused() {
+            self.enqueue(Scope::All, Trigger::Retry, None);
+        }
+    }
 }

@@ -1,222 +1,158 @@
-//! Stopping: a state of the message loop, in which what is asked is answered and what runs may end.
+//! Shutting down: a state of the message loop, in which requests are answered and runs may end.
 
 use std::time::Duration;
 
 use ractor::{ActorId, RpcReplyPort};
 
-use super::job_state::{JobState, WorkerSlot};
-use super::state::{State, answer};
-use crate::actors::delayed::Delayed;
-use crate::actors::message::{HousekeeperMsg, InternalMsg};
+use super::job_state::WorkerSlot;
+use super::state::{Shutdown, State};
+use crate::actors::message::InternalMsg;
 use crate::actors::worker::WorkerMsg;
-use crate::job::JobName;
-use crate::model::{Event, HousekeeperState, Outcome};
-use crate::time::Moment;
-
-/// A shutdown in progress.
-pub(super) struct Shutdown {
-    askers: Vec<RpcReplyPort<()>>,
-    ends: Moment,
-    _grace: Delayed<HousekeeperMsg>,
-    /// What our own supervisor is told, if a job was escalated.
-    error: Option<String>,
-}
+use crate::model::{Event, Outcome};
 
 impl State {
-    pub(super) fn life(&self) -> HousekeeperState {
-        if self.shutdown.is_some() {
-            HousekeeperState::ShuttingDown
-        } else {
-            HousekeeperState::Running
-        }
-    }
-
+    /// Begins a shutdown, or shortens the grace of one in progress.
     pub(super) async fn shut_down(&mut self, grace: Duration, reply: RpcReplyPort<()>) {
-        let now = self.watch.now();
-        let ends = now.after(grace);
-        let mut askers = vec![reply];
-        if let Some(shutdown) = self.shutdown.take() {
-            askers.extend(shutdown.askers);
-            if shutdown.ends.mono <= ends.mono {
-                self.shutdown = Some(Shutdown { askers, ..shutdown });
-                return;
-            }
-            let sooner = self.grace(grace);
-            self.shutdown = Some(Shutdown {
-                askers,
-                ends,
-                _grace: sooner,
-                ..shutdown
-            });
-            return;
+        let ends = self.shared.now().after(grace);
+        let Some(shutdown) = &mut self.shutdown else {
+            return self.begin_shutdown(grace, vec![reply], None).await;
+        };
+        shutdown.callers.push(reply);
+        if ends.mono < shutdown.ends.mono {
+            shutdown.ends = ends;
+            shutdown.grace = self.shared.send_after(grace, || InternalMsg::GraceEnded);
         }
-        self.begin_to_leave(grace, askers, None).await;
     }
 
-    /// Shuts down, and then fails with this error.
-    pub(super) async fn escalate(&mut self, error: String) {
-        self.begin_to_leave(DEFAULT_GRACE, Vec::new(), Some(error))
-            .await;
+    /// Shuts down and fails with this error, if there is one.
+    pub(super) async fn escalate_if(&mut self, error: Option<String>) {
+        if error.is_some() && self.shutdown.is_none() {
+            self.begin_shutdown(DEFAULT_GRACE, Vec::new(), error).await;
+        }
     }
 
-    async fn begin_to_leave(
+    async fn begin_shutdown(
         &mut self,
         grace: Duration,
-        askers: Vec<RpcReplyPort<()>>,
+        callers: Vec<RpcReplyPort<()>>,
         error: Option<String>,
     ) {
         tracing::info!(
             grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             "the housekeeper shuts down"
         );
-        self.subscribers.tell(Event::ShuttingDown);
-        self.round = None;
+        self.publisher.emit(Event::ShuttingDown);
+        self.next_check = None;
+        let now = self.shared.now();
         self.shutdown = Some(Shutdown {
-            askers,
-            ends: self.watch.now().after(grace),
-            _grace: self.grace(grace),
+            callers,
+            ends: now.after(grace),
+            grace: self.shared.send_after(grace, || InternalMsg::GraceEnded),
             error,
         });
-        let jobs: Vec<JobName> = self.desks.keys().cloned().collect();
-        for job in &jobs {
-            let Some(desk) = self.desks.get_mut(job) else {
-                continue;
-            };
-            desk.end_run(Outcome::ShuttingDown);
-            let orders = desk.queue.drain();
-            self.reject(job, orders, &Outcome::ShuttingDown);
-            self.staff(job).await;
+        for job in self.jobs.iter_mut() {
+            job.end_run(Outcome::ShuttingDown);
+            let queued = job.queue.drain();
+            self.publisher
+                .reject(&job.name, queued, &Outcome::ShuttingDown, now);
+            job.ensure_worker(&self.shared).await;
         }
         self.stop_next();
     }
 
-    /// Sees to it that there is a worker to write what the history is owed.
-    async fn staff(&mut self, job: &JobName) {
-        let is_owed = |desk: &JobState| desk.post.worker().is_none() && !desk.unsaved.is_empty();
-        if self.desks.get(job).is_some_and(is_owed) {
-            // If it cannot be started, the records go with us.
-            let _ = self.try_spawn_worker(job).await;
+    /// Handles the end of a child during a shutdown: stops the next one.
+    pub(super) async fn child_stopped(&mut self, child: ActorId, reason: &str) {
+        if self.timer.is(child) {
+            self.timer.clear();
         }
-    }
-
-    /// A child left while we shut down: the next in line is told to.
-    pub(super) async fn left_at_shutdown(&mut self, child: ActorId, reason: &str) {
-        if self
-            .alarm
-            .timer
-            .as_ref()
-            .is_some_and(|timer| timer.get_id() == child)
-        {
-            self.alarm.timer = None;
-        }
-        let now = self.watch.now();
-        let desk = self.desks.values_mut().find(|desk| desk.post.is(child));
-        let unfinished = desk.and_then(|desk| {
-            desk.post = WorkerSlot::Vacant;
-            desk.running.take()
-        });
-        if let Some(running) = unfinished {
-            let crashed = running.began;
-            let outcome = if crashed {
-                Outcome::Crashed {
-                    reason: reason.to_owned(),
-                    rows_at_least: running.report.counts.total(),
+        let now = self.shared.now();
+        if let Some(job) = self.jobs.of_worker(child) {
+            job.worker = WorkerSlot::Vacant;
+            if let Some(active) = job.active.take() {
+                let (report, waiters) = if active.began {
+                    active.crashed(now, reason)
+                } else {
+                    active.cut_short(now, Outcome::ShuttingDown)
+                };
+                if matches!(report.outcome, Outcome::Crashed { .. }) {
+                    job.remember_record(&report, &self.shared, true);
                 }
-            } else {
-                Outcome::ShuttingDown
-            };
-            let (report, waiters) = running.cut_short(now, outcome);
-            if let Some(desk) = self.desks.get_mut(&report.job).filter(|_| crashed) {
-                desk.remember(&report, self.instance, self.history.is_some());
+                self.publisher.publish(&report, waiters);
+                // Not for a worker that died while it saved: the next one would die as well.
+                job.ensure_worker(&self.shared).await;
             }
-            self.settle(&report, waiters);
-            // Not for one that died as it wrote: it would do so again.
-            self.staff(&report.job).await;
         }
         self.stop_next();
     }
 
-    /// Stops the timer, then the workers in the reverse of the order in which they started, then
-    /// ourselves.
+    /// Stops the timer, then the workers in the reverse order of their start, then the housekeeper.
     pub(super) fn stop_next(&mut self) {
-        if let Some(timer) = &self.alarm.timer {
+        if let Some(timer) = self.timer.actor() {
             return timer.stop(None);
         }
-        let mut desks = self.desks.values().rev();
-        let Some((desk, worker)) = desks.find_map(|desk| Some((desk, desk.post.worker()?))) else {
-            return self.leave();
+        let mut jobs = self.jobs.iter().rev();
+        let Some((job, worker)) = jobs.find_map(|job| Some((job, job.worker.actor()?))) else {
+            return self.stop();
         };
-        if desk.running.is_some() {
-            // What the history is owed is on its sheet, and may come back with its end, which calls
-            // here again.
+        if job.active.is_some() {
+            // The end of the run brings the records that are not saved, and calls this again.
             return;
         }
-        // A message, because `stop` would overtake the report of the run. Not `drain`: should we be
-        // killed now, ractor would take our children along, but for those that drain. One that is
-        // told twice stops at the first.
-        let _ = worker.cast(WorkerMsg::Leave(desk.unsaved.clone()));
+        // A message, because `stop` would overtake the report of the run. Not `drain`: a kill of
+        // the housekeeper kills its children, but not those that drain. A worker that gets the
+        // message twice stops at the first.
+        let _ = worker.cast(WorkerMsg::Stop(job.unsaved.clone()));
     }
 
-    /// What has not left by now is killed; `post_stop` answers for it.
+    /// Kills the children that are left at the end of the grace. `post_stop` answers for them.
     pub(super) fn grace_ended(&mut self) {
         if self.shutdown.is_none() {
             return;
         }
-        for desk in self.desks.values_mut() {
-            desk.post = WorkerSlot::Vacant;
+        for job in self.jobs.iter_mut() {
+            job.worker = WorkerSlot::Vacant;
         }
-        self.alarm.timer = None;
-        self.leave();
+        self.timer.clear();
+        self.stop();
     }
 
-    /// Ends the message loop. Who is left of the children is killed: at the end of a graceful
+    /// Ends the message loop, and kills the children that are left: at the end of a graceful
     /// shutdown only readers.
-    fn leave(&self) {
-        for child in self.myself.get_cell().get_children() {
+    fn stop(&self) {
+        for child in self.shared.myself.get_cell().get_children() {
             child.kill();
         }
-        // Not `stop`: what was sent before is still answered.
-        let _ = self.myself.drain();
+        // Not `stop`: messages sent before are still answered.
+        let _ = self.shared.myself.drain();
     }
 
-    /// How long batches in flight may still take. Who stops us in the middle of a shutdown does not
-    /// lengthen it.
+    /// Returns how long batches in progress may still take. A plain stop in the middle of a
+    /// shutdown does not lengthen its grace.
     pub(super) fn grace_left(&self) -> Duration {
-        let now = self.watch.now();
+        let now = self.shared.now();
         let ends = self.shutdown.as_ref().map(|shutdown| shutdown.ends);
         ends.map(|ends| ends.mono.saturating_sub(now.mono))
-            // Once it is over, everybody has been killed, and is only waited for.
+            // After it, all children were killed and are only waited for.
             .filter(|left| !left.is_zero())
             .unwrap_or(DEFAULT_GRACE)
     }
 
-    /// The end: whoever has not been told is, and whoever waits is answered. Returns the error of
-    /// an escalation.
+    /// Answers everybody who still waits. Returns the error of an escalation.
     pub(super) fn stopped(&mut self) -> Option<String> {
         if self.shutdown.is_none() {
-            self.subscribers.tell(Event::ShuttingDown);
+            self.publisher.emit(Event::ShuttingDown);
         }
-        let escalated = self.shutdown.as_mut();
-        let error = escalated.and_then(|shutdown| shutdown.error.take());
-        self.answer_the_rest();
+        let now = self.shared.now();
+        for job in self.jobs.iter_mut() {
+            job.reject_all(&mut self.publisher, now);
+        }
+        self.reads.reject_all();
+        let mut shutdown = self.shutdown.take()?;
+        let error = shutdown.error.take();
+        shutdown.answer();
         error
     }
-
-    fn grace(&self, grace: Duration) -> Delayed<HousekeeperMsg> {
-        Delayed(
-            self.myself
-                .send_after(grace, || InternalMsg::GraceEnded.into()),
-        )
-    }
 }
 
-impl Shutdown {
-    pub(super) fn answer(self) {
-        for asker in self.askers {
-            answer(asker, ());
-        }
-    }
-}
-
-/// How long batches in flight may take when a housekeeper is stopped without being told how long.
+/// Grace of a housekeeper that is stopped without a `Shutdown`.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);

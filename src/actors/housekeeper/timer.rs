@@ -1,114 +1,88 @@
-//! The timer, as the supervisor sees it: started, told when, heard, started again.
+//! The timer as the supervisor sees it.
 
 use std::collections::BTreeMap;
 
-use ractor::{Actor, ActorRef, SpawnErr};
+use ractor::{Actor, ActorId, ActorRef, SpawnErr};
 
-use super::job_state::WorkerSlot;
-use super::state::State;
+use super::job_state::JobState;
+use super::shared::Shared;
+use crate::actors::delayed::Delayed;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
-use crate::actors::{delayed::Delayed, timer::Timer, timer::TimerArguments, timer::TimerMsg};
-use crate::job::{JobName, Scope};
+use crate::actors::timer::{Timer, TimerArguments, TimerMsg};
+use crate::job::JobName;
 use crate::metrics::recorder;
-use crate::model::{Event, Trigger};
 use crate::policy::{RestartLog, Verdict};
+use crate::time::Moment;
 
-/// The timer, and how often it died.
+/// The timer and its restarts.
 #[derive(Default)]
 pub(super) struct TimerHandle {
-    pub(super) timer: Option<ActorRef<TimerMsg>>,
-    log: RestartLog,
-    rest: Option<Delayed<HousekeeperMsg>>,
-}
-
-impl State {
-    pub(super) async fn spawn_timer(&mut self) {
-        if self.shutdown.is_none() {
-            if let Err(error) = self.try_spawn_timer().await {
-                self.timer_died(error.to_string());
-            }
-        }
-    }
-
-    pub(super) async fn try_spawn_timer(&mut self) -> Result<(), SpawnErr> {
-        let mut armed = BTreeMap::new();
-        let now = self.watch.now();
-        for (job, desk) in &self.desks {
-            armed.extend(desk.wake_at(now).map(|at| (job.clone(), at)));
-        }
-        let arguments = TimerArguments {
-            watch: self.watch.clone(),
-            supervisor: self.myself.clone(),
-            armed,
-        };
-        let (timer, _) =
-            Actor::spawn_linked(None, Timer, arguments, self.myself.get_cell()).await?;
-        self.alarm.timer = Some(timer);
-        self.alarm.rest = None;
-        Ok(())
-    }
-
-    /// Tells the timer when this job wants to be woken.
-    pub(super) fn arm(&self, job: &JobName) {
-        if let (Some(timer), Some(desk)) = (&self.alarm.timer, self.desks.get(job)) {
-            // A timer that died a moment ago begins again with what we remember.
-            let _ = timer.cast(TimerMsg::Arm(job.clone(), desk.wake_at(self.watch.now())));
-        }
-    }
-
-    /// The timer thinks that a job's time has come; we look for ourselves.
-    pub(super) async fn wake(&mut self, job: &JobName) {
-        let now = self.watch.now();
-        self.alarm.heard();
-        let Some(desk) = self.desks.get_mut(job).filter(|_| self.shutdown.is_none()) else {
-            return;
-        };
-        desk.agenda.look(now);
-        if desk.wake_at(now).is_none_or(|at| !at.reached(now)) {
-            return self.arm(job);
-        }
-        let half_open = matches!(desk.post, WorkerSlot::Degraded { .. });
-        if !matches!(desk.post, WorkerSlot::Up(_)) {
-            self.spawn_worker(job).await;
-        }
-        // What fell due while there was no worker merges into the run that waits for it, or into
-        // the attempt.
-        let due = self.desks.get_mut(job).and_then(|desk| desk.take_due(now));
-        if let Some(trigger) = due.or(half_open.then_some(Trigger::Retry)) {
-            self.request(job, Scope::All, trigger, None).await;
-        }
-        self.dispatch(job);
-    }
-
-    pub(super) fn timer_died(&mut self, reason: String) {
-        let now = self.watch.now();
-        self.alarm.timer = None;
-        recorder::timer_died();
-        let wait = match self
-            .alarm
-            .log
-            .record(now.mono, &self.config.restart, fastrand::f64())
-        {
-            Verdict::RestartAfter(wait) => wait,
-            // Without a timer nothing runs, so it is never given up.
-            Verdict::LimitReached => self.config.restart.backoff.max,
-        };
-        tracing::warn!(%reason, "the timer died and is started again");
-        self.alarm.rest = Some(Delayed(
-            self.myself
-                .send_after(wait, || InternalMsg::TimerRested.into()),
-        ));
-        self.subscribers.tell(Event::TimerRestarted { reason });
-    }
+    timer: Option<ActorRef<TimerMsg>>,
+    restarts: RestartLog,
+    restart: Option<Delayed<HousekeeperMsg>>,
 }
 
 impl TimerHandle {
-    /// The timer woke us, so it works: its next restart waits as short as the first.
-    pub(super) fn heard(&mut self) {
-        self.log.reset_backoff();
+    /// Spawns a timer that is armed with what the supervisor remembers.
+    pub(super) async fn spawn(
+        &mut self,
+        shared: &Shared,
+        armed: BTreeMap<JobName, Moment>,
+    ) -> Result<(), SpawnErr> {
+        let arguments = TimerArguments {
+            clocks: shared.clocks.clone(),
+            supervisor: shared.myself.clone(),
+            armed,
+        };
+        let supervisor = shared.myself.get_cell();
+        let (timer, _) = Actor::spawn_linked(None, Timer, arguments, supervisor).await?;
+        self.timer = Some(timer);
+        self.restart = None;
+        Ok(())
     }
 
+    /// Arms the timer for a job, instead of what it was armed for before.
+    pub(super) fn arm(&self, job: &JobState, now: Moment) {
+        if let Some(timer) = &self.timer {
+            // A timer that has just died takes no message; the next one is armed from memory.
+            let _ = timer.cast(TimerMsg::Arm(job.name.clone(), job.wake_at(now)));
+        }
+    }
+
+    /// Schedules the restart of a timer that died.
+    pub(super) fn schedule_restart(&mut self, shared: &Shared) {
+        self.timer = None;
+        recorder::timer_died();
+        let config = &shared.config.restart;
+        let now = shared.now().mono;
+        let wait = match self.restarts.record(now, config, fastrand::f64()) {
+            Verdict::RestartAfter(wait) => wait,
+            // Without a timer nothing runs, so it is never given up.
+            Verdict::LimitReached => config.backoff.max,
+        };
+        self.restart = Some(shared.send_after(wait, || InternalMsg::TimerRested));
+    }
+
+    /// The timer woke the supervisor, so it works: its backoff starts anew.
+    pub(super) fn reset_backoff(&mut self) {
+        self.restarts.reset_backoff();
+    }
+
+    /// Returns how often the timer was restarted.
     pub(super) fn restarts(&self) -> u64 {
-        self.log.total()
+        self.restarts.total()
+    }
+
+    pub(super) fn actor(&self) -> Option<&ActorRef<TimerMsg>> {
+        self.timer.as_ref()
+    }
+
+    pub(super) fn is(&self, child: ActorId) -> bool {
+        self.actor().is_some_and(|timer| timer.get_id() == child)
+    }
+
+    /// Forgets the timer, which has stopped or is about to.
+    pub(super) fn clear(&mut self) {
+        self.timer = None;
     }
 }

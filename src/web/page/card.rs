@@ -40,7 +40,7 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
                 h2 { a href=(place.to_job(&job.job, "")) { (job.job) } }
                 p.badges {
                     @if job.paused { span.badge.paused { "paused" } }
-                    @if job.worker == WorkerStatus::Off {
+                    @if job.worker == WorkerStatus::Disabled {
                         span.badge.off { "off" }
                     } @else {
                         span.badge.(job.health.as_str()) { (job.health.as_str()) }
@@ -55,12 +55,12 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
             (worker(job, now))
             (facts(job, now))
             footer {
-                @if actions && job.worker != WorkerStatus::Off {
+                @if actions && job.worker != WorkerStatus::Disabled {
                     (forms::of_job(place, job))
                 }
                 nav aria-label={ "More on " (job.job) } {
                     a href=(place.to_job(&job.job, "")) { "History" }
-                    @if job.worker != WorkerStatus::Off {
+                    @if job.worker != WorkerStatus::Disabled {
                         " " a href=(place.to_job(&job.job, "/preview")) { "Preview" }
                     }
                 }
@@ -85,7 +85,7 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                         None => { span.state { "Idle" } " runs only when asked" }
                     }
                 },
-                WorkerStatus::Off => p { span.state { "Off" } " its setting is not set" },
+                WorkerStatus::Disabled => p { span.state { "Off" } " its setting is not set" },
                 WorkerStatus::Stopped => p { span.state { "Stopped" } " with its housekeeper" },
                 WorkerStatus::Restarting { at, .. } => p {
                     span.state { "Worker died" } " starts again " (words::until(*at, now))

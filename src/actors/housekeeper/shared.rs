@@ -1,0 +1,53 @@
+//! The part of the state that behaviours read and never change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{ActorRef, RpcReplyPort};
+use uuid::Uuid;
+
+use crate::actors::delayed::Delayed;
+use crate::actors::history_writer::HistoryWriter;
+use crate::actors::message::{HousekeeperMsg, InternalMsg};
+use crate::config::HousekeeperConfig;
+use crate::model::RunHistory;
+use crate::time::{Clocks, Moment};
+
+/// The part of the state that behaviours read and never change.
+pub(super) struct Shared {
+    pub(super) myself: ActorRef<HousekeeperMsg>,
+    pub(super) config: HousekeeperConfig,
+    pub(super) clocks: Clocks,
+    /// Keeps apart the history lines of replicas.
+    pub(super) instance: Uuid,
+    pub(super) history: Option<Arc<dyn RunHistory>>,
+    pub(super) started: Moment,
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> Moment {
+        self.clocks.now()
+    }
+
+    pub(super) fn history_writer(&self) -> Option<HistoryWriter> {
+        Some(HistoryWriter {
+            store: self.history.clone()?,
+            keep: self.config.history.runs.get(),
+            instance: self.instance,
+        })
+    }
+
+    /// Sends a message to the housekeeper itself after `wait`, unless the value is dropped before.
+    pub(super) fn send_after(
+        &self,
+        wait: Duration,
+        message: fn() -> InternalMsg,
+    ) -> Delayed<HousekeeperMsg> {
+        Delayed(self.myself.send_after(wait, move || message().into()))
+    }
+}
+
+/// Answers a caller. One that gave up waiting is no error.
+pub(super) fn answer<T: Send + 'static>(reply: RpcReplyPort<T>, value: T) {
+    let _ = reply.send(value);
+}
