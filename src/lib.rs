@@ -26,8 +26,8 @@
 //!
 //! - **Effects.** Each row is handled exactly once, by any number of replicas, in one transaction
 //!   that checks the rule.
-//! - **Answers.** Each request is answered exactly once: by the report of a run that began after it,
-//!   or by a [`RequestError`]. Only a housekeeper that is itself killed or aborted does not answer;
+//! - **Answers.** Each request is answered exactly once: by the report of a run that began later, or
+//!   by a [`RequestError`]. Only a housekeeper that is itself killed or aborted does not answer;
 //!   ractor then closes the channel. (A plain `stop()` overtakes requests in the mailbox.) Use a
 //!   timeout (`call_t!`): a request that crosses a kill or a plain `stop()` in the same instant can
 //!   stay in the mailbox until the last reference to the actor is dropped.
@@ -36,8 +36,8 @@
 //! - **Lateness.** At most the schedule's [`min_interval`](config::Schedule::min_interval), the
 //!   duration of the run, and any backoff.
 //! - **Faults.** An expected database error is [`Outcome::Failed`] and retried. A worker's crash is
-//!   [`Outcome::Crashed`], and the worker restarts. Committed work stays and is counted, except that
-//!   a batch in flight during a crash may commit unreported.
+//!   [`Outcome::Crashed`], and the worker restarts. Committed work stays and is counted, but a
+//!   batch in flight during a crash may commit unreported.
 //!
 //! `docs/guarantees.md` in the repository lists the faults, each with its behaviour and the test
 //! that proves it.
