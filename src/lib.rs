@@ -26,11 +26,11 @@
 //!
 //! - **Effects.** Each row is handled exactly once, by any number of replicas, in one transaction
 //!   that checks the rule.
-//! - **Answers.** Each request is answered exactly once: by the report of a later run, or
-//!   by a [`RequestError`]. Only a housekeeper that is itself killed or aborted does not answer;
-//!   ractor then closes the channel. (A plain `stop()` overtakes requests in the mailbox.) Use a
-//!   timeout (`call_t!`): a request that crosses a kill or a plain `stop()` in the same instant can
-//!   stay in the mailbox until the last reference to the actor is dropped.
+//! - **Answers.** Each request is answered exactly once: by the report of a run that began after
+//!   it, or by a [`RequestError`]. Only a housekeeper that is itself killed or aborted does not
+//!   answer; ractor then closes the channel. (A plain `stop()` overtakes requests in the mailbox.)
+//!   Use a timeout (`call_t!`): a request that crosses a kill or a plain `stop()` in the same
+//!   instant can stay in the mailbox until the last reference to the actor is dropped.
 //! - **Events.** At most once and in order, within the process. A [`Subscriber`] that is too slow
 //!   receives the number of events it missed.
 //! - **Lateness.** At most the schedule's [`min_interval`](config::Schedule::min_interval), the
