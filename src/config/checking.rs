@@ -125,14 +125,14 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
         "is empty".to_owned()
     } else if name.contains(char::is_control) {
         "holds a control character".to_owned()
-    } else if length > LONGEST_NAME {
-        format!("has {length} characters; the longest has {LONGEST_NAME}")
+    } else if length > MAX_NAME {
+        format!("has {length} characters; the longest has {MAX_NAME}")
     } else {
         return Ok(());
     };
     Err(ConfigError::new(
         format!("the name of a job, {name:?},"),
-        format!("{problem}; give one such as \"booking-expirer\""),
+        format!("{problem}; give one such as \"draft-sweeper\""),
     ))
 }
 
@@ -164,7 +164,7 @@ fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
             "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off",
         ));
     }
-    if span < SHORTEST {
+    if span < MIN_DURATION {
         return Err(ConfigError::new(
             setting,
             format!(
@@ -191,10 +191,10 @@ fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> 
 }
 
 /// In characters. A name is a column of the status.
-const LONGEST_NAME: usize = 200;
+const MAX_NAME: usize = 200;
 
 /// Timers count in milliseconds.
-const SHORTEST: Duration = Duration::from_millis(1);
+const MIN_DURATION: Duration = Duration::from_millis(1);
 
 /// Far beyond any use, and safely within what can be taken from and added to a date.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_those_of_the_booking_application() {
+    fn the_defaults_are_valid() {
         let config = HousekeeperConfig::default();
 
         assert_eq!(config.check(&known()), Ok(()));
@@ -283,13 +283,13 @@ mod tests {
             (r#"{"job":{"step_timeout":"0s"}}"#, "job.step_timeout", zero),
             (r#"{"job":{"late_after":"0s"}}"#, "job.late_after", zero),
             (
-                r#"{"jobs":{"booking-expirer":{"schedule":{"every":"0s"}}}}"#,
-                "jobs.booking-expirer.schedule.every",
+                r#"{"jobs":{"draft-sweeper":{"schedule":{"every":"0s"}}}}"#,
+                "jobs.draft-sweeper.schedule.every",
                 zero,
             ),
             (
-                r#"{"jobs":{"booking-expirer":{"late_after":"0s"}}}"#,
-                "jobs.booking-expirer.late_after",
+                r#"{"jobs":{"draft-sweeper":{"late_after":"0s"}}}"#,
+                "jobs.draft-sweeper.late_after",
                 zero,
             ),
             (r#"{"restart":{"within":"0s"}}"#, "restart.within", zero),
@@ -387,13 +387,13 @@ mod tests {
     #[test]
     fn an_unknown_job_is_named_with_the_known_ones() {
         let config: HousekeeperConfig =
-            serde_json::from_str(r#"{"jobs":{"booking-expire":{}}}"#).expect("is a config");
+            serde_json::from_str(r#"{"jobs":{"draft-sweep":{}}}"#).expect("is a config");
 
         let error = config.check(&known()).expect_err("no job has that name");
 
         assert_eq!(
             error.to_string(),
-            "jobs.booking-expire is no job of this housekeeper, which has session-cleaner, booking-expirer"
+            "jobs.draft-sweep is no job of this housekeeper, which has invoice-archiver, draft-sweeper"
         );
     }
 
@@ -443,8 +443,8 @@ mod tests {
                 "job.schedule.every: invalid value: string \"15\", expected a duration",
             ),
             (
-                r#"{"jobs":{"booking-expirer":{"schedule":{"every":15}}}}"#,
-                "jobs.booking-expirer.schedule.every: invalid type: integer `15`, expected a duration",
+                r#"{"jobs":{"draft-sweeper":{"schedule":{"every":15}}}}"#,
+                "jobs.draft-sweeper.schedule.every: invalid type: integer `15`, expected a duration",
             ),
             (
                 r#"{"job":{"schedule":{"cron":"0 3 * * *"}}}"#,
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn an_optional_time_is_off_when_null_and_has_its_default_when_left_out() {
+    fn an_optional_time_is_off_when_null_or_has_its_default() {
         let left_out: JobConfig = serde_json::from_str("{}").expect("is a config");
         let off: JobConfig =
             serde_json::from_str(r#"{"schedule":{"every":null},"run_timeout":null}"#)
@@ -524,13 +524,13 @@ mod tests {
     #[test]
     fn a_job_without_settings_of_its_own_has_the_common_ones() {
         let config: HousekeeperConfig = serde_json::from_str(
-            r#"{"job":{"max_reported_ids":1},"jobs":{"session-cleaner":{"pace":{"max_batch":700}}}}"#,
+            r#"{"job":{"max_reported_ids":1},"jobs":{"invoice-archiver":{"pace":{"max_batch":700}}}}"#,
         )
         .expect("is a config");
 
         let (own, common) = (
-            config.of(&"session-cleaner".into()),
-            config.of(&"booking-expirer".into()),
+            config.of(&"invoice-archiver".into()),
+            config.of(&"draft-sweeper".into()),
         );
 
         assert_eq!((own.pace.max_batch.get(), own.max_reported_ids), (700, 100));
@@ -663,14 +663,14 @@ mod tests {
         let nano = Duration::from_nanos(1);
         prop::sample::select(vec![
             Duration::from_nanos(999_999),
-            SHORTEST,
+            MIN_DURATION,
             MAX_DURATION,
             MAX_DURATION + nano,
         ])
     }
 
     fn known() -> [JobName; 2] {
-        ["session-cleaner".into(), "booking-expirer".into()]
+        ["invoice-archiver".into(), "draft-sweeper".into()]
     }
 
     fn minutes(count: u64) -> Duration {

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{setting} {problem}")]
 pub struct ConfigError {
-    /// The setting, as it is written: `jobs.booking-expirer.schedule.every`.
+    /// The setting, as it is written: `jobs.draft-sweeper.schedule.every`.
     pub setting: String,
     /// What is wrong with it, and what would be right.
     pub problem: String,

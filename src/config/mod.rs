@@ -1,4 +1,4 @@
-//! Everything that can be set, with the booking application's values as defaults.
+//! The settings of a housekeeper and its jobs, with their defaults.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -35,10 +35,10 @@ pub(crate) const MAX_HISTORY_WRITE: Duration = Duration::from_secs(2);
 ///
 /// ```
 /// let config: ractor_housekeeper::HousekeeperConfig = serde_json::from_str(
-///     r#"{ "jobs": { "booking-expirer": { "schedule": { "every": "5m" }, "pace": { "max_batch": 200 } } } }"#,
+///     r#"{ "jobs": { "draft-sweeper": { "schedule": { "every": "5m" }, "pace": { "max_batch": 200 } } } }"#,
 /// )?;
 ///
-/// assert_eq!(config.jobs[&"booking-expirer".into()].pace.max_batch.get(), 200);
+/// assert_eq!(config.jobs[&"draft-sweeper".into()].pace.max_batch.get(), 200);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///

@@ -40,7 +40,7 @@ pub struct Pace {
 
 impl Pace {
     /// Leaves most of the database to others: batches of at most 200 rows and about 25 ms, at work
-    /// less than a third of the time. That is some 5,000 bookings a second on two cores, with
+    /// less than a third of the time. That is some 5,000 rows a second on two cores, with
     /// clients who hardly notice: see `benches/foreground`.
     #[must_use]
     pub fn polite() -> Self {

@@ -31,7 +31,11 @@ impl Scope {
         Self::User(id.to_string())
     }
 
-    /// The user as the booking schema keys it; `None` for everything.
+    /// Returns the user as a UUID, for tables that key users by one; `None` for [`Scope::All`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the user is not a UUID.
     pub fn user_id(&self) -> Result<Option<Uuid>, uuid::Error> {
         match self {
             Self::All => Ok(None),
@@ -105,7 +109,7 @@ impl Batch {
     }
 }
 
-/// Rows by kind, such as `sessions` or `bookings`.
+/// Rows by kind. A job names its kinds in the plural, such as `drafts` or `image_records`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Counts(BTreeMap<String, u64>);

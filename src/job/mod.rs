@@ -27,7 +27,7 @@ pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 /// # Examples
 ///
 /// A job over a table of the host's, kept in memory for brevity;
-/// `examples/own_tables/sqlite/booking_expirer.rs` is one over SQL.
+/// `examples/own_tables` has jobs over SQL.
 ///
 /// ```
 /// use async_trait::async_trait;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a job, such as `session-cleaner`. From a text that is not `'static`, as of a
+/// The name of a job, such as `invoice-archiver`. From a text that is not `'static`, as of a
 /// request: `JobName::from(text.to_owned())`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -48,7 +48,7 @@ pub struct PreviewRow {
     pub id: String,
     /// Whose row it is.
     pub user: Option<String>,
-    /// The instant the rule compares: last activity of a session, creation of a booking.
+    /// The instant that the rule compares with the cutoff, such as the time of the last change.
     pub since: DateTime<Utc>,
     /// What a person wants to see before agreeing, by name.
     pub details: BTreeMap<String, String>,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_reads_as_a_table_of_rows_and_says_that_there_are_more() {
+    fn a_preview_is_a_table_and_says_that_more_rows_follow() {
         let cutoff = "2026-01-10T11:45:00Z".parse().expect("is an instant");
         let row = |id: &str, user: Option<&str>, late: i64, details: &[(&str, &str)]| PreviewRow {
             id: id.to_owned(),
@@ -190,7 +190,7 @@ mod tests {
             since: cutoff,
             id: "B-22\u{7}".to_owned(),
         });
-        let (job, scope) = ("booking-expirer".into(), Scope::All);
+        let (job, scope) = ("draft-collector".into(), Scope::All);
         let preview = Preview {
             job,
             scope,
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(
             preview.to_string(),
             "\
-booking-expirer would handle 10,000+ rows (all) older than 2026-01-10 11:45:00 UTC
+draft-collector would handle 10,000+ rows (all) older than 2026-01-10 11:45:00 UTC
 id         user  since (UTC)          overdue  details
 B-1        anna  2026-01-10 09:39:30  2h 5m    property farm, total cost 120.00
 B-22\\u{7}  -     2026-01-10 11:44:48  12s
@@ -228,18 +228,18 @@ B-22\\u{7}  -     2026-01-10 11:44:48  12s
         assert_eq!(
             last.to_string(),
             "\
-booking-expirer would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
+draft-collector would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
 id         user  since (UTC)          overdue  details
 B-22\\u{7}  -     2026-01-10 11:44:48  12s"
         );
         assert_eq!(
             none.to_string(),
-            "booking-expirer would handle nothing: no row (user 7) is older than 2026-01-10 11:45:00 UTC"
+            "draft-collector would handle nothing: no row (user 7) is older than 2026-01-10 11:45:00 UTC"
         );
         assert_eq!(
             behind_all.to_string(),
             "\
-booking-expirer would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
+draft-collector would handle 1 row (all) older than 2026-01-10 11:45:00 UTC
 id  user  since (UTC)  overdue  details"
         );
     }

@@ -262,18 +262,18 @@ mod tests {
 
     #[test]
     fn a_status_reads_as_a_table_of_jobs_and_a_line_on_each_that_is_unwell() {
-        let mut expirer = job("booking-expirer");
+        let mut expirer = job("draft-collector");
         expirer.next_run = Some(NextRun {
             at: now() + TimeDelta::milliseconds(168_400),
             trigger: Trigger::Tick,
         });
-        expirer.last = Some(report("booking-expirer", Outcome::Completed));
-        let mut cleaner = job("session-cleaner");
+        expirer.last = Some(report("draft-collector", Outcome::Completed));
+        let mut cleaner = job("invoice-cleaner");
         cleaner.health = Health::Failing {
             reason: "the last run failed: the database is away\nfor now".to_owned(),
         };
         cleaner.last = Some(report(
-            "session-cleaner",
+            "invoice-cleaner",
             Outcome::failed("away".to_owned()),
         ));
         cleaner.paused = true;
@@ -299,9 +299,9 @@ mod tests {
             "\
 housekeeper: running for 3m 20s
 job              health   worker        last run                        next run        overdue  restarts
-booking-expirer  healthy  idle          completed 12s ago, 12,345 rows  tick in 2m 48s  -               0
-session-cleaner  failing  idle, paused  failed 12s ago, 12,345 rows     -               2h 5m       1,234
-session-cleaner is failing: the last run failed: the database is away\\nfor now"
+draft-collector  healthy  idle          completed 12s ago, 12,345 rows  tick in 2m 48s  -               0
+invoice-cleaner  failing  idle, paused  failed 12s ago, 12,345 rows     -               2h 5m       1,234
+invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
         );
         assert_eq!(
             absent.to_string(),

@@ -3,8 +3,8 @@
 /// Says what is wrong with an expression, and where.
 pub(super) fn check(expression: &str) -> Result<(), String> {
     let trimmed = expression.trim();
-    if expression.chars().count() > MAX_DURATION {
-        return Err(format!("is longer than {MAX_DURATION} characters"));
+    if expression.chars().count() > MAX_LENGTH {
+        return Err(format!("is longer than {MAX_LENGTH} characters"));
     }
     if trimmed.starts_with('@') {
         let known = NICKNAMES
@@ -232,7 +232,7 @@ const NICKNAMES: [&str; 6] = [
 ];
 
 /// In characters.
-const MAX_DURATION: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_expression_may_be_as_long_as_the_longest_and_no_longer() {
-        let longest = format!("{:1$}", "0 0 * * *", MAX_DURATION);
+        let longest = format!("{:1$}", "0 0 * * *", MAX_LENGTH);
 
         assert_eq!(check(&longest), Ok(()));
         assert_eq!(
