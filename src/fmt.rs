@@ -104,6 +104,25 @@ pub(crate) fn quantity(count: u64, one: &str, more: &str) -> String {
     )
 }
 
+/// The singular of a regular English plural: `draft` of `drafts`, `entry` of `entries`, `batch` of
+/// `batches`. Returns any other word unchanged.
+pub(crate) fn singular(plural: &str) -> String {
+    let without = |suffix| plural.strip_suffix(suffix);
+    if let Some(stem) = without("ies") {
+        return format!("{stem}y");
+    }
+    if ["ches", "shes", "xes", "sses"]
+        .iter()
+        .any(|end| plural.ends_with(end))
+    {
+        return plural[..plural.len() - 2].to_owned();
+    }
+    if ["ss", "us", "is"].iter().any(|end| plural.ends_with(end)) {
+        return plural.to_owned();
+    }
+    without("s").unwrap_or(plural).to_owned()
+}
+
 /// A span as settings are written, in its two largest units: `850ms`, `3s 20ms`, `12s`, `2h 5m`.
 pub(crate) fn span(span: Duration) -> String {
     let unit = match span.as_secs() {
@@ -180,6 +199,25 @@ mod tests {
         );
         let told = [0, 1, 2_000].map(|count| quantity(count, "batch", "batches"));
         assert_eq!(told, ["0 batches", "1 batch", "2,000 batches"]);
+    }
+
+    #[test]
+    fn a_regular_plural_has_a_singular() {
+        let table = [
+            ("drafts", "draft"),
+            ("image records", "image record"),
+            ("entries", "entry"),
+            ("batches", "batch"),
+            ("boxes", "box"),
+            ("addresses", "address"),
+            ("access", "access"),
+            ("status", "status"),
+            ("data", "data"),
+        ];
+
+        for (plural, expected) in table {
+            assert_eq!(singular(plural), expected);
+        }
     }
 
     #[test]

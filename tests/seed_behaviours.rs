@@ -47,7 +47,7 @@ async fn cleanup_deletes_old_sessions_with_image_and_video_records() {
     assert_eq!(report.ids, ["old"]);
     assert_eq!(
         report.counts.to_string(),
-        "2 image records, 1 sessions, 1 video records"
+        "2 image records, 1 session, 1 video record"
     );
     assert!(
         report

@@ -116,7 +116,7 @@ impl State {
                 let _time = recorder::time(&report.job, Step::Check);
                 job.check().await?;
             }
-            let _time = recorder::time(&report.job, Step::Begin);
+            let _time = recorder::time(&report.job, Step::BeginRun);
             job.begin_run().await
         };
         match self

@@ -1,4 +1,4 @@
-//! One batch of a run: what it is asked, and what it did.
+//! The request and the result of one batch of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::fmt::thousands;
+use crate::fmt::{quantity, singular};
 
-/// What a run covers: everything, or the rows of one user.
+/// The rows that a run covers: all, or those of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -53,16 +53,16 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The two instants of a run, read once at its start.
+/// The two instants of a run, read once when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunBounds {
-    /// Now, by the clock that decides (the database's).
+    /// The time by the deciding clock, usually the database's.
     pub now: DateTime<Utc>,
     /// Rows strictly older than this are due.
     pub cutoff: DateTime<Utc>,
 }
 
-/// A place in the order in which a job walks its rows: oldest first, ties by id.
+/// A position in the order in which a job walks its rows: oldest first, ties by id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cursor {
     /// The instant the row is ordered by.
@@ -71,37 +71,37 @@ pub struct Cursor {
     pub id: String,
 }
 
-/// What one batch is asked to do.
+/// The request for one batch.
 #[derive(Debug, Clone)]
 pub struct BatchRequest {
-    /// Which rows.
+    /// The rows that the run covers.
     pub scope: Scope,
-    /// Now, by the clock that decides.
+    /// The time at which the run began, by the deciding clock.
     pub now: DateTime<Utc>,
     /// Rows strictly older than this are due.
     pub cutoff: DateTime<Utc>,
-    /// The largest number of rows to look at.
+    /// Maximum number of rows to examine.
     pub limit: NonZeroU32,
-    /// Where the batch before ended ([`Batch::next_cursor`]): what lies at or before it was looked
-    /// at in this run.
+    /// [`Batch::next_cursor`] of the previous batch: this run has examined all rows up to and
+    /// including it. `None` for the first batch.
     pub after: Option<Cursor>,
 }
 
-/// What one batch did.
+/// The result of one batch.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// Rows changed, by kind.
     pub counts: Counts,
-    /// The rows handled, by id. Subscribers are told all of them.
+    /// Ids of the rows handled. Subscribers receive all of them.
     pub ids: Vec<String>,
-    /// Due rows that could not be handled, each with its error.
+    /// Due rows that failed, each with its error.
     pub rejected: Vec<RejectedRow>,
-    /// The last row looked at, if more rows may follow; `None` ends the run.
+    /// The last row examined, if more rows may follow; `None` ends the run.
     pub next_cursor: Option<Cursor>,
 }
 
 impl Batch {
-    /// Adds `count` rows of `kind` to the counts. A count of zero makes the kind known.
+    /// Adds `count` rows of `kind`. A count of zero makes the kind known.
     #[must_use]
     pub fn with_count(mut self, kind: impl Into<String>, count: u64) -> Self {
         self.counts.add(kind, count);
@@ -115,20 +115,20 @@ impl Batch {
 pub struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    /// Adds `count` rows of `kind`. Beyond `u64::MAX` it counts no further.
+    /// Adds `count` rows of `kind`. The count saturates at `u64::MAX`.
     pub fn add(&mut self, kind: impl Into<String>, count: u64) {
         let rows = self.0.entry(kind.into()).or_default();
         *rows = rows.saturating_add(count);
     }
 
-    /// Adds all of another account.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (kind, count) in &other.0 {
             self.add(kind.as_str(), *count);
         }
     }
 
-    /// Rows of one kind; zero for a kind that was never counted.
+    /// Rows of one kind; zero for an unknown kind.
     #[must_use]
     pub fn of(&self, kind: &str) -> u64 {
         self.0.get(kind).copied().unwrap_or(0)
@@ -147,17 +147,14 @@ impl Counts {
 }
 
 impl fmt::Display for Counts {
-    /// Writes `3 image records, 2,000 sessions`: kinds with their underscores as spaces, and those
-    /// without rows left out.
+    /// Writes `1 draft, 3 image records`, or `nothing`: kinds without rows are left out, underscores
+    /// become spaces, and a regular plural loses its ending for one row.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (kind, count) in self.iter().filter(|(_, count)| *count > 0) {
-            write!(
-                f,
-                "{separator}{} {}",
-                thousands(count),
-                kind.replace('_', " ")
-            )?;
+            let kinds = kind.replace('_', " ");
+            let rows = quantity(count, &singular(&kinds), &kinds);
+            write!(f, "{separator}{rows}")?;
             separator = ", ";
         }
         if separator.is_empty() {
@@ -167,12 +164,12 @@ impl fmt::Display for Counts {
     }
 }
 
-/// A due row that could not be handled, and why. It is left alone for the rest of the run.
+/// A due row that failed. The run does not try it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedRow {
-    /// The row.
+    /// The row's id.
     pub id: String,
-    /// What the database said.
+    /// The database's error.
     pub error: String,
 }
 
@@ -181,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_add_up_by_kind_and_stop_at_the_largest_number() {
+    fn counts_add_up_by_kind_and_saturate() {
         let batch = Batch::default().with_count("b", 2).with_count("a", 0);
         let mut counts = batch.counts;
         counts.add("b", 3);
@@ -200,6 +197,9 @@ mod tests {
             "nothing"
         );
         assert_eq!(Counts::default().to_string(), "nothing");
+        let single = Batch::default().with_count("drafts", 1);
+        let mixed = single.with_count("image_records", 2).counts;
+        assert_eq!(mixed.to_string(), "1 draft, 2 image records");
         counts.add("b", u64::MAX);
         counts.add("a", 1);
         assert_eq!((counts.of("b"), counts.total()), (u64::MAX, u64::MAX));
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(Scope::All.user_id(), Ok(None));
         assert_eq!(Scope::user(user).user_id(), Ok(Some(user)));
         assert!(Scope::user(7).user_id().is_err());
-        let told = [Scope::All, Scope::user(7)].map(|scope| scope.to_string());
-        assert_eq!(told, ["all", "user 7"]);
+        let texts = [Scope::All, Scope::user(7)].map(|scope| scope.to_string());
+        assert_eq!(texts, ["all", "user 7"]);
     }
 }

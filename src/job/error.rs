@@ -3,17 +3,18 @@
 use std::error::Error;
 use std::fmt;
 
-/// An expected failure of a job: the database is away, a lock was refused, a table is missing.
+/// An expected failure of a job, such as an unreachable database, a lock timeout or a missing table.
 ///
 /// Any error converts into one with `?`. It ends the run as
-/// [`Outcome::Failed`](crate::Outcome::Failed) and is retried with backoff; it never costs a
-/// restart. Only a panic does.
+/// [`Outcome::Failed`](crate::Outcome::Failed), and the housekeeper retries with backoff. Only a
+/// panic restarts the worker.
 pub struct JobError {
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl JobError {
-    /// The error and everything that caused it, in one line.
+    /// Returns the error and its chain of causes in one line. Skips a cause whose text is already
+    /// part of the line.
     #[must_use]
     pub fn chain(&self) -> String {
         let mut text = self.source.to_string();
@@ -30,7 +31,7 @@ impl JobError {
     }
 }
 
-// `JobError` itself is no `Error`, or this conversion would overlap with the reflexive one.
+// `JobError` does not implement `Error`: this conversion would overlap with the reflexive one.
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for JobError {
     fn from(error: E) -> Self {
         Self {
@@ -60,7 +61,7 @@ mod tests {
     struct Outer(#[source] std::fmt::Error);
 
     #[test]
-    fn an_error_is_told_with_its_causes_and_debugged_as_itself() {
+    fn an_error_shows_its_causes_and_debugs_as_itself() {
         let error = JobError::from(Outer(std::fmt::Error));
         let cause = std::fmt::Error.to_string();
 

@@ -1,4 +1,4 @@
-//! What is still due, and when the next row falls due.
+//! A job's forecast: rows that are due, and when the next one falls due.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::fmt::thousands;
 
-/// A count that stops at a cap, so that a backlog of millions costs no more to look at than one of
-/// thousands.
+/// A count that stops at [`BoundedCount::CAP`], so that counting a backlog of millions costs no more
+/// than counting one of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BoundedCount {
     /// Rows counted.
     pub count: u64,
-    /// Whether counting stopped at the cap: there are at least `count` rows.
+    /// Whether counting stopped at the cap, so that there are more than `count` rows.
     pub capped: bool,
 }
 
 impl BoundedCount {
-    /// Counting stops at this many rows.
+    /// Maximum count.
     pub const CAP: u64 = 10_000;
 
-    /// From a count of at most [`BoundedCount::CAP`] + 1 rows, as of `select count(*) from (select
-    /// .. limit 10001)`.
+    /// Creates it from a count of at most [`BoundedCount::CAP`] + 1 rows, such as that of `select
+    /// count(*) from (select .. limit 10001)`.
     #[must_use]
     pub fn from_probe(counted: u64) -> Self {
         Self {
@@ -43,21 +43,22 @@ impl fmt::Display for BoundedCount {
     }
 }
 
-/// What a job sees ahead of it when a run has ended.
+/// A job's account of rows that are due or will be, taken when a run has ended.
 ///
-/// All times are distances from the database's now, so that its clock and ours need not agree.
+/// All times are relative to the deciding clock's now, usually the database's, so that clocks need
+/// not agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Forecast {
-    /// Rows that are due and were not handled: locked by somebody, cancelled, or due since.
+    /// Due rows that the run did not handle: locked elsewhere, cancelled, or due since.
     pub due: BoundedCount,
-    /// How long the oldest of them has been due.
+    /// How long the oldest of them has been due; `None` if none is due.
     #[serde(with = "humantime_serde::option")]
     pub oldest_overdue: Option<Duration>,
-    /// When the next row falls due, zero if one is due already; `None` if no row waits.
+    /// Time until the next row falls due: zero if one is due, `None` if no row waits.
     #[serde(with = "humantime_serde::option")]
     pub next_due: Option<Duration>,
-    /// How long a row made right now would take to fall due. The job is looked at again by then,
-    /// since such a row announces itself to nobody.
+    /// Time after which a row created now would fall due. The housekeeper runs the job again by
+    /// then, because it does not learn of new rows.
     #[serde(with = "humantime_serde::option")]
     pub max_age: Option<Duration>,
 }
@@ -68,8 +69,8 @@ mod tests {
 
     #[test]
     fn a_count_beyond_the_cap_says_so() {
-        let told = [0, 10_000, 10_001].map(|rows| BoundedCount::from_probe(rows).to_string());
+        let texts = [0, 10_000, 10_001].map(|rows| BoundedCount::from_probe(rows).to_string());
 
-        assert_eq!(told, ["0", "10,000", "10,000+"]);
+        assert_eq!(texts, ["0", "10,000", "10,000+"]);
     }
 }

@@ -5,20 +5,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a job, such as `invoice-archiver`. From a text that is not `'static`, as of a
-/// request: `JobName::from(text.to_owned())`.
+/// The name of a job, such as `draft-sweeper`.
+///
+/// `JobName::from(String)` takes a name that is known only at run time, such as that of a request.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobName(Cow<'static, str>);
 
 impl JobName {
-    /// A name known when the program is compiled.
+    /// Creates a name from a constant.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
 
-    /// The name as text.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! What is measured.
+//! Metrics: their names, and their recorder.
 
 #[cfg(feature = "metrics")]
 mod names;

@@ -1,30 +1,30 @@
-//! Figures for a monitoring system, through the facade of the crate [`metrics`] (feature
+//! Metrics for a monitoring system, through the facade of the crate [`metrics`] (feature
 //! `metrics`).
 //!
 //! The host installs a recorder, for example that of `metrics-exporter-prometheus`; without one
-//! nothing is kept. `examples/prometheus` serves a scrape, and `examples/prometheus/alerts.yml` has
-//! rules for what is named under "alert on" below, each with what to do.
+//! the calls do nothing. `examples/prometheus` serves a scrape. `examples/prometheus/alerts.yml` has
+//! a rule for each entry of the column "alert on", with the steps to take.
 //!
 //! | metric | kind, unit | labels | what it means | alert on |
 //! |---|---|---|---|---|
-//! | `housekeeper_runs_total` | counter | `job`, `trigger`, `outcome` | Runs that ended. One that was turned away before a worker was given it is not counted. | a share of `failed` or `crashed` that stays |
-//! | `housekeeper_rows_total` | counter, rows | `job`, `kind` | Rows changed, as told by each batch. Those of a batch in flight when its worker died are in no report, and not here. | none where there always were some |
-//! | `housekeeper_batches_total` | counter | `job` | Batches committed, also those that changed nothing. | |
-//! | `housekeeper_restarts_total` | counter | `job` | Deaths of the worker, each followed by a restart or a rest. | any that go on: a death is a bug |
-//! | `housekeeper_timer_restarts_total` | counter | | Deaths of the timer. | any |
+//! | `housekeeper_runs_total` | counter | `job`, `trigger`, `outcome` | Runs that ended. A run rejected before it reached a worker does not count. | a share of `failed` or `crashed` that stays |
+//! | `housekeeper_rows_total` | counter, rows | `job`, `kind` | Rows changed, as each batch reports. A batch in flight when its worker dies is in no report, and not counted. | no increase where there always was one |
+//! | `housekeeper_batches_total` | counter | `job` | Batches committed, including those without changes. | |
+//! | `housekeeper_restarts_total` | counter | `job` | Crashes of the worker, each followed by a restart or a cool-down. | an increase that goes on: a crash is a bug |
+//! | `housekeeper_timer_restarts_total` | counter | | Crashes of the timer. | any |
 //! | `housekeeper_missed_ticks_total` | counter | `job` | Ticks that got no run of their own: the machine slept, or a run was still in progress. | an increase that goes on: runs take longer than the schedule allows |
-//! | `housekeeper_events_missed_total` | counter | | Event that a subscriber was too slow for. | any, where somebody relies on them |
-//! | `housekeeper_run_seconds` | histogram, seconds | `job` | From when a run began to its report, pauses included. | |
-//! | `housekeeper_batch_seconds` | histogram, seconds | `job` | One batch, however it ended: the wait for a connection, select, locks, write and commit. | a high quantile beyond the target of the pace |
+//! | `housekeeper_events_missed_total` | counter | | Events that a subscriber was too slow to receive. | any, if a subscriber needs every event |
+//! | `housekeeper_run_seconds` | histogram, seconds | `job` | From the begin of a run to its report, including pauses. | |
+//! | `housekeeper_batch_seconds` | histogram, seconds | `job` | One batch, whatever its outcome: the wait for a connection, select, locks, write and commit. | a high quantile beyond the target of the pace |
 //! | `housekeeper_batch_rows` | histogram, rows | `job` | Rows of all kinds changed by a batch that was committed. | |
-//! | `housekeeper_step_seconds` | histogram, seconds | `job`, `step` | A step that only reads, or writes the history, however it ended: `check`, `begin_run` (the clock), `forecast`, `preview`, `history_read`, `history_write`. | a high quantile: an index is missing |
-//! | `housekeeper_backlog_rows` | gauge, rows | `job` | Due rows left by the last run that looked; counting stops at 10,000. | growth over several ticks |
-//! | `housekeeper_oldest_overdue_seconds` | gauge, seconds | `job` | How long the oldest known of them has been due. It grows while nothing works. | more than users bear |
+//! | `housekeeper_step_seconds` | histogram, seconds | `job`, `step` | A step that only reads, or writes the history, whatever its outcome: `check`, `begin_run` (the clock), `forecast`, `preview`, `history_read`, `history_write`. | a high quantile: an index is missing |
+//! | `housekeeper_backlog_rows` | gauge, rows | `job` | Due rows left after the last run that counted them; counting stops at 10,000. | growth over several ticks |
+//! | `housekeeper_oldest_overdue_seconds` | gauge, seconds | `job` | How long the oldest known due row has been due. Grows while no run succeeds. | more than users bear |
 //! | `housekeeper_last_success_timestamp_seconds` | gauge, seconds since 1970 | `job` | When a run of everything last completed. Absent before the first. | more than some ticks ago |
 //! | `housekeeper_rejected_rows` | gauge, rows | `job` | Rows that could not be handled since the last tick; at most 1,000. | any that stay |
 //! | `housekeeper_unsaved_runs` | gauge, runs | `job` | Runs that wait in memory for the history's table; at most 100. | any that stay |
 //! | `housekeeper_health` | gauge, 0 or 1 | `job`, `state` | 1 for the state the job is in: `healthy`, `late`, `failing`, `degraded`. | `failing`; `late`; no state at all: it is stopped |
-//! | `housekeeper_degraded` | gauge, 0 or 1 | `job` | Whether the job rests because its worker died too often. The same as that state of its health. | 1 |
+//! | `housekeeper_degraded` | gauge, 0 or 1 | `job` | Whether the job is in its cool-down because its worker crashed too often. The same as that state of its health. | 1 |
 //! | `housekeeper_paused` | gauge, 0 or 1 | `job` | Whether ticks and deadlines are held back. | 1 for longer than any maintenance |
 //! | `housekeeper_running` | gauge, 0 or 1 | `job` | Whether a run is in progress. | |
 //! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::model::Health::Failing). | 1 |
@@ -72,31 +72,31 @@ pub struct Metric {
     pub name: &'static str,
     /// What it can do.
     pub kind: Kind,
-    /// What it counts.
+    /// Its unit.
     pub unit: Unit,
     /// Its labels.
     pub labels: &'static [&'static str],
-    /// Upper bounds that suit a histogram; empty for the others.
+    /// Suggested upper bounds of a histogram's buckets; empty for other types.
     pub buckets: &'static [f64],
-    /// What it means, in a sentence.
+    /// Its meaning, in a sentence.
     pub help: &'static str,
 }
 
-/// What a metric can do.
+/// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows.
+    /// Only increases.
     Counter,
-    /// It goes up and down.
+    /// Increases and decreases.
     Gauge,
-    /// It counts by size.
+    /// Counts values by size.
     Histogram,
 }
 
-/// What a metric counts.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of items.
     Count,
     /// Seconds.
     Seconds,
@@ -106,7 +106,7 @@ macro_rules! metrics {
     ($($constant:ident = $name:literal: $kind:ident of $unit:ident [$($label:ident),*] $buckets:expr, $help:literal;)+) => {
         $(#[doc = concat!("`", $name, "`: ", $help)] pub const $constant: &str = $name;)+
 
-        /// Every metric there is.
+        /// All metrics.
         pub const ALL: &[Metric] = &[$(Metric {
             name: $constant,
             kind: Kind::$kind,
@@ -122,24 +122,24 @@ metrics! {
     RUNS = "housekeeper_runs_total": Counter of Count [JOB, TRIGGER, OUTCOME] &[], "Runs that ended.";
     ROWS = "housekeeper_rows_total": Counter of Count [JOB, KIND] &[], "Rows changed.";
     BATCHES = "housekeeper_batches_total": Counter of Count [JOB] &[], "Batches committed.";
-    RESTARTS = "housekeeper_restarts_total": Counter of Count [JOB] &[], "Deaths of the worker.";
-    TIMER_RESTARTS = "housekeeper_timer_restarts_total": Counter of Count [] &[], "Deaths of the timer.";
+    RESTARTS = "housekeeper_restarts_total": Counter of Count [JOB] &[], "Crashes of the worker.";
+    TIMER_RESTARTS = "housekeeper_timer_restarts_total": Counter of Count [] &[], "Crashes of the timer.";
     MISSED_TICKS = "housekeeper_missed_ticks_total": Counter of Count [JOB] &[], "Ticks that got no run of their own.";
-    EVENTS_MISSED = "housekeeper_events_missed_total": Counter of Count [] &[], "Event that a subscriber was too slow for.";
-    RUN_SECONDS = "housekeeper_run_seconds": Histogram of Seconds [JOB] &RUN_SECONDS_BUCKETS, "Time of a run, pauses included.";
-    BATCH_SECONDS = "housekeeper_batch_seconds": Histogram of Seconds [JOB] &STEP_SECONDS_BUCKETS, "Time of a batch, however it ended.";
+    EVENTS_MISSED = "housekeeper_events_missed_total": Counter of Count [] &[], "Events that a subscriber was too slow to receive.";
+    RUN_SECONDS = "housekeeper_run_seconds": Histogram of Seconds [JOB] &RUN_SECONDS_BUCKETS, "Time of a run, including pauses.";
+    BATCH_SECONDS = "housekeeper_batch_seconds": Histogram of Seconds [JOB] &STEP_SECONDS_BUCKETS, "Time of a batch, whatever its outcome.";
     BATCH_ROWS = "housekeeper_batch_rows": Histogram of Count [JOB] &BATCH_ROWS_BUCKETS, "Rows changed by a batch.";
-    STEP_SECONDS = "housekeeper_step_seconds": Histogram of Seconds [JOB, STEP] &STEP_SECONDS_BUCKETS, "Time of a step other than a batch, however it ended.";
-    BACKLOG = "housekeeper_backlog_rows": Gauge of Count [JOB] &[], "Due rows left by the last run that looked, counted up to 10,000.";
+    STEP_SECONDS = "housekeeper_step_seconds": Histogram of Seconds [JOB, STEP] &STEP_SECONDS_BUCKETS, "Time of a step other than a batch, whatever its outcome.";
+    BACKLOG = "housekeeper_backlog_rows": Gauge of Count [JOB] &[], "Due rows left after the last run that counted them, at most 10,000.";
     OLDEST_OVERDUE = "housekeeper_oldest_overdue_seconds": Gauge of Seconds [JOB] &[], "How long the oldest known due row has been due.";
     LAST_SUCCESS = "housekeeper_last_success_timestamp_seconds": Gauge of Seconds [JOB] &[], "When a run of everything last completed, since 1970.";
     REJECTED = "housekeeper_rejected_rows": Gauge of Count [JOB] &[], "Rows that could not be handled since the last tick.";
-    UNWRITTEN_RUNS = "housekeeper_unsaved_runs": Gauge of Count [JOB] &[], "Runs that wait in memory for the table of the history.";
+    UNSAVED_RUNS = "housekeeper_unsaved_runs": Gauge of Count [JOB] &[], "Runs that wait in memory for the table of the history.";
     HEALTH = "housekeeper_health": Gauge of Count [JOB, STATE] &[], "1 for the state the job is in.";
-    DEGRADED = "housekeeper_degraded": Gauge of Count [JOB] &[], "Whether the job rests because its worker died too often.";
+    DEGRADED = "housekeeper_degraded": Gauge of Count [JOB] &[], "Whether the job is in its cool-down because its worker crashed too often.";
     PAUSED = "housekeeper_paused": Gauge of Count [JOB] &[], "Whether ticks and deadlines are held back.";
     RUNNING = "housekeeper_running": Gauge of Count [JOB] &[], "Whether a run is in progress.";
-    WEDGED = "housekeeper_stalled": Gauge of Count [JOB] &[], "Whether the run in progress is silent for longer than its limits allow.";
+    STALLED = "housekeeper_stalled": Gauge of Count [JOB] &[], "Whether the run in progress has been silent for longer than its timeouts allow.";
 }
 
 /// Label: the name of the job.
@@ -150,20 +150,20 @@ pub const TRIGGER: &str = "trigger";
 pub const OUTCOME: &str = "outcome";
 /// Label: the kind of rows, as the job names it.
 pub const KIND: &str = "kind";
-/// Label: which step.
+/// Label: the step of the job.
 pub const STEP: &str = "step";
 /// Label: a state of health, one of [`STATES`].
 pub const STATE: &str = "state";
 
-/// The states of health, as [`Health::as_str`](crate::model::Health::as_str) says them.
+/// The states of health, as [`Health::as_str`](crate::model::Health::as_str) returns them.
 pub const STATES: [&str; 4] = ["healthy", "late", "failing", "degraded"];
 
-/// Buckets for batches and steps: from a look into an index to the default limit of a step.
+/// Buckets for batches and steps: from an index lookup to the default timeout of a step.
 pub const STEP_SECONDS_BUCKETS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// Buckets for runs: from one of nothing to the first of a backlog of years.
+/// Buckets for runs: from one without due rows to the first over a backlog of years.
 pub const RUN_SECONDS_BUCKETS: [f64; 11] = [
     0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
@@ -174,8 +174,9 @@ pub const BATCH_ROWS_BUCKETS: [f64; 11] = [
     0.0, 1.0, 10.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0, 30_000.0,
 ];
 
-/// Tells the recorder what each metric means. Done at the start of a housekeeper; only who installs
-/// a recorder later needs it.
+/// Describes all metrics to the recorder.
+///
+/// Starting a housekeeper calls it. Call it after installing a recorder later than that.
 pub fn describe() {
     for metric in ALL {
         let unit = match metric.unit {

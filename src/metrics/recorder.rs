@@ -1,8 +1,8 @@
-//! What is measured, where it is known. Without the feature `metrics` the same calls do nothing
-//! (`meter/off.rs`).
+//! Records the metrics. Without the feature `metrics` the same calls do nothing
+//! (`recorder_off.rs`).
 //!
-//! The recorder is asked for at each call and not kept: a host may install one after the start, and
-//! exporters may forget what is idle.
+//! Each call looks the recorder up instead of keeping handles: a host may install one after the
+//! start, and exporters may drop idle metrics.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use super::names;
 use crate::job::{Counts, JobName};
 use crate::model::{Health, Report};
 
-/// A housekeeper with these jobs starts. What has no more labels than the job is zero until it
-/// happens, so that its first time shows as an increase.
+/// Describes the metrics and sets counters without further labels to zero, so that the first
+/// occurrence shows as an increase.
 pub(crate) fn started<'a>(jobs: impl Iterator<Item = &'a JobName>) {
     names::describe();
     counter!(names::TIMER_RESTARTS).increment(0);
@@ -62,11 +62,11 @@ pub(crate) fn event_missed() {
     counter!(names::EVENTS_MISSED).increment(1);
 }
 
-/// A step of a job that asks the database.
+/// A measured step of a job.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     Check,
-    Begin,
+    BeginRun,
     Batch,
     Forecast,
     Preview,
@@ -74,8 +74,7 @@ pub(crate) enum Step {
     HistoryWrite,
 }
 
-/// Measures until it is dropped: also a step that fails, reaches its limit, or dies with its
-/// worker.
+/// Measures until it is dropped, including steps that fail, time out or panic.
 #[must_use]
 pub(crate) struct Stopwatch {
     job: String,
@@ -100,7 +99,7 @@ impl Drop for Stopwatch {
                 return batch.record(self.began.elapsed());
             }
             Step::Check => "check",
-            Step::Begin => "begin_run",
+            Step::BeginRun => "begin_run",
             Step::Forecast => "forecast",
             Step::Preview => "preview",
             Step::HistoryRead => "history_read",
@@ -111,14 +110,14 @@ impl Drop for Stopwatch {
     }
 }
 
-/// How a job stands.
+/// The state of a job that its gauges show.
 pub(crate) struct JobSnapshot<'a> {
     pub(crate) health: &'a Health,
-    /// `None`: not known, as before the first run.
+    /// `None` if unknown, as before the first run.
     pub(crate) backlog: Option<u64>,
     pub(crate) oldest_overdue: Option<Duration>,
     pub(crate) last_success: Option<DateTime<Utc>>,
-    /// `None`: being counted anew.
+    /// `None` while a new count is in progress.
     pub(crate) rejected: Option<usize>,
     pub(crate) unsaved_runs: usize,
     pub(crate) running: bool,
@@ -126,37 +125,37 @@ pub(crate) struct JobSnapshot<'a> {
     pub(crate) paused: bool,
 }
 
-/// The gauges of one job. They are zero when this is dropped, whatever the housekeeper died of:
-/// what is no more neither runs nor lags.
+/// The gauges of one job. Dropping them sets them to zero, so that a housekeeper that ended, even by
+/// a crash, leaves no job that appears to run or lag.
 #[derive(Default)]
 pub(crate) struct Gauges {
-    /// Empty until something was shown.
+    /// Empty until the gauges were first set.
     job: String,
 }
 
 impl Gauges {
-    pub(crate) fn record(&mut self, job: &JobName, standing: &JobSnapshot<'_>) {
+    pub(crate) fn record(&mut self, job: &JobName, snapshot: &JobSnapshot<'_>) {
         job.as_str().clone_into(&mut self.job);
         for state in names::STATES {
-            self.state(state, state == standing.health.as_str());
+            self.state(state, state == snapshot.health.as_str());
         }
-        if let Some(rows) = standing.backlog {
+        if let Some(rows) = snapshot.backlog {
             self.set(names::BACKLOG, figure(rows));
         }
-        let overdue = standing.oldest_overdue.unwrap_or_default();
+        let overdue = snapshot.oldest_overdue.unwrap_or_default();
         self.set(names::OLDEST_OVERDUE, overdue.as_secs_f64());
-        if let Some(at) = standing.last_success {
+        if let Some(at) = snapshot.last_success {
             let since_1970 = (at - DateTime::UNIX_EPOCH).to_std().unwrap_or_default();
             self.set(names::LAST_SUCCESS, since_1970.as_secs_f64());
         }
-        if let Some(rows) = standing.rejected {
+        if let Some(rows) = snapshot.rejected {
             self.set(names::REJECTED, figure(rows as u64));
         }
-        self.set(names::UNWRITTEN_RUNS, figure(standing.unsaved_runs as u64));
-        self.set(names::RUNNING, truth(standing.running));
-        self.set(names::WEDGED, truth(standing.stalled));
-        self.set(names::PAUSED, truth(standing.paused));
-        let degraded = matches!(standing.health, Health::Degraded { .. });
+        self.set(names::UNSAVED_RUNS, figure(snapshot.unsaved_runs as u64));
+        self.set(names::RUNNING, truth(snapshot.running));
+        self.set(names::STALLED, truth(snapshot.stalled));
+        self.set(names::PAUSED, truth(snapshot.paused));
+        let degraded = matches!(snapshot.health, Health::Degraded { .. });
         self.set(names::DEGRADED, truth(degraded));
     }
 
@@ -181,9 +180,9 @@ impl Drop for Gauges {
             names::BACKLOG,
             names::OLDEST_OVERDUE,
             names::REJECTED,
-            names::UNWRITTEN_RUNS,
+            names::UNSAVED_RUNS,
             names::RUNNING,
-            names::WEDGED,
+            names::STALLED,
             names::PAUSED,
             names::DEGRADED,
         ] {
@@ -196,7 +195,7 @@ fn truth(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// Exact up to four billion, and no more than that.
+/// Exact up to `u32::MAX`, which larger counts saturate at.
 fn figure(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -357,7 +357,7 @@ mod tests {
             "\
 sweeper: 1,001 runs, newest first (from the database)
 started (UTC)         runs  trigger   handled        set aside  batches  took     outcome
-1970-01-01 00:00:00      1  tick      1 drafts               1        1  1s       failed: the database is away\\nfor now
+1970-01-01 00:00:00      1  tick      1 draft                1        1  1s       failed: the database is away\\nfor now
 1970-01-01 00:00:00  1,000  deadline  12,345 drafts     12,345   12,345  3s 20ms  completed"
         );
         assert_eq!(

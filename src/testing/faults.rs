@@ -30,7 +30,7 @@ use crate::job::{
 /// let expirer = BookingExpirer::new(Arc::new(MemoryStore::new()), BookingPolicy::default().expire_after)?;
 /// let (job, faults) = FaultyJob::new(expirer);
 /// let housekeeper = start(None, HousekeeperArguments::new(vec![Arc::new(job)])).await?.housekeeper;
-/// faults.always(Step::Open, Fault::Fail("the database is away".to_owned()));
+/// faults.always(Step::BeginRun, Fault::Fail("the database is away".to_owned()));
 ///
 /// let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 1_000, BookingExpirer::NAME, Scope::All)??;
 ///
@@ -54,7 +54,7 @@ pub enum Step {
     /// [`Job::check`]
     Check,
     /// [`Job::begin_run`]
-    Open,
+    BeginRun,
     /// [`Job::batch`]
     Batch,
     /// [`Job::preview`]
@@ -214,7 +214,7 @@ impl<J: Job> Job for FaultyJob<J> {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.faults.before(Step::Open).await?;
+        self.faults.before(Step::BeginRun).await?;
         self.job.begin_run().await
     }
 

@@ -74,7 +74,7 @@ async fn killing_or_stopping_a_worker_in_a_batch_is_a_crash() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_any_step_of_a_run_is_a_crash_and_is_retried() {
-    for (step, rows) in [(Step::Check, 0), (Step::Open, 0), (Step::Forecast, 3)] {
+    for (step, rows) in [(Step::Check, 0), (Step::BeginRun, 0), (Step::Forecast, 3)] {
         let mut host = Setup::new().start().await;
         host.add_overdue(3);
         host.faults.once(step, 1, Fault::Panic);
@@ -105,7 +105,7 @@ async fn each_worker_checks_its_database_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_costs_no_restart_and_is_retried_as_reported() {
-    for step in [Step::Check, Step::Open, Step::Batch, Step::Forecast] {
+    for step in [Step::Check, Step::BeginRun, Step::Batch, Step::Forecast] {
         let mut host = Setup::new().start().await;
         host.add_overdue(1);
         host.faults
@@ -141,7 +141,7 @@ async fn an_error_costs_no_restart_and_is_retried_as_reported() {
 async fn retries_after_failures_back_off_up_to_the_maximum() {
     let mut host = Setup::new().start().await;
     host.faults
-        .always(Step::Open, Fault::Fail("no route".to_owned()));
+        .always(Step::BeginRun, Fault::Fail("no route".to_owned()));
     let mut answer = Some(host.run_now(Scope::All));
 
     for whole in [1, 2, 4, 8, 16, 32, 60, 60] {
@@ -170,7 +170,7 @@ async fn a_success_makes_the_next_failure_the_first_again() {
     let host = Setup::new().start().await;
     let fail = || {
         host.faults
-            .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+            .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
         host.run_now(Scope::All)
     };
     for _ in 0..5 {
@@ -269,7 +269,7 @@ async fn a_crash_of_a_paused_job_is_not_retried() {
     let _ = host
         .ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
         .await;
-    host.faults.once(Step::Open, 1, Fault::Panic);
+    host.faults.once(Step::BeginRun, 1, Fault::Panic);
 
     let report = host.run_now(Scope::All).await.expect("is not refused");
     tokio::time::sleep(seconds(60)).await;
@@ -278,7 +278,7 @@ async fn a_crash_of_a_paused_job_is_not_retried() {
         matches!(report.outcome, Outcome::Crashed { .. }),
         "{report}"
     );
-    assert_eq!(host.faults.calls(Step::Open), 1);
+    assert_eq!(host.faults.calls(Step::BeginRun), 1);
     let status = host.status().await;
     // Without a table to write to nothing is owed.
     assert_eq!(

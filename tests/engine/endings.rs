@@ -21,7 +21,7 @@ async fn hanging_children_are_killed_when_the_grace_period_ends() {
         let host = Setup::new().start().await;
         host.add_overdue(5);
         let (_gate, running) = host.in_second_batch().await;
-        host.sibling_faults.once(Step::Open, 1, Fault::Hang);
+        host.sibling_faults.once(Step::BeginRun, 1, Fault::Hang);
         host.faults.once(Step::Preview, 1, Fault::Hang);
         let cleaning =
             host.ask(|reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply));
@@ -66,7 +66,8 @@ async fn a_shutdown_ends_children_in_any_state() {
                 running = Some(host.run_now(Scope::All));
             }
             "trial" => {
-                host.faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
+                host.faults
+                    .once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
                 running = Some(host.run_now(Scope::All));
                 gate.reached().await;
             }
@@ -140,7 +141,7 @@ async fn draining_answers_earlier_messages_and_lets_batches_end() {
 async fn an_aborted_housekeeper_ends_its_children_and_frees_its_name() {
     for aborted in [true, false] {
         let setup = Setup::new();
-        setup.faults.once(Step::Open, 1, Fault::Hang);
+        setup.faults.once(Step::BeginRun, 1, Fault::Hang);
         setup.faults.once(Step::Preview, 1, Fault::Hang);
         let arguments = setup.arguments.with_config(setup.config);
         let first = start(Some("cut off"), arguments).await.expect("it starts");

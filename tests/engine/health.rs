@@ -51,7 +51,7 @@ async fn an_overdue_row_changes_health_once_within_a_minute_unasked() {
 async fn overdue_rows_age_during_an_outage_until_they_are_handled() {
     let host = with_a_row_left().await;
     host.faults
-        .always(Step::Open, Fault::Fail("no route".to_owned()));
+        .always(Step::BeginRun, Fault::Fail("no route".to_owned()));
 
     tokio::time::sleep(minutes(10)).await;
     let _ = host.run_now(Scope::All).await;
@@ -70,7 +70,7 @@ async fn overdue_rows_age_during_an_outage_until_they_are_handled() {
 async fn consecutive_failures_change_health_once_and_a_success_again() {
     let mut host = Setup::new().start().await;
     host.faults
-        .always(Step::Open, Fault::Fail("no route".to_owned()));
+        .always(Step::BeginRun, Fault::Fail("no route".to_owned()));
 
     let _ = host.run_now(Scope::All).await;
     next_report(&mut host.events, |report| !report.success()).await;
@@ -110,8 +110,8 @@ async fn a_job_is_late_again_as_soon_as_its_pause_ends() {
     setup.config.job.schedule.every = Some(minutes(15));
     let mut host = setup.start().await;
     // No run has completed, as none can.
-    host.faults.always(Step::Open, Fault::Hang);
-    host.sibling_faults.always(Step::Open, Fault::Hang);
+    host.faults.always(Step::BeginRun, Fault::Hang);
+    host.sibling_faults.always(Step::BeginRun, Fault::Hang);
     tokio::time::sleep(minutes(14)).await;
     let pause = |reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply);
     let _ = host.ask(pause).await;

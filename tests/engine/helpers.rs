@@ -69,7 +69,7 @@ pub(crate) const TIMERS_COUNT_IN: Duration = Duration::from_millis(5);
 pub(crate) async fn degraded() -> Host {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = 0;
-    setup.faults.always(Step::Open, Fault::Panic);
+    setup.faults.always(Step::BeginRun, Fault::Panic);
     let mut host = setup.start().await;
     let _ = host.run_now(Scope::All).await;
     next_event(&mut host.events, |news| {

@@ -16,7 +16,7 @@ use crate::support::host::{Setup, children, minutes, seconds};
 #[tokio::test(start_paused = true)]
 async fn too_many_deaths_degrade_a_job_and_no_other() {
     let mut host = Setup::new().start().await;
-    host.faults.always(Step::Open, Fault::Panic);
+    host.faults.always(Step::BeginRun, Fault::Panic);
 
     let _ = host.run_now(Scope::All).await;
     next_event(&mut host.events, |event| {
@@ -29,7 +29,7 @@ async fn too_many_deaths_degrade_a_job_and_no_other() {
         .expect("is not refused");
     let status = host.ask(HousekeeperMsg::Status).await;
 
-    assert_eq!(host.faults.calls(Step::Open), 6);
+    assert_eq!(host.faults.calls(Step::BeginRun), 6);
     let job = &status.jobs[&BookingExpirer::NAME];
     assert!(
         matches!(&job.worker, WorkerStatus::Degraded { reason, .. } if reason.contains("Open was told to panic")),
@@ -50,7 +50,8 @@ async fn degrading_a_job_answers_its_waiting_callers() {
     setup.config.restart.max_restarts = 0;
     let host = setup.start().await;
     let gate = Gate::closed();
-    host.faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
+    host.faults
+        .once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
     let running = host.run_now(Scope::All);
     gate.reached().await;
     let queued = [
@@ -102,13 +103,13 @@ async fn a_manual_run_of_a_degraded_job_is_one_attempt() {
     for fault in [Fault::Panic, Fault::Fail("no route".to_owned())] {
         let host = degraded().await;
         host.faults.clear();
-        host.faults.always(Step::Open, fault.clone());
+        host.faults.always(Step::BeginRun, fault.clone());
         tokio::time::sleep(minutes(2)).await;
 
         let report = host.run_now(Scope::All).await.expect("is not refused");
         let status = host.status().await;
 
-        assert_eq!(host.faults.calls(Step::Open), 2, "{fault:?}");
+        assert_eq!(host.faults.calls(Step::BeginRun), 2, "{fault:?}");
         match (&fault, &report.outcome) {
             (Fault::Panic, Outcome::Crashed { .. }) => {}
             (
@@ -148,8 +149,9 @@ async fn a_degraded_job_is_tried_once_after_each_cool_down() {
     let again = rested.elapsed();
     host.faults.clear();
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
-    host.faults.once(Step::Open, 2, Fault::Hold(gate.clone()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
+    host.faults
+        .once(Step::BeginRun, 2, Fault::Hold(gate.clone()));
     gate.reached().await;
     let third = rested.elapsed();
     tokio::time::sleep(seconds(5)).await;
@@ -161,7 +163,7 @@ async fn a_degraded_job_is_tried_once_after_each_cool_down() {
 
     assert_eq!((again.as_secs(), third.as_secs()), (5 * 60, 15 * 60));
     tokio::time::sleep(minutes(10)).await;
-    assert_eq!(host.faults.calls(Step::Open), 4);
+    assert_eq!(host.faults.calls(Step::BeginRun), 4);
     assert_eq!(host.expired().len(), 1);
 }
 
@@ -174,7 +176,7 @@ async fn a_paused_degraded_job_is_tried_when_it_is_resumed() {
         .await;
 
     tokio::time::sleep(minutes(20)).await;
-    let calls = host.faults.calls(Step::Open);
+    let calls = host.faults.calls(Step::BeginRun);
     let _ = host
         .ask(|reply| HousekeeperMsg::Resume(BookingExpirer::NAME, reply))
         .await;
@@ -217,10 +219,12 @@ async fn escalation_fails_the_housekeeper_and_answers_every_caller() {
     setup.config.restart.max_restarts = 0;
     setup.config.restart.on_limit = OnRestartLimit::Escalate;
     let gate = Gate::closed();
-    setup.faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
+    setup
+        .faults
+        .once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
     setup
         .sibling_faults
-        .once(Step::Open, 1, Fault::Hold(gate.clone()));
+        .once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
     let arguments = setup.arguments.with_config(setup.config);
     let (parent_actor, mut seen) = parent_actor().await;
     let (housekeeper, handle) =

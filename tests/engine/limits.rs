@@ -139,7 +139,7 @@ async fn the_attempt_of_a_degraded_job_gets_no_restart() {
     let mut host = start(2).await;
     while host.kill_worker().await.is_some() {}
     tokio::time::sleep(seconds(120)).await;
-    host.faults.always(Step::Open, Fault::Panic);
+    host.faults.always(Step::BeginRun, Fault::Panic);
 
     let report = host.run_now(Scope::All).await.expect("is not refused");
     tokio::time::sleep(seconds(60)).await;
@@ -153,7 +153,7 @@ async fn the_attempt_of_a_degraded_job_gets_no_restart() {
         matches!(status.worker, WorkerStatus::Degraded { .. }),
         "{status:?}"
     );
-    assert_eq!(host.faults.calls(Step::Open), 1);
+    assert_eq!(host.faults.calls(Step::BeginRun), 1);
 }
 
 async fn start(max_restarts: u32) -> Host {

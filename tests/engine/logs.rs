@@ -25,10 +25,10 @@ async fn a_failed_run_logs_a_warning_and_an_empty_one_debug() {
     host.run().await;
     let handled = log.of("booking-expirer handled 3 bookings");
     host.faults
-        .always(Step::Open, Fault::Fail("no route".to_owned()));
+        .always(Step::BeginRun, Fault::Fail("no route".to_owned()));
     host.run().await;
     let failed = log.of("booking-expirer failed: no route");
-    host.faults.always(Step::Open, Fault::Panic);
+    host.faults.always(Step::BeginRun, Fault::Panic);
     host.run().await;
     let crashed = log.of("booking-expirer crashed");
     let second_batch = log.of("housekeeper.batch{batch.number=2 batch.limit=2}: new");

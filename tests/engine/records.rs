@@ -19,7 +19,7 @@ async fn unsaved_runs_of_an_outage_are_recorded_during_shutdown() {
     let (history, setup) = setup();
     let host = setup.start().await;
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
     let failed = host.run_now(Scope::All).await.expect("is not refused");
 
     host.shut_down(seconds(10)).await;
@@ -85,7 +85,7 @@ async fn a_live_worker_saves_the_unsaved_runs_itself() {
     let (history, setup) = setup();
     let host = setup.start().await;
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
     let failed = host.run_now(Scope::All).await.expect("is not refused");
     // The history is ordered by time.
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -127,7 +127,7 @@ async fn an_unavailable_history_delays_shutdown_within_its_timeout() {
     history.hangs.store(true, Ordering::SeqCst);
     let host = setup.start().await;
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
     let _ = host.run_now(Scope::All).await;
     let asked = Instant::now();
 

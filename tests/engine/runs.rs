@@ -66,7 +66,7 @@ async fn a_throttle_longer_than_the_age_fails_the_run_first() {
         panic!("{report}");
     };
     assert!(error.contains("throttle"), "{error}");
-    assert_eq!(host.sibling_faults.calls(Step::Open), 0);
+    assert_eq!(host.sibling_faults.calls(Step::BeginRun), 0);
 }
 
 // ---- Merging
@@ -90,7 +90,7 @@ async fn three_triggers_during_a_run_cause_one_more_run() {
 
     assert_ne!(runs[0], first.run);
     assert!(runs.iter().all(|run| *run == runs[0]));
-    assert_eq!(host.faults.calls(Step::Open), 2);
+    assert_eq!(host.faults.calls(Step::BeginRun), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +111,7 @@ async fn a_caller_gets_a_run_that_began_after_its_request() {
     }
 
     // The first of five runs at once, the others behind it together.
-    assert_eq!(host.faults.calls(Step::Open), 100);
+    assert_eq!(host.faults.calls(Step::BeginRun), 100);
     assert!(host.events.try_recv().is_ok());
 }
 
@@ -157,10 +157,11 @@ async fn a_users_run_is_no_last_success_and_is_not_retried() {
 
     let completed = of_user().await.expect("is not refused");
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
     let failed = of_user().await.expect("is not refused");
     let gate = Gate::closed();
-    host.faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
+    host.faults
+        .once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
     let crashed = of_user();
     gate.reached().await;
     host.child("worker").kill();
@@ -178,7 +179,7 @@ async fn a_users_run_is_no_last_success_and_is_not_retried() {
     );
     let status = host.status().await;
     assert_eq!((status.last, status.last_success), (None, None));
-    assert_eq!(host.faults.calls(Step::Open), 3);
+    assert_eq!(host.faults.calls(Step::BeginRun), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +216,7 @@ async fn run_all_reports_every_job_even_if_one_fails_or_dies() {
     let host = Setup::new().start().await;
     host.add_overdue(3);
     for fault in [Fault::Fail("no route".to_owned()), Fault::Panic] {
-        host.sibling_faults.once(Step::Open, 1, fault);
+        host.sibling_faults.once(Step::BeginRun, 1, fault);
 
         let reports = host
             .ask(HousekeeperMsg::RunAll)
@@ -283,7 +284,7 @@ async fn an_invalid_run_is_rejected_with_the_reason() {
         matches!(schedule, Err(RequestError::Schedule { .. })),
         "{schedule:?}"
     );
-    assert_eq!(host.faults.calls(Step::Open), 0);
+    assert_eq!(host.faults.calls(Step::BeginRun), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -636,7 +637,7 @@ async fn only_a_failing_history_leaves_runs_unsaved() {
         for fault in [None, Some(away), None, Some(Fault::Panic)] {
             host.add_overdue(1);
             if let Some(fault) = fault {
-                host.faults.once(Step::Open, 1, fault);
+                host.faults.once(Step::BeginRun, 1, fault);
             }
             let _ = host.run_now(Scope::user(Uuid::nil())).await;
             owed.push(host.status().await.unsaved_runs);
@@ -675,9 +676,9 @@ async fn runs_of_an_outage_are_recorded_on_recovery() {
     let mut host = setup.start().await;
     host.add_overdue(1);
     history.away.store(true, Ordering::SeqCst);
-    host.faults.once(Step::Open, 1, Fault::Panic);
+    host.faults.once(Step::BeginRun, 1, Fault::Panic);
     host.faults
-        .once(Step::Open, 2, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 2, Fault::Fail("no route".to_owned()));
 
     let crashed = host.run_now(Scope::All).await.expect("is not refused");
     let failed = next_report(&mut host.events, |next| next.run != crashed.run).await;

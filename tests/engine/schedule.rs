@@ -288,7 +288,7 @@ async fn an_idle_job_queries_less_than_three_hundred_times_a_day() {
     for faults in [&host.faults, &host.sibling_faults] {
         let calls: u64 = [
             Step::Check,
-            Step::Open,
+            Step::BeginRun,
             Step::Batch,
             Step::Preview,
             Step::Forecast,
@@ -494,7 +494,7 @@ async fn a_resume_during_a_run_runs_once_more_and_is_no_missed_tick() {
     let resumed = next_report(&mut host.events, |next| next.run != running.run).await;
 
     assert_eq!(resumed.outcome, Outcome::Completed);
-    assert_eq!(host.faults.calls(Step::Open), 2);
+    assert_eq!(host.faults.calls(Step::BeginRun), 2);
     assert_eq!(host.status().await.missed_ticks, 0);
 }
 
@@ -513,7 +513,7 @@ async fn a_pause_holds_back_a_queued_run_without_callers() {
     let running = running.await.expect("is not refused");
 
     assert_eq!(running.outcome, Outcome::Completed);
-    assert_eq!(host.faults.calls(Step::Open), 1);
+    assert_eq!(host.faults.calls(Step::BeginRun), 1);
     assert_eq!(host.status().await.waiting, 0);
 }
 
@@ -548,7 +548,7 @@ async fn a_cancel_is_not_undone_by_a_queued_scheduled_run() {
 
     assert!(cancelled.is_ok_and(|run| run.is_some()));
     assert_eq!(host.status().await.waiting, 0);
-    assert_eq!(host.faults.calls(Step::Open), 1);
+    assert_eq!(host.faults.calls(Step::BeginRun), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -580,7 +580,7 @@ async fn a_paused_job_neither_retries_nor_announces_a_retry() {
     for paused_before in [false, true] {
         let host = start(ticking()).await;
         host.faults
-            .always(Step::Open, Fault::Fail("no route".to_owned()));
+            .always(Step::BeginRun, Fault::Fail("no route".to_owned()));
 
         let paused = if paused_before {
             host.pause().await
@@ -595,7 +595,7 @@ async fn a_paused_job_neither_retries_nor_announces_a_retry() {
             panic!("{report}");
         };
         assert_eq!(retry_at.is_none(), paused);
-        assert_eq!(host.faults.calls(Step::Open), 1);
+        assert_eq!(host.faults.calls(Step::BeginRun), 1);
     }
 }
 
@@ -637,9 +637,9 @@ async fn a_new_schedule_counts_from_now_whether_the_job_runs_or_not() {
 async fn a_failed_run_is_retried_before_the_next_tick() {
     let mut host = start(ticking()).await;
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
     host.faults
-        .once(Step::Open, 2, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 2, Fault::Fail("no route".to_owned()));
 
     let runs = [
         host.next().await,
@@ -668,7 +668,7 @@ async fn replicas_that_fail_together_retry_apart() {
     for _ in 0..20 {
         let mut host = start(ticking()).await;
         host.faults
-            .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+            .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
         let (failed, retried) = (host.next().await, host.next().await);
         assert_eq!(retried.trigger, Trigger::Retry);
         waits.push((retried.started_at - failed.started_at).num_milliseconds());
@@ -710,7 +710,7 @@ async fn an_outage_costs_at_most_the_backoff_after_its_end() {
     host.add_due_in(minutes(5));
     let _ = host.run_now(Scope::All).await;
     host.faults
-        .always(Step::Open, Fault::Fail("no route".to_owned()));
+        .always(Step::BeginRun, Fault::Fail("no route".to_owned()));
     tokio::time::sleep(minutes(30)).await;
     let _ = host.reports();
 

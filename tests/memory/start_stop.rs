@@ -119,7 +119,7 @@ fn a_runtime_that_ends_ends_its_housekeeper_without_a_panic() -> Result<()> {
                     BookingExpirer::new(store.clone(), BookingPolicy::default().expire_after)?;
                 let (job, faults) = FaultyJob::new(expirer);
                 let gate = Gate::closed();
-                faults.once(Step::Open, 1, Fault::Hold(gate.clone()));
+                faults.once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
                 faults.once(Step::Preview, 1, Fault::Hang);
                 let jobs: Vec<Arc<dyn Job>> = vec![Arc::new(job)];
                 let housekeeper = start(None, HousekeeperArguments::new(jobs))

@@ -178,7 +178,7 @@ pub(crate) async fn records_of_each_kind_are_deleted_and_counted(
     assert_eq!(rows.rows[0].details["video_records"], "1");
     assert_eq!(
         batch.counts.to_string(),
-        "2 image records, 1 sessions, 1 video records"
+        "2 image records, 1 session, 1 video record"
     );
     let kinds = [("image_records", 0), ("sessions", 0), ("video_records", 0)];
     assert_eq!(empty.counts.iter().collect::<Vec<_>>(), kinds);

@@ -128,7 +128,7 @@ async fn rows_runs_batches_and_restarts_match_the_reports() {
     host.add_overdue(5);
 
     host.faults
-        .once(Step::Open, 1, Fault::Fail("no route".to_owned()));
+        .once(Step::BeginRun, 1, Fault::Fail("no route".to_owned()));
     let _ = host.run_now(Scope::All).await;
     host.faults.once(Step::Batch, 2, Fault::Panic);
     next_report(&mut host.events, |report| report.counts.total() == 2).await;
@@ -155,7 +155,7 @@ async fn rows_runs_batches_and_restarts_match_the_reports() {
     assert_eq!(figures.job("batch_seconds_count", ""), Some(6.0));
     assert_eq!(figures.job("restarts_total", ""), Some(1.0));
     // Its sibling did nothing, and nothing is counted for it.
-    assert_eq!(host.sibling_faults.calls(Step::Open), 0);
+    assert_eq!(host.sibling_faults.calls(Step::BeginRun), 0);
     let sibling = figures.of("housekeeper_batches_total{job=\"session-cleaner\"}");
     assert_eq!(sibling, Some(0.0));
 }
@@ -246,7 +246,7 @@ async fn a_stopped_or_killed_housekeeper_keeps_one_gauge() {
         let figures = Figures::here();
         let host = with_a_row_left(&figures).await;
         let _ = host.run_now(Scope::user(Uuid::nil())).await;
-        host.faults.always(Step::Open, Fault::Panic);
+        host.faults.always(Step::BeginRun, Fault::Panic);
         for _ in 0..2 {
             let _ = host.run_now(Scope::All).await;
         }

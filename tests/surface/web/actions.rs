@@ -51,7 +51,7 @@ async fn a_run_may_be_for_one_user() {
 async fn a_failed_run_answers_with_its_report() {
     let host = host().await;
     host.faults.once(
-        Step::Open,
+        Step::BeginRun,
         1,
         Fault::Fail("the database is away".to_owned()),
     );
@@ -192,7 +192,7 @@ async fn without_a_script_a_form_asks_first_and_then_acts() {
     assert!(untouched);
     assert!(
         done.page(200)
-            .contains("booking-expirer handled 1 bookings (user")
+            .contains("booking-expirer handled 1 booking (user")
     );
     assert!(paused.page(200).contains("booking-expirer is paused"));
     assert!(all.page(200).contains("session-cleaner handled"));

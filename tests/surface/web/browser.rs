@@ -143,7 +143,7 @@ async fn keeps_what_is_typed(browser: &Browser, page: &str, host: &Host) {
     browser.click(&format!("{CARD} .run input"));
     browser.press("7");
     let error = "the database is away".to_owned();
-    host.faults.once(Step::Open, 1, Fault::Fail(error));
+    host.faults.once(Step::BeginRun, 1, Fault::Fail(error));
     host.run_now(Scope::All).await.expect("a report");
     browser.wait_for(&format!(
         "document.querySelector('{CARD} .reason')?.innerText.includes('the database is away')"

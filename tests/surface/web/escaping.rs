@@ -35,7 +35,7 @@ async fn ids_of_rows_stay_text() {
 async fn errors_stay_text_on_pages_and_in_streams() {
     let host = host().await;
     let error = format!("{SCRIPT}\r\n\r\ndata: {IMAGE}");
-    host.faults.always(Step::Open, Fault::Fail(error));
+    host.faults.always(Step::BeginRun, Fault::Fail(error));
     host.run_now(Scope::All).await.expect("a report");
     let visitor = Visitor::actor(&host);
 

@@ -21,8 +21,10 @@ async fn a_new_housekeeper_is_healthy() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_job_fails_the_health_check_but_not_readiness() {
     let host = host().await;
-    host.faults
-        .always(Step::Open, Fault::Fail("the database is away".to_owned()));
+    host.faults.always(
+        Step::BeginRun,
+        Fault::Fail("the database is away".to_owned()),
+    );
     host.run_now(Scope::All).await.expect("a report");
     let visitor = Visitor::reader(&host);
 

@@ -118,7 +118,7 @@ async fn a_job_shows_its_past_as_plots_and_as_a_table() {
         host.run_now(Scope::All).await.expect("a report");
     }
     host.faults.once(
-        Step::Open,
+        Step::BeginRun,
         1,
         Fault::Fail("the database is away".to_owned()),
     );

@@ -115,7 +115,7 @@ async fn after_missed_events_every_history_is_read_again() {
 async fn a_line_end_in_an_error_does_not_break_a_frame() {
     let host = host().await;
     let error = "two\r\n\r\nlines\rand\nmore".to_owned();
-    host.faults.always(Step::Open, Fault::Fail(error));
+    host.faults.always(Step::BeginRun, Fault::Fail(error));
     host.run_now(Scope::All).await.expect("a report");
 
     let frame = next(&mut open(&Visitor::reader(&host)).await).await;
