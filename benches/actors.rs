@@ -239,6 +239,7 @@ async fn spawn(arguments: HousekeeperArguments) -> ActorRef<HousekeeperMsg> {
         .await
         .expect("it starts")
         .housekeeper
+        .into()
 }
 
 /// Answers, and does nothing else.

@@ -97,7 +97,9 @@ pub mod web;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
-pub use actors::{Housekeeper, HousekeeperArguments, HousekeeperMsg, Subscriber, start};
+pub use actors::{
+    Housekeeper, HousekeeperArguments, HousekeeperMsg, HousekeeperRef, Subscriber, start,
+};
 pub use config::HousekeeperConfig;
 pub use job::{Job, JobName, Scope};
 pub use model::{Outcome, Report, RequestError, Status};

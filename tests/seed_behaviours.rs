@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use ractor::{ActorRef, call, call_t};
-use ractor_housekeeper::actors::{NotRunning, Started, status, stop};
+use ractor_housekeeper::actors::{NotRunning, StartError, Started, status, stop};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner, built_in};
 use ractor_housekeeper::job::{Page, Preview};
 use ractor_housekeeper::model::{Event, HousekeeperState, Trigger};
@@ -228,11 +228,13 @@ async fn a_start_when_running_returns_the_running_one() {
     let app = App::new().await;
     let first = app.start_named("seed-twice").await;
 
-    let second = app.start_named("seed-twice").await;
+    let second = app.try_start_named("seed-twice").await;
 
-    assert!(!first.was_running());
-    assert!(second.was_running());
-    assert_eq!(first.housekeeper.get_id(), second.housekeeper.get_id());
+    let Err(StartError::AlreadyRunning { name, housekeeper }) = second else {
+        panic!("it started twice");
+    };
+    assert_eq!(name, "seed-twice");
+    assert_eq!(housekeeper.get_id(), first.housekeeper.get_id());
 }
 
 #[tokio::test]
@@ -413,7 +415,7 @@ impl App {
         let housekeeper = start(None, arguments).await.unwrap().housekeeper;
         Self {
             store,
-            housekeeper,
+            housekeeper: housekeeper.into(),
             guest: Uuid::new_v4(),
             other_guest: Uuid::new_v4(),
             folder,
@@ -421,20 +423,23 @@ impl App {
     }
 
     async fn start_named(&self, name: &str) -> Started {
+        self.try_start_named(name).await.unwrap()
+    }
+
+    async fn try_start_named(&self, name: &str) -> Result<Started, StartError> {
         let jobs = built_in(self.store.clone(), &BookingPolicy::default()).unwrap();
         start(
             Some(name),
             HousekeeperArguments::new(jobs).with_config(on_demand()),
         )
         .await
-        .unwrap()
     }
 
     async fn start_with(&self, job: impl Job) -> ActorRef<HousekeeperMsg> {
         let arguments = HousekeeperArguments::new(Vec::new())
             .with_job(job)
             .with_config(on_demand());
-        start(None, arguments).await.unwrap().housekeeper
+        start(None, arguments).await.unwrap().housekeeper.into()
     }
 
     async fn run(&self, job: JobName, scope: Scope) -> Report {

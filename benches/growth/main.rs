@@ -93,7 +93,7 @@ async fn housekeeper(database: &Database, job: Job) -> Result<ActorRef<Housekeep
     config.job.pace = Pace::full_speed();
     let jobs = vec![job.over(database.store().await?)?];
     let arguments = HousekeeperArguments::new(jobs).with_config(config);
-    Ok(start(None, arguments).await?.housekeeper)
+    Ok(start(None, arguments).await?.housekeeper.into())
 }
 
 async fn run(housekeeper: &ActorRef<HousekeeperMsg>, job: Job) -> Result<Report> {

@@ -47,7 +47,7 @@ impl Measured {
         let (subscriber, events) = Subscriber::channel();
         housekeeper.cast(HousekeeperMsg::Subscribe(subscriber.with_buffer(100_000)))?;
         let mut measured = Self {
-            housekeeper,
+            housekeeper: housekeeper.into(),
             events,
             notes,
         };

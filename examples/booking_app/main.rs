@@ -109,7 +109,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let day = Day {
         records: records.clone(),
         ledger: ledger.clone(),
-        housekeeper: housekeeper.clone(),
+        housekeeper: housekeeper.actor().clone(),
         reception: reception.clone(),
         alarm,
     };
@@ -122,9 +122,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         10_000,
         Duration::from_secs(5)
     )?;
-    if let Some(handle) = handle {
-        handle.await?;
-    }
+    handle.await?;
     // What the housekeeper said came before this question.
     let account = call_t!(reception, ReceptionMsg::Account, 5_000)?;
     reception.stop(None);

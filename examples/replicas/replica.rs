@@ -39,9 +39,7 @@ pub(crate) async fn run() -> Result<(), Error> {
     let _ = parent_left.await;
     let grace = Duration::from_secs(5);
     call_t!(housekeeper, HousekeeperMsg::Shutdown, 10_000, grace)?;
-    if let Some(handle) = handle {
-        handle.await?;
-    }
+    handle.await?;
     // The channel ends with the housekeeper.
     Ok(telling.await?)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ractor::SpawnErr;
 use thiserror::Error;
 
+use super::handle::HousekeeperRef;
 use crate::config::{ConfigError, HousekeeperConfig};
 use crate::job::{Job, JobName};
 use crate::model::RunHistory;
@@ -79,11 +80,19 @@ impl HousekeeperArguments {
     }
 }
 
-/// Why a housekeeper could not be started.
+/// Why a housekeeper was not started.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A setting that cannot be.
+    /// A housekeeper of this name is running already. It goes on unchanged.
+    #[error("the housekeeper {name} is already running")]
+    AlreadyRunning {
+        /// The name.
+        name: String,
+        /// The one that is running.
+        housekeeper: HousekeeperRef,
+    },
+    /// Invalid setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Two jobs have the same name.
@@ -92,7 +101,7 @@ pub enum StartError {
         /// The name.
         job: JobName,
     },
-    /// The name belongs to something else.
+    /// The name belongs to another kind of actor.
     #[error("the name {name:?} belongs to another actor of this process")]
     NameTaken {
         /// The name.
@@ -101,6 +110,20 @@ pub enum StartError {
     /// The actor system refused.
     #[error("could not spawn the housekeeper")]
     Spawn(#[source] Box<SpawnErr>),
+}
+
+impl StartError {
+    /// Returns the housekeeper that is running already, so that a host can go on with it.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if it is another one.
+    pub fn into_running(self) -> Result<HousekeeperRef, Self> {
+        match self {
+            Self::AlreadyRunning { housekeeper, .. } => Ok(housekeeper),
+            other => Err(other),
+        }
+    }
 }
 
 /// Checks what a housekeeper is started with.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod delayed;
+mod handle;
 mod history_writer;
 mod housekeeper;
 pub(crate) mod message;
@@ -16,6 +17,7 @@ mod timer;
 mod worker;
 
 pub use arguments::{HousekeeperArguments, StartError};
+pub use handle::{AskError, HousekeeperRef};
 pub use housekeeper::Housekeeper;
 pub use message::HousekeeperMsg;
 pub use start::{NotRunning, Started, ignore_reply, start, status, stop};

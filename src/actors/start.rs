@@ -2,45 +2,25 @@
 
 use std::time::Duration;
 
-use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef, RactorErr, RpcReplyPort, SpawnErr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use super::arguments::{HousekeeperArguments, StartError, check};
+use super::handle::{HousekeeperRef, call};
 use super::housekeeper::Housekeeper;
 use super::message::HousekeeperMsg;
 use super::names::{find, present};
 use crate::model::{HousekeeperState, Status};
 
-/// A housekeeper that runs.
+/// A housekeeper that was started.
 #[derive(Debug)]
 pub struct Started {
-    /// Where to send messages.
-    pub housekeeper: ActorRef<HousekeeperMsg>,
-    /// Ends when the housekeeper has stopped; `None` if one of this name was running already and
-    /// was handed back.
-    pub handle: Option<JoinHandle<()>>,
-}
-
-impl Started {
-    fn running_already(name: &str, housekeeper: ActorRef<HousekeeperMsg>) -> Self {
-        tracing::warn!(
-            housekeeper.name = name,
-            "the housekeeper {name} is running already; nothing was started"
-        );
-        Self {
-            housekeeper,
-            handle: None,
-        }
-    }
-
-    /// Whether one of this name was running already.
-    #[must_use]
-    pub fn was_running(&self) -> bool {
-        self.handle.is_none()
-    }
+    /// The handle to send it messages.
+    pub housekeeper: HousekeeperRef,
+    /// Ends when the housekeeper has stopped.
+    pub handle: JoinHandle<()>,
 }
 
 /// There is no housekeeper of this name to stop.
@@ -53,13 +33,15 @@ pub struct NotRunning {
 
 /// Starts a housekeeper, with a name or without.
 ///
-/// If one runs under the name, no second is started: a warning is logged and the running one handed
-/// back, its settings unchanged. One that is shutting down is waited for. Starting touches no
-/// database, and so succeeds while it is away.
+/// Waits for one of this name that is shutting down. Touches no database, and so succeeds while the
+/// database is away.
 ///
 /// # Errors
 ///
-/// A setting that cannot be, two jobs of one name, or a name that belongs to another kind of actor.
+/// - [`StartError::AlreadyRunning`], beside a warning in the log, if a housekeeper runs under the
+///   name: it goes on unchanged, and the error carries its handle.
+///   [`StartError::into_running`] returns it.
+/// - The others name an invalid setting, two jobs of one name, or a name of another kind of actor.
 pub async fn start(
     name: Option<&str>,
     arguments: HousekeeperArguments,
@@ -67,17 +49,17 @@ pub async fn start(
     check(&arguments)?;
     if let Some(name) = name {
         if let Some(housekeeper) = running(name).await? {
-            return Ok(Started::running_already(name, housekeeper));
+            return Err(already_running(name, housekeeper));
         }
     }
     match Actor::spawn(name.map(str::to_owned), Housekeeper, arguments).await {
         Ok((housekeeper, handle)) => Ok(Started {
-            housekeeper,
-            handle: Some(handle),
+            housekeeper: housekeeper.into(),
+            handle,
         }),
-        // Another was started between our look and our spawn.
+        // Another one started between the look-up and the spawn.
         Err(SpawnErr::ActorAlreadyRegistered(name)) => match running(&name).await? {
-            Some(housekeeper) => Ok(Started::running_already(&name, housekeeper)),
+            Some(housekeeper) => Err(already_running(&name, housekeeper)),
             None => Err(StartError::Spawn(Box::new(
                 SpawnErr::ActorAlreadyRegistered(name),
             ))),
@@ -86,14 +68,25 @@ pub async fn start(
     }
 }
 
-/// The status of the housekeeper of this name; of one that was never started, or has stopped, it
-/// says so.
+fn already_running(name: &str, housekeeper: ActorRef<HousekeeperMsg>) -> StartError {
+    tracing::warn!(
+        housekeeper.name = name,
+        "the housekeeper {name} is already running; nothing was started"
+    );
+    StartError::AlreadyRunning {
+        name: name.to_owned(),
+        housekeeper: housekeeper.into(),
+    }
+}
+
+/// Returns the status of the housekeeper of this name. The status of one that was never started, or
+/// has stopped, says so.
 pub async fn status(name: &str) -> Status {
     let housekeeper = match present(name) {
         Ok(housekeeper) => housekeeper,
         Err(state) => return Status::absent(name, state),
     };
-    match ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_LIMIT_MS) {
+    match ractor::call_t!(housekeeper, HousekeeperMsg::Status, STATUS_TIMEOUT_MS) {
         Ok(status) => status,
         Err(RactorErr::Timeout) => Status::absent(name, HousekeeperState::NotAnswering),
         Err(_) => Status::absent(name, HousekeeperState::Stopped),
@@ -109,13 +102,11 @@ pub async fn stop(name: &str, grace: Duration) -> Result<(), NotRunning> {
     let housekeeper = find(name).ok_or_else(|| NotRunning {
         name: name.to_owned(),
     })?;
-    // Without an answer it is gone already, which is what was asked.
-    let _ = ask(&housekeeper, |reply| HousekeeperMsg::Shutdown(grace, reply)).await;
-    let _ = housekeeper.wait(None).await;
+    HousekeeperRef::from(housekeeper).shutdown(grace).await;
     Ok(())
 }
 
-/// A reply port for a message whose answer nobody wants:
+/// Returns a reply port that drops the answer:
 /// `housekeeper.cast(HousekeeperMsg::RunAll(ignore_reply()))`.
 #[must_use]
 pub fn ignore_reply<T>() -> RpcReplyPort<T> {
@@ -123,26 +114,7 @@ pub fn ignore_reply<T>() -> RpcReplyPort<T> {
     reply.into()
 }
 
-/// Asks without a limit; `None` if the housekeeper ends first.
-///
-/// Its end is waited for beside the answer: a question that is under way in the instant in which a
-/// mailbox closes can stay in it unread, and its port open, for as long as somebody holds a
-/// reference to the actor.
-async fn ask<T: Send + 'static>(
-    housekeeper: &ActorRef<HousekeeperMsg>,
-    message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        answer = housekeeper.call(message, None) => match answer {
-            Ok(CallResult::Success(answer)) => Some(answer),
-            _ => None,
-        },
-        _ = housekeeper.wait(None) => None,
-    }
-}
-
-/// The housekeeper that runs under this name and is not about to stop.
+/// Returns the housekeeper that runs under this name, after the end of one that is stopping.
 async fn running(name: &str) -> Result<Option<ActorRef<HousekeeperMsg>>, StartError> {
     if ractor::registry::where_is(name).is_none() {
         return Ok(None);
@@ -152,8 +124,8 @@ async fn running(name: &str) -> Result<Option<ActorRef<HousekeeperMsg>>, StartEr
             name: name.to_owned(),
         });
     };
-    match ask(&housekeeper, HousekeeperMsg::Status).await {
-        Some(status) if status.is_running() => Ok(Some(housekeeper)),
+    match call(&housekeeper, HousekeeperMsg::Status, None).await {
+        Ok(status) if status.is_running() => Ok(Some(housekeeper)),
         _ => {
             let _ = housekeeper.wait(None).await;
             Ok(None)
@@ -162,4 +134,4 @@ async fn running(name: &str) -> Result<Option<ActorRef<HousekeeperMsg>>, StartEr
 }
 
 /// Status is answered from memory; a housekeeper that takes longer is stuck or gone.
-const STATUS_LIMIT_MS: u64 = 1_000;
+const STATUS_TIMEOUT_MS: u64 = 1_000;

@@ -138,9 +138,9 @@ impl Web {
     /// When it has stopped, the page says so for ever, even if another was started in its place:
     /// see [`Web::named`].
     #[must_use]
-    pub fn new(housekeeper: ActorRef<HousekeeperMsg>) -> Self {
+    pub fn new(housekeeper: impl Into<ActorRef<HousekeeperMsg>>) -> Self {
         Self {
-            address: Address::One(housekeeper),
+            address: Address::One(housekeeper.into()),
             actions: false,
         }
     }

@@ -157,7 +157,7 @@ async fn an_aborted_housekeeper_ends_its_children_and_frees_its_name() {
         tokio::time::sleep(seconds(1)).await;
         let children = first.housekeeper.get_children();
 
-        let handle = first.handle.expect("it was started here");
+        let handle = first.handle;
         if aborted {
             handle.abort();
         } else {
@@ -165,14 +165,13 @@ async fn an_aborted_housekeeper_ends_its_children_and_frees_its_name() {
         }
         let ended = handle.await;
         let life = status("cut off").await.state;
-        let second = start(Some("cut off"), Setup::new().arguments)
+        let _second = start(Some("cut off"), Setup::new().arguments)
             .await
             .expect("it starts");
 
         assert_eq!(ended.is_err(), aborted);
         assert!(running.await.is_err() && previewing.await.is_err() && stopping.await.is_err());
         assert_eq!(life, HousekeeperState::Stopped);
-        assert!(!second.was_running());
         // The timer and the other worker had left by then.
         assert_eq!(children.len(), 2);
         for child in children {

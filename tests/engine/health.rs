@@ -311,7 +311,7 @@ async fn host_of(
     let (subscriber, events) = Subscriber::channel();
     let subscribe = HousekeeperMsg::Subscribe(subscriber);
     started.housekeeper.cast(subscribe).expect("it runs");
-    (started.housekeeper, events)
+    (started.housekeeper.into(), events)
 }
 
 /// Asks for a run of a job whose worker goes its own way.

@@ -5,6 +5,7 @@ mod clocks;
 mod cron;
 mod deaths;
 mod endings;
+mod handle;
 mod health;
 mod helpers;
 mod host_bugs;

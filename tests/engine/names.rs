@@ -15,17 +15,22 @@ use crate::helpers::ParentActor;
 use crate::support::host::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_second_start_of_a_name_returns_the_first_housekeeper() {
+async fn a_second_start_of_a_name_fails_with_the_first_housekeeper() {
     let name = Some("twice");
 
     let first = start(name, Setup::new().arguments)
         .await
         .expect("it starts");
-    let second = start(name, Setup::new().arguments).await.expect("it runs");
+    let error = start(name, Setup::new().arguments)
+        .await
+        .expect_err("is taken");
 
-    assert!(!first.was_running());
-    assert!(second.was_running());
-    assert_eq!(first.housekeeper.get_id(), second.housekeeper.get_id());
+    assert_eq!(
+        error.to_string(),
+        "the housekeeper twice is already running"
+    );
+    let running = error.into_running().expect("it runs");
+    assert_eq!(first.housekeeper.get_id(), running.get_id());
     stop("twice", seconds(1)).await.expect("it runs");
 }
 
@@ -55,7 +60,6 @@ async fn a_start_during_the_shutdown_of_its_name_waits_and_starts() {
     let new = starting.await.expect("no panic").expect("it starts");
 
     assert!(still_waits);
-    assert!(!new.was_running());
     assert_ne!(old.housekeeper.get_id(), new.housekeeper.get_id());
     assert_eq!(status("successor").await.state, HousekeeperState::Running);
     stop("successor", seconds(1)).await.expect("it runs");
@@ -66,17 +70,16 @@ async fn concurrent_starts_of_one_name_start_one_housekeeper() {
     let starts = (0..20).map(|_| tokio::spawn(start(Some("race"), Setup::new().arguments)));
     let starts: Vec<_> = starts.collect();
 
-    let mut started = Vec::new();
+    let (mut started, mut running) = (Vec::new(), Vec::new());
     for one in starts {
-        started.push(one.await.expect("no panic").expect("it runs"));
+        match one.await.expect("no panic") {
+            Ok(one) => started.push(one.housekeeper.get_id()),
+            Err(error) => running.push(error.into_running().expect("it runs").get_id()),
+        }
     }
 
-    assert_eq!(started.iter().filter(|one| !one.was_running()).count(), 1);
-    assert!(
-        started
-            .iter()
-            .all(|one| one.housekeeper.get_id() == started[0].housekeeper.get_id())
-    );
+    assert_eq!((started.len(), running.len()), (1, 19));
+    assert!(running.iter().all(|id| *id == started[0]));
     stop("race", seconds(1)).await.expect("it runs");
 }
 

@@ -76,7 +76,7 @@ impl Host {
         Ok(Self {
             job: name,
             first_worker: children.into_iter().next().ok_or("it has a worker")?,
-            housekeeper,
+            housekeeper: housekeeper.into(),
             events,
             emitted: Vec::new(),
             reported: 0,

@@ -385,7 +385,13 @@ impl Host {
         let arguments = HousekeeperArguments::new(vec![Arc::new(job)])
             .with_clock(clock)
             .with_config(config);
-        Self(start(None, arguments).await.expect("it starts").housekeeper)
+        Self(
+            start(None, arguments)
+                .await
+                .expect("it starts")
+                .housekeeper
+                .into(),
+        )
     }
 
     fn subscribe(&self, subscriber: Subscriber) {

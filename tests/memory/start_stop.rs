@@ -218,7 +218,6 @@ where
     for _ in 0..count {
         let store = open().await?;
         let started = start(Some("cycle"), arguments(&store)?).await?;
-        assert!(!started.was_running());
         let housekeeper = started.housekeeper;
         let (subscriber, events) = Subscriber::channel();
         housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;

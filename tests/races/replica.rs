@@ -20,7 +20,7 @@ use crate::TestResult;
 pub(crate) struct Replica {
     job: JobName,
     pub(crate) housekeeper: ActorRef<HousekeeperMsg>,
-    ended: Option<JoinHandle<()>>,
+    ended: JoinHandle<()>,
     collector: JoinHandle<Emitted>,
 }
 
@@ -51,7 +51,7 @@ impl Replica {
         housekeeper.cast(HousekeeperMsg::Subscribe(subscriber.with_buffer(1_000_000)))?;
         Ok(Self {
             job: name,
-            housekeeper,
+            housekeeper: housekeeper.into(),
             ended: handle,
             collector: tokio::spawn(collect(events)),
         })
@@ -85,9 +85,7 @@ impl Replica {
             HousekeeperMsg::Shutdown,
             Duration::from_secs(10)
         )?;
-        if let Some(ended) = self.ended {
-            ended.await?;
-        }
+        self.ended.await?;
         let emitted = self.collector.await?;
         for report in &emitted.reports {
             if matches!(

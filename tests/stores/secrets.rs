@@ -145,11 +145,7 @@ async fn use_housekeeper(url: &str, limits: Timeouts, output: &Output) {
 
     let stop = HousekeeperMsg::Shutdown(Duration::from_secs(5), ignore_reply());
     housekeeper.cast(stop).expect("it lives");
-    started
-        .handle
-        .expect("we started it")
-        .await
-        .expect("it stopped by itself");
+    started.handle.await.expect("it stopped by itself");
 }
 
 /// What cannot be had is given up soon.

@@ -82,7 +82,7 @@ impl Setup {
             sibling_faults: self.sibling_faults,
             events,
             children: children(&started.housekeeper),
-            housekeeper: started.housekeeper,
+            housekeeper: started.housekeeper.into(),
         }
     }
 }

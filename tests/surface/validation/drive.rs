@@ -150,7 +150,7 @@ async fn live(settings: Settings) -> Result<(), String> {
     assert_eq!(serde_json::from_str(&written).ok(), Some(status));
     let shutdown = HousekeeperMsg::Shutdown(settings.grace, ignore_reply());
     housekeeper.cast(shutdown).expect("it lives");
-    let handle = started.handle.expect("we started it");
+    let handle = started.handle;
     handle.await.expect("it stopped by itself");
     Ok(())
 }

@@ -1,0 +1,260 @@
+//! A typed handle to a housekeeper.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use ractor::rpc::CallResult;
+use ractor::{ActorRef, RpcReplyPort};
+use thiserror::Error;
+
+use super::message::HousekeeperMsg;
+use super::subscribers::Subscriber;
+use crate::config::Schedule;
+use crate::job::{JobName, Page, Preview, Scope};
+use crate::model::{History, Report, RequestError, RunId, Status};
+
+/// A handle to a housekeeper: each [`HousekeeperMsg`] as a function that returns its answer.
+///
+/// Each call waits at most for the handle's timeout, [`HousekeeperRef::DEFAULT_TIMEOUT`] unless
+/// [`with_timeout`](HousekeeperRef::with_timeout) changes it. A caller that times out does not end
+/// what it asked for: a run goes on, and its report reaches the subscribers.
+///
+/// The handle derefs to the [`ActorRef`], so ractor's own calls work on it as well.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ractor_housekeeper::actors::AskError;
+/// use ractor_housekeeper::{HousekeeperRef, Scope};
+///
+/// # async fn example(housekeeper: HousekeeperRef) -> Result<(), AskError> {
+/// let report = housekeeper.run_now("booking-expirer", Scope::All).await?;
+/// println!("{report}\n{}", housekeeper.status().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct HousekeeperRef {
+    actor: ActorRef<HousekeeperMsg>,
+    timeout: Duration,
+}
+
+/// Why a call of a [`HousekeeperRef`] returned no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// No answer came within the handle's timeout.
+    #[error("no answer within {}", humantime::format_duration(*timeout))]
+    Timeout {
+        /// The handle's timeout.
+        timeout: Duration,
+    },
+    /// The housekeeper stopped, or was killed, before it answered.
+    #[error("the housekeeper has stopped")]
+    Stopped,
+    /// The housekeeper rejected the request.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+impl HousekeeperRef {
+    /// The timeout of a new handle: one minute.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// Returns the same handle with another timeout for each call.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Returns the actor behind the handle.
+    #[must_use]
+    pub fn actor(&self) -> &ActorRef<HousekeeperMsg> {
+        &self.actor
+    }
+
+    /// Runs a job now and returns the report of a run that began after the call.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, it is disabled, cannot serve the scope, or the
+    /// housekeeper is shutting down. A run that fails is no error: its report says so.
+    pub async fn run_now(&self, job: impl Into<JobName>, scope: Scope) -> Result<Report, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::RunNow(job, scope, reply))
+            .await
+    }
+
+    /// Runs every enabled job and returns the reports in the order of the jobs' names.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the housekeeper is shutting down.
+    pub async fn run_all(&self) -> Result<Vec<Report>, AskError> {
+        self.request(HousekeeperMsg::RunAll).await
+    }
+
+    /// Returns a page of the rows that a run would handle now. Locks and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, it is disabled or cannot serve the scope, the
+    /// page is larger than [`Page::MAX_SIZE`], too many reads wait, or the read failed.
+    pub async fn preview(
+        &self,
+        job: impl Into<JobName>,
+        scope: Scope,
+        page: Page,
+    ) -> Result<Preview, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::Preview(job, scope, page, reply))
+            .await
+    }
+
+    /// Returns the status, from the housekeeper's memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Timeout`] and [`AskError::Stopped`].
+    pub async fn status(&self) -> Result<Status, AskError> {
+        self.ask(HousekeeperMsg::Status).await
+    }
+
+    /// Returns at most `limit` past runs of a job, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, or too many reads wait.
+    pub async fn history(&self, job: impl Into<JobName>, limit: u32) -> Result<History, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::History(job, limit, reply))
+            .await
+    }
+
+    /// Pauses ticks and deadlines of a job. Returns whether it ran by itself before.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, or it is disabled.
+    pub async fn pause(&self, job: impl Into<JobName>) -> Result<bool, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::Pause(job, reply))
+            .await
+    }
+
+    /// Resumes the schedule of a job and runs it once now. Returns whether it was paused.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, or it is disabled.
+    pub async fn resume(&self, job: impl Into<JobName>) -> Result<bool, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::Resume(job, reply))
+            .await
+    }
+
+    /// Ends the run in progress after its batch. Returns the run, if there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, or it is disabled.
+    pub async fn cancel(&self, job: impl Into<JobName>) -> Result<Option<RunId>, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::Cancel(job, reply))
+            .await
+    }
+
+    /// Replaces the schedule of a job.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, it is disabled, or the schedule is invalid.
+    pub async fn reschedule(
+        &self,
+        job: impl Into<JobName>,
+        schedule: Schedule,
+    ) -> Result<(), AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::Reschedule(job, schedule, reply))
+            .await
+    }
+
+    /// Sends events to this subscriber from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Stopped`].
+    pub fn subscribe(&self, subscriber: Subscriber) -> Result<(), AskError> {
+        let message = HousekeeperMsg::Subscribe(subscriber);
+        self.actor.cast(message).map_err(|_| AskError::Stopped)
+    }
+
+    /// Rejects new runs, lets batches in progress end within the grace, and returns when the
+    /// housekeeper has stopped. Waits for as long as that takes, whatever the handle's timeout is;
+    /// one that has stopped already is no error.
+    pub async fn shutdown(&self, grace: Duration) {
+        let shutdown = |reply| HousekeeperMsg::Shutdown(grace, reply);
+        // Without an answer it has stopped, which was the request.
+        let _ = call(&self.actor, shutdown, None).await;
+        let _ = self.actor.wait(None).await;
+    }
+
+    async fn request<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(RpcReplyPort<Result<T, RequestError>>) -> HousekeeperMsg,
+    ) -> Result<T, AskError> {
+        Ok(self.ask(message).await??)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    ) -> Result<T, AskError> {
+        call(&self.actor, message, Some(self.timeout)).await
+    }
+}
+
+impl From<ActorRef<HousekeeperMsg>> for HousekeeperRef {
+    fn from(actor: ActorRef<HousekeeperMsg>) -> Self {
+        Self {
+            actor,
+            timeout: Self::DEFAULT_TIMEOUT,
+        }
+    }
+}
+
+impl From<HousekeeperRef> for ActorRef<HousekeeperMsg> {
+    fn from(housekeeper: HousekeeperRef) -> Self {
+        housekeeper.actor
+    }
+}
+
+impl Deref for HousekeeperRef {
+    type Target = ActorRef<HousekeeperMsg>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.actor
+    }
+}
+
+/// Calls the housekeeper and waits for its answer or its end.
+///
+/// A message that is sent in the instant in which a mailbox closes can stay in it unread, its port
+/// open, for as long as somebody holds a reference to the actor. The end shows that no answer comes.
+pub(super) async fn call<T: Send + 'static>(
+    housekeeper: &ActorRef<HousekeeperMsg>,
+    message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    timeout: Option<Duration>,
+) -> Result<T, AskError> {
+    tokio::select! {
+        biased;
+        answer = housekeeper.call(message, timeout) => match answer {
+            Ok(CallResult::Success(answer)) => Ok(answer),
+            Ok(CallResult::Timeout) => Err(AskError::Timeout {
+                timeout: timeout.unwrap_or_default(),
+            }),
+            Ok(CallResult::SenderError) | Err(_) => Err(AskError::Stopped),
+        },
+        _ = housekeeper.wait(None) => Err(AskError::Stopped),
+    }
+}
