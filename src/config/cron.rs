@@ -22,8 +22,8 @@ pub(crate) use without::Calendar;
 /// `L` is the last day of the month, `LW` its last weekday, `15W` the weekday nearest to the 15th
 /// of the same month; `FRI#2` is the second Friday and `FRIL` the last. Where both days are given,
 /// either suffices; a day such as `*/2` counts as given, unlike in cron(8). `@hourly`, `@daily`,
-/// `@weekly`, `@monthly` and `@yearly` are known. What cannot be is refused at the door, as is what
-/// never comes, such as 30 February.
+/// `@weekly`, `@monthly` and `@yearly` are known. An invalid expression fails the start, as does
+/// one that never ticks, such as 30 February.
 ///
 /// **When clocks change** for daylight saving, a fixed time of day (one second, minute and hour:
 /// `30 2 * * *`) ticks once a day: in the hour that is skipped, at the first instant after it; in
@@ -89,7 +89,7 @@ impl std::fmt::Display for Cron {
     }
 }
 
-/// Why a [`Cron`] cannot be.
+/// Why a [`Cron`] is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     /// The field that is wrong; empty for all of it.

@@ -88,9 +88,9 @@ pub trait Job: Send + Sync + 'static {
     /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first or nearly so,
     /// and handles them in one transaction.
     ///
-    /// [`Batch::next_cursor`] is the last row looked at if the limit was next_cursor, which asks
-    /// for another batch, and `None` if it was not. One that does not lie behind `pass.after` fails
-    /// the run, which would never end.
+    /// [`Batch::next_cursor`] is the last row examined if the batch reached its limit, which asks for
+    /// another batch, and `None` otherwise. A cursor that is not after `pass.after` fails the run,
+    /// which would never end.
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError>;
 
     /// Lists the rows a run would handle now, without a lock and without a change.
@@ -98,7 +98,7 @@ pub trait Job: Send + Sync + 'static {
 
     /// Tells what is still due and when the next row falls due. Rows in `rejected` do not count.
     ///
-    /// `next_due` and `age` are what deadline runs are planned by; without them the job runs at
-    /// ticks only. `due` and `oldest_overdue` are for reports and health.
+    /// `next_due` and `max_age` plan the deadline runs; without them the job runs at ticks only.
+    /// `due` and `oldest_overdue` are for reports and health.
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError>;
 }
