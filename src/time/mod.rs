@@ -4,7 +4,9 @@ mod arithmetic;
 mod clock;
 mod moment;
 
-pub(crate) use arithmetic::{after, before, since, strictly_after, until};
+#[cfg(any(feature = "_store", feature = "testing"))]
+pub(crate) use arithmetic::{after, before, strictly_after};
+pub(crate) use arithmetic::{since, until};
 pub(crate) use clock::Clocks;
 pub use clock::{Clock, SystemClock};
 pub(crate) use moment::Moment;

@@ -19,7 +19,7 @@ pub(super) struct Ticks {
 enum Source {
     Off,
     Interval(Duration),
-    Cron(CronTicks),
+    Cron(Box<CronTicks>),
 }
 
 impl Ticks {
@@ -153,7 +153,7 @@ impl Ticks {
 impl Source {
     fn new(schedule: &Schedule, now: Moment, jitter: f64) -> Self {
         CronTicks::new(schedule, now, jitter)
-            .map(Self::Cron)
+            .map(|cron| Self::Cron(Box::new(cron)))
             .or_else(|| schedule.every.map(Self::Interval))
             .unwrap_or(Self::Off)
     }
