@@ -1,9 +1,9 @@
-//! A message on its way.
+//! Messages that a drop cancels.
 
 use ractor::MessagingErr;
 use tokio::task::JoinHandle;
 
-/// A message on its way, taken back when this is dropped.
+/// A message sent after a delay; dropping this cancels it.
 pub(crate) struct Delayed<M>(pub(crate) JoinHandle<Result<(), MessagingErr<M>>>);
 
 impl<M> Drop for Delayed<M> {

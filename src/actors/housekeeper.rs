@@ -14,6 +14,7 @@ mod controls;
 mod health_check;
 mod job_state;
 mod job_status;
+mod jobs;
 mod pending_reads;
 mod publisher;
 mod reads;
@@ -23,9 +24,10 @@ mod shared;
 mod shutdown;
 mod state;
 mod timer;
+mod worker_slot;
 
 /// The supervisor actor. Spawn it with [`start`](crate::start), or with ractor's own functions
-/// under a supervisor of the host's.
+/// under the host's supervisor.
 pub struct Housekeeper;
 
 #[ractor::actor(message = HousekeeperMsg, state = State, arguments = HousekeeperArguments)]
@@ -115,7 +117,7 @@ impl State {
                 self.reads.answer(reader, *result);
                 self.reads.start_next(&self.shared).await;
             }
-            InternalMsg::TimerRested => self.spawn_timer().await,
+            InternalMsg::TimerRestartDue => self.spawn_timer().await,
             InternalMsg::GraceEnded => self.grace_ended(),
             InternalMsg::CheckDue => self.health_check(),
         }

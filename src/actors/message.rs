@@ -1,4 +1,4 @@
-//! What a host may ask of the housekeeper, and what the tree tells it.
+//! Messages of the host to the housekeeper, and of the tree to its supervisor.
 
 use std::time::Duration;
 
@@ -10,50 +10,50 @@ use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{History, Report, RequestError, RunId, Status};
 
-/// What a host may ask. The reply port comes last, as `call_t!` wants it; pass
-/// [`ignore_reply`](crate::actors::ignore_reply) to ask for no answer.
+/// Requests of the host. The reply port comes last, as `call_t!` expects; pass
+/// [`ignore_reply`](crate::actors::ignore_reply) to get no answer.
 ///
-/// Prefer `call_t!` to `call!`, which has no limit: a question that crosses a kill in the same
-/// instant may never be read.
+/// Prefer `call_t!` to `call!`, which never times out: a request that crosses a kill may stay
+/// unread.
 #[derive(Debug)]
 pub enum HousekeeperMsg {
-    /// Run a job now. Answered by the report of a run of this scope that began after the message
-    /// came. Works while the job is paused, waits while its worker restarts, and is one attempt
-    /// while it is degraded. A run of everything that fails or crashes is repeated by itself.
-    /// Whoever gives up waiting does not end the run.
+    /// Runs a job now. Replies with the report of a run of this scope that began after the message
+    /// arrived. Works while the job is paused, waits while its worker restarts, and is one attempt
+    /// while the job is degraded. A failed or crashed run of all rows is retried. The run continues
+    /// after its caller has timed out.
     RunNow(JobName, Scope, RpcReplyPort<Result<Report, RequestError>>),
-    /// Run every job that is on. Answered when the last has ended, with the reports in the order of
+    /// Runs every enabled job. Replies when the last run ended, with the reports in the order of
     /// the jobs' names.
     RunAll(RpcReplyPort<Result<Vec<Report>, RequestError>>),
-    /// List what a run would handle now.
+    /// Lists the rows that a run would handle now.
     Preview(
         JobName,
         Scope,
         Page,
         RpcReplyPort<Result<Preview, RequestError>>,
     ),
-    /// Say how everything is. Answered from memory.
+    /// Returns the status of all jobs, from memory.
     Status(RpcReplyPort<Status>),
-    /// List at most this many past runs of a job, newest first. Runs that did nothing are not kept,
-    /// and the deadline runs of a minute are one line.
+    /// Lists at most this many past runs of a job, newest first. The history leaves out runs that
+    /// did nothing, and folds the deadline runs of a minute into one line.
     History(JobName, u32, RpcReplyPort<Result<History, RequestError>>),
-    /// Hold back ticks and deadlines of a job until `Resume`. A run in progress goes on. Answers
-    /// whether the job ran by itself before.
+    /// Suspends ticks, deadlines and retries of a job until `Resume`. A run in progress continues.
+    /// Replies whether the job was running on its schedule.
     Pause(JobName, RpcReplyPort<Result<bool, RequestError>>),
-    /// Let a job run by itself again; it runs once, at once. Answers whether it was paused.
+    /// Resumes the schedule and runs once now. Replies whether the job was paused.
     Resume(JobName, RpcReplyPort<Result<bool, RequestError>>),
-    /// End the run in progress after its batch. What is left waits for the next tick. Answers which
-    /// run it was, if any.
+    /// Ends the run in progress after its batch; the remaining rows wait for the next tick. Replies
+    /// with the cancelled run, if there was one.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, RequestError>>),
-    /// Give a job another schedule, whole: begin with the one in its status to change a part. Its
-    /// next tick is one interval from now, or when its cron says.
+    /// Replaces the whole schedule of a job; start from the one in its status to change a part. The
+    /// next tick is one interval from now, or the next of its cron expression.
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), RequestError>>),
-    /// Tell somebody the news from now on.
+    /// Sends all events from now on to this subscriber.
     Subscribe(Subscriber),
-    /// Refuse new runs, let batches in flight end within the grace, then stop. Answered when
-    /// everything has been.
+    /// Rejects new runs, lets batches in flight end within the grace, then stops. Replies once every
+    /// run is answered.
     Shutdown(Duration, RpcReplyPort<()>),
-    /// Event from the tree itself.
+    /// A message of the tree.
     #[doc(hidden)]
     Internal(Internal),
 }
@@ -74,16 +74,16 @@ pub(crate) enum InternalMsg {
     Committed(Committed),
     /// A run ended.
     Finished(Box<RunState>),
-    /// A child died. The supervisor sends it to itself, so that it comes behind the child's own
-    /// messages.
+    /// A child died. The supervisor sends this to itself, so that it handles the child's messages
+    /// first.
     ChildExited { child: ActorId, reason: String },
-    /// A reader has read.
+    /// A reader has its result.
     Read {
         reader: ActorId,
         result: Box<ReadResult>,
     },
     /// The backoff before the timer's restart is over.
-    TimerRested,
+    TimerRestartDue,
     /// The grace of a shutdown is over.
     GraceEnded,
     /// The next health check is due.

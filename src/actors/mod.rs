@@ -1,4 +1,4 @@
-//! The actors that carry out what the policies decide.
+//! The actors: they carry out the decisions of the policies.
 
 mod arguments;
 mod delayed;

@@ -1,4 +1,4 @@
-//! Reads one preview or one history, and tells.
+//! Reads one preview or one history for the supervisor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{History, HistorySource, RequestError, RunHistory, RunRecord};
 
-/// Reads one thing, once.
+/// An actor per read: it reads, reports the result and stops.
 pub(super) struct Reader;
 
 pub(super) enum ReadRequest {
@@ -42,7 +42,7 @@ impl Reader {
         myself: ActorRef<()>,
         arguments: ReaderState,
     ) -> Result<ReaderState, ActorProcessingErr> {
-        // Not here: the supervisor waits for this.
+        // Reads in `handle`, because the supervisor waits for `pre_start`.
         myself.cast(())?;
         Ok(arguments)
     }
@@ -69,32 +69,32 @@ impl Reader {
 }
 
 impl ReadRequest {
-    async fn read(self, limit: Duration) -> ReadResult {
+    async fn read(self, timeout: Duration) -> ReadResult {
         match self {
             Self::Preview { job, scope, page } => {
-                ReadResult::Preview(preview(&*job, scope, page, limit).await)
+                ReadResult::Preview(preview(&*job, scope, page, timeout).await)
             }
             Self::History {
                 job,
-                limit: runs,
+                limit,
                 store: Some(store),
                 memory,
                 unsaved,
             } => {
                 let time = recorder::time(&job, Step::HistoryRead);
-                let read = async { Ok(store.runs(&job, runs).await?) };
-                let read = with_timeout(limit, "read the history", read).await;
+                let read = async { Ok(store.runs(&job, limit).await?) };
+                let read = with_timeout(timeout, "read the history", read).await;
                 drop(time);
                 ReadResult::History(Ok(match read {
-                    Ok(written) => history(job, runs, HistorySource::Database, written, &unsaved),
+                    Ok(saved) => history(job, limit, HistorySource::Database, saved, &unsaved),
                     Err(reason) => {
-                        history(job, runs, HistorySource::Memory { reason }, memory, &[])
+                        history(job, limit, HistorySource::Memory { reason }, memory, &[])
                     }
                 }))
             }
             Self::History {
                 job,
-                limit: runs,
+                limit,
                 store: None,
                 memory,
                 ..
@@ -102,7 +102,7 @@ impl ReadRequest {
                 let reason = "no history store was given".to_owned();
                 ReadResult::History(Ok(history(
                     job,
-                    runs,
+                    limit,
                     HistorySource::Memory { reason },
                     memory,
                     &[],
@@ -116,10 +116,10 @@ async fn preview(
     job: &dyn Job,
     scope: Scope,
     page: Page,
-    limit: Duration,
+    timeout: Duration,
 ) -> Result<Preview, RequestError> {
     let time = recorder::time(&job.name(), Step::Preview);
-    let rows = with_timeout(limit, "read the preview", job.preview(&scope, &page)).await;
+    let rows = with_timeout(timeout, "read the preview", job.preview(&scope, &page)).await;
     drop(time);
     let rows = rows.map_err(|error| RequestError::Failed {
         what: format!("preview {}", job.name()),
@@ -139,11 +139,10 @@ fn history(
     job: JobName,
     limit: u32,
     source: HistorySource,
-    written: Vec<RunRecord>,
+    mut runs: Vec<RunRecord>,
     unsaved: &[RunRecord],
 ) -> History {
-    // What is owed may have been written all the same.
-    let mut runs = written;
+    // Folds by key: a record that counts as unsaved may be saved after all.
     RunRecord::fold_into(&mut runs, unsaved);
     runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
     runs.truncate(limit as usize);

@@ -18,8 +18,8 @@ pub(crate) struct RunState {
     pub(crate) rejected: BTreeSet<String>,
     /// Rows rejected in this run beyond the room of `rejected`.
     pub(crate) forgotten: u64,
-    /// When the forecast was read: its waits count from then.
-    pub(crate) looked_at: Option<Instant>,
+    /// When the forecast was read; its waits count from then.
+    pub(crate) forecast_at: Option<Instant>,
 }
 
 /// A committed batch, as its worker reports it.
@@ -69,7 +69,7 @@ impl RunState {
             unsaved,
             rejected,
             forgotten: 0,
-            looked_at: None,
+            forecast_at: None,
         }
     }
 
@@ -98,7 +98,7 @@ impl RunState {
             next_due,
             ..forecast
         });
-        self.looked_at = Some(Instant::now());
+        self.forecast_at = Some(Instant::now());
     }
 }
 
@@ -114,18 +114,18 @@ mod tests {
     use crate::model::Trigger;
 
     #[test]
-    fn a_hundred_thousand_rows_rejected_are_counted_and_the_first_are_kept() {
-        let sheet = after_setting_aside(100_000);
+    fn all_rejected_rows_are_counted_and_the_first_are_kept() {
+        let state = after_rejecting(100_000);
 
-        assert_eq!(sheet.account.report.rejected_count, 100_000);
-        assert_eq!(sheet.account.report.rejected.len(), 100);
-        assert_eq!(sheet.rejected.len(), 1_000);
-        assert_eq!(sheet.forgotten, 99_000);
+        assert_eq!(state.account.report.rejected_count, 100_000);
+        assert_eq!(state.account.report.rejected.len(), 100);
+        assert_eq!(state.rejected.len(), 1_000);
+        assert_eq!(state.forgotten, 99_000);
     }
 
     #[test]
     fn rows_rejected_again_are_not_forgotten() {
-        let mut again = after_setting_aside(1_000);
+        let mut again = after_rejecting(1_000);
 
         again.add(&batch_of(0..1_000), 0);
 
@@ -133,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_forgotten_plan_no_run_but_a_row_that_falls_due_later_does() {
-        let mut knows_all = after_setting_aside(1_000);
-        let mut forgot = after_setting_aside(1_001);
-        let mut ahead = after_setting_aside(1_001);
+    fn forgotten_rows_plan_no_run_but_later_rows_do() {
+        let mut knows_all = after_rejecting(1_000);
+        let mut forgot = after_rejecting(1_001);
+        let mut ahead = after_rejecting(1_001);
 
         knows_all.apply_forecast(next_due(0));
         forgot.apply_forecast(next_due(0));
@@ -147,27 +147,27 @@ mod tests {
         assert_eq!(ahead.account.report.forecast, Some(next_due(7)));
     }
 
-    fn after_setting_aside(rows: u32) -> RunState {
-        let asked = Report::blank(
+    fn after_rejecting(rows: u32) -> RunState {
+        let report = Report::blank(
             "stuck".into(),
             Scope::All,
             Trigger::Tick,
             DateTime::UNIX_EPOCH,
         );
-        let mut sheet = RunState::new(RunAccount::new(asked), Vec::new(), BTreeSet::new());
+        let mut state = RunState::new(RunAccount::new(report), Vec::new(), BTreeSet::new());
         for first in (0..rows).step_by(500) {
-            sheet.add(&batch_of(first..rows.min(first + 500)), 100);
+            state.add(&batch_of(first..rows.min(first + 500)), 100);
         }
-        sheet
+        state
     }
 
     fn batch_of(rows: std::ops::Range<u32>) -> Batch {
-        let refused = |row: u32| RejectedRow {
+        let rejected = |row: u32| RejectedRow {
             id: row.to_string(),
             error: "a foreign key refuses it".to_owned(),
         };
         Batch {
-            rejected: rows.map(refused).collect(),
+            rejected: rows.map(rejected).collect(),
             ..Batch::default()
         }
     }

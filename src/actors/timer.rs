@@ -1,13 +1,12 @@
-//! Wakes the supervisor when a job wants to run. It decides nothing: the supervisor looks at the
-//! time again.
+//! Wakes the supervisor when a job may be due. It decides nothing: the supervisor checks the time
+//! again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ractor::{ActorProcessingErr, ActorRef};
 
-use super::delayed::Delayed;
-
+use crate::actors::delayed::Delayed;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::job::JobName;
 use crate::time::{Clocks, Moment};
@@ -15,16 +14,16 @@ use crate::time::{Clocks, Moment};
 pub(crate) struct Timer;
 
 pub(crate) enum TimerMsg {
-    /// Wake the supervisor for this job then, and not when it was told before.
+    /// Wake the supervisor for this job at this moment, instead of the one armed before.
     Arm(JobName, Option<Moment>),
-    /// Look at the clocks.
-    Look,
+    /// Check the clocks.
+    Check,
 }
 
 pub(crate) struct TimerArguments {
     pub(crate) clocks: Clocks,
     pub(crate) supervisor: ActorRef<HousekeeperMsg>,
-    /// What the supervisor remembers; a timer that is started again begins with it.
+    /// The supervisor's plans; a restarted timer is armed with them.
     pub(crate) armed: BTreeMap<JobName, Moment>,
 }
 
@@ -47,7 +46,7 @@ impl Timer {
             supervisor,
             armed,
         } = arguments;
-        myself.cast(TimerMsg::Look)?;
+        myself.cast(TimerMsg::Check)?;
         Ok(State {
             clocks,
             supervisor,
@@ -65,21 +64,21 @@ impl Timer {
         match message {
             TimerMsg::Arm(job, Some(at)) => drop(state.armed.insert(job, at)),
             TimerMsg::Arm(job, None) => drop(state.armed.remove(&job)),
-            TimerMsg::Look => {}
+            TimerMsg::Check => {}
         }
-        state.look(&myself);
+        state.check(&myself);
         Ok(())
     }
 }
 
 impl State {
-    fn look(&mut self, myself: &ActorRef<TimerMsg>) {
+    fn check(&mut self, myself: &ActorRef<TimerMsg>) {
         let now = self.clocks.now();
         let supervisor = &self.supervisor;
         self.armed.retain(|job, at| {
             let reached = at.reached(now);
             if reached {
-                // A supervisor that is gone takes its timer with it.
+                // Fails only if the supervisor has died, which ends its timer.
                 let _ = supervisor.cast(InternalMsg::Due(job.clone()).into());
             }
             !reached
@@ -89,10 +88,10 @@ impl State {
             .values()
             .map(|at| at.until(now))
             .min()
-            .map(|wait| Delayed(myself.send_after(wait.min(MAX_SLEEP), || TimerMsg::Look)));
+            .map(|wait| Delayed(myself.send_after(wait.min(MAX_SLEEP), || TimerMsg::Check)));
     }
 }
 
-/// The wall clock is looked at at least this often: a suspended machine or a corrected clock moves
-/// it past a sleep.
+/// Longest time between two checks: a suspended machine or a corrected clock moves the wall clock
+/// past the end of a sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(60);

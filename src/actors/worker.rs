@@ -1,4 +1,4 @@
-//! Runs one job, a batch per message, and reports to the supervisor.
+//! Runs one job, one batch per message, and reports to the supervisor.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::policy::Pacer;
 pub(crate) struct Worker;
 
 pub(crate) enum WorkerMsg {
-    /// Begin a run. The supervisor sends no second one before the first is reported.
+    /// Begin a run. The supervisor sends the next one after this one's report.
     Run(Box<RunState>),
-    /// Do the next batch of the run, if it is still this one.
+    /// Handle the next batch, if this run is still in progress.
     Batch(RunId),
-    /// End the run here, if it is still this one.
+    /// End the run, if it is still in progress.
     End(RunId, Outcome),
-    /// Write these records into the history, and stop.
+    /// Write these records into the history, then stop.
     Stop(Vec<RunRecord>),
 }
 
@@ -63,7 +63,7 @@ impl Worker {
         _: ActorRef<WorkerMsg>,
         arguments: WorkerArguments,
     ) -> Result<State, ActorProcessingErr> {
-        // No look at the database here: starting succeeds while it is away.
+        // Calls no database: the start succeeds while it is down.
         Ok(State {
             pacer: Pacer::new(arguments.config.pace.clone()),
             arguments,

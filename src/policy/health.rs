@@ -26,7 +26,7 @@ pub(crate) struct HealthInputs<'a> {
     pub(crate) next_run: Option<Moment>,
     pub(crate) paused: bool,
     /// Heartbeat of the run in progress.
-    pub(crate) silence: Option<Heartbeat>,
+    pub(crate) heartbeat: Option<Heartbeat>,
 }
 
 /// The last sign of life of a run, and the silence that its timeouts allow.
@@ -36,7 +36,7 @@ pub(crate) struct Heartbeat {
     pub(crate) since: Moment,
     pub(crate) step_timeout: Duration,
     /// [`max_silence`] of the job's settings.
-    pub(crate) longest: Duration,
+    pub(crate) max_silence: Duration,
 }
 
 /// Returns the longest silence that the timeouts of a job allow its worker.
@@ -73,23 +73,22 @@ pub(crate) fn health(inputs: &HealthInputs<'_>) -> Health {
 }
 
 fn stalled(inputs: &HealthInputs<'_>) -> Option<String> {
-    let silence = inputs.silence?;
-    let silent = silence.length(inputs.now);
-    silence.is_too_long(inputs.now).then(|| {
+    let heartbeat = inputs.heartbeat?;
+    heartbeat.is_stalled(inputs.now).then(|| {
         format!(
             "its run has been silent for {}, with a step timeout of {}: the job's code blocks its worker",
-            readable(silent),
-            crate::fmt::span(silence.step_timeout)
+            readable(heartbeat.silence(inputs.now)),
+            crate::fmt::span(heartbeat.step_timeout)
         )
     })
 }
 
 impl Heartbeat {
-    pub(crate) fn is_too_long(&self, now: Moment) -> bool {
-        self.length(now) > self.longest
+    pub(crate) fn is_stalled(&self, now: Moment) -> bool {
+        self.silence(now) > self.max_silence
     }
 
-    fn length(&self, now: Moment) -> Duration {
+    fn silence(&self, now: Moment) -> Duration {
         since(now, self.since)
     }
 }
@@ -101,7 +100,7 @@ fn overdue_row(inputs: &HealthInputs<'_>) -> Option<String> {
 }
 
 fn overdue_run(inputs: &HealthInputs<'_>) -> Option<String> {
-    if inputs.paused || inputs.silence.is_some() {
+    if inputs.paused || inputs.heartbeat.is_some() {
         return None;
     }
     let late = since(inputs.now, inputs.next_run?);
@@ -249,7 +248,7 @@ mod tests {
     fn a_run_in_progress_is_not_late_to_start() {
         let inputs = HealthInputs {
             next_run: Some(before(MINUTE * 5)),
-            silence: Some(silence(MINUTE)),
+            heartbeat: Some(heartbeat(MINUTE)),
             ..inputs()
         };
 
@@ -261,7 +260,7 @@ mod tests {
     #[test]
     fn a_run_is_stalled_past_the_silence_its_timeouts_allow() {
         let run = |age| HealthInputs {
-            silence: Some(silence(age)),
+            heartbeat: Some(heartbeat(age)),
             ..inputs()
         };
         let limit = Duration::from_secs(63);
@@ -279,7 +278,7 @@ mod tests {
     #[test]
     fn a_stalled_run_outweighs_the_failure_of_the_last_run() {
         let inputs = HealthInputs {
-            silence: Some(silence(MINUTE * 2)),
+            heartbeat: Some(heartbeat(MINUTE * 2)),
             failure: Some("the database is away"),
             ..inputs()
         };
@@ -296,7 +295,7 @@ mod tests {
     #[test]
     fn a_corrected_wall_clock_stalls_no_run() {
         let mut inputs = HealthInputs {
-            silence: Some(silence(Duration::ZERO)),
+            heartbeat: Some(heartbeat(Duration::ZERO)),
             ..inputs()
         };
         inputs.now.wall += Duration::from_secs(24 * 60 * 60);
@@ -351,12 +350,12 @@ mod tests {
             ];
 
             for silent in silences {
-                let silence = Heartbeat {
+                let heartbeat = Heartbeat {
                     since: at(Duration::ZERO),
                     step_timeout: config.step_timeout,
-                    longest: max_silence(&config),
+                    max_silence: max_silence(&config),
                 };
-                prop_assert!(!silence.is_too_long(at(silent)), "{silent:?} of {:?}", silence.longest);
+                prop_assert!(!heartbeat.is_stalled(at(silent)), "{silent:?} of {:?}", heartbeat.max_silence);
             }
         }
     }
@@ -465,17 +464,17 @@ mod tests {
             oldest_overdue: None,
             next_run: Some(at(NOW + MINUTE * 10)),
             paused: false,
-            silence: None,
+            heartbeat: None,
         }
     }
 
     /// Heartbeat of a run with default timeouts, this long ago.
-    fn silence(age: Duration) -> Heartbeat {
+    fn heartbeat(age: Duration) -> Heartbeat {
         let config = JobConfig::default();
         Heartbeat {
             since: before(age),
             step_timeout: config.step_timeout,
-            longest: max_silence(&config),
+            max_silence: max_silence(&config),
         }
     }
 

@@ -79,12 +79,12 @@ impl<W> RunQueue<W> {
     }
 
     /// Drops the runs that no message requested.
-    pub(crate) fn keep_asked(&mut self) {
+    pub(crate) fn keep_manual(&mut self) {
         self.runs.retain(|run| run.trigger == Trigger::Manual);
     }
 
     /// Drops waiters that have gone away. Their runs stay queued.
-    pub(crate) fn forget(&mut self, is_gone: impl Fn(&W) -> bool) {
+    pub(crate) fn drop_waiters(&mut self, is_gone: impl Fn(&W) -> bool) {
         for run in &mut self.runs {
             run.waiters.retain(|waiter| !is_gone(waiter));
         }
@@ -198,8 +198,8 @@ mod tests {
             let _ = queue.push(Scope::user(user), Trigger::Manual, Some(waiter));
         }
 
-        queue.forget(|waiter| *waiter > 1);
-        queue.keep_asked();
+        queue.drop_waiters(|waiter| *waiter > 1);
+        queue.keep_manual();
 
         assert_eq!(
             queue.drain(),

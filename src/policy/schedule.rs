@@ -88,7 +88,7 @@ impl Planner {
     }
 
     /// Follows the wall clock: a cron expression starts afresh when it was set back far.
-    pub(crate) fn look(&mut self, now: Moment) {
+    pub(crate) fn observe(&mut self, now: Moment) {
         if !self.paused {
             self.ticks.observe(now);
         }
@@ -96,7 +96,7 @@ impl Planner {
 
     /// Returns the moment from which the next run counts as late: by the monotonic clock, and for
     /// ticks of a cron expression by both clocks.
-    pub(crate) fn promised(&self, now: Moment) -> Option<Moment> {
+    pub(crate) fn late_from(&self, now: Moment) -> Option<Moment> {
         let (at, trigger) = self.next()?;
         Some(match trigger {
             Trigger::Tick => self.ticks.late_from(at, now),
@@ -110,7 +110,7 @@ impl Planner {
     }
 
     /// Returns the next ticks by the wall clock, at most `count`; none while paused.
-    pub(crate) fn ticks(&self, count: usize) -> Vec<DateTime<Utc>> {
+    pub(crate) fn next_ticks(&self, count: usize) -> Vec<DateTime<Utc>> {
         if self.paused {
             return Vec::new();
         }
@@ -119,7 +119,7 @@ impl Planner {
 
     /// Takes all due plans, merged into one run; `None` if none is due, or while paused.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<Due> {
-        self.look(now);
+        self.observe(now);
         let trigger = self
             .planned(self.ticks.due_at())
             .filter(|(at, _)| at.reached(now))

@@ -14,7 +14,7 @@ impl State {
         let was_paused = job.planner.is_paused();
         job.planner.pause();
         // Ticks and retries that wait are held back as well; the resume runs once for all of them.
-        job.queue.keep_asked();
+        job.queue.keep_manual();
         if !was_paused {
             self.publisher.emit(Event::JobPaused { job: name.clone() });
         }
@@ -52,7 +52,7 @@ impl State {
         };
         job.end_run(Outcome::Cancelled);
         // A tick that came during the run would begin it anew at once.
-        job.queue.keep_asked();
+        job.queue.keep_manual();
         Ok(Some(run))
     }
 

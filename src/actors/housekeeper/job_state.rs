@@ -1,20 +1,21 @@
-//! The supervisor's memory of the jobs.
+//! The supervisor's memory of one job.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ractor::{Actor, ActorId, ActorRef, SpawnErr};
+use ractor::{Actor, SpawnErr};
 
 use super::active_run::ActiveRun;
 use super::publisher::{Publisher, Waiter};
 use super::shared::{Shared, answer};
+use super::worker_slot::WorkerSlot;
 use crate::actors::panics::catch_panic;
 use crate::actors::run_state::{RunAccount, RunState};
 use crate::actors::worker::{Worker, WorkerArguments, WorkerMsg};
 use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
-use crate::model::{Health, Outcome, Report, RequestError, RunId, RunRecord, Trigger};
+use crate::model::{Health, Outcome, Report, RequestError, RunRecord, Trigger};
 use crate::policy::{Due, Planner, QueuedRun, RestartLog, RunQueue};
 use crate::time::Moment;
 
@@ -51,23 +52,8 @@ pub(super) struct JobState {
     pub(super) gauges: Gauges,
 }
 
-/// The place of a job's worker.
-pub(super) enum WorkerSlot {
-    /// The job is disabled, or the housekeeper stops.
-    Vacant,
-    Up(ActorRef<WorkerMsg>),
-    Restarting {
-        at: Moment,
-        reason: String,
-    },
-    Degraded {
-        until: Moment,
-        reason: String,
-    },
-}
-
 impl JobState {
-    fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
+    pub(super) fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
         let (name, enabled) = (job.name(), job.is_enabled());
         let config = config.of(&name).clone();
         let planner = Planner::new(config.schedule.clone(), now, fastrand::f64());
@@ -254,81 +240,10 @@ impl JobState {
     /// Drops waiters that gave up. Their runs stay.
     pub(super) fn drop_closed(&mut self, publisher: &Publisher) {
         let is_closed = |waiter: &Waiter| publisher.is_closed(waiter);
-        self.queue.forget(is_closed);
+        self.queue.drop_waiters(is_closed);
         if let Some(active) = &mut self.active {
             active.waiters.retain(|waiter| !is_closed(waiter));
         }
-    }
-}
-
-impl WorkerSlot {
-    pub(super) fn actor(&self) -> Option<&ActorRef<WorkerMsg>> {
-        match self {
-            Self::Up(worker) => Some(worker),
-            Self::Vacant | Self::Restarting { .. } | Self::Degraded { .. } => None,
-        }
-    }
-
-    fn is(&self, child: ActorId) -> bool {
-        self.actor().is_some_and(|worker| worker.get_id() == child)
-    }
-}
-
-/// The jobs by name.
-pub(super) struct Jobs(BTreeMap<JobName, JobState>);
-
-impl Jobs {
-    pub(super) fn new(jobs: Vec<Arc<dyn Job>>, config: &HousekeeperConfig, now: Moment) -> Self {
-        let states = jobs.into_iter().map(|job| JobState::new(job, config, now));
-        Self(states.map(|job| (job.name.clone(), job)).collect())
-    }
-
-    /// Returns a job, enabled or not.
-    pub(super) fn get(&self, name: &JobName) -> Result<&JobState, RequestError> {
-        self.0.get(name).ok_or_else(|| self.unknown(name))
-    }
-
-    /// Returns an enabled job.
-    pub(super) fn enabled(&mut self, name: &JobName) -> Result<&mut JobState, RequestError> {
-        if !self.0.contains_key(name) {
-            return Err(self.unknown(name));
-        }
-        let job = self.0.get_mut(name).filter(|job| job.enabled);
-        job.ok_or_else(|| RequestError::Disabled { job: name.clone() })
-    }
-
-    fn unknown(&self, name: &JobName) -> RequestError {
-        RequestError::UnknownJob {
-            job: name.clone(),
-            known: self.0.keys().cloned().collect(),
-        }
-    }
-
-    pub(super) fn get_mut(&mut self, name: &JobName) -> Option<&mut JobState> {
-        self.0.get_mut(name)
-    }
-
-    /// Returns the job whose worker has this run.
-    pub(super) fn in_run(&mut self, run: RunId) -> Option<&mut JobState> {
-        let is_in = |job: &JobState| job.active.as_ref().is_some_and(|active| active.id() == run);
-        self.0.values_mut().find(|job| is_in(job))
-    }
-
-    /// Returns the job of this worker.
-    pub(super) fn of_worker(&mut self, child: ActorId) -> Option<&mut JobState> {
-        self.0.values_mut().find(|job| job.worker.is(child))
-    }
-
-    pub(super) fn names(&self) -> impl Iterator<Item = &JobName> {
-        self.0.keys()
-    }
-
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &JobState> {
-        self.0.values()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut JobState> {
-        self.0.values_mut()
     }
 }
 

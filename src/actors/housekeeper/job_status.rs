@@ -1,8 +1,9 @@
-//! How a job stands, from memory: its status, its health, its figures.
+//! The status, the health and the gauges of a job, from memory.
 
 use std::time::Duration;
 
-use super::job_state::{JobState, WorkerSlot};
+use super::job_state::JobState;
+use super::worker_slot::WorkerSlot;
 use crate::metrics::recorder::JobSnapshot;
 use crate::model::{Health, JobStatus, NextRun, Outcome, WorkerStatus};
 use crate::policy::{HealthInputs, Heartbeat, health, max_silence};
@@ -18,7 +19,7 @@ impl JobState {
             schedule: self.planner.schedule().clone(),
             next_run: self.next_run(),
             next_ticks: if self.enabled {
-                self.planner.ticks(TICKS_SHOWN)
+                self.planner.next_ticks(MAX_NEXT_TICKS)
             } else {
                 Vec::new()
             },
@@ -33,7 +34,6 @@ impl JobState {
         }
     }
 
-    /// How the job is, judged by what is remembered.
     pub(super) fn health(&self, now: Moment, started: Moment) -> Health {
         health(&HealthInputs {
             now,
@@ -47,44 +47,43 @@ impl JobState {
                 .two_ticks(self.last_success.unwrap_or(started))
                 .filter(|_| self.enabled),
             oldest_overdue: self.overdue(),
-            next_run: self.planner.promised(now).filter(|_| self.enabled),
+            next_run: self.planner.late_from(now).filter(|_| self.enabled),
             paused: self.planner.is_paused(),
-            silence: self.silence(),
+            heartbeat: self.heartbeat(),
         })
     }
 
-    /// Shows to the meters how the job stands. One that is off does not.
+    /// Records the gauges of an enabled job.
     pub(super) fn record_gauges(&mut self, now: Moment, health: &Health) {
         if !self.enabled {
             return;
         }
-        let standing = JobSnapshot {
+        let snapshot = JobSnapshot {
             health,
             backlog: self.forecast.map(|(forecast, _)| forecast.due.count),
             oldest_overdue: self.oldest_overdue(now),
             last_success: self.last_success.map(|at| at.wall),
-            // A run of a tick counts them anew.
+            // Incomplete during a run: a run of a tick starts with none.
             rejected: self.active.is_none().then_some(self.rejected.len()),
             unsaved_runs: self.unsaved.len(),
             running: self.active.is_some(),
             stalled: self.is_stalled(now),
             paused: self.planner.is_paused(),
         };
-        self.gauges.record(&self.name, &standing);
+        self.gauges.record(&self.name, &snapshot);
     }
 
-    /// Whether nothing was heard of the run in progress for too long.
+    /// Returns whether the run in progress has been silent for longer than its timeouts allow.
     pub(super) fn is_stalled(&self, now: Moment) -> bool {
-        let silence = self.silence();
-        silence.is_some_and(|silence| silence.is_too_long(now))
+        let heartbeat = self.heartbeat();
+        heartbeat.is_some_and(|heartbeat| heartbeat.is_stalled(now))
     }
 
-    /// Of the run in progress.
-    fn silence(&self) -> Option<Heartbeat> {
+    fn heartbeat(&self) -> Option<Heartbeat> {
         Some(Heartbeat {
             since: self.active.as_ref()?.heartbeat,
             step_timeout: self.config.step_timeout,
-            longest: max_silence(&self.config),
+            max_silence: max_silence(&self.config),
         })
     }
 
@@ -92,7 +91,7 @@ impl JobState {
         match (&self.worker, &self.active) {
             (WorkerSlot::Vacant, _) if self.enabled => WorkerStatus::Stopped,
             (WorkerSlot::Vacant, _) => WorkerStatus::Disabled,
-            (WorkerSlot::Up(_), Some(running)) => WorkerStatus::Running(running.status()),
+            (WorkerSlot::Up(_), Some(active)) => WorkerStatus::Running(active.status()),
             (WorkerSlot::Up(_), None) => WorkerStatus::Idle,
             (WorkerSlot::Restarting { at, reason }, _) => WorkerStatus::Restarting {
                 reason: reason.clone(),
@@ -115,7 +114,7 @@ impl JobState {
         }
     }
 
-    /// What stands between the job and a successful run.
+    /// Returns why the worker restarts, or how the last run of all rows failed.
     fn failure(&self) -> Option<String> {
         if let WorkerSlot::Restarting { reason, .. } = &self.worker {
             return Some(format!("its worker died: {reason}"));
@@ -128,18 +127,18 @@ impl JobState {
         }
     }
 
-    /// Age of the oldest due row by now, as far as is known.
+    /// Returns the present age of the oldest due row of the last forecast.
     fn oldest_overdue(&self, now: Moment) -> Option<Duration> {
-        let (age, seen) = self.overdue()?;
-        Some(age.saturating_add(now.mono.saturating_sub(seen.mono)))
+        let (age, read) = self.overdue()?;
+        Some(age.saturating_add(now.mono.saturating_sub(read.mono)))
     }
 
-    /// Age of the oldest due row, and when it was that old.
+    /// Returns the age of the oldest due row, and the moment of that forecast.
     fn overdue(&self) -> Option<(Duration, Moment)> {
-        let (forecast, seen) = self.forecast?;
-        Some((forecast.oldest_overdue?, seen))
+        let (forecast, read) = self.forecast?;
+        Some((forecast.oldest_overdue?, read))
     }
 }
 
-/// Ticks ahead that a status names.
-const TICKS_SHOWN: usize = 5;
+/// Upcoming ticks that a status lists.
+const MAX_NEXT_TICKS: usize = 5;

@@ -2,11 +2,12 @@
 
 use ractor::{ActorId, SpawnErr, SupervisionEvent};
 
-use super::job_state::{JobState, WorkerSlot};
+use super::job_state::JobState;
 use super::publisher::Publisher;
 use super::runs::refresh;
 use super::shared::Shared;
 use super::state::State;
+use super::worker_slot::WorkerSlot;
 use crate::config::OnRestartLimit;
 use crate::job::Scope;
 use crate::metrics::recorder;

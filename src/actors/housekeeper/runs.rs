@@ -5,11 +5,12 @@ use std::time::Duration;
 use ractor::RpcReplyPort;
 
 use super::health_check::update_health;
-use super::job_state::{JobState, WorkerSlot};
+use super::job_state::JobState;
 use super::publisher::{Publisher, Waiter};
 use super::shared::{Shared, answer};
 use super::state::State;
 use super::timer::TimerHandle;
+use super::worker_slot::WorkerSlot;
 use crate::actors::run_state::{Committed, RunState};
 use crate::job::{Batch, JobName, Scope};
 use crate::metrics::recorder;
@@ -70,7 +71,7 @@ impl State {
         let Some(job) = self.jobs.get_mut(name) else {
             return;
         };
-        job.planner.look(now);
+        job.planner.observe(now);
         if job.wake_at(now).is_none_or(|at| !at.reached(now)) {
             return self.timer.arm(job, now);
         }
@@ -164,7 +165,7 @@ impl State {
         } else {
             backoff(&config.retry, job.failures, fastrand::f64())
         };
-        let read = run.looked_at.map_or(Duration::ZERO, |at| at.elapsed());
+        let read = run.forecast_at.map_or(Duration::ZERO, |at| at.elapsed());
         let recovered = job.apply_outcome(now, now.before(read), &mut report, retry);
         let failed = matches!(report.outcome, Outcome::Failed { .. });
         job.remember_record(&report, &self.shared, failed);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ractor::{ActorId, RpcReplyPort};
 
-use super::job_state::WorkerSlot;
 use super::state::{Shutdown, State};
+use super::worker_slot::WorkerSlot;
 use crate::actors::message::InternalMsg;
 use crate::actors::worker::WorkerMsg;
 use crate::model::{Event, Outcome};

@@ -2,7 +2,7 @@
 
 use ractor::{ActorRef, RpcReplyPort};
 
-use super::job_state::Jobs;
+use super::jobs::Jobs;
 use super::pending_reads::PendingReads;
 use super::publisher::Publisher;
 use super::shared::{Shared, answer};

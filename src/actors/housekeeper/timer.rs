@@ -60,7 +60,7 @@ impl TimerHandle {
             // Without a timer nothing runs, so it is never given up.
             Verdict::LimitReached => config.backoff.max,
         };
-        self.restart = Some(shared.send_after(wait, || InternalMsg::TimerRested));
+        self.restart = Some(shared.send_after(wait, || InternalMsg::TimerRestartDue));
     }
 
     /// The timer woke the supervisor, so it works: its backoff starts anew.

@@ -23,7 +23,7 @@ fn cron_ticks_are_delayed_by_the_jitter_of_the_start() {
 
     let start = planner.next();
     planner.take_due(begun.after(seconds(2)));
-    let ticks = planner.ticks(2);
+    let ticks = planner.next_ticks(2);
     let early = planner.take_due(at("01-11T01:30", 3));
 
     assert_eq!(start, Some((begun.after(seconds(2)), Trigger::Start)));
@@ -49,7 +49,7 @@ fn a_delayed_tick_is_still_ahead_after_its_time() {
 
     let planner = Planner::new(schedule, between, 0.25);
 
-    assert_eq!(planner.ticks(1), [wall("01-11T01:30") + seconds(2)]);
+    assert_eq!(planner.next_ticks(1), [wall("01-11T01:30") + seconds(2)]);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn a_clock_before_the_calendar_ticks_once_corrected() {
     };
     let mut planner = Planner::new(by("*/15 * * * *"), before, 0.0);
 
-    let shown = planner.ticks(5);
-    planner.look(at("01-10T12:20", 20));
+    let shown = planner.next_ticks(5);
+    planner.observe(at("01-10T12:20", 20));
 
     assert!(shown.is_empty());
-    assert_eq!(planner.ticks(1), [wall("01-10T12:30")]);
+    assert_eq!(planner.next_ticks(1), [wall("01-10T12:30")]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn the_wait_is_short_enough_to_notice_a_corrected_clock() {
 
     assert_eq!((far, near), (Some(seconds(60)), Some(seconds(10))));
     assert_eq!(planner.wait(at("01-11T01:30", 0)), None);
-    assert!(planner.ticks(5).is_empty());
+    assert!(planner.next_ticks(5).is_empty());
 }
 
 #[test]
@@ -107,21 +107,21 @@ fn a_clock_set_back_by_three_hours_or_more_starts_afresh() {
         let taken = planner.take_due(at(set_back, 21 * 60));
 
         assert_eq!(taken, None, "{set_back}");
-        assert_eq!(planner.ticks(2), ticks.map(wall), "{set_back}");
+        assert_eq!(planner.next_ticks(2), ticks.map(wall), "{set_back}");
     }
 }
 
 #[test]
 fn small_set_backs_add_up_until_ticks_start_afresh() {
     let mut planner = quarterly("01-10T12:00");
-    planner.look(at("01-10T12:10", 0));
+    planner.observe(at("01-10T12:10", 0));
 
-    planner.look(at("01-10T10:10", 0));
-    let waits = planner.ticks(1);
-    planner.look(at("01-10T09:10", 0));
+    planner.observe(at("01-10T10:10", 0));
+    let waits = planner.next_ticks(1);
+    planner.observe(at("01-10T09:10", 0));
 
     assert_eq!(waits, [wall("01-10T12:15")]);
-    assert_eq!(planner.ticks(1), [wall("01-10T09:15")]);
+    assert_eq!(planner.next_ticks(1), [wall("01-10T09:15")]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_suspended_machine_runs_once_and_counts_missed_cron_ticks() {
     let taken = planner.take_due(at("01-10T14:05", 30));
 
     assert_eq!(taken, due(7));
-    assert_eq!(planner.ticks(1), [wall("01-10T14:15")]);
+    assert_eq!(planner.next_ticks(1), [wall("01-10T14:15")]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn missed_ticks_are_counted_to_a_thousand() {
     let taken = planner.take_due(woken);
 
     assert_eq!(taken, due(1_000));
-    assert_eq!(planner.ticks(1), [woken.wall + seconds(1)]);
+    assert_eq!(planner.next_ticks(1), [woken.wall + seconds(1)]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn five_ticks_are_listed_over_a_change_of_clocks() {
         "03-31T00:30",
         "04-01T00:30",
     ];
-    assert_eq!(planner.ticks(5), shown.map(wall));
+    assert_eq!(planner.next_ticks(5), shown.map(wall));
 }
 
 #[test]
@@ -181,15 +181,15 @@ fn a_resume_or_the_same_cron_repeats_no_tick_after_a_set_back() {
 
     planner.pause();
     planner.resume(set_back);
-    let resumed = planner.ticks(1);
+    let resumed = planner.next_ticks(1);
     let same = Schedule {
         min_interval: seconds(5),
         ..by("*/15 * * * *")
     };
     planner.reschedule(same, set_back);
-    let same = planner.ticks(1);
+    let same = planner.next_ticks(1);
     planner.reschedule(by("* * * * *"), set_back);
-    let other = planner.ticks(1);
+    let other = planner.next_ticks(1);
 
     assert_eq!(
         (resumed, same),
@@ -210,7 +210,7 @@ fn another_jitter_repeats_no_served_tick() {
 
     planner.reschedule(delayed(20), night.after(seconds(5)));
 
-    assert_eq!(planner.ticks(1), [wall("01-12T01:30") + seconds(10)]);
+    assert_eq!(planner.next_ticks(1), [wall("01-12T01:30") + seconds(10)]);
 }
 
 #[test]
@@ -223,9 +223,12 @@ fn a_schedule_is_changed_to_cron_and_back() {
     let mut planner = Planner::new(every.clone(), at("01-10T12:00", 0), 0.0);
 
     planner.reschedule(nightly(), at("01-10T12:01", 60));
-    let to_cron = (planner.take_due(at("01-10T12:30", 1_800)), planner.ticks(1));
+    let to_cron = (
+        planner.take_due(at("01-10T12:30", 1_800)),
+        planner.next_ticks(1),
+    );
     planner.reschedule(every, at("01-10T12:30", 1_800));
-    let back = planner.ticks(2);
+    let back = planner.next_ticks(2);
 
     assert_eq!(to_cron, (None, vec![wall("01-11T01:30")]));
     assert_eq!(back, ["01-10T12:40", "01-10T12:50"].map(wall));
@@ -245,7 +248,7 @@ fn the_same_schedule_again_neither_repeats_nor_loses_a_tick() {
     planner.reschedule(schedule, at("01-10T12:26", 1_560));
 
     assert_eq!(taken, due(1));
-    assert_eq!(planner.ticks(1), [wall("01-10T12:40")]);
+    assert_eq!(planner.next_ticks(1), [wall("01-10T12:40")]);
 }
 
 #[test]
@@ -257,20 +260,20 @@ fn a_clock_at_the_end_of_the_calendar_ticks_once_corrected() {
     };
 
     let at_the_end = planner.take_due(end);
-    let (wait, shown) = (planner.wait(end), planner.ticks(5));
-    planner.look(at("01-10T12:20", 20));
+    let (wait, shown) = (planner.wait(end), planner.next_ticks(5));
+    planner.observe(at("01-10T12:20", 20));
 
     assert_eq!(at_the_end.map(|due| due.trigger), Some(Trigger::Tick));
     assert_eq!((wait, shown), (Some(seconds(60)), vec![]));
-    assert_eq!(planner.ticks(1), [wall("01-10T12:30")]);
+    assert_eq!(planner.next_ticks(1), [wall("01-10T12:30")]);
 }
 
 #[test]
 fn a_cron_tick_is_late_when_both_clocks_say_so() {
     let planner = quarterly("01-10T12:00");
     let late = |now: Moment| {
-        let promised = planner.promised(now).expect("it ticks");
-        now.mono.saturating_sub(promised.mono)
+        let late_from = planner.late_from(now).expect("it ticks");
+        now.mono.saturating_sub(late_from.mono)
     };
 
     let seen = [
@@ -306,7 +309,7 @@ proptest! {
         let ticks: Vec<_> = (0..replicas)
             .map(|place| {
                 let jitter = f64::from(place) / f64::from(replicas);
-                Planner::new(schedule.clone(), at("01-10T12:00", 0), jitter).ticks(1)[0]
+                Planner::new(schedule.clone(), at("01-10T12:00", 0), jitter).next_ticks(1)[0]
             })
             .collect();
 

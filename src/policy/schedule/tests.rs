@@ -46,7 +46,7 @@ fn ticks_beyond_the_calendar_are_not_listed() {
     };
     let planner = Planner::new(every, near_the_end, 0.0);
 
-    let shown = planner.ticks(5);
+    let shown = planner.next_ticks(5);
 
     assert_eq!(shown, [near_the_end.wall + TimeDelta::seconds(60)]);
     let at_the_end = Moment {
@@ -54,15 +54,15 @@ fn ticks_beyond_the_calendar_are_not_listed() {
         ..near_the_end
     };
     let planner = Planner::new(planner.schedule, at_the_end, 0.0);
-    assert!(planner.ticks(5).is_empty());
+    assert!(planner.next_ticks(5).is_empty());
 }
 
 #[test]
 fn lateness_goes_by_the_monotonic_clock_but_for_cron() {
     let mut planner = ticking();
-    let tick = planner.promised(at(-3_600, 100)).expect("it ticks");
+    let tick = planner.late_from(at(-3_600, 100)).expect("it ticks");
     planner.completed(at(0, 0), Some(&forecast(Some(5), None)));
-    let deadline = planner.promised(at(-3_600, 100)).expect("a row");
+    let deadline = planner.late_from(at(-3_600, 100)).expect("a row");
 
     assert_eq!((tick.mono, deadline.mono), (seconds(60), seconds(5)));
 }
