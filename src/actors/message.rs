@@ -50,8 +50,8 @@ pub enum HousekeeperMsg {
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), RequestError>>),
     /// Sends all events from now on to this subscriber.
     Subscribe(Subscriber),
-    /// Rejects new runs, lets batches in flight end within the grace, then stops. Replies once every
-    /// run is answered.
+    /// Rejects new runs, lets batches in flight end within the grace, then stops. Replies once all
+    /// runs are answered.
     Shutdown(Duration, RpcReplyPort<()>),
     /// A message of the tree.
     #[doc(hidden)]
