@@ -59,7 +59,7 @@ impl Reception {
         match message {
             ReceptionMsg::Housekeeping(event) => account.note(&event),
             ReceptionMsg::Account(reply) => {
-                // Whoever asked may have given up.
+                // The caller may have timed out.
                 let _ = reply.send(account.clone());
             }
         }

@@ -20,8 +20,8 @@ pub(crate) async fn serve(
         .map_err(|error| format!("cannot listen at {address}: {error}"))?;
     let address = listener.local_addr()?;
     let web = Web::new(housekeeper.clone());
-    // Nobody logs in here, so only who sits at this machine may act, and only under a name that no
-    // other site can take.
+    // The page has no login, so it allows actions only on a loopback address, and only under a host
+    // name that no other site can take.
     let router = if address.ip().is_loopback() {
         let local = axum::middleware::from_fn(local_names);
         web.with_actions().router().layer(local)
