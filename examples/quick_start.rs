@@ -1,14 +1,11 @@
-//! Starts a housekeeper on a SQLite file, and sends it the messages a host needs first.
+//! Starts a housekeeper on a SQLite file, and sends it the requests that a host needs first.
 
 use std::{error::Error, time::Duration};
 
-use ractor::call_t;
 use ractor_housekeeper::booking::{BookingPolicy, SessionCleaner, built_in};
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperMsg as Msg, Scope, SqliteStore, Subscriber, start,
-};
+use ractor_housekeeper::{HousekeeperArguments, Scope, SqliteStore, Subscriber, start};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -20,17 +17,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let housekeeper = started.housekeeper;
 
     let (subscriber, mut events) = Subscriber::channel();
-    housekeeper.cast(Msg::Subscribe(subscriber))?;
+    housekeeper.subscribe(subscriber)?;
     let (job, all) = (SessionCleaner::NAME, Scope::All);
-    let report = call_t!(housekeeper, Msg::RunNow, 5_000, job.clone(), all.clone())??;
+    let report = housekeeper.run_now(job.clone(), all.clone()).await?;
     println!("{report}");
-    let preview = call_t!(housekeeper, Msg::Preview, 5_000, job, all, Page::default())??;
+    let preview = housekeeper.preview(job, all, Page::default()).await?;
     println!("{} sessions are idle now", preview.due);
-    println!("{}", call_t!(housekeeper, Msg::Status, 1_000)?);
+    println!("{}", housekeeper.status().await?);
     while let Ok(event) = events.try_recv() {
         println!("{:?}", event.event);
     }
 
-    call_t!(housekeeper, Msg::Shutdown, 10_000, Duration::from_secs(5))?;
+    housekeeper.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
