@@ -28,7 +28,7 @@ use crate::model::{History, Report, RequestError, RunId, Status};
 /// use ractor_housekeeper::{HousekeeperRef, Scope};
 ///
 /// # async fn example(housekeeper: HousekeeperRef) -> Result<(), AskError> {
-/// let report = housekeeper.run_now("booking-expirer", Scope::All).await?;
+/// let report = housekeeper.run_now("draft-sweeper", Scope::All).await?;
 /// println!("{report}\n{}", housekeeper.status().await?);
 /// # Ok(())
 /// # }
