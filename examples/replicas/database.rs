@@ -1,4 +1,4 @@
-//! The database: filled with rows that are due, and audited by triggers.
+//! The database: filled with due rows, and audited by triggers.
 
 use std::collections::BTreeMap;
 
@@ -19,29 +19,29 @@ pub(crate) struct Database {
     _server: Option<PrivatePostgres>,
 }
 
-/// What the triggers saw.
+/// Changes as the triggers recorded them.
 #[derive(Debug)]
-pub(crate) struct Audit {
-    /// Rows changed, by the replica that changed them.
+pub(crate) struct TriggerRecord {
+    /// Rows changed, by replica.
     pub(crate) changed: BTreeMap<String, u64>,
     pub(crate) changed_twice: u64,
     /// Rows that are still due.
     pub(crate) left: u64,
 }
 
-/// The URL under which the audit knows a replica.
-pub(crate) fn named(url: &str, number: usize) -> String {
-    let joint = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{joint}application_name={}", name(number))
+/// The URL with which a replica connects under its name.
+pub(crate) fn replica_url(url: &str, number: usize) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}application_name={}", replica_name(number))
 }
 
-/// The name under which the audit knows a replica.
-pub(crate) fn name(number: usize) -> String {
+/// The name under which the triggers record a replica.
+pub(crate) fn replica_name(number: usize) -> String {
     format!("replica-{}", number + 1)
 }
 
 impl Database {
-    /// The database of this URL, which must be empty, or one on a private server.
+    /// Opens the database at `url`, which must be empty, or one on a private server.
     pub(crate) async fn open(url: Option<&str>) -> Result<Self, Error> {
         let (url, server) = if let Some(url) = url {
             (url.to_owned(), None)
@@ -69,7 +69,7 @@ impl Database {
         &self.url
     }
 
-    /// Makes rows that are due, and begins to audit. Returns how many rows are to be changed.
+    /// Inserts due rows and creates the triggers. Returns the number of due rows.
     pub(crate) async fn fill(&mut self, options: &Options) -> Result<u64, Error> {
         let mut rows = 0;
         for job in &options.jobs {
@@ -87,12 +87,12 @@ impl Database {
         Ok(rows)
     }
 
-    pub(crate) async fn audit(&mut self) -> QueryResult<Audit> {
+    pub(crate) async fn trigger_record(&mut self) -> QueryResult<TriggerRecord> {
         let changed: Vec<Changed> =
             sql_query("select replica, count(*) as rows from audit group by replica")
                 .load(&mut self.conn)
                 .await?;
-        Ok(Audit {
+        Ok(TriggerRecord {
             changed: changed
                 .into_iter()
                 .map(|Changed { replica, rows }| (replica, rows.unsigned_abs()))
@@ -134,8 +134,7 @@ const SESSIONS: &str = "
     insert into image_sent (id, session_id) select 'i' || id, id from sessions;
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
 
-/// Once for a statement and not for each row, so that the audit does not become the work that is
-/// measured.
+/// Triggers per statement: triggers per row would dominate the measured work.
 const AUDIT: &str = "
     create table audit (replica text not null, kind text not null, id text not null);
     create function audit_bookings() returns trigger language plpgsql as $$

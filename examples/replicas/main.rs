@@ -1,32 +1,31 @@
-//! Several processes with a housekeeper each, on one Postgres, share a backlog. One of them is
-//! killed on the way.
+//! Several processes, each with a housekeeper, share a backlog in one Postgres database. The
+//! program kills one of them midway.
 //!
-//! The program starts itself again as often as it is told. Triggers note who changed which row, and
-//! each replica says on its standard output what it did. In the end the two are compared: every row
-//! is handled once, nothing is left, and the replicas' own accounts add up to what the database
-//! saw, but for the one batch of which a killed replica could not tell. The exit status says
-//! whether it holds.
+//! The program starts copies of itself. Triggers record which replica changed which row, and each
+//! replica writes its events to standard output. The audit compares the two: every row is changed
+//! once, none is left, and the events add up to the triggers' record, except for one batch that a
+//! killed replica may have committed unreported. The exit status is the result of the audit.
 
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
 
-use balance::Balance;
-use crew::Crew;
+use audit::Audit;
 use database::Database;
-use options::{Asked, Options, USAGE, asked};
+use options::{Command, Options, USAGE, parse};
+use replicas::Replicas;
 
-mod balance;
-mod crew;
+mod audit;
+mod child;
 mod database;
-mod line;
 mod options;
+mod protocol;
 mod replica;
+mod replicas;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-// One thread, also for a replica: what a batch did is then told before the next one can have been
-// committed.
+// One thread, in a replica too: it reports a batch before it can commit the next.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -34,14 +33,14 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let done = match asked(std::env::args().skip(1)) {
-        Ok(Asked::Run(options)) => tokio::select! {
-            faults = share(&options) => faults,
-            // Everything goes with its owner: the replicas, and a private server.
+    let done = match parse(std::env::args().skip(1)) {
+        Ok(Command::Run(options)) => tokio::select! {
+            faults = share_backlog(&options) => faults,
+            // Dropping the future kills the replicas and stops a private server.
             _ = tokio::signal::ctrl_c() => Err("stopped".into()),
         },
-        Ok(Asked::Replica) => replica::run().await.map(|()| Vec::new()),
-        Ok(Asked::Help) => {
+        Ok(Command::Replica) => replica::run().await.map(|()| Vec::new()),
+        Ok(Command::Help) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
@@ -53,7 +52,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,
         Ok(faults) => {
-            eprintln!("the balance does not hold:\n  {}", faults.join("\n  "));
+            eprintln!("the audit failed:\n  {}", faults.join("\n  "));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -63,26 +62,26 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Has the replicas share a backlog. Returns what is wrong with the balance.
-async fn share(options: &Options) -> Result<Vec<String>, Error> {
+/// Lets the replicas share a backlog. Returns the faults that the audit found.
+async fn share_backlog(options: &Options) -> Result<Vec<String>, Error> {
     let mut database = Database::open(options.database_url.as_deref()).await?;
     println!("making {} overdue rows for each job", options.rows);
     let rows = database.fill(options).await?;
 
     println!("starting {} replicas", options.replicas);
-    let crew = Crew::start(options, database.url())?;
-    let accounts = crew.work(options, rows).await?;
+    let replicas = Replicas::start(options, database.url())?;
+    let replicas = replicas.work(options, rows).await?;
 
-    let balance = Balance {
+    let audit = Audit {
         rows,
         max_batch: options.max_batch(),
-        accounts: &accounts,
-        audit: &database.audit().await?,
+        replicas: &replicas,
+        triggers: &database.trigger_record().await?,
     };
-    println!("\n{balance}");
-    let faults = balance.faults();
+    println!("\n{audit}");
+    let faults = audit.faults();
     if faults.is_empty() {
-        println!("the balance holds");
+        println!("the audit passed");
     }
     Ok(faults)
 }

@@ -1,4 +1,4 @@
-//! What the program is asked on its command line.
+//! The command line.
 
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ usage: replicas [options]
   --rows N             overdue bookings, or idle sessions, 10000 to 10000000; 100000 if not given
   --job JOB            bookings, sessions or both; bookings if not given
   --full-speed         without pauses and in larger batches; at the default pace if not given
-  --no-kill            lets all replicas live; if not given, one is killed when a third of the rows is done
+  --no-kill            kills no replica; if not given, one is killed after a third of the rows
   --database-url URL   an empty Postgres database, as in postgres://user:password@host/database;
                        without it, a private server where Postgres is installed
   --help               this text";
@@ -28,14 +28,14 @@ pub(crate) struct Options {
     pub(crate) database_url: Option<String>,
 }
 
-pub(crate) enum Asked {
+pub(crate) enum Command {
     Run(Options),
-    /// By the program itself: what to do comes over standard input.
+    /// A copy that the program started. Its settings come over standard input.
     Replica,
     Help,
 }
 
-pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
+pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut options = Options {
         replicas: 4,
         rows: 100_000,
@@ -46,8 +46,8 @@ pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--help" | "-h" => return Ok(Asked::Help),
-            REPLICA => return Ok(Asked::Replica),
+            "--help" | "-h" => return Ok(Command::Help),
+            REPLICA => return Ok(Command::Replica),
             "--replicas" => options.replicas = number(&argument, arguments.next())?,
             "--rows" => options.rows = number(&argument, arguments.next())?,
             "--job" => options.jobs = jobs(arguments.next().as_deref())?,
@@ -58,7 +58,7 @@ pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked
         }
     }
     options.check()?;
-    Ok(Asked::Run(options))
+    Ok(Command::Run(options))
 }
 
 impl Options {
@@ -81,16 +81,18 @@ impl Options {
             return Err("--replicas must be from 1 to 32".to_owned());
         }
         if !(10_000..=10_000_000).contains(&self.rows) {
-            return Err("--rows must be from 10000 to 10000000: of fewer, one replica may have done all before the others begin".to_owned());
+            return Err("--rows must be from 10000 to 10000000: one replica may finish fewer before the others start".to_owned());
         }
         if self.kill && self.replicas == 1 {
-            return Err("with one replica nobody is left after the kill: give --no-kill, or --replicas 2 or more".to_owned());
+            return Err(
+                "the kill leaves no replica: give --no-kill, or --replicas 2 or more".to_owned(),
+            );
         }
         Ok(())
     }
 }
 
-/// A session goes with the record of an image and of a video.
+/// Rows changed with one row of the job: a session has an image and a video record.
 pub(crate) fn rows_of_one(job: &JobName) -> u64 {
     if *job == SessionCleaner::NAME { 3 } else { 1 }
 }
@@ -105,13 +107,13 @@ fn jobs(value: Option<&str>) -> Result<Vec<JobName>, String> {
 }
 
 fn url(value: Option<String>) -> Result<String, String> {
-    let is_one = |url: &String| {
+    let is_postgres = |url: &String| {
         ["postgres://", "postgresql://"]
             .iter()
             .any(|scheme| url.starts_with(scheme))
     };
     value
-        .filter(is_one)
+        .filter(is_postgres)
         .ok_or_else(|| "--database-url needs a URL that begins with postgres://".to_owned())
 }
 
@@ -119,8 +121,8 @@ fn number<N: FromStr>(option: &str, value: Option<String>) -> Result<N, String> 
     let value = value.ok_or_else(|| format!("{option} needs a number"))?;
     value
         .parse()
-        .map_err(|_| format!("{option} needs a whole number, and {value:?} is none that fits"))
+        .map_err(|_| format!("{option} needs a whole number, not {value:?}"))
 }
 
-/// The only argument of a replica.
+/// The argument that starts a replica.
 pub(crate) const REPLICA: &str = "--replica";

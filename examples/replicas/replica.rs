@@ -1,6 +1,6 @@
-//! One replica: a housekeeper as any host has it, that tells what it does on standard output.
+//! One replica: a housekeeper that writes its events to standard output.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use ractor::call_t;
@@ -14,51 +14,54 @@ use ractor_housekeeper::{
 use tokio::sync::oneshot;
 
 use crate::Error;
-use crate::line::{Line, Orders};
+use crate::child::write_message;
+use crate::protocol::{ReplicaEvent, Settings};
 
 pub(crate) async fn run() -> Result<(), Error> {
-    let mut first = String::new();
-    io::stdin().read_line(&mut first)?;
-    let orders: Orders = serde_json::from_str(&first)?;
-    let parent_left = end_of_input();
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    let settings: Settings = serde_json::from_str(&line)?;
+    let input_closed = end_of_input();
 
     let (subscriber, mut events) = Subscriber::channel();
     let Started {
         housekeeper,
         handle,
-    } = start(None, arguments(orders)?).await?;
-    // Long before a first batch can have been committed.
+    } = start(None, arguments(settings)?).await?;
+    // The first batch cannot have committed yet.
     housekeeper.cast(HousekeeperMsg::Subscribe(subscriber.with_buffer(10_000)))?;
-    let telling = tokio::spawn(async move {
+    let writer = tokio::spawn(async move {
         while let Some(event) = events.recv().await {
-            tell(&event);
+            write_event(&event);
         }
     });
 
-    // A parent that is done closes our standard input, and so does one that died.
-    let _ = parent_left.await;
+    // A parent that finishes or dies closes our standard input.
+    let _ = input_closed.await;
     let grace = Duration::from_secs(5);
     call_t!(housekeeper, HousekeeperMsg::Shutdown, 10_000, grace)?;
     handle.await?;
-    // The channel ends with the housekeeper.
-    Ok(telling.await?)
+    // The channel closes with the housekeeper.
+    Ok(writer.await?)
 }
 
-fn arguments(orders: Orders) -> Result<HousekeeperArguments, Error> {
-    let Orders {
+fn arguments(settings: Settings) -> Result<HousekeeperArguments, Error> {
+    let Settings {
         database_url,
         jobs,
         pace,
-    } = orders;
-    let mut ages = BookingPolicy::default();
-    ages.idle_after
+    } = settings;
+    let mut policy = BookingPolicy::default();
+    policy
+        .idle_after
         .take_if(|_| !jobs.contains(&SessionCleaner::NAME));
-    ages.expire_after
+    policy
+        .expire_after
         .take_if(|_| !jobs.contains(&BookingExpirer::NAME));
     let config = HousekeeperConfig {
         job: JobConfig {
             schedule: Schedule {
-                // All at once, which is the hardest case.
+                // All replicas start at once, the hardest case.
                 start_jitter: Duration::ZERO,
                 ..Schedule::default()
             },
@@ -68,33 +71,28 @@ fn arguments(orders: Orders) -> Result<HousekeeperArguments, Error> {
         ..HousekeeperConfig::default()
     };
     let store = PostgresStore::connect(&database_url)?;
-    let jobs = built_in(store.clone(), &ages)?;
+    let jobs = built_in(store.clone(), &policy)?;
     Ok(HousekeeperArguments::new(jobs)
         .with_config(config)
         .with_history(store))
 }
 
-fn tell(event: &Delivery) {
-    if event.missed > 0 {
-        say(&Line::Missed(event.missed));
-    }
-    match &*event.event {
-        Event::BatchCommitted { counts, .. } => say(&Line::Committed(counts.clone())),
-        Event::RunFinished(report) => say(&Line::Finished(report.clone())),
-        _ => {}
-    }
-}
-
-fn say(line: &Line) {
-    if let Ok(line) = serde_json::to_string(line) {
-        // A parent that died hears nothing; the end of our input tells us.
-        let _ = writeln!(io::stdout(), "{line}");
+fn write_event(delivery: &Delivery) {
+    let missed = (delivery.missed > 0).then_some(ReplicaEvent::Missed(delivery.missed));
+    let event = match &*delivery.event {
+        Event::BatchCommitted { counts, .. } => Some(ReplicaEvent::BatchCommitted(counts.clone())),
+        Event::RunFinished(report) => Some(ReplicaEvent::RunFinished(report.clone())),
+        _ => None,
+    };
+    for event in missed.into_iter().chain(event) {
+        // Fails when the parent died, and the end of our input reports that.
+        let _ = write_message(&event);
     }
 }
 
 fn end_of_input() -> oneshot::Receiver<()> {
     let (ended, end) = oneshot::channel();
-    // A thread, because a read of standard input cannot be taken back.
+    // A thread, because a read of standard input cannot be cancelled.
     std::thread::spawn(move || {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         ended.send(())

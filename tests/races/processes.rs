@@ -1,20 +1,24 @@
-//! Housekeepers of two processes on one SQLite file. On Postgres `examples/replicas` does the like, killing included.
+//! Housekeepers of two processes on one SQLite file. `examples/replicas` does the same on Postgres,
+//! with a kill.
 
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::store::Timeouts;
 use ractor_housekeeper::{Report, Scope, SqliteStore};
-use serde_json::{from_str, to_string};
+use serde::{Deserialize, Serialize};
 
 use crate::audit::gone;
 use crate::bookings::{AGE, fill, user};
 use crate::database::{Database, PATIENCE};
 use crate::replica::{Emitted, Replica, messages_only};
 use crate::{TestResult, rows};
+use child::{ChildProcess, messages, write_message};
+
+#[path = "../../examples/replicas/child.rs"]
+#[expect(dead_code, reason = "the example kills a child")]
+mod child;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_one_file_expire_each_row_once() -> TestResult {
@@ -23,15 +27,28 @@ async fn two_processes_on_one_file_expire_each_row_once() -> TestResult {
     let due = Utc::now() - AGE - TimeDelta::hours(1);
     fill(&database, rows, due, TimeDelta::microseconds(1), |_| None).await?;
     let replica = replica(&database.address()).await?;
-    let mut other = ChildProcess::start(&database.address())?;
+    let (mut other, output) =
+        ChildProcess::start(|command| command.args(CHILD_TEST).env(FILE, database.address()))?;
+    let mut lines = messages(output);
 
-    // Each has some rows for sure, whoever is faster at the rest.
+    // Each process expires the rows of one user, whichever is faster at the rest.
     replica.run(Scope::user(user(OURS))).await?;
-    other.go_on()?;
-    other.line()?;
-    other.go_on()?;
+    other.send(&())?;
+    assert!(matches!(lines.next(), Some(ChildEvent::ExpiredItsUser)));
+    other.send(&())?;
     replica.run_until(|| true).await?;
-    let emitted = [replica.shut_down().await?, other.shut_down()?];
+    let ours = replica.shut_down().await?;
+    let Some(ChildEvent::ShutDown { ids, reports }) = lines.next() else {
+        return Err("the other process has failed".into());
+    };
+    lines.for_each(drop);
+    assert!(other.wait()?.success());
+    let theirs = Emitted {
+        ids,
+        reports,
+        ..Emitted::default()
+    };
+    let emitted = [ours, theirs];
 
     assert_eq!(gone(&database, "bookings", &emitted).await?.len(), rows);
     let shares = emitted.each_ref().map(|emitted| emitted.ids.len());
@@ -40,7 +57,7 @@ async fn two_processes_on_one_file_expire_each_row_once() -> TestResult {
     Ok(())
 }
 
-/// What the other process runs. In this one it is told nothing and does nothing.
+/// The test that the other process runs. In the first process it has no file and does nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_process_runs_a_housekeeper() -> TestResult {
     let Ok(address) = std::env::var(FILE) else {
@@ -49,89 +66,46 @@ async fn child_process_runs_a_housekeeper() -> TestResult {
     let mut input = std::io::stdin().lines();
     let replica = replica(&address).await?;
 
-    input.next().ok_or("an order")??;
+    input.next().ok_or("a line")??;
     replica.run(Scope::user(user(THEIRS))).await?;
-    println!("{MARK}");
-    input.next().ok_or("an order")??;
+    // Ends the line that the test program began.
+    println!();
+    write_message(&ChildEvent::ExpiredItsUser)?;
+    input.next().ok_or("a line")??;
     replica.run_until(|| true).await?;
 
     let Emitted { ids, reports, .. } = replica.shut_down().await?;
-    println!("{MARK}{}", to_string(&ids)?);
-    println!("{MARK}{}", to_string(&reports)?);
+    write_message(&ChildEvent::ShutDown { ids, reports })?;
     Ok(())
 }
 
+#[derive(Serialize, Deserialize)]
+enum ChildEvent {
+    ExpiredItsUser,
+    ShutDown {
+        ids: Vec<String>,
+        reports: Vec<Report>,
+    },
+}
+
 async fn replica(address: &str) -> TestResult<Replica> {
-    let limits = Timeouts {
+    let timeouts = Timeouts {
         lock: PATIENCE,
         ..Timeouts::default()
     };
-    let store = SqliteStore::open(address).await?.with_limits(limits)?;
+    let store = SqliteStore::open(address).await?.with_limits(timeouts)?;
     let job = BookingExpirer::new(Arc::new(store), Some(AGE))?;
     Replica::start(Arc::new(job), messages_only()).await
 }
 
-/// This very program, started again with a housekeeper of its own.
-struct ChildProcess {
-    process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl ChildProcess {
-    fn start(address: &str) -> TestResult<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args([
-                "--exact",
-                "processes::child_process_runs_a_housekeeper",
-                "--nocapture",
-            ])
-            .env(FILE, address)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let output = process.stdout.take().ok_or("it is piped")?;
-        let lines = BufReader::new(output).lines();
-        Ok(Self { process, lines })
-    }
-
-    fn go_on(&mut self) -> TestResult {
-        let input = self.process.stdin.as_mut().ok_or("it is piped")?;
-        Ok(writeln!(input)?)
-    }
-
-    /// The next that it says for us, among what the tests of any program say.
-    fn line(&mut self) -> TestResult<String> {
-        for line in &mut self.lines {
-            if let Some((_, ours)) = line?.split_once(MARK) {
-                return Ok(ours.to_owned());
-            }
-        }
-        Err("the other process has failed".into())
-    }
-
-    fn shut_down(mut self) -> TestResult<Emitted> {
-        let ids: Vec<String> = from_str(&self.line()?)?;
-        let reports: Vec<Report> = from_str(&self.line()?)?;
-        self.lines.by_ref().for_each(drop);
-        assert!(self.process.wait()?.success());
-        Ok(Emitted {
-            ids,
-            reports,
-            ..Emitted::default()
-        })
-    }
-}
-
-impl Drop for ChildProcess {
-    /// A test that fails leaves nobody behind.
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 const FILE: &str = "HOUSEKEEPER_RACE_FILE";
-const MARK: &str = "the other process says: ";
+
+/// Arguments that run the child's test alone.
+const CHILD_TEST: [&str; 3] = [
+    "--exact",
+    "processes::child_process_runs_a_housekeeper",
+    "--nocapture",
+];
 
 /// Users whose bookings are expired by one process alone.
 const OURS: usize = 0;
