@@ -7,30 +7,30 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::ledger::Ledger;
+use crate::guest_log::GuestLog;
 use crate::records::{Media, Records};
 use crate::{EXPIRE_AFTER, Error, IDLE_AFTER};
 
-/// What all guests share.
+/// Shared by all guests.
 #[derive(Clone)]
-pub(crate) struct House {
+pub(crate) struct Shared {
     pub(crate) records: Arc<dyn Records>,
-    pub(crate) ledger: Arc<Ledger>,
-    /// Becomes true when the guests are to leave.
+    pub(crate) log: Arc<GuestLog>,
+    /// Becomes true when the guests must leave.
     pub(crate) closing: watch::Receiver<bool>,
 }
 
 pub(crate) struct Guest {
-    house: House,
+    shared: Shared,
     random: fastrand::Rng,
     user: Uuid,
     session: Option<String>,
 }
 
 impl Guest {
-    pub(crate) fn new(house: House, seed: u64) -> Self {
+    pub(crate) fn new(shared: Shared, seed: u64) -> Self {
         Self {
-            house,
+            shared,
             random: fastrand::Rng::with_seed(seed),
             user: Uuid::new_v4(),
             session: None,
@@ -38,8 +38,8 @@ impl Guest {
     }
 
     pub(crate) async fn visit(mut self) -> Result<(), Error> {
-        // Some never stop talking: their sessions must stay, however old.
-        let silent_at_times = self.random.u32(..100) < 70;
+        // Some never pause: their sessions must stay, however old.
+        let falls_silent = self.random.u32(..100) < 70;
         self.pause(0..2_000).await;
         while !self.is_closing() {
             for _ in 0..self.random.u32(3..8) {
@@ -49,7 +49,7 @@ impl Guest {
                 }
                 self.pause(200..1_200).await;
             }
-            if silent_at_times {
+            if falls_silent {
                 let idle_after = milliseconds(IDLE_AFTER);
                 self.pause(idle_after..idle_after + 3_000).await;
             }
@@ -57,15 +57,14 @@ impl Guest {
         Ok(())
     }
 
-    /// Writes a message. A guest whose session is gone gets a new one, as any guest without one
-    /// does.
+    /// Writes a message, or opens a session if the guest has none or its session is gone.
     async fn chat(&mut self) -> Result<(), Error> {
         if self.is_closing() {
             return Ok(());
         }
         if let Some(session) = &self.session {
-            if let Some(at) = self.house.records.write(self.user, session).await? {
-                self.house.ledger.wrote(session, at);
+            if let Some(at) = self.shared.records.write(self.user, session).await? {
+                self.shared.log.wrote(session, at);
                 return Ok(());
             }
         }
@@ -73,8 +72,8 @@ impl Guest {
             images: self.random.usize(..4),
             videos: self.random.usize(..3),
         };
-        let session = self.house.records.open_session(self.user, media).await?;
-        self.house.ledger.opened(&session, media);
+        let session = self.shared.records.open_session(self.user, media).await?;
+        self.shared.log.opened(&session, media);
         self.session = Some(session.id);
         Ok(())
     }
@@ -83,8 +82,8 @@ impl Guest {
         if self.is_closing() {
             return Ok(());
         }
-        let booking = self.house.records.book(self.user).await?;
-        self.house.ledger.booked(&booking);
+        let booking = self.shared.records.book(self.user).await?;
+        self.shared.log.booked(&booking);
         match self.random.u32(..100) {
             0..30 => {
                 self.pause(300..2_000).await;
@@ -96,18 +95,18 @@ impl Guest {
         }
     }
 
-    /// Pays around the deadline, so that now the guest comes first and now the housekeeper.
+    /// Pays within 200 ms of the deadline: either the guest or the housekeeper comes first.
     async fn pay_at_the_last_moment(&mut self, booking: &str) -> Result<(), Error> {
         let deadline = milliseconds(EXPIRE_AFTER);
         self.pause(deadline - 200..deadline + 200).await;
         self.pay(booking).await
     }
 
-    /// The payment takes its time, and may come to nothing.
+    /// Holds the booking during a slow payment, which fails half the time.
     async fn pay_while_held(&mut self, booking: &str) -> Result<(), Error> {
         self.pause(500..2_500).await;
         let hold = Duration::from_millis(self.random.u64(1_500..3_000));
-        if !self.house.records.hold(booking, hold).await? {
+        if !self.shared.records.hold(booking, hold).await? {
             return Ok(());
         }
         self.pause(500..1_400).await;
@@ -118,22 +117,22 @@ impl Guest {
     }
 
     async fn pay(&mut self, booking: &str) -> Result<(), Error> {
-        if self.house.records.pay(booking).await? {
-            self.house.ledger.paid(booking);
+        if self.shared.records.pay(booking).await? {
+            self.shared.log.paid(booking);
         }
         Ok(())
     }
 
-    /// Waits some milliseconds, or until the house closes.
+    /// Waits some milliseconds, or until the guests must leave.
     async fn pause(&mut self, range: Range<u64>) {
         let pause = Duration::from_millis(self.random.u64(range));
-        let closing = self.house.closing.wait_for(|closing| *closing);
-        // Either way the pause is over.
+        let closing = self.shared.closing.wait_for(|closing| *closing);
+        // A timeout is the usual end of the pause.
         let _ = tokio::time::timeout(pause, closing).await;
     }
 
     fn is_closing(&self) -> bool {
-        *self.house.closing.borrow()
+        *self.shared.closing.borrow()
     }
 }
 

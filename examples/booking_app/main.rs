@@ -1,9 +1,9 @@
-//! A booking application at work, and a housekeeper keeping it tidy.
+//! A simulated booking application with a housekeeper.
 //!
-//! Guests chat, look at pictures, book, and pay or walk away. BookingPolicy are shortened so that
-//! what takes a day happens within seconds. A reception desk is told all the housekeeper does. In
-//! the end a balance is struck by SQL: every booking is paid or expired on time, no session of a
-//! living chat is lost, and the reports add up. The exit status says whether it holds.
+//! Guests chat, look at pictures, book, and pay or walk away. The policy's ages are seconds instead
+//! of hours. An observer subscribes to the housekeeper's events. A final audit checks by SQL that
+//! every booking is paid or expired on time, that no active session is lost, and that the reports
+//! add up. The exit status is the result of the audit.
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;
@@ -24,21 +24,21 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
-use balance::Balance;
-use drill::{Drill, TimerHandle};
-use guest::{Guest, House};
-use ledger::Ledger;
-use options::{Asked, Options, USAGE, asked};
-use reception::{Account, Reception, ReceptionMsg};
+use audit::Audit;
+use guest::{Guest, Shared};
+use guest_log::GuestLog;
+use observer::{Observer, ObserverMsg, Totals};
+use options::{Command, Options, USAGE, parse};
+use panic_once::{PanicOnce, PanicTrigger};
 use records::Records;
 use records::sqlite::SqliteRecords;
 
-mod balance;
-mod drill;
+mod audit;
 mod guest;
-mod ledger;
+mod guest_log;
+mod observer;
 mod options;
-mod reception;
+mod panic_once;
 mod records;
 mod web;
 
@@ -46,18 +46,18 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 const EXPIRE_AFTER: Duration = Duration::from_secs(3);
-const RESOLUTION: Duration = Duration::from_millis(250);
-const TICK: Duration = Duration::from_secs(5);
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_secs(5);
 /// Must stay under half of `IDLE_AFTER`.
 const ACTIVITY_THROTTLE: Duration = Duration::from_secs(1);
-/// Enough for something to happen every moment, and few enough for one writer at a time.
+/// As many as SQLite's single writer can serve.
 const GUESTS: u64 = 180;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match asked(std::env::args().skip(1)) {
-        Ok(Asked::Run(options)) => options,
-        Ok(Asked::Help) => {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(Command::Run(options)) => options,
+        Ok(Command::Help) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
@@ -73,11 +73,11 @@ async fn main() -> ExitCode {
         .init();
     match simulate(&options).await {
         Ok(faults) if faults.is_empty() => {
-            println!("the balance holds");
+            println!("the audit passed");
             ExitCode::SUCCESS
         }
         Ok(faults) => {
-            eprintln!("the balance does not hold:\n  {}", faults.join("\n  "));
+            eprintln!("the audit failed:\n  {}", faults.join("\n  "));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -87,34 +87,34 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Returns what is wrong with the balance.
+/// Returns the faults that the audit found.
 async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("bookings.db");
     let records = open(options.database_url.as_deref(), &file.display().to_string()).await?;
-    let alarm = TimerHandle::default();
-    let arguments = arguments(&*records, &alarm)?;
+    let trigger = PanicTrigger::default();
+    let arguments = arguments(&*records, &trigger)?;
     let Started {
         housekeeper,
         handle,
     } = start(None, arguments).await?;
-    let (reception, _) = Actor::spawn(None, Reception, ()).await?;
-    let subscriber = Subscriber::actor(&reception, ReceptionMsg::Housekeeping).with_buffer(10_000);
+    let (observer, _) = Actor::spawn(None, Observer, ()).await?;
+    let subscriber = Subscriber::actor(&observer, ObserverMsg::Event).with_buffer(10_000);
     housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 
     if let Some(address) = options.web {
         web::serve(address, &housekeeper).await?;
     }
-    let ledger = Arc::new(Ledger::default());
-    let day = Day {
+    let log = Arc::new(GuestLog::default());
+    let simulation = Simulation {
         records: records.clone(),
-        ledger: ledger.clone(),
-        housekeeper: housekeeper.actor().clone(),
-        reception: reception.clone(),
-        alarm,
+        log: log.clone(),
+        housekeeper: housekeeper.clone(),
+        observer: observer.clone(),
+        trigger,
     };
-    let passed = day.pass(options).await?;
-    day.settle().await?;
+    let progress = simulation.run(options).await?;
+    simulation.settle().await?;
 
     call_t!(
         housekeeper,
@@ -123,16 +123,16 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         Duration::from_secs(5)
     )?;
     handle.await?;
-    // What the housekeeper said came before this question.
-    let account = call_t!(reception, ReceptionMsg::Account, 5_000)?;
-    reception.stop(None);
-    let balance = Balance {
-        stock: &records.stock().await?,
-        ledger: &ledger.entries(),
-        account: &account,
-        passed: &passed,
+    // The observer's mailbox delivers the housekeeper's last events before this message.
+    let totals = call_t!(observer, ObserverMsg::Totals, 5_000)?;
+    observer.stop(None);
+    let audit = Audit {
+        tables: &records.contents().await?,
+        guests: &log.entries(),
+        events: &totals,
+        progress: &progress,
     };
-    Ok(balance.strike())
+    Ok(audit.run())
 }
 
 async fn open(url: Option<&str>, file: &str) -> Result<Arc<dyn Records>, Error> {
@@ -143,114 +143,113 @@ async fn open(url: Option<&str>, file: &str) -> Result<Arc<dyn Records>, Error> 
             records::postgres::PostgresRecords::connect(url).await?,
         )),
         #[cfg(not(feature = "postgres"))]
-        Some(_) => Err("this build knows SQLite only; add `--features postgres`".into()),
+        Some(_) => Err("this build supports SQLite only; add `--features postgres`".into()),
     }
 }
 
-fn arguments(records: &dyn Records, alarm: &TimerHandle) -> Result<HousekeeperArguments, Error> {
-    let ages = BookingPolicy {
+fn arguments(records: &dyn Records, trigger: &PanicTrigger) -> Result<HousekeeperArguments, Error> {
+    let policy = BookingPolicy {
         idle_after: Some(IDLE_AFTER),
         expire_after: Some(EXPIRE_AFTER),
     };
     let config = HousekeeperConfig {
         job: JobConfig {
             schedule: Schedule {
-                every: Some(TICK),
+                every: Some(EVERY),
                 start_jitter: Duration::ZERO,
-                min_interval: RESOLUTION,
+                min_interval: MIN_INTERVAL,
                 ..Schedule::default()
             },
             ..JobConfig::default()
         },
         ..HousekeeperConfig::default()
     };
-    let mut arguments = records.housekeeper(&ages)?.with_config(config);
+    let mut arguments = records.housekeeper(&policy)?.with_config(config);
     for job in &mut arguments.jobs {
         if job.name() == BookingExpirer::NAME {
-            *job = Arc::new(Drill::new(job.clone(), alarm.clone())) as Arc<dyn Job>;
+            *job = Arc::new(PanicOnce::new(job.clone(), trigger.clone())) as Arc<dyn Job>;
         }
     }
     Ok(arguments)
 }
 
-/// What was seen of a day.
+/// How far a simulation came.
 #[derive(Default)]
-struct Passed {
-    /// Whether it lasted as long as it was to.
-    whole: bool,
-    /// How many who waited for a report were told of a crash.
-    answers_of_crash: usize,
+struct Progress {
+    /// Whether it reached its end without Ctrl-C.
+    complete: bool,
+    /// Callers that received the report of a crashed run.
+    crash_answers: usize,
 }
 
-/// A day at the application, some seconds long.
-struct Day {
+/// The application's actors and data.
+struct Simulation {
     records: Arc<dyn Records>,
-    ledger: Arc<Ledger>,
+    log: Arc<GuestLog>,
     housekeeper: ActorRef<HousekeeperMsg>,
-    reception: ActorRef<ReceptionMsg>,
-    alarm: TimerHandle,
+    observer: ActorRef<ObserverMsg>,
+    trigger: PanicTrigger,
 }
 
-impl Day {
-    /// Lets guests come and go, until it is over or Ctrl-C ends it.
-    async fn pass(&self, options: &Options) -> Result<Passed, Error> {
+impl Simulation {
+    /// Runs the guests for the given seconds or until Ctrl-C.
+    async fn run(&self, options: &Options) -> Result<Progress, Error> {
         println!("seed {}", options.seed);
         let (closing, closed) = watch::channel(false);
         let mut guests = self.guests(options.seed, &closed);
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut passed = Passed::default();
+        let mut progress = Progress::default();
         for second in 0..=options.seconds {
             tokio::select! {
                 _ = seconds.tick() => {}
                 _ = tokio::signal::ctrl_c() => break,
             }
-            passed.whole = second == options.seconds;
-            self.tell(second).await?;
+            progress.complete = second == options.seconds;
+            self.print_totals(second).await?;
             if second == options.seconds / 3 {
                 self.clean_now().await?;
             }
             if second == options.seconds / 2 {
-                passed.answers_of_crash += usize::from(self.hold_drill().await?);
+                progress.crash_answers += usize::from(self.crash_worker().await?);
             }
         }
         closing.send_replace(true);
         while let Some(guest) = guests.join_next().await {
             guest??;
         }
-        Ok(passed)
+        Ok(progress)
     }
 
     fn guests(&self, seed: u64, closing: &watch::Receiver<bool>) -> JoinSet<Result<(), Error>> {
-        let house = House {
+        let shared = Shared {
             records: self.records.clone(),
-            ledger: self.ledger.clone(),
+            log: self.log.clone(),
             closing: closing.clone(),
         };
         (0..GUESTS)
-            .map(|number| Guest::new(house.clone(), seed.wrapping_add(number)).visit())
+            .map(|number| Guest::new(shared.clone(), seed.wrapping_add(number)).visit())
             .collect()
     }
 
-    /// A line on how things are.
-    async fn tell(&self, second: u64) -> Result<(), Error> {
-        let ledger = self.ledger.entries();
-        let Account {
+    async fn print_totals(&self, second: u64) -> Result<(), Error> {
+        let guests = self.log.entries();
+        let Totals {
             committed, runs, ..
-        } = call_t!(self.reception, ReceptionMsg::Account, 5_000)?;
+        } = call_t!(self.observer, ObserverMsg::Totals, 5_000)?;
         println!(
             "{second:>3} s: {} bookings, {} paid, {} expired; {} sessions opened, {} deleted; {} messages; {runs} runs",
-            ledger.booked.len(),
-            ledger.paid.len(),
+            guests.booked.len(),
+            guests.paid.len(),
             committed.of("bookings"),
-            ledger.sessions.len(),
+            guests.sessions.len(),
             committed.of("sessions"),
-            ledger.messages,
+            guests.messages,
         );
         Ok(())
     }
 
-    /// Has sessions cleaned by a message, and looks at the status.
+    /// Runs the session cleaner by message and prints the status.
     async fn clean_now(&self) -> Result<(), Error> {
         let report = call_t!(
             self.housekeeper,
@@ -265,11 +264,11 @@ impl Day {
         Ok(())
     }
 
-    /// Has a worker crash in a run that we wait for. Returns whether we were told.
-    async fn hold_drill(&self) -> Result<bool, Error> {
-        println!("now a drill: the next run for one guest panics");
+    /// Crashes a worker during a run that waits for its report. Returns whether the report says so.
+    async fn crash_worker(&self) -> Result<bool, Error> {
+        println!("the next run for one guest panics on purpose");
         let scope = Scope::user(Uuid::new_v4());
-        self.alarm.set_off(scope.clone());
+        self.trigger.arm(scope.clone());
         let report = call_t!(
             self.housekeeper,
             HousekeeperMsg::RunNow,
@@ -277,8 +276,8 @@ impl Day {
             BookingExpirer::NAME,
             scope
         )??;
-        println!("the waiter was answered: {report}");
-        // While the worker is away a few bookings fall due.
+        println!("the caller received: {report}");
+        // Bookings fall due while the worker waits for its restart.
         let size = const { NonZeroU32::new(5).expect("5 is not zero") };
         let preview = call_t!(
             self.housekeeper,
@@ -292,21 +291,21 @@ impl Day {
         Ok(matches!(report.outcome, Outcome::Crashed { .. }))
     }
 
-    /// Waits until the last booking has expired by itself, and has everything looked at once more.
+    /// Waits until the schedule has expired the last booking, then runs all jobs once more.
     async fn settle(&self) -> Result<(), Error> {
         println!("the guests have left");
         let settled = async {
-            while self.records.stock().await?.pending() > 0 {
-                tokio::time::sleep(RESOLUTION).await;
+            while self.records.contents().await?.pending() > 0 {
+                tokio::time::sleep(MIN_INTERVAL).await;
             }
             Ok::<(), Error>(())
         };
-        // If it takes longer, the balance tells which bookings are still pending.
-        if let Ok(settled) = timeout(SETTLED_WITHIN, settled).await {
+        // After a timeout the audit lists the bookings that are still pending.
+        if let Ok(settled) = timeout(SETTLE_TIMEOUT, settled).await {
             settled?;
         }
         for report in call_t!(self.housekeeper, HousekeeperMsg::RunAll, 10_000)?? {
-            println!("in the end: {report}");
+            println!("final run: {report}");
         }
         let (job, newest) = (BookingExpirer::NAME, 5);
         let history = call_t!(
@@ -321,14 +320,14 @@ impl Day {
     }
 }
 
-/// Apart from the lines of the day, with a line's distance to them.
-fn indented(shown: &impl std::fmt::Display) -> String {
-    format!("\n{shown}\n")
+/// Indents a text and sets it off by empty lines.
+fn indented(text: &impl std::fmt::Display) -> String {
+    format!("\n{text}\n")
         .replace('\n', "\n    ")
         .trim_end()
         .to_owned()
         + "\n"
 }
 
-/// An expiry, the longest hold, and some.
-const SETTLED_WITHIN: Duration = Duration::from_secs(10);
+/// Longer than the expiry age plus the longest hold.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What the program is asked on its command line.
+//! The command line.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 pub(crate) const USAGE: &str = "\
 usage: booking_app [options]
 
-  --seconds N          how long guests come and go, 12 to 3600; 15 if not given, 600 with --web
+  --seconds N          length of the simulation, 12 to 3600; 15 if not given, 600 with --web
   --seed N             makes the guests' choices repeatable; random if not given
   --database-url URL   an empty Postgres database, as in postgres://user:password@host/database;
                        without it, a temporary SQLite file
-  --web ADDRESS        serves the housekeeper's page while they do, as in 127.0.0.1:8080; Ctrl-C sends the
-                       guests home. On an address of this machine alone the page can act, else it only reads.
-                       Rows that fall due while a job is paused are late, and the balance will say so
+  --web ADDRESS        serves the housekeeper's page meanwhile, as in 127.0.0.1:8080; Ctrl-C ends the
+                       simulation. The page can act on a loopback address, and is read-only on others.
+                       Rows that fall due while a job is paused expire late, and the audit fails
   --help               this text";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Command {
     Run(Options),
     Help,
 }
 
-pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
+pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut seconds = None;
     let mut options = Options {
         seconds: 15,
@@ -39,7 +39,7 @@ pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--help" | "-h" => return Ok(Asked::Help),
+            "--help" | "-h" => return Ok(Command::Help),
             "--seconds" => seconds = Some(number(&argument, arguments.next())?),
             "--seed" => options.seed = number(&argument, arguments.next())?,
             "--database-url" => {
@@ -55,22 +55,22 @@ pub(crate) fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked
             unknown => return Err(format!("unknown option {unknown}")),
         }
     }
-    // Long enough to look at, which ends by Ctrl-C.
-    let usual = if options.web.is_some() {
+    // Long enough to look at the page; Ctrl-C ends it.
+    let default = if options.web.is_some() {
         600
     } else {
         options.seconds
     };
-    options.seconds = seconds.unwrap_or(usual);
+    options.seconds = seconds.unwrap_or(default);
     if !(12..=3_600).contains(&options.seconds) {
-        return Err("--seconds must be from 12 to 3600: in less, too little happens".to_owned());
+        return Err("--seconds must be from 12 to 3600: too little happens in less".to_owned());
     }
-    Ok(Asked::Run(options))
+    Ok(Command::Run(options))
 }
 
 fn number<N: FromStr>(option: &str, value: Option<String>) -> Result<N, String> {
     let value = value.ok_or_else(|| format!("{option} needs a number"))?;
     value
         .parse()
-        .map_err(|_| format!("{option} needs a number, and {value:?} is none"))
+        .map_err(|_| format!("{option} needs a number, not {value:?}"))
 }

@@ -16,16 +16,16 @@ pub(crate) mod sqlite;
 
 #[async_trait]
 pub(crate) trait Records: Send + Sync {
-    /// The two built-in jobs over these tables, and where their runs are kept.
-    fn housekeeper(&self, ages: &BookingPolicy) -> Result<HousekeeperArguments, Error>;
+    /// The two built-in jobs over these tables, with a history.
+    fn housekeeper(&self, policy: &BookingPolicy) -> Result<HousekeeperArguments, Error>;
 
-    /// Opens a session and notes the pictures and films that were sent in it.
+    /// Opens a session and inserts the pictures and films sent in it.
     async fn open_session(&self, user: Uuid, media: Media) -> Result<Opened, Error>;
 
-    /// Writes a message and tells its time if, in the same transaction, the session is there.
+    /// Writes a message. Returns its time if the session exists in the same transaction.
     async fn write(&self, user: Uuid, session: &str) -> Result<Option<DateTime<Utc>>, Error>;
 
-    /// Makes a Pending booking and tells its id.
+    /// Inserts a Pending booking. Returns its id.
     async fn book(&self, user: Uuid) -> Result<String, Error>;
 
     /// Keeps a Pending booking from expiring for a while. Returns whether it was still Pending.
@@ -34,8 +34,8 @@ pub(crate) trait Records: Send + Sync {
     /// Confirms a Pending booking. Returns whether it was still Pending.
     async fn pay(&self, booking: &str) -> Result<bool, Error>;
 
-    /// Reads everything the balance needs.
-    async fn stock(&self) -> Result<Stock, Error>;
+    /// Reads the rows that the audit compares.
+    async fn contents(&self) -> Result<Contents, Error>;
 }
 
 /// Records sent in a session.
@@ -51,16 +51,16 @@ pub(crate) struct Opened {
     pub(crate) at: DateTime<Utc>,
 }
 
-/// What is in the tables.
+/// The rows of all tables.
 #[derive(Debug)]
-pub(crate) struct Stock {
+pub(crate) struct Contents {
     pub(crate) bookings: Vec<Booking>,
     pub(crate) sessions: Vec<String>,
     /// The session of each image record.
     pub(crate) images: Vec<String>,
     /// The session of each video record.
     pub(crate) videos: Vec<String>,
-    pub(crate) departures: Vec<Departure>,
+    pub(crate) deletions: Vec<Deletion>,
 }
 
 #[derive(Debug)]
@@ -72,14 +72,14 @@ pub(crate) struct Booking {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
-/// A session that was deleted, as noted by a trigger of the application's.
+/// A deleted session, as the application's trigger recorded it.
 #[derive(Debug)]
-pub(crate) struct Departure {
+pub(crate) struct Deletion {
     pub(crate) session: String,
     pub(crate) at: DateTime<Utc>,
 }
 
-impl Stock {
+impl Contents {
     pub(crate) fn pending(&self) -> usize {
         let pending = |booking: &&Booking| booking.status == "Pending";
         self.bookings.iter().filter(pending).count()

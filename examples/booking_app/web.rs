@@ -1,4 +1,4 @@
-//! The housekeeper's page, over the run that goes on.
+//! The housekeeper's page beside the simulation.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use ractor_housekeeper::HousekeeperMsg;
 
 use crate::Error;
 
-/// Serves it for as long as the program runs.
+/// Serves the page while the program runs.
 #[cfg(feature = "web")]
 pub(crate) async fn serve(
     address: SocketAddr,
@@ -20,8 +20,8 @@ pub(crate) async fn serve(
         .map_err(|error| format!("cannot listen at {address}: {error}"))?;
     let address = listener.local_addr()?;
     let web = Web::new(housekeeper.clone());
-    // The page has no login, so it allows actions only on a loopback address, and only under a host
-    // name that no other site can take.
+    // The page has no login, so actions need a loopback address and a host name that no other site
+    // can take.
     let router = if address.ip().is_loopback() {
         let local = axum::middleware::from_fn(local_names);
         web.with_actions().router().layer(local)
@@ -33,8 +33,7 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Refuses names of others that lead here: a page of theirs could then pass for one of ours (DNS
-/// rebinding).
+/// Rejects foreign host names that resolve to this address (DNS rebinding).
 #[cfg(feature = "web")]
 async fn local_names(
     request: axum::extract::Request,
@@ -55,7 +54,7 @@ async fn local_names(
         }
         _ => (
             StatusCode::MISDIRECTED_REQUEST,
-            "only under this machine's own address",
+            "use this machine's own address",
         )
             .into_response(),
     }

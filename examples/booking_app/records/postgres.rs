@@ -13,7 +13,7 @@ use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::{HousekeeperArguments, PostgresStore};
 use uuid::Uuid;
 
-use super::{Booking, Departure, Media, Opened, Records, Stock};
+use super::{Booking, Contents, Deletion, Media, Opened, Records};
 use crate::{ACTIVITY_THROTTLE, Error};
 
 pub(crate) struct PostgresRecords {
@@ -34,15 +34,15 @@ impl PostgresRecords {
             .migrate(&[Schema::Housekeeper, Schema::Booking])
             .await?;
         store.set_activity_throttle(ACTIVITY_THROTTLE).await?;
-        conn.batch_execute(NOTE_DEPARTURES).await?;
+        conn.batch_execute(RECORD_DELETIONS).await?;
         Ok(Self { store, guests })
     }
 }
 
 #[async_trait]
 impl Records for PostgresRecords {
-    fn housekeeper(&self, ages: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
-        let jobs = built_in(self.store.clone(), ages)?;
+    fn housekeeper(&self, policy: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
+        let jobs = built_in(self.store.clone(), policy)?;
         Ok(HousekeeperArguments::new(jobs).with_history(self.store.clone()))
     }
 
@@ -99,14 +99,14 @@ impl Records for PostgresRecords {
         Ok(changed == 1)
     }
 
-    async fn stock(&self) -> Result<Stock, Error> {
+    async fn contents(&self) -> Result<Contents, Error> {
         let mut conn = self.guests.pool().get().await?;
-        let stock = conn
+        let contents = conn
             .build_transaction()
             .repeatable_read()
-            .run(async |conn| stock(conn).await)
+            .run(async |conn| contents(conn).await)
             .await?;
-        Ok(stock)
+        Ok(contents)
     }
 }
 
@@ -173,7 +173,7 @@ async fn write(
     Ok((there == 1).then_some(at))
 }
 
-async fn stock(conn: &mut AsyncPgConnection) -> QueryResult<Stock> {
+async fn contents(conn: &mut AsyncPgConnection) -> QueryResult<Contents> {
     let lines: Vec<BookingLine> = bookings::table
         .select((
             bookings::booking_id,
@@ -184,9 +184,9 @@ async fn stock(conn: &mut AsyncPgConnection) -> QueryResult<Stock> {
         ))
         .load(conn)
         .await?;
-    let departed: Vec<(String, DateTime<Utc>)> = departures::table.load(conn).await?;
-    let departed = departed.into_iter();
-    Ok(Stock {
+    let deleted: Vec<(String, DateTime<Utc>)> = deletions::table.load(conn).await?;
+    let deleted = deleted.into_iter();
+    Ok(Contents {
         bookings: lines.into_iter().map(booking).collect(),
         sessions: sessions::table.select(sessions::id).load(conn).await?,
         images: image_sent::table
@@ -197,8 +197,8 @@ async fn stock(conn: &mut AsyncPgConnection) -> QueryResult<Stock> {
             .select(video_sent::session_id)
             .load(conn)
             .await?,
-        departures: departed
-            .map(|(session, at)| Departure { session, at })
+        deletions: deleted
+            .map(|(session, at)| Deletion { session, at })
             .collect(),
     })
 }
@@ -226,18 +226,18 @@ fn fresh_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// The application's own note of deleted sessions, so that the balance need not believe the
-/// housekeeper.
-const NOTE_DEPARTURES: &str = "
-create table departures (session_id text primary key, departed_at timestamptz not null);
-create function note_departure() returns trigger language plpgsql as $$
+/// The application's own record of deleted sessions, so that the audit does not depend on the
+/// housekeeper's reports.
+const RECORD_DELETIONS: &str = "
+create table deletions (session_id text primary key, deleted_at timestamptz not null);
+create function record_deletion() returns trigger language plpgsql as $$
 begin
-    insert into departures values (old.id, clock_timestamp());
+    insert into deletions values (old.id, clock_timestamp());
     return null;
 end
 $$;
-create trigger note_departure after delete on sessions
-    for each row execute function note_departure();
+create trigger record_deletion after delete on sessions
+    for each row execute function record_deletion();
 ";
 
 diesel::table! {
@@ -284,8 +284,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    departures (session_id) {
+    deletions (session_id) {
         session_id -> Text,
-        departed_at -> Timestamptz,
+        deleted_at -> Timestamptz,
     }
 }

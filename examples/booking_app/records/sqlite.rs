@@ -12,7 +12,7 @@ use ractor_housekeeper::store::{Schema, Timeouts};
 use ractor_housekeeper::{HousekeeperArguments, SqliteStore};
 use uuid::Uuid;
 
-use super::{Booking, Departure, Media, Opened, Records, Stock};
+use super::{Booking, Contents, Deletion, Media, Opened, Records};
 use crate::{ACTIVITY_THROTTLE, Error};
 
 pub(crate) struct SqliteRecords {
@@ -39,7 +39,7 @@ impl SqliteRecords {
             store,
         };
         records
-            .run(|conn| conn.batch_execute(NOTE_DEPARTURES))
+            .run(|conn| conn.batch_execute(RECORD_DELETIONS))
             .await?;
         Ok(records)
     }
@@ -82,8 +82,8 @@ struct Change {
 
 #[async_trait]
 impl Records for SqliteRecords {
-    fn housekeeper(&self, ages: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
-        let jobs = built_in(self.store.clone(), ages)?;
+    fn housekeeper(&self, policy: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
+        let jobs = built_in(self.store.clone(), policy)?;
         Ok(HousekeeperArguments::new(jobs).with_history(self.store.clone()))
     }
 
@@ -131,8 +131,8 @@ impl Records for SqliteRecords {
         self.change(booking, change).await
     }
 
-    async fn stock(&self) -> Result<Stock, Error> {
-        self.run(|conn| conn.transaction(stock)).await
+    async fn contents(&self) -> Result<Contents, Error> {
+        self.run(|conn| conn.transaction(contents)).await
     }
 }
 
@@ -186,7 +186,7 @@ fn write(
     Ok((there == 1).then_some(now))
 }
 
-fn stock(conn: &mut SqliteConnection) -> QueryResult<Stock> {
+fn contents(conn: &mut SqliteConnection) -> QueryResult<Contents> {
     let lines: Vec<BookingLine> = bookings::table
         .select((
             bookings::booking_id,
@@ -196,8 +196,8 @@ fn stock(conn: &mut SqliteConnection) -> QueryResult<Stock> {
             bookings::updated_at,
         ))
         .load(conn)?;
-    let departed: Vec<(String, String)> = departures::table.load(conn)?;
-    Ok(Stock {
+    let deleted: Vec<(String, String)> = deletions::table.load(conn)?;
+    Ok(Contents {
         bookings: lines.into_iter().map(booking).collect::<Result<_, _>>()?,
         sessions: sessions::table.select(sessions::id).load(conn)?,
         images: image_sent::table
@@ -206,9 +206,9 @@ fn stock(conn: &mut SqliteConnection) -> QueryResult<Stock> {
         videos: video_sent::table
             .select(video_sent::session_id)
             .load(conn)?,
-        departures: departed
+        deletions: deleted
             .into_iter()
-            .map(departure)
+            .map(deletion)
             .collect::<Result<_, _>>()?,
     })
 }
@@ -226,8 +226,8 @@ fn booking((id, status, created, held, updated): BookingLine) -> QueryResult<Boo
     })
 }
 
-fn departure((session, at): (String, String)) -> QueryResult<Departure> {
-    Ok(Departure {
+fn deletion((session, at): (String, String)) -> QueryResult<Deletion> {
+    Ok(Deletion {
         session,
         at: instant(&at)?,
     })
@@ -237,7 +237,7 @@ fn fresh_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// As finely as the tables keep it.
+/// In microseconds, as the tables store it.
 fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
@@ -252,13 +252,13 @@ fn instant(text: &str) -> QueryResult<DateTime<Utc>> {
     })
 }
 
-/// The application's own note of deleted sessions, so that the balance need not believe the
-/// housekeeper.
-const NOTE_DEPARTURES: &str = "
-create table departures (session_id text not null primary key, departed_at text not null);
-create trigger note_departure after delete on sessions
+/// The application's own record of deleted sessions, so that the audit does not depend on the
+/// housekeeper's reports.
+const RECORD_DELETIONS: &str = "
+create table deletions (session_id text not null primary key, deleted_at text not null);
+create trigger record_deletion after delete on sessions
 begin
-    insert into departures values (old.id, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
+    insert into deletions values (old.id, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'));
 end;
 ";
 
@@ -306,8 +306,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    departures (session_id) {
+    deletions (session_id) {
         session_id -> Text,
-        departed_at -> Text,
+        deleted_at -> Text,
     }
 }

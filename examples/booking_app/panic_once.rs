@@ -1,4 +1,4 @@
-//! A job that works as the one inside it does, but for one panic on demand.
+//! A job that panics once, when told to. Otherwise it forwards to the job inside it.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,38 +9,37 @@ use ractor_housekeeper::job::{
 };
 use ractor_housekeeper::{Job, JobName, Scope};
 
-pub(crate) struct Drill {
+pub(crate) struct PanicOnce {
     job: Arc<dyn Job>,
-    alarm: TimerHandle,
+    trigger: PanicTrigger,
 }
 
-/// Set off for one scope, so that it is the run of whoever asks for that scope that crashes, and no
-/// other.
+/// Arms the panic for the next run of one scope, so that no other run crashes.
 #[derive(Clone, Default)]
-pub(crate) struct TimerHandle(Arc<Mutex<Option<Scope>>>);
+pub(crate) struct PanicTrigger(Arc<Mutex<Option<Scope>>>);
 
-impl TimerHandle {
-    pub(crate) fn set_off(&self, scope: Scope) {
+impl PanicTrigger {
+    pub(crate) fn arm(&self, scope: Scope) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(scope);
     }
 
-    fn rings_for(&self, scope: &Scope) -> bool {
+    fn take(&self, scope: &Scope) -> bool {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take_if(|set| set == scope)
+            .take_if(|armed| armed == scope)
             .is_some()
     }
 }
 
-impl Drill {
-    pub(crate) fn new(job: Arc<dyn Job>, alarm: TimerHandle) -> Self {
-        Self { job, alarm }
+impl PanicOnce {
+    pub(crate) fn new(job: Arc<dyn Job>, trigger: PanicTrigger) -> Self {
+        Self { job, trigger }
     }
 }
 
 #[async_trait]
-impl Job for Drill {
+impl Job for PanicOnce {
     fn name(&self) -> JobName {
         self.job.name()
     }
@@ -61,13 +60,12 @@ impl Job for Drill {
         self.job.begin_run().await
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        if self.alarm.rings_for(&pass.scope) {
-            // A panic without the hook: a backtrace would say nothing and, in a debug build, take
-            // half a second.
-            resume_unwind(Box::new("this is a drill"));
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        if self.trigger.take(&request.scope) {
+            // Skips the panic hook: its backtrace takes half a second in a debug build.
+            resume_unwind(Box::new("a panic on purpose"));
         }
-        self.job.batch(pass).await
+        self.job.batch(request).await
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {

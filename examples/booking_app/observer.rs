@@ -1,5 +1,4 @@
-//! The reception desk: an actor of the host's that is told what the housekeeper does, and keeps
-//! account of it.
+//! The host's actor that subscribes to the housekeeper's events and sums them up.
 
 use chrono::{DateTime, Utc};
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -9,66 +8,64 @@ use ractor_housekeeper::job::Counts;
 use ractor_housekeeper::model::Event;
 use ractor_housekeeper::{Outcome, Report};
 
-pub(crate) struct Reception;
+pub(crate) struct Observer;
 
-pub(crate) enum ReceptionMsg {
-    /// The housekeeper did something.
-    Housekeeping(Delivery),
-    /// Tell what it has done so far.
-    Account(RpcReplyPort<Account>),
+pub(crate) enum ObserverMsg {
+    Event(Delivery),
+    Totals(RpcReplyPort<Totals>),
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Account {
+pub(crate) struct Totals {
     /// Rows by kind, summed over reports.
     pub(crate) reported: Counts,
     /// Rows by kind, summed over batches.
     pub(crate) committed: Counts,
-    /// Bookings heard to have expired, and when we heard.
+    /// Bookings that events report as expired, with the time of arrival.
     pub(crate) expiries: Vec<(String, DateTime<Utc>)>,
     pub(crate) outages: Vec<Outage>,
     pub(crate) missed: u64,
     pub(crate) runs: u64,
-    /// When the run that crashed last had begun.
+    /// The start of the run that crashed last.
     crashed: Option<DateTime<Utc>>,
 }
 
-/// From the beginning of a run that crashed until the announced restart of its worker.
+/// From the start of a crashed run to the announced restart of its worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Outage {
     pub(crate) from: DateTime<Utc>,
     pub(crate) until: DateTime<Utc>,
 }
 
-#[ractor::actor(message = ReceptionMsg, state = Account, arguments = ())]
-impl Reception {
+#[ractor::actor(message = ObserverMsg, state = Totals, arguments = ())]
+impl Observer {
     async fn pre_start(
         &self,
-        _: ActorRef<ReceptionMsg>,
+        _: ActorRef<ObserverMsg>,
         (): (),
-    ) -> Result<Account, ActorProcessingErr> {
-        Ok(Account::default())
+    ) -> Result<Totals, ActorProcessingErr> {
+        Ok(Totals::default())
     }
 
     async fn handle(
         &self,
-        _: ActorRef<ReceptionMsg>,
-        message: ReceptionMsg,
-        account: &mut Account,
+        _: ActorRef<ObserverMsg>,
+        message: ObserverMsg,
+        totals: &mut Totals,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ReceptionMsg::Housekeeping(event) => account.note(&event),
-            ReceptionMsg::Account(reply) => {
-                // The caller may have timed out.
-                let _ = reply.send(account.clone());
+            ObserverMsg::Event(event) => totals.add(&event),
+            ObserverMsg::Totals(reply) => {
+                // Fails when the caller has timed out.
+                let _ = reply.send(totals.clone());
             }
         }
         Ok(())
     }
 }
 
-impl Account {
-    fn note(&mut self, event: &Delivery) {
+impl Totals {
+    fn add(&mut self, event: &Delivery) {
         self.missed += event.missed;
         match &*event.event {
             Event::BatchCommitted {
@@ -80,10 +77,10 @@ impl Account {
                     self.expiries.extend(ids.iter().map(|id| (id.clone(), now)));
                 }
             }
-            Event::RunFinished(report) => self.note_report(report),
+            Event::RunFinished(report) => self.add_report(report),
             Event::WorkerRestarting { job, reason, at } => {
                 let wait = (*at - Utc::now()).num_milliseconds().max(0);
-                println!("  {job}: its worker died ({reason}) and starts again in {wait}ms");
+                println!("  {job}: the worker crashed ({reason}) and restarts in {wait} ms");
                 let from = self.crashed.take();
                 self.outages
                     .extend(from.map(|from| Outage { from, until: *at }));
@@ -93,13 +90,13 @@ impl Account {
         }
     }
 
-    fn note_report(&mut self, report: &Report) {
+    fn add_report(&mut self, report: &Report) {
         self.runs += 1;
         self.reported.merge(&report.counts);
         if matches!(report.outcome, Outcome::Crashed { .. }) {
             self.crashed = Some(report.started_at);
         }
-        // Runs that met nothing are the rule at four a second.
+        // Most of the four runs a second change nothing.
         if report.counts.total() > 0 || !report.success() {
             println!("  {report}");
         }

@@ -1,4 +1,4 @@
-//! The balance: what the tables say, against the guests' ledger, against the housekeeper's reports.
+//! Compares the tables with the guests' log and the housekeeper's reports.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -6,45 +6,45 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::job::Counts;
 
-use crate::ledger::Entries;
-use crate::reception::Account;
-use crate::records::{Booking, Stock};
-use crate::{EXPIRE_AFTER, IDLE_AFTER, Passed};
+use crate::guest_log::Entries;
+use crate::observer::Totals;
+use crate::records::{Booking, Contents};
+use crate::{EXPIRE_AFTER, IDLE_AFTER, Progress};
 
-pub(crate) struct Balance<'a> {
-    pub(crate) stock: &'a Stock,
-    pub(crate) ledger: &'a Entries,
-    pub(crate) account: &'a Account,
-    pub(crate) passed: &'a Passed,
+pub(crate) struct Audit<'a> {
+    pub(crate) tables: &'a Contents,
+    pub(crate) guests: &'a Entries,
+    pub(crate) events: &'a Totals,
+    pub(crate) progress: &'a Progress,
 }
 
-impl Balance<'_> {
-    /// Prints the balance, and returns what is wrong with it.
-    pub(crate) fn strike(&self) -> Vec<String> {
+impl Audit<'_> {
+    /// Prints the totals and returns the faults.
+    pub(crate) fn run(&self) -> Vec<String> {
         let mut faults = Vec::new();
         self.bookings(&mut faults);
         self.sessions(&mut faults);
         self.media(&mut faults);
         self.reports(&mut faults);
-        self.substance(&mut faults);
+        self.volume(&mut faults);
         self.print();
         faults
     }
 
-    /// Each booking is paid, or expired when it was due.
+    /// Each booking is paid, or expired on time.
     fn bookings(&self, faults: &mut Vec<String>) {
-        let kept: HashSet<&String> = self.stock.bookings.iter().map(|row| &row.id).collect();
-        if kept != self.ledger.booked.iter().collect() {
-            faults.push("the bookings are not those the guests made".to_owned());
+        let kept: HashSet<&String> = self.tables.bookings.iter().map(|row| &row.id).collect();
+        if kept != self.guests.booked.iter().collect() {
+            faults.push("the bookings differ from those the guests made".to_owned());
         }
-        for booking in &self.stock.bookings {
-            let paid = self.ledger.paid.contains(&booking.id);
+        for booking in &self.tables.bookings {
+            let paid = self.guests.paid.contains(&booking.id);
             let fault = match booking.status.as_str() {
                 "Confirmed" if paid => None,
                 "Expired" if !paid => self.lateness_fault(booking),
                 status => Some(format!(
-                    "is {status}, and its guest {}paid",
-                    if paid { "" } else { "never " }
+                    "is {status} and {}",
+                    if paid { "paid" } else { "unpaid" }
                 )),
             };
             faults.extend(fault.map(|fault| format!("booking {} {fault}", booking.id)));
@@ -54,7 +54,7 @@ impl Balance<'_> {
     fn lateness_fault(&self, booking: &Booking) -> Option<String> {
         let lateness = booking.updated_at - deadline(booking);
         let limit = self.lateness_limit(deadline(booking));
-        // Strictly older than the age; a hold ends with its last instant.
+        // The rule expires bookings strictly older than the age; a hold includes its last instant.
         let is_young = booking.updated_at <= booking.created_at + EXPIRE_AFTER;
         if is_young || lateness < TimeDelta::zero() {
             Some(format!(
@@ -63,65 +63,65 @@ impl Balance<'_> {
             ))
         } else if lateness > limit {
             let (lateness, limit) = (lateness.num_milliseconds(), limit.num_milliseconds());
-            Some(format!(
-                "expired {lateness} ms late; {limit} ms are allowed"
-            ))
+            Some(format!("expired {lateness} ms late, of {limit} ms allowed"))
         } else {
             None
         }
     }
 
-    /// What falls due while the worker is down waits for its restart.
+    /// A row that falls due during an outage may wait for the worker's restart.
     fn lateness_limit(&self, deadline: DateTime<Utc>) -> TimeDelta {
-        let hit = self
-            .account
+        let outages = self
+            .events
             .outages
             .iter()
             .filter(|outage| outage.from <= deadline && deadline <= outage.until)
             .map(|outage| outage.until - outage.from);
-        LATENESS_LIMIT + hit.max().unwrap_or_default()
+        LATENESS_LIMIT + outages.max().unwrap_or_default()
     }
 
-    /// Each deleted session had been idle, by its guest's own memory; all others are there.
+    /// Each deleted session was idle by its guest's log; all others exist.
     fn sessions(&self, faults: &mut Vec<String>) {
-        let departed: HashMap<&String, DateTime<Utc>> = self
-            .stock
-            .departures
+        let deleted: HashMap<&String, DateTime<Utc>> = self
+            .tables
+            .deletions
             .iter()
-            .map(|departure| (&departure.session, departure.at))
+            .map(|deletion| (&deletion.session, deletion.at))
             .collect();
-        let kept: HashSet<&String> = self.stock.sessions.iter().collect();
-        for (session, entry) in &self.ledger.sessions {
-            match departed.get(session) {
+        let kept: HashSet<&String> = self.tables.sessions.iter().collect();
+        for (session, entry) in &self.guests.sessions {
+            match deleted.get(session) {
                 Some(at) if *at + CLOCK_GRAIN - entry.last_activity < idle_after() => {
                     faults.push(format!(
-                        "session {session} was deleted at {at}, though its guest wrote at {}",
+                        "session {session} was deleted at {at}, but its guest wrote at {}",
                         entry.last_activity
                     ));
                 }
                 None if !kept.contains(session) => {
-                    faults.push(format!("session {session} is gone without a trace"));
+                    faults.push(format!(
+                        "session {session} is missing without a recorded deletion"
+                    ));
                 }
                 _ => {}
             }
         }
-        if self.ledger.sessions.len() != departed.len() + kept.len() {
-            faults.push("the sessions are not those the guests opened".to_owned());
+        if self.guests.sessions.len() != deleted.len() + kept.len() {
+            faults.push("the sessions differ from those the guests opened".to_owned());
         }
     }
 
-    /// Records of deleted sessions are gone, all others are there.
+    /// Records of deleted sessions are gone; all others exist.
     fn media(&self, faults: &mut Vec<String>) {
         let mut found: HashMap<&String, (usize, usize)> = HashMap::new();
-        for session in &self.stock.images {
+        for session in &self.tables.images {
             found.entry(session).or_default().0 += 1;
         }
-        for session in &self.stock.videos {
+        for session in &self.tables.videos {
             found.entry(session).or_default().1 += 1;
         }
-        for session in &self.stock.sessions {
+        for session in &self.tables.sessions {
             let found = found.remove(session).unwrap_or_default();
-            let entry = self.ledger.sessions.get(session);
+            let entry = self.guests.sessions.get(session);
             if entry.is_some_and(|entry| (entry.media.images, entry.media.videos) != found) {
                 faults.push(format!("session {session} has lost records"));
             }
@@ -130,108 +130,109 @@ impl Balance<'_> {
         faults.extend(orphans.map(|session| format!("session {session} left orphaned records")));
     }
 
-    /// The housekeeper's reports, and its events, add up to what the tables say.
+    /// The housekeeper's reports and batch events add up to the changes of the tables.
     fn reports(&self, faults: &mut Vec<String>) {
-        let truth = self.truth();
-        for (kind, count) in truth.iter() {
-            let reported = self.account.reported.of(kind);
+        let changed = self.changed();
+        for (kind, count) in changed.iter() {
+            let reported = self.events.reported.of(kind);
             if reported != count {
                 faults.push(format!(
-                    "reports tell of {reported} {kind}, the tables of {count}"
+                    "reports count {reported} {kind}, the tables {count}"
                 ));
             }
-            let committed = self.account.committed.of(kind);
+            let committed = self.events.committed.of(kind);
             if committed != count {
                 faults.push(format!(
-                    "events tell of {committed} {kind}, the tables of {count}"
+                    "events count {committed} {kind}, the tables {count}"
                 ));
             }
         }
-        if self.account.missed > 0 {
-            faults.push(format!("{} events were missed", self.account.missed));
+        if self.events.missed > 0 {
+            faults.push(format!("{} events were missed", self.events.missed));
         }
     }
 
-    /// Rows changed by housekeeping, by kind, as the tables and the ledger have it.
-    fn truth(&self) -> Counts {
-        let opened = self.ledger.sessions.values();
+    /// Rows that the housekeeper changed, by kind, from the tables and the guests' log.
+    fn changed(&self) -> Counts {
+        let opened = self.guests.sessions.values();
         let (images, videos) = opened.fold((0, 0), |(images, videos), entry| {
             (images + entry.media.images, videos + entry.media.videos)
         });
-        let mut truth = Counts::default();
-        truth.add("bookings", self.expired().count() as u64);
-        truth.add("sessions", self.stock.departures.len() as u64);
-        truth.add("image_records", (images - self.stock.images.len()) as u64);
-        truth.add("video_records", (videos - self.stock.videos.len()) as u64);
-        truth
+        let mut changed = Counts::default();
+        changed.add("bookings", self.expired().count() as u64);
+        changed.add("sessions", self.tables.deletions.len() as u64);
+        changed.add("image_records", (images - self.tables.images.len()) as u64);
+        changed.add("video_records", (videos - self.tables.videos.len()) as u64);
+        changed
     }
 
-    /// A balance of nothing would always hold. A day that was cut short has less.
-    fn substance(&self, faults: &mut Vec<String>) {
-        if !self.passed.whole {
+    /// An audit of too few rows proves nothing. Skipped when Ctrl-C cut the simulation short.
+    fn volume(&self, faults: &mut Vec<String>) {
+        if !self.progress.complete {
             return;
         }
         let least = [
-            ("bookings made", self.stock.bookings.len(), 500),
+            ("bookings made", self.tables.bookings.len(), 500),
             ("bookings expired", self.expired().count(), 100),
-            ("sessions deleted", self.stock.departures.len(), 50),
-            ("waiters told of a crash", self.passed.answers_of_crash, 1),
+            ("sessions deleted", self.tables.deletions.len(), 50),
+            (
+                "callers answered after a crash",
+                self.progress.crash_answers,
+                1,
+            ),
         ];
-        for (what, count, least) in least {
+        for (label, count, least) in least {
             if count < least {
-                faults.push(format!("{count} {what}, fewer than {least}"));
+                faults.push(format!("{count} {label}, fewer than {least}"));
             }
         }
     }
 
     fn print(&self) {
-        let bookings = self.stock.bookings.len();
-        println!("\nthe balance, by SQL of our own");
+        let bookings = self.tables.bookings.len();
+        println!("\naudit by SQL");
         println!(
             "  {bookings} bookings: {} paid, {} expired, {} pending",
-            self.ledger.paid.len(),
+            self.guests.paid.len(),
             self.expired().count(),
-            self.stock.pending()
+            self.tables.pending()
         );
         println!(
-            "  {} sessions opened, {} still there; {} messages",
-            self.ledger.sessions.len(),
-            self.stock.sessions.len(),
-            self.ledger.messages
+            "  {} sessions opened, {} left; {} messages",
+            self.guests.sessions.len(),
+            self.tables.sessions.len(),
+            self.guests.messages
         );
         println!(
-            "  housekeeping changed {} in {} runs",
-            self.truth(),
-            self.account.runs
+            "  the housekeeper changed {} in {} runs",
+            self.changed(),
+            self.events.runs
         );
         let by_row = self.expired().map(|row| row.updated_at - deadline(row));
-        println!("  lateness by the row's updated_at: {}", Spread::of(by_row));
+        println!("  lateness by updated_at: {}", Spread::of(by_row));
         let rows: HashMap<&String, &Booking> = self
-            .stock
+            .tables
             .bookings
             .iter()
             .map(|row| (&row.id, row))
             .collect();
         let by_event = self
-            .account
+            .events
             .expiries
             .iter()
-            .filter_map(|(id, heard)| Some(*heard - deadline(rows.get(id)?)));
-        println!(
-            "  lateness until we were told:      {}",
-            Spread::of(by_event)
-        );
+            .filter_map(|(id, received)| Some(*received - deadline(rows.get(id)?)));
+        println!("  lateness by event:      {}", Spread::of(by_event));
     }
 
     fn expired(&self) -> impl Iterator<Item = &Booking> {
-        self.stock
+        self.tables
             .bookings
             .iter()
             .filter(|row| row.status == "Expired")
     }
 }
 
-/// When a booking expires if nobody pays.
+/// When an unpaid booking expires.
 fn deadline(booking: &Booking) -> DateTime<Utc> {
     let aged = booking.created_at + EXPIRE_AFTER;
     booking.held_until.map_or(aged, |held| held.max(aged))
@@ -267,8 +268,9 @@ impl std::fmt::Display for Spread {
     }
 }
 
-/// How late a booking may expire: the min_interval, a run, and what a busy machine adds.
+/// How late a booking may expire: the schedule's `min_interval`, a run, and delays of a busy
+/// machine.
 const LATENESS_LIMIT: TimeDelta = TimeDelta::milliseconds(2_000);
 
-/// SQLite's own clock counts in milliseconds.
+/// SQLite's clock has a resolution of one millisecond.
 const CLOCK_GRAIN: Duration = Duration::from_millis(1);

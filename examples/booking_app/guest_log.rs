@@ -1,4 +1,4 @@
-//! What the guests remember themselves. The balance is struck against it.
+//! The guests' own record of what they did. The audit compares the tables with it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use crate::records::{Media, Opened};
 
 /// Shared by all guests.
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<Entries>);
+pub(crate) struct GuestLog(Mutex<Entries>);
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Entries {
@@ -22,11 +22,11 @@ pub(crate) struct Entries {
 #[derive(Debug, Clone)]
 pub(crate) struct SessionEntry {
     pub(crate) media: Media,
-    /// The last moment at which the guest opened the session, or wrote and saw it alive.
+    /// When the guest last opened the session, or wrote and found it alive.
     pub(crate) last_activity: DateTime<Utc>,
 }
 
-impl Ledger {
+impl GuestLog {
     pub(crate) fn entries(&self) -> Entries {
         self.lock().clone()
     }
