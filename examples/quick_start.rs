@@ -1,4 +1,4 @@
-//! Starts a housekeeper on a SQLite file, and sends it the requests that a host needs first.
+//! Starts a housekeeper on a SQLite file, runs and previews a job, and prints the events.
 
 use std::{error::Error, time::Duration};
 
@@ -13,19 +13,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(&file.display().to_string()).await?;
     store.migrate(Schema::ALL).await?;
     let jobs = built_in(store.clone(), &BookingPolicy::default())?;
-    let started = start(None, HousekeeperArguments::new(jobs).with_history(store)).await?;
-    let housekeeper = started.housekeeper;
+    let arguments = HousekeeperArguments::new(jobs).with_history(store);
+    let housekeeper = start(None, arguments).await?.housekeeper;
 
     let (subscriber, mut events) = Subscriber::channel();
     housekeeper.subscribe(subscriber)?;
-    let (job, all) = (SessionCleaner::NAME, Scope::All);
-    let report = housekeeper.run_now(job.clone(), all.clone()).await?;
-    println!("{report}");
-    let preview = housekeeper.preview(job, all, Page::default()).await?;
+    let job = SessionCleaner::NAME;
+    println!("{}", housekeeper.run_now(job.clone(), Scope::All).await?);
+    let preview = housekeeper
+        .preview(job, Scope::All, Page::default())
+        .await?;
     println!("{} sessions are idle now", preview.due);
     println!("{}", housekeeper.status().await?);
-    while let Ok(event) = events.try_recv() {
-        println!("{:?}", event.event);
+    while let Ok(delivery) = events.try_recv() {
+        println!("{:?}", delivery.event);
     }
 
     housekeeper.shutdown(Duration::from_secs(5)).await;

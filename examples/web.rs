@@ -1,7 +1,7 @@
 //! The housekeeper's page in a host's own application, behind the host's own authentication.
 //!
 //! `cargo run --example web --features web`, then the address it prints, with user `admin` and the
-//! password it prints. `-- --check` asks the page itself and ends.
+//! password it prints. `-- --check` requests the page and its links, then exits.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -33,15 +33,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     start(Some(NAME), arguments).await?;
 
-    // A host has its own: a session, a proxy, OAuth. Whatever it is, it goes around the router as a
-    // layer.
+    // A host's own authentication (session, proxy, OAuth) wraps the router as a layer.
     let password = uuid::Uuid::new_v4().to_string();
     let expected = Arc::new(format!(
         "Basic {}",
         STANDARD.encode(format!("admin:{password}"))
     ));
-    // By its name: if a supervisor of the host's starts the housekeeper again, the page is of the
-    // new one.
+    // By name: when the host's supervisor restarts the housekeeper, the page shows the new one.
     let web = Web::named(NAME).with_actions();
     let page = web
         .router()
@@ -49,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let application = Router::new()
         .route("/", get(async || "the application"))
         .nest("/admin/housekeeping", page)
-        // Probes come without a password.
+        // Probes send no password.
         .nest("/probes", web.health());
 
     let check = std::env::args().any(|argument| argument == "--check");
@@ -62,10 +60,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("http://{}/admin/housekeeping", listener.local_addr()?);
     println!("user admin, password {password}");
     if check {
-        return checked(application, &expected).await;
+        return check_routes(application, &expected).await;
     }
-    // The housekeeper first: its streams end with it, and a server that shuts down waits for its
-    // streams.
+    // Stops the housekeeper first, which ends the streams that a graceful shutdown waits for.
     let closing = async move {
         let _ = tokio::signal::ctrl_c().await;
         let _ = stop(NAME, Duration::from_secs(5)).await;
@@ -75,8 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?)
 }
 
-/// Lets in who knows the password. Over anything but this machine, put TLS around it: the password
-/// goes along with every request.
+/// Requires the password. Each request sends it in clear text: use TLS beyond this machine.
 async fn authenticated(
     State(expected): State<Arc<String>>,
     request: Request,
@@ -90,17 +86,15 @@ async fn authenticated(
     (StatusCode::UNAUTHORIZED, challenge).into_response()
 }
 
-/// Compares all of it, whatever differs first: how long it takes says nothing of how much was
-/// guessed right.
+/// Compares in constant time, so that the duration reveals no correct prefix.
 fn are_equal(given: &[u8], expected: &[u8]) -> bool {
     let pairs = given.iter().zip(expected);
     let differing = pairs.fold(0, |differing, (one, other)| differing | (one ^ other));
     given.len() == expected.len() && std::hint::black_box(differing) == 0
 }
 
-/// Asks for the page without and with the password, for the probes, and for all that the page links
-/// to.
-async fn checked(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
+/// Requests the page without and with the password, the probes, and every link of the page.
+async fn check_routes(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
     let table = [
         ("/admin/housekeeping", "", 401),
         ("/admin/housekeeping", authorization, 200),
@@ -116,30 +110,30 @@ async fn checked(application: Router, authorization: &str) -> Result<(), Box<dyn
         let status = application.clone().oneshot(request).await?.status();
         println!("{path}: {status}");
         if status != expected {
-            return Err(format!("{path} answers {status} instead of {expected}").into());
+            return Err(format!("{path} returned {status} instead of {expected}").into());
         }
     }
-    links_checked(application, authorization).await
+    check_links(application, authorization).await
 }
 
-/// Follows each link of the overview.
-async fn links_checked(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
-    let ask = |path: &str| {
+/// Requests each link of the overview.
+async fn check_links(application: Router, authorization: &str) -> Result<(), Box<dyn Error>> {
+    let get = |path: &str| {
         let request = Request::get(path).header(header::AUTHORIZATION, authorization);
         request
             .body(Body::empty())
             .map(|request| application.clone().oneshot(request))
     };
-    let page = ask("/admin/housekeeping")?.await?.into_body();
+    let page = get("/admin/housekeeping")?.await?.into_body();
     let page = String::from_utf8(to_bytes(page, usize::MAX).await?.to_vec())?;
     for link in page.split("href=\"./").skip(1) {
         let link = link.split('"').next().unwrap_or_default();
-        // As a browser reads it at the path of the page.
+        // Relative to the page, as a browser resolves it.
         let path = format!("/admin/{}", link.replace("&amp;", "&"));
-        let status = ask(&path)?.await?.status();
+        let status = get(&path)?.await?.status();
         println!("{path}: {status}");
         if status != StatusCode::OK {
-            return Err(format!("the page links to {path}, which answers {status}").into());
+            return Err(format!("the page links to {path}, which returned {status}").into());
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner}
 use ractor_housekeeper::config::{JobConfig, Schedule};
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Job, Outcome, Scope, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperRef, Job, Outcome, Scope, Subscriber, start,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,7 +100,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     } = start(None, arguments).await?;
     let (observer, _) = Actor::spawn(None, Observer, ()).await?;
     let subscriber = Subscriber::actor(&observer, ObserverMsg::Event).with_buffer(10_000);
-    housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
+    housekeeper.subscribe(subscriber)?;
 
     if let Some(address) = options.web {
         web::serve(address, &housekeeper).await?;
@@ -116,12 +116,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let progress = simulation.run(options).await?;
     simulation.settle().await?;
 
-    call_t!(
-        housekeeper,
-        HousekeeperMsg::Shutdown,
-        10_000,
-        Duration::from_secs(5)
-    )?;
+    housekeeper.shutdown(Duration::from_secs(5)).await;
     handle.await?;
     // The observer's mailbox delivers the housekeeper's last events before this message.
     let totals = call_t!(observer, ObserverMsg::Totals, 5_000)?;
@@ -186,7 +181,7 @@ struct Progress {
 struct Simulation {
     records: Arc<dyn Records>,
     log: Arc<GuestLog>,
-    housekeeper: ActorRef<HousekeeperMsg>,
+    housekeeper: HousekeeperRef,
     observer: ActorRef<ObserverMsg>,
     trigger: PanicTrigger,
 }
@@ -251,15 +246,12 @@ impl Simulation {
 
     /// Runs the session cleaner by message and prints the status.
     async fn clean_now(&self) -> Result<(), Error> {
-        let report = call_t!(
-            self.housekeeper,
-            HousekeeperMsg::RunNow,
-            10_000,
-            SessionCleaner::NAME,
-            Scope::All
-        )??;
+        let report = self
+            .housekeeper
+            .run_now(SessionCleaner::NAME, Scope::All)
+            .await?;
         println!("by message: {report}");
-        let status = call_t!(self.housekeeper, HousekeeperMsg::Status, 1_000)?;
+        let status = self.housekeeper.status().await?;
         println!("{}", indented(&status));
         Ok(())
     }
@@ -269,24 +261,17 @@ impl Simulation {
         println!("the next run for one guest panics on purpose");
         let scope = Scope::user(Uuid::new_v4());
         self.trigger.arm(scope.clone());
-        let report = call_t!(
-            self.housekeeper,
-            HousekeeperMsg::RunNow,
-            10_000,
-            BookingExpirer::NAME,
-            scope
-        )??;
+        let report = self
+            .housekeeper
+            .run_now(BookingExpirer::NAME, scope)
+            .await?;
         println!("the caller received: {report}");
         // Bookings fall due while the worker waits for its restart.
         let size = const { NonZeroU32::new(5).expect("5 is not zero") };
-        let preview = call_t!(
-            self.housekeeper,
-            HousekeeperMsg::Preview,
-            10_000,
-            BookingExpirer::NAME,
-            Scope::All,
-            Page::first(size)
-        )??;
+        let preview = self
+            .housekeeper
+            .preview(BookingExpirer::NAME, Scope::All, Page::first(size))
+            .await?;
         println!("{}", indented(&preview));
         Ok(matches!(report.outcome, Outcome::Crashed { .. }))
     }
@@ -304,17 +289,11 @@ impl Simulation {
         if let Ok(settled) = timeout(SETTLE_TIMEOUT, settled).await {
             settled?;
         }
-        for report in call_t!(self.housekeeper, HousekeeperMsg::RunAll, 10_000)?? {
+        for report in self.housekeeper.run_all().await? {
             println!("final run: {report}");
         }
         let (job, newest) = (BookingExpirer::NAME, 5);
-        let history = call_t!(
-            self.housekeeper,
-            HousekeeperMsg::History,
-            10_000,
-            job,
-            newest
-        )??;
+        let history = self.housekeeper.history(job, newest).await?;
         println!("{}", indented(&history).trim_end());
         Ok(())
     }

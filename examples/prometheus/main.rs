@@ -1,5 +1,5 @@
-//! Serves the figures of a housekeeper on a SQLite file to Prometheus. `alerts.yml` beside it has
-//! rules for them.
+//! Serves the metrics of a housekeeper on a SQLite file to Prometheus. `alerts.yml` has alert rules
+//! for them.
 //!
 //! ```text
 //! cargo run --example prometheus --features metrics -- --listen 127.0.0.1:9187
@@ -13,20 +13,17 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use ractor::call_t;
 use ractor_housekeeper::booking::{BookingPolicy, built_in};
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperMsg as Msg, SqliteStore, metrics, start,
-};
+use ractor_housekeeper::{HousekeeperArguments, SqliteStore, metrics, start};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Some(Options { listen, once }) = Options::asked(std::env::args().skip(1))? else {
+    let Some(Options { listen, once }) = Options::parse(std::env::args().skip(1))? else {
         println!("{USAGE}");
         return Ok(());
     };
-    // Before the start, or the first figures would be lost.
+    // Before the start, or the first values are lost.
     let scrapes = recorder()?;
 
     let folder = tempfile::tempdir()?;
@@ -40,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     let housekeeper = start(None, arguments).await?.housekeeper;
 
-    for report in call_t!(housekeeper, Msg::RunAll, 60_000)?? {
+    for report in housekeeper.run_all().await? {
         eprintln!("{}", report.message());
     }
     if once {
@@ -51,11 +48,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         std::thread::spawn(move || serve(&listener, &scrapes));
         tokio::signal::ctrl_c().await?;
     }
-    call_t!(housekeeper, Msg::Shutdown, 10_000, Duration::from_secs(5))?;
+    housekeeper.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
 
-/// Installs the exporter, with the buckets that each histogram recommends.
+/// Installs the exporter with the recommended buckets of each histogram.
 fn recorder() -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
     for metric in metrics::ALL {
@@ -67,20 +64,18 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
     builder.install_recorder()
 }
 
-/// Answers every request with the figures, one after the other. A host has a server already, and
-/// renders in one of its handlers.
+/// Answers each request with the metrics. A host with a server renders them in a handler instead.
 fn serve(listener: &TcpListener, scrapes: &PrometheusHandle) {
     for stream in listener.incoming().flatten() {
-        // The exporter's own listener does this by itself; without one it has to be done now and
-        // then, or its histograms grow.
+        // Without the exporter's own listener, its histograms grow until the host runs the upkeep.
         scrapes.run_upkeep();
         if let Err(error) = respond(&stream, &scrapes.render()) {
-            eprintln!("a scrape was cut off: {error}");
+            eprintln!("scrape failed: {error}");
         }
     }
 }
 
-fn respond(mut stream: &TcpStream, figures: &str) -> std::io::Result<()> {
+fn respond(mut stream: &TcpStream, metrics: &str) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     let request = BufReader::new(stream).lines();
     for line in request.take(100) {
@@ -88,10 +83,10 @@ fn respond(mut stream: &TcpStream, figures: &str) -> std::io::Result<()> {
             break;
         }
     }
-    let length = figures.len();
+    let length = metrics.len();
     write!(
         stream,
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{figures}"
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{metrics}"
     )
 }
 
@@ -101,7 +96,7 @@ struct Options {
 }
 
 impl Options {
-    fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, String> {
         let mut options = Self {
             listen: "127.0.0.1:9187".to_owned(),
             once: false,
@@ -123,11 +118,11 @@ impl Options {
 const USAGE: &str = "\
 usage: prometheus [options]
 
-  --listen ADDRESS   where the figures are served until Ctrl-C; 127.0.0.1:9187 if not given
-  --once             prints them once instead
+  --listen ADDRESS   serves the metrics until Ctrl-C; 127.0.0.1:9187 if not given
+  --once             prints the metrics once instead
   --help             this text";
 
-/// A thousand bookings that nobody paid an hour ago.
+/// A thousand unpaid bookings from an hour ago.
 const OVERDUE_BOOKINGS: &str = "
     with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < 1000)
     insert into bookings (booking_id, user_id, created_at)

@@ -3,13 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use ractor::call_t;
 use ractor_housekeeper::actors::{Delivery, Started};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner, built_in};
 use ractor_housekeeper::config::{JobConfig, Schedule};
 use ractor_housekeeper::model::Event;
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, PostgresStore, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, PostgresStore, Subscriber, start,
 };
 use tokio::sync::oneshot;
 
@@ -29,7 +28,7 @@ pub(crate) async fn run() -> Result<(), Error> {
         handle,
     } = start(None, arguments(settings)?).await?;
     // The first batch cannot have committed yet.
-    housekeeper.cast(HousekeeperMsg::Subscribe(subscriber.with_buffer(10_000)))?;
+    housekeeper.subscribe(subscriber.with_buffer(10_000))?;
     let writer = tokio::spawn(async move {
         while let Some(event) = events.recv().await {
             write_event(&event);
@@ -38,8 +37,7 @@ pub(crate) async fn run() -> Result<(), Error> {
 
     // A parent that finishes or dies closes our standard input.
     let _ = input_closed.await;
-    let grace = Duration::from_secs(5);
-    call_t!(housekeeper, HousekeeperMsg::Shutdown, 10_000, grace)?;
+    housekeeper.shutdown(Duration::from_secs(5)).await;
     handle.await?;
     // The channel closes with the housekeeper.
     Ok(writer.await?)
