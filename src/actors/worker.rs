@@ -310,3 +310,6 @@ fn next_batch(
         myself.send_after(pause, move || WorkerMsg::Batch(run)),
     ))
 }
+
+#[cfg(test)]
+mod tests;
