@@ -17,7 +17,7 @@ use crate::support::Result;
 use crate::support::database::Database;
 use crate::support::timed::{Notes, Timed};
 
-/// A housekeeper with one job and all settings but the age and the min_interval left alone.
+/// A housekeeper with one job and all settings but the age and the minimum interval left alone.
 pub(crate) struct Measured {
     housekeeper: ActorRef<HousekeeperMsg>,
     events: UnboundedReceiver<Delivery>,

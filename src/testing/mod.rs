@@ -40,10 +40,10 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::frozen("2026-03-01T12:00:00Z".parse()?); let saved = |days, title:
-//! &str| (clock.now() - TimeDelta::days(days), title.to_owned()); let drafts: Drafts =
-//! Arc::new(Mutex::new(vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")])); let
-//! job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
+//! let clock = ManualClock::frozen("2026-03-01T12:00:00Z".parse()?);
+//! let saved = |days, title: &str| (clock.now() - TimeDelta::days(days), title.to_owned());
+//! let drafts: Drafts = Arc::new(Mutex::new(vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")]));
+//! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
 //!
 //! let handled = assert_conforms(&job, 2.try_into()?).await.map_err(|error| error.to_string())?;
 //!
@@ -54,8 +54,9 @@
 //!
 //! # It is on time
 //!
-//! On tokio's paused clock, which jumps to the next timer when nothing else is left to do; a [`ManualClock::new`] goes with it. Write
-//! `#[tokio::test(start_paused = true)]` in a test of your own:
+//! On tokio's paused clock, which jumps to the next timer when nothing else is left to do; a
+//! [`ManualClock::new`] goes with it. Write `#[tokio::test(start_paused = true)]` in a test of your
+//! own:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -98,13 +99,12 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?); let drafts: Drafts =
-//! Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())])); let (job,
-//! faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
-//! faults.once(Step::Batch, 1, Fault::Fail("the database is away".to_owned())); let housekeeper =
-//! start(None,
-//! HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock)).await?.housekeeper; let
-//! (subscriber, mut events) = Subscriber::channel();
+//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
+//! let drafts: Drafts = Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())]));
+//! let (job, faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
+//! faults.once(Step::Batch, 1, Fault::Fail("the database is away".to_owned()));
+//! let housekeeper = start(None, HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock)).await?.housekeeper;
+//! let (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
 //! let first = next_report(&mut events, |_| true).await;
@@ -118,7 +118,8 @@
 //!
 //! # It crashes in the middle of a run
 //!
-//! Whoever asked is answered, with what is known to be done. The worker is started again and goes on:
+//! Whoever asked is answered, with what is known to be done. The worker is started again and goes
+//! on:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -130,17 +131,20 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # std::panic::set_hook(Box::new(|_| {}));
-//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?); let saved = clock.now() -
-//! TimeDelta::days(31); let drafts: Drafts = Arc::new(Mutex::new(["a", "b", "c"].map(|title|
-//! (saved, title.to_owned())).into())); let (job, faults) = FaultyJob::new(DraftSweeper { drafts,
-//! clock: Arc::new(clock.clone()) }); faults.once(Step::Batch, 2, Fault::Panic); let mut arguments
-//! = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock); arguments.config.job.pace =
-//! Pace::fixed(2.try_into()?); arguments.config.job.schedule.at_start = false; let housekeeper =
-//! start(None, arguments).await?.housekeeper; let (subscriber, mut events) = Subscriber::channel();
+//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
+//! let saved = clock.now() - TimeDelta::days(31);
+//! let drafts: Drafts = Arc::new(Mutex::new(["a", "b", "c"].map(|title| (saved, title.to_owned())).into()));
+//! let (job, faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
+//! faults.once(Step::Batch, 2, Fault::Panic);
+//! let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
+//! arguments.config.job.pace = Pace::fixed(2.try_into()?);
+//! arguments.config.job.schedule.at_start = false;
+//! let housekeeper = start(None, arguments).await?.housekeeper;
+//! let (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
-//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, "draft-sweeper".into(),
-//! Scope::All)??; let next = next_report(&mut events, |report| report.success()).await;
+//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, "draft-sweeper".into(), Scope::All)??;
+//! let next = next_report(&mut events, |report| report.success()).await;
 //!
 //! assert!(matches!(report.outcome, Outcome::Crashed { rows_at_least: 2, .. }), "{report}");
 //! assert_eq!(next.ids, ["c"]);
@@ -150,7 +154,8 @@
 //!
 //! # It does what its preview showed
 //!
-//! [`assert_conforms`] has compared the two already. Through the housekeeper, as an operator does it:
+//! [`assert_conforms`] has compared the two already. Through the housekeeper, as an operator does
+//! it:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -160,16 +165,16 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?); let drafts: Drafts =
-//! Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())])); let job =
-//! DraftSweeper { drafts, clock: Arc::new(clock.clone()) }; let mut arguments =
-//! HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
-//! arguments.config.job.schedule.at_start = false; let housekeeper = start(None,
-//! arguments).await?.housekeeper; let name: JobName = "draft-sweeper".into();
+//! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
+//! let drafts: Drafts = Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())]));
+//! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
+//! let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
+//! arguments.config.job.schedule.at_start = false;
+//! let housekeeper = start(None, arguments).await?.housekeeper;
+//! let name: JobName = "draft-sweeper".into();
 //!
-//! let preview = call_t!(housekeeper, HousekeeperMsg::Preview, 60_000, name.clone(), Scope::All,
-//! Page::default())??; let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, name,
-//! Scope::All)??;
+//! let preview = call_t!(housekeeper, HousekeeperMsg::Preview, 60_000, name.clone(), Scope::All, Page::default())??;
+//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, name, Scope::All)??;
 //!
 //! let shown: Vec<String> = preview.rows.into_iter().map(|row| row.id).collect();
 //! assert_eq!(report.ids, shown);
@@ -179,7 +184,8 @@
 //!
 //! # On Postgres
 //!
-//! A server of the test's own, where Postgres is installed. Not on paused time, which would run ahead of the server:
+//! A server of the test's own, where Postgres is installed. Not on paused time, which would run
+//! ahead of the server:
 //!
 //! ```
 //! # #[cfg(not(all(feature = "postgres", unix)))]

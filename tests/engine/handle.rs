@@ -66,7 +66,7 @@ async fn a_call_times_out_and_its_run_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_to_one_that_stopped_says_so_and_a_shutdown_is_no_error() {
+async fn a_call_after_the_stop_says_so_and_a_shutdown_is_no_error() {
     let housekeeper = started(Setup::new()).await;
 
     housekeeper.shutdown(seconds(1)).await;

@@ -266,7 +266,7 @@ async fn at_any_arrival_rate_rows_expire_within_the_min_interval() {
             latest <= Duration::from_millis(1_200),
             "{rate}/s: {latest:?}"
         );
-        // One a second, which is the min_interval.
+        // One a second, which is the minimum interval.
         assert!(
             runs.len() <= span as usize + 1,
             "{rate}/s: {} runs",

@@ -29,7 +29,7 @@ impl Scenario {
                 match found {
                     Ok(compared) => world.totals.outcome("emitted runs in a history", compared),
                     Err(contradiction) => {
-                        world.break_promise(format!("the history of {job} {contradiction}"))
+                        world.break_promise(format!("the history of {job} {contradiction}"));
                     }
                 }
             }

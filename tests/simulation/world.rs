@@ -337,7 +337,7 @@ pub(crate) fn is_expirer(job: &JobName) -> bool {
     *job == ractor_housekeeper::booking::BookingExpirer::NAME
 }
 
-/// The min_interval, and the time that a run takes on this clock: none, but for a rounded millisecond or two.
+/// The minimum interval, and the time that a run takes on this clock: none, but for a rounded millisecond or two.
 const ON_TIME: Duration = Duration::from_millis(1_005);
 
 /// Rows of each kind.

@@ -47,7 +47,7 @@ impl State {
     /// Ends the run in progress after its batch. Returns the run.
     pub(super) fn cancel(&mut self, name: &JobName) -> Result<Option<RunId>, RequestError> {
         let job = self.jobs.enabled(name)?;
-        let Some(run) = job.active.as_ref().map(|active| active.id()) else {
+        let Some(run) = job.active.as_ref().map(super::active_run::ActiveRun::id) else {
             return Ok(None);
         };
         job.end_run(Outcome::Cancelled);

@@ -54,7 +54,7 @@ where
              ARRAY(SELECT id FROM picked WHERE due AND keeper IS NOT NULL), \
              ARRAY(SELECT keeper FROM picked WHERE due AND keeper IS NOT NULL), ",
         );
-        // There is a row in the last place only if the limit was next_cursor. What is materialized
+        // There is a row in the last place only if the limit was reached. What is materialized
         // keeps its order.
         for (column, separator) in [("since", ", "), ("id", "")] {
             out.push_sql("(SELECT ");
