@@ -300,7 +300,7 @@ async fn an_invalid_form_says_why() {
     assert!(json.page(415).contains(form));
 }
 
-/// Takes messages and keeps them, ignore_reply.
+/// Takes messages and keeps them and never answers.
 struct SilentHousekeeper;
 
 #[ractor::actor(message = HousekeeperMsg, state = Vec<HousekeeperMsg>, arguments = ())]
