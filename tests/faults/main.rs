@@ -1,4 +1,4 @@
-//! InjectedError days: crashes at every await of a run, and databases that fail, on real SQLite files and a real Postgres.
+//! Bad days: crashes at every await of a run, and databases that fail, on real SQLite files and a real Postgres.
 //!
 //! Without the feature `postgres`, or where Postgres is not installed, the half on SQLite runs, and what was left out is said.
 

@@ -219,11 +219,11 @@ fn a_failed_run_plans_a_retry_instead_of_its_deadline() {
     planner.completed(at(0, 0), Some(&forecast(Some(5), None)));
 
     let retry = planner.failed(at(1, 1), seconds(10));
-    let planned = planner.next();
+    let next = planner.next();
     planner.completed(at(3, 3), None);
 
     assert_eq!(retry, at(11, 11));
-    assert_eq!(planned, Some((at(11, 11), Trigger::Retry)));
+    assert_eq!(next, Some((at(11, 11), Trigger::Retry)));
     assert_eq!(planner.next(), Some((at(60, 60), Trigger::Tick)));
 }
 
