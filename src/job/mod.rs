@@ -7,12 +7,14 @@ mod error;
 mod forecast;
 mod name;
 mod preview;
+mod progress;
 
 pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, RunBounds, Scope};
 pub use error::JobError;
 pub use forecast::{BoundedCount, Forecast};
 pub use name::JobName;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
+pub(crate) use progress::Progress;
 
 /// A rule about rows and what is done with the rows it matches.
 ///
