@@ -127,24 +127,54 @@ impl Filter {
         }
     }
 
-    /// Whether a row cannot match once `column` has this constant; `None` stands for NULL. False where it is not certain.
-    pub(crate) fn excludes(&self, column: &str, value: Option<&Literal>) -> bool {
+    /// Whether a row that matched certainly matches once some of its columns are set. `set` knows a column that is: `Some(None)` is NULL,
+    /// and `unknown` says of a column that it becomes what cannot be told.
+    pub(crate) fn stays_true<'s>(
+        &self,
+        set: &impl Fn(&str) -> Option<Option<&'s Literal>>,
+        unknown: &impl Fn(&str) -> bool,
+    ) -> bool {
         match self {
-            Self::Eq(name, wanted) => name == column && value != Some(wanted),
-            Self::OneOf(name, wanted) => {
-                name == column && value.is_none_or(|value| !wanted.contains(value))
+            Self::And(all) => all.iter().all(|one| one.stays_true(set, unknown)),
+            one => {
+                let columns = one.columns();
+                let untouched = !columns
+                    .iter()
+                    .any(|name| set(name).is_some() || unknown(name));
+                untouched || one.holds(set) == Some(true)
             }
-            Self::NoneOf(name, unwanted) => {
-                name == column && value.is_some_and(|value| unwanted.contains(value))
-            }
-            Self::IsNull(name) => name == column && value.is_some(),
-            Self::NotNull(name) => name == column && value.is_none(),
-            Self::And(all) => all.iter().any(|filter| filter.excludes(column, value)),
-            Self::Or(all) => {
-                !all.is_empty() && all.iter().all(|filter| filter.excludes(column, value))
-            }
-            Self::Not(_) | Self::Sql(_) => false,
         }
+    }
+
+    /// Whether it holds by the columns that are set alone, if that can be told.
+    fn holds<'s>(&self, set: &impl Fn(&str) -> Option<Option<&'s Literal>>) -> Option<bool> {
+        Some(match self {
+            Self::Eq(name, wanted) => set(name)? == Some(wanted),
+            Self::OneOf(name, wanted) => set(name)?.is_some_and(|value| wanted.contains(value)),
+            Self::NoneOf(name, unwanted) => {
+                !set(name)?.is_some_and(|value| unwanted.contains(value))
+            }
+            Self::IsNull(name) => set(name)?.is_none(),
+            Self::NotNull(name) => set(name)?.is_some(),
+            Self::Not(inner) => !inner.holds(set)?,
+            Self::And(all) => {
+                let mut parts = all.iter().map(|one| one.holds(set));
+                return if parts.clone().any(|part| part == Some(false)) {
+                    Some(false)
+                } else {
+                    parts.all(|part| part == Some(true)).then_some(true)
+                };
+            }
+            Self::Or(all) => {
+                let mut parts = all.iter().map(|one| one.holds(set));
+                return if parts.clone().any(|part| part == Some(true)) {
+                    Some(true)
+                } else {
+                    parts.all(|part| part == Some(false)).then_some(false)
+                };
+            }
+            Self::Sql(_) => return None,
+        })
     }
 }
 

@@ -127,12 +127,13 @@ impl Rule {
         let Some(only) = &self.only else {
             return true;
         };
-        let named = only.columns();
-        !set.iter().any(|(column, value)| match value {
-            Value::Constant(literal) => only.excludes(column, Some(literal)),
-            Value::Null => only.excludes(column, None),
-            _ => named.contains(&column.as_str()),
-        })
+        let constant = |name: &str| match set.get(name)? {
+            Value::Constant(literal) => Some(Some(literal)),
+            Value::Null => Some(None),
+            _ => None,
+        };
+        let unknown = |name: &str| set.contains_key(name) && constant(name).is_none();
+        only.stays_true(&constant, &unknown)
     }
 }
 
@@ -311,6 +312,14 @@ mod tests {
             rule().set("status", "Expired"),
             rule().set("status", Value::Null),
             rule().set("status", sql("'Gone'")),
+            Rule::new("a", "t")
+                .due(at("at"))
+                .only(not(or([eq("s", 1), is_null("s")])))
+                .set("s", 1),
+            Rule::new("a", "t")
+                .due(at("at"))
+                .only(or([eq("s", 1), eq("t", 2)]))
+                .set("s", 3),
             rule().delete(),
             Rule::new("a", "t")
                 .due(at("at"))

@@ -5,6 +5,9 @@
 #![cfg(feature = "testing")]
 
 #[cfg(feature = "postgres")]
+mod demands;
+mod model;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod rules;
 #[cfg(feature = "sqlite")]
