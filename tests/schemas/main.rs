@@ -10,5 +10,6 @@ mod model;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rules;
+mod speed;
 #[cfg(feature = "sqlite")]
 mod sqlite;

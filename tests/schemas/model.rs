@@ -124,6 +124,7 @@ enum What {
 
 /// A table and a rule over it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct World {
     database: Database,
     now: i64,
@@ -296,12 +297,12 @@ impl World {
             (true, true) => " without rowid",
             (true, false) => " partition by hash (id)",
         };
-        sql.push_str(&format!(
+        sql.extend([format!(
             "create table things ({columns}, primary key ({primary})){tail}; create table old_things ({columns});"
-        ));
+        )]);
         if self.divided && !sqlite {
             for part in 0..3 {
-                sql.push_str(&format!("create table things_{part} partition of things for values with (modulus 3, remainder {part});"));
+                sql.extend([format!("create table things_{part} partition of things for values with (modulus 3, remainder {part});")]);
             }
         }
         if self.number_of_indexes() > 0 {
@@ -314,12 +315,12 @@ impl World {
         };
         if self.with {
             let cascade = if self.plus { " on delete cascade" } else { "" };
-            sql.push_str(&format!(
+            sql.extend([format!(
                 "create table kids (thing {kind} not null references things (id){cascade});"
-            ));
+            )]);
         }
         if self.unless {
-            sql.push_str(&format!("create table payments (thing {kind} not null references things (id) on delete cascade);"));
+            sql.extend([format!("create table payments (thing {kind} not null references things (id) on delete cascade);")]);
         }
         for row in &self.rows {
             let (key, _) = self.key(row.number);
@@ -327,18 +328,18 @@ impl World {
             let status = row
                 .status
                 .map_or("null".to_owned(), |status| format!("'{status}'"));
-            sql.push_str(&format!(
+            sql.extend([format!(
                 "insert into things values ({key}, {}, {ttl}, {}, {status});",
                 self.kept.literal(row.at),
                 self.held.unwrap_or(self.kept).literal(row.held)
-            ));
+            )]);
             if self.with {
                 for _ in 0..row.children {
-                    sql.push_str(&format!("insert into kids values ({key});"));
+                    sql.extend([format!("insert into kids values ({key});")]);
                 }
             }
             if self.unless && row.paid {
-                sql.push_str(&format!("insert into payments values ({key});"));
+                sql.extend([format!("insert into payments values ({key});")]);
             }
         }
         sql
@@ -510,7 +511,7 @@ impl World {
         let next =
             next.map(|next| Duration::from_micros(u64::try_from(next - self.now).unwrap_or(0)));
         // A forecast over text on Postgres is early by less than a second.
-        let slack = Duration::from_secs(if self.database.is_sqlite() { 0 } else { 1 });
+        let slack = Duration::from_secs(u64::from(!self.database.is_sqlite()));
         let agrees = match (forecast.next_due, next) {
             (Some(told), Some(next)) => told <= next && told + slack >= next,
             (told, next) => told == next,

@@ -143,19 +143,14 @@ async fn a_row_that_is_refused_or_withheld_is_rejected_and_the_rest_goes() {
 fn trigger(case: &Case, table: &str, answer: &str) -> String {
     let bad = case.due[0];
     let rule = case.rule;
-    let key = match bad.strip_prefix('[') {
-        Some(_) => "jsonb_build_array(old.id, old.partition_id)".to_owned(),
-        None => {
-            let name = table.rsplit('.').next().unwrap_or_default();
-            let key = match name {
-                "django_session" => "session_key",
-                "spring_session" => "primary_id",
-                "ciphers" => "uuid",
-                "invoices" if rule.contains("hash") => "hash",
-                _ => "id",
-            };
-            format!("old.{key}")
-        }
+    let name = table.rsplit('.').next().unwrap_or_default();
+    let key = match name {
+        "p_ci_job_artifacts" => "jsonb_build_array(old.id, old.partition_id)",
+        "django_session" => "old.session_key",
+        "spring_session" => "old.primary_id",
+        "ciphers" => "old.uuid",
+        "invoices" => "old.hash",
+        _ => "old.id",
     };
     let event = if rule.contains("\"set\"") {
         "update"

@@ -28,19 +28,14 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn due(&self) -> String {
         let sign = if self.inclusive { "<=" } else { "<" };
-        format!(
-            "{} {sign} {}::{}",
-            self.due.sql,
-            param("cutoff"),
-            self.due.form.cast()
-        )
+        let cutoff = once("cutoff", self.due.form.cast());
+        format!("{} {sign} {cutoff}", self.due.sql)
     }
 
     pub(super) fn free(&self) -> Option<String> {
         let held = self.held.as_ref()?;
-        let now = param("held");
-        let cast = held.form.cast();
-        Some(format!("({0} IS NULL OR {0} <= {now}::{cast})", held.sql))
+        let now = once("held", held.form.cast());
+        Some(format!("({0} IS NULL OR {0} <= {now})", held.sql))
     }
 
     /// What only the row itself decides.
@@ -56,7 +51,7 @@ impl Parts {
         let mut all = vec![self.only.clone()];
         all.extend(self.free());
         if let Some((column, cast)) = self.scope.as_ref().filter(|_| scoped) {
-            all.push(format!("{column} = {}::{cast}", param("scope")));
+            all.push(format!("{column} = {}", once("scope", cast)));
         }
         all.join(" AND ")
     }
@@ -64,9 +59,9 @@ impl Parts {
     pub(super) fn behind(&self) -> String {
         let mut columns = vec![self.due.sql.clone()];
         columns.extend(self.key.iter().cloned());
-        let mut values = vec![format!("{}::{}", param("p0"), self.due.form.cast())];
+        let mut values = vec![once("p0", self.due.form.cast())];
         for (number, cast) in self.key_casts.iter().enumerate() {
-            values.push(format!("{}::{cast}", param(&format!("p{}", number + 1))));
+            values.push(once(&format!("p{}", number + 1), cast));
         }
         format!("({}) > ({})", columns.join(", "), values.join(", "))
     }
@@ -117,4 +112,9 @@ impl Parts {
         }
         columns
     }
+}
+
+/// A value that is read from its text once for a statement, and not for each row.
+pub(super) fn once(name: &str, cast: &str) -> String {
+    format!("(SELECT {}::{cast})", param(name))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::compiler::Compiler;
-use super::parts::Parts;
+use super::parts::{Parts, once};
 use super::plan::{Plan, Variants};
 use crate::rule::{Action, Source, bare_name};
 use crate::store::rule::{Dialect, Template, identifier, param, table_name};
@@ -200,12 +200,8 @@ impl Compiler<'_> {
         };
         let unit = i64::try_from(unit.as_micros()).unwrap_or(0);
         let later = if parts.inclusive { ">" } else { ">=" };
-        let upcoming = format!(
-            "{} {later} {}::{}",
-            parts.due.sql,
-            param("cutoff"),
-            parts.due.form.cast()
-        );
+        let cutoff = once("cutoff", parts.due.form.cast());
+        let upcoming = format!("{} {later} {cutoff}", parts.due.sql);
         let next = Template::new(&format!(
             "SELECT {due_at} + {unit} FROM {from} WHERE {} AND {upcoming}{} AND {counts} ORDER BY {order} LIMIT 1",
             parts.candidates(false),
@@ -213,7 +209,7 @@ impl Compiler<'_> {
         ));
         let next_held = parts.held.as_ref().map(|held| {
             let until = held.micros();
-            let later = format!("{} > {}::{}", held.sql, param("held"), held.form.cast());
+            let later = format!("{} > {}", held.sql, once("held", held.form.cast()));
             Template::new(&format!(
                 "SELECT CASE WHEN count(*) < {OLDEST} THEN min(hk_due) ELSE least(min(hk_due), max(hk_held)) END FROM \
                  (SELECT greatest({until}, {due_at} + {unit}) AS hk_due, {until} AS hk_held FROM {from} \

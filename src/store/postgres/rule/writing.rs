@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::compiler::Compiler;
-use super::parts::Parts;
+use super::parts::{Parts, once};
 use super::stamp::Form;
 use crate::rule::{Action, Children, HandOn, OnParent, Source, Stamp, Value, bare_name};
 use crate::store::rule::{Dialect, Template, identifier, param, table_name};
@@ -68,10 +68,8 @@ impl Compiler<'_> {
         };
         let cast = form.cast().to_owned();
         self.instants.push((form, after));
-        Some(format!(
-            "{}::{cast}",
-            param(&format!("i{}", self.instants.len() - 1))
-        ))
+        let number = self.instants.len() - 1;
+        Some(once(&format!("i{number}"), &cast))
     }
 
     pub(super) fn handed_on(&mut self, hand_on: &HandOn, rows: &str, of: &str) -> Option<String> {

@@ -22,6 +22,7 @@ pub(super) struct Table {
     /// `table`, `view`, `virtual` or `shadow`.
     pub(super) kind: String,
     pub(super) without_rowid: bool,
+    pub(super) has_triggers: bool,
     pub(super) columns: Vec<Column>,
     /// Unique indexes without a condition.
     pub(super) unique: Vec<Vec<String>>,
@@ -215,7 +216,13 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
     .load(conn)?;
+    let triggers: Number = diesel::sql_query(
+        "SELECT count(*) AS number FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
+    )
+    .bind::<Text, _>(bare)
+    .get_result(conn)?;
     let mut table = Table {
+        has_triggers: triggers.number > 0,
         kind: listed.kind,
         without_rowid: listed.without_rowid != 0,
         columns,

@@ -44,7 +44,7 @@ fn look(
     };
     // Only what is prepared is known to parse.
     let templates = plan.steps.iter().map(|step| &step.template);
-    for template in templates.chain(&plan.then).chain([&plan.judge]) {
+    for template in templates.chain(&plan.then).chain([plan.judge.get(&values)]) {
         let explained = template.prefixed("EXPLAIN ");
         let prepared = explained
             .bind::<BigInt>(|name| plan.value(name, &values))

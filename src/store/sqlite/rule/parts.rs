@@ -37,10 +37,7 @@ impl Parts {
     pub(super) fn readable(&self) -> String {
         match self.due.form {
             Form::Epoch(_) => String::new(),
-            Form::Text(_) => format!(
-                " AND {} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'",
-                self.due.sql
-            ),
+            Form::Text(_) => format!(" AND {} >= '0000'", self.due.sql),
         }
     }
 

@@ -21,11 +21,15 @@ pub(super) struct Plan {
     /// Places of due rows, of a table that has no addresses.
     pub(super) places: Variants,
     /// Of the rows at hand those that are due: address, id, what keeps them, key.
-    pub(super) judge: Template,
+    pub(super) judge: Variants,
     /// What is done to them, in order, and the kind that each counts.
     pub(super) steps: Vec<Step>,
     /// How many of them the rule matches as before.
-    pub(super) still: Option<Template>,
+    pub(super) still: Variants,
+    /// Judges and writes in one statement, if nothing else is done, and returns ids.
+    pub(super) at_once: Option<Variants>,
+    /// Whether a trigger may undo what is written.
+    pub(super) has_triggers: bool,
     pub(super) then: Vec<Template>,
     pub(super) preview: Variants,
     pub(super) count: Variants,

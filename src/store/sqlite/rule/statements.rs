@@ -78,7 +78,11 @@ impl Compiler<'_> {
     pub(super) fn statements(&mut self, parts: &Parts) -> Option<Plan> {
         let rule = self.rule;
         let (from, order, place) = (&parts.from, parts.order(), parts.place());
-        let Steps { steps, kinds } = self.writing(parts)?;
+        let Steps {
+            steps,
+            kinds,
+            write,
+        } = self.writing(parts)?;
         let rowid = parts.rowid.clone().unwrap_or_else(|| "0".to_owned());
         let limit = param("limit");
         let addresses = Variants::new(|scoped, after| {
@@ -97,24 +101,40 @@ impl Compiler<'_> {
             let conditions = parts.conditions(scoped, after);
             format!("SELECT {place} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}")
         });
-        let judged = format!(
-            "{} AND {}{}",
-            parts.at_hand(),
-            parts.conditions(false, false),
-            ""
-        );
+        let judged = |scoped| {
+            format!(
+                "{} AND {}",
+                parts.at_hand(),
+                parts.conditions(scoped, false)
+            )
+        };
         // JSON holds no blobs, and the key is asked for only by `then`.
         let key = if rule.then.is_empty() {
             "''".to_owned()
         } else {
             format!("json_array({})", parts.key.join(", "))
         };
-        let judge = Template::new(&format!(
-            "SELECT {rowid}, {}, {}, {key} FROM {from} WHERE {judged}",
-            parts.id, parts.keeper
-        ));
-        let still = matches!(rule.action, Some(Action::Set(_)))
-            .then(|| Template::new(&format!("SELECT count(*) FROM {from} WHERE {judged}")));
+        let judge = Variants::new(|scoped, _| {
+            format!(
+                "SELECT {rowid}, {}, {}, {key} FROM {from} WHERE {}",
+                parts.id,
+                parts.keeper,
+                judged(scoped)
+            )
+        });
+        let still = Variants::new(|scoped, _| {
+            format!("SELECT count(*) FROM {from} WHERE {}", judged(scoped))
+        });
+        let is_plain = rule.with.is_empty()
+            && rule.keeps.is_empty()
+            && rule.then.is_empty()
+            && rule.hand_on.is_empty()
+            && !matches!(rule.action, Some(Action::Archive(_)));
+        let at_once = is_plain.then(|| {
+            Variants::new(|scoped, _| {
+                format!("{write} WHERE {} RETURNING {}", judged(scoped), parts.id)
+            })
+        });
         let then = self.then(parts)?;
         let counts = format!(
             "{} NOT IN (SELECT value FROM json_each({}))",
@@ -184,6 +204,8 @@ impl Compiler<'_> {
             judge,
             steps,
             still,
+            at_once,
+            has_triggers: self.own_table()?.has_triggers,
             then,
             preview,
             count,

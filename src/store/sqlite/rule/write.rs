@@ -120,6 +120,18 @@ fn together(
         rows: &addresses,
         ..values.clone()
     };
+    if let Some(at_once) = &plan.at_once {
+        batch.ids = at_once
+            .get(&values)
+            .bind::<Text>(|name| plan.value(name, &values))
+            .load(conn)?;
+        if plan.has_triggers || batch.ids.len() < rows.len() {
+            is_over(conn, plan, &values)?;
+        }
+        let count = batch.ids.len() as u64;
+        batch.counts.add(plan.kinds[0].as_str(), count);
+        return Ok(batch);
+    }
     let judged = judge(conn, plan, &values)?;
     let (free, kept): (Vec<Judged>, Vec<Judged>) =
         judged.into_iter().partition(|row| row.2.is_none());
@@ -171,6 +183,7 @@ fn judge(
     values: &Values<'_>,
 ) -> QueryResult<Vec<Judged>> {
     plan.judge
+        .get(values)
         .bind::<(BigInt, Text, Nullable<Text>, Text)>(|name| plan.value(name, values))
         .load(conn)
 }
@@ -211,15 +224,23 @@ fn act(
                 .execute(conn)?;
         }
     }
-    if let Some(still) = &plan.still {
-        let still: i64 = still
-            .bind::<BigInt>(|name| plan.value(name, values))
-            .get_result(conn)?;
-        if still > 0 {
-            return Err(TxError::SuppressedByTrigger);
-        }
+    if plan.has_triggers {
+        is_over(conn, plan, values)?;
     }
     batch.ids.extend(rows.into_iter().map(|row| row.1));
+    Ok(())
+}
+
+/// Fails if the rule matches a row at hand as before, which a trigger has kept or set back.
+fn is_over(conn: &mut SqliteConnection, plan: &Plan, values: &Values<'_>) -> TxResult<()> {
+    let still: i64 = plan
+        .still
+        .get(values)
+        .bind::<BigInt>(|name| plan.value(name, values))
+        .get_result(conn)?;
+    if still > 0 {
+        return Err(TxError::SuppressedByTrigger);
+    }
     Ok(())
 }
 

@@ -142,6 +142,7 @@ impl Compiler<'_> {
         let mut steps = Steps {
             kinds: vec![rule.kind().to_owned()],
             steps: Vec::new(),
+            write: String::new(),
         };
         let rows = format!("FROM {from} WHERE {}", parts.at_hand());
         for children in &rule.with {
@@ -179,11 +180,10 @@ impl Compiler<'_> {
                     let value = self.value("set", value, of);
                     set.extend(value.map(|value| format!("{} = {value}", identifier(name))));
                 }
-                steps.write(&format!(
-                    "UPDATE {from} SET {} WHERE {}",
-                    set.join(", "),
-                    parts.at_hand()
-                ));
+                steps.write(
+                    format!("UPDATE {from} SET {}", set.join(", ")),
+                    &parts.at_hand(),
+                );
                 steps.hand(hand_on);
             }
             action => {
@@ -209,7 +209,7 @@ impl Compiler<'_> {
                     steps.add(Template::new(&insert), None);
                 }
                 steps.hand(hand_on);
-                steps.write(&format!("DELETE {rows}"));
+                steps.write(format!("DELETE FROM {from}"), &parts.at_hand());
             }
         }
         Some(steps)
@@ -239,6 +239,8 @@ impl Compiler<'_> {
 pub(super) struct Steps {
     pub(super) steps: Vec<Step>,
     pub(super) kinds: Vec<String>,
+    /// The statement that writes the rows themselves, up to its condition.
+    pub(super) write: String,
 }
 
 impl Steps {
@@ -250,12 +252,13 @@ impl Steps {
         });
     }
 
-    pub(super) fn write(&mut self, text: &str) {
+    pub(super) fn write(&mut self, statement: String, at_hand: &str) {
         self.steps.push(Step {
-            template: Template::new(text),
+            template: Template::new(&format!("{statement} WHERE {at_hand}")),
             kind: Some(0),
             writes_all: true,
         });
+        self.write = statement;
     }
 
     pub(super) fn hand(&mut self, inserts: Vec<Template>) {
