@@ -424,3 +424,23 @@ async fn a_missing_privilege_is_named_with_its_grant() {
     );
     assert_eq!(refused.collect::<Vec<_>>()[0], expected);
 }
+
+/// A trigger that sets a row back after it was written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_a_trigger_sets_back_is_withheld() {
+    let stubborn = "
+        create function back() returns trigger language plpgsql as $$ begin
+            if new.id = 'o2' and new.status <> 'open' then update orders set status = 'open' where id = new.id; end if; return null; end $$;
+        create trigger back after update on orders for each row execute function back();
+        insert into orders select 'o' || n, 'open', '2026-01-10 11:00Z' from generate_series(1, 3) n";
+    let Some(host) = Host::new(&format!("{ORDERS}{stubborn}")).await else {
+        return;
+    };
+    let job = host.store.rule(orders()).expect("a job");
+
+    let (handled, rejected) = run(&job, 10).await;
+
+    assert_eq!(handled, BTreeSet::from(["o1".to_owned(), "o3".to_owned()]));
+    let reason = "a trigger of the database withholds it".to_owned();
+    assert_eq!(rejected, [("o2".to_owned(), reason)]);
+}

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "postgres")]
 mod demands;
+#[cfg(feature = "sqlite")]
+mod housekeeper;
 mod model;
 #[cfg(feature = "postgres")]
 mod postgres;

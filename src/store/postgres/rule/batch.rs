@@ -142,6 +142,19 @@ impl Written {
         }
         if !self.ids.is_empty() {
             then(conn, plan, values, &self.ids).await?;
+            if let Some(template) = &plan.set_back {
+                let values = Values {
+                    ids: &self.ids,
+                    ..Values::at(values.now, values.cutoff)
+                };
+                let still: i64 = template
+                    .bind::<BigInt>(|name| plan.value(name, &values))
+                    .get_result(conn)
+                    .await?;
+                if still > 0 {
+                    return Err(TxError::SuppressedByTrigger);
+                }
+            }
         }
         let mut batch = empty(plan);
         batch

@@ -36,6 +36,8 @@ struct FoundTable {
     hides_rows: bool,
     #[diesel(sql_type = Text)]
     missing_privileges: String,
+    #[diesel(sql_type = Bool)]
+    set_back: bool,
 }
 
 /// A table.
@@ -50,6 +52,8 @@ pub(super) struct Table {
     pub(super) hides_rows: bool,
     /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by commas.
     pub(super) missing_privileges: String,
+    /// Whether a trigger fires after a row was written, and may set it back.
+    pub(super) set_back: bool,
     pub(super) columns: Vec<Column>,
 }
 
@@ -196,6 +200,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
                 has_parts: found.has_parts,
                 hides_rows: found.hides_rows,
                 missing_privileges: found.missing_privileges,
+                set_back: found.set_back,
                 columns: Vec::new(),
             };
             (found.given, table)
@@ -244,7 +249,9 @@ const TABLES: &str = "
     select u.given, c.oid::bigint as oid, c.relkind::text as relkind, c.relkind = 'p' or c.relhassubclass as has_parts,
         row_security_active(c.oid) as hides_rows,
         array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
-            where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges
+            where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
+        exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
+            and (t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0) as set_back
     from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)";
 
 const COLUMNS: &str = "

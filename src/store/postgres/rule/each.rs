@@ -15,7 +15,7 @@ use super::cursor;
 use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;
-use crate::store::rule::Bind;
+use crate::store::rule::{Bind, Template, param};
 use crate::store::trouble::{TxError, TxResult};
 
 /// Shorter waits than those of a batch: a few rows that must be waited for should not keep the rest.
@@ -123,27 +123,32 @@ pub(super) async fn write(
 /// The loop. It ends early once half the time is over, or a row has used up all of it.
 fn statement(plan: &Plan, values: &Values<'_>, limits: Timeouts) -> String {
     let constant = |text: String| Bind::Text(text);
-    let inline = |bind: Bind| {
-        crate::store::rule::Template::new(&crate::store::rule::param("x")).inline(|_| bind.clone())
-    };
+    let inline = |bind: Bind| Template::new(&param("x")).inline(|_| bind.clone());
     let write = plan.write_one.inline(|name| plan.value(name, values));
-    let then: Vec<String> = plan
+    // The ids are those of the one row.
+    let of_one = |template: &Template| {
+        let text = template.inline(|name| match name {
+            "ids" => Bind::Text(ONE.to_owned()),
+            name => plan.value(name, values),
+        });
+        inline(constant(text.replace(&format!("'{ONE}'"), "$1")))
+    };
+    let mut then: Vec<String> = plan
         .then
         .iter()
-        .map(|template| {
-            // The ids are those of the one row.
-            let text = template.inline(|name| match name {
-                "ids" => Bind::Text(ONE.to_owned()),
-                name => plan.value(name, values),
-            });
-            let text = text.replace(&format!("'{ONE}'"), "$1");
-            format!("EXECUTE {} USING hkv_row.hk_ids;", inline(constant(text)))
-        })
+        .map(|template| format!("EXECUTE {} USING hkv_row.hk_ids;", of_one(template)))
         .collect();
+    if let Some(template) = &plan.set_back {
+        then.push(format!(
+            "EXECUTE {} INTO hkv_still USING hkv_row.hk_ids; \
+             IF hkv_still > 0 THEN RAISE EXCEPTION USING ERRCODE = '{WITHHELD}'; END IF;",
+            of_one(template)
+        ));
+    }
     format!(
         "DO $housekeeper$
         DECLARE
-            hkv_oids oid[] := {oids}::oid[]; hkv_tids tid[] := {tids}::tid[]; hkv_done jsonb[] := '{{}}'; hkv_row record;
+            hkv_oids oid[] := {oids}::oid[]; hkv_tids tid[] := {tids}::tid[]; hkv_done jsonb[] := '{{}}'; hkv_row record; hkv_still bigint;
             hkv_until timestamptz := clock_timestamp() + interval '{budget} milliseconds'; hkv_state text; hkv_said text; hkv_detail text;
         BEGIN
             FOR hkv_i IN 1 .. cardinality(hkv_tids) LOOP

@@ -90,6 +90,24 @@ impl Parts {
         format!("jsonb_build_array({})::text", parts.join(", "))
     }
 
+    /// The keys of the rows just written, as a table `written` for the statement behind it.
+    pub(super) fn just_written(&self) -> String {
+        let values: Vec<String> = match self.key_casts.as_slice() {
+            [cast] => vec![format!("hk_id::{cast}")],
+            casts => casts
+                .iter()
+                .enumerate()
+                .map(|(number, cast)| format!("(hk_id::jsonb ->> {number})::{cast}"))
+                .collect(),
+        };
+        format!(
+            "WITH written ({}) AS (SELECT {} FROM unnest({}::text[]) AS u(hk_id))",
+            self.key_names.join(", "),
+            values.join(", "),
+            param("ids")
+        )
+    }
+
     pub(super) fn own_place(&self) -> String {
         self.place(|number| match number {
             0 => self.due.sql.clone(),

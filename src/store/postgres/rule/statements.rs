@@ -156,6 +156,13 @@ impl Compiler<'_> {
             "WITH hk_picked AS MATERIALIZED (SELECT {picked} FROM {from} WHERE {of}.ctid = $1 AND {of}.tableoid = $2 AND {judged}){writing}"
         ));
         let then = self.then(parts)?;
+        let set_back = self.own_table()?.set_back.then(|| {
+            let keys = parts.key.join(", ");
+            Template::new(&format!(
+                "{} SELECT count(*) AS hk_still FROM {from} WHERE ({keys}) IN (SELECT * FROM written) AND {judged}",
+                parts.just_written()
+            ))
+        });
         let counts = format!("{} <> ALL ({}::text[])", parts.id, param("rejected"));
         let details: Vec<String> = rule
             .show
@@ -226,6 +233,7 @@ impl Compiler<'_> {
             write,
             write_one,
             then,
+            set_back,
             preview,
             count,
             oldest,

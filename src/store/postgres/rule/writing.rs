@@ -285,23 +285,10 @@ impl Compiler<'_> {
     /// The host's statements, which read the keys of the rows just written from `written`.
     pub(super) fn then(&mut self, parts: &Parts) -> Option<Vec<Template>> {
         let rule = self.rule;
-        let values: Vec<String> = match parts.key_casts.as_slice() {
-            [cast] => vec![format!("hk_id::{cast}")],
-            casts => casts
-                .iter()
-                .enumerate()
-                .map(|(number, cast)| format!("(hk_id::jsonb ->> {number})::{cast}"))
-                .collect(),
-        };
         let mut then = Vec::new();
         for statement in &rule.then {
             let text = self.text("then", Dialect::Postgres.sql(statement).map(str::to_owned))?;
-            then.push(Template::new(&format!(
-                "WITH written ({}) AS (SELECT {} FROM unnest({}::text[]) AS u(hk_id)) {text}",
-                parts.key_names.join(", "),
-                values.join(", "),
-                param("ids")
-            )));
+            then.push(Template::new(&format!("{} {text}", parts.just_written())));
         }
         Some(then)
     }
