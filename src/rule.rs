@@ -30,6 +30,7 @@ mod filter;
 mod findings;
 mod related;
 mod sql;
+mod typed;
 mod validate;
 mod value;
 
@@ -39,11 +40,16 @@ pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
 pub use findings::{Finding, Findings};
 pub use related::{Children, OnParent, Related, children, related};
 pub use sql::{Sql, sql};
+pub use typed::Typed;
+#[cfg(feature = "_store")]
+pub use typed::name;
 pub use validate::RuleError;
 pub use value::{Literal, Value, column};
 
 pub(crate) use due::Source;
 pub(crate) use findings::nearest;
+#[cfg(feature = "postgres")]
+pub(crate) use typed::Fragment;
 
 /// Which rows of a table are due, and what is done to them.
 ///

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sql::Sql;
+use super::typed::Typed;
 use super::value::Literal;
 
 /// A condition on a row.
@@ -27,6 +28,9 @@ pub enum Filter {
     Not(Box<Filter>),
     /// An expression of the host.
     Sql(Sql),
+    /// A condition that diesel's types check.
+    #[serde(skip_deserializing)]
+    Typed(Typed),
 }
 
 /// The column has this value.
@@ -113,7 +117,17 @@ impl Filter {
             | Self::NotNull(column) => vec![column],
             Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::columns).collect(),
             Self::Not(inner) => inner.columns(),
-            Self::Sql(_) => Vec::new(),
+            Self::Sql(_) | Self::Typed(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a part of it says nothing of the columns it reads.
+    pub(crate) fn is_opaque(&self) -> bool {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().any(Self::is_opaque),
+            Self::Not(inner) => inner.is_opaque(),
+            Self::Sql(_) | Self::Typed(_) => true,
+            _ => false,
         }
     }
 
@@ -173,7 +187,7 @@ impl Filter {
                     parts.all(|part| part == Some(false)).then_some(false)
                 };
             }
-            Self::Sql(_) => return None,
+            Self::Sql(_) | Self::Typed(_) => return None,
         })
     }
 }

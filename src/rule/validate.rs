@@ -111,7 +111,7 @@ impl Rule {
             return false;
         };
         let opaque = matches!(due.source, Source::Sql(..))
-            || self.only.as_ref().is_some_and(|only| !only.texts().is_empty())
+            || self.only.as_ref().is_some_and(Filter::is_opaque)
             // What another table says, or `then` does there, may end it.
             || self.asks_others()
             || !self.then.is_empty();

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::rule::{Rule, age, at, children, eq, related};
+use ractor_housekeeper::rule::{Filter, Rule, age, at, children, eq, name, related};
 use ractor_housekeeper::store::Timeouts;
 use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{ManualClock, PrivatePostgres, assert_conforms};
@@ -443,4 +443,38 @@ async fn a_row_that_a_trigger_sets_back_is_withheld() {
     assert_eq!(handled, BTreeSet::from(["o1".to_owned(), "o3".to_owned()]));
     let reason = "a trigger of the database withholds it".to_owned();
     assert_eq!(rejected, [("o2".to_owned(), reason)]);
+}
+
+diesel::table! {
+    orders (id) {
+        id -> Text,
+        status -> Text,
+        expires -> Timestamptz,
+    }
+}
+
+/// Columns and conditions of a host that has diesel tables are checked by the compiler, and a partial index serves them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn typed_conditions_stand_where_text_does() {
+    use diesel::{BoolExpressionMethods, ExpressionMethods};
+    let rows = "insert into orders select 'o' || n, 'open', '2026-01-10 11:00Z' from generate_series(1, 5) n";
+    let Some(host) = Host::new(&format!("{ORDERS}{rows}")).await else {
+        return;
+    };
+    let open = orders::status.eq("open").and(orders::id.ne("o3"));
+    let rule = Rule::new("orders", "orders")
+        .due(at(name(orders::expires)))
+        .only(Filter::postgres(orders::table, open))
+        .set(name(orders::status), "expired");
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(
+        (findings.refused, findings.advice),
+        (Vec::new(), Vec::new())
+    );
+    assert!(serde_json::to_string(&rule).is_err());
+    let job = host.store.rule(rule).expect("a job");
+
+    let (handled, rejected) = run(&job, 2).await;
+
+    assert_eq!((handled.len(), rejected), (4, Vec::new()));
 }

@@ -147,8 +147,7 @@ impl Drop for Flight {
 }
 
 /// The planner's estimate of a table that was never analyzed may be wrong by any factor.
-const BY_INDEX: &str =
-    "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off";
+const BY_INDEX: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// As Postgres reads a limit without a unit. Zero would be no limit at all.
 fn milliseconds(limit: Duration) -> u128 {

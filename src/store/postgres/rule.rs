@@ -26,10 +26,12 @@ mod parts;
 mod plan;
 mod stamp;
 mod statements;
+mod typed;
 mod view;
 mod writing;
 
 use plan::{Plan, Values};
+pub(in crate::store) use typed::text as text_of;
 
 impl PostgresStore {
     /// Makes a job of a declared rule.

@@ -1,6 +1,6 @@
 //! Parts of statements as text: names, constants, conditions.
 
-use crate::rule::{Filter, Literal, Related, Sql, split_name};
+use crate::rule::{Filter, Literal, Related, Sql, Typed, split_name};
 
 use super::statement::MARK;
 
@@ -13,9 +13,25 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
-/// A host's SQL was given for the other database only.
+/// Why a host's part has no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MissingSql;
+pub(crate) enum MissingSql {
+    /// It was given for the other database only.
+    OtherDatabase,
+    /// It cannot be put into a text.
+    #[cfg(feature = "postgres")]
+    NoText(String),
+}
+
+impl MissingSql {
+    pub(crate) fn problem(self) -> String {
+        match self {
+            Self::OtherDatabase => "it is given for the other database only".to_owned(),
+            #[cfg(feature = "postgres")]
+            Self::NoText(problem) => problem,
+        }
+    }
+}
 
 /// The place of a value in a text that becomes a [`Template`](super::Template).
 pub(crate) fn param(name: &str) -> String {
@@ -88,7 +104,7 @@ impl Dialect {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => sql.sqlite(),
         }
-        .ok_or(MissingSql)
+        .ok_or(MissingSql::OtherDatabase)
     }
 
     /// A condition on a row of `of`.
@@ -112,7 +128,23 @@ impl Dialect {
             // A condition that is NULL does not hold either.
             Filter::Not(inner) => format!("(({}) IS NOT TRUE)", self.filter(inner, of)?),
             Filter::Sql(sql) => format!("({})", self.sql(sql)?),
+            Filter::Typed(typed) => self.typed(typed)?,
         })
+    }
+
+    fn typed(self, typed: &Typed) -> Result<String, MissingSql> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                let fragment = typed.postgres.as_ref().ok_or(MissingSql::OtherDatabase)?;
+                crate::store::postgres::text_of(fragment).map_err(MissingSql::NoText)
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => {
+                let _ = typed;
+                Err(MissingSql::OtherDatabase)
+            }
+        }
     }
 
     fn joined(self, filters: &[Filter], of: &str, by: &str) -> Result<String, MissingSql> {
@@ -179,7 +211,7 @@ mod tests {
         let only_postgres: Sql = serde_json::from_str(r#"{ "postgres": "true" }"#).expect("is SQL");
         assert_eq!(
             Dialect::Sqlite.filter(&only_postgres.into(), "t"),
-            Err(MissingSql)
+            Err(MissingSql::OtherDatabase)
         );
     }
 }

@@ -36,10 +36,7 @@ impl Compiler<'_> {
         part: &str,
         result: Result<String, MissingSql>,
     ) -> Option<String> {
-        self.noted(
-            part,
-            result.map_err(|MissingSql| "its SQL is given for SQLite only".to_owned()),
-        )
+        self.noted(part, result.map_err(MissingSql::problem))
     }
 
     pub(super) fn table(&mut self, part: &str, name: &str) -> Option<()> {

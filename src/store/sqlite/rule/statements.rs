@@ -79,7 +79,7 @@ impl Compiler<'_> {
         let rule = self.rule;
         let (from, order, place) = (&parts.from, parts.order(), parts.place());
         let Steps {
-            steps,
+            each: steps,
             kinds,
             write,
         } = self.writing(parts)?;

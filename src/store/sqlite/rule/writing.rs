@@ -141,7 +141,7 @@ impl Compiler<'_> {
         let (from, of) = (&parts.from, &parts.of);
         let mut steps = Steps {
             kinds: vec![rule.kind().to_owned()],
-            steps: Vec::new(),
+            each: Vec::new(),
             write: String::new(),
         };
         let rows = format!("FROM {from} WHERE {}", parts.at_hand());
@@ -237,7 +237,7 @@ impl Compiler<'_> {
 
 /// Statements that write, in order, and the words for what they count.
 pub(super) struct Steps {
-    pub(super) steps: Vec<Step>,
+    pub(super) each: Vec<Step>,
     pub(super) kinds: Vec<String>,
     /// The statement that writes the rows themselves, up to its condition.
     pub(super) write: String,
@@ -245,7 +245,7 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn add(&mut self, template: Template, kind: Option<usize>) {
-        self.steps.push(Step {
+        self.each.push(Step {
             template,
             kind,
             writes_all: false,
@@ -253,7 +253,7 @@ impl Steps {
     }
 
     pub(super) fn write(&mut self, statement: String, at_hand: &str) {
-        self.steps.push(Step {
+        self.each.push(Step {
             template: Template::new(&format!("{statement} WHERE {at_hand}")),
             kind: Some(0),
             writes_all: true,
