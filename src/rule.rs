@@ -46,7 +46,9 @@ pub use typed::name;
 pub use validate::RuleError;
 pub use value::{Literal, Value, column};
 
+#[cfg(feature = "_store")]
 pub(crate) use due::Source;
+#[cfg(feature = "_store")]
 pub(crate) use findings::nearest;
 #[cfg(feature = "postgres")]
 pub(crate) use typed::Fragment;
@@ -294,6 +296,7 @@ impl Rule {
     }
 
     /// The word for the rows in reports.
+    #[cfg(feature = "_store")]
     pub(crate) fn kind(&self) -> &str {
         match &self.counts_as {
             Some(kind) => kind,
@@ -302,4 +305,5 @@ impl Rule {
     }
 }
 
+#[cfg(feature = "_store")]
 pub(crate) use sql::{bare_name, split_name};

@@ -77,6 +77,7 @@ pub enum Unit {
     Days,
 }
 
+#[cfg(feature = "_store")]
 impl Unit {
     pub(crate) const fn millis(self) -> i64 {
         match self {

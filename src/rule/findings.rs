@@ -28,6 +28,7 @@ pub struct Finding {
     pub statement: Option<String>,
 }
 
+#[cfg(any(feature = "_store", test))]
 impl Finding {
     pub(crate) fn new(rule: &str, part: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -68,6 +69,7 @@ impl fmt::Display for Findings {
 }
 
 /// The name among `known` that is most likely meant by `given`.
+#[cfg(any(feature = "_store", test))]
 pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name))
@@ -77,6 +79,7 @@ pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> 
 }
 
 /// The single characters to add, drop or change between two texts.
+#[cfg(any(feature = "_store", test))]
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -135,6 +135,7 @@ impl Children {
     }
 
     /// The word for these rows in reports.
+    #[cfg(feature = "_store")]
     pub(crate) fn kind(&self) -> &str {
         match &self.counts_as {
             Some(kind) => kind,

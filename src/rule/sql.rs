@@ -106,6 +106,7 @@ pub(crate) fn split_name(name: &str) -> (Option<&str>, &str) {
 }
 
 /// The table's name without its schema.
+#[cfg(any(feature = "_store", test))]
 pub(crate) fn bare_name(name: &str) -> &str {
     split_name(name).1
 }

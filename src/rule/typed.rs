@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+#[cfg(feature = "postgres")]
 use super::filter::Filter;
 
 /// A condition that diesel's types check, for Postgres.

@@ -52,6 +52,7 @@ pub(crate) fn table_name(name: &str) -> String {
 }
 
 /// A text constant.
+#[cfg(feature = "postgres")]
 pub(super) fn quoted_text(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     // Says by itself what a backslash means, whatever `standard_conforming_strings` is.
