@@ -1,7 +1,8 @@
 //! A declared rule: which rows of a host's table are due, and what is done to them.
 //!
-//! A [`Rule`] is plain data. It names tables and columns, never runs a statement itself, and reads and writes as TOML or JSON.
-//! A store turns it into a [`Job`](crate::Job): `PostgresStore::rule` or `SqliteStore::rule`. The same rule serves both databases.
+//! A [`Rule`] is plain data. It names tables and columns, never runs a statement itself, and reads
+//! and writes as TOML or JSON. A store turns it into a [`Job`](crate::Job): `PostgresStore::rule`
+//! or `SqliteStore::rule`. The same rule serves both databases.
 //!
 //! ```
 //! use std::time::Duration;
@@ -55,8 +56,8 @@ pub(crate) use typed::Fragment;
 
 /// Which rows of a table are due, and what is done to them.
 ///
-/// Built with [`Rule::new`] and the methods below, or read from TOML or JSON. [`Rule::validate`] names the rule and the part that
-/// is wrong; a store calls it before it makes a job of the rule.
+/// Built with [`Rule::new`] and the methods below, or read from TOML or JSON. [`Rule::validate`]
+/// names the rule and the part that is wrong; a store calls it before it makes a job of the rule.
 ///
 /// # Examples
 ///
@@ -65,7 +66,8 @@ pub(crate) use typed::Fragment;
 ///     r#"{
 ///         "name": "oauth-tokens",
 ///         "table": "oauth_access_tokens",
-///         "due": { "at": "created_at", "plus": "expires_in", "unit": "seconds", "stamp": "naive_utc" },
+///         "due": { "at": "created_at", "plus": "expires_in", "unit": "seconds", "stamp":
+/// "naive_utc" },
 ///         "only": { "and": [{ "not_null": "expires_in" }, { "is_null": "refresh_token" }] },
 ///         "scope": "resource_owner_id",
 ///         "action": "delete"
@@ -117,7 +119,8 @@ pub struct Rule {
 impl Rule {
     /// Begins a rule over a table, which may be written with its schema: `billing.invoices`.
     ///
-    /// `name` becomes the job's name. A part of the table's name that holds a dot is written in double quotes.
+    /// `name` becomes the job's name. A part of the table's name that holds a dot is written in
+    /// double quotes.
     pub fn new(name: impl Into<String>, table: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -220,7 +223,8 @@ impl Rule {
         self
     }
 
-    /// Copies due rows into another table and deletes them, in one transaction. All columns are copied by name.
+    /// Copies due rows into another table and deletes them, in one transaction. All columns are
+    /// copied by name.
     #[must_use]
     pub fn archive(mut self, into: impl Into<String>) -> Self {
         self.action = Some(Action::Archive(into.into()));
@@ -234,14 +238,16 @@ impl Rule {
         self
     }
 
-    /// Names a related row that keeps a due row: such rows are rejected with the reason, and the others go without a failed attempt.
+    /// Names a related row that keeps a due row: such rows are rejected with the reason, and the
+    /// others go without a failed attempt.
     #[must_use]
     pub fn keeps(mut self, related: Related) -> Self {
         self.keeps.push(related);
         self
     }
 
-    /// Runs a statement over the rows just written, in the same transaction. It reads them from `written`, which has the rule's key.
+    /// Runs a statement over the rows just written, in the same transaction. It reads them from
+    /// `written`, which has the rule's key.
     #[must_use]
     pub fn then(mut self, statement: impl Into<Sql>) -> Self {
         self.then.push(statement.into());
@@ -255,7 +261,8 @@ impl Rule {
         self
     }
 
-    /// Names the column that says whose row it is. Without it the rule serves no [`Scope::User`](crate::Scope::User).
+    /// Names the column that says whose row it is. Without it the rule serves no
+    /// [`Scope::User`](crate::Scope::User).
     #[must_use]
     pub fn scope(mut self, column: impl Into<String>) -> Self {
         self.scope = Some(column.into());
@@ -276,14 +283,16 @@ impl Rule {
         self
     }
 
-    /// Accepts that a related row without a foreign key may appear in the instant in which its row is handled.
+    /// Accepts that a related row without a foreign key may appear in the instant in which its row
+    /// is handled.
     #[must_use]
     pub fn may_race(mut self) -> Self {
         self.may_race = true;
         self
     }
 
-    /// Says that most of the table may be due at the first run, which the check would mention otherwise.
+    /// Says that most of the table may be due at the first run, which the check would mention
+    /// otherwise.
     #[must_use]
     pub fn expect_backlog(mut self) -> Self {
         self.expect_backlog = true;

@@ -4,8 +4,9 @@ use super::Cursor;
 
 /// Notices a walk that comes back to a place it was at.
 ///
-/// Places are in the order of the database, in its collation, so that only equality can be judged here. Brent's algorithm finds a circle
-/// of any length with one place remembered, after at most three times its length.
+/// Places are in the order of the database, in its collation, so that only equality can be judged
+/// here. Brent's algorithm finds a circle of any length with one place remembered, after at most
+/// three times its length.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     remembered: Option<Cursor>,
@@ -42,7 +43,8 @@ mod tests {
         }
     }
 
-    /// Steps until a walk is found to circle: `start` places once, then `length` of them again and again.
+    /// Steps until a walk is found to circle: `start` places once, then `length` of them again and
+    /// again.
     fn steps(start: u64, length: u64) -> u64 {
         let mut progress = Progress::default();
         let mut from = None;

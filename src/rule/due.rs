@@ -8,8 +8,9 @@ use super::sql::Sql;
 
 /// When a row falls due: an instant made of its columns. NULL is never due.
 ///
-/// A row is due when its instant lies strictly before the cutoff, in the unit that the stamp has: a row stamped in whole seconds is
-/// due a second after its instant, never early. [`Due::inclusive`] makes it due at its instant.
+/// A row is due when its instant lies strictly before the cutoff, in the unit that the stamp has: a
+/// row stamped in whole seconds is due a second after its instant, never early. [`Due::inclusive`]
+/// makes it due at its instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "DueForm", into = "DueForm")]
 pub struct Due {
@@ -31,7 +32,8 @@ pub(crate) enum Source {
 
 /// A column that holds an instant, and how.
 ///
-/// Any text is one: the column's name, whose stamp the catalogue tells. Say how it is stamped with the methods of [`moment`]'s result.
+/// Any text is one: the column's name, whose stamp the catalogue tells. Say how it is stamped with
+/// the methods of [`moment`]'s result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "InstantForm", into = "InstantForm")]
 pub struct InstantColumn {
@@ -54,10 +56,12 @@ pub enum Stamp {
     Zoned,
     /// A timestamp without a zone that holds UTC. Postgres only.
     NaiveUtc,
-    /// A timestamp without a zone that holds this zone's local time, such as `Europe/Berlin`. Postgres only.
+    /// A timestamp without a zone that holds this zone's local time, such as `Europe/Berlin`.
+    /// Postgres only.
     NaiveIn(String),
-    /// Text in this format, as chrono writes it, such as `%Y-%m-%d %H:%M:%S%.3f`. All rows must have one width, or differ only in
-    /// the digits behind a dot that a digit or a space would otherwise follow.
+    /// Text in this format, as chrono writes it, such as `%Y-%m-%d %H:%M:%S%.3f`. All rows must
+    /// have one width, or differ only in the digits behind a dot that a digit or a space would
+    /// otherwise follow.
     Text(String),
 }
 

@@ -141,8 +141,9 @@ impl Filter {
         }
     }
 
-    /// Whether a row that matched certainly matches once some of its columns are set. `set` knows a column that is: `Some(None)` is NULL,
-    /// and `unknown` says of a column that it becomes what cannot be told.
+    /// Whether a row that matched certainly matches once some of its columns are set. `set` knows a
+    /// column that is: `Some(None)` is NULL, and `unknown` says of a column that it becomes what
+    /// cannot be told.
     pub(crate) fn stays_true<'s>(
         &self,
         set: &impl Fn(&str) -> Option<Option<&'s Literal>>,

@@ -7,8 +7,9 @@ use super::filter::Filter;
 
 /// A row of another table that belongs to a row of the rule's.
 ///
-/// The check asks for a foreign key from `column`, because a row written at the same time locks its parent by it. Without one the
-/// race stays open, which [`Rule::may_race`](super::Rule::may_race) accepts.
+/// The check asks for a foreign key from `column`, because a row written at the same time locks its
+/// parent by it. Without one the race stays open, which [`Rule::may_race`](super::Rule::may_race)
+/// accepts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Related {
@@ -31,7 +32,8 @@ pub fn related(table: impl Into<String>, column: impl Into<String>) -> Related {
 }
 
 impl Related {
-    /// Names the column of the rule's table that `column` holds. Default: the key, which must be one column then.
+    /// Names the column of the rule's table that `column` holds. Default: the key, which must be
+    /// one column then.
     #[must_use]
     pub fn references(mut self, column: impl Into<String>) -> Self {
         self.references = Some(column.into());
@@ -99,7 +101,8 @@ pub fn children(table: impl Into<String>, column: impl Into<String>) -> Children
 }
 
 impl Children {
-    /// Names the column of the parent that `column` holds. Default: the parent's key, which must be one column then.
+    /// Names the column of the parent that `column` holds. Default: the parent's key, which must be
+    /// one column then.
     #[must_use]
     pub fn references(mut self, column: impl Into<String>) -> Self {
         self.references = Some(column.into());
@@ -120,7 +123,8 @@ impl Children {
         self
     }
 
-    /// Names children of these children. Their `references` is required where the child's key is not `id`.
+    /// Names children of these children. Their `references` is required where the child's key is
+    /// not `id`.
     #[must_use]
     pub fn with(mut self, children: Self) -> Self {
         self.with.push(children);

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// SQL in the host's own words, for both databases or for each its own.
 ///
-/// Columns of the rule's table may be written plainly or with the table's bare name. The check parses the text against the database.
+/// Columns of the rule's table may be written plainly or with the table's bare name. The check
+/// parses the text against the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "SqlForm", into = "SqlForm")]
 pub struct Sql {

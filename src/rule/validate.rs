@@ -105,7 +105,8 @@ impl Rule {
         problems.0
     }
 
-    /// Whether it is certain that a row that was set is matched again: nothing that decides is written.
+    /// Whether it is certain that a row that was set is matched again: nothing that decides is
+    /// written.
     fn stays_true(&self) -> bool {
         let (Some(Action::Set(set)), Some(due)) = (&self.action, &self.due) else {
             return false;

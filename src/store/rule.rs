@@ -1,4 +1,5 @@
-//! What a rule's statements share on both databases: their parts as text, and values bound into them.
+//! What a rule's statements share on both databases: their parts as text, and values bound into
+//! them.
 
 mod parts;
 mod statement;

@@ -1,4 +1,5 @@
-//! What declared rules owe on Postgres beyond being right on quiet tables: races, orders, slow rows, plans.
+//! What declared rules owe on Postgres beyond being right on quiet tables: races, orders, slow
+//! rows, plans.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::rule::{Filter, Rule, age, at, children, eq, name, related};
+use ractor_housekeeper::rule::{
+    Filter, Rule, Value, age, at, children, column, eq, hand_on, name, related,
+};
 use ractor_housekeeper::store::Timeouts;
 use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{ManualClock, PrivatePostgres, assert_conforms};
@@ -115,7 +118,8 @@ async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Rejected) {
     }
 }
 
-/// A guest pays while the orders are picked: the pick is held up in its middle until the payment is committed.
+/// A guest pays while the orders are picked: the pick is held up in its middle until the payment is
+/// committed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_order_that_is_paid_while_rows_are_picked_does_not_expire() {
     let slow = "
@@ -350,7 +354,7 @@ async fn a_table_without_an_index_or_statistics_is_told_from_one_with() {
 
 /// A hold puts a row off, and the forecast knows when it ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_and_infinity_are_understood_by_batch_preview_and_forecast() {
+async fn holds_and_infinities_count_in_batch_preview_and_forecast() {
     let bookings = "create table bookings (id text primary key, status text not null, created_at timestamptz not null, held_until timestamptz);
         insert into bookings values ('now', 'Pending', '2026-01-10 11:44Z', null), ('over', 'Pending', '2026-01-10 11:00Z', '2026-01-10 12:00Z'),
             ('held', 'Pending', '2026-01-10 11:00Z', '2026-01-10 12:00:30Z'), ('forever', 'Pending', '2026-01-10 11:00Z', 'infinity'),
@@ -453,7 +457,8 @@ diesel::table! {
     }
 }
 
-/// Columns and conditions of a host that has diesel tables are checked by the compiler, and a partial index serves them.
+/// Columns and conditions of a host that has diesel tables are checked by the compiler, and a
+/// partial index serves them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typed_conditions_stand_where_text_does() {
     use diesel::{BoolExpressionMethods, ExpressionMethods};
@@ -477,4 +482,46 @@ async fn typed_conditions_stand_where_text_does() {
     let (handled, rejected) = run(&job, 2).await;
 
     assert_eq!((handled.len(), rejected), (4, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn children_are_handed_on_and_keepers_are_named() {
+    let posts = "create table posts (id bigint primary key, at bigint, owner text); create table files (id bigint primary key, post_id bigint not null references posts, path text);
+        create table parts (file_id bigint not null references files); create table pins (post_id bigint references posts); create table outbox (path text, post bigint, at timestamptz);
+        insert into posts values (1, 5, 'anna'), (2, 6, 'bert'), (3, 7, 'anna'); insert into files values (10, 1, 'x'), (11, 1, 'y'), (12, 3, 'z');
+        insert into parts values (10), (10), (12); insert into pins values (2)";
+    let Some(host) = Host::new(posts).await else {
+        return;
+    };
+    let file = hand_on("outbox")
+        .column("path", column("path"))
+        .column("post", column("post_id"))
+        .column("at", Value::Now);
+    let rule = Rule::new("posts", "posts")
+        .due(at("at").seconds())
+        .with(
+            children("files", "post_id")
+                .with(children("parts", "file_id"))
+                .hand_on(file),
+        )
+        .keeps(related("pins", "post_id"))
+        .scope("owner")
+        .delete();
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = host.store.rule(rule).expect("a job");
+
+    let (handled, rejected) = run(&job, 10).await;
+
+    assert_eq!(handled, BTreeSet::from(["1".to_owned(), "3".to_owned()]));
+    assert_eq!(
+        rejected,
+        [("2".to_owned(), "kept by pins.post_id".to_owned())]
+    );
+    let told = "select string_agg(path || post, ',' order by path) = 'x1,y1,z3' and bool_and(at = '2026-01-10 12:00Z') from outbox";
+    assert!(host.holds(told).await);
+    assert!(
+        host.holds("select (select count(*) from parts) = 0 and (select count(*) from files) = 0")
+            .await
+    );
 }

@@ -1,6 +1,8 @@
-//! Tables that others designed, each cleaned by a declared rule of at most twelve lines, under one suite.
+//! Tables that others designed, each cleaned by a declared rule of at most twelve lines, under one
+//! suite.
 //!
-//! `postgres.sql` and `sqlite.sql` hold the facts of the public schemas: names, types, keys and indexes as their projects have them.
+//! `postgres.sql` and `sqlite.sql` hold the facts of the public schemas: names, types, keys and
+//! indexes as their projects have them.
 
 #![cfg(feature = "testing")]
 

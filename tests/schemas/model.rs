@@ -1,6 +1,7 @@
 //! Generated tables, rules and rows against the plainest model there is: a loop over rows in Rust.
 //!
-//! `HOUSEKEEPER_RULES` sets how many rules are tried on each database, `HOUSEKEEPER_SEED` the first of them.
+//! `HOUSEKEEPER_RULES` sets how many rules are tried on each database, `HOUSEKEEPER_SEED` the first
+//! of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -444,7 +445,8 @@ impl World {
         self.rows.iter().filter(is_due).collect()
     }
 
-    /// Takes a job over these tables through a preview, a forecast and a run, and says where it differs from the model.
+    /// Takes a job over these tables through a preview, a forecast and a run, and says where it
+    /// differs from the model.
     pub(crate) async fn compare(&self, job: &impl Job) -> Result<(), String> {
         let due = self.due();
         let expected: BTreeSet<String> = due.iter().map(|row| self.key(row.number).1).collect();

@@ -61,7 +61,8 @@ fn set<'i>(ids: impl IntoIterator<Item = &'i str>) -> BTreeSet<String> {
     ids.into_iter().map(str::to_owned).collect()
 }
 
-/// Takes a rule through one run, in batches of this many rows; returns what was handled and what was rejected.
+/// Takes a rule through one run, in batches of this many rows; returns what was handled and what
+/// was rejected.
 async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Vec<(String, String)>) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
@@ -116,7 +117,7 @@ async fn preview_forecast_and_run_agree_on_what_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_is_refused_or_withheld_is_rejected_and_the_rest_goes() {
+async fn a_refused_or_withheld_row_is_rejected_and_the_rest_goes() {
     for case in POSTGRES {
         let rule = case.rule();
         for (answer, reason) in [

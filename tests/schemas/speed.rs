@@ -1,4 +1,5 @@
-//! A declared rule beside the job written by hand over the same rows. Run by hand: `-- --ignored --nocapture speed`.
+//! A declared rule beside the job written by hand over the same rows. Run by hand: `-- --ignored
+//! --nocapture speed`.
 
 use std::time::{Duration, Instant};
 

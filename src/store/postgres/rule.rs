@@ -36,8 +36,8 @@ pub(in crate::store) use typed::text as text_of;
 impl PostgresStore {
     /// Makes a job of a declared rule.
     ///
-    /// The database is asked about the tables by [`Job::check`], before a worker's first run: a rule may be made while the database is
-    /// away.
+    /// The database is asked about the tables by [`Job::check`], before a worker's first run: a
+    /// rule may be made while the database is away.
     ///
     /// # Errors
     ///
@@ -53,7 +53,8 @@ impl PostgresStore {
         })
     }
 
-    /// Checks a rule against the database: what it cannot run with, and what would make it better, all at once.
+    /// Checks a rule against the database: what it cannot run with, and what would make it better,
+    /// all at once.
     ///
     /// # Errors
     ///
@@ -76,7 +77,8 @@ struct RuleJob {
     store: PostgresStore,
     rule: Rule,
     plan: Mutex<Option<Arc<Plan>>>,
-    /// Set while rows are written together. Still set at the next batch, the one before was dropped or ran out of time.
+    /// Set while rows are written together. Still set at the next batch, the one before was dropped
+    /// or ran out of time.
     under_way: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,

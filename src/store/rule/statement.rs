@@ -1,4 +1,5 @@
-//! Statements whose text is known when a rule is compiled, and whose values are bound when they run.
+//! Statements whose text is known when a rule is compiled, and whose values are bound when they
+//! run.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -52,7 +52,8 @@ impl SqliteStore {
         })
     }
 
-    /// Checks a rule against the database: what it cannot run with, and what would make it better, all at once.
+    /// Checks a rule against the database: what it cannot run with, and what would make it better,
+    /// all at once.
     ///
     /// # Errors
     ///
@@ -181,7 +182,8 @@ impl Job for RuleJob {
     }
 }
 
-/// The values in a place: the instant and the key, as SQLite quotes them. Behind a zero byte, a window counts its slices.
+/// The values in a place: the instant and the key, as SQLite quotes them. Behind a zero byte, a
+/// window counts its slices.
 fn place(cursor: Option<&Cursor>, plan: &Plan) -> TxResult<Vec<String>> {
     let text = cursor.map_or("", |cursor| cursor.id.split('\0').next().unwrap_or(""));
     if text.is_empty() {

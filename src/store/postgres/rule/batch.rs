@@ -71,7 +71,8 @@ pub(super) async fn sweep(
 
 /// Locks rows first, and decides in a second statement, which sees what was committed until then.
 ///
-/// In one statement, a payment that is committed while the rows are picked is not seen, and its order expires.
+/// In one statement, a payment that is committed while the rows are picked is not seen, and its
+/// order expires.
 pub(super) async fn lock_then_write(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
@@ -136,7 +137,8 @@ impl Written {
         values: &Values<'_>,
     ) -> TxResult<Batch> {
         let written = i64::try_from(self.ids.len()).unwrap_or(i64::MAX);
-        // A row that was picked and not written was changed after the statement began, or a trigger holds it back. Row by row it will show.
+        // A row that was picked and not written was changed after the statement began, or a trigger
+        // holds it back. Row by row it will show.
         if self.still > 0 || self.to_write > written {
             return Err(TxError::SuppressedByTrigger);
         }

@@ -50,7 +50,8 @@ pub(super) struct Table {
     pub(super) has_parts: bool,
     /// Whether row security is active for this role.
     pub(super) hides_rows: bool,
-    /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by commas.
+    /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by
+    /// commas.
     pub(super) missing_privileges: String,
     /// Whether a trigger fires after a row was written, and may set it back.
     pub(super) set_back: bool,
@@ -126,7 +127,8 @@ struct Server {
 }
 
 impl Catalogue {
-    /// The column of `parent` that a column of `table` refers to, by a foreign key of that column alone.
+    /// The column of `parent` that a column of `table` refers to, by a foreign key of that column
+    /// alone.
     pub(super) fn referred(&self, table: &str, column: &str, parent: &str) -> Option<&str> {
         let (table, parent) = (self.tables.get(table)?, self.tables.get(parent)?);
         let key = self.foreign_keys.iter().find(|key| {

@@ -341,7 +341,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// The column of `parent` that a column of `table` holds: as declared, by its foreign key, or else this one.
+    /// The column of `parent` that a column of `table` holds: as declared, by its foreign key, or
+    /// else this one.
     pub(super) fn reference(
         &self,
         parent: &str,

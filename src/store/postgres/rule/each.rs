@@ -1,7 +1,9 @@
-//! A batch of a rule, row by row: those that the database refuses, or that it cannot write in time, do not keep the others.
+//! A batch of a rule, row by row: those that the database refuses, or that it cannot write in time,
+//! do not keep the others.
 //!
-//! The rows are written in a loop inside the server, each in a transaction of its own within ours. The loop sees the code of an error,
-//! which does not come through diesel, and costs no turn over the wire for each row.
+//! The rows are written in a loop inside the server, each in a transaction of its own within ours.
+//! The loop sees the code of an error, which does not come through diesel, and costs no turn over
+//! the wire for each row.
 
 use std::time::Duration;
 
@@ -18,7 +20,8 @@ use crate::store::Timeouts;
 use crate::store::rule::{Bind, Template, param};
 use crate::store::trouble::{TxError, TxResult};
 
-/// Shorter waits than those of a batch: a few rows that must be waited for should not keep the rest.
+/// Shorter waits than those of a batch: a few rows that must be waited for should not keep the
+/// rest.
 pub(super) fn limits(limits: Timeouts) -> Timeouts {
     let lock = (limits.lock / 8).clamp(Duration::from_millis(20), Duration::from_millis(200));
     Timeouts {
@@ -183,9 +186,11 @@ fn statement(plan: &Plan, values: &Values<'_>, limits: Timeouts) -> String {
     )
 }
 
-/// Whether an error of this code is about one row: its values, a constraint, what a trigger of the host raised, or the time it takes.
+/// Whether an error of this code is about one row: its values, a constraint, what a trigger of the
+/// host raised, or the time it takes.
 ///
-/// All others would meet the next row as well. A class that Postgres does not have is the host's own.
+/// All others would meet the next row as well. A class that Postgres does not have is the host's
+/// own.
 fn concerns_row(state: &str) -> bool {
     const OTHERS: &[&str] = &[
         "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "24",

@@ -82,7 +82,8 @@ impl Parts {
         format!("{}, {}", self.due.sql, self.key.join(", "))
     }
 
-    /// The place of a row as text: the instant and the key, as the database writes them and reads them again.
+    /// The place of a row as text: the instant and the key, as the database writes them and reads
+    /// them again.
     pub(super) fn place(&self, of: impl Fn(usize) -> String) -> String {
         let parts: Vec<String> = (0..=self.key.len())
             .map(|number| format!("to_jsonb({}) #>> '{{}}'", of(number)))

@@ -23,7 +23,8 @@ pub(super) struct Plan {
     /// The same for the one row at `$1` in `$2`.
     pub(super) write_one: Template,
     pub(super) then: Vec<Template>,
-    /// How many of the rows just written the rule matches as before, if a trigger may set them back.
+    /// How many of the rows just written the rule matches as before, if a trigger may set them
+    /// back.
     pub(super) set_back: Option<Template>,
     pub(super) preview: Variants,
     pub(super) count: Variants,

@@ -58,7 +58,8 @@ impl Moment {
                 Some(_),
             ) if per_second > 0 => {
                 let cast = match column.base.as_str() {
-                    // A cutoff may be more than a small integer holds; these compare with each other by an index.
+                    // A cutoff may be more than a small integer holds; these compare with each
+                    // other by an index.
                     "smallint" | "integer" => "bigint",
                     base => base,
                 };
@@ -176,7 +177,8 @@ impl Moment {
         }
     }
 
-    /// Microseconds since 1970, as a `bigint` within the calendar: what is infinite, or beyond it, is its end.
+    /// Microseconds since 1970, as a `bigint` within the calendar: what is infinite, or beyond it,
+    /// is its end.
     pub(super) fn micros(&self) -> String {
         self.form.micros(&self.sql)
     }

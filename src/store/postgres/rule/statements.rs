@@ -108,7 +108,8 @@ impl Compiler<'_> {
         let picked = parts.picked();
         let order = parts.order();
         let (writing, kinds) = self.writing(parts)?;
-        // A related row that appears now takes a weak lock on its parent, which only the strongest lock keeps out.
+        // A related row that appears now takes a weak lock on its parent, which only the strongest
+        // lock keeps out.
         let lock = match &rule.action {
             Some(Action::Set(_)) if !rule.asks_others() && rule.with.is_empty() => "NO KEY UPDATE",
             _ => "UPDATE",

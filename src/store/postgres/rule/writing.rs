@@ -112,7 +112,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of the statement that counts its rows.
+    /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of
+    /// the statement that counts its rows.
     pub(super) fn children(
         &mut self,
         children: &Children,
@@ -225,7 +226,8 @@ impl Compiler<'_> {
                     let value = self.value("set", value, of, &rule.table, name);
                     set.extend(value.map(|value| format!("{} = {value}", identifier(name))));
                 }
-                // What the row itself decides; another table cannot be asked again within the statement.
+                // What the row itself decides; another table cannot be asked again within the
+                // statement.
                 let changes_others = !rule.with.is_empty() || !rule.then.is_empty();
                 let still = if rule.asks_others() && changes_others {
                     "false".to_owned()

@@ -76,10 +76,8 @@ pub(super) struct ForeignKey {
 /// What a column that holds instants has in its first rows.
 #[derive(Debug, Default)]
 pub(super) struct Sample {
-    /// Types by `typeof`, without null.
-    pub(super) types: Vec<String>,
-    /// Values as text.
-    pub(super) values: Vec<String>,
+    /// Types by `typeof` and values as text, without null.
+    pub(super) values: Vec<(String, String)>,
 }
 
 #[derive(QueryableByName)]
@@ -157,8 +155,21 @@ pub(super) fn read(conn: &mut SqliteConnection, rule: &Rule) -> QueryResult<Cata
             catalogue.tables.insert(name.to_owned(), table);
         }
     }
-    let Some(own) = catalogue.tables.get(&rule.table) else {
-        return Ok(catalogue);
+    Ok(catalogue)
+}
+
+/// Looks at rows, for the check.
+pub(super) fn look(
+    conn: &mut SqliteConnection,
+    rule: &Rule,
+    catalogue: &mut Catalogue,
+) -> QueryResult<()> {
+    let Some(own) = catalogue
+        .tables
+        .get(&rule.table)
+        .filter(|table| table.kind == "table")
+    else {
+        return Ok(());
     };
     let mut stamped: Vec<&str> = rule.due.iter().flat_map(|due| due.columns()).collect();
     stamped.extend(rule.held_until.iter().map(|held| held.column.as_str()));
@@ -173,13 +184,10 @@ pub(super) fn read(conn: &mut SqliteConnection, rule: &Rule) -> QueryResult<Cata
         .load(conn)?;
         let sample = catalogue.samples.entry(column.to_owned()).or_default();
         for Sampled { kind, value } in sampled {
-            if !sample.types.contains(&kind) {
-                sample.types.push(kind);
-            }
-            sample.values.push(value);
+            sample.values.push((kind, value));
         }
     }
-    Ok(catalogue)
+    Ok(())
 }
 
 fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> {

@@ -17,7 +17,8 @@ pub(super) fn findings(
     rule: &Rule,
     now: DateTime<Utc>,
 ) -> TxResult<Findings> {
-    let catalogue = catalogue::read(conn, rule)?;
+    let mut catalogue = catalogue::read(conn, rule)?;
+    catalogue::look(conn, rule, &mut catalogue)?;
     let mut findings = Findings::default();
     match Plan::compile(rule, &catalogue) {
         Err(refused) => findings.refused = refused,

@@ -119,7 +119,8 @@ pub(super) fn forecast(
                 let (Some(at), Some(until)) = (at, until) else {
                     continue;
                 };
-                // Behind the last one that was read there may be holds that end no earlier than its own.
+                // Behind the last one that was read there may be holds that end no earlier than its
+                // own.
                 let due = if is_full && number == last {
                     until
                 } else {
@@ -133,7 +134,8 @@ pub(super) fn forecast(
     })
 }
 
-/// Rows by their instant and the end of their hold, in microseconds since 1970; none for one that does not read.
+/// Rows by their instant and the end of their hold, in microseconds since 1970; none for one that
+/// does not read.
 fn instants(
     conn: &mut SqliteConnection,
     plan: &Plan,
