@@ -90,8 +90,8 @@ pub trait Job: Send + Sync + 'static {
     /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first or nearly so,
     /// and handles them in one transaction.
     ///
-    /// [`Batch::next_cursor`] is the last row looked at if the limit was next_cursor, which asks
-    /// for another batch, and `None` if it was not. One that does not lie behind `pass.after` fails
+    /// [`Batch::next_cursor`] is the last row looked at if the limit was reached, which asks for
+    /// another batch, and `None` if it was not. A walk that comes back to a place it was at fails
     /// the run, which would never end.
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError>;
 
