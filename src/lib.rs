@@ -71,6 +71,7 @@ mod fmt;
 pub mod time;
 
 pub mod job;
+pub mod rule;
 
 pub mod config;
 pub mod model;

@@ -14,7 +14,7 @@ use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::run_state::{Committed, RunState};
 use crate::actors::timeout::with_timeout;
 use crate::config::JobConfig;
-use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, RunBounds};
+use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{Outcome, Report, RunId, RunRecord};
 use crate::policy::Pacer;
@@ -51,6 +51,7 @@ struct Run {
     state: Box<RunState>,
     bounds: RunBounds,
     after: Option<Cursor>,
+    progress: Progress,
     began: Instant,
     span: Span,
     pause: Option<Delayed<WorkerMsg>>,
@@ -131,6 +132,7 @@ impl State {
                     state,
                     bounds,
                     after: None,
+                    progress: Progress::default(),
                     began,
                     span,
                     pause: None,
@@ -174,7 +176,12 @@ impl State {
         };
         match self.step("handle a batch", handling).instrument(span).await {
             // Only the database orders cursors; equal ones are equal everywhere.
-            Ok(batch) if batch.next_cursor.is_some() && batch.next_cursor == request.after => {
+            Ok(batch)
+                if batch
+                    .next_cursor
+                    .as_ref()
+                    .is_some_and(|next| run.progress.circles(request.after.as_ref(), next)) =>
+            {
                 self.commit(&mut run, batch)?;
                 let error = "the batch ended where the one before did, so the run would never end";
                 self.conclude(run, Outcome::failed(error.to_owned())).await

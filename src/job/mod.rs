@@ -7,12 +7,14 @@ mod error;
 mod forecast;
 mod name;
 mod preview;
+mod progress;
 
 pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, RunBounds, Scope};
 pub use error::JobError;
 pub use forecast::{BoundedCount, Forecast};
 pub use name::JobName;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
+pub(crate) use progress::Progress;
 
 /// A rule about rows and what is done with the rows it matches.
 ///
@@ -47,7 +49,7 @@ pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 ///         Ok(RunBounds { now, cutoff: now - TimeDelta::days(30) })
 ///     }
 ///     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-///         // delete at most `pass.limit` drafts last saved before `pass.cutoff`, in one transaction
+///         // delete at most `request.limit` drafts last saved before `pass.cutoff`, in one transaction
 ///         Ok(Batch::default().with_count("drafts", 0))
 ///     }
 ///     async fn preview(&self, _scope: &Scope, _page: &Page) -> Result<PreviewRows, JobError> {
@@ -85,12 +87,12 @@ pub trait Job: Send + Sync + 'static {
     /// it.
     async fn begin_run(&self) -> Result<RunBounds, JobError>;
 
-    /// Looks at no more than `pass.limit` due rows after `pass.after`, oldest first or nearly so,
+    /// Looks at no more than `request.limit` due rows after `request.after`, oldest first or nearly so,
     /// and handles them in one transaction.
     ///
     /// [`Batch::next_cursor`] is the last row examined if the batch reached its limit, which asks for
-    /// another batch, and `None` otherwise. A cursor that is not after `pass.after` fails the run,
-    /// which would never end.
+    /// another batch, and `None` otherwise. A run that comes back to a cursor where it was fails,
+    /// because it would never end.
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError>;
 
     /// Lists the rows a run would handle now, without a lock and without a change.

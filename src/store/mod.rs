@@ -25,6 +25,8 @@ mod limits;
 mod migrations;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "_store")]
+mod rule;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "_store")]

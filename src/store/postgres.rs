@@ -23,6 +23,7 @@ mod flight;
 mod history;
 mod keys;
 mod manner;
+mod rule;
 mod schema;
 mod sessions;
 mod setup;
@@ -32,6 +33,7 @@ mod tables;
 
 use flight::{Flight, Purpose};
 use keys::Keys;
+pub(in crate::store) use rule::text_of;
 
 /// A pool of Postgres connections, as a host hands it in.
 pub type Pool = bb8::Pool<AsyncPgConnection>;

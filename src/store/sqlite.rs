@@ -24,6 +24,7 @@ mod file;
 mod history;
 mod keys;
 mod open;
+mod rule;
 mod schema;
 mod sessions;
 mod setup;

@@ -68,6 +68,12 @@ impl TxError {
         }
     }
 
+    /// Whether the rows of a batch may fare better one by one.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn goes_row_by_row(&self) -> bool {
+        matches!(self, Self::SuppressedByTrigger) || self.concerns_statement()
+    }
+
     /// Whether the database had something to say to the statement, and may say something else to
     /// another.
     #[cfg(feature = "postgres")]

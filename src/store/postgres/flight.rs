@@ -20,6 +20,7 @@ pub(super) struct Flight {
     conn: PooledConnection<'static, AsyncPgConnection>,
     cancel: CancelToken,
     landed: bool,
+    condemned: bool,
 }
 
 /// What a transaction is for.
@@ -31,6 +32,10 @@ pub(super) enum Purpose {
     Write,
     /// Only looks: all statements see the same instant.
     Read,
+    /// Changes rows that an index leads to, whatever the planner believes of a table it has no statistics of.
+    Sweep,
+    /// Looks at rows that an index leads to.
+    Look,
 }
 
 impl Flight {
@@ -45,6 +50,7 @@ impl Flight {
             cancel: conn.cancel_token(),
             conn,
             landed: false,
+            condemned: false,
         };
         match flight.open(limits, purpose).await {
             Ok(()) => Ok(flight),
@@ -57,16 +63,20 @@ impl Flight {
 
     async fn open(&mut self, limits: Timeouts, purpose: Purpose) -> diesel::QueryResult<()> {
         let begin = match purpose {
-            Purpose::Write => "BEGIN ISOLATION LEVEL READ COMMITTED",
-            Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Purpose::Write | Purpose::Sweep => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Purpose::Read | Purpose::Look => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         // For this transaction only, so that nothing is left behind in a connection that others
         // share.
         let statement = milliseconds(limits.statement);
         let lock = milliseconds(limits.lock);
+        let planner = match purpose {
+            Purpose::Sweep | Purpose::Look => BY_INDEX,
+            Purpose::Write | Purpose::Read => "",
+        };
         let begin = format!(
             "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; \
-             SET LOCAL idle_in_transaction_session_timeout = {statement}"
+             SET LOCAL idle_in_transaction_session_timeout = {statement}{planner}"
         );
         let conn = &mut *self.conn;
         let opened = AnsiTransactionManager::begin_transaction_sql(conn, &begin).await;
@@ -76,6 +86,11 @@ impl Flight {
             AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
         }
         opened
+    }
+
+    /// Has the pool close the connection, if the transaction is rolled back.
+    pub(super) fn condemn(&mut self) {
+        self.condemned = true;
     }
 
     /// Commits what went well, and rolls back what did not.
@@ -90,6 +105,9 @@ impl Flight {
                 // If this fails as well, the pool finds the transaction still open and closes the
                 // connection.
                 let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+                if self.condemned {
+                    AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+                }
                 Err(error)
             }
         };
@@ -127,6 +145,9 @@ impl Drop for Flight {
         }
     }
 }
+
+/// The planner's estimate of a table that was never analyzed may be wrong by any factor.
+const BY_INDEX: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// As Postgres reads a limit without a unit. Zero would be no limit at all.
 fn milliseconds(limit: Duration) -> u128 {

@@ -1,0 +1,318 @@
+//! A declared rule: which rows of a host's table are due, and what is done to them.
+//!
+//! A [`Rule`] is plain data. It names tables and columns, never runs a statement itself, and reads
+//! and writes as TOML or JSON. A store turns it into a [`Job`](crate::Job): `PostgresStore::rule`
+//! or `SqliteStore::rule`. The same rule serves both databases.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use ractor_housekeeper::rule::{Rule, Value, age, eq};
+//!
+//! let expire = Rule::new("booking-expirer", "bookings")
+//!     .due(age("created_at", Duration::from_secs(15 * 60)))
+//!     .only(eq("status", "Pending"))
+//!     .held_until("held_until")
+//!     .set("status", "Expired")
+//!     .set("updated_at", Value::Now)
+//!     .scope("user_id")
+//!     .show(["shift_type", "total_cost"]);
+//!
+//! assert_eq!(expire.validate(), Ok(()));
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+mod action;
+mod due;
+mod filter;
+mod findings;
+mod related;
+mod sql;
+mod typed;
+mod validate;
+mod value;
+
+pub use action::{Action, HandOn, hand_on};
+pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
+pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
+pub use findings::{Finding, Findings};
+pub use related::{Children, OnParent, Related, children, related};
+pub use sql::{Sql, sql};
+pub use typed::Typed;
+#[cfg(feature = "_store")]
+pub use typed::name;
+pub use validate::RuleError;
+pub use value::{Literal, Value, column};
+
+#[cfg(feature = "_store")]
+pub(crate) use due::Source;
+#[cfg(feature = "_store")]
+pub(crate) use findings::nearest;
+#[cfg(feature = "postgres")]
+pub(crate) use typed::Fragment;
+
+/// Which rows of a table are due, and what is done to them.
+///
+/// Built with [`Rule::new`] and the methods below, or read from TOML or JSON. [`Rule::validate`]
+/// names the rule and the part that is wrong; a store calls it before it makes a job of the rule.
+///
+/// # Examples
+///
+/// ```
+/// let rule: ractor_housekeeper::rule::Rule = serde_json::from_str(
+///     r#"{
+///         "name": "oauth-tokens",
+///         "table": "oauth_access_tokens",
+///         "due": { "at": "created_at", "plus": "expires_in", "unit": "seconds", "stamp":
+/// "naive_utc" },
+///         "only": { "and": [{ "not_null": "expires_in" }, { "is_null": "refresh_token" }] },
+///         "scope": "resource_owner_id",
+///         "action": "delete"
+///     }"#,
+/// )?;
+///
+/// assert_eq!(rule.validate(), Ok(()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub(crate) name: String,
+    pub(crate) table: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) key: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due: Option<Due>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only: Option<Filter>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) when: Vec<Related>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unless: Vec<Related>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) held_until: Option<InstantColumn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<Action>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) with: Vec<Children>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keeps: Vec<Related>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) then: Vec<Sql>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hand_on: Vec<HandOn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) show: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counts_as: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) may_race: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) expect_backlog: bool,
+}
+
+impl Rule {
+    /// Begins a rule over a table, which may be written with its schema: `billing.invoices`.
+    ///
+    /// `name` becomes the job's name. A part of the table's name that holds a dot is written in
+    /// double quotes.
+    pub fn new(name: impl Into<String>, table: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            table: table.into(),
+            key: Vec::new(),
+            due: None,
+            only: None,
+            when: Vec::new(),
+            unless: Vec::new(),
+            held_until: None,
+            action: None,
+            with: Vec::new(),
+            keeps: Vec::new(),
+            then: Vec::new(),
+            hand_on: Vec::new(),
+            scope: None,
+            show: Vec::new(),
+            counts_as: None,
+            may_race: false,
+            expect_backlog: false,
+        }
+    }
+
+    /// The name of the job.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The table as it was given.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Names a unique key whose columns are not null. Default: the primary key.
+    #[must_use]
+    pub fn key<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.key = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says when a row falls due. A row whose instant is NULL is never due.
+    #[must_use]
+    pub fn due(mut self, due: Due) -> Self {
+        self.due = Some(due);
+        self
+    }
+
+    /// Restricts the rule to rows that a condition holds for. Calling it again adds a condition.
+    #[must_use]
+    pub fn only(mut self, filter: impl Into<Filter>) -> Self {
+        let filter = filter.into();
+        self.only = Some(match self.only {
+            None => filter,
+            Some(first) => first.and(filter),
+        });
+        self
+    }
+
+    /// Restricts the rule to rows that have a related row.
+    #[must_use]
+    pub fn when(mut self, related: Related) -> Self {
+        self.when.push(related);
+        self
+    }
+
+    /// Spares rows that have a related row: a payment, an attachment, a setting.
+    #[must_use]
+    pub fn unless(mut self, related: Related) -> Self {
+        self.unless.push(related);
+        self
+    }
+
+    /// Names a column that puts a row off until the instant in it. NULL does not put it off.
+    #[must_use]
+    pub fn held_until(mut self, column: impl Into<InstantColumn>) -> Self {
+        self.held_until = Some(column.into());
+        self
+    }
+
+    /// Deletes due rows.
+    #[must_use]
+    pub fn delete(mut self) -> Self {
+        self.action = Some(Action::Delete);
+        self
+    }
+
+    /// Sets a column of due rows. Calling it again sets another column.
+    ///
+    /// The rule must not match a row any more once it was set, or a run would never end.
+    #[must_use]
+    pub fn set(mut self, column: impl Into<String>, value: impl Into<Value>) -> Self {
+        let mut columns = match self.action {
+            Some(Action::Set(columns)) => columns,
+            _ => BTreeMap::new(),
+        };
+        columns.insert(column.into(), value.into());
+        self.action = Some(Action::Set(columns));
+        self
+    }
+
+    /// Copies due rows into another table and deletes them, in one transaction. All columns are
+    /// copied by name.
+    #[must_use]
+    pub fn archive(mut self, into: impl Into<String>) -> Self {
+        self.action = Some(Action::Archive(into.into()));
+        self
+    }
+
+    /// Deletes or lets go of rows of another table that refer to due rows, and counts them.
+    #[must_use]
+    pub fn with(mut self, children: Children) -> Self {
+        self.with.push(children);
+        self
+    }
+
+    /// Names a related row that keeps a due row: such rows are rejected with the reason, and the
+    /// others go without a failed attempt.
+    #[must_use]
+    pub fn keeps(mut self, related: Related) -> Self {
+        self.keeps.push(related);
+        self
+    }
+
+    /// Runs a statement over the rows just written, in the same transaction. It reads them from
+    /// `written`, which has the rule's key.
+    #[must_use]
+    pub fn then(mut self, statement: impl Into<Sql>) -> Self {
+        self.then.push(statement.into());
+        self
+    }
+
+    /// Inserts a row into a table of the host for each row just written, in the same transaction.
+    #[must_use]
+    pub fn hand_on(mut self, hand_on: HandOn) -> Self {
+        self.hand_on.push(hand_on);
+        self
+    }
+
+    /// Names the column that says whose row it is. Without it the rule serves no
+    /// [`Scope::User`](crate::Scope::User).
+    #[must_use]
+    pub fn scope(mut self, column: impl Into<String>) -> Self {
+        self.scope = Some(column.into());
+        self
+    }
+
+    /// Names columns that a preview shows.
+    #[must_use]
+    pub fn show<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.show = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the word for the rows in reports. Default: the table's name.
+    #[must_use]
+    pub fn counts_as(mut self, kind: impl Into<String>) -> Self {
+        self.counts_as = Some(kind.into());
+        self
+    }
+
+    /// Accepts that a related row without a foreign key may appear in the instant in which its row
+    /// is handled.
+    #[must_use]
+    pub fn may_race(mut self) -> Self {
+        self.may_race = true;
+        self
+    }
+
+    /// Says that most of the table may be due at the first run, which the check would mention
+    /// otherwise.
+    #[must_use]
+    pub fn expect_backlog(mut self) -> Self {
+        self.expect_backlog = true;
+        self
+    }
+
+    /// Whether another table decides, so that rows are locked before they are judged.
+    pub(crate) fn asks_others(&self) -> bool {
+        !self.when.is_empty() || !self.unless.is_empty()
+    }
+
+    /// The word for the rows in reports.
+    #[cfg(feature = "_store")]
+    pub(crate) fn kind(&self) -> &str {
+        match &self.counts_as {
+            Some(kind) => kind,
+            None => sql::bare_name(&self.table),
+        }
+    }
+}
+
+#[cfg(feature = "_store")]
+pub(crate) use sql::{bare_name, split_name};

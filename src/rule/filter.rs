@@ -1,0 +1,200 @@
+//! Conditions on a row.
+
+use serde::{Deserialize, Serialize};
+
+use super::sql::Sql;
+use super::typed::Typed;
+use super::value::Literal;
+
+/// A condition on a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// The column has this value.
+    Eq(String, Literal),
+    /// The column has one of these values.
+    OneOf(String, Vec<Literal>),
+    /// The column has none of these values. NULL has none.
+    NoneOf(String, Vec<Literal>),
+    /// The column is NULL.
+    IsNull(String),
+    /// The column is not NULL.
+    NotNull(String),
+    /// All of them hold.
+    And(Vec<Filter>),
+    /// One of them holds.
+    Or(Vec<Filter>),
+    /// It does not hold, or is NULL.
+    Not(Box<Filter>),
+    /// An expression of the host.
+    Sql(Sql),
+    /// A condition that diesel's types check.
+    #[serde(skip_deserializing)]
+    Typed(Typed),
+}
+
+/// The column has this value.
+pub fn eq(column: impl Into<String>, value: impl Into<Literal>) -> Filter {
+    Filter::Eq(column.into(), value.into())
+}
+
+/// The column has one of these values.
+pub fn one_of<V: Into<Literal>>(
+    column: impl Into<String>,
+    values: impl IntoIterator<Item = V>,
+) -> Filter {
+    Filter::OneOf(column.into(), values.into_iter().map(Into::into).collect())
+}
+
+/// The column has none of these values. NULL has none.
+pub fn none_of<V: Into<Literal>>(
+    column: impl Into<String>,
+    values: impl IntoIterator<Item = V>,
+) -> Filter {
+    Filter::NoneOf(column.into(), values.into_iter().map(Into::into).collect())
+}
+
+/// The column is NULL.
+pub fn is_null(column: impl Into<String>) -> Filter {
+    Filter::IsNull(column.into())
+}
+
+/// The column is not NULL.
+pub fn not_null(column: impl Into<String>) -> Filter {
+    Filter::NotNull(column.into())
+}
+
+/// All of them hold.
+pub fn and(filters: impl IntoIterator<Item = Filter>) -> Filter {
+    Filter::And(filters.into_iter().collect())
+}
+
+/// One of them holds.
+pub fn or(filters: impl IntoIterator<Item = Filter>) -> Filter {
+    Filter::Or(filters.into_iter().collect())
+}
+
+/// It does not hold, or is NULL.
+#[must_use]
+pub fn not(filter: Filter) -> Filter {
+    Filter::Not(Box::new(filter))
+}
+
+impl Filter {
+    /// Both hold.
+    #[must_use]
+    pub fn and(self, other: impl Into<Self>) -> Self {
+        let other = other.into();
+        match self {
+            Self::And(mut all) => {
+                all.push(other);
+                Self::And(all)
+            }
+            first => Self::And(vec![first, other]),
+        }
+    }
+
+    /// One of them holds.
+    #[must_use]
+    pub fn or(self, other: impl Into<Self>) -> Self {
+        let other = other.into();
+        match self {
+            Self::Or(mut all) => {
+                all.push(other);
+                Self::Or(all)
+            }
+            first => Self::Or(vec![first, other]),
+        }
+    }
+
+    /// Every column it names; an expression names none that we know of.
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        match self {
+            Self::Eq(column, _)
+            | Self::OneOf(column, _)
+            | Self::NoneOf(column, _)
+            | Self::IsNull(column)
+            | Self::NotNull(column) => vec![column],
+            Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::columns).collect(),
+            Self::Not(inner) => inner.columns(),
+            Self::Sql(_) | Self::Typed(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a part of it says nothing of the columns it reads.
+    pub(crate) fn is_opaque(&self) -> bool {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().any(Self::is_opaque),
+            Self::Not(inner) => inner.is_opaque(),
+            Self::Sql(_) | Self::Typed(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Every expression of the host in it.
+    pub(crate) fn texts(&self) -> Vec<&Sql> {
+        match self {
+            Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::texts).collect(),
+            Self::Not(inner) => inner.texts(),
+            Self::Sql(text) => vec![text],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a row that matched certainly matches once some of its columns are set. `set` knows a
+    /// column that is: `Some(None)` is NULL, and `unknown` says of a column that it becomes what
+    /// cannot be told.
+    pub(crate) fn stays_true<'s>(
+        &self,
+        set: &impl Fn(&str) -> Option<Option<&'s Literal>>,
+        unknown: &impl Fn(&str) -> bool,
+    ) -> bool {
+        match self {
+            Self::And(all) => all.iter().all(|one| one.stays_true(set, unknown)),
+            one => {
+                let columns = one.columns();
+                let untouched = !columns
+                    .iter()
+                    .any(|name| set(name).is_some() || unknown(name));
+                untouched || one.holds(set) == Some(true)
+            }
+        }
+    }
+
+    /// Whether it holds by the columns that are set alone, if that can be told.
+    fn holds<'s>(&self, set: &impl Fn(&str) -> Option<Option<&'s Literal>>) -> Option<bool> {
+        Some(match self {
+            Self::Eq(name, wanted) => set(name)? == Some(wanted),
+            Self::OneOf(name, wanted) => set(name)?.is_some_and(|value| wanted.contains(value)),
+            Self::NoneOf(name, unwanted) => {
+                !set(name)?.is_some_and(|value| unwanted.contains(value))
+            }
+            Self::IsNull(name) => set(name)?.is_none(),
+            Self::NotNull(name) => set(name)?.is_some(),
+            Self::Not(inner) => !inner.holds(set)?,
+            Self::And(all) => {
+                let mut parts = all.iter().map(|one| one.holds(set));
+                return if parts.clone().any(|part| part == Some(false)) {
+                    Some(false)
+                } else {
+                    parts.all(|part| part == Some(true)).then_some(true)
+                };
+            }
+            Self::Or(all) => {
+                let mut parts = all.iter().map(|one| one.holds(set));
+                return if parts.clone().any(|part| part == Some(true)) {
+                    Some(true)
+                } else {
+                    parts.all(|part| part == Some(false)).then_some(false)
+                };
+            }
+            Self::Sql(_) | Self::Typed(_) => return None,
+        })
+    }
+}
+
+impl From<Sql> for Filter {
+    fn from(sql: Sql) -> Self {
+        Self::Sql(sql)
+    }
+}

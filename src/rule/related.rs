@@ -1,0 +1,149 @@
+//! Rows of other tables: those that decide, and those that go along.
+
+use serde::{Deserialize, Serialize};
+
+use super::action::HandOn;
+use super::filter::Filter;
+
+/// A row of another table that belongs to a row of the rule's.
+///
+/// The check asks for a foreign key from `column`, because a row written at the same time locks its
+/// parent by it. Without one the race stays open, which [`Rule::may_race`](super::Rule::may_race)
+/// accepts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Related {
+    pub(crate) table: String,
+    pub(crate) column: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) references: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only: Option<Filter>,
+}
+
+/// Rows of `table` whose `column` holds the rule's key.
+pub fn related(table: impl Into<String>, column: impl Into<String>) -> Related {
+    Related {
+        table: table.into(),
+        column: column.into(),
+        references: None,
+        only: None,
+    }
+}
+
+impl Related {
+    /// Names the column of the rule's table that `column` holds. Default: the key, which must be
+    /// one column then.
+    #[must_use]
+    pub fn references(mut self, column: impl Into<String>) -> Self {
+        self.references = Some(column.into());
+        self
+    }
+
+    /// Restricts it to related rows that a condition holds for.
+    #[must_use]
+    pub fn only(mut self, filter: impl Into<Filter>) -> Self {
+        self.only = Some(filter.into());
+        self
+    }
+}
+
+/// Rows of another table that refer to due rows and are written before them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Children {
+    pub(crate) table: String,
+    pub(crate) column: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) references: Option<String>,
+    #[serde(default, skip_serializing_if = "OnParent::is_delete")]
+    pub(crate) action: OnParent,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counts_as: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) with: Vec<Children>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hand_on: Vec<HandOn>,
+}
+
+/// What is done to children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnParent {
+    /// They are deleted and counted, whether or not their key cascades.
+    #[default]
+    Delete,
+    /// The column that refers to the row becomes NULL.
+    SetNull,
+}
+
+impl OnParent {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks with a reference"
+    )]
+    fn is_delete(&self) -> bool {
+        *self == Self::Delete
+    }
+}
+
+/// Rows of `table` whose `column` holds the rule's key. They are deleted.
+pub fn children(table: impl Into<String>, column: impl Into<String>) -> Children {
+    Children {
+        table: table.into(),
+        column: column.into(),
+        references: None,
+        action: OnParent::Delete,
+        counts_as: None,
+        with: Vec::new(),
+        hand_on: Vec::new(),
+    }
+}
+
+impl Children {
+    /// Names the column of the parent that `column` holds. Default: the parent's key, which must be
+    /// one column then.
+    #[must_use]
+    pub fn references(mut self, column: impl Into<String>) -> Self {
+        self.references = Some(column.into());
+        self
+    }
+
+    /// Sets the column that refers to the row to NULL instead of deleting the child.
+    #[must_use]
+    pub fn set_null(mut self) -> Self {
+        self.action = OnParent::SetNull;
+        self
+    }
+
+    /// Sets the word for these rows in reports. Default: the table's name.
+    #[must_use]
+    pub fn counts_as(mut self, kind: impl Into<String>) -> Self {
+        self.counts_as = Some(kind.into());
+        self
+    }
+
+    /// Names children of these children. Their `references` is required where the child's key is
+    /// not `id`.
+    #[must_use]
+    pub fn with(mut self, children: Self) -> Self {
+        self.with.push(children);
+        self
+    }
+
+    /// Inserts a row into a table of the host for each child, before it goes.
+    #[must_use]
+    pub fn hand_on(mut self, hand_on: HandOn) -> Self {
+        self.hand_on.push(hand_on);
+        self
+    }
+
+    /// The word for these rows in reports.
+    #[cfg(feature = "_store")]
+    pub(crate) fn kind(&self) -> &str {
+        match &self.counts_as {
+            Some(kind) => kind,
+            None => super::bare_name(&self.table),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! SQL in the host's own words, and the names of tables.
+
+use serde::{Deserialize, Serialize};
+
+/// SQL in the host's own words, for both databases or for each its own.
+///
+/// Columns of the rule's table may be written plainly or with the table's bare name. The check
+/// parses the text against the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SqlForm", into = "SqlForm")]
+pub struct Sql {
+    postgres: Option<String>,
+    sqlite: Option<String>,
+}
+
+/// SQL for both databases.
+pub fn sql(text: impl Into<String>) -> Sql {
+    let text = text.into();
+    Sql {
+        postgres: Some(text.clone()),
+        sqlite: Some(text),
+    }
+}
+
+impl Sql {
+    /// SQL that differs by database.
+    pub fn by_database(postgres: impl Into<String>, sqlite: impl Into<String>) -> Self {
+        Self {
+            postgres: Some(postgres.into()),
+            sqlite: Some(sqlite.into()),
+        }
+    }
+
+    /// The text for Postgres, if the rule serves it.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&str> {
+        self.postgres.as_deref()
+    }
+
+    /// The text for SQLite, if the rule serves it.
+    #[must_use]
+    pub fn sqlite(&self) -> Option<&str> {
+        self.sqlite.as_deref()
+    }
+
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        [self.postgres(), self.sqlite()].into_iter().flatten()
+    }
+}
+
+impl<T: Into<String>> From<T> for Sql {
+    fn from(text: T) -> Self {
+        sql(text)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum SqlForm {
+    Both(String),
+    Each {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        postgres: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sqlite: Option<String>,
+    },
+}
+
+impl From<Sql> for SqlForm {
+    fn from(sql: Sql) -> Self {
+        match sql {
+            Sql {
+                postgres: Some(text),
+                sqlite: Some(other),
+            } if text == other => Self::Both(text),
+            Sql { postgres, sqlite } => Self::Each { postgres, sqlite },
+        }
+    }
+}
+
+impl TryFrom<SqlForm> for Sql {
+    type Error = &'static str;
+
+    fn try_from(form: SqlForm) -> Result<Self, Self::Error> {
+        match form {
+            SqlForm::Both(text) => Ok(sql(text)),
+            SqlForm::Each {
+                postgres: None,
+                sqlite: None,
+            } => Err("SQL is a text, or has `postgres` or `sqlite`"),
+            SqlForm::Each { postgres, sqlite } => Ok(Self { postgres, sqlite }),
+        }
+    }
+}
+
+/// Splits `schema.table` at the dot that no quotes enclose, and takes the quotes off.
+pub(crate) fn split_name(name: &str) -> (Option<&str>, &str) {
+    let mut quoted = false;
+    let dot = name.char_indices().find_map(|(at, c)| {
+        quoted ^= c == '"';
+        (c == '.' && !quoted).then_some(at)
+    });
+    match dot {
+        Some(at) => (Some(unquoted(&name[..at])), unquoted(&name[at + 1..])),
+        None => (None, unquoted(name)),
+    }
+}
+
+/// The table's name without its schema.
+#[cfg(any(feature = "_store", test))]
+pub(crate) fn bare_name(name: &str) -> &str {
+    split_name(name).1
+}
+
+fn unquoted(name: &str) -> &str {
+    name.strip_prefix('"')
+        .and_then(|name| name.strip_suffix('"'))
+        .unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_split_at_the_dot_outside_quotes() {
+        assert_eq!(split_name("bookings"), (None, "bookings"));
+        assert_eq!(split_name("s05.tokens"), (Some("s05"), "tokens"));
+        assert_eq!(
+            split_name("\"odd.name\".\"t.x\""),
+            (Some("odd.name"), "t.x")
+        );
+        assert_eq!(bare_name("a.\"b.c\""), "b.c");
+    }
+}

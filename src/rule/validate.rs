@@ -1,0 +1,413 @@
+//! What is wrong with a rule before any database is asked.
+
+use thiserror::Error;
+
+use super::Rule;
+use super::action::{Action, HandOn};
+use super::due::{Due, Source};
+use super::filter::Filter;
+use super::related::{Children, Related};
+use super::sql::{Sql, split_name};
+use super::value::Value;
+
+/// What is wrong with a rule, by the rule's name and the part.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("rule `{rule}`, {part}: {problem}")]
+pub struct RuleError {
+    /// The rule's name.
+    pub rule: String,
+    /// The part, such as `due` or `with attachments`.
+    pub part: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl Rule {
+    /// Checks what can be known without a database.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is missing, empty, or contradicts another.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        let wrong = |(part, problem): (String, String)| RuleError {
+            rule: self.name.clone(),
+            part,
+            problem,
+        };
+        self.problems()
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |problem| Err(wrong(problem)))
+    }
+
+    fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Problems::default();
+        if self.name.trim().is_empty() {
+            problems.add("name", "it is empty");
+        }
+        problems.table("table", &self.table);
+        for column in &self.key {
+            problems.column("key", column);
+        }
+        match &self.due {
+            None => problems.add(
+                "due",
+                "it is missing: say when a row falls due, as in `.due(at(\"expires_at\"))`",
+            ),
+            Some(due) => problems.due(due),
+        }
+        if let Some(filter) = &self.only {
+            problems.filter("only", filter);
+        }
+        for (part, all) in [
+            ("when", &self.when),
+            ("unless", &self.unless),
+            ("keeps", &self.keeps),
+        ] {
+            for related in all {
+                problems.related(part, related);
+            }
+        }
+        match &self.action {
+            None => problems.add("action", "it is missing: give `delete`, `set` or `archive`"),
+            Some(Action::Set(columns)) => {
+                if columns.is_empty() {
+                    problems.add("set", "no column is set");
+                }
+                for (column, value) in columns {
+                    problems.column("set", column);
+                    problems.value("set", value);
+                }
+                if self.stays_true() {
+                    problems.add(
+                        "set",
+                        "the rule matches a row as before once it is set, so a run would never end: set a column of `only` or `due`",
+                    );
+                }
+            }
+            Some(Action::Archive(into)) => problems.table("archive", into),
+            Some(Action::Delete) => {}
+        }
+        for children in &self.with {
+            problems.children(children);
+        }
+        for statement in &self.then {
+            problems.sql("then", statement);
+        }
+        for hand_on in &self.hand_on {
+            problems.hand_on(hand_on);
+        }
+        for (part, columns) in [("scope", self.scope.as_slice()), ("show", &self.show)] {
+            for column in columns {
+                problems.column(part, column);
+            }
+        }
+        problems.0
+    }
+
+    /// Whether it is certain that a row that was set is matched again: nothing that decides is
+    /// written.
+    fn stays_true(&self) -> bool {
+        let (Some(Action::Set(set)), Some(due)) = (&self.action, &self.due) else {
+            return false;
+        };
+        let opaque = matches!(due.source, Source::Sql(..))
+            || self.only.as_ref().is_some_and(Filter::is_opaque)
+            // What another table says, or `then` does there, may end it.
+            || self.asks_others()
+            || !self.then.is_empty();
+        if opaque {
+            return false;
+        }
+        let mut decides = due.columns();
+        decides.extend(due.plus.iter().map(|(column, _)| column.as_str()));
+        decides.extend(due.lifetime.iter().map(|lifetime| lifetime.by.as_str()));
+        if set.keys().any(|column| decides.contains(&column.as_str())) {
+            return false;
+        }
+        let Some(only) = &self.only else {
+            return true;
+        };
+        let constant = |name: &str| match set.get(name)? {
+            Value::Constant(literal) => Some(Some(literal)),
+            Value::Null => Some(None),
+            _ => None,
+        };
+        let unknown = |name: &str| set.contains_key(name) && constant(name).is_none();
+        only.stays_true(&constant, &unknown)
+    }
+}
+
+/// Parts and what is wrong with them.
+#[derive(Default)]
+struct Problems(Vec<(String, String)>);
+
+impl Problems {
+    fn add(&mut self, part: impl Into<String>, problem: impl Into<String>) {
+        self.0.push((part.into(), problem.into()));
+    }
+
+    fn table(&mut self, part: &str, name: &str) {
+        let (schema, table) = split_name(name);
+        if table.is_empty() || schema.is_some_and(str::is_empty) || name.contains('\0') {
+            self.add(part, format!("`{name}` is no name of a table"));
+        }
+    }
+
+    fn column(&mut self, part: &str, name: &str) {
+        if name.is_empty() || name.contains('\0') {
+            self.add(part, format!("`{name}` is no name of a column"));
+        }
+    }
+
+    fn sql(&mut self, part: &str, sql: &Sql) {
+        for text in sql.texts() {
+            if text.trim().is_empty() {
+                self.add(part, "the SQL is empty");
+            }
+            if text.contains(['\0', '\u{1}', ';']) || text.contains(RESERVED) {
+                self.add(
+                    part,
+                    "the SQL holds `;`, `$housekeeper$` or a control character",
+                );
+            }
+        }
+    }
+
+    fn due(&mut self, due: &Due) {
+        match &due.source {
+            Source::FirstOf(instants) | Source::Coalesce(instants) if instants.is_empty() => {
+                self.add("due", "no column is named");
+            }
+            Source::Sql(sql, _) => self.sql("due", sql),
+            _ => {}
+        }
+        for column in due.columns() {
+            self.column("due", column);
+        }
+        if due.plus.is_some() && due.lifetime.is_some() {
+            self.add("due", "`plus` and `lifetime` exclude each other");
+        }
+    }
+
+    fn filter(&mut self, part: &str, filter: &Filter) {
+        for column in filter.columns() {
+            self.column(part, column);
+        }
+        for text in filter.texts() {
+            self.sql(part, text);
+        }
+        match filter {
+            Filter::OneOf(column, values) | Filter::NoneOf(column, values) if values.is_empty() => {
+                self.add(part, format!("no values are given for `{column}`"));
+            }
+            Filter::And(all) | Filter::Or(all) => {
+                if all.is_empty() {
+                    self.add(part, "`and` and `or` need a condition");
+                }
+                for one in all {
+                    self.filter(part, one);
+                }
+            }
+            Filter::Not(inner) => self.filter(part, inner),
+            _ => {}
+        }
+    }
+
+    fn related(&mut self, part: &str, related: &Related) {
+        let part = format!("{part} {}", related.table);
+        self.table(&part, &related.table);
+        self.column(&part, &related.column);
+        if let Some(filter) = &related.only {
+            self.filter(&part, filter);
+        }
+    }
+
+    fn children(&mut self, children: &Children) {
+        let part = format!("with {}", children.table);
+        self.table(&part, &children.table);
+        self.column(&part, &children.column);
+        for children in &children.with {
+            self.children(children);
+        }
+        for hand_on in &children.hand_on {
+            self.hand_on(hand_on);
+        }
+    }
+
+    fn hand_on(&mut self, hand_on: &HandOn) {
+        let part = format!("hand_on {}", hand_on.into);
+        self.table(&part, &hand_on.into);
+        if hand_on.columns.is_empty() {
+            self.add(&part, "no column is filled");
+        }
+        for (column, value) in &hand_on.columns {
+            self.column(&part, column);
+            self.value(&part, value);
+        }
+    }
+
+    fn value(&mut self, part: &str, value: &Value) {
+        match value {
+            Value::Sql(sql) => self.sql(part, sql),
+            Value::Column(column) => self.column(part, column),
+            _ => {}
+        }
+    }
+}
+
+/// Quotes the statement that goes row by row on Postgres.
+const RESERVED: &str = "$housekeeper$";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::*;
+
+    fn rule() -> Rule {
+        Rule::new("expirer", "bookings")
+            .due(age("created_at", Duration::from_secs(900)))
+            .only(eq("status", "Pending"))
+    }
+
+    #[test]
+    fn a_problem_names_the_rule_and_the_part() {
+        let table = [
+            (rule(), "rule `expirer`, action: it is missing"),
+            (
+                rule().set("note", "x"),
+                "rule `expirer`, set: the rule matches a row as before",
+            ),
+            (
+                rule().set("status", "Pending"),
+                "rule `expirer`, set: the rule matches",
+            ),
+            (Rule::new("a", "t").delete(), "rule `a`, due: it is missing"),
+            (
+                rule().delete().only(one_of("kind", [0_i32; 0])),
+                "rule `expirer`, only: no values",
+            ),
+            (
+                rule().delete().then("delete from x; drop table y"),
+                "rule `expirer`, then: the SQL holds",
+            ),
+            (
+                rule().delete().hand_on(hand_on("outbox")),
+                "rule `expirer`, hand_on outbox: no column",
+            ),
+        ];
+
+        for (rule, expected) in table {
+            let error = rule.validate().expect_err(expected).to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_ends_is_valid() {
+        let moved_on = Rule::new("a", "t")
+            .due(at("at"))
+            .set("at", Value::NowPlus(Duration::from_secs(60)));
+        let table = [
+            rule().set("status", "Expired"),
+            rule().set("status", Value::Null),
+            rule().set("status", sql("'Gone'")),
+            Rule::new("a", "t")
+                .due(at("at"))
+                .only(not(or([eq("s", 1), is_null("s")])))
+                .set("s", 1),
+            Rule::new("a", "t")
+                .due(at("at"))
+                .only(or([eq("s", 1), eq("t", 2)]))
+                .set("s", 3),
+            rule().delete(),
+            Rule::new("a", "t")
+                .due(at("at"))
+                .only(not_null("ip"))
+                .set("ip", Value::Null),
+            moved_on,
+        ];
+
+        for rule in table {
+            assert_eq!(rule.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn every_part_reads_as_it_was_written() {
+        let rule = Rule::new("all", "s.t")
+            .key(["a", "b"])
+            .due(
+                coalesce(["x", "y"])
+                    .after(Duration::from_secs(60))
+                    .naive_utc()
+                    .on_sqlite(Stamp::Seconds)
+                    .inclusive(),
+            )
+            .only(
+                and([eq("a", 1), one_of("b", ["x", "y"]), none_of("c", [true])])
+                    .and(or([is_null("d"), not(not_null("e"))])),
+            )
+            .only(sql("length(f) > 3"))
+            .when(related("p", "t_id").only(eq("paid", true)))
+            .unless(related("q", "t_id").references("other"))
+            .held_until(moment("held").stamp(Stamp::Text("%F".to_owned())))
+            .set("a", 2)
+            .set("b", Value::Null)
+            .set("c", Value::Now)
+            .set("d", Value::NowPlus(Duration::from_secs(5)))
+            .set("e", column("f"))
+            .set("f", Sql::by_database("now()", "unixepoch()"))
+            .with(
+                children("c1", "t_id")
+                    .with(children("c2", "c1_id").set_null())
+                    .counts_as("ones"),
+            )
+            .keeps(related("k", "t_id"))
+            .then("update stock set n = n + 1 where id in (select a from written)")
+            .hand_on(
+                hand_on("outbox")
+                    .column("what", "gone")
+                    .column("id", column("a")),
+            )
+            .scope("u")
+            .show(["x"])
+            .counts_as("things")
+            .may_race()
+            .expect_backlog();
+        let archive = Rule::new("b", "t")
+            .due(at("x").plus("ttl", Unit::Seconds))
+            .archive("old");
+        let lifetime = Lifetime {
+            table: "channel".into(),
+            key: "id".into(),
+            by: "channel_id".into(),
+            column: "expire_after".into(),
+            unit: Unit::Minutes,
+        };
+        let tenant = Rule::new("c", "t")
+            .due(first_of(["x"]).lifetime(lifetime))
+            .delete();
+
+        for rule in [rule, archive, tenant] {
+            let text = serde_json::to_string(&rule).expect("is written");
+            let read: Rule = serde_json::from_str(&text).expect("is read");
+            assert_eq!(read, rule, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let wrong = [
+            r#"{ "name": "a", "table": "t", "dew": {} }"#,
+            r#"{ "name": "a", "table": "t", "due": { "at": "x", "afterwards": "1h" } }"#,
+            r#"{ "name": "a", "table": "t", "due": { "at": "x", "first_of": ["y"] } }"#,
+            r#"{ "name": "a", "table": "t", "with": [{ "table": "c", "column": "t_id", "also": 1 }] }"#,
+        ];
+
+        for text in wrong {
+            assert!(serde_json::from_str::<Rule>(text).is_err(), "{text}");
+        }
+    }
+}

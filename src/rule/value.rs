@@ -1,0 +1,136 @@
+//! Values: constants, and what a column is set to.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::sql::Sql;
+
+/// A constant. It stands in the statement itself, so that a partial index can be used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Literal {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A text, or whatever the column's type reads from one: a UUID, an enum's label, a date.
+    Text(String),
+}
+
+impl From<bool> for Literal {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i32> for Literal {
+    fn from(value: i32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<i64> for Literal {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<f64> for Literal {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<&str> for Literal {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Literal {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+/// What a column is set to, or what is handed on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "ValueForm", into = "ValueForm")]
+pub enum Value {
+    /// A constant.
+    Constant(Literal),
+    /// NULL.
+    Null,
+    /// The instant of the run, written as the column keeps instants.
+    Now,
+    /// This long after the instant of the run.
+    NowPlus(Duration),
+    /// A column of the row.
+    Column(String),
+    /// An expression over the row.
+    Sql(Sql),
+}
+
+/// A column of the row.
+pub fn column(name: impl Into<String>) -> Value {
+    Value::Column(name.into())
+}
+
+impl<T: Into<Literal>> From<T> for Value {
+    fn from(value: T) -> Self {
+        Self::Constant(value.into())
+    }
+}
+
+impl From<Sql> for Value {
+    fn from(sql: Sql) -> Self {
+        Self::Sql(sql)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ValueForm {
+    Constant(Literal),
+    Other(Other),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Other {
+    Null(bool),
+    #[serde(with = "humantime_serde")]
+    NowPlus(Duration),
+    Now(bool),
+    Column(String),
+    Sql(Sql),
+}
+
+impl From<ValueForm> for Value {
+    fn from(form: ValueForm) -> Self {
+        match form {
+            ValueForm::Constant(literal) => Self::Constant(literal),
+            ValueForm::Other(Other::Null(_)) => Self::Null,
+            ValueForm::Other(Other::Now(_)) => Self::Now,
+            ValueForm::Other(Other::NowPlus(span)) => Self::NowPlus(span),
+            ValueForm::Other(Other::Column(name)) => Self::Column(name),
+            ValueForm::Other(Other::Sql(sql)) => Self::Sql(sql),
+        }
+    }
+}
+
+impl From<Value> for ValueForm {
+    fn from(value: Value) -> Self {
+        Self::Other(match value {
+            Value::Constant(literal) => return Self::Constant(literal),
+            Value::Null => Other::Null(true),
+            Value::Now => Other::Now(true),
+            Value::NowPlus(span) => Other::NowPlus(span),
+            Value::Column(name) => Other::Column(name),
+            Value::Sql(sql) => Other::Sql(sql),
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! A declared rule as a job on Postgres.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel_async::AsyncPgConnection;
+
+use super::flight::{Flight, Purpose};
+use super::{PostgresStore, settle};
+use crate::job::{
+    Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
+    Scope,
+};
+use crate::model::StoreError;
+use crate::rule::{Finding, Findings, Rule, RuleError};
+use crate::store::trouble::{TxError, TxResult};
+
+mod batch;
+mod catalogue;
+mod check;
+mod compiler;
+mod each;
+mod parts;
+mod plan;
+mod stamp;
+mod statements;
+mod typed;
+mod view;
+mod writing;
+
+use plan::{Plan, Values};
+pub(in crate::store) use typed::text as text_of;
+
+impl PostgresStore {
+    /// Makes a job of a declared rule.
+    ///
+    /// The database is asked about the tables by [`Job::check`], before a worker's first run: a
+    /// rule may be made while the database is away.
+    ///
+    /// # Errors
+    ///
+    /// The part of the rule that is wrong, whatever the database is.
+    pub fn rule(&self, rule: Rule) -> Result<impl Job + use<>, RuleError> {
+        rule.validate()?;
+        Ok(RuleJob {
+            store: self.clone(),
+            rule,
+            plan: Mutex::default(),
+            under_way: AtomicBool::new(false),
+            advised: AtomicBool::new(false),
+        })
+    }
+
+    /// Checks a rule against the database: what it cannot run with, and what would make it better,
+    /// all at once.
+    ///
+    /// # Errors
+    ///
+    /// The rule is wrong by itself, or the database cannot be asked.
+    pub async fn check_rule(&self, rule: &Rule) -> Result<Findings, JobError> {
+        rule.validate()?;
+        let what = "check a rule";
+        let mut flight = self.begin(Purpose::Look, what).await?;
+        let now = self.instant(&mut flight).await;
+        let findings = match now {
+            Ok(now) => check::findings(&mut flight, rule, now).await,
+            Err(error) => Err(error.into()),
+        };
+        Ok(settle(flight, findings, what).await?)
+    }
+}
+
+/// A rule, and what is known of its tables.
+struct RuleJob {
+    store: PostgresStore,
+    rule: Rule,
+    plan: Mutex<Option<Arc<Plan>>>,
+    /// Set while rows are written together. Still set at the next batch, the one before was dropped
+    /// or ran out of time.
+    under_way: AtomicBool,
+    /// Whether the log has what could be better.
+    advised: AtomicBool,
+}
+
+impl RuleJob {
+    /// The plan, compiled anew if it was forgotten.
+    async fn plan(&self) -> Result<Arc<Plan>, StoreError> {
+        let known = self.known().clone();
+        match known {
+            Some(plan) => Ok(plan),
+            None => self.compile().await,
+        }
+    }
+
+    async fn compile(&self) -> Result<Arc<Plan>, StoreError> {
+        let what = "read the tables of a rule";
+        let mut flight = self.store.begin(Purpose::Look, what).await?;
+        let compiled = self.compile_in(&mut flight).await;
+        let plan = Arc::new(settle(flight, compiled, what).await?);
+        *self.known() = Some(plan.clone());
+        Ok(plan)
+    }
+
+    async fn compile_in(&self, conn: &mut AsyncPgConnection) -> TxResult<Plan> {
+        let catalogue = catalogue::read(conn, &self.rule).await?;
+        let mut plan = Plan::compile(&self.rule, &catalogue)
+            .map_err(|refused| TxError::Schema(lines(&refused)))?;
+        let now = self.store.instant(conn).await?;
+        plan.is_served = check::has_index(conn, &plan, now).await?;
+        Ok(plan)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Plan>>> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cutoff(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let after = self.rule.due.as_ref().and_then(|due| due.after);
+        crate::time::before(now, after.unwrap_or_default())
+    }
+
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, StoreError> {
+        let plan = self.plan().await?;
+        let after = place(request.after.as_ref(), plan.keys)?;
+        let values = Values {
+            scope: user(&request.scope),
+            after: &after,
+            limit: i64::from(request.limit.get()),
+            ..Values::at(request.now, request.cutoff)
+        };
+        // A batch that was dropped, or ran out of time, is not tried together again.
+        if self.under_way.swap(true, Ordering::AcqRel) {
+            let batch = self.each(&plan, &values).await;
+            self.under_way.store(false, Ordering::Release);
+            return batch;
+        }
+        let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
+        let done = if self.rule.asks_others() {
+            batch::lock_then_write(&mut flight, &plan, &values).await
+        } else {
+            batch::sweep(&mut flight, &plan, &values).await
+        };
+        if done.as_ref().is_err_and(TxError::concerns_statement) {
+            // It may be the connection that is at fault, by what it has prepared.
+            flight.condemn();
+        }
+        let done = flight.land(done).await;
+        let batch = match done {
+            Err(error) if error.goes_row_by_row() => {
+                tracing::debug!(job.name = self.rule.name, error = %error.tell(WRITE), "goes row by row");
+                // The tables may have changed: types, keys.
+                *self.known() = None;
+                let plan = self.plan().await?;
+                self.each(&plan, &values).await
+            }
+            done => done.map_err(|error| error.tell(WRITE)),
+        };
+        self.under_way.store(false, Ordering::Release);
+        batch
+    }
+
+    async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
+        let limits = each::limits(self.store.limits);
+        let mut flight = self
+            .store
+            .begin_within(limits, plan.to_write(), WRITE)
+            .await?;
+        let done = each::write(&mut flight, plan, values, limits).await;
+        settle(flight, done, WRITE).await
+    }
+
+    async fn read<T>(
+        &self,
+        what: &'static str,
+        read: impl AsyncFnOnce(&mut Flight, &Plan, DateTime<Utc>) -> diesel::QueryResult<T>,
+    ) -> Result<T, StoreError> {
+        let plan = self.plan().await?;
+        let mut flight = self.store.begin(plan.to_read(), what).await?;
+        let found = match self.store.instant(&mut flight).await {
+            Ok(now) => read(&mut flight, &plan, now).await,
+            Err(error) => Err(error),
+        };
+        settle(flight, found.map_err(TxError::from), what).await
+    }
+}
+
+#[async_trait]
+impl Job for RuleJob {
+    fn name(&self) -> JobName {
+        JobName::from(self.rule.name.clone())
+    }
+
+    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
+        match scope {
+            Scope::User(_) if self.rule.scope.is_none() => Err(format!(
+                "rule `{}` has no `scope`, so its rows are nobody's in particular",
+                self.rule.name
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn check(&self) -> Result<(), JobError> {
+        let findings = self.store.check_rule(&self.rule).await?;
+        if !findings.refused.is_empty() {
+            return Err(StoreError::Schema(lines(&findings.refused)).into());
+        }
+        if !self.advised.swap(true, Ordering::Relaxed) {
+            for finding in &findings.advice {
+                tracing::warn!(job.name = self.rule.name, "{finding}");
+            }
+        }
+        self.compile().await?;
+        Ok(())
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        let what = "read the clock";
+        let mut flight = self.store.begin(Purpose::Read, what).await?;
+        let now = self.store.instant(&mut flight).await;
+        let now = settle(flight, now.map_err(TxError::from), what).await?;
+        Ok(RunBounds {
+            now,
+            cutoff: self.cutoff(now),
+        })
+    }
+
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        Ok(RuleJob::batch(self, request).await?)
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        let show = &self.rule.show;
+        let read = async |flight: &mut Flight, plan: &Plan, now| {
+            view::preview(flight, plan, show, (now, self.cutoff(now)), scope, page).await
+        };
+        Ok(self.read("list due rows", read).await?)
+    }
+
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        let read = async |flight: &mut Flight, plan: &Plan, now| {
+            let values = Values {
+                rejected,
+                ..Values::at(now, self.cutoff(now))
+            };
+            view::forecast(flight, plan, &values).await
+        };
+        Ok(self.read("look ahead", read).await?)
+    }
+}
+
+/// The texts in a place, which [`cursor`] put there.
+fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError> {
+    let Some(cursor) = cursor else {
+        return Ok(Vec::new());
+    };
+    let texts: Option<Vec<String>> = serde_json::from_str(&cursor.id).ok();
+    texts
+        .filter(|texts| texts.len() == keys + 1)
+        .ok_or_else(|| StoreError::Schema(format!("`{}` is no place of this rule", cursor.id)))
+}
+
+/// A row's place in the order of the rule.
+fn cursor(place: String, micros: i64) -> Cursor {
+    Cursor {
+        since: instant(micros),
+        id: place,
+    }
+}
+
+/// An instant in microseconds since 1970.
+fn instant(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}
+
+fn lines(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+fn user(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::All => None,
+        Scope::User(user) => Some(user),
+    }
+}
+
+const WRITE: &str = "handle due rows";

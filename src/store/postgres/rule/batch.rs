@@ -1,0 +1,197 @@
+//! A batch of a rule, all rows together.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::cursor;
+use super::plan::{Plan, Values};
+use crate::job::{Batch, RejectedRow};
+use crate::store::trouble::{TxError, TxResult};
+
+/// The columns of a statement that writes.
+type WrittenRow = (
+    Array<Text>,
+    BigInt,
+    Array<Text>,
+    Array<Text>,
+    Nullable<Text>,
+    Nullable<BigInt>,
+    BigInt,
+    Array<BigInt>,
+);
+
+/// What a statement that writes has done.
+#[derive(Queryable)]
+struct Written {
+    ids: Vec<String>,
+    /// Rows that the rule matches as before.
+    still: i64,
+    kept: Vec<String>,
+    keepers: Vec<String>,
+    place: Option<String>,
+    micros: Option<i64>,
+    to_write: i64,
+    counts: Vec<i64>,
+}
+
+/// The rows that were locked.
+#[derive(Queryable)]
+pub(super) struct Locked {
+    pub(super) oids: Vec<String>,
+    pub(super) tids: Vec<String>,
+    pub(super) ids: Vec<String>,
+    pub(super) places: Vec<String>,
+    pub(super) micros: Vec<i64>,
+}
+
+type LockedRow = (
+    Array<Text>,
+    Array<Text>,
+    Array<Text>,
+    Array<Text>,
+    Array<BigInt>,
+);
+
+/// Picks, locks and writes in one statement.
+pub(super) async fn sweep(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> TxResult<Batch> {
+    let template = plan
+        .sweep
+        .get(values.scope.is_some(), !values.after.is_empty());
+    let written: Written = template
+        .bind::<WrittenRow>(|name| plan.value(name, values))
+        .get_result(conn)
+        .await?;
+    written.into_batch(conn, plan, values).await
+}
+
+/// Locks rows first, and decides in a second statement, which sees what was committed until then.
+///
+/// In one statement, a payment that is committed while the rows are picked is not seen, and its
+/// order expires.
+pub(super) async fn lock_then_write(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> TxResult<Batch> {
+    let mut locked = lock(conn, plan, values).await?;
+    if locked.ids.is_empty() {
+        return Ok(empty(plan));
+    }
+    let full = usize::try_from(values.limit).is_ok_and(|limit| locked.ids.len() == limit);
+    let next = locked.places.pop().zip(locked.micros.pop());
+    let values = Values {
+        scope: values.scope,
+        after: values.after,
+        rejected: values.rejected,
+        limit: values.limit,
+        oids: &locked.oids,
+        tids: &locked.tids,
+        ids: &[],
+        ..Values::at(values.now, values.cutoff)
+    };
+    let written: Written = plan
+        .write
+        .bind::<WrittenRow>(|name| plan.value(name, &values))
+        .get_result(conn)
+        .await?;
+    let mut batch = written.into_batch(conn, plan, &values).await?;
+    batch.next_cursor = next
+        .filter(|_| full)
+        .map(|(place, micros)| cursor(place, micros));
+    Ok(batch)
+}
+
+/// Picks and locks rows.
+pub(super) async fn lock(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> QueryResult<Locked> {
+    let template = plan
+        .lock
+        .get(values.scope.is_some(), !values.after.is_empty());
+    template
+        .bind::<LockedRow>(|name| plan.value(name, values))
+        .get_result(conn)
+        .await
+}
+
+/// A batch of no rows, whose kinds are known.
+pub(super) fn empty(plan: &Plan) -> Batch {
+    let kinds = plan.kinds.iter();
+    kinds.fold(Batch::default(), |batch, kind| {
+        batch.with_count(kind.as_str(), 0)
+    })
+}
+
+impl Written {
+    async fn into_batch(
+        self,
+        conn: &mut AsyncPgConnection,
+        plan: &Plan,
+        values: &Values<'_>,
+    ) -> TxResult<Batch> {
+        let written = i64::try_from(self.ids.len()).unwrap_or(i64::MAX);
+        // A row that was picked and not written was changed after the statement began, or a trigger
+        // holds it back. Row by row it will show.
+        if self.still > 0 || self.to_write > written {
+            return Err(TxError::SuppressedByTrigger);
+        }
+        if !self.ids.is_empty() {
+            then(conn, plan, values, &self.ids).await?;
+            if let Some(template) = &plan.set_back {
+                let values = Values {
+                    ids: &self.ids,
+                    ..Values::at(values.now, values.cutoff)
+                };
+                let still: i64 = template
+                    .bind::<BigInt>(|name| plan.value(name, &values))
+                    .get_result(conn)
+                    .await?;
+                if still > 0 {
+                    return Err(TxError::SuppressedByTrigger);
+                }
+            }
+        }
+        let mut batch = empty(plan);
+        batch
+            .counts
+            .add(plan.kinds[0].as_str(), self.ids.len() as u64);
+        for (kind, count) in plan.kinds[1..].iter().zip(self.counts) {
+            batch.counts.add(kind.as_str(), count.unsigned_abs());
+        }
+        let kept = self.kept.into_iter().zip(self.keepers);
+        batch.rejected = kept.map(|(id, error)| RejectedRow { id, error }).collect();
+        batch.next_cursor = self
+            .place
+            .zip(self.micros)
+            .map(|(place, micros)| cursor(place, micros));
+        batch.ids = self.ids;
+        Ok(batch)
+    }
+}
+
+/// Runs the host's statements over the rows just written.
+async fn then(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+    ids: &[String],
+) -> QueryResult<()> {
+    for template in &plan.then {
+        let values = Values {
+            ids,
+            ..Values::at(values.now, values.cutoff)
+        };
+        template
+            .bind::<BigInt>(|name| plan.value(name, &values))
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! What Postgres's catalogue says of the tables of a rule.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::rule::{Action, Children, Rule};
+use crate::store::rule::table_name;
+
+/// The tables of a rule, by the names the rule has for them.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    pub(super) tables: BTreeMap<String, Table>,
+    /// Unique keys of the rule's own table that know all rows, the primary key first.
+    pub(super) keys: Vec<UniqueKey>,
+    /// Foreign keys that point at a table of the rule.
+    pub(super) foreign_keys: Vec<ForeignKey>,
+    pub(super) is_standby: bool,
+    /// The role we are.
+    pub(super) role: String,
+}
+
+#[derive(Debug, QueryableByName)]
+struct FoundTable {
+    #[diesel(sql_type = Text)]
+    given: String,
+    #[diesel(sql_type = BigInt)]
+    oid: i64,
+    #[diesel(sql_type = Text)]
+    relkind: String,
+    #[diesel(sql_type = Bool)]
+    has_parts: bool,
+    #[diesel(sql_type = Bool)]
+    hides_rows: bool,
+    #[diesel(sql_type = Text)]
+    missing_privileges: String,
+    #[diesel(sql_type = Bool)]
+    set_back: bool,
+}
+
+/// A table.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) oid: i64,
+    /// `pg_class.relkind`.
+    pub(super) relkind: String,
+    /// Whether it has partitions or tables that inherit from it.
+    pub(super) has_parts: bool,
+    /// Whether row security is active for this role.
+    pub(super) hides_rows: bool,
+    /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by
+    /// commas.
+    pub(super) missing_privileges: String,
+    /// Whether a trigger fires after a row was written, and may set it back.
+    pub(super) set_back: bool,
+    pub(super) columns: Vec<Column>,
+}
+
+impl Table {
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// A column.
+#[derive(Debug, QueryableByName)]
+pub(super) struct Column {
+    #[diesel(sql_type = Text)]
+    given: String,
+    #[diesel(sql_type = Text)]
+    pub(super) name: String,
+    /// Its type as a cast names it.
+    #[diesel(sql_type = Text)]
+    pub(super) cast: String,
+    /// The type without its length; that below a domain.
+    #[diesel(sql_type = Text)]
+    pub(super) base: String,
+    #[diesel(sql_type = Bool)]
+    pub(super) not_null: bool,
+    #[diesel(sql_type = Bool)]
+    pub(super) has_default: bool,
+    #[diesel(sql_type = Bool)]
+    pub(super) generated: bool,
+    /// Labels of an enum.
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) labels: Vec<String>,
+}
+
+/// A unique key.
+#[derive(Debug, QueryableByName)]
+pub(super) struct UniqueKey {
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) columns: Vec<String>,
+    #[diesel(sql_type = Bool)]
+    pub(super) primary: bool,
+}
+
+/// A foreign key that points at a table of the rule.
+#[derive(Debug, QueryableByName)]
+pub(super) struct ForeignKey {
+    #[diesel(sql_type = BigInt)]
+    pub(super) oid: i64,
+    /// The table that holds it, as a statement names it.
+    #[diesel(sql_type = Text)]
+    pub(super) table: String,
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) columns: Vec<String>,
+    #[diesel(sql_type = BigInt)]
+    pub(super) parent: i64,
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) parent_columns: Vec<String>,
+    /// Whether it refuses the deletion of a row it points at.
+    #[diesel(sql_type = Bool)]
+    pub(super) refuses: bool,
+    #[diesel(sql_type = Bool)]
+    pub(super) indexed: bool,
+}
+
+#[derive(QueryableByName)]
+struct Server {
+    #[diesel(sql_type = Bool)]
+    standby: bool,
+    #[diesel(sql_type = Text)]
+    role: String,
+}
+
+impl Catalogue {
+    /// The column of `parent` that a column of `table` refers to, by a foreign key of that column
+    /// alone.
+    pub(super) fn referred(&self, table: &str, column: &str, parent: &str) -> Option<&str> {
+        let (table, parent) = (self.tables.get(table)?, self.tables.get(parent)?);
+        let key = self.foreign_keys.iter().find(|key| {
+            key.oid == table.oid && key.parent == parent.oid && key.columns == [column]
+        })?;
+        key.parent_columns.iter().map(String::as_str).next()
+    }
+}
+
+/// Every table the rule names.
+fn names(rule: &Rule) -> Vec<&str> {
+    fn below<'r>(children: &'r [Children], names: &mut Vec<&'r str>) {
+        for one in children {
+            names.push(&one.table);
+            names.extend(one.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+            below(&one.with, names);
+        }
+    }
+    let mut names = vec![rule.table.as_str()];
+    let related = [&rule.when, &rule.unless, &rule.keeps];
+    names.extend(
+        related
+            .into_iter()
+            .flatten()
+            .map(|related| related.table.as_str()),
+    );
+    names.extend(rule.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+    let lifetime = rule.due.as_ref().and_then(|due| due.lifetime.as_ref());
+    names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
+    if let Some(Action::Archive(into)) = &rule.action {
+        names.push(into);
+    }
+    below(&rule.with, &mut names);
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResult<Catalogue> {
+    let names = names(rule);
+    let quoted: Vec<String> = names.iter().map(|name| table_name(name)).collect();
+    let found: Vec<FoundTable> = diesel::sql_query(TABLES)
+        .bind::<Array<Text>, _>(names)
+        .bind::<Array<Text>, _>(quoted)
+        .load(conn)
+        .await?;
+    let oids: Vec<i64> = found.iter().map(|table| table.oid).collect();
+    let columns: Vec<Column> = diesel::sql_query(COLUMNS)
+        .bind::<Array<BigInt>, _>(&oids)
+        .load(conn)
+        .await?;
+    let own = found.iter().find(|table| table.given == rule.table);
+    let keys = diesel::sql_query(KEYS)
+        .bind::<BigInt, _>(own.map_or(0, |table| table.oid))
+        .load(conn)
+        .await?;
+    let foreign_keys = diesel::sql_query(FOREIGN_KEYS)
+        .bind::<Array<BigInt>, _>(&oids)
+        .load(conn)
+        .await?;
+    let Server { standby, role } =
+        diesel::sql_query("select pg_is_in_recovery() as standby, current_user::text as role")
+            .get_result(conn)
+            .await?;
+    let mut tables: BTreeMap<String, Table> = found
+        .into_iter()
+        .map(|found| {
+            let table = Table {
+                oid: found.oid,
+                relkind: found.relkind,
+                has_parts: found.has_parts,
+                hides_rows: found.hides_rows,
+                missing_privileges: found.missing_privileges,
+                set_back: found.set_back,
+                columns: Vec::new(),
+            };
+            (found.given, table)
+        })
+        .collect();
+    let by_oid: BTreeMap<String, Vec<String>> =
+        tables
+            .iter()
+            .fold(BTreeMap::new(), |mut all, (name, table)| {
+                all.entry(table.oid.to_string())
+                    .or_default()
+                    .push(name.clone());
+                all
+            });
+    // A table may have two names in one rule, with and without its schema.
+    for column in columns {
+        for name in by_oid.get(&column.given).into_iter().flatten() {
+            if let Some(table) = tables.get_mut(name) {
+                table.columns.push(column.again());
+            }
+        }
+    }
+    Ok(Catalogue {
+        tables,
+        keys,
+        foreign_keys,
+        is_standby: standby,
+        role,
+    })
+}
+
+impl Column {
+    fn again(&self) -> Self {
+        Self {
+            given: self.given.clone(),
+            name: self.name.clone(),
+            cast: self.cast.clone(),
+            base: self.base.clone(),
+            labels: self.labels.clone(),
+            ..*self
+        }
+    }
+}
+
+const TABLES: &str = "
+    select u.given, c.oid::bigint as oid, c.relkind::text as relkind, c.relkind = 'p' or c.relhassubclass as has_parts,
+        row_security_active(c.oid) as hides_rows,
+        array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
+            where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
+        exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
+            and (t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0) as set_back
+    from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)";
+
+const COLUMNS: &str = "
+    select a.attrelid::bigint::text as given, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as cast,
+        format_type(case t.typtype when 'd' then t.typbasetype else t.oid end, null) as base,
+        a.attnotnull as not_null, a.atthasdef or a.attidentity <> '' as has_default,
+        a.attgenerated <> '' or a.attidentity = 'a' as generated,
+        array(select e.enumlabel::text from pg_enum e where e.enumtypid = t.oid order by e.enumsortorder) as labels
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid::bigint = any($1) and a.attnum > 0 and not a.attisdropped order by a.attnum";
+
+const KEYS: &str = "
+    select array(select a.attname::text from generate_series(0, i.indnkeyatts - 1) as n
+            join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n] order by n) as columns,
+        i.indisprimary as primary
+    from pg_index i where i.indrelid::bigint = $1 and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+    order by i.indisprimary desc, i.indexrelid";
+
+const FOREIGN_KEYS: &str = "
+    select k.conrelid::bigint as oid, k.conrelid::regclass::text as table,
+        array(select a.attname::text from unnest(k.conkey) with ordinality as u(number, place)
+            join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number order by place) as columns,
+        k.confrelid::bigint as parent,
+        array(select a.attname::text from unnest(k.confkey) with ordinality as u(number, place)
+            join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by place) as parent_columns,
+        k.confdeltype in ('a', 'r') as refuses,
+        exists (select from pg_index i where i.indrelid = k.conrelid and i.indisvalid
+            and (i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey
+            and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) ~ '^\\(\\w+ IS NOT NULL\\)$')) as indexed
+    from pg_constraint k where k.contype = 'f' and k.conparentid = 0 and k.confrelid::bigint = any($1)
+    order by 2, k.conname";

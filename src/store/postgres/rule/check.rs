@@ -1,0 +1,397 @@
+//! The check of a rule against its database.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+
+use super::catalogue::{self, Catalogue};
+use super::plan::{Plan, Values};
+use crate::rule::{Action, Children, Finding, Findings, OnParent, Rule, Source, Stamp};
+use crate::store::rule::{identifier, table_name};
+use crate::store::trouble::TxResult;
+
+/// Everything that is wrong with a rule or could be better.
+pub(super) async fn findings(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    now: DateTime<Utc>,
+) -> TxResult<Findings> {
+    let catalogue = catalogue::read(conn, rule).await?;
+    let mut findings = Findings::default();
+    privileges(rule, &catalogue, &mut findings);
+    foreign_keys(rule, &catalogue, &mut findings);
+    match Plan::compile(rule, &catalogue) {
+        Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
+        Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings).await?,
+    }
+    Ok(findings)
+}
+
+/// What takes a look at rows and plans, once the rule can be compiled.
+async fn look(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    plan: &Plan,
+    now: DateTime<Utc>,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let cutoff = crate::time::before(now, plan.after);
+    let values = Values {
+        limit: 1_000,
+        ..Values::at(now, cutoff)
+    };
+    // What does not parse would fail the transaction.
+    AnsiTransactionManager::begin_transaction(conn).await?;
+    let write = if rule.asks_others() {
+        &plan.write
+    } else {
+        plan.sweep.get(false, false)
+    };
+    let written = explain(conn, &write.inline(|name| plan.value(name, &values))).await;
+    AnsiTransactionManager::rollback_transaction(conn).await?;
+    if let Err(diesel::result::Error::DatabaseError(_, info)) = &written {
+        findings
+            .refused
+            .push(Finding::new(&rule.name, "statement", info.message()));
+        return Ok(());
+    }
+    written?;
+    magnitude(conn, rule, findings).await?;
+    triggers(conn, rule, catalogue, findings).await?;
+    if let Some(table) = catalogue
+        .tables
+        .get(&rule.table)
+        .filter(|table| table.has_parts)
+    {
+        let what = if table.relkind == "p" {
+            "partitions"
+        } else {
+            "tables that inherit from it"
+        };
+        let text = format!(
+            "`{}` has {what}, so a batch looks into each of them",
+            rule.table
+        );
+        findings
+            .advice
+            .push(Finding::new(&rule.name, "table", text));
+    }
+    let lines = explain(
+        conn,
+        &plan
+            .preview
+            .get(false, false)
+            .inline(|name| plan.value(name, &values)),
+    )
+    .await?;
+    if !is_served(&lines) {
+        let order = &plan.order;
+        // An index names its columns without their table.
+        let bare = order.replace(
+            &format!("{}.", identifier(crate::rule::bare_name(&rule.table))),
+            "",
+        );
+        let bare = if bare.starts_with('"') {
+            bare
+        } else {
+            format!("({bare})")
+        };
+        let finding = Finding::new(
+            &rule.name,
+            "due",
+            "no index serves the order in which rows fall due, so each batch reads the whole table",
+        );
+        let lasting = !order.contains("SELECT");
+        findings.advice.push(if lasting {
+            finding.mend(format!(
+                "create index concurrently on {} ({bare})",
+                table_name(&rule.table)
+            ))
+        } else {
+            finding
+        });
+    }
+    backlog(conn, rule, plan, &values, findings).await
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    text: String,
+}
+
+async fn explain(conn: &mut AsyncPgConnection, statement: &str) -> QueryResult<Vec<String>> {
+    let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN (COSTS OFF) {statement}"))
+        .load(conn)
+        .await?;
+    Ok(lines.into_iter().map(|line| line.text).collect())
+}
+
+/// Whether a plan takes its rows in order from an index, but for ties.
+pub(super) fn is_served(plan: &[String]) -> bool {
+    let count = |what: &str| plan.iter().filter(|line| line.contains(what)).count();
+    count("Sort Key:") == count("Presorted Key:") && count("Seq Scan") == 0
+}
+
+/// Whether an index leads to the rows of a rule in their order.
+pub(super) async fn has_index(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let values = Values {
+        limit: 1_000,
+        ..Values::at(now, crate::time::before(now, plan.after))
+    };
+    let statement = plan
+        .preview
+        .get(false, false)
+        .inline(|name| plan.value(name, &values));
+    Ok(is_served(&explain(conn, &statement).await?))
+}
+
+/// What is needed of children, as part, table and privileges.
+fn below<'r>(
+    all: &'r [Children],
+    needed: &mut Vec<(&'static str, &'r str, &'static [&'static str])>,
+) {
+    for children in all {
+        let privileges: &[&str] = match children.action {
+            OnParent::Delete => &["select", "delete"],
+            OnParent::SetNull => &["select", "update"],
+        };
+        needed.push(("with", &children.table, privileges));
+        needed.extend(
+            children
+                .hand_on
+                .iter()
+                .map(|hand_on| ("hand_on", hand_on.into.as_str(), &["insert"][..])),
+        );
+        below(&children.with, needed);
+    }
+}
+
+fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
+    // A row is locked only by who may update it.
+    let own: &[&str] = match &rule.action {
+        Some(Action::Set(_)) => &["select", "update"],
+        _ => &["select", "update", "delete"],
+    };
+    let mut needed = vec![("table", rule.table.as_str(), own)];
+    let read = [
+        ("when", &rule.when),
+        ("unless", &rule.unless),
+        ("keeps", &rule.keeps),
+    ];
+    for (part, all) in read {
+        needed.extend(
+            all.iter()
+                .map(|related| (part, related.table.as_str(), &["select"][..])),
+        );
+    }
+    below(&rule.with, &mut needed);
+    needed.extend(
+        rule.hand_on
+            .iter()
+            .map(|hand_on| ("hand_on", hand_on.into.as_str(), &["insert"][..])),
+    );
+    if let Some(Action::Archive(into)) = &rule.action {
+        needed.push(("archive", into, &["insert"]));
+    }
+    for (part, name, privileges) in needed {
+        let Some(table) = catalogue.tables.get(name) else {
+            continue;
+        };
+        let missing: Vec<&str> = table
+            .missing_privileges
+            .split(',')
+            .filter(|privilege| privileges.contains(privilege))
+            .collect();
+        if !missing.is_empty() {
+            let list = missing.join(", ");
+            let finding = Finding::new(
+                &rule.name,
+                part,
+                format!("this role lacks {list} on `{name}`"),
+            );
+            let grantee = identifier(&catalogue.role);
+            findings
+                .refused
+                .push(finding.mend(format!("grant {list} on {} to {grantee}", table_name(name))));
+        }
+        if table.hides_rows {
+            let text = format!(
+                "row security hides rows of `{name}` from this role; use one that bypasses it"
+            );
+            findings.refused.push(Finding::new(&rule.name, part, text));
+        }
+    }
+}
+
+fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
+    let Some(own) = catalogue.tables.get(&rule.table) else {
+        return;
+    };
+    if matches!(rule.action, Some(Action::Set(_))) {
+        return;
+    }
+    let is = |name: &str, oid: i64| {
+        catalogue
+            .tables
+            .get(name)
+            .is_some_and(|table| table.oid == oid)
+    };
+    for key in catalogue
+        .foreign_keys
+        .iter()
+        .filter(|key| key.parent == own.oid)
+    {
+        let columns = key.columns.join(", ");
+        let place = format!("{}({columns})", key.table);
+        let declared =
+            rule.with.iter().any(|children| {
+                is(&children.table, key.oid) && key.columns.contains(&children.column)
+            }) || rule
+                .keeps
+                .iter()
+                .chain(rule.unless.iter().filter(|related| related.only.is_none()))
+                .any(|related| {
+                    is(&related.table, key.oid) && key.columns.contains(&related.column)
+                });
+        if key.refuses && !declared {
+            let text = format!(
+                "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
+            );
+            findings
+                .refused
+                .push(Finding::new(&rule.name, "with", text));
+        }
+        if !key.indexed {
+            let quoted: Vec<String> = key
+                .columns
+                .iter()
+                .map(|column| identifier(column))
+                .collect();
+            let text =
+                format!("{place} has no index, so its whole table is read for each row that goes");
+            findings
+                .advice
+                .push(Finding::new(&rule.name, "with", text).mend(format!(
+                    "create index concurrently on {} ({})",
+                    key.table,
+                    quoted.join(", ")
+                )));
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Largest {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    largest: Option<i64>,
+}
+
+/// Refuses numbers that read as years beyond 3000.
+async fn magnitude(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let Some(Source::Column(instant)) = rule.due.as_ref().map(|due| &due.source) else {
+        return Ok(());
+    };
+    let (per_second, finer) = match &instant.stamp {
+        Some(Stamp::Seconds) => (1, "millis"),
+        Some(Stamp::Millis) => (1_000, "micros"),
+        _ => return Ok(()),
+    };
+    let column = identifier(&instant.column);
+    let Largest { largest } = diesel::sql_query(format!(
+        "SELECT max(v)::bigint AS largest FROM (SELECT {column} AS v FROM {} WHERE {column} IS NOT NULL LIMIT 200) AS sample",
+        table_name(&rule.table)
+    ))
+    .get_result(conn)
+    .await?;
+    if let Some(largest) = largest.filter(|largest| *largest / per_second > YEAR_3000) {
+        let year = 1970 + largest / per_second / 31_556_952;
+        let text = format!(
+            "`{}` holds {largest}, which reads as the year {year}; {finer}?",
+            instant.column
+        );
+        findings.refused.push(Finding::new(&rule.name, "due", text));
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+async fn triggers(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let Some(own) = catalogue.tables.get(&rule.table) else {
+        return Ok(());
+    };
+    let event = match &rule.action {
+        Some(Action::Set(_)) => 16,
+        _ => 8,
+    };
+    let found: Vec<Named> = diesel::sql_query(
+        "select tgname::text as name from pg_trigger where tgrelid::bigint = $1 and not tgisinternal and tgenabled <> 'D' \
+         and (tgtype::bigint & $2) <> 0 order by 1",
+    )
+    .bind::<BigInt, _>(own.oid)
+    .bind::<BigInt, _>(event)
+    .load(conn)
+    .await?;
+    if !found.is_empty() {
+        let names: Vec<String> = found
+            .into_iter()
+            .map(|found| format!("`{}`", found.name))
+            .collect();
+        let text = format!("fires {} for each row", names.join(", "));
+        findings
+            .advice
+            .push(Finding::new(&rule.name, "action", text));
+    }
+    Ok(())
+}
+
+async fn backlog(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    plan: &Plan,
+    values: &Values<'_>,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    if rule.expect_backlog {
+        return Ok(());
+    }
+    let due = super::view::count(conn, plan, values).await?;
+    let Largest { largest: rows } = diesel::sql_query(format!(
+        "SELECT count(*) AS largest FROM (SELECT 1 FROM {} LIMIT {}) AS sample",
+        table_name(&rule.table),
+        2 * crate::job::BoundedCount::CAP
+    ))
+    .get_result(conn)
+    .await?;
+    let rows = rows.unwrap_or(0).unsigned_abs();
+    if rows >= 1_000 && due.count * 2 > rows {
+        let text = format!(
+            "{due} rows are due, which is most of the table; `expect_backlog` says that this is meant"
+        );
+        findings.advice.push(Finding::new(&rule.name, "due", text));
+    }
+    Ok(())
+}
+
+/// In seconds since 1970.
+const YEAR_3000: i64 = 32_503_680_000;

@@ -1,0 +1,227 @@
+//! A batch of a rule, row by row: those that the database refuses, or that it cannot write in time,
+//! do not keep the others.
+//!
+//! The rows are written in a loop inside the server, each in a transaction of its own within ours.
+//! The loop sees the code of an error, which does not come through diesel, and costs no turn over
+//! the wire for each row.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use serde::Deserialize;
+
+use super::batch::{empty, lock};
+use super::cursor;
+use super::plan::{Plan, Values};
+use crate::job::{Batch, RejectedRow};
+use crate::store::Timeouts;
+use crate::store::rule::{Bind, Template, param};
+use crate::store::trouble::{TxError, TxResult};
+
+/// Shorter waits than those of a batch: a few rows that must be waited for should not keep the
+/// rest.
+pub(super) fn limits(limits: Timeouts) -> Timeouts {
+    let lock = (limits.lock / 8).clamp(Duration::from_millis(20), Duration::from_millis(200));
+    Timeouts {
+        lock: lock.min(limits.lock),
+        statement: limits.statement.min(Duration::from_secs(10)),
+        ..limits
+    }
+}
+
+#[derive(Debug, QueryableByName)]
+struct Outcome {
+    #[diesel(sql_type = Nullable<Text>)]
+    outcome: Option<String>,
+}
+
+/// What became of one row.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Done {
+    Written(Vec<u64>),
+    /// The rule does not match it any more.
+    Spared,
+    Kept(String),
+    Failed {
+        state: String,
+        said: String,
+        detail: String,
+    },
+}
+
+pub(super) async fn write(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+    limits: Timeouts,
+) -> TxResult<Batch> {
+    let locked = lock(conn, plan, values).await?;
+    let mut batch = empty(plan);
+    if locked.ids.is_empty() {
+        return Ok(batch);
+    }
+    let values = Values {
+        oids: &locked.oids,
+        tids: &locked.tids,
+        ids: &locked.ids,
+        limit: values.limit,
+        ..Values::at(values.now, values.cutoff)
+    };
+    // A constraint that is only checked at the commit would refuse all rows for one.
+    conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
+    conn.batch_execute(&statement(plan, &values, limits))
+        .await?;
+    let Outcome { outcome } =
+        diesel::sql_query("SELECT current_setting('housekeeper.outcome', true) AS outcome")
+            .get_result(conn)
+            .await?;
+    let outcome: Vec<Done> =
+        serde_json::from_str(outcome.as_deref().unwrap_or_default()).map_err(TxError::other)?;
+    let looked_at = outcome.len();
+    for (done, id) in outcome.into_iter().zip(&locked.ids) {
+        let id = id.clone();
+        match done {
+            Done::Spared => {}
+            Done::Written(counts) => {
+                batch.ids.push(id);
+                batch.counts.add(plan.kinds[0].as_str(), 1);
+                for (kind, count) in plan.kinds[1..].iter().zip(counts) {
+                    batch.counts.add(kind.as_str(), count);
+                }
+            }
+            Done::Kept(error) => batch.rejected.push(RejectedRow { id, error }),
+            Done::Failed {
+                state,
+                said,
+                detail,
+            } => {
+                let text = if detail.is_empty() {
+                    said
+                } else {
+                    format!("{said} ({detail})")
+                };
+                if !concerns_row(&state) {
+                    return Err(TxError::other(format!("{text} [{state}]")));
+                }
+                let error = match state.as_str() {
+                    WITHHELD => "a trigger of the database withholds it".to_owned(),
+                    "57014" => "writing it takes too long".to_owned(),
+                    _ => text,
+                };
+                batch.rejected.push(RejectedRow { id, error });
+            }
+        }
+    }
+    let full = usize::try_from(values.limit).is_ok_and(|limit| locked.ids.len() == limit);
+    if looked_at < locked.ids.len() || full {
+        let last = looked_at.saturating_sub(1);
+        batch.next_cursor = Some(cursor(locked.places[last].clone(), locked.micros[last]));
+    }
+    Ok(batch)
+}
+
+/// The loop. It ends early once half the time is over, or a row has used up all of it.
+fn statement(plan: &Plan, values: &Values<'_>, limits: Timeouts) -> String {
+    let constant = |text: String| Bind::Text(text);
+    let inline = |bind: Bind| Template::new(&param("x")).inline(|_| bind.clone());
+    let write = plan.write_one.inline(|name| plan.value(name, values));
+    // The ids are those of the one row.
+    let of_one = |template: &Template| {
+        let text = template.inline(|name| match name {
+            "ids" => Bind::Text(ONE.to_owned()),
+            name => plan.value(name, values),
+        });
+        inline(constant(text.replace(&format!("'{ONE}'"), "$1")))
+    };
+    let mut then: Vec<String> = plan
+        .then
+        .iter()
+        .map(|template| format!("EXECUTE {} USING hkv_row.hk_ids;", of_one(template)))
+        .collect();
+    if let Some(template) = &plan.set_back {
+        then.push(format!(
+            "EXECUTE {} INTO hkv_still USING hkv_row.hk_ids; \
+             IF hkv_still > 0 THEN RAISE EXCEPTION USING ERRCODE = '{WITHHELD}'; END IF;",
+            of_one(template)
+        ));
+    }
+    format!(
+        "DO $housekeeper$
+        DECLARE
+            hkv_oids oid[] := {oids}::oid[]; hkv_tids tid[] := {tids}::tid[]; hkv_done jsonb[] := '{{}}'; hkv_row record; hkv_still bigint;
+            hkv_until timestamptz := clock_timestamp() + interval '{budget} milliseconds'; hkv_state text; hkv_said text; hkv_detail text;
+        BEGIN
+            FOR hkv_i IN 1 .. cardinality(hkv_tids) LOOP
+                BEGIN
+                    EXECUTE {write} INTO STRICT hkv_row USING hkv_tids[hkv_i], hkv_oids[hkv_i];
+                    IF hkv_row.hk_still > 0 OR hkv_row.hk_to_write > cardinality(hkv_row.hk_ids) THEN
+                        RAISE EXCEPTION USING ERRCODE = '{WITHHELD}';
+                    END IF;
+                    IF cardinality(hkv_row.hk_ids) > 0 THEN
+                        {then}
+                        hkv_done := hkv_done || jsonb_build_object('written', hkv_row.hk_counts);
+                    ELSIF cardinality(hkv_row.hk_keepers) > 0 THEN
+                        hkv_done := hkv_done || jsonb_build_object('kept', hkv_row.hk_keepers[1]);
+                    ELSE
+                        hkv_done := hkv_done || to_jsonb('spared'::text);
+                    END IF;
+                EXCEPTION WHEN query_canceled OR OTHERS THEN
+                    GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_said = MESSAGE_TEXT, hkv_detail = PG_EXCEPTION_DETAIL;
+                    hkv_done := hkv_done || jsonb_build_object('failed',
+                        jsonb_build_object('state', hkv_state, 'said', hkv_said, 'detail', hkv_detail));
+                    EXIT WHEN hkv_state = '57014';
+                END;
+                EXIT WHEN clock_timestamp() > hkv_until;
+            END LOOP;
+            PERFORM set_config('housekeeper.outcome', to_jsonb(hkv_done)::text, true);
+        END $housekeeper$",
+        oids = inline(Bind::Texts(values.oids.to_vec())),
+        tids = inline(Bind::Texts(values.tids.to_vec())),
+        budget = (limits.statement / 2).as_millis(),
+        write = inline(constant(write)),
+        then = then.join(" "),
+    )
+}
+
+/// Whether an error of this code is about one row: its values, a constraint, what a trigger of the
+/// host raised, or the time it takes.
+///
+/// All others would meet the next row as well. A class that Postgres does not have is the host's
+/// own.
+fn concerns_row(state: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "24",
+        "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42",
+        "53", "54", "55", "57", "58", "72", "F0", "HV", "XX",
+    ];
+    // A lock that is not to be had, a wait in a circle, too long.
+    matches!(state, "55P03" | "40P01" | "57014")
+        || !OTHERS.contains(&state.get(..2).unwrap_or("XX"))
+}
+
+/// The code of a row that was not written, or is due as before.
+const WITHHELD: &str = "HKW01";
+
+/// Stands for the one row's id until the statement is put together.
+const ONE: &str = "hk one";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_a_fault_of_the_row_from_one_of_the_session() {
+        let row = [
+            "23503", "22003", "P0001", "44000", "BK001", "55P03", "57014", "40P01", WITHHELD,
+        ];
+        let session = [
+            "42501", "42P05", "26000", "0A000", "57P01", "40001", "53100", "XX001", "25006", "",
+        ];
+
+        assert_eq!(row.map(concerns_row), row.map(|_| true));
+        assert_eq!(session.map(concerns_row), session.map(|_| false));
+    }
+}

@@ -1,0 +1,139 @@
+//! The parts that all statements of a rule are made of.
+
+use super::stamp::Moment;
+use crate::store::rule::{identifier, param};
+
+/// The parts that all statements of a rule are made of.
+pub(super) struct Parts {
+    /// The table, and the name its columns go by.
+    pub(super) from: String,
+    pub(super) of: String,
+    pub(super) is_divided: bool,
+    pub(super) due: Moment,
+    pub(super) inclusive: bool,
+    pub(super) held: Option<Moment>,
+    pub(super) only: String,
+    pub(super) related: String,
+    pub(super) id: String,
+    pub(super) key: Vec<String>,
+    pub(super) first_key: String,
+    pub(super) key_names: Vec<String>,
+    pub(super) key_casts: Vec<String>,
+    pub(super) scope: Option<(String, String)>,
+    pub(super) keeper: String,
+    /// Columns that children refer to.
+    pub(super) references: Vec<String>,
+}
+
+impl Parts {
+    pub(super) fn due(&self) -> String {
+        let sign = if self.inclusive { "<=" } else { "<" };
+        let cutoff = once("cutoff", self.due.form.cast());
+        format!("{} {sign} {cutoff}", self.due.sql)
+    }
+
+    pub(super) fn free(&self) -> Option<String> {
+        let held = self.held.as_ref()?;
+        let now = once("held", held.form.cast());
+        Some(format!("({0} IS NULL OR {0} <= {now})", held.sql))
+    }
+
+    /// What only the row itself decides.
+    pub(super) fn matches(&self) -> String {
+        let mut all = self.candidates(false);
+        all.push_str(" AND ");
+        all.push_str(&self.due());
+        all
+    }
+
+    /// Rows that are due now or later, and not held.
+    pub(super) fn candidates(&self, scoped: bool) -> String {
+        let mut all = vec![self.only.clone()];
+        all.extend(self.free());
+        if let Some((column, cast)) = self.scope.as_ref().filter(|_| scoped) {
+            all.push(format!("{column} = {}", once("scope", cast)));
+        }
+        all.join(" AND ")
+    }
+
+    pub(super) fn behind(&self) -> String {
+        let mut columns = vec![self.due.sql.clone()];
+        columns.extend(self.key.iter().cloned());
+        let mut values = vec![once("p0", self.due.form.cast())];
+        for (number, cast) in self.key_casts.iter().enumerate() {
+            values.push(once(&format!("p{}", number + 1), cast));
+        }
+        format!("({}) > ({})", columns.join(", "), values.join(", "))
+    }
+
+    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
+        let mut all = self.candidates(scoped);
+        all.push_str(" AND ");
+        all.push_str(&self.due());
+        if after {
+            all.push_str(" AND ");
+            all.push_str(&self.behind());
+        }
+        all.push_str(&self.related);
+        all
+    }
+
+    pub(super) fn order(&self) -> String {
+        format!("{}, {}", self.due.sql, self.key.join(", "))
+    }
+
+    /// The place of a row as text: the instant and the key, as the database writes them and reads
+    /// them again.
+    pub(super) fn place(&self, of: impl Fn(usize) -> String) -> String {
+        let parts: Vec<String> = (0..=self.key.len())
+            .map(|number| format!("to_jsonb({}) #>> '{{}}'", of(number)))
+            .collect();
+        format!("jsonb_build_array({})::text", parts.join(", "))
+    }
+
+    /// The keys of the rows just written, as a table `written` for the statement behind it.
+    pub(super) fn just_written(&self) -> String {
+        let values: Vec<String> = match self.key_casts.as_slice() {
+            [cast] => vec![format!("hk_id::{cast}")],
+            casts => casts
+                .iter()
+                .enumerate()
+                .map(|(number, cast)| format!("(hk_id::jsonb ->> {number})::{cast}"))
+                .collect(),
+        };
+        format!(
+            "WITH written ({}) AS (SELECT {} FROM unnest({}::text[]) AS u(hk_id))",
+            self.key_names.join(", "),
+            values.join(", "),
+            param("ids")
+        )
+    }
+
+    pub(super) fn own_place(&self) -> String {
+        self.place(|number| match number {
+            0 => self.due.sql.clone(),
+            number => self.key[number - 1].clone(),
+        })
+    }
+
+    /// The columns of `picked`.
+    pub(super) fn picked(&self) -> String {
+        let of = &self.of;
+        let mut columns = format!(
+            "{of}.tableoid AS hk_oid, {of}.ctid AS hk_ctid, {} AS hk_id, {} AS hk_keeper, {} AS hk_p0",
+            self.id, self.keeper, self.due.sql
+        );
+        for (number, key) in self.key.iter().enumerate() {
+            columns.extend([format!(", {key} AS hk_p{}", number + 1)]);
+        }
+        for (number, column) in self.references.iter().enumerate() {
+            columns.extend([format!(", {of}.{} AS hk_r{number}", identifier(column))]);
+        }
+        columns
+    }
+}
+
+/// A value that is read from its text once for a statement, and not for each row.
+pub(super) fn once(name: &str, cast: &str) -> String {
+    format!("(SELECT {}::{cast})", param(name))
+}

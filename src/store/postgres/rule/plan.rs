@@ -1,0 +1,163 @@
+//! One plan of statements for a rule: whatever reads or writes its rows is made of the same parts.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::super::flight::Purpose;
+use super::catalogue::Catalogue;
+use super::compiler::Compiler;
+use super::stamp::Form;
+use crate::rule::{Finding, Rule};
+use crate::store::rule::{Bind, Template};
+
+/// The statements of a rule.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Picks, locks and writes in one statement.
+    pub(super) sweep: Variants,
+    /// Picks and locks.
+    pub(super) lock: Variants,
+    /// Judges again and writes the rows at `tids` in `oids`.
+    pub(super) write: Template,
+    /// The same for the one row at `$1` in `$2`.
+    pub(super) write_one: Template,
+    pub(super) then: Vec<Template>,
+    /// How many of the rows just written the rule matches as before, if a trigger may set them
+    /// back.
+    pub(super) set_back: Option<Template>,
+    pub(super) preview: Variants,
+    pub(super) count: Variants,
+    pub(super) oldest: Template,
+    pub(super) next: Template,
+    pub(super) next_held: Option<Template>,
+    /// What rows are ordered by, before their key.
+    pub(super) order: String,
+    /// Whether an index leads to the rows in their order.
+    pub(super) is_served: bool,
+    /// The words for rows and children, in the order in which statements count them.
+    pub(super) kinds: Vec<String>,
+    pub(super) keys: usize,
+    pub(super) form: Form,
+    pub(super) held: Option<Form>,
+    /// Instants that a value needs: how they are kept, and how long after now they are.
+    pub(super) instants: Vec<(Form, Duration)>,
+    pub(super) after: Duration,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// A statement with and without a scope, and with and without a place to go on from.
+#[derive(Debug)]
+pub(super) struct Variants([[Template; 2]; 2]);
+
+impl Variants {
+    pub(super) fn new(text: impl Fn(bool, bool) -> String) -> Self {
+        Self(
+            [false, true]
+                .map(|scoped| [false, true].map(|after| Template::new(&text(scoped, after)))),
+        )
+    }
+
+    pub(super) fn get(&self, scoped: bool, after: bool) -> &Template {
+        &self.0[usize::from(scoped)][usize::from(after)]
+    }
+}
+
+/// What a statement's values depend on.
+pub(super) struct Values<'v> {
+    pub(super) now: DateTime<Utc>,
+    pub(super) cutoff: DateTime<Utc>,
+    pub(super) scope: Option<&'v str>,
+    /// The instant and the key of the row to go on behind, as the database wrote them.
+    pub(super) after: &'v [String],
+    pub(super) limit: i64,
+    pub(super) rejected: &'v [String],
+    pub(super) oids: &'v [String],
+    pub(super) tids: &'v [String],
+    pub(super) ids: &'v [String],
+}
+
+impl Values<'_> {
+    pub(super) const fn at(now: DateTime<Utc>, cutoff: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            cutoff,
+            scope: None,
+            after: &[],
+            limit: 0,
+            rejected: &[],
+            oids: &[],
+            tids: &[],
+            ids: &[],
+        }
+    }
+}
+
+impl Plan {
+    /// What a transaction that writes is for. Without an index to go by, the planner is left alone.
+    pub(super) fn to_write(&self) -> Purpose {
+        if self.is_served {
+            Purpose::Sweep
+        } else {
+            Purpose::Write
+        }
+    }
+
+    /// What a transaction that reads is for.
+    pub(super) fn to_read(&self) -> Purpose {
+        if self.is_served {
+            Purpose::Look
+        } else {
+            Purpose::Read
+        }
+    }
+
+    /// The value of this name.
+    pub(super) fn value(&self, name: &str, values: &Values<'_>) -> Bind {
+        let list = |texts: &[String]| Bind::Texts(texts.to_vec());
+        match name {
+            "cutoff" => Bind::Text(self.form.text(values.cutoff)),
+            "held" => match &self.held {
+                Some(held) => Bind::Text(held.text(values.now)),
+                None => Bind::Null,
+            },
+            "limit" => Bind::Text(values.limit.to_string()),
+            "scope" => values
+                .scope
+                .map_or(Bind::Null, |scope| Bind::Text(scope.to_owned())),
+            "rejected" => list(values.rejected),
+            "oids" => list(values.oids),
+            "tids" => list(values.tids),
+            "ids" => list(values.ids),
+            numbered => {
+                let number = numbered[1..].parse().unwrap_or(usize::MAX);
+                if numbered.starts_with('p') {
+                    let place = values.after.get(number);
+                    return place.map_or(Bind::Null, |text| Bind::Text(text.clone()));
+                }
+                match self.instants.get(number) {
+                    Some((form, after)) => {
+                        let instant = crate::time::after(values.now, *after);
+                        Bind::Text(form.text(instant))
+                    }
+                    None => Bind::Null,
+                }
+            }
+        }
+    }
+
+    /// Compiles a rule against the catalogue, or says everything that stands in its way.
+    pub(super) fn compile(rule: &Rule, catalogue: &Catalogue) -> Result<Self, Vec<Finding>> {
+        let mut compiler = Compiler {
+            rule,
+            catalogue,
+            findings: Vec::new(),
+            instants: Vec::new(),
+        };
+        let plan = compiler.compile();
+        match plan {
+            Some(plan) if compiler.findings.is_empty() => Ok(plan),
+            _ => Err(compiler.findings),
+        }
+    }
+}

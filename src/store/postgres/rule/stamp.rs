@@ -1,0 +1,267 @@
+//! How Postgres keeps the instants of a rule, and how they are compared.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, Utc};
+
+use super::catalogue::Column;
+use crate::rule::Stamp;
+use crate::store::rule::{Dialect, identifier};
+
+/// An expression that yields instants, and the form they have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Moment {
+    pub(super) sql: String,
+    pub(super) form: Form,
+}
+
+/// The form of an instant.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Form {
+    /// `timestamptz`.
+    Zoned,
+    /// `timestamp` in UTC.
+    Naive,
+    /// A number of units since 1970, of this type.
+    Epoch { per_second: i64, cast: String },
+    /// Text in a format of chrono's.
+    Text(String),
+}
+
+impl Moment {
+    /// A column as an instant, or what is wrong with it.
+    pub(super) fn of(column: &Column, table: &str, stamp: Option<&Stamp>) -> Result<Self, String> {
+        let sql = format!("{table}.{}", identifier(&column.name));
+        let name = &column.name;
+        let per_second = match stamp {
+            Some(Stamp::Seconds) => 1,
+            Some(Stamp::Millis) => 1_000,
+            Some(Stamp::Micros) => 1_000_000,
+            _ => 0,
+        };
+        let moment = |sql, form| Ok(Self { sql, form });
+        match (column.base.as_str(), stamp) {
+            ("timestamp with time zone", None | Some(Stamp::Zoned)) => moment(sql, Form::Zoned),
+            ("timestamp with time zone", Some(_)) => Err(format!(
+                "`{name}` is `timestamptz`, which needs no stamp: leave it out, or give it for SQLite alone"
+            )),
+            ("timestamp without time zone", Some(Stamp::NaiveUtc)) => moment(sql, Form::Naive),
+            ("timestamp without time zone", Some(Stamp::NaiveIn(zone))) => {
+                let zone = Dialect::Postgres.text(zone);
+                moment(format!("({sql} AT TIME ZONE {zone})"), Form::Zoned)
+            }
+            ("timestamp without time zone", _) => Err(format!(
+                "`{name}` is `timestamp` without a zone: say `naive_utc`, or `naive_in` with the zone"
+            )),
+            (
+                "smallint" | "integer" | "bigint" | "numeric" | "double precision" | "real",
+                Some(_),
+            ) if per_second > 0 => {
+                let cast = match column.base.as_str() {
+                    // A cutoff may be more than a small integer holds; these compare with each
+                    // other by an index.
+                    "smallint" | "integer" => "bigint",
+                    base => base,
+                };
+                let cast = cast.to_owned();
+                moment(sql, Form::Epoch { per_second, cast })
+            }
+            ("smallint" | "integer" | "bigint" | "numeric" | "double precision" | "real", _) => {
+                Err(format!(
+                    "`{name}` is `{}`: say `seconds`, `millis` or `micros`",
+                    column.cast
+                ))
+            }
+            ("text" | "character varying" | "character", Some(Stamp::Text(format))) => {
+                if begins_with_a_date(format) {
+                    moment(format!("({sql} COLLATE \"C\")"), Form::Text(format.clone()))
+                } else {
+                    Err(format!(
+                        "the format `{format}` does not begin with `%Y-%m-%d %H:%M:%S`, so its texts are not in order"
+                    ))
+                }
+            }
+            ("text" | "character varying" | "character", _) => {
+                Err(format!("`{name}` is text: say `text` with its format"))
+            }
+            (base, _) => Err(format!("`{name}` is `{base}`, which holds no instant")),
+        }
+    }
+
+    /// An expression of the host.
+    pub(super) fn of_sql(sql: &str, stamp: &Stamp) -> Self {
+        let sql = format!("({sql})");
+        let epoch = |per_second| Form::Epoch {
+            per_second,
+            cast: "numeric".to_owned(),
+        };
+        match stamp {
+            Stamp::Zoned => Self {
+                sql,
+                form: Form::Zoned,
+            },
+            Stamp::Seconds => Self {
+                sql,
+                form: epoch(1),
+            },
+            Stamp::Millis => Self {
+                sql,
+                form: epoch(1_000),
+            },
+            Stamp::Micros => Self {
+                sql,
+                form: epoch(1_000_000),
+            },
+            Stamp::NaiveUtc => Self {
+                sql,
+                form: Form::Naive,
+            },
+            Stamp::NaiveIn(zone) => Self {
+                sql: format!("({sql} AT TIME ZONE {})", Dialect::Postgres.text(zone)),
+                form: Form::Zoned,
+            },
+            Stamp::Text(format) => Self {
+                sql: format!("({sql} COLLATE \"C\")"),
+                form: Form::Text(format.clone()),
+            },
+        }
+    }
+
+    /// The same instant as a `timestamp` in UTC, which an index can hold after a sum.
+    pub(super) fn naive(&self) -> Result<Self, String> {
+        let sql = match &self.form {
+            Form::Naive => self.sql.clone(),
+            Form::Zoned => format!("({} AT TIME ZONE 'UTC')", self.sql),
+            Form::Epoch { per_second, .. } => format!(
+                "(timestamp '1970-01-01' + ({})::double precision / {per_second} * interval '1 second')",
+                self.sql
+            ),
+            Form::Text(_) => return Err("text cannot be added to; give an expression".to_owned()),
+        };
+        let form = Form::Naive;
+        Ok(Self { sql, form })
+    }
+
+    /// Later by a span in another column of this type.
+    pub(super) fn plus(&self, span: &str, base: &str, millis: i64) -> Result<Self, String> {
+        if base == "interval" {
+            let naive = self.naive()?;
+            let sql = format!("({} + {span})", naive.sql);
+            return Ok(Self { sql, ..naive });
+        }
+        if !matches!(
+            base,
+            "smallint" | "integer" | "bigint" | "numeric" | "double precision" | "real"
+        ) {
+            return Err(format!("a span cannot be `{base}`"));
+        }
+        match &self.form {
+            Form::Epoch { per_second, cast } if (millis * per_second) % 1_000 == 0 => {
+                let units = millis * per_second / 1_000;
+                let cast = cast.clone();
+                let sum = format!("({}::{cast} + {span}::{cast} * {units})", self.sql);
+                let form = Form::Epoch {
+                    per_second: *per_second,
+                    cast,
+                };
+                Ok(Self { sql: sum, form })
+            }
+            _ => {
+                let naive = self.naive()?;
+                let sql = format!(
+                    "({} + {span} * interval '{millis} milliseconds')",
+                    naive.sql
+                );
+                Ok(Self { sql, ..naive })
+            }
+        }
+    }
+
+    /// Microseconds since 1970, as a `bigint` within the calendar: what is infinite, or beyond it,
+    /// is its end.
+    pub(super) fn micros(&self) -> String {
+        self.form.micros(&self.sql)
+    }
+}
+
+impl Form {
+    pub(super) fn micros(&self, sql: &str) -> String {
+        let micros = match self {
+            Self::Zoned | Self::Naive => format!("extract(epoch FROM {sql})::numeric * 1000000"),
+            Self::Epoch { per_second, .. } => {
+                format!("({sql})::numeric * {}", 1_000_000 / per_second)
+            }
+            // Whole seconds: a forecast may be early by less than one, never late.
+            Self::Text(_) => {
+                format!("extract(epoch FROM left({sql}, 19)::timestamp)::numeric * 1000000")
+            }
+        };
+        match self {
+            // Before Postgres 14, infinity is no numeric.
+            Self::Zoned | Self::Naive => format!(
+                "(CASE WHEN isfinite({sql}) THEN least(greatest({micros}, {FIRST}), {LAST}) \
+                 WHEN {sql} < '2000-01-01' THEN {FIRST} WHEN {sql} > '2000-01-01' THEN {LAST} END)::bigint"
+            ),
+            _ => format!("(least(greatest({micros}, {FIRST}), {LAST}))::bigint"),
+        }
+    }
+
+    /// The type a value of this form is cast to.
+    pub(super) fn cast(&self) -> &str {
+        match self {
+            Self::Zoned => "timestamptz",
+            Self::Naive => "timestamp",
+            Self::Epoch { cast, .. } => cast,
+            Self::Text(_) => "text COLLATE \"C\"",
+        }
+    }
+
+    /// An instant in this form, cut to its unit.
+    pub(super) fn text(&self, instant: DateTime<Utc>) -> String {
+        match self {
+            Self::Zoned | Self::Naive if instant.year() < 1 => "-infinity".to_owned(),
+            Self::Zoned | Self::Naive if instant.year() > 9_999 => "infinity".to_owned(),
+            Self::Zoned => instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+            Self::Naive => instant.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
+            Self::Epoch { per_second, .. } => {
+                let micros = instant.timestamp_micros();
+                micros.div_euclid(1_000_000 / per_second).to_string()
+            }
+            Self::Text(format) => instant.format(format).to_string(),
+        }
+    }
+
+    /// The unit in which instants of this form are told apart.
+    pub(super) fn unit(&self) -> Duration {
+        match self {
+            Self::Zoned | Self::Naive => Duration::from_micros(1),
+            Self::Epoch { per_second, .. } => {
+                Duration::from_micros(1_000_000 / per_second.unsigned_abs().max(1))
+            }
+            Self::Text(format) => text_unit(format),
+        }
+    }
+}
+
+/// The smallest step that a format shows.
+pub(super) fn text_unit(format: &str) -> Duration {
+    if format.contains("%.3f") || format.contains("%3f") {
+        Duration::from_millis(1)
+    } else if format.contains('f') {
+        Duration::from_micros(1)
+    } else {
+        Duration::from_secs(1)
+    }
+}
+
+/// Whether texts in this format are in the order of their instants.
+pub(super) fn begins_with_a_date(format: &str) -> bool {
+    let expanded = format.replace("%F", "%Y-%m-%d").replace("%T", "%H:%M:%S");
+    ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"]
+        .iter()
+        .any(|start| expanded.starts_with(start))
+}
+
+/// The years 1 and 9999, in microseconds since 1970.
+pub(super) const FIRST: i64 = -62_135_596_800_000_000;
+pub(super) const LAST: i64 = 253_402_300_799_000_000;

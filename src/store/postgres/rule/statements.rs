@@ -1,0 +1,257 @@
+//! The statements of a rule, put together of its parts.
+
+use std::time::Duration;
+
+use super::compiler::Compiler;
+use super::parts::{Parts, once};
+use super::plan::{Plan, Variants};
+use crate::rule::{Action, Source, bare_name};
+use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+
+impl Compiler<'_> {
+    pub(super) fn compile(&mut self) -> Option<Plan> {
+        let rule = self.rule;
+        if self.catalogue.is_standby {
+            self.refuse(
+                "table",
+                "the server is a standby, which only reads; connect to the primary",
+            );
+        }
+        self.table("table", &rule.table)?;
+        let has_parts = self.own_table()?.has_parts;
+        let of = identifier(bare_name(&rule.table));
+        let key = self.key()?;
+        let due_declared = rule.due.as_ref()?;
+        let due = self.due(due_declared, &of);
+        let held = match &rule.held_until {
+            None => None,
+            Some(instant) => Some(self.instant("held_until", instant, &of)?),
+        };
+        for column in &rule.show {
+            self.column("show", &rule.table, column);
+        }
+        let scope = match &rule.scope {
+            Some(name) if self.column("scope", &rule.table, name) => {
+                let cast = self.own_table()?.column(name)?.cast.clone();
+                Some((format!("{of}.{}", identifier(name)), cast))
+            }
+            _ => None,
+        };
+        let only = match &rule.only {
+            None => "true".to_owned(),
+            Some(filter) => {
+                for column in filter.columns() {
+                    if self.column("only", &rule.table, column) {
+                        self.constants("only", filter, column);
+                    }
+                }
+                self.text("only", Dialect::Postgres.filter(filter, &of))?
+            }
+        };
+        let first_key = key[0].clone();
+        let related = self.related(&of, &first_key)?;
+        let keeper = self.keeper(&of, &first_key)?;
+        let mut references = Vec::new();
+        for children in &rule.with {
+            let name = self.reference(
+                &rule.table,
+                &children.table,
+                &children.column,
+                children.references.as_deref(),
+                &first_key,
+            );
+            self.column(&format!("with {}", children.table), &rule.table, &name);
+            if !references.contains(&name) {
+                references.push(name);
+            }
+        }
+        let due = due?;
+        let key_columns: Vec<String> = key
+            .iter()
+            .map(|name| format!("{of}.{}", identifier(name)))
+            .collect();
+        let own = self.own_table()?;
+        let key_casts = key
+            .iter()
+            .filter_map(|name| own.column(name))
+            .map(|column| column.cast.clone())
+            .collect();
+        let id = match key_columns.as_slice() {
+            [key] => format!("{key}::text"),
+            keys => format!("jsonb_build_array({})::text", keys.join(", ")),
+        };
+        let parts = Parts {
+            from: table_name(&rule.table),
+            of,
+            is_divided: has_parts,
+            inclusive: due_declared.inclusive,
+            due,
+            held,
+            only,
+            related,
+            id,
+            key: key_columns,
+            first_key,
+            key_names: key.iter().map(|name| identifier(name)).collect(),
+            key_casts,
+            scope,
+            keeper,
+            references,
+        };
+        self.statements(&parts)
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one statement after the other")]
+    pub(super) fn statements(&mut self, parts: &Parts) -> Option<Plan> {
+        let rule = self.rule;
+        let (from, of) = (&parts.from, &parts.of);
+        let picked = parts.picked();
+        let order = parts.order();
+        let (writing, kinds) = self.writing(parts)?;
+        // A related row that appears now takes a weak lock on its parent, which only the strongest
+        // lock keeps out.
+        let lock = match &rule.action {
+            Some(Action::Set(_)) if !rule.asks_others() && rule.with.is_empty() => "NO KEY UPDATE",
+            _ => "UPDATE",
+        };
+        let claim = |scoped, after| {
+            format!(
+                "FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint FOR {lock} SKIP LOCKED",
+                parts.conditions(scoped, after),
+                param("limit")
+            )
+        };
+        let sweep = Variants::new(|scoped, after| {
+            format!(
+                "WITH hk_picked AS MATERIALIZED (SELECT {picked} {}){writing}",
+                claim(scoped, after)
+            )
+        });
+        let place = parts.own_place();
+        let micros = parts.due.micros();
+        let lock = Variants::new(|scoped, after| {
+            format!(
+                "WITH hk_picked AS MATERIALIZED (SELECT {of}.tableoid::text AS hk_oid, {of}.ctid::text AS hk_ctid, {} AS hk_id, \
+                 {place} AS hk_place, {micros} AS hk_micros {}) \
+                 SELECT ARRAY(SELECT hk_oid FROM hk_picked), ARRAY(SELECT hk_ctid FROM hk_picked), ARRAY(SELECT hk_id FROM hk_picked), \
+                 ARRAY(SELECT hk_place FROM hk_picked), ARRAY(SELECT hk_micros FROM hk_picked)",
+                parts.id,
+                claim(scoped, after)
+            )
+        });
+        let judged = format!("{}{}", parts.matches(), parts.related);
+        let several = if parts.is_divided {
+            format!(
+                " AND ({of}.tableoid, {of}.ctid) IN (SELECT o::oid, t::tid FROM unnest({}::text[], {}::text[]) AS u(o, t))",
+                param("oids"),
+                param("tids")
+            )
+        } else {
+            String::new()
+        };
+        let write = Template::new(&format!(
+            "WITH hk_picked AS MATERIALIZED (SELECT {picked} FROM {from} WHERE {of}.ctid = ANY ({}::text[]::tid[]) AND {judged}{several}){writing}",
+            param("tids")
+        ));
+        let write_one = Template::new(&format!(
+            "WITH hk_picked AS MATERIALIZED (SELECT {picked} FROM {from} WHERE {of}.ctid = $1 AND {of}.tableoid = $2 AND {judged}){writing}"
+        ));
+        let then = self.then(parts)?;
+        let set_back = self.own_table()?.set_back.then(|| {
+            let keys = parts.key.join(", ");
+            Template::new(&format!(
+                "{} SELECT count(*) AS hk_still FROM {from} WHERE ({keys}) IN (SELECT * FROM written) AND {judged}",
+                parts.just_written()
+            ))
+        });
+        let counts = format!("{} <> ALL ({}::text[])", parts.id, param("rejected"));
+        let details: Vec<String> = rule
+            .show
+            .iter()
+            .map(|name| format!("{of}.{}::text", identifier(name)))
+            .collect();
+        let user = parts
+            .scope
+            .as_ref()
+            .map_or("NULL".to_owned(), |(column, _)| format!("{column}::text"));
+        let preview = Variants::new(|scoped, after| {
+            format!(
+                "SELECT {}, {user}, {micros}, {place}, ARRAY[{}]::text[] FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint",
+                parts.id,
+                details.join(", "),
+                parts.conditions(scoped, after),
+                param("limit")
+            )
+        });
+        let count = Variants::new(|scoped, _| {
+            format!(
+                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {} AND {counts} ORDER BY {order} LIMIT {}::bigint) AS counted",
+                parts.conditions(scoped, false),
+                param("limit")
+            )
+        });
+        let after = rule.due.as_ref()?.after.unwrap_or_default();
+        let shift = i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 4);
+        let due_at = format!("{micros} + {shift}");
+        let freed = match &parts.held {
+            None => due_at.clone(),
+            Some(held) => format!("greatest({due_at}, {})", held.micros()),
+        };
+        let oldest = Template::new(&format!(
+            "SELECT min(hk_due) FROM (SELECT {freed} AS hk_due FROM {from} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}) AS oldest",
+            parts.conditions(false, false)
+        ));
+        let unit = if parts.inclusive {
+            Duration::ZERO
+        } else {
+            parts.due.form.unit()
+        };
+        let unit = i64::try_from(unit.as_micros()).unwrap_or(0);
+        let later = if parts.inclusive { ">" } else { ">=" };
+        let cutoff = once("cutoff", parts.due.form.cast());
+        let upcoming = format!("{} {later} {cutoff}", parts.due.sql);
+        let next = Template::new(&format!(
+            "SELECT {due_at} + {unit} FROM {from} WHERE {} AND {upcoming}{} AND {counts} ORDER BY {order} LIMIT 1",
+            parts.candidates(false),
+            parts.related
+        ));
+        let next_held = parts.held.as_ref().map(|held| {
+            let until = held.micros();
+            let later = format!("{} > {}", held.sql, once("held", held.form.cast()));
+            Template::new(&format!(
+                "SELECT CASE WHEN count(*) < {OLDEST} THEN min(hk_due) ELSE least(min(hk_due), max(hk_held)) END FROM \
+                 (SELECT greatest({until}, {due_at} + {unit}) AS hk_due, {until} AS hk_held FROM {from} \
+                 WHERE {} AND {later} AND {} IS NOT NULL{} AND {counts} ORDER BY {} LIMIT {OLDEST}) AS held",
+                parts.only, parts.due.sql, parts.related, held.sql
+            ))
+        });
+        let due = rule.due.as_ref()?;
+        let is_age =
+            matches!(due.source, Source::Column(_)) && due.plus.is_none() && due.lifetime.is_none();
+        Some(Plan {
+            sweep,
+            lock,
+            write,
+            write_one,
+            then,
+            set_back,
+            preview,
+            count,
+            oldest,
+            next,
+            next_held,
+            order: parts.due.sql.clone(),
+            is_served: false,
+            kinds,
+            keys: parts.key.len(),
+            form: parts.due.form.clone(),
+            held: parts.held.as_ref().map(|held| held.form.clone()),
+            instants: std::mem::take(&mut self.instants),
+            after,
+            max_age: due.after.filter(|_| is_age),
+        })
+    }
+}
+
+/// The rows among which the oldest overdue, and the next to be let go, are looked for.
+const OLDEST: u32 = 100;

@@ -1,0 +1,132 @@
+//! Looking at the rows of a rule without changing them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::plan::{Plan, Values};
+use super::stamp::LAST;
+use super::{cursor, instant, place, user};
+use crate::job::{BoundedCount, Forecast, Page, PreviewRow, PreviewRows, Scope};
+use crate::store::counted::{PROBE, capped};
+
+type Shown = (Text, Nullable<Text>, BigInt, Text, Array<Nullable<Text>>);
+
+/// Id, user, instant, place and details.
+type Found = (String, Option<String>, i64, String, Vec<Option<String>>);
+
+/// A page of due rows.
+pub(super) async fn preview(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    show: &[String],
+    (now, cutoff): (DateTime<Utc>, DateTime<Utc>),
+    scope: &Scope,
+    page: &Page,
+) -> QueryResult<PreviewRows> {
+    let after = place(page.after.as_ref(), plan.keys)
+        .map_err(|error| diesel::result::Error::QueryBuilderError(error.into()))?;
+    let size = page.size.get().min(Page::MAX_SIZE);
+    let values = Values {
+        scope: user(scope),
+        after: &after,
+        limit: i64::from(size) + 1,
+        ..Values::at(now, cutoff)
+    };
+    let template = plan.preview.get(values.scope.is_some(), !after.is_empty());
+    let mut found: Vec<Found> = template
+        .bind::<Shown>(|name| plan.value(name, &values))
+        .load(conn)
+        .await?;
+    let more = found.len() > size as usize;
+    found.truncate(size as usize);
+    let next = found.last().filter(|_| more);
+    let next = next.map(|(_, _, micros, place, _)| cursor(place.clone(), *micros));
+    let rows = found
+        .into_iter()
+        .map(|(id, user, micros, _, details)| PreviewRow {
+            id,
+            user,
+            since: instant(micros),
+            details: show
+                .iter()
+                .zip(details)
+                .filter_map(|(name, value)| Some((name.clone(), value?)))
+                .collect(),
+        });
+    Ok(PreviewRows {
+        cutoff,
+        rows: rows.collect(),
+        due: count(conn, plan, &values).await?,
+        next,
+    })
+}
+
+pub(super) async fn count(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> QueryResult<BoundedCount> {
+    let values = Values {
+        scope: values.scope,
+        rejected: values.rejected,
+        limit: PROBE,
+        ..Values::at(values.now, values.cutoff)
+    };
+    let template = plan.count.get(values.scope.is_some(), false);
+    let counted: i64 = template
+        .bind::<BigInt>(|name| plan.value(name, &values))
+        .get_result(conn)
+        .await?;
+    Ok(capped(counted))
+}
+
+/// What is still due, and when the next row falls due.
+pub(super) async fn forecast(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> QueryResult<Forecast> {
+    let due = count(conn, plan, values).await?;
+    let now = values.now.timestamp_micros();
+    let mut forecast = Forecast {
+        due,
+        max_age: plan.max_age,
+        ..Forecast::default()
+    };
+    if due.count > 0 {
+        let oldest: Option<i64> = plan
+            .oldest
+            .bind::<Nullable<BigInt>>(|name| plan.value(name, values))
+            .get_result(conn)
+            .await?;
+        forecast.oldest_overdue = oldest.map(|since| distance(since, now));
+        forecast.next_due = Some(Duration::ZERO);
+        return Ok(forecast);
+    }
+    let mut next: Option<i64> = plan
+        .next
+        .bind::<BigInt>(|name| plan.value(name, values))
+        .get_result(conn)
+        .await
+        .optional()?;
+    if let Some(held) = &plan.next_held {
+        let held: Option<i64> = held
+            .bind::<Nullable<BigInt>>(|name| plan.value(name, values))
+            .get_result(conn)
+            .await?;
+        next = next.into_iter().chain(held).min();
+    }
+    // What is due at the end of the calendar, or at infinity, is never due.
+    forecast.next_due = next
+        .filter(|next| *next < LAST)
+        .map(|next| distance(now, next));
+    Ok(forecast)
+}
+
+fn distance(from: i64, to: i64) -> Duration {
+    Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
+}

@@ -1,0 +1,313 @@
+//! The part of a statement that writes.
+
+use std::time::Duration;
+
+use super::compiler::Compiler;
+use super::parts::{Parts, once};
+use super::stamp::Form;
+use crate::rule::{Action, Children, HandOn, OnParent, Source, Stamp, Value, bare_name};
+use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+
+impl Compiler<'_> {
+    /// A value over a row of `of`, for a column of `table`.
+    pub(super) fn value(
+        &mut self,
+        part: &str,
+        value: &Value,
+        of: &str,
+        table: &str,
+        column: &str,
+    ) -> Option<String> {
+        let after = match value {
+            Value::Constant(literal) => return Some(Dialect::Postgres.literal(literal)),
+            Value::Null => return Some("NULL".to_owned()),
+            Value::Column(name) => return Some(format!("{of}.{}", identifier(name))),
+            Value::Sql(sql) => {
+                return self.text(
+                    part,
+                    Dialect::Postgres.sql(sql).map(|text| format!("({text})")),
+                );
+            }
+            Value::Now => Duration::ZERO,
+            Value::NowPlus(after) => *after,
+        };
+        let base = self
+            .catalogue
+            .tables
+            .get(table)?
+            .column(column)?
+            .base
+            .clone();
+        let declared = self.rule.due.as_ref().and_then(|due| match &due.source {
+            Source::Column(instant) => instant.stamp.clone(),
+            _ => None,
+        });
+        let form = match (base.as_str(), declared) {
+            ("timestamp with time zone", _) => Form::Zoned,
+            ("timestamp without time zone", _) => Form::Naive,
+            ("smallint" | "integer" | "bigint" | "numeric", Some(Stamp::Millis)) => Form::Epoch {
+                per_second: 1_000,
+                cast: base,
+            },
+            ("smallint" | "integer" | "bigint" | "numeric", Some(Stamp::Micros)) => Form::Epoch {
+                per_second: 1_000_000,
+                cast: base,
+            },
+            ("smallint" | "integer" | "bigint" | "numeric", _) => Form::Epoch {
+                per_second: 1,
+                cast: base,
+            },
+            ("text" | "character varying", Some(Stamp::Text(format))) => Form::Text(format),
+            _ => {
+                self.refuse(
+                    part,
+                    format!("`{column}` is `{base}`, which holds no instant"),
+                );
+                return None;
+            }
+        };
+        let cast = form.cast().to_owned();
+        self.instants.push((form, after));
+        let number = self.instants.len() - 1;
+        Some(once(&format!("i{number}"), &cast))
+    }
+
+    pub(super) fn handed_on(&mut self, hand_on: &HandOn, rows: &str, of: &str) -> Option<String> {
+        let part = format!("hand_on {}", hand_on.into);
+        self.table(&part, &hand_on.into)?;
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        let mut fine = true;
+        for (name, value) in &hand_on.columns {
+            fine &= self.column(&part, &hand_on.into, name);
+            names.push(identifier(name));
+            values.push(self.value(&part, value, of, &hand_on.into, name));
+        }
+        let missing: Vec<String> = self
+            .catalogue
+            .tables
+            .get(&hand_on.into)?
+            .columns
+            .iter()
+            .filter(|column| {
+                column.not_null
+                    && !column.has_default
+                    && !hand_on.columns.contains_key(&column.name)
+            })
+            .map(|column| column.name.clone())
+            .collect();
+        for name in missing {
+            self.refuse(
+                &part,
+                format!("`{name}` is not null, has no default and gets nothing"),
+            );
+        }
+        let values: Vec<String> = values.into_iter().collect::<Option<_>>()?;
+        fine.then(|| {
+            format!(
+                "INSERT INTO {} ({}) SELECT {} FROM {rows} AS {of} RETURNING 1",
+                table_name(&hand_on.into),
+                names.join(", "),
+                values.join(", ")
+            )
+        })
+    }
+
+    /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of
+    /// the statement that counts its rows.
+    pub(super) fn children(
+        &mut self,
+        children: &Children,
+        parents: &str,
+        steps: &mut Steps,
+    ) -> Option<()> {
+        let part = format!("with {}", children.table);
+        self.table(&part, &children.table)?;
+        if !self.column(&part, &children.table, &children.column) {
+            return None;
+        }
+        let (from, of) = (
+            table_name(&children.table),
+            identifier(bare_name(&children.table)),
+        );
+        let column = identifier(&children.column);
+        for below in &children.with {
+            let referred = self.reference(
+                &children.table,
+                &below.table,
+                &below.column,
+                below.references.as_deref(),
+                "id",
+            );
+            self.column(&format!("with {}", below.table), &children.table, &referred);
+            let parents = format!(
+                "SELECT {of}.{} FROM {from} WHERE {of}.{column} IN ({parents})",
+                identifier(&referred)
+            );
+            self.children(below, &parents, steps)?;
+        }
+        let name = format!("hk_c{}", steps.counted.len());
+        let condition = format!("WHERE {of}.{column} IN ({parents})");
+        let returning = if children.hand_on.is_empty() {
+            "1".to_owned()
+        } else {
+            format!("{of}.*")
+        };
+        steps.ctes.push(match children.action {
+            OnParent::Delete => format!("{name} AS (DELETE FROM {from} {condition} RETURNING {returning})"),
+            OnParent::SetNull => {
+                format!("{name} AS (UPDATE {from} SET {column} = NULL {condition} RETURNING {returning})")
+            }
+        });
+        steps.counted.push(format!("(SELECT count(*) FROM {name})"));
+        steps.kinds.push(children.kind().to_owned());
+        for hand_on in &children.hand_on {
+            let insert = self.handed_on(hand_on, &name, &of)?;
+            steps.hand(&insert);
+        }
+        Some(())
+    }
+
+    /// What is done to the rows of `picked`, behind its definition.
+    #[expect(clippy::too_many_lines, reason = "one statement after the other")]
+    pub(super) fn writing(&mut self, parts: &Parts) -> Option<(String, Vec<String>)> {
+        let rule = self.rule;
+        let (from, of) = (&parts.from, &parts.of);
+        let mut steps = Steps::default();
+        for children in &rule.with {
+            let referred = self.reference(
+                &rule.table,
+                &children.table,
+                &children.column,
+                children.references.as_deref(),
+                &parts.first_key,
+            );
+            let number = parts
+                .references
+                .iter()
+                .position(|column| *column == referred);
+            let parents = format!(
+                "SELECT hk_r{} FROM hk_picked WHERE hk_keeper IS NULL",
+                number.unwrap_or(0)
+            );
+            self.children(children, &parents, &mut steps)?;
+        }
+        let mut condition = format!(
+            "WHERE {of}.ctid = ANY (ARRAY(SELECT hk_ctid FROM hk_picked WHERE hk_keeper IS NULL)) AND {}",
+            parts.matches()
+        );
+        if parts.is_divided {
+            condition.extend([format!(
+                " AND ({of}.tableoid, {of}.ctid) IN (SELECT hk_oid, hk_ctid FROM hk_picked WHERE hk_keeper IS NULL)"
+            )]);
+        }
+        let whole = !rule.hand_on.is_empty() || matches!(rule.action, Some(Action::Archive(_)));
+        let row = if whole {
+            format!(", {of}.*")
+        } else {
+            String::new()
+        };
+        let write = match rule.action.as_ref()? {
+            Action::Delete | Action::Archive(_) => format!(
+                "DELETE FROM {from} {condition} RETURNING {} AS hk_id, false AS hk_still{row}",
+                parts.id
+            ),
+            Action::Set(columns) => {
+                let mut set = Vec::new();
+                for (name, value) in columns {
+                    if !self.column("set", &rule.table, name) {
+                        continue;
+                    }
+                    if self.own_table()?.column(name)?.generated {
+                        self.refuse("set", format!("`{name}` is generated by the database"));
+                    }
+                    if let Value::Constant(literal) = value {
+                        self.label("set", name, literal);
+                    }
+                    let value = self.value("set", value, of, &rule.table, name);
+                    set.extend(value.map(|value| format!("{} = {value}", identifier(name))));
+                }
+                // What the row itself decides; another table cannot be asked again within the
+                // statement.
+                let changes_others = !rule.with.is_empty() || !rule.then.is_empty();
+                let still = if rule.asks_others() && changes_others {
+                    "false".to_owned()
+                } else {
+                    format!("coalesce({}, false)", parts.matches())
+                };
+                format!(
+                    "UPDATE {from} SET {} {condition} RETURNING {} AS hk_id, {still} AS hk_still{row}",
+                    set.join(", "),
+                    parts.id
+                )
+            }
+        };
+        steps.ctes.push(format!("hk_written AS ({write})"));
+        if let Some(Action::Archive(into)) = &rule.action {
+            self.table("archive", into)?;
+            let names: Vec<String> = self
+                .own_table()?
+                .columns
+                .iter()
+                .filter(|column| !column.generated)
+                .map(|column| column.name.clone())
+                .collect();
+            for name in &names {
+                self.column("archive", into, name);
+            }
+            let names: Vec<String> = names.iter().map(|name| identifier(name)).collect();
+            let names = names.join(", ");
+            steps.hand(&format!(
+                "INSERT INTO {} ({names}) SELECT {names} FROM hk_written RETURNING 1",
+                table_name(into)
+            ));
+        }
+        for hand_on in &rule.hand_on {
+            let insert = self.handed_on(hand_on, "hk_written", of)?;
+            steps.hand(&insert);
+        }
+        let place = parts.place(|number| format!("hk_p{number}"));
+        let micros = parts.due.form.micros("hk_p0");
+        let counted = steps.counted.join(", ");
+        let text = format!(
+            ", {} SELECT ARRAY(SELECT hk_id FROM hk_written) AS hk_ids, (SELECT count(*) FROM hk_written WHERE hk_still) AS hk_still, \
+             ARRAY(SELECT hk_id FROM hk_picked WHERE hk_keeper IS NOT NULL) AS hk_kept, \
+             ARRAY(SELECT hk_keeper FROM hk_picked WHERE hk_keeper IS NOT NULL) AS hk_keepers, \
+             (SELECT {place} FROM hk_picked OFFSET {limit}::bigint - 1) AS hk_place, \
+             (SELECT {micros} FROM hk_picked OFFSET {limit}::bigint - 1) AS hk_micros, \
+             (SELECT count(*) FROM hk_picked WHERE hk_keeper IS NULL) AS hk_to_write, \
+             ARRAY[{counted}]::bigint[] AS hk_counts",
+            steps.ctes.join(", "),
+            limit = param("limit"),
+        );
+        let mut kinds = vec![rule.kind().to_owned()];
+        kinds.extend(steps.kinds);
+        Some((text, kinds))
+    }
+
+    /// The host's statements, which read the keys of the rows just written from `written`.
+    pub(super) fn then(&mut self, parts: &Parts) -> Option<Vec<Template>> {
+        let rule = self.rule;
+        let mut then = Vec::new();
+        for statement in &rule.then {
+            let text = self.text("then", Dialect::Postgres.sql(statement).map(str::to_owned))?;
+            then.push(Template::new(&format!("{} {text}", parts.just_written())));
+        }
+        Some(then)
+    }
+}
+
+/// Parts of a statement that write.
+#[derive(Default)]
+pub(super) struct Steps {
+    pub(super) ctes: Vec<String>,
+    pub(super) counted: Vec<String>,
+    pub(super) kinds: Vec<String>,
+    pub(super) handed: usize,
+}
+
+impl Steps {
+    pub(super) fn hand(&mut self, insert: &str) {
+        self.ctes.push(format!("hk_h{} AS ({insert})", self.handed));
+        self.handed += 1;
+    }
+}

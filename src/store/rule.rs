@@ -1,0 +1,8 @@
+//! What a rule's statements share on both databases: their parts as text, and values bound into
+//! them.
+
+mod parts;
+mod statement;
+
+pub(crate) use parts::{Dialect, MissingSql, identifier, param, table_name};
+pub(crate) use statement::{Bind, Template};

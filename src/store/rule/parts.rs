@@ -1,0 +1,218 @@
+//! Parts of statements as text: names, constants, conditions.
+
+use crate::rule::{Filter, Literal, Related, Sql, Typed, split_name};
+
+use super::statement::MARK;
+
+/// Which database a text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    #[cfg(feature = "postgres")]
+    Postgres,
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+/// Why a host's part has no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MissingSql {
+    /// It was given for the other database only.
+    OtherDatabase,
+    /// It cannot be put into a text.
+    #[cfg(feature = "postgres")]
+    NoText(String),
+}
+
+impl MissingSql {
+    pub(crate) fn problem(self) -> String {
+        match self {
+            Self::OtherDatabase => "it is given for the other database only".to_owned(),
+            #[cfg(feature = "postgres")]
+            Self::NoText(problem) => problem,
+        }
+    }
+}
+
+/// The place of a value in a text that becomes a [`Template`](super::Template).
+pub(crate) fn param(name: &str) -> String {
+    format!("{MARK}{name}{MARK}")
+}
+
+/// A name as both databases take it.
+pub(crate) fn identifier(name: &str) -> String {
+    crate::store::keys::quoted(name)
+}
+
+/// A table as both databases take it, with its schema if it was given with one.
+pub(crate) fn table_name(name: &str) -> String {
+    match split_name(name) {
+        (Some(schema), table) => format!("{}.{}", identifier(schema), identifier(table)),
+        (None, table) => identifier(table),
+    }
+}
+
+/// A text constant.
+#[cfg(feature = "postgres")]
+pub(super) fn quoted_text(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    // Says by itself what a backslash means, whatever `standard_conforming_strings` is.
+    if text.contains('\\') {
+        format!(" E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
+}
+
+impl Dialect {
+    /// A text constant in this dialect.
+    pub(crate) fn text(self, text: &str) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => quoted_text(text),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => format!("'{}'", text.replace('\'', "''")),
+        }
+    }
+
+    /// A constant.
+    pub(crate) fn literal(self, literal: &Literal) -> String {
+        match literal {
+            Literal::Bool(value) => self.boolean(*value).to_owned(),
+            Literal::Int(value) => value.to_string(),
+            Literal::Float(value) => format!("{value:?}"),
+            Literal::Text(text) => self.text(text),
+        }
+    }
+
+    fn boolean(self, value: bool) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres if value => "TRUE",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "FALSE",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite if value => "1",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "0",
+        }
+    }
+
+    /// A host's SQL for this database.
+    pub(crate) fn sql(self, sql: &Sql) -> Result<&str, MissingSql> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => sql.postgres(),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => sql.sqlite(),
+        }
+        .ok_or(MissingSql::OtherDatabase)
+    }
+
+    /// A condition on a row of `of`.
+    pub(crate) fn filter(self, filter: &Filter, of: &str) -> Result<String, MissingSql> {
+        let column = |name: &str| format!("{of}.{}", identifier(name));
+        let list = |values: &[Literal]| {
+            let values: Vec<String> = values.iter().map(|value| self.literal(value)).collect();
+            values.join(", ")
+        };
+        Ok(match filter {
+            Filter::Eq(name, value) => format!("{} = {}", column(name), self.literal(value)),
+            Filter::OneOf(name, values) => format!("{} IN ({})", column(name), list(values)),
+            Filter::NoneOf(name, values) => {
+                let name = column(name);
+                format!("({name} IS NULL OR {name} NOT IN ({}))", list(values))
+            }
+            Filter::IsNull(name) => format!("{} IS NULL", column(name)),
+            Filter::NotNull(name) => format!("{} IS NOT NULL", column(name)),
+            Filter::And(all) => self.joined(all, of, " AND ")?,
+            Filter::Or(all) => format!("({})", self.joined(all, of, " OR ")?),
+            // A condition that is NULL does not hold either.
+            Filter::Not(inner) => format!("(({}) IS NOT TRUE)", self.filter(inner, of)?),
+            Filter::Sql(sql) => format!("({})", self.sql(sql)?),
+            Filter::Typed(typed) => self.typed(typed)?,
+        })
+    }
+
+    fn typed(self, typed: &Typed) -> Result<String, MissingSql> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres => {
+                let fragment = typed.postgres.as_ref().ok_or(MissingSql::OtherDatabase)?;
+                crate::store::postgres::text_of(fragment).map_err(MissingSql::NoText)
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => {
+                let _ = typed;
+                Err(MissingSql::OtherDatabase)
+            }
+        }
+    }
+
+    fn joined(self, filters: &[Filter], of: &str, by: &str) -> Result<String, MissingSql> {
+        let parts: Result<Vec<String>, MissingSql> = filters
+            .iter()
+            .map(|filter| self.filter(filter, of))
+            .collect();
+        Ok(parts?.join(by))
+    }
+
+    /// Whether a row of `of` has a related row, which holds this column of it.
+    pub(crate) fn exists(
+        self,
+        related: &Related,
+        of: &str,
+        referred: &str,
+    ) -> Result<String, MissingSql> {
+        let mut condition = format!(
+            "hk_r.{} = {of}.{}",
+            identifier(&related.column),
+            identifier(referred),
+        );
+        if let Some(filter) = &related.only {
+            condition.push_str(" AND ");
+            condition.push_str(&self.filter(filter, "hk_r")?);
+        }
+        let table = table_name(&related.table);
+        Ok(format!(
+            "EXISTS (SELECT 1 FROM {table} AS hk_r WHERE {condition})"
+        ))
+    }
+}
+
+#[cfg(all(test, feature = "postgres", feature = "sqlite"))]
+mod tests {
+    use super::*;
+    use crate::rule::{and, eq, none_of, not, one_of, related};
+
+    #[test]
+    fn conditions_read_as_sql_and_constants_are_escaped() {
+        let filter = and([eq("a", "it's"), one_of("b", [1, -2]), not(eq("c", true))]);
+        let both = [Dialect::Postgres, Dialect::Sqlite].map(|of| of.filter(&filter, "t"));
+
+        assert_eq!(
+            both,
+            [
+                Ok(
+                    r#"t."a" = 'it''s' AND t."b" IN (1, -2) AND ((t."c" = TRUE) IS NOT TRUE)"#
+                        .to_owned()
+                ),
+                Ok(
+                    r#"t."a" = 'it''s' AND t."b" IN (1, -2) AND ((t."c" = 1) IS NOT TRUE)"#
+                        .to_owned()
+                ),
+            ]
+        );
+        assert_eq!(Dialect::Postgres.text(r"a\b"), r" E'a\\b'");
+        assert_eq!(Dialect::Sqlite.text(r"a\b"), r"'a\b'");
+        let related = related("s.p", "t_id").only(none_of("x", ["y"]));
+        assert_eq!(
+            Dialect::Sqlite.exists(&related, "t", "id"),
+            Ok(r#"EXISTS (SELECT 1 FROM "s"."p" AS hk_r WHERE hk_r."t_id" = t."id" AND (hk_r."x" IS NULL OR hk_r."x" NOT IN ('y')))"#.to_owned())
+        );
+        let only_postgres: Sql = serde_json::from_str(r#"{ "postgres": "true" }"#).expect("is SQL");
+        assert_eq!(
+            Dialect::Sqlite.filter(&only_postgres.into(), "t"),
+            Err(MissingSql::OtherDatabase)
+        );
+    }
+}

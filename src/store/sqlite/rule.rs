@@ -1,0 +1,208 @@
+//! A declared rule as a job on SQLite.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel::SqliteConnection;
+
+use super::SqliteStore;
+use super::window::Windows;
+use crate::job::{
+    Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
+    Scope,
+};
+use crate::model::StoreError;
+use crate::rule::{Finding, Findings, Rule, RuleError};
+use crate::store::trouble::{TxError, TxResult};
+
+mod catalogue;
+mod check;
+mod compiler;
+mod parts;
+mod plan;
+mod quoted;
+mod stamp;
+mod statements;
+mod view;
+mod write;
+mod writing;
+
+use plan::{Plan, Values};
+
+impl SqliteStore {
+    /// Makes a job of a declared rule.
+    ///
+    /// The file is asked about the tables by [`Job::check`], before a worker's first run.
+    ///
+    /// # Errors
+    ///
+    /// The part of the rule that is wrong, whatever the database is.
+    pub fn rule(&self, rule: Rule) -> Result<impl Job + use<>, RuleError> {
+        rule.validate()?;
+        Ok(RuleJob {
+            store: self.clone(),
+            known: Arc::new(Known {
+                rule,
+                plan: Mutex::default(),
+                windows: Windows::default(),
+                advised: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Checks a rule against the database: what it cannot run with, and what would make it better,
+    /// all at once.
+    ///
+    /// # Errors
+    ///
+    /// The rule is wrong by itself, or the database cannot be asked.
+    pub async fn check_rule(&self, rule: &Rule) -> Result<Findings, JobError> {
+        rule.validate()?;
+        let (rule, now) = (rule.clone(), self.instant());
+        let findings = self.run("check a rule", move |conn| {
+            check::findings(conn, &rule, now)
+        });
+        Ok(findings.await?)
+    }
+}
+
+struct RuleJob {
+    store: SqliteStore,
+    known: Arc<Known>,
+}
+
+/// A rule, and what is known of its tables.
+struct Known {
+    rule: Rule,
+    /// With the number of the schema it was compiled for.
+    plan: Mutex<Option<(i64, Arc<Plan>)>>,
+    windows: Windows,
+    /// Whether the log has what could be better.
+    advised: AtomicBool,
+}
+
+impl Known {
+    /// The plan, compiled anew once the schema has changed.
+    fn plan(&self, conn: &mut SqliteConnection) -> TxResult<Arc<Plan>> {
+        let version = catalogue::schema_version(conn)?;
+        let mut known = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, plan)) = known.as_ref().filter(|(of, _)| *of == version) {
+            return Ok(plan.clone());
+        }
+        let catalogue = catalogue::read(conn, &self.rule)?;
+        let plan = Plan::compile(&self.rule, &catalogue)
+            .map_err(|refused| TxError::Schema(lines(&refused)))?;
+        let plan = Arc::new(plan);
+        *known = Some((version, plan.clone()));
+        Ok(plan)
+    }
+
+    fn cutoff(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let after = self.rule.due.as_ref().and_then(|due| due.after);
+        crate::time::before(now, after.unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Job for RuleJob {
+    fn name(&self) -> JobName {
+        JobName::from(self.known.rule.name.clone())
+    }
+
+    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
+        match scope {
+            Scope::User(_) if self.known.rule.scope.is_none() => Err(format!(
+                "rule `{}` has no `scope`, so its rows are nobody's in particular",
+                self.known.rule.name
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn check(&self) -> Result<(), JobError> {
+        let findings = self.store.check_rule(&self.known.rule).await?;
+        if !findings.refused.is_empty() {
+            return Err(StoreError::Schema(lines(&findings.refused)).into());
+        }
+        if !self.known.advised.swap(true, Ordering::Relaxed) {
+            for finding in &findings.advice {
+                tracing::warn!(job.name = self.known.rule.name, "{finding}");
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        let now = self.store.instant();
+        Ok(RunBounds {
+            now,
+            cutoff: self.known.cutoff(now),
+        })
+    }
+
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let (known, request) = (self.known.clone(), request.clone());
+        let batch = self.store.run("handle due rows", move |conn| {
+            let plan = known.plan(conn)?;
+            write::batch(conn, &plan, &request, &known.windows)
+        });
+        Ok(batch.await?)
+    }
+
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        let (known, scope, page) = (self.known.clone(), scope.clone(), page.clone());
+        let now = self.store.instant();
+        let rows = self.store.run("list due rows", move |conn| {
+            let plan = known.plan(conn)?;
+            let after = place(page.after.as_ref(), &plan)?;
+            let values = Values {
+                scope: user(&scope),
+                after: &after,
+                ..Values::at(now, known.cutoff(now))
+            };
+            view::preview(conn, &plan, &known.rule.show, &values, &page)
+        });
+        Ok(rows.await?)
+    }
+
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        let (known, rejected) = (self.known.clone(), rejected.to_vec());
+        let now = self.store.instant();
+        let forecast = self.store.run("look ahead", move |conn| {
+            let plan = known.plan(conn)?;
+            let values = Values {
+                rejected: &rejected,
+                ..Values::at(now, known.cutoff(now))
+            };
+            view::forecast(conn, &plan, &values)
+        });
+        Ok(forecast.await?)
+    }
+}
+
+/// The values in a place: the instant and the key, as SQLite quotes them. Behind a zero byte, a
+/// window counts its slices.
+fn place(cursor: Option<&Cursor>, plan: &Plan) -> TxResult<Vec<String>> {
+    let text = cursor.map_or("", |cursor| cursor.id.split('\0').next().unwrap_or(""));
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts: Option<Vec<String>> = serde_json::from_str(text).ok();
+    texts
+        .filter(|texts| texts.len() == plan.keys + 1)
+        .ok_or_else(|| TxError::Schema(format!("`{text}` is no place of this rule")))
+}
+
+fn lines(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}
+
+fn user(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::All => None,
+        Scope::User(user) => Some(user),
+    }
+}

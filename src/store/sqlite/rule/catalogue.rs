@@ -1,0 +1,252 @@
+//! What SQLite's catalogue, and a look at some rows, say of the tables of a rule.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::rule::{Action, Children, Rule, bare_name, split_name};
+use crate::store::rule::{identifier, table_name};
+
+/// The tables of a rule, by the names the rule has for them.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    pub(super) tables: BTreeMap<String, Table>,
+    /// Types and examples of the columns that hold instants.
+    pub(super) samples: BTreeMap<String, Sample>,
+}
+
+/// A table.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// `table`, `view`, `virtual` or `shadow`.
+    pub(super) kind: String,
+    pub(super) without_rowid: bool,
+    pub(super) has_triggers: bool,
+    pub(super) columns: Vec<Column>,
+    /// Unique indexes without a condition.
+    pub(super) unique: Vec<Vec<String>>,
+    pub(super) foreign_keys: Vec<ForeignKey>,
+}
+
+impl Table {
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        // Names that differ in case are one.
+        self.columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    pub(super) fn primary_key(&self) -> Vec<String> {
+        let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.pk > 0).collect();
+        key.sort_by_key(|column| column.pk);
+        key.into_iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+/// A column.
+#[derive(Debug, QueryableByName)]
+pub(super) struct Column {
+    #[diesel(sql_type = Text)]
+    pub(super) name: String,
+    #[diesel(sql_type = BigInt)]
+    pub(super) pk: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(super) not_null: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(super) has_default: i64,
+    /// Hidden, or generated.
+    #[diesel(sql_type = BigInt)]
+    pub(super) hidden: i64,
+}
+
+/// A foreign key of a table.
+#[derive(Debug, QueryableByName)]
+pub(super) struct ForeignKey {
+    #[diesel(sql_type = Text)]
+    pub(super) parent: String,
+    #[diesel(sql_type = Text)]
+    pub(super) column: String,
+    #[diesel(sql_type = Text)]
+    pub(super) parent_column: String,
+    #[diesel(sql_type = BigInt)]
+    pub(super) columns: i64,
+}
+
+/// What a column that holds instants has in its first rows.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    /// Types by `typeof` and values as text, without null.
+    pub(super) values: Vec<(String, String)>,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+#[derive(QueryableByName)]
+struct Listed {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = BigInt)]
+    without_rowid: i64,
+}
+
+#[derive(QueryableByName)]
+struct IndexColumn {
+    #[diesel(sql_type = Text)]
+    index: String,
+    #[diesel(sql_type = BigInt)]
+    is_unique: i64,
+    #[diesel(sql_type = Text)]
+    column: String,
+}
+
+#[derive(QueryableByName)]
+struct Sampled {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+pub(super) fn schema_version(conn: &mut SqliteConnection) -> QueryResult<i64> {
+    let version: Number =
+        diesel::sql_query("SELECT schema_version AS number FROM pragma_schema_version")
+            .get_result(conn)?;
+    Ok(version.number)
+}
+
+/// Every table the rule names.
+fn names(rule: &Rule) -> Vec<&str> {
+    fn below<'r>(children: &'r [Children], names: &mut Vec<&'r str>) {
+        for one in children {
+            names.push(&one.table);
+            names.extend(one.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+            below(&one.with, names);
+        }
+    }
+    let mut names = vec![rule.table.as_str()];
+    let related = [&rule.when, &rule.unless, &rule.keeps];
+    names.extend(
+        related
+            .into_iter()
+            .flatten()
+            .map(|related| related.table.as_str()),
+    );
+    names.extend(rule.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+    let lifetime = rule.due.as_ref().and_then(|due| due.lifetime.as_ref());
+    names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
+    if let Some(Action::Archive(into)) = &rule.action {
+        names.push(into);
+    }
+    below(&rule.with, &mut names);
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+pub(super) fn read(conn: &mut SqliteConnection, rule: &Rule) -> QueryResult<Catalogue> {
+    let mut catalogue = Catalogue::default();
+    for name in names(rule) {
+        if let Some(table) = table(conn, name)? {
+            catalogue.tables.insert(name.to_owned(), table);
+        }
+    }
+    Ok(catalogue)
+}
+
+/// Looks at rows, for the check.
+pub(super) fn look(
+    conn: &mut SqliteConnection,
+    rule: &Rule,
+    catalogue: &mut Catalogue,
+) -> QueryResult<()> {
+    let Some(own) = catalogue
+        .tables
+        .get(&rule.table)
+        .filter(|table| table.kind == "table")
+    else {
+        return Ok(());
+    };
+    let mut stamped: Vec<&str> = rule.due.iter().flat_map(|due| due.columns()).collect();
+    stamped.extend(rule.held_until.iter().map(|held| held.column.as_str()));
+    stamped.retain(|column| own.column(column).is_some());
+    for column in stamped {
+        let quoted = identifier(column);
+        let sampled: Vec<Sampled> = diesel::sql_query(format!(
+            "SELECT typeof(v) AS kind, CAST(v AS TEXT) AS value FROM \
+             (SELECT {quoted} AS v FROM {} WHERE {quoted} IS NOT NULL LIMIT 200)",
+            table_name(&rule.table)
+        ))
+        .load(conn)?;
+        let sample = catalogue.samples.entry(column.to_owned()).or_default();
+        for Sampled { kind, value } in sampled {
+            sample.values.push((kind, value));
+        }
+    }
+    Ok(())
+}
+
+fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> {
+    let (schema, bare) = (split_name(name).0.unwrap_or("main"), bare_name(name));
+    let listed: Option<Listed> = diesel::sql_query(
+        "SELECT type AS kind, wr AS without_rowid FROM pragma_table_list(?) WHERE schema = ? COLLATE NOCASE",
+    )
+    .bind::<Text, _>(bare)
+    .bind::<Text, _>(schema)
+    .get_result(conn)
+    .optional()?;
+    let Some(listed) = listed else {
+        return Ok(None);
+    };
+    let columns = diesel::sql_query(
+        "SELECT name, pk, \"notnull\" AS not_null, dflt_value IS NOT NULL AS has_default, hidden FROM pragma_table_xinfo(?, ?)",
+    )
+    .bind::<Text, _>(bare)
+    .bind::<Text, _>(schema)
+    .load(conn)?;
+    let foreign_keys = diesel::sql_query(
+        "SELECT k.\"table\" AS parent, k.\"from\" AS column, coalesce(k.\"to\", \
+            (SELECT p.name FROM pragma_table_info(k.\"table\") AS p WHERE p.pk = k.seq + 1), '') AS parent_column, \
+            (SELECT count(*) FROM pragma_foreign_key_list(?1, ?2) AS o WHERE o.id = k.id) AS columns \
+         FROM pragma_foreign_key_list(?1, ?2) AS k",
+    )
+    .bind::<Text, _>(bare)
+    .bind::<Text, _>(schema)
+    .load(conn)?;
+    let parts: Vec<IndexColumn> = diesel::sql_query(
+        "SELECT i.name AS \"index\", i.\"unique\" AS is_unique, coalesce(c.name, '') AS column \
+         FROM pragma_index_list(?1, ?2) AS i, pragma_index_info(i.name, ?2) AS c WHERE i.partial = 0 ORDER BY i.name, c.seqno",
+    )
+    .bind::<Text, _>(bare)
+    .bind::<Text, _>(schema)
+    .load(conn)?;
+    let triggers: Number = diesel::sql_query(
+        "SELECT count(*) AS number FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
+    )
+    .bind::<Text, _>(bare)
+    .get_result(conn)?;
+    let mut table = Table {
+        has_triggers: triggers.number > 0,
+        kind: listed.kind,
+        without_rowid: listed.without_rowid != 0,
+        columns,
+        foreign_keys,
+        ..Table::default()
+    };
+    let mut indexes: BTreeMap<String, (bool, Vec<String>)> = BTreeMap::new();
+    for part in parts {
+        let index = indexes.entry(part.index).or_default();
+        index.0 = part.is_unique != 0;
+        index.1.push(part.column);
+    }
+    for (is_unique, columns) in indexes.into_values() {
+        if is_unique {
+            table.unique.push(columns);
+        }
+    }
+    Ok(Some(table))
+}

@@ -1,0 +1,106 @@
+//! The parts that all statements of a rule are made of.
+
+use super::stamp::{Form, Moment};
+use crate::store::rule::param;
+
+/// The parts that all statements of a rule are made of.
+pub(super) struct Parts {
+    pub(super) from: String,
+    pub(super) of: String,
+    /// The column that is a row's address, if the table has one.
+    pub(super) rowid: Option<String>,
+    pub(super) due: Moment,
+    pub(super) inclusive: bool,
+    pub(super) held: Option<Moment>,
+    pub(super) only: String,
+    pub(super) related: String,
+    pub(super) id: String,
+    pub(super) first_key: String,
+    pub(super) key: Vec<String>,
+    pub(super) key_names: Vec<String>,
+    pub(super) scope: Option<String>,
+    pub(super) keeper: String,
+}
+
+impl Parts {
+    pub(super) fn due(&self) -> String {
+        let sign = if self.inclusive { "<=" } else { "<" };
+        format!(
+            "{} {sign} {}{}",
+            self.due.sql,
+            param("cutoff"),
+            self.readable()
+        )
+    }
+
+    /// A number is less than any text, so what is no instant must not count as a long past one.
+    pub(super) fn readable(&self) -> String {
+        match self.due.form {
+            Form::Epoch(_) => String::new(),
+            Form::Text(_) => format!(" AND {} >= '0000'", self.due.sql),
+        }
+    }
+
+    /// What only the row itself decides, but for when it is due.
+    pub(super) fn candidates(&self, scoped: bool) -> String {
+        let mut all = vec![self.only.clone()];
+        if let Some(held) = &self.held {
+            all.push(format!(
+                "({0} IS NULL OR {0} <= {1})",
+                held.sql,
+                param("held")
+            ));
+        }
+        if let Some(column) = self.scope.as_ref().filter(|_| scoped) {
+            all.push(format!("{column} = {}", param("scope")));
+        }
+        all.join(" AND ")
+    }
+
+    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
+        let mut all = format!("{} AND {}", self.candidates(scoped), self.due());
+        if after {
+            let values: Vec<String> = (0..=self.key.len())
+                .map(|number| param(&format!("p{number}")))
+                .collect();
+            // The first part is what an index serves.
+            all.extend([format!(
+                " AND {0} >= {1} AND ({0}, {2}) > ({3})",
+                self.due.sql,
+                param("p0"),
+                self.key.join(", "),
+                values.join(", ")
+            )]);
+        }
+        all.push_str(&self.related);
+        all
+    }
+
+    pub(super) fn order(&self) -> String {
+        format!("{}, {}", self.due.sql, self.key.join(", "))
+    }
+
+    pub(super) fn place(&self) -> String {
+        let mut parts = vec![format!("quote({})", self.due.sql)];
+        parts.extend(self.key.iter().map(|key| format!("quote({key})")));
+        format!("json_array({})", parts.join(", "))
+    }
+
+    /// Whether a row is one of those at hand.
+    pub(super) fn at_hand(&self) -> String {
+        if let Some(rowid) = &self.rowid {
+            let rows = param("rows");
+            return format!("{rowid} IN (SELECT value FROM json_each({rows}))");
+        }
+        let keys = self.key.iter().enumerate();
+        let keys: Vec<String> = keys
+            .map(|(number, key)| format!("{key} = {}", param(&format!("a{number}"))))
+            .collect();
+        format!("({})", keys.join(" AND "))
+    }
+}
+
+/// A value as text for people.
+pub(super) fn shown(sql: &str) -> String {
+    format!("CASE typeof({sql}) WHEN 'blob' THEN hex({sql}) ELSE CAST({sql} AS TEXT) END")
+}

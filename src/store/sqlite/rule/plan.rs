@@ -1,0 +1,169 @@
+//! One plan of statements for a rule: whatever reads or writes its rows is made of the same parts.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::catalogue::Catalogue;
+use super::compiler::Compiler;
+use super::quoted::unquoted;
+use super::stamp::Form;
+use crate::rule::{Finding, Rule};
+use crate::store::rule::{Bind, Template};
+
+/// The statements of a rule.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Addresses of due rows in the order of the table, of as many as a window holds.
+    pub(super) addresses: Variants,
+    /// The place of the last row of a full window.
+    pub(super) window_end: Variants,
+    /// Places of due rows, of a table that has no addresses.
+    pub(super) places: Variants,
+    /// Of the rows at hand those that are due: address, id, what keeps them, key.
+    pub(super) judge: Variants,
+    /// What is done to them, in order, and the kind that each counts.
+    pub(super) steps: Vec<Step>,
+    /// How many of them the rule matches as before.
+    pub(super) still: Variants,
+    /// Judges and writes in one statement, if nothing else is done, and returns ids.
+    pub(super) at_once: Option<Variants>,
+    /// Whether a trigger may undo what is written.
+    pub(super) has_triggers: bool,
+    pub(super) then: Vec<Template>,
+    pub(super) preview: Variants,
+    pub(super) count: Variants,
+    pub(super) oldest: Template,
+    pub(super) next: Template,
+    pub(super) next_held: Option<Template>,
+    pub(super) kinds: Vec<String>,
+    pub(super) keys: usize,
+    pub(super) without_rowid: bool,
+    /// What rows are ordered by, before their key.
+    pub(super) order: String,
+    pub(super) form: Form,
+    pub(super) held: Option<Form>,
+    pub(super) instants: Vec<(Form, Duration)>,
+    pub(super) after: Duration,
+    /// How long after its instant a row is due, beyond `after`.
+    pub(super) unit: Duration,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// A statement that writes.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) template: Template,
+    /// The kind its rows count as.
+    pub(super) kind: Option<usize>,
+    /// Whether it must write each row at hand.
+    pub(super) writes_all: bool,
+}
+
+/// A statement with and without a scope, and with and without a place to go on from.
+#[derive(Debug)]
+pub(super) struct Variants([[Template; 2]; 2]);
+
+impl Variants {
+    pub(super) fn new(text: impl Fn(bool, bool) -> String) -> Self {
+        Self(
+            [false, true]
+                .map(|scoped| [false, true].map(|after| Template::new(&text(scoped, after)))),
+        )
+    }
+
+    pub(super) fn get(&self, values: &Values<'_>) -> &Template {
+        let (scoped, after) = (values.scope.is_some(), !values.after.is_empty());
+        &self.0[usize::from(scoped)][usize::from(after)]
+    }
+}
+
+/// What a statement's values depend on.
+#[derive(Clone)]
+pub(super) struct Values<'v> {
+    pub(super) now: DateTime<Utc>,
+    pub(super) cutoff: DateTime<Utc>,
+    pub(super) scope: Option<&'v str>,
+    /// The instant and the key of the row to go on behind, quoted.
+    pub(super) after: &'v [String],
+    pub(super) limit: i64,
+    pub(super) rejected: &'v [String],
+    /// Addresses as JSON.
+    pub(super) rows: &'v str,
+    /// The key of the row at hand, quoted, of a table that has no addresses.
+    pub(super) key: &'v [String],
+    /// Keys as JSON.
+    pub(super) written: &'v str,
+}
+
+impl Values<'_> {
+    pub(super) const fn at(now: DateTime<Utc>, cutoff: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            cutoff,
+            scope: None,
+            after: &[],
+            limit: 0,
+            rejected: &[],
+            rows: "[]",
+            key: &[],
+            written: "[]",
+        }
+    }
+}
+
+impl Plan {
+    /// The value of this name.
+    pub(super) fn value(&self, name: &str, values: &Values<'_>) -> Bind {
+        let text = |text: &str| Bind::Text(text.to_owned());
+        match name {
+            "cutoff" => self.form.bind(values.cutoff),
+            "held" => self
+                .held
+                .as_ref()
+                .map_or(Bind::Null, |held| held.bind(values.now)),
+            "limit" => Bind::Integer(values.limit),
+            "scope" => values.scope.map_or(Bind::Null, text),
+            "rejected" => Bind::Text(serde_json::Value::from(values.rejected).to_string()),
+            "rows" => text(values.rows),
+            "written" => text(values.written),
+            numbered => {
+                let number = numbered[1..].parse().unwrap_or(usize::MAX);
+                match numbered.chars().next() {
+                    Some('p') => values
+                        .after
+                        .get(number)
+                        .map_or(Bind::Null, |text| unquoted(text)),
+                    Some('a') => values
+                        .key
+                        .get(number)
+                        .map_or(Bind::Null, |text| unquoted(text)),
+                    _ => self
+                        .instants
+                        .get(number)
+                        .map_or(Bind::Null, |(form, after)| {
+                            form.bind(crate::time::after(values.now, *after))
+                        }),
+                }
+            }
+        }
+    }
+
+    /// Compiles a rule against the catalogue, or says everything that stands in its way.
+    pub(super) fn compile(rule: &Rule, catalogue: &Catalogue) -> Result<Self, Vec<Finding>> {
+        let mut compiler = Compiler {
+            rule,
+            catalogue,
+            findings: Vec::new(),
+            instants: Vec::new(),
+        };
+        let plan = compiler.compile();
+        match plan {
+            Some(plan) if compiler.findings.is_empty() => Ok(plan),
+            _ => Err(compiler.findings),
+        }
+    }
+}
+
+/// The rows among which the oldest overdue, and the next to be let go, are looked for.
+pub(super) const OLDEST: u32 = 100;

@@ -1,0 +1,221 @@
+//! How SQLite keeps the instants of a rule, and how they are compared.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use super::catalogue::Sample;
+use crate::rule::Stamp;
+use crate::store::rule::Bind;
+
+/// An expression that yields instants, and the form they have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Moment {
+    pub(super) sql: String,
+    pub(super) form: Form,
+}
+
+/// The form of an instant.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Form {
+    /// A number of units since 1970.
+    Epoch(i64),
+    /// Text in a format of chrono's.
+    Text(String),
+}
+
+impl Moment {
+    /// A column as an instant, or what is wrong with it.
+    pub(super) fn of(
+        name: &str,
+        sql: String,
+        stamp: Option<&Stamp>,
+        sample: Option<&Sample>,
+    ) -> Result<Self, String> {
+        let form = Form::of(name, stamp)?;
+        if let Some(sample) = sample {
+            form.agrees(name, sample)?;
+        }
+        Ok(Self { sql, form })
+    }
+
+    /// Whole seconds since 1970, which can be added to.
+    fn seconds(&self) -> String {
+        match &self.form {
+            Form::Epoch(1) => self.sql.clone(),
+            Form::Epoch(per_second) => format!("({} / {per_second})", self.sql),
+            Form::Text(_) => format!("unixepoch(substr({}, 1, 19))", self.sql),
+        }
+    }
+
+    /// The same instant in whole seconds.
+    pub(super) fn in_seconds(&self) -> Self {
+        Self {
+            sql: self.seconds(),
+            form: Form::Epoch(1),
+        }
+    }
+
+    /// Later by a span.
+    pub(super) fn plus(&self, span: &str, millis: i64) -> Self {
+        let per_second = match &self.form {
+            Form::Epoch(per_second) if (millis * per_second) % 1_000 == 0 => *per_second,
+            _ if millis % 1_000 == 0 => 1,
+            _ => 1_000,
+        };
+        let base = match &self.form {
+            Form::Epoch(of) if *of == per_second => self.sql.clone(),
+            _ if per_second == 1 => self.seconds(),
+            _ => format!("({} * 1000)", self.seconds()),
+        };
+        let units = millis * per_second / 1_000;
+        let sql = if units == 1 {
+            format!("({base} + {span})")
+        } else {
+            format!("({base} + {span} * {units})")
+        };
+        let form = Form::Epoch(per_second);
+        Self { sql, form }
+    }
+}
+
+impl Form {
+    pub(super) fn of(name: &str, stamp: Option<&Stamp>) -> Result<Self, String> {
+        match stamp {
+            Some(Stamp::Seconds) => Ok(Self::Epoch(1)),
+            Some(Stamp::Millis) => Ok(Self::Epoch(1_000)),
+            Some(Stamp::Micros) => Ok(Self::Epoch(1_000_000)),
+            Some(Stamp::Text(format)) if begins_with_a_date(format) => {
+                Ok(Self::Text(format.clone()))
+            }
+            Some(Stamp::Text(format)) => Err(format!(
+                "the format `{format}` does not begin with `%Y-%m-%d %H:%M:%S`, so its texts are not in order"
+            )),
+            Some(Stamp::Zoned | Stamp::NaiveUtc | Stamp::NaiveIn(_)) => Err(format!(
+                "SQLite has no timestamps: say how it keeps `{name}` with `on_sqlite`"
+            )),
+            None => Err(format!(
+                "SQLite's types do not say how `{name}` keeps instants: say `seconds`, `millis` or `text` with its format"
+            )),
+        }
+    }
+
+    /// Whether the rows hold what is declared. One in twenty may be odd: such rows are never due,
+    /// and do not stop the others.
+    fn agrees(&self, name: &str, sample: &Sample) -> Result<(), String> {
+        let values = &sample.values;
+        let odd = |is_odd: &dyn Fn(&str, &str) -> bool| {
+            let mut odd = values.iter().filter(|(kind, value)| is_odd(kind, value));
+            let first = odd.next()?;
+            (odd.count() * 20 + 20 > values.len()).then_some(first)
+        };
+        let wanted: &[&str] = match self {
+            Self::Epoch(_) => &["integer", "real"],
+            Self::Text(_) => &["text"],
+        };
+        if let Some((kind, value)) = odd(&|kind, _| !wanted.contains(&kind)) {
+            return Err(format!(
+                "`{name}` holds values of type {kind}, such as `{value}`, which this stamp does not read"
+            ));
+        }
+        match self {
+            Self::Text(format) => {
+                if let Some((_, value)) = odd(&|_, value| self.read(value).is_none()) {
+                    return Err(format!(
+                        "`{name}` holds `{value}`, which `{format}` does not read"
+                    ));
+                }
+                // What follows a fraction must sort below a digit and a dot, which `Z` does not.
+                let first = values.first().map_or("", |(_, value)| value);
+                let has_zone = format.ends_with(['Z', 'z']);
+                let wider = odd(&|_, value| has_zone && value.len() != first.len());
+                if let Some((_, value)) = wider {
+                    return Err(format!(
+                        "`{name}` holds texts of different widths, `{first}` and `{value}`, which are not in the order of their instants"
+                    ));
+                }
+            }
+            Self::Epoch(per_second) => {
+                let unit = f64::from(i32::try_from(*per_second).unwrap_or(1));
+                let beyond = |_: &str, value: &str| {
+                    value
+                        .parse::<f64>()
+                        .is_ok_and(|value| value / unit > 32_503_680_000.0)
+                };
+                if let Some((_, value)) = odd(&beyond) {
+                    let finer = if *per_second == 1 { "millis" } else { "micros" };
+                    return Err(format!(
+                        "`{name}` holds {value}, which reads as a year beyond 3000: {finer}?"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An instant in this form, cut to its unit.
+    pub(super) fn bind(&self, instant: DateTime<Utc>) -> Bind {
+        match self {
+            Self::Epoch(per_second) => Bind::Integer(
+                instant
+                    .timestamp_micros()
+                    .div_euclid(1_000_000 / per_second),
+            ),
+            Self::Text(format) => {
+                // Years beyond four digits would not be in order.
+                let first = DateTime::from_timestamp(-62_135_596_800, 0).unwrap_or_default();
+                let last = DateTime::from_timestamp(253_402_300_799, 0).unwrap_or_default();
+                Bind::Text(instant.clamp(first, last).format(format).to_string())
+            }
+        }
+    }
+
+    /// The instant that a value reads as, in microseconds since 1970.
+    pub(super) fn micros(&self, value: &Bind) -> Option<i64> {
+        match (self, value) {
+            (Self::Epoch(per_second), Bind::Integer(number)) => {
+                number.checked_mul(1_000_000 / per_second)
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a number beyond the calendar becomes its end"
+            )]
+            (Self::Epoch(per_second), Bind::Real(number)) => {
+                let per_unit = f64::from(i32::try_from(1_000_000 / per_second).unwrap_or(1));
+                Some((number * per_unit) as i64)
+            }
+            (Self::Text(_), Bind::Text(text)) => self.read(text),
+            _ => None,
+        }
+    }
+
+    fn read(&self, text: &str) -> Option<i64> {
+        let Self::Text(format) = self else {
+            return None;
+        };
+        let parsed = NaiveDateTime::parse_from_str(text, format).ok()?;
+        Some(parsed.and_utc().timestamp_micros())
+    }
+
+    /// The unit in which instants of this form are told apart.
+    pub(super) fn unit(&self) -> Duration {
+        match self {
+            Self::Epoch(per_second) => {
+                Duration::from_micros(1_000_000 / per_second.unsigned_abs().max(1))
+            }
+            Self::Text(format) if format.contains("%.3f") || format.contains("%3f") => {
+                Duration::from_millis(1)
+            }
+            Self::Text(format) if format.contains('f') => Duration::from_micros(1),
+            Self::Text(_) => Duration::from_secs(1),
+        }
+    }
+}
+
+/// Whether texts in this format are in the order of their instants.
+fn begins_with_a_date(format: &str) -> bool {
+    let expanded = format.replace("%F", "%Y-%m-%d").replace("%T", "%H:%M:%S");
+    ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"]
+        .iter()
+        .any(|start| expanded.starts_with(start))
+}

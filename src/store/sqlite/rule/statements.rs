@@ -1,0 +1,231 @@
+//! The statements of a rule, put together of its parts.
+
+use std::time::Duration;
+
+use super::compiler::Compiler;
+use super::parts::{Parts, shown};
+use super::plan::{OLDEST, Plan, Variants};
+use super::writing::Steps;
+use crate::rule::{Action, Source, bare_name};
+use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+
+impl Compiler<'_> {
+    pub(super) fn compile(&mut self) -> Option<Plan> {
+        let rule = self.rule;
+        self.table("table", &rule.table)?;
+        let of = identifier(bare_name(&rule.table));
+        let key = self.key()?;
+        let declared = rule.due.as_ref()?;
+        let due = self.due(declared, &of);
+        let held = match &rule.held_until {
+            None => None,
+            Some(instant) => Some(self.instant("held_until", instant, &of)?),
+        };
+        for column in &rule.show {
+            self.column("show", &rule.table, column);
+        }
+        let scope = rule
+            .scope
+            .as_ref()
+            .filter(|name| self.column("scope", &rule.table, name))
+            .map(|name| format!("{of}.{}", identifier(name)));
+        let only = match &rule.only {
+            None => "1".to_owned(),
+            Some(filter) => {
+                for column in filter.columns() {
+                    self.column("only", &rule.table, column);
+                }
+                self.text("only", Dialect::Sqlite.filter(filter, &of))?
+            }
+        };
+        let first_key = key.first()?.clone();
+        let related = self.related(&of, &first_key)?;
+        let keeper = self.keeper(&of, &first_key)?;
+        let due = due?;
+        let columns: Vec<String> = key
+            .iter()
+            .map(|name| format!("{of}.{}", identifier(name)))
+            .collect();
+        let own = self.own_table()?;
+        let hides_rowid = own.column("_rowid_").is_some();
+        let parts = Parts {
+            from: table_name(&rule.table),
+            rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{of}._rowid_")),
+            inclusive: declared.inclusive,
+            due,
+            held,
+            only,
+            related,
+            id: match columns.as_slice() {
+                [key] => shown(key),
+                keys => {
+                    let quoted: Vec<String> =
+                        keys.iter().map(|key| format!("quote({key})")).collect();
+                    format!("'[' || {} || ']'", quoted.join(" || ', ' || "))
+                }
+            },
+            first_key,
+            key: columns,
+            key_names: key.iter().map(|name| identifier(name)).collect(),
+            scope,
+            keeper,
+            of,
+        };
+        self.statements(&parts)
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one statement after the other")]
+    pub(super) fn statements(&mut self, parts: &Parts) -> Option<Plan> {
+        let rule = self.rule;
+        let (from, order, place) = (&parts.from, parts.order(), parts.place());
+        let Steps {
+            each: steps,
+            kinds,
+            write,
+        } = self.writing(parts)?;
+        let rowid = parts.rowid.clone().unwrap_or_else(|| "0".to_owned());
+        let limit = param("limit");
+        let addresses = Variants::new(|scoped, after| {
+            let conditions = parts.conditions(scoped, after);
+            format!(
+                "SELECT hk_address FROM (SELECT {rowid} AS hk_address FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}) ORDER BY 1"
+            )
+        });
+        let window_end = Variants::new(|scoped, after| {
+            let conditions = parts.conditions(scoped, after);
+            format!(
+                "SELECT {place} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT 1 OFFSET {limit} - 1"
+            )
+        });
+        let places = Variants::new(|scoped, after| {
+            let conditions = parts.conditions(scoped, after);
+            format!("SELECT {place} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}")
+        });
+        let judged = |scoped| {
+            format!(
+                "{} AND {}",
+                parts.at_hand(),
+                parts.conditions(scoped, false)
+            )
+        };
+        // JSON holds no blobs, and the key is asked for only by `then`.
+        let key = if rule.then.is_empty() {
+            "''".to_owned()
+        } else {
+            format!("json_array({})", parts.key.join(", "))
+        };
+        let judge = Variants::new(|scoped, _| {
+            format!(
+                "SELECT {rowid}, {}, {}, {key} FROM {from} WHERE {}",
+                parts.id,
+                parts.keeper,
+                judged(scoped)
+            )
+        });
+        let still = Variants::new(|scoped, _| {
+            format!("SELECT count(*) FROM {from} WHERE {}", judged(scoped))
+        });
+        let is_plain = rule.with.is_empty()
+            && rule.keeps.is_empty()
+            && rule.then.is_empty()
+            && rule.hand_on.is_empty()
+            && !matches!(rule.action, Some(Action::Archive(_)));
+        let at_once = is_plain.then(|| {
+            Variants::new(|scoped, _| {
+                format!("{write} WHERE {} RETURNING {}", judged(scoped), parts.id)
+            })
+        });
+        let then = self.then(parts)?;
+        let counts = format!(
+            "{} NOT IN (SELECT value FROM json_each({}))",
+            parts.id,
+            param("rejected")
+        );
+        let details: Vec<String> = rule
+            .show
+            .iter()
+            .map(|name| shown(&format!("{}.{}", parts.of, identifier(name))))
+            .collect();
+        let user = parts
+            .scope
+            .as_ref()
+            .map_or("NULL".to_owned(), |column| shown(column));
+        let preview = Variants::new(|scoped, after| {
+            let conditions = parts.conditions(scoped, after);
+            format!(
+                "SELECT {}, {user}, {place}, json_array({}) FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}",
+                parts.id,
+                details.join(", ")
+            )
+        });
+        let count = Variants::new(|scoped, _| {
+            let conditions = parts.conditions(scoped, false);
+            format!(
+                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {conditions} AND {counts} ORDER BY {order} LIMIT {limit})"
+            )
+        });
+        let held = parts
+            .held
+            .as_ref()
+            .map_or("'NULL'".to_owned(), |held| format!("quote({})", held.sql));
+        let instants = format!("SELECT quote({}), {held} FROM {from}", parts.due.sql);
+        let oldest = Template::new(&format!(
+            "{instants} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}",
+            parts.conditions(false, false)
+        ));
+        let later = if parts.inclusive { ">" } else { ">=" };
+        let next = Template::new(&format!(
+            "{instants} WHERE {} AND {} {later} {}{}{} AND {counts} ORDER BY {order} LIMIT 1",
+            parts.candidates(false),
+            parts.due.sql,
+            param("cutoff"),
+            parts.readable(),
+            parts.related
+        ));
+        let next_held = parts.held.as_ref().map(|held| {
+            Template::new(&format!(
+                "{instants} WHERE {} AND {} > {} AND {} IS NOT NULL{}{} AND {counts} ORDER BY {} LIMIT {OLDEST}",
+                parts.only,
+                held.sql,
+                param("held"),
+                parts.due.sql,
+                parts.readable(),
+                parts.related,
+                held.sql
+            ))
+        });
+        let due = rule.due.as_ref()?;
+        let is_age =
+            matches!(due.source, Source::Column(_)) && due.plus.is_none() && due.lifetime.is_none();
+        Some(Plan {
+            addresses,
+            window_end,
+            places,
+            judge,
+            steps,
+            still,
+            at_once,
+            has_triggers: self.own_table()?.has_triggers,
+            then,
+            preview,
+            count,
+            oldest,
+            next,
+            next_held,
+            kinds,
+            keys: parts.key.len(),
+            without_rowid: parts.rowid.is_none(),
+            order: parts.due.sql.clone(),
+            form: parts.due.form.clone(),
+            held: parts.held.as_ref().map(|held| held.form.clone()),
+            instants: std::mem::take(&mut self.instants),
+            after: due.after.unwrap_or_default(),
+            unit: if parts.inclusive {
+                Duration::ZERO
+            } else {
+                parts.due.form.unit()
+            },
+            max_age: due.after.filter(|_| is_age),
+        })
+    }
+}

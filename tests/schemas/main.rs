@@ -1,0 +1,19 @@
+//! Tables that others designed, each cleaned by a declared rule of at most twelve lines, under one
+//! suite.
+//!
+//! `postgres.sql` and `sqlite.sql` hold the facts of the public schemas: names, types, keys and
+//! indexes as their projects have them.
+
+#![cfg(feature = "testing")]
+
+#[cfg(feature = "postgres")]
+mod demands;
+#[cfg(feature = "sqlite")]
+mod housekeeper;
+mod model;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod rules;
+mod speed;
+#[cfg(feature = "sqlite")]
+mod sqlite;
