@@ -1,38 +1,103 @@
 //! The health of a job.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How a job is. It follows from its runs and its rows, not from its worker's being alive.
+use crate::fmt::span;
+
+/// The health of a job. It follows from the job's runs and rows; a living worker does not make a
+/// job healthy.
+///
+/// As JSON it has the fields `state`, `cause` (late and failing only, tagged by `kind`) and
+/// `reason`, the sentence of [`Health::reason`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(tag = "state", rename_all = "snake_case", into = "HealthJson")]
 pub enum Health {
-    /// It does its work in time.
+    /// The job handles its rows in time.
     Healthy,
     /// A row, a run or a success is overdue.
     Late {
-        /// Which, and by how much.
-        reason: String,
+        /// The overdue thing.
+        cause: LateCause,
     },
-    /// The last run failed, the worker died and is started again, or the run in progress is
-    /// stalled: nothing was heard of it for longer than its limits allow (two [step
-    /// limits](crate::config::JobConfig::step_timeout), the longest pause and two seconds for the history;
-    /// 63 s by default). Then code of the job blocks its thread, which no limit can end. It heals
-    /// when the run goes on.
+    /// The last run failed, the worker restarts, or the run in progress is stalled.
     Failing {
-        /// What went wrong.
-        reason: String,
+        /// The failure.
+        cause: FailingCause,
     },
-    /// The worker died too often. It is tried again after a cool-down, or when a message asks.
+    /// The worker died too often. It restarts after a cool-down, or when a message requests a run.
     Degraded {
         /// Why it died.
         reason: String,
     },
 }
 
+/// The reason for [`Health::Late`]. Durations end at the moment of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LateCause {
+    /// A known row is due and unhandled.
+    RowOverdue {
+        /// How long the oldest row has been due.
+        #[serde(with = "humantime_serde")]
+        by: Duration,
+    },
+    /// A planned run did not start.
+    RunOverdue {
+        /// How long ago it should have started.
+        #[serde(with = "humantime_serde")]
+        by: Duration,
+    },
+    /// No run completed within two ticks and
+    /// [`late_after`](crate::config::JobConfig::late_after).
+    NoSuccess {
+        /// Time since the last completed run, or since the start if none has completed.
+        #[serde(with = "humantime_serde")]
+        elapsed: Duration,
+        /// Whether a run has completed since the start.
+        completed_before: bool,
+    },
+}
+
+/// The reason for [`Health::Failing`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailingCause {
+    /// The last run of all rows ended as [`Outcome::Failed`](crate::Outcome::Failed).
+    RunFailed {
+        /// The error of the run.
+        error: String,
+    },
+    /// The last run of all rows ended as [`Outcome::Crashed`](crate::Outcome::Crashed).
+    RunCrashed {
+        /// Why the worker died.
+        reason: String,
+    },
+    /// The worker died and restarts.
+    WorkerRestarting {
+        /// Why it died.
+        reason: String,
+    },
+    /// The run in progress has been silent for longer than two [step
+    /// timeouts](crate::config::JobConfig::step_timeout), the longest pause and two seconds for the
+    /// history; 63 s by default. Code of the job blocks its thread, which no timeout can end. The
+    /// job recovers when the run goes on.
+    Stalled {
+        /// Time since the worker's last message.
+        #[serde(with = "humantime_serde")]
+        silent_for: Duration,
+        /// The job's step timeout.
+        #[serde(with = "humantime_serde")]
+        step_timeout: Duration,
+    },
+}
+
 impl Health {
-    /// One word for tables and traces.
+    /// Returns one word for tables and traces.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -43,18 +108,18 @@ impl Health {
         }
     }
 
-    /// Why it is not healthy; `None` if it is.
+    /// Returns why the job is not healthy, as a sentence; `None` if it is healthy.
     #[must_use]
-    pub fn reason(&self) -> Option<&str> {
+    pub fn reason(&self) -> Option<String> {
         match self {
             Self::Healthy => None,
-            Self::Late { reason } | Self::Failing { reason } | Self::Degraded { reason } => {
-                Some(reason)
-            }
+            Self::Late { cause } => Some(cause.to_string()),
+            Self::Failing { cause } => Some(cause.to_string()),
+            Self::Degraded { reason } => Some(reason.clone()),
         }
     }
 
-    /// Whether the state is another one, whatever the reasons say.
+    /// Returns whether the state differs, whatever the causes say.
     pub(crate) fn differs_from(&self, other: &Self) -> bool {
         self.severity() != other.severity()
     }
@@ -74,8 +139,87 @@ impl Health {
 }
 
 impl fmt::Display for Health {
-    /// Writes the word; the reason is in [`Health::reason`].
+    /// Writes the word; [`Health::reason`] has the sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for LateCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RowOverdue { by } => write!(f, "a row has been due for {}", seconds(*by)),
+            Self::RunOverdue { by } => {
+                write!(f, "a run should have started {} ago", seconds(*by))
+            }
+            Self::NoSuccess {
+                elapsed,
+                completed_before: true,
+            } => write!(
+                f,
+                "the last run that completed was {} ago",
+                seconds(*elapsed)
+            ),
+            Self::NoSuccess { elapsed, .. } => write!(
+                f,
+                "no run has completed since the start {} ago",
+                seconds(*elapsed)
+            ),
+        }
+    }
+}
+
+impl fmt::Display for FailingCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunFailed { error } => write!(f, "the last run failed: {error}"),
+            Self::RunCrashed { reason } => write!(f, "the last run crashed: {reason}"),
+            Self::WorkerRestarting { reason } => write!(f, "its worker died: {reason}"),
+            Self::Stalled {
+                silent_for,
+                step_timeout,
+            } => write!(
+                f,
+                "its run has been silent for {}, with a step timeout of {}: the job's code blocks its worker",
+                seconds(*silent_for),
+                span(*step_timeout)
+            ),
+        }
+    }
+}
+
+/// Whole seconds: a sentence that changes with every nanosecond reads badly.
+fn seconds(duration: Duration) -> String {
+    span(Duration::from_secs(duration.as_secs()))
+}
+
+/// [`Health`] with its sentence. Reading skips the sentence, which follows from the cause.
+#[derive(Serialize)]
+struct HealthJson {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<CauseJson>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CauseJson {
+    Late(LateCause),
+    Failing(FailingCause),
+}
+
+impl From<Health> for HealthJson {
+    fn from(health: Health) -> Self {
+        Self {
+            state: health.as_str(),
+            reason: health.reason(),
+            cause: match health {
+                Health::Late { cause } => Some(CauseJson::Late(cause)),
+                Health::Failing { cause } => Some(CauseJson::Failing(cause)),
+                Health::Healthy | Health::Degraded { .. } => None,
+            },
+        }
     }
 }

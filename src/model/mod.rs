@@ -9,7 +9,7 @@ mod status;
 mod store_error;
 
 pub use event::Event;
-pub use health::Health;
+pub use health::{FailingCause, Health, LateCause};
 pub use history::{History, HistorySource, RunHistory, RunRecord};
 pub use report::{Outcome, Report, RunId, Trigger};
 pub use request_error::RequestError;

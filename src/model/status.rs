@@ -196,7 +196,7 @@ impl fmt::Display for Status {
             .values()
             .filter_map(|job| Some((job, job.health.reason()?)));
         for (job, reason) in unwell {
-            write!(f, "\n{} is {}: {}", job.job, job.health, line(reason))?;
+            write!(f, "\n{} is {}: {}", job.job, job.health, line(&reason))?;
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::model::Outcome;
+    use crate::model::{FailingCause, Outcome};
 
     #[test]
     fn a_status_reads_as_a_table_of_jobs_and_a_line_on_each_that_is_unwell() {
@@ -270,7 +270,9 @@ mod tests {
         expirer.last = Some(report("draft-collector", Outcome::Completed));
         let mut cleaner = job("invoice-cleaner");
         cleaner.health = Health::Failing {
-            reason: "the last run failed: the database is away\nfor now".to_owned(),
+            cause: FailingCause::RunFailed {
+                error: "the database is away\nfor now".to_owned(),
+            },
         };
         cleaner.last = Some(report(
             "invoice-cleaner",

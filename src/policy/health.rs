@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{JobConfig, MAX_HISTORY_WRITE};
-use crate::model::Health;
+use crate::model::{FailingCause, Health, LateCause};
 use crate::time::Moment;
 
 /// The facts from which [`health`] follows.
@@ -13,8 +13,8 @@ pub(crate) struct HealthInputs<'a> {
     pub(crate) late_after: Duration,
     /// Why the worker is not restarted before the cool-down ends.
     pub(crate) degraded: Option<&'a str>,
-    /// How the last run of all rows failed, or why the worker restarts.
-    pub(crate) failure: Option<&'a str>,
+    /// The failure of the last run of all rows, or of the worker that restarts.
+    pub(crate) failure: Option<FailingCause>,
     pub(crate) last_success: Option<Moment>,
     /// When the housekeeper started.
     pub(crate) started: Moment,
@@ -59,28 +59,23 @@ pub(crate) fn health(inputs: &HealthInputs<'_>) -> Health {
         let reason = reason.to_owned();
         return Health::Degraded { reason };
     }
-    if let Some(reason) = stalled(inputs) {
-        return Health::Failing { reason };
-    }
-    if let Some(reason) = inputs.failure {
-        let reason = reason.to_owned();
-        return Health::Failing { reason };
+    if let Some(cause) = stalled(inputs).or_else(|| inputs.failure.clone()) {
+        return Health::Failing { cause };
     }
     overdue_row(inputs)
         .or_else(|| overdue_run(inputs))
         .or_else(|| overdue_success(inputs))
-        .map_or(Health::Healthy, |reason| Health::Late { reason })
+        .map_or(Health::Healthy, |cause| Health::Late { cause })
 }
 
-fn stalled(inputs: &HealthInputs<'_>) -> Option<String> {
+fn stalled(inputs: &HealthInputs<'_>) -> Option<FailingCause> {
     let heartbeat = inputs.heartbeat?;
-    heartbeat.is_stalled(inputs.now).then(|| {
-        format!(
-            "its run has been silent for {}, with a step timeout of {}: the job's code blocks its worker",
-            readable(heartbeat.silence(inputs.now)),
-            crate::fmt::span(heartbeat.step_timeout)
-        )
-    })
+    heartbeat
+        .is_stalled(inputs.now)
+        .then(|| FailingCause::Stalled {
+            silent_for: heartbeat.silence(inputs.now),
+            step_timeout: heartbeat.step_timeout,
+        })
 }
 
 impl Heartbeat {
@@ -93,42 +88,35 @@ impl Heartbeat {
     }
 }
 
-fn overdue_row(inputs: &HealthInputs<'_>) -> Option<String> {
+fn overdue_row(inputs: &HealthInputs<'_>) -> Option<LateCause> {
     let (age, seen) = inputs.oldest_overdue?;
-    let age = age.saturating_add(since(inputs.now, seen));
-    (age > inputs.late_after).then(|| format!("a row has been due for {}", readable(age)))
+    let by = age.saturating_add(since(inputs.now, seen));
+    (by > inputs.late_after).then_some(LateCause::RowOverdue { by })
 }
 
-fn overdue_run(inputs: &HealthInputs<'_>) -> Option<String> {
+fn overdue_run(inputs: &HealthInputs<'_>) -> Option<LateCause> {
     if inputs.paused || inputs.heartbeat.is_some() {
         return None;
     }
-    let late = since(inputs.now, inputs.next_run?);
-    (late > inputs.late_after).then(|| format!("a run should have started {} ago", readable(late)))
+    let by = since(inputs.now, inputs.next_run?);
+    (by > inputs.late_after).then_some(LateCause::RunOverdue { by })
 }
 
-fn overdue_success(inputs: &HealthInputs<'_>) -> Option<String> {
+fn overdue_success(inputs: &HealthInputs<'_>) -> Option<LateCause> {
     if inputs.paused {
         return None;
     }
     let allowed = inputs.two_ticks?.saturating_add(inputs.late_after);
-    let without = since(inputs.now, inputs.last_success.unwrap_or(inputs.started));
-    (without > allowed).then(|| match inputs.last_success {
-        Some(_) => format!("the last run that completed was {} ago", readable(without)),
-        None => format!(
-            "no run has completed since the start {} ago",
-            readable(without)
-        ),
+    let elapsed = since(inputs.now, inputs.last_success.unwrap_or(inputs.started));
+    (elapsed > allowed).then_some(LateCause::NoSuccess {
+        elapsed,
+        completed_before: inputs.last_success.is_some(),
     })
 }
 
 /// Measures by the monotonic clock: a corrected wall clock makes no job late.
 fn since(now: Moment, then: Moment) -> Duration {
     now.mono.saturating_sub(then.mono)
-}
-
-fn readable(span: Duration) -> String {
-    crate::fmt::span(Duration::from_secs(span.as_secs()))
 }
 
 #[cfg(test)]
@@ -154,7 +142,7 @@ mod tests {
             ..inputs()
         };
         let failing = HealthInputs {
-            failure: Some("the database is away"),
+            failure: Some(failed()),
             ..late.clone()
         };
         let degraded = HealthInputs {
@@ -168,11 +156,9 @@ mod tests {
             seen,
             [
                 Health::Late {
-                    reason: "a row has been due for 5m".to_owned()
+                    cause: LateCause::RowOverdue { by: MINUTE * 5 }
                 },
-                Health::Failing {
-                    reason: "the database is away".to_owned()
-                },
+                Health::Failing { cause: failed() },
                 Health::Degraded {
                     reason: "it panicked six times".to_owned()
                 }
@@ -203,44 +189,50 @@ mod tests {
             started: before(ago),
             ..inputs()
         };
-        let table: [(&str, HealthInputs<'_>, HealthInputs<'_>, &str); 5] = [
+        let by = MINUTE + MOMENT;
+        let elapsed = MINUTE * 31 + MOMENT;
+        let no_success = |completed_before| LateCause::NoSuccess {
+            elapsed,
+            completed_before,
+        };
+        let table: [(HealthInputs<'_>, HealthInputs<'_>, LateCause, &str); 5] = [
             (
-                "row",
                 row(MINUTE),
-                row(MINUTE + MOMENT),
+                row(by),
+                LateCause::RowOverdue { by },
                 "a row has been due for 1m",
             ),
             (
-                "row, aged since it was seen",
                 aged_row(MINUTE),
-                aged_row(MINUTE + MOMENT),
+                aged_row(by),
+                LateCause::RowOverdue { by },
                 "a row has been due for 1m",
             ),
             (
-                "run",
                 run(MINUTE),
-                run(MINUTE + MOMENT),
+                run(by),
+                LateCause::RunOverdue { by },
                 "a run should have started 1m ago",
             ),
             (
-                "success",
                 success(MINUTE * 31),
-                success(MINUTE * 31 + MOMENT),
+                success(elapsed),
+                no_success(true),
                 "the last run that completed was 31m ago",
             ),
             (
-                "first success",
                 first_success(MINUTE * 31),
-                first_success(MINUTE * 31 + MOMENT),
+                first_success(elapsed),
+                no_success(false),
                 "no run has completed since the start 31m ago",
             ),
         ];
 
-        for (kind, in_time, late, reason) in table {
+        for (in_time, late, cause, reason) in table {
             let seen = (health(&in_time), health(&late));
 
-            let reason = reason.to_owned();
-            assert_eq!(seen, (Health::Healthy, Health::Late { reason }), "{kind}");
+            assert_eq!(seen.1.reason().as_deref(), Some(reason));
+            assert_eq!(seen, (Health::Healthy, Health::Late { cause }), "{reason}");
         }
     }
 
@@ -267,28 +259,46 @@ mod tests {
 
         let seen = [limit, limit + MOMENT, MINUTE * 2].map(|age| health(&run(age)));
 
-        let failing = |age: &str| Health::Failing {
-            reason: format!(
-                "its run has been silent for {age}, with a step timeout of 30s: the job's code blocks its worker"
-            ),
+        let failing = |silent_for| Health::Failing {
+            cause: FailingCause::Stalled {
+                silent_for,
+                step_timeout: Duration::from_secs(30),
+            },
         };
-        assert_eq!(seen, [Health::Healthy, failing("1m 3s"), failing("2m")]);
+        assert_eq!(
+            seen,
+            [
+                Health::Healthy,
+                failing(limit + MOMENT),
+                failing(MINUTE * 2)
+            ]
+        );
+        assert_eq!(
+            seen[1].reason().as_deref(),
+            Some(
+                "its run has been silent for 1m 3s, with a step timeout of 30s: the job's code blocks its worker"
+            )
+        );
     }
 
     #[test]
     fn a_stalled_run_outweighs_the_failure_of_the_last_run() {
         let inputs = HealthInputs {
             heartbeat: Some(heartbeat(MINUTE * 2)),
-            failure: Some("the database is away"),
+            failure: Some(failed()),
             ..inputs()
         };
 
         let health = health(&inputs);
 
         assert!(
-            health
-                .reason()
-                .is_some_and(|reason| reason.contains("blocks its worker"))
+            matches!(
+                health,
+                Health::Failing {
+                    cause: FailingCause::Stalled { .. }
+                }
+            ),
+            "{health:?}"
         );
     }
 
@@ -307,12 +317,16 @@ mod tests {
 
     #[test]
     fn states_differ_by_kind_and_are_ordered_by_severity() {
-        let reason = || "any".to_owned();
+        let late = |by| Health::Late {
+            cause: LateCause::RowOverdue { by },
+        };
         let states = [
             Health::Healthy,
-            Health::Late { reason: reason() },
-            Health::Failing { reason: reason() },
-            Health::Degraded { reason: reason() },
+            late(MINUTE),
+            Health::Failing { cause: failed() },
+            Health::Degraded {
+                reason: "any".to_owned(),
+            },
         ];
 
         for (severity, state) in states.iter().enumerate() {
@@ -321,10 +335,7 @@ mod tests {
                 assert_eq!(state.is_worse_than(other), severity > other_severity);
             }
         }
-        let other_reason = Health::Late {
-            reason: "another".to_owned(),
-        };
-        assert!(!states[1].differs_from(&other_reason));
+        assert!(!states[1].differs_from(&late(MINUTE * 2)));
     }
 
     proptest! {
@@ -423,27 +434,66 @@ mod tests {
     }
 
     #[test]
-    fn health_serializes_to_plain_json_and_displays_a_word() {
-        let late = Health::Late {
-            reason: "a row has been due for 5m".to_owned(),
-        };
+    fn health_serializes_its_cause_and_a_sentence() {
+        let late = |cause| Health::Late { cause };
+        let failing = |cause| Health::Failing { cause };
+        let reason = || "bug".to_owned();
+        let table = [
+            (Health::Healthy, r#"{"state":"healthy"}"#),
+            (
+                late(LateCause::RowOverdue { by: MINUTE * 5 }),
+                r#"{"state":"late","reason":"a row has been due for 5m","cause":{"kind":"row_overdue","by":"5m"}}"#,
+            ),
+            (
+                late(LateCause::RunOverdue { by: MINUTE }),
+                r#"{"state":"late","reason":"a run should have started 1m ago","cause":{"kind":"run_overdue","by":"1m"}}"#,
+            ),
+            (
+                late(LateCause::NoSuccess {
+                    elapsed: MINUTE,
+                    completed_before: false,
+                }),
+                r#"{"state":"late","reason":"no run has completed since the start 1m ago","cause":{"kind":"no_success","elapsed":"1m","completed_before":false}}"#,
+            ),
+            (
+                failing(failed()),
+                r#"{"state":"failing","reason":"the last run failed: the database is away","cause":{"kind":"run_failed","error":"the database is away"}}"#,
+            ),
+            (
+                failing(FailingCause::RunCrashed { reason: reason() }),
+                r#"{"state":"failing","reason":"the last run crashed: bug","cause":{"kind":"run_crashed","reason":"bug"}}"#,
+            ),
+            (
+                failing(FailingCause::WorkerRestarting { reason: reason() }),
+                r#"{"state":"failing","reason":"its worker died: bug","cause":{"kind":"worker_restarting","reason":"bug"}}"#,
+            ),
+            (
+                failing(FailingCause::Stalled {
+                    silent_for: MINUTE,
+                    step_timeout: MINUTE,
+                }),
+                r#"{"state":"failing","reason":"its run has been silent for 1m, with a step timeout of 1m: the job's code blocks its worker","cause":{"kind":"stalled","silent_for":"1m","step_timeout":"1m"}}"#,
+            ),
+            (
+                Health::Degraded { reason: reason() },
+                r#"{"state":"degraded","reason":"bug"}"#,
+            ),
+        ];
 
-        let json = [&late, &Health::Healthy]
-            .map(|health| serde_json::to_string(health).expect("is plain data"));
+        for (health, json) in table {
+            let written = serde_json::to_string(&health).expect("is plain data");
+            let read = serde_json::from_str::<Health>(json).expect("is what was written");
 
-        assert_eq!(
-            json,
-            [
-                r#"{"state":"late","reason":"a row has been due for 5m"}"#,
-                r#"{"state":"healthy"}"#
-            ]
-        );
-        assert_eq!(
-            serde_json::from_str::<Health>(&json[0]).expect("is what was written"),
-            late
-        );
+            assert_eq!((written.as_str(), read), (json, health));
+        }
+        let late = late(LateCause::RowOverdue { by: MINUTE });
         assert_eq!(format!("it is {late:>8}"), "it is     late");
-        assert_eq!(late.reason(), Some("a row has been due for 5m"));
+    }
+
+    fn failed() -> FailingCause {
+        FailingCause::RunFailed {
+            error: "the database is away".to_owned(),
+        }
     }
 
     const MINUTE: Duration = Duration::from_secs(60);

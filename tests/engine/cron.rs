@@ -3,7 +3,7 @@
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::config::{Cron, JobConfig, Schedule};
-use ractor_housekeeper::model::{Event, Health, NextRun, Trigger};
+use ractor_housekeeper::model::{Event, Health, LateCause, NextRun, Trigger};
 use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{HousekeeperMsg, RequestError};
@@ -146,8 +146,20 @@ async fn a_nightly_job_is_late_after_two_nights_without_success() {
     let behind = host.status().await.health;
 
     assert_eq!(second_night, Health::Healthy);
-    let reason = "no run has completed since the start 1day 13h ago".to_owned();
-    assert_eq!(behind, Health::Late { reason });
+    let reason = behind.reason();
+    assert_eq!(
+        reason.as_deref(),
+        Some("no run has completed since the start 1day 13h ago")
+    );
+    assert!(
+        matches!(
+            behind,
+            Health::Late {
+                cause: LateCause::NoSuccess { .. }
+            }
+        ),
+        "{behind:?}"
+    );
 }
 
 async fn reschedule(host: &Host, schedule: Schedule) -> Result<(), RequestError> {

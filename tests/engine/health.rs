@@ -220,7 +220,7 @@ async fn a_run_that_blocks_its_thread_is_failing_until_it_continues() {
     let reason = loop {
         let (health, _) = current(&housekeeper).await;
         if let Some(reason) = health.reason() {
-            break reason.to_owned();
+            break reason;
         }
         tokio::task::yield_now().await;
     };

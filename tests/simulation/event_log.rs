@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use ractor_housekeeper::actors::Delivery;
 use ractor_housekeeper::job::Counts;
 use ractor_housekeeper::model::{
-    Event, Health, HousekeeperState, JobStatus, RunId, Trigger, WorkerStatus,
+    Event, FailingCause, Health, HousekeeperState, JobStatus, RunId, Trigger, WorkerStatus,
 };
 use ractor_housekeeper::{JobName, Outcome, Report, Scope, Status};
 
@@ -167,9 +167,9 @@ impl EmittedEvents {
                     world.break_promise(format!("{job} changed from {before} to {health}"));
                 }
                 // No step here blocks its thread, whatever hangs, dies or is late.
-                if health
-                    .reason()
-                    .is_some_and(|reason| reason.contains("been silent"))
+                if let Health::Failing {
+                    cause: FailingCause::Stalled { .. },
+                } = health
                 {
                     world.break_promise(format!("{job} is no wedge: {health:?}"));
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::job_state::JobState;
 use super::worker_slot::WorkerSlot;
 use crate::metrics::recorder::JobSnapshot;
-use crate::model::{Health, JobStatus, NextRun, Outcome, WorkerStatus};
+use crate::model::{FailingCause, Health, JobStatus, NextRun, Outcome, WorkerStatus};
 use crate::policy::{HealthInputs, Heartbeat, health, max_silence};
 use crate::time::Moment;
 
@@ -39,7 +39,7 @@ impl JobState {
             now,
             late_after: self.config.late_after,
             degraded: self.degraded.as_deref(),
-            failure: self.failure().as_deref(),
+            failure: self.failure(),
             last_success: self.last_success,
             started,
             two_ticks: self
@@ -115,14 +115,18 @@ impl JobState {
     }
 
     /// Returns why the worker restarts, or how the last run of all rows failed.
-    fn failure(&self) -> Option<String> {
+    fn failure(&self) -> Option<FailingCause> {
         if let WorkerSlot::Restarting { reason, .. } = &self.worker {
-            return Some(format!("its worker died: {reason}"));
+            let reason = reason.clone();
+            return Some(FailingCause::WorkerRestarting { reason });
         }
         match &self.last.as_ref()?.outcome {
-            outcome @ (Outcome::Failed { .. } | Outcome::Crashed { .. }) => {
-                Some(format!("the last run {outcome}"))
-            }
+            Outcome::Failed { error, .. } => Some(FailingCause::RunFailed {
+                error: error.clone(),
+            }),
+            Outcome::Crashed { reason, .. } => Some(FailingCause::RunCrashed {
+                reason: reason.clone(),
+            }),
             _ => None,
         }
     }
