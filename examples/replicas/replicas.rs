@@ -18,7 +18,7 @@ use crate::protocol::{ReplicaEvent, Settings};
 
 /// The processes and their events, each with the number of its replica.
 pub(crate) struct Replicas {
-    replicas: Vec<Replica>,
+    running: Vec<Replica>,
     events: UnboundedReceiver<(usize, ReplicaEvent)>,
     started: Instant,
 }
@@ -67,7 +67,7 @@ impl Replicas {
             })?;
         }
         Ok(Self {
-            replicas,
+            running: replicas,
             events,
             started: Instant::now(),
         })
@@ -81,7 +81,7 @@ impl Replicas {
         let mut reported = 0;
         let mut last_batch = self.started;
         while let Some((number, event)) = self.next_event(last_batch + BATCH_TIMEOUT).await? {
-            let Replica { process, totals } = &mut self.replicas[number];
+            let Replica { process, totals } = &mut self.running[number];
             match event {
                 ReplicaEvent::BatchCommitted(counts) => {
                     last_batch = Instant::now();
@@ -116,7 +116,7 @@ impl Replicas {
                 totals.killed = true;
             }
             if unfinished.is_empty() {
-                for replica in &mut self.replicas {
+                for replica in &mut self.running {
                     replica.process.close_input();
                 }
             }
@@ -134,7 +134,7 @@ impl Replicas {
     }
 
     fn finish(self) -> Result<Vec<Totals>, Error> {
-        let finished = self.replicas.into_iter().map(|replica| {
+        let finished = self.running.into_iter().map(|replica| {
             let Replica {
                 mut process,
                 mut totals,

@@ -23,8 +23,8 @@ pub(crate) type Fragment =
 
 #[cfg(feature = "postgres")]
 impl Filter {
-    /// A condition on a row, typed by diesel, for Postgres: `Filter::postgres(bookings::table,
-    /// bookings::status.eq("Pending"))`.
+    /// A condition on a row, typed by diesel, for Postgres: `Filter::postgres(orders::table,
+    /// orders::status.eq("Pending"))`.
     ///
     /// Its constants stand in the statement, so that a partial index can be used.
     pub fn postgres<T, P>(_table: T, predicate: P) -> Self

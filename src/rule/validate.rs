@@ -266,7 +266,7 @@ mod tests {
     use super::super::*;
 
     fn rule() -> Rule {
-        Rule::new("expirer", "bookings")
+        Rule::new("expirer", "orders")
             .due(age("created_at", Duration::from_secs(900)))
             .only(eq("status", "Pending"))
     }

@@ -9,7 +9,7 @@
 //!
 //! use ractor_housekeeper::rule::{Rule, Value, age, eq};
 //!
-//! let expire = Rule::new("booking-expirer", "bookings")
+//! let expire = Rule::new("order-expirer", "orders")
 //!     .due(age("created_at", Duration::from_secs(15 * 60)))
 //!     .only(eq("status", "Pending"))
 //!     .held_until("held_until")
