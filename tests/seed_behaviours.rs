@@ -68,7 +68,10 @@ async fn cleanup_rolls_back_and_reports_a_database_error() {
 
     let report = app.run(SessionCleaner::NAME, Scope::All).await;
 
-    let Outcome::Failed { error, retry_at } = &report.outcome else {
+    let Outcome::Failed {
+        error, retry_at, ..
+    } = &report.outcome
+    else {
         panic!("{report}")
     };
     assert!(error.contains("out_of_paper"), "{error}");

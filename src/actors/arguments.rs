@@ -1,5 +1,6 @@
 //! What a housekeeper is started with.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ractor::SpawnErr;
@@ -25,6 +26,7 @@ use crate::time::{Clock, SystemClock};
 /// # Ok(())
 /// # }
 /// ```
+#[non_exhaustive]
 pub struct HousekeeperArguments {
     /// Settings.
     pub config: HousekeeperConfig,
@@ -34,6 +36,18 @@ pub struct HousekeeperArguments {
     pub history: Option<Arc<dyn RunHistory>>,
     /// The wall clock. Tests hand in their own.
     pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for HousekeeperArguments {
+    /// Writes the config and the names of the jobs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs: Vec<_> = self.jobs.iter().map(|job| job.name()).collect();
+        f.debug_struct("HousekeeperArguments")
+            .field("config", &self.config)
+            .field("jobs", &jobs)
+            .field("history", &self.history.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl HousekeeperArguments {

@@ -28,6 +28,7 @@ mod worker_slot;
 
 /// The supervisor actor. Spawn it with [`start`](crate::start), or with ractor's own functions
 /// under the host's supervisor.
+#[derive(Debug)]
 pub struct Housekeeper;
 
 #[ractor::actor(message = HousekeeperMsg, state = State, arguments = HousekeeperArguments)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ractor::{ActorProcessingErr, ActorRef};
 
 use crate::actors::message::{HousekeeperMsg, InternalMsg, ReadResult};
-use crate::actors::timeout::with_timeout;
+use crate::actors::timeout::{StepError, with_timeout};
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{History, HistorySource, RequestError, RunHistory, RunRecord};
@@ -87,7 +87,7 @@ impl ReadRequest {
                 drop(time);
                 ReadResult::History(Ok(match read {
                     Ok(saved) => history(job, limit, HistorySource::Database, saved, &unsaved),
-                    Err(reason) => {
+                    Err(StepError { text: reason, .. }) => {
                         history(job, limit, HistorySource::Memory { reason }, memory, &[])
                     }
                 }))
@@ -123,7 +123,7 @@ async fn preview(
     drop(time);
     let rows = rows.map_err(|error| RequestError::Failed {
         what: format!("preview {}", job.name()),
-        error,
+        error: error.text,
     })?;
     Ok(Preview {
         job: job.name(),

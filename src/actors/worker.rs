@@ -12,11 +12,11 @@ use crate::actors::delayed::Delayed;
 use crate::actors::history_writer::HistoryWriter;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::run_state::{Committed, RunState};
-use crate::actors::timeout::with_timeout;
+use crate::actors::timeout::{StepError, with_timeout};
 use crate::config::JobConfig;
 use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds};
 use crate::metrics::recorder::{self, Step};
-use crate::model::{Outcome, Report, RunId, RunRecord};
+use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord};
 use crate::policy::Pacer;
 
 pub(crate) struct Worker;
@@ -142,7 +142,7 @@ impl State {
                 Ok(())
             }
             Err(error) => {
-                state.account.report.outcome = Outcome::failed(error);
+                state.account.report.outcome = failed(error);
                 state.account.report.elapsed = began.elapsed();
                 self.report(InternalMsg::Finished(state))
             }
@@ -184,7 +184,11 @@ impl State {
             {
                 self.commit(&mut run, batch)?;
                 let error = "the batch ended where the one before did, so the run would never end";
-                self.conclude(run, Outcome::failed(error.to_owned())).await
+                self.conclude(
+                    run,
+                    Outcome::failed(FailureKind::NoProgress, error.to_owned()),
+                )
+                .await
             }
             Ok(batch) => {
                 let work = asked.elapsed();
@@ -202,7 +206,7 @@ impl State {
             }
             Err(error) => {
                 self.pacer.failed();
-                self.conclude(run, Outcome::failed(error)).await
+                self.conclude(run, failed(error)).await
             }
         }
     }
@@ -244,7 +248,7 @@ impl State {
             let forecast = self.step("forecast", forecasting);
             match forecast.instrument(span.clone()).await {
                 Ok(forecast) => state.apply_forecast(forecast),
-                Err(error) => outcome = Outcome::failed(error),
+                Err(error) => outcome = failed(error),
             }
         }
         let failed = matches!(outcome, Outcome::Failed { .. });
@@ -279,7 +283,7 @@ impl State {
         &self,
         what: &str,
         step: impl Future<Output = Result<T, JobError>>,
-    ) -> Result<T, String> {
+    ) -> Result<T, StepError> {
         // The supervisor gets what was reported before the job's code is called: a task that this
         // thread has just woken waits for this thread alone, and a job that blocks the thread would
         // silence the supervisor as well.
@@ -300,6 +304,10 @@ impl Run {
     fn report(&self) -> &Report {
         &self.state.account.report
     }
+}
+
+fn failed(error: StepError) -> Outcome {
+    Outcome::failed(error.kind, error.text)
 }
 
 /// Schedules the next batch. The pause is a message on its way, not an await: the worker handles

@@ -1,5 +1,6 @@
 //! Turns bookings that were left unpaid into expired ones.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ use crate::store::Store;
 pub struct BookingExpirer {
     store: Arc<dyn Store>,
     expire_after: Option<Duration>,
+}
+
+impl fmt::Debug for BookingExpirer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BookingExpirer")
+            .field("expire_after", &self.expire_after)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BookingExpirer {

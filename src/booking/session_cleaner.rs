@@ -1,5 +1,6 @@
 //! Deletes chat sessions that have been idle for long, with their image and video records.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ use crate::store::{Store, StoreError};
 pub struct SessionCleaner {
     store: Arc<dyn Store>,
     idle_after: Option<Duration>,
+}
+
+impl fmt::Debug for SessionCleaner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionCleaner")
+            .field("idle_after", &self.idle_after)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SessionCleaner {

@@ -82,6 +82,7 @@ impl PreviewRows {
 
 /// The rows a run of this scope would handle if it began now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Preview {
     /// Which job was asked.
     pub job: JobName,

@@ -141,6 +141,7 @@ impl RunRecord {
 
 /// The newest runs of a job, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct History {
     /// Which job.
     pub job: JobName,
@@ -222,6 +223,7 @@ mod tests {
 
     use super::*;
     use crate::job::{Counts, Scope};
+    use crate::model::FailureKind;
 
     #[test]
     fn only_a_run_that_did_nothing_at_all_is_not_kept() {
@@ -335,7 +337,8 @@ mod tests {
     #[test]
     fn a_history_reads_as_a_table_of_runs_and_says_where_it_comes_from() {
         let mut failed = record(1, 0);
-        failed.report.outcome = Outcome::failed("the database is away\nfor now".to_owned());
+        failed.report.outcome =
+            Outcome::failed(FailureKind::Job, "the database is away\nfor now".to_owned());
         let mut folded = record(12_345, 0);
         folded.report.trigger = Trigger::Deadline;
         folded.report.elapsed = Duration::from_millis(3_020);

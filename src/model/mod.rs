@@ -11,7 +11,7 @@ mod store_error;
 pub use event::Event;
 pub use health::{FailingCause, Health, LateCause};
 pub use history::{History, HistorySource, RunHistory, RunRecord};
-pub use report::{Outcome, Report, RunId, Trigger};
+pub use report::{FailureKind, Outcome, Report, RunId, Trigger};
 pub use request_error::RequestError;
 pub use status::{CurrentRun, HousekeeperState, JobStatus, NextRun, Status, WorkerStatus};
 pub use store_error::StoreError;

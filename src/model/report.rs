@@ -9,9 +9,6 @@ use uuid::Uuid;
 
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{Batch, Counts, Forecast, JobName, RejectedRow, Scope};
-use json::ReportJson;
-
-mod json;
 
 /// Names one run, over all processes and for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,7 +63,11 @@ pub enum Outcome {
     Completed,
     /// An expected failure, such as a database that is away.
     Failed {
-        /// What failed, and why.
+        /// The kind of failure, for programs. Records written without it read as
+        /// [`FailureKind::Job`].
+        #[serde(default)]
+        failure: FailureKind,
+        /// The error, with its causes.
         error: String,
         /// When it is tried again; `None` for a run of one user, or of a paused job, which is not
         /// repeated.
@@ -87,10 +88,26 @@ pub enum Outcome {
     ShuttingDown,
 }
 
+/// The kind of an [`Outcome::Failed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The job returned an error, usually its database's.
+    #[default]
+    Job,
+    /// A step of the job outlasted its
+    /// [`step_timeout`](crate::config::JobConfig::step_timeout).
+    StepTimeout,
+    /// A batch returned the cursor that it was given, so the run would never end.
+    NoProgress,
+}
+
 impl Outcome {
     /// Failed, and not known yet when it is tried again.
-    pub(crate) fn failed(error: String) -> Self {
+    pub(crate) fn failed(failure: FailureKind, error: String) -> Self {
         Self::Failed {
+            failure,
             error,
             retry_at: None,
         }
@@ -257,6 +274,53 @@ impl fmt::Display for Report {
     }
 }
 
+/// A [`Report`] as JSON: its fields after `success` and `message`, which callers read first.
+#[derive(Serialize)]
+struct ReportJson {
+    success: bool,
+    message: String,
+    run: RunId,
+    job: JobName,
+    scope: Scope,
+    trigger: Trigger,
+    outcome: Outcome,
+    cutoff: Option<DateTime<Utc>>,
+    started_at: DateTime<Utc>,
+    #[serde(with = "humantime_serde")]
+    elapsed: Duration,
+    batches: u64,
+    counts: Counts,
+    ids: Vec<String>,
+    more_ids: bool,
+    rejected: Vec<RejectedRow>,
+    rejected_count: u64,
+    forecast: Option<Forecast>,
+}
+
+impl From<Report> for ReportJson {
+    fn from(report: Report) -> Self {
+        Self {
+            success: report.success(),
+            message: report.message(),
+            run: report.run,
+            job: report.job,
+            scope: report.scope,
+            trigger: report.trigger,
+            outcome: report.outcome,
+            cutoff: report.cutoff,
+            started_at: report.started_at,
+            elapsed: report.elapsed,
+            batches: report.batches,
+            counts: report.counts,
+            ids: report.ids,
+            more_ids: report.more_ids,
+            rejected: report.rejected,
+            rejected_count: report.rejected_count,
+            forecast: report.forecast,
+        }
+    }
+}
+
 /// Rejected rows that a report names.
 const MAX_REJECTED: usize = 100;
 
@@ -289,7 +353,7 @@ mod tests {
         let (error, reason) = ("away".to_owned(), "bug".to_owned());
         let outcomes = [
             Outcome::Completed,
-            Outcome::failed(error),
+            Outcome::failed(FailureKind::Job, error),
             Outcome::Crashed {
                 reason,
                 rows_at_least: 0,

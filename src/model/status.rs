@@ -14,6 +14,7 @@ use crate::model::{Health, Report, RunId, Trigger};
 
 /// A housekeeper at one instant. Answered from memory, whatever the database does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The name it was started under, if any.
     pub name: Option<String>,
@@ -47,6 +48,7 @@ pub enum HousekeeperState {
 
 /// One job at one instant: what runs now, and what finished last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct JobStatus {
     /// Which job.
     pub job: JobName,
@@ -113,6 +115,7 @@ pub enum WorkerStatus {
 
 /// A run in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CurrentRun {
     /// Which run.
     pub run: RunId,
@@ -258,7 +261,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::model::{FailingCause, Outcome};
+    use crate::model::{FailingCause, FailureKind, Outcome};
 
     #[test]
     fn a_status_reads_as_a_table_of_jobs_and_a_line_on_each_that_is_unwell() {
@@ -276,7 +279,7 @@ mod tests {
         };
         cleaner.last = Some(report(
             "invoice-cleaner",
-            Outcome::failed("away".to_owned()),
+            Outcome::failed(FailureKind::Job, "away".to_owned()),
         ));
         cleaner.paused = true;
         cleaner.restarts = 1_234;

@@ -2,7 +2,7 @@
 
 use ractor::ActorCell;
 use ractor_housekeeper::booking::BookingExpirer;
-use ractor_housekeeper::model::{Event, Health, Trigger, WorkerStatus};
+use ractor_housekeeper::model::{Event, FailureKind, Health, Trigger, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{HousekeeperMsg, Outcome, Scope};
@@ -116,10 +116,19 @@ async fn an_error_costs_no_restart_and_is_retried_as_reported() {
         let failing = host.status().await;
         let retried = next_report(&mut host.events, |next| next.run != report.run).await;
 
-        let Outcome::Failed { error, retry_at } = report.outcome else {
+        let Outcome::Failed {
+            failure,
+            error,
+            retry_at,
+        } = report.outcome
+        else {
             panic!("{step:?}: {report}");
         };
-        assert_eq!(error, "no route", "{step:?}");
+        assert_eq!(
+            (failure, error.as_str()),
+            (FailureKind::Job, "no route"),
+            "{step:?}"
+        );
         let wait = (retry_at.expect("is retried") - asked_at)
             .to_std()
             .expect("is ahead");

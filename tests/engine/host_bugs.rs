@@ -9,6 +9,7 @@ use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::job::{
     Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
+use ractor_housekeeper::model::FailureKind;
 use ractor_housekeeper::{
     HousekeeperArguments, HousekeeperMsg, Job, JobName, Outcome, RequestError, Scope, Subscriber,
     start,
@@ -77,6 +78,10 @@ async fn a_run_whose_batches_make_no_progress_fails() {
     let report = run.expect("it runs").expect("is not refused");
     let error = "failed: the batch ended where the one before did, so the run would never end";
     assert_eq!(report.outcome.to_string(), error);
+    let Outcome::Failed { failure, .. } = report.outcome else {
+        panic!("{report}");
+    };
+    assert_eq!(failure, FailureKind::NoProgress);
     // The first may end anywhere.
     assert_eq!(report.batches, 2);
 }

@@ -12,7 +12,8 @@ use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
 use ractor_housekeeper::config::Schedule;
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::model::{
-    Event, History, HistorySource, RunHistory, RunRecord, StoreError, Trigger, WorkerStatus,
+    Event, FailureKind, History, HistorySource, RunHistory, RunRecord, StoreError, Trigger,
+    WorkerStatus,
 };
 use ractor_housekeeper::testing::{
     Fault, Gate, MemoryBooking, MemoryStore, Step, next_event, next_report,
@@ -407,6 +408,13 @@ async fn a_hanging_batch_fails_at_the_step_timeout_and_is_retried() {
         report.outcome.to_string(),
         "failed: could not handle a batch within 30s"
     );
+    assert!(matches!(
+        report.outcome,
+        Outcome::Failed {
+            failure: FailureKind::StepTimeout,
+            ..
+        }
+    ));
     assert_eq!(
         (report.counts.of("bookings"), rest.counts.of("bookings")),
         (2, 1)

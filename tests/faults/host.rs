@@ -64,10 +64,8 @@ impl Host {
         };
         change(&mut config);
         let name = job.name();
-        let arguments = HousekeeperArguments {
-            history: Some(history),
-            ..HousekeeperArguments::new(vec![job]).with_config(config)
-        };
+        let mut arguments = HousekeeperArguments::new(vec![job]).with_config(config);
+        arguments.history = Some(history);
         let housekeeper = start(None, arguments).await?.housekeeper;
         let (subscriber, events) = Subscriber::channel();
         housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;

@@ -131,7 +131,10 @@ fn failure(report: &Report, messages: &[&str]) -> TestResult<DateTime<Utc>> {
 }
 
 fn is_named(report: &Report, messages: &[&str]) -> TestResult<Option<DateTime<Utc>>> {
-    let Outcome::Failed { error, retry_at } = &report.outcome else {
+    let Outcome::Failed {
+        error, retry_at, ..
+    } = &report.outcome
+    else {
         return Err(format!("expected a failure with one of {messages:?}: {report}").into());
     };
     println!("    {error}");

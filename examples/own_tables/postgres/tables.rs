@@ -10,7 +10,7 @@ use diesel::sql_types::SqlType;
 
 use crate::status::BookingStatus;
 
-#[derive(QueryId, SqlType)]
+#[derive(Debug, QueryId, SqlType)]
 #[diesel(postgres_type(name = "booking_status_enum"))]
 pub struct BookingStatusEnum;
 
