@@ -1,18 +1,17 @@
 //! A job that notes what its batches took.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use ractor_housekeeper::job::{
-    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
-};
-use ractor_housekeeper::{Job, JobName, Scope};
+use ractor_housekeeper::Job;
+use ractor_housekeeper::job::JobError;
+use ractor_housekeeper::testing::{Answer, Call, FaultyJob, JobHook, Step};
 
-/// Hands everything on to the job within.
+/// Notes the steps of a job and the duration of its batches.
 pub(crate) struct Timed {
-    job: Arc<dyn Job>,
     notes: Notes,
+    began: Mutex<Option<Instant>>,
 }
 
 /// What was noted so far.
@@ -30,13 +29,17 @@ pub(crate) struct Noted {
 }
 
 impl Timed {
-    pub(crate) fn new(job: impl Job) -> (Arc<Self>, Notes) {
-        let (job, notes) = (Arc::new(job), Notes::default());
+    pub(crate) fn new(job: impl Job) -> (Arc<dyn Job>, Notes) {
+        let notes = Notes::default();
         let timed = Self {
-            job,
             notes: notes.clone(),
+            began: Mutex::default(),
         };
-        (Arc::new(timed), notes)
+        (Arc::new(FaultyJob::with_hook(Arc::new(job), timed)), notes)
+    }
+
+    fn began(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,47 +62,26 @@ impl Notes {
 }
 
 #[async_trait]
-impl Job for Timed {
-    fn name(&self) -> JobName {
-        self.job.name()
+impl JobHook for Timed {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        if call.step() != Step::Preview {
+            self.notes.step();
+        }
+        // A job runs one batch at a time.
+        if call.step() == Step::Batch {
+            *self.began() = Some(Instant::now());
+        }
+        Ok(())
     }
 
-    fn is_enabled(&self) -> bool {
-        self.job.is_enabled()
-    }
-
-    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
-        self.job.check_scope(scope)
-    }
-
-    async fn check(&self) -> Result<(), JobError> {
-        self.notes.step();
-        self.job.check().await
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.notes.step();
-        self.job.begin_run().await
-    }
-
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.notes.step();
-        let began = Instant::now();
-        let batch = self.job.batch(pass).await?;
-        let took = began.elapsed().as_secs_f64() * 1_000.0;
-        self.notes.with(|noted| {
-            noted.batches.push(took);
-            noted.rows += batch.counts.total();
-        });
-        Ok(batch)
-    }
-
-    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.job.preview(scope, page).await
-    }
-
-    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.notes.step();
-        self.job.forecast(rejected).await
+    async fn after(&self, _: &Call<'_>, answer: &Answer<'_>) -> Result<(), JobError> {
+        if let (Answer::Batch(batch), Some(began)) = (answer, self.began().take()) {
+            let took = began.elapsed().as_secs_f64() * 1_000.0;
+            self.notes.with(|noted| {
+                noted.batches.push(took);
+                noted.rows += batch.counts.total();
+            });
+        }
+        Ok(())
     }
 }

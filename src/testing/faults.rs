@@ -11,7 +11,7 @@ use crate::job::{
     Batch, BatchRequest, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds, Scope,
 };
 
-/// A job that fails when it is told to, and else does what the job in it does.
+/// A job that fails on demand and otherwise does what the wrapped job does.
 ///
 /// # Examples
 ///
@@ -38,10 +38,68 @@ use crate::job::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct FaultyJob<J> {
-    job: J,
-    faults: Faults,
+pub struct FaultyJob<H = Faults> {
+    job: Arc<dyn Job>,
+    hook: H,
+}
+
+/// Code that runs before and after each step of a [`FaultyJob`]. [`Faults`] is the one for fixed
+/// plans; implement this for anything else, such as random faults, pauses or measurements.
+#[async_trait]
+pub trait JobHook: Send + Sync + 'static {
+    /// Runs before a step. An error fails the step without calling the job.
+    async fn before(&self, _call: &Call<'_>) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    /// Runs after a step that succeeded. An error replaces its answer.
+    async fn after(&self, _call: &Call<'_>, _answer: &Answer<'_>) -> Result<(), JobError> {
+        Ok(())
+    }
+}
+
+/// A step with its arguments, as a [`JobHook`] sees it.
+#[derive(Debug, Clone, Copy)]
+pub enum Call<'a> {
+    /// [`Job::check`]
+    Check,
+    /// [`Job::begin_run`]
+    BeginRun,
+    /// [`Job::batch`]
+    Batch(&'a BatchRequest),
+    /// [`Job::preview`]
+    Preview(&'a Scope, &'a Page),
+    /// [`Job::forecast`]
+    Forecast(&'a [String]),
+}
+
+/// The answer of a step, as a [`JobHook`] sees it.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer<'a> {
+    /// Of [`Job::check`].
+    Check,
+    /// Of [`Job::begin_run`].
+    BeginRun(&'a RunBounds),
+    /// Of [`Job::batch`].
+    Batch(&'a Batch),
+    /// Of [`Job::preview`].
+    Preview(&'a PreviewRows),
+    /// Of [`Job::forecast`].
+    Forecast(&'a Forecast),
+}
+
+impl Call<'_> {
+    /// The step without its arguments.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Check => Step::Check,
+            Self::BeginRun => Step::BeginRun,
+            Self::Batch(_) => Step::Batch,
+            Self::Preview(..) => Step::Preview,
+            Self::Forecast(_) => Step::Forecast,
+        }
+    }
 }
 
 /// What is to go wrong, and what was called. Clones speak of the same job.
@@ -94,15 +152,27 @@ struct Plan {
     always: Option<Fault>,
 }
 
-impl<J: Job> FaultyJob<J> {
-    /// Wraps a job. Nothing goes wrong until the faults are told so.
-    pub fn new(job: J) -> (Self, Faults) {
+impl FaultyJob {
+    /// Wraps a job. Every step succeeds until the faults are set.
+    pub fn new(job: impl Job) -> (Self, Faults) {
         let faults = Faults::default();
-        let job = Self {
-            job,
-            faults: faults.clone(),
-        };
-        (job, faults)
+        (Self::with_hook(Arc::new(job), faults.clone()), faults)
+    }
+}
+
+impl<H: JobHook> FaultyJob<H> {
+    /// Wraps a job in a hook.
+    pub fn with_hook(job: Arc<dyn Job>, hook: H) -> Self {
+        Self { job, hook }
+    }
+}
+
+impl<H: fmt::Debug> fmt::Debug for FaultyJob<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyJob")
+            .field("job", &self.job.name())
+            .field("hook", &self.hook)
+            .finish()
     }
 }
 
@@ -133,7 +203,15 @@ impl Faults {
         self.plans().get(&step).map_or(0, |plan| plan.calls)
     }
 
-    async fn before(&self, step: Step) -> Result<(), JobError> {
+    fn plans(&self) -> MutexGuard<'_, BTreeMap<Step, Plan>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl JobHook for Faults {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        let step = call.step();
         let fault = self.plans().entry(step).or_default().call();
         match fault {
             None => Ok(()),
@@ -145,10 +223,6 @@ impl Faults {
                 Ok(())
             }
         }
-    }
-
-    fn plans(&self) -> MutexGuard<'_, BTreeMap<Step, Plan>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,7 +269,7 @@ impl fmt::Debug for Gate {
 }
 
 #[async_trait]
-impl<J: Job> Job for FaultyJob<J> {
+impl<H: JobHook> Job for FaultyJob<H> {
     fn name(&self) -> JobName {
         self.job.name()
     }
@@ -209,27 +283,40 @@ impl<J: Job> Job for FaultyJob<J> {
     }
 
     async fn check(&self) -> Result<(), JobError> {
-        self.faults.before(Step::Check).await?;
-        self.job.check().await
+        self.hook.before(&Call::Check).await?;
+        self.job.check().await?;
+        self.hook.after(&Call::Check, &Answer::Check).await
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.faults.before(Step::BeginRun).await?;
-        self.job.begin_run().await
+        let call = Call::BeginRun;
+        self.hook.before(&call).await?;
+        let answer = self.job.begin_run().await?;
+        self.hook.after(&call, &Answer::BeginRun(&answer)).await?;
+        Ok(answer)
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.faults.before(Step::Batch).await?;
-        self.job.batch(pass).await
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let call = Call::Batch(request);
+        self.hook.before(&call).await?;
+        let answer = self.job.batch(request).await?;
+        self.hook.after(&call, &Answer::Batch(&answer)).await?;
+        Ok(answer)
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.faults.before(Step::Preview).await?;
-        self.job.preview(scope, page).await
+        let call = Call::Preview(scope, page);
+        self.hook.before(&call).await?;
+        let answer = self.job.preview(scope, page).await?;
+        self.hook.after(&call, &Answer::Preview(&answer)).await?;
+        Ok(answer)
     }
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.faults.before(Step::Forecast).await?;
-        self.job.forecast(rejected).await
+        let call = Call::Forecast(rejected);
+        self.hook.before(&call).await?;
+        let answer = self.job.forecast(rejected).await?;
+        self.hook.after(&call, &Answer::Forecast(&answer)).await?;
+        Ok(answer)
     }
 }

@@ -223,7 +223,7 @@ mod waiting;
 
 pub use clock::ManualClock;
 pub use conformance::assert_conforms;
-pub use faults::{Fault, Faults, FaultyJob, Gate, Step};
+pub use faults::{Answer, Call, Fault, Faults, FaultyJob, Gate, JobHook, Step};
 pub use memory::{MemoryBooking, MemorySession, MemoryStore};
 #[cfg(all(feature = "postgres", unix))]
 pub use postgres::PrivatePostgres;

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use ractor_housekeeper::booking::{BookingPolicy, SessionCleaner, built_in};
 use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Store;
+use ractor_housekeeper::testing::FaultyJob;
 use ractor_housekeeper::{Job, JobName, Outcome, Report};
 
 use crate::TestResult;
 use crate::database::{DUE, TestDatabase};
 use crate::host::{BATCH, Host, rows};
 use crate::statement_fault::StatementFault;
-use crate::step_faults::{Fault, StepFault};
+use crate::step_faults::{Fault, HistoryWithFaults, StepFault};
 
 /// Something that goes wrong once, at the n-th point of a run.
 #[async_trait]
@@ -177,8 +178,11 @@ async fn a_step_may_fail_panic_or_wait_to_be_killed_before_and_after<G: TestData
             let scenario = Scenario {
                 database,
                 connections: G::POOL,
-                job: Arc::new(step_fault.around(job)),
-                history: Arc::new(step_fault.around::<dyn RunHistory>(Arc::new(store.clone()))),
+                job: Arc::new(FaultyJob::with_hook(job, step_fault.clone())),
+                history: Arc::new(HistoryWithFaults {
+                    inner: store.clone(),
+                    step_fault: step_fault.clone(),
+                }),
                 store: store.clone(),
             };
             points += scenario.at_every_point(&step_fault).await?;
@@ -302,7 +306,10 @@ mod postgres {
             let scenario = Scenario {
                 database: &database,
                 connections: PostgresDatabase::POOL,
-                job: Arc::new(from_first_batch.around(built(&store, batches)?)),
+                job: Arc::new(FaultyJob::with_hook(
+                    built(&store, batches)?,
+                    from_first_batch.clone(),
+                )),
                 history: Arc::new(store.clone()),
                 store: store.clone(),
             };

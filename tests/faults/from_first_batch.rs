@@ -3,14 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use ractor_housekeeper::job::{
-    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
-};
-use ractor_housekeeper::{Job, JobName, Scope};
+use ractor_housekeeper::job::JobError;
+use ractor_housekeeper::testing::{Call, JobHook, Step};
 
 use crate::crashes::FaultPoint;
 
-/// A fault that is set as soon as a run is at its first batch: what comes before is the same for all jobs. Clones are the same.
+/// A fault that is set at the first batch of a run: the steps before it are the same for all jobs.
+/// Clones share it.
 #[derive(Clone)]
 pub(crate) struct FromFirstBatch {
     fault: Arc<dyn FaultPoint>,
@@ -22,13 +21,6 @@ impl FromFirstBatch {
         Self {
             fault,
             point: Arc::default(),
-        }
-    }
-
-    pub(crate) fn around(&self, inner: Arc<dyn Job>) -> impl Job + use<> {
-        ArmsAtFirstBatch {
-            inner,
-            from_first_batch: self.clone(),
         }
     }
 
@@ -64,38 +56,14 @@ impl FaultPoint for FromFirstBatch {
     }
 }
 
-/// A job that tells when it is at its first batch.
-struct ArmsAtFirstBatch {
-    inner: Arc<dyn Job>,
-    from_first_batch: FromFirstBatch,
-}
-
 #[async_trait]
-impl Job for ArmsAtFirstBatch {
-    fn name(&self) -> JobName {
-        self.inner.name()
-    }
-
-    async fn check(&self) -> Result<(), JobError> {
-        self.inner.check().await
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.inner.begin_run().await
-    }
-
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        if let Some(point) = self.from_first_batch.keep(None) {
-            self.from_first_batch.fault.set(point);
+impl JobHook for FromFirstBatch {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        if call.step() == Step::Batch {
+            if let Some(point) = self.keep(None) {
+                self.fault.set(point);
+            }
         }
-        self.inner.batch(pass).await
-    }
-
-    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.inner.preview(scope, page).await
-    }
-
-    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.inner.forecast(rejected).await
+        Ok(())
     }
 }

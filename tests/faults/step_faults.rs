@@ -1,18 +1,17 @@
-//! Traps before and after each step of a job, and around its history.
+//! A fault before or after each step of a job, and around its history.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use ractor_housekeeper::job::{
-    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
-};
+use ractor_housekeeper::JobName;
+use ractor_housekeeper::job::JobError;
 use ractor_housekeeper::model::{RunHistory, RunRecord, StoreError};
-use ractor_housekeeper::{Job, JobName, Scope};
+use ractor_housekeeper::testing::{Answer, Call, JobHook, Step};
 use tokio::sync::watch;
 
 use crate::crashes::FaultPoint;
 
-/// What a trap does to the step that steps into it.
+/// What the fault does to the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It fails.
@@ -23,7 +22,7 @@ pub(crate) enum Fault {
     Wait,
 }
 
-/// One trap, which is moved from place to place. Clones are the same.
+/// One fault, moved from point to point. Clones share it.
 #[derive(Clone)]
 pub(crate) struct StepFault {
     fault: Fault,
@@ -40,14 +39,15 @@ impl StepFault {
         }
     }
 
-    pub(crate) fn around<T: ?Sized>(&self, inner: Arc<T>) -> WithStepFaults<T> {
-        WithStepFaults {
-            inner,
-            step_fault: self.clone(),
+    /// Previews are no step of a run.
+    async fn pass_unless_preview(&self, call: &Call<'_>) -> Result<(), JobError> {
+        match call.step() {
+            Step::Preview => Ok(()),
+            _ => Ok(self.pass().await?),
         }
     }
 
-    /// A place where the trap may be.
+    /// A point at which the fault may be.
     async fn pass(&self) -> Result<(), String> {
         let is_here = {
             let mut left = self.left();
@@ -102,66 +102,29 @@ impl FaultPoint for StepFault {
     }
 }
 
-/// A job, or a history, with the trap before and after each step.
-pub(crate) struct WithStepFaults<T: ?Sized> {
-    inner: Arc<T>,
-    step_fault: StepFault,
-}
+#[async_trait]
+impl JobHook for StepFault {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        self.pass_unless_preview(call).await
+    }
 
-impl<T: ?Sized> WithStepFaults<T> {
-    async fn operation<R, E: From<InjectedError>>(
-        &self,
-        operation: impl Future<Output = Result<R, E>> + Send,
-    ) -> Result<R, E> {
-        self.step_fault.pass().await.map_err(InjectedError)?;
-        let done = operation.await?;
-        self.step_fault.pass().await.map_err(InjectedError)?;
-        Ok(done)
+    async fn after(&self, call: &Call<'_>, _: &Answer<'_>) -> Result<(), JobError> {
+        self.pass_unless_preview(call).await
     }
 }
 
-/// What the trap says, on its way to the error of whoever stepped into it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct InjectedError(String);
-
-impl From<InjectedError> for StoreError {
-    fn from(bad: InjectedError) -> Self {
-        Self::Schema(bad.0)
-    }
+/// A history with the fault before and after each write.
+pub(crate) struct HistoryWithFaults<T> {
+    pub(crate) inner: T,
+    pub(crate) step_fault: StepFault,
 }
 
 #[async_trait]
-impl Job for WithStepFaults<dyn Job> {
-    fn name(&self) -> JobName {
-        self.inner.name()
-    }
-
-    async fn check(&self) -> Result<(), JobError> {
-        self.operation(self.inner.check()).await
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.operation(self.inner.begin_run()).await
-    }
-
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.operation(self.inner.batch(pass)).await
-    }
-
-    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.inner.preview(scope, page).await
-    }
-
-    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.operation(self.inner.forecast(rejected)).await
-    }
-}
-
-#[async_trait]
-impl RunHistory for WithStepFaults<dyn RunHistory> {
+impl<T: RunHistory> RunHistory for HistoryWithFaults<T> {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
-        self.operation(self.inner.record(runs, keep)).await
+        self.step_fault.pass().await.map_err(StoreError::Schema)?;
+        self.inner.record(runs, keep).await?;
+        self.step_fault.pass().await.map_err(StoreError::Schema)
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {

@@ -9,7 +9,7 @@ use ractor_housekeeper::booking::BookingExpirer;
 
 use crate::audit::{Figures, check_winners, gone};
 use crate::database::{Connection, Database, GuestWrite, instant};
-use crate::paced_writes::{GUESTS, PacedJob, PacedWrites, id, place};
+use crate::paced_writes::{GUESTS, PacedRuns, PacedWrites, id, place};
 use crate::replica::{Emitted, Replica, messages_only};
 use crate::{TestResult, rows};
 
@@ -172,12 +172,9 @@ async fn race(
     let mut running = Vec::new();
     for _ in 0..replicas {
         let job = BookingExpirer::new(database.store(None).await?, Some(AGE))?;
-        let (job, paced_writes) = (Arc::new(job), paced_writes.clone());
+        let paced_writes = paced_writes.clone();
         let replica = Replica::start(
-            Arc::new(PacedJob {
-                job,
-                paced_writes: paced_writes.clone(),
-            }),
+            PacedRuns::around(job, paced_writes.clone()),
             messages_only(),
         )
         .await?;

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ractor_housekeeper::job::{
-    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
-};
-use ractor_housekeeper::{Job, JobName, Scope};
+use ractor_housekeeper::job::JobError;
+use ractor_housekeeper::testing::{Answer, Call, FaultyJob, JobHook, Step};
+use ractor_housekeeper::{Job, Scope};
 use tokio::sync::watch;
 
 /// The row in a given place of the order in which rows are handled.
@@ -89,52 +88,41 @@ impl<A: Copy + Send + Sync + 'static> PacedWrites<A> {
     }
 }
 
-/// A job whose runs are chased.
-pub(crate) struct PacedJob<A> {
-    pub(crate) job: Arc<dyn Job>,
-    pub(crate) paced_writes: Arc<PacedWrites<A>>,
+/// Makes the runs of a job wait for guests who lag behind.
+pub(crate) struct PacedRuns<A> {
+    paced_writes: Arc<PacedWrites<A>>,
+}
+
+impl<A: Copy + Send + Sync + 'static> PacedRuns<A> {
+    pub(crate) fn around(job: impl Job, paced_writes: Arc<PacedWrites<A>>) -> Arc<dyn Job> {
+        let hook = Self { paced_writes };
+        Arc::new(FaultyJob::with_hook(Arc::new(job), hook))
+    }
 }
 
 #[async_trait]
-impl<A: Copy + Send + Sync + 'static> Job for PacedJob<A> {
-    fn name(&self) -> JobName {
-        self.job.name()
-    }
-
-    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
-        self.job.check_scope(scope)
-    }
-
-    async fn check(&self) -> Result<(), JobError> {
-        self.job.check().await
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.job.begin_run().await
-    }
-
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.paced_writes.wait_for_guests().await;
-        let batch = self.job.batch(pass).await?;
-        // A run for one user is ahead of the others.
-        if pass.scope == Scope::All {
-            let front = batch.ids.iter().map(|id| place(id)).max();
-            self.paced_writes.advance_to(front.unwrap_or(0));
+impl<A: Copy + Send + Sync + 'static> JobHook for PacedRuns<A> {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        if call.step() == Step::Batch {
+            self.paced_writes.wait_for_guests().await;
         }
-        Ok(batch)
+        Ok(())
     }
 
-    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.job.preview(scope, page).await
-    }
-
-    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        let forecast = self.job.forecast(rejected).await?;
-        // Without a row that is due, or will be within the test, the front cannot come any further.
-        if forecast.next_due.is_none_or(|wait| wait > LONG) {
-            self.paced_writes.advance_to(usize::MAX);
+    async fn after(&self, call: &Call<'_>, answer: &Answer<'_>) -> Result<(), JobError> {
+        match (call, answer) {
+            // A run for one user is ahead of the others.
+            (Call::Batch(request), Answer::Batch(batch)) if request.scope == Scope::All => {
+                let front = batch.ids.iter().map(|id| place(id)).max();
+                self.paced_writes.advance_to(front.unwrap_or(0));
+            }
+            // Without a row that is due, or will be within the test, the front cannot advance.
+            (_, Answer::Forecast(forecast)) if forecast.next_due.is_none_or(|wait| wait > LONG) => {
+                self.paced_writes.advance_to(usize::MAX);
+            }
+            _ => {}
         }
-        Ok(forecast)
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use ractor_housekeeper::testing::ManualClock;
 use crate::audit::{Figures, check_winners, gone};
 use crate::bookings::{AHEAD, text, user};
 use crate::database::{Database, GuestWrite};
-use crate::paced_writes::{GUESTS, PacedJob, PacedWrites, id};
+use crate::paced_writes::{GUESTS, PacedRuns, PacedWrites, id};
 use crate::replica::{Emitted, Replica, messages_only};
 use crate::{TestResult, rows};
 
@@ -149,12 +149,9 @@ async fn race(
     let mut running = Vec::new();
     for _ in 0..4 {
         let job = SessionCleaner::new(database.store(Some(&clock)).await?, Some(AGE))?;
-        let (job, paced_writes) = (Arc::new(job), paced_writes.clone());
+        let paced_writes = paced_writes.clone();
         let replica = Replica::start(
-            Arc::new(PacedJob {
-                job,
-                paced_writes: paced_writes.clone(),
-            }),
+            PacedRuns::around(job, paced_writes.clone()),
             messages_only(),
         )
         .await?;

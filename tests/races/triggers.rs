@@ -13,7 +13,7 @@ use ractor_housekeeper::{Report, Scope};
 use crate::audit::{Figures, check_winners, gone};
 use crate::bookings::{AGE, AHEAD, USERS, Write, bookings, fill, let_guests_act, user};
 use crate::database::Database;
-use crate::paced_writes::{PacedJob, PacedWrites};
+use crate::paced_writes::{PacedRuns, PacedWrites};
 use crate::replica::{Emitted, Replica};
 use crate::{TestResult, rows};
 
@@ -46,13 +46,9 @@ pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
     let mut replicas = Vec::new();
     for number in 0..4 {
         let job = BookingExpirer::new(database.store(None).await?, Some(AGE))?;
-        let (job, paced_writes) = (Arc::new(job), paced_writes.clone());
+        let paced_writes = paced_writes.clone();
         replicas.push(
-            Replica::start(
-                Arc::new(PacedJob { job, paced_writes }),
-                busy(number % 2 == 0),
-            )
-            .await?,
+            Replica::start(PacedRuns::around(job, paced_writes), busy(number % 2 == 0)).await?,
         );
     }
     let replicas = Arc::new(replicas);

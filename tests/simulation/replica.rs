@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::event_log::EventLog;
-use crate::unreliable::{FaultSource, Unreliable};
+use crate::unreliable::{FaultSource, UnreliableHistory, UnreliableJob};
 use crate::world::{World, choose};
 
 pub(crate) struct Replica {
@@ -161,12 +161,7 @@ fn children(housekeeper: &ActorRef<HousekeeperMsg>) -> Vec<ActorCell> {
     children
 }
 
-fn jobs(
-    fault_source: &FaultSource,
-) -> (
-    Vec<Arc<dyn Job>>,
-    Unreliable<ractor_housekeeper::testing::MemoryStore>,
-) {
+fn jobs(fault_source: &FaultSource) -> (Vec<Arc<dyn Job>>, UnreliableHistory) {
     let (store, ages) = {
         let world = fault_source.world.lock();
         (world.store.clone(), world.ages)
@@ -174,16 +169,10 @@ fn jobs(
     let expirer = BookingExpirer::new(Arc::new(store.clone()), Some(ages.booking));
     let cleaner = SessionCleaner::new(Arc::new(store.clone()), Some(ages.session));
     let jobs: Vec<Arc<dyn Job>> = vec![
-        Arc::new(Unreliable {
-            inner: expirer.expect("the age can be"),
-            fault_source: fault_source.clone(),
-        }),
-        Arc::new(Unreliable {
-            inner: cleaner.expect("the age can be"),
-            fault_source: fault_source.clone(),
-        }),
+        UnreliableJob::around(expirer.expect("the age can be"), fault_source),
+        UnreliableJob::around(cleaner.expect("the age can be"), fault_source),
     ];
-    let history = Unreliable {
+    let history = UnreliableHistory {
         inner: store,
         fault_source: fault_source.clone(),
     };

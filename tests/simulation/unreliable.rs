@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ractor::ActorCell;
-use ractor_housekeeper::job::{
-    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
-};
+use ractor_housekeeper::job::{Batch, JobError, Page, PreviewRows};
 use ractor_housekeeper::model::{RunHistory, RunRecord, StoreError};
-use ractor_housekeeper::testing::MemoryStore;
+use ractor_housekeeper::testing::{Answer, Call, FaultyJob, JobHook, MemoryStore, Step};
 use ractor_housekeeper::{Job, JobName, Scope};
 use tokio::time::sleep;
 
 use crate::world::{World, is_expirer};
 
-/// A job of one replica, or its history, with faults in every step.
-pub(crate) struct Unreliable<T> {
-    pub(crate) inner: T,
+/// The history of one replica, with faults in every step.
+pub(crate) struct UnreliableHistory {
+    pub(crate) inner: MemoryStore,
     pub(crate) fault_source: FaultSource,
 }
 
@@ -100,80 +98,44 @@ impl FaultSource {
     }
 }
 
-#[async_trait]
-impl<J: Job> Job for Unreliable<J> {
-    fn name(&self) -> JobName {
-        self.inner.name()
-    }
-
-    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
-        self.inner.check_scope(scope)
-    }
-
-    async fn check(&self) -> Result<(), JobError> {
-        self.fault_source.pass("before check").await?;
-        self.inner.check().await
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.fault_source.pass("before open").await?;
-        let window = self.inner.begin_run().await?;
-        self.fault_source.pass("after open").await?;
-        Ok(window)
-    }
-
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        self.fault_source.pass("before batch").await?;
-        let batch = self.inner.batch(pass).await?;
-        {
-            let mut world = self.fault_source.world.lock();
-            let change = world.audit(is_expirer(&self.name()));
-            let mut changed: Vec<&str> = change.rows.iter().map(|(id, ..)| id.as_str()).collect();
-            let mut named: Vec<&str> = batch.ids.iter().map(String::as_str).collect();
-            changed.sort_unstable();
-            named.sort_unstable();
-            if changed != named || change.counts != batch.counts.total() {
-                let counts = &batch.counts;
-                world.break_promise(format!(
-                    "changed {changed:?}, named {named:?}, counted {counts}"
-                ));
-            }
-            world.totals.outcome("rows handled", batch.ids.len() as u64);
-        }
-        // Committed, and the answer is lost on its way.
-        self.fault_source.pass("after commit").await?;
-        let replica = self.fault_source.replica;
-        self.fault_source.world.lock().handled(replica, &batch.ids);
-        Ok(batch)
-    }
-
-    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        self.fault_source.pass("before preview").await?;
-        let preview = self.inner.preview(scope, page).await?;
-        self.compare(scope, page, &preview);
-        self.fault_source.pass("after preview").await?;
-        Ok(preview)
-    }
-
-    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        self.fault_source.pass("before forecast").await?;
-        let forecast = self.inner.forecast(rejected).await?;
-        self.fault_source.pass("after forecast").await?;
-        Ok(forecast)
-    }
+/// The faults of one job, and the checks of each of its steps.
+pub(crate) struct UnreliableJob {
+    is_expirer: bool,
+    fault_source: FaultSource,
 }
 
-impl<J: Job> Unreliable<J> {
+impl UnreliableJob {
+    pub(crate) fn around(job: impl Job, fault_source: &FaultSource) -> Arc<dyn Job> {
+        let hook = Self {
+            is_expirer: is_expirer(&job.name()),
+            fault_source: fault_source.clone(),
+        };
+        Arc::new(FaultyJob::with_hook(Arc::new(job), hook))
+    }
+
+    /// A batch names and counts just the rows that it changed.
+    fn check_batch(&self, batch: &Batch) {
+        let mut world = self.fault_source.world.lock();
+        let change = world.audit(self.is_expirer);
+        let mut changed: Vec<&str> = change.rows.iter().map(|(id, ..)| id.as_str()).collect();
+        let mut named: Vec<&str> = batch.ids.iter().map(String::as_str).collect();
+        changed.sort_unstable();
+        named.sort_unstable();
+        if changed != named || change.counts != batch.counts.total() {
+            let counts = &batch.counts;
+            world.break_promise(format!(
+                "changed {changed:?}, named {named:?}, counted {counts}"
+            ));
+        }
+        world.totals.outcome("rows handled", batch.ids.len() as u64);
+    }
+
     /// A first page shows just the rows that a run would handle now.
     fn compare(&self, scope: &Scope, page: &Page, preview: &PreviewRows) {
         let mut world = self.fault_source.world.lock();
         let user = scope.user_id().ok().flatten();
         let (bookings, sessions) = world.guests.due_since(world.now(), user, world.ages);
-        let due = if is_expirer(&self.name()) {
-            bookings
-        } else {
-            sessions
-        };
+        let due = if self.is_expirer { bookings } else { sessions };
         let mut shown: Vec<&str> = preview.rows.iter().map(|row| row.id.as_str()).collect();
         shown.sort_unstable();
         let all_shown = due.len() <= page.size.get() as usize;
@@ -185,7 +147,41 @@ impl<J: Job> Unreliable<J> {
 }
 
 #[async_trait]
-impl RunHistory for Unreliable<MemoryStore> {
+impl JobHook for UnreliableJob {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        let place = match call.step() {
+            Step::Check => "before check",
+            Step::BeginRun => "before open",
+            Step::Batch => "before batch",
+            Step::Preview => "before preview",
+            Step::Forecast => "before forecast",
+        };
+        Ok(self.fault_source.pass(place).await?)
+    }
+
+    async fn after(&self, call: &Call<'_>, answer: &Answer<'_>) -> Result<(), JobError> {
+        match (call, answer) {
+            (Call::Preview(scope, page), Answer::Preview(preview)) => {
+                self.compare(scope, page, preview);
+                self.fault_source.pass("after preview").await?;
+            }
+            (_, Answer::Batch(batch)) => {
+                self.check_batch(batch);
+                // Committed, and the answer is lost on its way.
+                self.fault_source.pass("after commit").await?;
+                let replica = self.fault_source.replica;
+                self.fault_source.world.lock().handled(replica, &batch.ids);
+            }
+            (_, Answer::BeginRun(_)) => self.fault_source.pass("after open").await?,
+            (_, Answer::Forecast(_)) => self.fault_source.pass("after forecast").await?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RunHistory for UnreliableHistory {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         self.fault_source
             .pass("before record")
