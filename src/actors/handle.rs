@@ -77,8 +77,8 @@ impl HousekeeperRef {
     ///
     /// # Errors
     ///
-    /// [`AskError::Request`] if there is no such job, it is disabled, cannot serve the scope, or the
-    /// housekeeper is shutting down. A run that fails is no error: its report says so.
+    /// [`AskError::Request`] if there is no such job, it is disabled, cannot serve the scope, or
+    /// the housekeeper is shutting down. A run that fails is no error: its report says so.
     pub async fn run_now(&self, job: impl Into<JobName>, scope: Scope) -> Result<Report, AskError> {
         let job = job.into();
         self.request(|reply| HousekeeperMsg::RunNow(job, scope, reply))
@@ -240,7 +240,8 @@ impl Deref for HousekeeperRef {
 /// Calls the housekeeper and waits for its answer or its end.
 ///
 /// A message that is sent in the instant in which a mailbox closes can stay in it unread, its port
-/// open, for as long as somebody holds a reference to the actor. The end shows that no answer comes.
+/// open, for as long as somebody holds a reference to the actor. The end shows that no answer
+/// comes.
 pub(super) async fn call<T: Send + 'static>(
     housekeeper: &ActorRef<HousekeeperMsg>,
     message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,

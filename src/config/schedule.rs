@@ -10,9 +10,9 @@ use crate::config::cron::Cron;
 /// start runs.
 ///
 /// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start, at
-/// each tick, and, unless `at_deadline` is off, once in the [age](crate::job::Forecast::max_age) of its
-/// rule, for rows made since. A run of nothing is three short transactions: the clock, one batch,
-/// the forecast. By default that is less than 300 a day for each job.
+/// each tick, and, unless `at_deadline` is off, once in the [age](crate::job::Forecast::max_age) of
+/// its rule, for rows made since. A run of nothing is three short transactions: the clock, one
+/// batch, the forecast. By default that is less than 300 a day for each job.
 ///
 /// # Examples
 ///

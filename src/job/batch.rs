@@ -147,8 +147,8 @@ impl Counts {
 }
 
 impl fmt::Display for Counts {
-    /// Writes `1 draft, 3 image records`, or `nothing`: kinds without rows are left out, underscores
-    /// become spaces, and a regular plural loses its ending for one row.
+    /// Writes `1 draft, 3 image records`, or `nothing`: kinds without rows are left out,
+    /// underscores become spaces, and a regular plural loses its ending for one row.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (kind, count) in self.iter().filter(|(_, count)| *count > 0) {

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// An expected failure of a job, such as an unreachable database, a lock timeout or a missing table.
+/// An expected failure of a job, such as an unreachable database, a lock timeout or a missing
+/// table.
 ///
 /// Any error converts into one with `?`. It ends the run as
 /// [`Outcome::Failed`](crate::Outcome::Failed), and the housekeeper retries with backoff. Only a

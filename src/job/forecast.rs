@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fmt::thousands;
 
-/// A count that stops at [`BoundedCount::CAP`], so that counting a backlog of millions costs no more
-/// than counting one of thousands.
+/// A count that stops at [`BoundedCount::CAP`], so that counting a backlog of millions costs no
+/// more than counting one of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BoundedCount {
     /// Rows counted.

@@ -87,12 +87,12 @@ pub trait Job: Send + Sync + 'static {
     /// it.
     async fn begin_run(&self) -> Result<RunBounds, JobError>;
 
-    /// Looks at no more than `request.limit` due rows after `request.after`, oldest first or nearly so,
-    /// and handles them in one transaction.
+    /// Looks at no more than `request.limit` due rows after `request.after`, oldest first or nearly
+    /// so, and handles them in one transaction.
     ///
-    /// [`Batch::next_cursor`] is the last row examined if the batch reached its limit, which asks for
-    /// another batch, and `None` otherwise. A run that comes back to a cursor where it was fails,
-    /// because it would never end.
+    /// [`Batch::next_cursor`] is the last row examined if the batch reached its limit, which asks
+    /// for another batch, and `None` otherwise. A run that comes back to a cursor where it was
+    /// fails, because it would never end.
     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError>;
 
     /// Lists the rows a run would handle now, without a lock and without a change.

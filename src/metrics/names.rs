@@ -1,9 +1,9 @@
 //! Metrics for a monitoring system, through the facade of the crate [`metrics`] (feature
 //! `metrics`).
 //!
-//! The host installs a recorder, for example that of `metrics-exporter-prometheus`; without one
-//! the calls do nothing. `examples/prometheus` serves a scrape. `examples/prometheus/alerts.yml` has
-//! a rule for each entry of the column "alert on", with the steps to take.
+//! The host installs a recorder, for example that of `metrics-exporter-prometheus`; without one the
+//! calls do nothing. `examples/prometheus` serves a scrape. `examples/prometheus/alerts.yml` has a
+//! rule for each entry of the column "alert on", with the steps to take.
 //!
 //! | metric | kind, unit | labels | what it means | alert on |
 //! |---|---|---|---|---|
@@ -42,8 +42,8 @@
 //! look.
 //!
 //! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in
-//! [`Batch::counts`](crate::job::Batch::counts). No id is a label. Two housekeepers of one process share
-//! what they count, and should have jobs of different names: both would set the same gauges.
+//! [`Batch::counts`](crate::job::Batch::counts). No id is a label. Two housekeepers of one process
+//! share what they count, and should have jobs of different names: both would set the same gauges.
 //!
 //! # Examples
 //!

@@ -125,8 +125,8 @@ pub(crate) struct JobSnapshot<'a> {
     pub(crate) paused: bool,
 }
 
-/// The gauges of one job. Dropping them sets them to zero, so that a housekeeper that ended, even by
-/// a crash, leaves no job that appears to run or lag.
+/// The gauges of one job. Dropping them sets them to zero, so that a housekeeper that ended, even
+/// by a crash, leaves no job that appears to run or lag.
 #[derive(Default)]
 pub(crate) struct Gauges {
     /// Empty until the gauges were first set.

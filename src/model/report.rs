@@ -163,7 +163,8 @@ pub struct Report {
     /// Rows changed, by kind.
     pub counts: Counts,
     /// The first rows handled, by id, up to
-    /// [`JobConfig::max_reported_ids`](crate::config::JobConfig::max_reported_ids). Subscribers see all.
+    /// [`JobConfig::max_reported_ids`](crate::config::JobConfig::max_reported_ids). Subscribers see
+    /// all.
     pub ids: Vec<String>,
     /// Whether more rows were handled than `ids` holds.
     pub more_ids: bool,

@@ -156,8 +156,8 @@ impl MemoryStore {
         self.rows().bookings.values().cloned().collect()
     }
 
-    /// Sets what [`Store::activity_throttle`](crate::store::Store::activity_throttle) answers. Rows here
-    /// are never behind.
+    /// Sets what [`Store::activity_throttle`](crate::store::Store::activity_throttle) answers. Rows
+    /// here are never behind.
     pub fn set_activity_throttle(&self, throttle: Duration) {
         self.rows().throttle = throttle;
     }

@@ -22,9 +22,9 @@
 //! # A job of one's own
 //!
 //! The examples test this one, which deletes old drafts. It keeps them in memory to be short; a job
-//! over SQL is tested in the same way. It takes its time from a [`Clock`](crate::time::Clock), which the
-//! test sets. (A job that asks the database for the time needs rows that are old by the database's
-//! clock, and real time.)
+//! over SQL is tested in the same way. It takes its time from a [`Clock`](crate::time::Clock),
+//! which the test sets. (A job that asks the database for the time needs rows that are old by the
+//! database's clock, and real time.)
 //!
 //! ```
 #![doc = include_str!("../../tests/support/drafts.rs")]

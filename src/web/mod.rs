@@ -75,9 +75,9 @@
 //! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
 //!
 //! What is answered from memory comes within a second, or is `not_answering`. A read of a database
-//! that is silent ends after [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout), 30 s if
-//! not set: a preview is then `failed`, and a history comes from memory. The router waits 75 s for
-//! a read, its turn after others included; beyond that it is `not_answering`.
+//! that is silent ends after [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout),
+//! 30 s if not set: a preview is then `failed`, and a history comes from memory. The router waits
+//! 75 s for a read, its turn after others included; beyond that it is `not_answering`.
 //!
 //! # Which health for whom
 //!

@@ -1,4 +1,5 @@
-//! A wall clock that is set back or forward while the housekeeper runs: no run twice, no deadline skipped.
+//! A wall clock that is set back or forward while the housekeeper runs: no run twice, no deadline
+//! skipped.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::booking::BookingExpirer;
@@ -33,7 +34,8 @@ async fn a_clock_change_between_ticks_neither_doubles_nor_skips_one() {
 
         let ticks = reports(&mut host);
         assert!(ticks.iter().all(|tick| tick.trigger == Trigger::Tick));
-        // One a quarter, behind the first; and one more for those that a clock set forward passed over, which are counted.
+        // One a quarter, behind the first; and one more for those that a clock set forward passed
+        // over, which are counted.
         let quarters = began.elapsed().as_secs() / (15 * 60) - 1;
         let passed_over = step.num_minutes().max(0).unsigned_abs() / 15;
         let runs = quarters + u64::from(passed_over > 0);
@@ -81,7 +83,8 @@ async fn deadlines_follow_the_clock_of_the_job_after_any_clock_change() {
         let mut expired = reports(&mut host);
         expired.retain(|report| report.counts.total() == 1);
 
-        // A clock set past the deadline is noticed within a minute; one set back looks again when its age has passed.
+        // A clock set past the deadline is noticed within a minute; one set back looks again when
+        // its age has passed.
         let late = expired[0].started_at - due.max(set);
         assert!(
             (TimeDelta::zero()..=TimeDelta::seconds(61)).contains(&late),

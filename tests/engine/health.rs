@@ -167,7 +167,8 @@ async fn batches_that_change_no_rows_emit_no_event() {
 
 #[tokio::test(start_paused = true)]
 async fn the_health_in_a_status_was_emitted_before() {
-    // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls between the readings.
+    // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls
+    // between the readings.
     for odd in [false, true] {
         let forecast = Forecast {
             oldest_overdue: Some(Duration::ZERO),
@@ -391,7 +392,8 @@ impl Job for NoChangeJob {
     }
 }
 
-/// A clock that is slow to read: whoever looks at it twice finds the limit of a row that is due passed between two looks.
+/// A clock that is slow to read: whoever looks at it twice finds the limit of a row that is due
+/// passed between two looks.
 struct SlowClock;
 
 impl Clock for SlowClock {

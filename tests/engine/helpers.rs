@@ -28,7 +28,8 @@ impl Host {
         self.ask(move |reply| HousekeeperMsg::Shutdown(grace, reply))
     }
 
-    /// Kills the worker. Returns how long it rests before the next one, which is up by then; `None` if its job is degraded instead.
+    /// Kills the worker. Returns how long it rests before the next one, which is up by then; `None`
+    /// if its job is degraded instead.
     pub(crate) async fn kill_worker(&mut self) -> Option<Duration> {
         let killed = self.clock.now();
         self.worker().kill();

@@ -46,7 +46,8 @@ async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
 async fn a_report_and_a_death_on_several_threads_arrive_in_order() {
     let (mut host, history) = start(ActorCell::kill, 0).await;
     let housekeeper = host.housekeeper.clone();
-    // With a limit: a question that crosses a kill may stay in the mailbox, unread and ignore_reply, as long as we hold the reference.
+    // With a limit: a question that crosses a kill may stay in the mailbox, unread and
+    // ignore_reply, as long as we hold the reference.
     let crowd = tokio::spawn(async move {
         while call_t!(housekeeper, HousekeeperMsg::Status, 10_000).is_ok() {}
     });

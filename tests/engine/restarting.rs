@@ -221,7 +221,8 @@ async fn next_restart(host: &mut Host) -> DateTime<Utc> {
     *at
 }
 
-/// A clock that kills new workers of the expirer when it is read. The supervisor reads it after it started one and before it gives it a run.
+/// A clock that kills new workers of the expirer when it is read. The supervisor reads it after it
+/// started one and before it gives it a run.
 #[derive(Clone)]
 struct WorkerKillingClock {
     clock: ManualClock,

@@ -521,7 +521,8 @@ async fn a_slow_subscriber_learns_how_many_events_it_missed() {
     let _ = host.run_now(Scope::All).await;
     let after = events.recv().await.expect("it is subscribed");
 
-    // A run of ten full batches is a start, ten batches and an end; an empty run a start and an end.
+    // A run of ten full batches is a start, ten batches and an end; an empty run a start and an
+    // end.
     assert!(matches!(&*first, Event::RunStarted { .. }));
     assert!(!while_held);
     assert_eq!(after.missed, 9 + 2);

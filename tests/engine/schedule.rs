@@ -1,4 +1,5 @@
-//! When a job runs by itself: at start, at ticks, at deadlines, after failures, and not while paused.
+//! When a job runs by itself: at start, at ticks, at deadlines, after failures, and not while
+//! paused.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -676,7 +677,8 @@ async fn replicas_that_fail_together_retry_apart() {
 
     let spread = waits.iter().max().zip(waits.iter().min());
     let spread = spread.map(|(most, least)| most - least);
-    // Over half a second; twenty draws that all lie within a fifth of that come once in 10^12 times.
+    // Over half a second; twenty draws that all lie within a fifth of that come once in 10^12
+    // times.
     assert!(spread > Some(100), "{waits:?}");
 }
 
@@ -812,7 +814,8 @@ async fn next_batch_sizes(host: &mut Host) -> Vec<usize> {
     sizes
 }
 
-/// A host whose expirer follows this schedule in batches of two rows; the other job runs by messages only.
+/// A host whose expirer follows this schedule in batches of two rows; the other job runs by
+/// messages only.
 async fn start(schedule: Schedule) -> Host {
     start_at_pace(schedule, Pace::fixed(2.try_into().expect("is not zero"))).await
 }

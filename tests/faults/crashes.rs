@@ -1,4 +1,5 @@
-//! Crashes of a worker at every point of a run, with the whole tree above it and a real database below.
+//! Crashes of a worker at every point of a run, with the whole tree above it and a real database
+//! below.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +47,8 @@ struct Scenario<'g, G: TestDatabase> {
 }
 
 impl<G: TestDatabase> Scenario<'_, G> {
-    /// Has a fault strike at the first point of a run, the second, and so on, until a run ends before it. Returns how many there were.
+    /// Has a fault strike at the first point of a run, the second, and so on, until a run ends
+    /// before it. Returns how many there were.
     async fn at_every_point(&self, fault: &dyn FaultPoint) -> TestResult<usize> {
         let mut point = 1;
         while self.run_with_fault(fault, point).await? {
@@ -105,7 +107,8 @@ impl<G: TestDatabase> Scenario<'_, G> {
         Ok(struck)
     }
 
-    /// Rows that a connection which nobody has any more still had locked were passed over. The run says so, and the next one does the rest.
+    /// Rows that a connection which nobody has any more still had locked were passed over. The run
+    /// says so, and the next one does the rest.
     async fn finish(&self, host: &Host, context: &str) -> TestResult {
         let last = host.idle_report().await?;
         let changed = self
@@ -292,7 +295,8 @@ mod postgres {
         };
         let proxy = Proxy::to(&database.url).await?;
         let limits = Timeouts {
-            // Several times what it takes to connect, also on a busy machine: a point where nobody strikes must not run into it.
+            // Several times what it takes to connect, also on a busy machine: a point where nobody
+            // strikes must not run into it.
             acquire: Duration::from_secs(2),
             ..Timeouts::default()
         };

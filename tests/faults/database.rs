@@ -19,8 +19,8 @@ pub(crate) mod sqlite;
 
 /// After a crash, all its locks and transactions are gone within this time.
 ///
-/// On Postgres they go as soon as the statement in flight is cancelled and the server has seen the connection close. On SQLite they go when
-/// the batch in flight ends, which it does by itself.
+/// On Postgres they go as soon as the statement in flight is cancelled and the server has seen the
+/// connection close. On SQLite they go when the batch in flight ends, which it does by itself.
 pub(crate) const RESTORED: Duration = Duration::from_secs(1);
 
 /// The rows of each job that are due. Another one, that is not, must stay as it is.
@@ -68,8 +68,8 @@ pub(crate) trait TestDatabase: Send + Sync + 'static {
 
     /// Waits until all locks are gone, but no longer than promised.
     ///
-    /// What counts is when a look begins: one that takes long on a busy machine says nothing of the locks. So the last begins when the time
-    /// is over, and must find nothing.
+    /// What counts is when a look begins: one that takes long on a busy machine says nothing of the
+    /// locks. So the last begins when the time is over, and must find nothing.
     async fn wait_until_idle(&self, context: &str) -> TestResult {
         let since = Instant::now();
         loop {
@@ -139,7 +139,8 @@ pub(crate) trait TestDatabase: Send + Sync + 'static {
         Ok(once)
     }
 
-    /// The rows of a job that were changed. The tables say what the account says, and rows that are not due are there.
+    /// The rows of a job that were changed. The tables say what the account says, and rows that are
+    /// not due are there.
     async fn audit(&self, job: &JobName, context: &str) -> TestResult<BTreeSet<String>> {
         let gone = self.changed(job, context).await?;
         let left = self.texts(left(job)).await?;

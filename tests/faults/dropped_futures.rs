@@ -1,4 +1,5 @@
-//! The futures of a store, driven by hand: dropped at every await, and broken by a panic at every statement boundary.
+//! The futures of a store, driven by hand: dropped at every await, and broken by a panic at every
+//! statement boundary.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -126,7 +127,8 @@ async fn a_panic_at_every_statement_boundary_leaves_nothing_behind<G: TestDataba
     Ok(())
 }
 
-/// Crashes each step of each job at its first point, its second, and so on, until it ends before it crashes. Returns how many there were.
+/// Crashes each step of each job at its first point, its second, and so on, until it ends before it
+/// crashes. Returns how many there were.
 async fn at_every_point<G, F>(
     database: &G,
     statement_fault: &StatementFault,
@@ -200,7 +202,8 @@ async fn prepare_rows<G: TestDatabase>(
     database.refuse_one(conditions.refused).await
 }
 
-/// That nothing is left of a step that crashed, or was done (`told` says what it changed), and that the next one completes the work.
+/// That nothing is left of a step that crashed, or was done (`told` says what it changed), and that
+/// the next one completes the work.
 async fn check_aftermath<G: TestDatabase>(
     database: &G,
     store: &G::Store,
@@ -274,7 +277,8 @@ mod postgres {
         a_panic_at_every_statement_boundary_leaves_nothing_behind
     }
 
-    /// The server does not look whether its client is still there: only the request to cancel it ends the statement in time.
+    /// The server does not look whether its client is still there: only the request to cancel it
+    /// ends the statement in time.
     #[tokio::test]
     async fn a_future_may_be_dropped_during_a_statement() -> TestResult {
         let Some(database) = PostgresDatabase::open().await? else {

@@ -117,7 +117,8 @@ impl Host {
         Ok(status.jobs.remove(&self.job).ok_or("the job is there")?)
     }
 
-    /// Waits until no run is at work, and none is to come by itself. Returns the report of the last.
+    /// Waits until no run is at work, and none is to come by itself. Returns the report of the
+    /// last.
     pub(crate) async fn idle_report(&self) -> TestResult<Report> {
         let resting = async {
             loop {

@@ -1,6 +1,8 @@
-//! Bad days: crashes at every await of a run, and databases that fail, on real SQLite files and a real Postgres.
+//! Bad days: crashes at every await of a run, and databases that fail, on real SQLite files and a
+//! real Postgres.
 //!
-//! Without the feature `postgres`, or where Postgres is not installed, the half on SQLite runs, and what was left out is said.
+//! Without the feature `postgres`, or where Postgres is not installed, the half on SQLite runs, and
+//! what was left out is said.
 
 use std::error::Error;
 

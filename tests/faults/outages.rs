@@ -1,5 +1,5 @@
-//! Databases that fail under a housekeeper that runs on its schedule: each failure is named, retried when the report says, costs no restart,
-//! and is over by itself when its cause is.
+//! Databases that fail under a housekeeper that runs on its schedule: each failure is named,
+//! retried when the report says, costs no restart, and is over by itself when its cause is.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

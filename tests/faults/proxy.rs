@@ -13,7 +13,8 @@ use frames::Frames;
 
 mod frames;
 
-/// Passes on what clients and a server tell each other. An exchange is what a client sends until it waits for an answer.
+/// Passes on what clients and a server tell each other. An exchange is what a client sends until it
+/// waits for an answer.
 pub(crate) struct Proxy {
     /// Of the server, but over this wire.
     pub(crate) url: String,
@@ -71,7 +72,8 @@ impl Proxy {
         })
     }
 
-    /// From now on nothing is heard of either end, not even that it went away; and whoever connects hears nothing.
+    /// From now on nothing is heard of either end, not even that it went away; and whoever connects
+    /// hears nothing.
     pub(crate) fn go_silent(&self) {
         self.step_fault.silent.send_replace(true);
     }

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use crate::crashes::FaultPoint;
 
-/// Goes off within the work of a connection, at the n-th statement boundary after it was set: before a statement, after it, and at the begin,
-/// the commit and the rollback of a transaction. Clones are the same wire.
+/// Goes off within the work of a connection, at the n-th statement boundary after it was set:
+/// before a statement, after it, and at the begin, the commit and the rollback of a transaction.
+/// Clones are the same wire.
 #[derive(Clone, Default)]
 pub(crate) struct StatementFault(Arc<Shared>);
 
@@ -18,7 +19,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     triggered: watch::Sender<bool>,
-    /// It holds the connection's thread, instead of panicking. Only for SQLite, whose work has threads of its own.
+    /// It holds the connection's thread, instead of panicking. Only for SQLite, whose work has
+    /// threads of its own.
     holds: bool,
 }
 
@@ -43,7 +45,8 @@ impl StatementFault {
             event,
             InstrumentationEvent::StartEstablishConnection { .. }
                 | InstrumentationEvent::FinishEstablishConnection { .. }
-                // Nothing is awaited and nothing is said to the server between the begin of a statement and this.
+                // Nothing is awaited and nothing is said to the server between the begin of a
+                // statement and this.
                 | InstrumentationEvent::CacheQuery { .. }
         );
         let mut state = self.state();

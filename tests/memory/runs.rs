@@ -106,7 +106,8 @@ fn expirer(store: impl Store) -> BookingExpirer {
     BookingExpirer::new(Arc::new(store), Some(age)).expect("the age can be")
 }
 
-/// In each tenth of a run the peak of the heap and the number of tasks are taken; those of the second half are those of the first.
+/// In each tenth of a run the peak of the heap and the number of tasks are taken; those of the
+/// second half are those of the first.
 async fn stays_flat(host: &Host, job: JobName, rows: usize) {
     let (subscriber, mut events) = Subscriber::channel();
     host.subscribe(subscriber);
@@ -288,7 +289,8 @@ async fn a_hundred_thousand_rejected_rows_keep_the_heap_flat() {
     assert_eq!(report.rejected.len(), 100);
     assert_eq!(status.rejected, 1_000);
     assert_eq!(asked_to_leave_out.load(Ordering::SeqCst), 1_000);
-    // All the other rows seem due at once; a deadline run for them would be the next one, a second later.
+    // All the other rows seem due at once; a deadline run for them would be the next one, a second
+    // later.
     assert_eq!(next.trigger, Trigger::Tick);
     assert!(next.started_at - report.started_at > TimeDelta::minutes(10));
 }

@@ -207,7 +207,8 @@ struct Held {
     heap_kb: usize,
 }
 
-/// Starts a housekeeper, uses it, and stops it, again and again. Returns what was held after each time.
+/// Starts a housekeeper, uses it, and stops it, again and again. Returns what was held after each
+/// time.
 async fn cycles<S, F>(count: usize, open: impl Fn() -> F) -> Result<Vec<Held>>
 where
     S: Store + RunHistory + Clone + 'static,

@@ -94,8 +94,8 @@ pub(crate) async fn gone(
     Ok(gone)
 }
 
-/// Who won a row, as its guest saw it, is who won it: a write that found its row keeps it, one that did not came behind its end. Returns how
-/// many guests won.
+/// Who won a row, as its guest saw it, is who won it: a write that found its row keeps it, one that
+/// did not came behind its end. Returns how many guests won.
 pub(crate) fn check_winners(guest_writes: &[GuestWrite], gone: &Handled) -> usize {
     for entry in guest_writes {
         match (entry.found, gone.get(&entry.place)) {

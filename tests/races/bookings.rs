@@ -65,7 +65,8 @@ pub(crate) async fn a_booking_is_either_confirmed_or_expired(
     Ok(())
 }
 
-/// A quarter of the bookings each: not held, held until long ago, held until some time during the race, and held for long, but released.
+/// A quarter of the bookings each: not held, held until long ago, held until some time during the
+/// race, and held for long, but released.
 pub(crate) async fn a_booking_does_not_expire_while_it_is_held(
     database: &Arc<Database>,
 ) -> TestResult {

@@ -96,7 +96,8 @@ impl Database {
         }
     }
 
-    /// A store with a pool of its own, as each replica has. With a `clock`, that decides instead of the database's.
+    /// A store with a pool of its own, as each replica has. With a `clock`, that decides instead of
+    /// the database's.
     pub(crate) async fn store(&self, clock: Option<&ManualClock>) -> TestResult<Arc<dyn Store>> {
         let limits = Timeouts {
             lock: PATIENCE,

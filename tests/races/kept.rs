@@ -79,8 +79,9 @@ pub(crate) async fn a_hundred_rows_that_must_stay_cost_what_one_does(
         costs.push(cost);
     }
 
-    // One batch is refused, the keys are looked at, and it is done again; from then on such rows are found beforehand, which is part of the
-    // statement on Postgres, and three reads in each batch on SQLite.
+    // One batch is refused, the keys are looked at, and it is done again; from then on such rows
+    // are found beforehand, which is part of the statement on Postgres, and three reads in each
+    // batch on SQLite.
     let [none, one, many] = costs.try_into().map_err(|_| "three runs")?;
     let batches = usize::try_from(none.report.batches)?;
     let looking = if database.name() == "sqlite" {
@@ -151,7 +152,8 @@ async fn clean(store: Arc<dyn Store>) -> TestResult<Report> {
     Ok(report)
 }
 
-/// Committed and rolled back. Each connection adds what it did when it ends, so they have to be gone; and who looks does so from another database.
+/// Committed and rolled back. Each connection adds what it did when it ends, so they have to be
+/// gone; and who looks does so from another database.
 #[cfg(feature = "postgres")]
 async fn transactions(address: &str) -> TestResult<[usize; 2]> {
     let (server, name) = address.rsplit_once('/').ok_or("no database")?;
@@ -171,6 +173,7 @@ async fn transactions(address: &str) -> TestResult<[usize; 2]> {
     }
 }
 
-/// Steps that do not grow with the rows, and far fewer than there are batches: the batch that is done again, a look at the keys every minute,
-/// and whatever the server does by itself, such as a vacuum.
+/// Steps that do not grow with the rows, and far fewer than there are batches: the batch that is
+/// done again, a look at the keys every minute, and whatever the server does by itself, such as a
+/// vacuum.
 const FEW: usize = 30;

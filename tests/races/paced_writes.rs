@@ -19,7 +19,8 @@ pub(crate) fn place(id: &str) -> usize {
     id.parse().unwrap_or_default()
 }
 
-/// What guests will do, each act once the runs have come to its place; and runs that wait for guests who lag behind.
+/// What guests will do, each act once the runs have come to its place; and runs that wait for
+/// guests who lag behind.
 pub(crate) struct PacedWrites<A> {
     guests: [Vec<(usize, A)>; GUESTS],
     front: watch::Sender<usize>,
@@ -27,7 +28,8 @@ pub(crate) struct PacedWrites<A> {
 }
 
 impl<A: Copy + Send + Sync + 'static> PacedWrites<A> {
-    /// Each act with the place at which the front of the runs sets it off. All acts on one row are of one guest, and so in this order.
+    /// Each act with the place at which the front of the runs sets it off. All acts on one row are
+    /// of one guest, and so in this order.
     pub(crate) fn new(acts: Vec<(usize, A)>, row: impl Fn(A) -> usize) -> Arc<Self> {
         let mut guests: [Vec<(usize, A)>; GUESTS] = Default::default();
         for (place, act) in acts {
@@ -43,7 +45,8 @@ impl<A: Copy + Send + Sync + 'static> PacedWrites<A> {
         })
     }
 
-    /// What a guest does after so many acts, at most `most` of them, when the runs have come to the last. In the end, nothing.
+    /// What a guest does after so many acts, at most `most` of them, when the runs have come to the
+    /// last. In the end, nothing.
     pub(crate) async fn next(&self, guest: usize, after: usize, most: usize) -> &[(usize, A)] {
         let acts = &self.guests[guest][after..];
         let acts = &acts[..most.min(acts.len())];
@@ -129,7 +132,8 @@ impl<A: Copy + Send + Sync + 'static> JobHook for PacedRuns<A> {
 /// Guests at a time.
 pub(crate) const GUESTS: usize = 4;
 
-/// Writes that may be late while the runs go on: some batches' worth, so that both are always at work.
+/// Writes that may be late while the runs go on: some batches' worth, so that both are always at
+/// work.
 const CLOSE: usize = 40;
 
 /// Longer than any test takes.

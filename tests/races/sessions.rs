@@ -14,8 +14,9 @@ use crate::paced_writes::{GUESTS, PacedRuns, PacedWrites, id};
 use crate::replica::{Emitted, Replica, messages_only};
 use crate::{TestResult, rows};
 
-/// Two sessions of each guest are idle, and four housekeepers clean up while every guest writes once, as of every distance from the cutoff. The
-/// clock of the stores stands, so that the cutoff is known to the microsecond; the trigger that notes activity reads the database's.
+/// Two sessions of each guest are idle, and four housekeepers clean up while every guest writes
+/// once, as of every distance from the cutoff. The clock of the stores stands, so that the cutoff
+/// is known to the microsecond; the trigger that notes activity reads the database's.
 pub(crate) async fn a_session_that_was_written_to_in_time_stays(
     database: &Arc<Database>,
 ) -> TestResult {
@@ -106,8 +107,8 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> TestResult 
     Ok(())
 }
 
-/// Sessions that have just become idle, in their order, and a record of each kind for each. What some guests wrote before is not noted with
-/// their sessions, as within the throttle.
+/// Sessions that have just become idle, in their order, and a record of each kind for each. What
+/// some guests wrote before is not noted with their sessions, as within the throttle.
 async fn fill(database: &Database, guests: usize, cutoff: DateTime<Utc>) -> TestResult {
     let earlier = (0..guests)
         .filter(|guest| wrote_before(*guest))

@@ -25,8 +25,9 @@ struct Triggers {
     report: Report,
 }
 
-/// Bookings fall due one after the other while guests confirm them; at two replicas ticks come as often as they can, at two deadlines, and
-/// messages ask all four for runs, of everything and of one user.
+/// Bookings fall due one after the other while guests confirm them; at two replicas ticks come as
+/// often as they can, at two deadlines, and messages ask all four for runs, of everything and of
+/// one user.
 pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
     database: &Arc<Database>,
 ) -> TestResult {
@@ -89,7 +90,8 @@ pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
     Ok(())
 }
 
-/// Ticks or deadlines as often as they can be. Not both: where they come together, a run is said to be of a tick.
+/// Ticks or deadlines as often as they can be. Not both: where they come together, a run is said to
+/// be of a tick.
 fn busy(ticks: bool) -> Schedule {
     Schedule {
         every: ticks.then_some(Duration::from_millis(100)),
@@ -129,8 +131,8 @@ async fn ask(
     Ok(asked)
 }
 
-/// An error would have ended the asking, and a call has one answer. It is the report of a run of that scope that began afterwards, and
-/// requests merge.
+/// An error would have ended the asking, and a call has one answer. It is the report of a run of
+/// that scope that began afterwards, and requests merge.
 fn answered_rightly(asked: &[Triggers], emitted: &[Emitted]) {
     let reports: Vec<BTreeMap<_, _>> = emitted
         .iter()
@@ -158,7 +160,8 @@ fn answered_rightly(asked: &[Triggers], emitted: &[Emitted]) {
     }
     let runs: BTreeSet<_> = asked.iter().map(|asked| asked.report.run).collect();
     println!("{} runs answered {} requests", runs.len(), asked.len());
-    // Three requests at once are two runs at most, one that begins and one after it; of them all, for a machine may stall between two.
+    // Three requests at once are two runs at most, one that begins and one after it; of them all,
+    // for a machine may stall between two.
     assert!(runs.len() * 4 < asked.len() * 3, "nothing merged");
 }
 

@@ -13,7 +13,8 @@ use ractor_housekeeper::{JobName, Outcome, Report, Scope, Status};
 
 use crate::world::{World, WorldState};
 
-/// A subscriber that misses nothing: it is told in the housekeeper's own hands, and so is never behind.
+/// A subscriber that misses nothing: it is told in the housekeeper's own hands, and so is never
+/// behind.
 #[derive(Clone)]
 pub(crate) struct EventLog {
     world: World,

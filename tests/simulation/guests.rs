@@ -23,7 +23,8 @@ pub(crate) struct Booking {
     pub(crate) status: &'static str,
     /// When a guest last changed it.
     pub(crate) touched: DateTime<Utc>,
-    /// Whether it falls due in a way that only the next look can find: made in the past, or let go before its time.
+    /// Whether it falls due in a way that only the next look can find: made in the past, or let go
+    /// before its time.
     pub(crate) unforeseen: bool,
 }
 
@@ -45,7 +46,8 @@ pub(crate) struct Change {
 }
 
 impl Booking {
-    /// Since when it has been due, without a change in between; `None` if it never will be as it is.
+    /// Since when it has been due, without a change in between; `None` if it never will be as it
+    /// is.
     pub(crate) fn due_since(&self, age: Duration) -> Option<DateTime<Utc>> {
         let aged = strictly_after(self.made, age);
         let due = self.held.map_or(aged, |held| aged.max(held));
@@ -61,7 +63,8 @@ impl Guests {
         strictly_after(active, age).max(session.touched)
     }
 
-    /// The rows of a user, or of all, that have been due since `then` or longer, and are still there.
+    /// The rows of a user, or of all, that have been due since `then` or longer, and are still
+    /// there.
     pub(crate) fn due_since(
         &self,
         then: DateTime<Utc>,

@@ -10,7 +10,8 @@ use crate::replica::Replica;
 use crate::scenario::{JOBS, Scenario};
 
 impl Scenario {
-    /// Asks each replica that stays for the history, and compares it with what that one told. Nothing is owed to it in calm weather.
+    /// Asks each replica that stays for the history, and compares it with what that one told.
+    /// Nothing is owed to it in calm weather.
     pub(crate) async fn compare_histories(&self) {
         for place in self.running_replicas() {
             let replica = &self.replicas[place];
@@ -47,7 +48,8 @@ fn emitted(replica: &Replica, job: &JobName) -> BTreeMap<RunId, Report> {
         .collect()
 }
 
-/// The runs that are in the history for sure: of those that could not be written, a housekeeper remembers the newest.
+/// The runs that are in the history for sure: of those that could not be written, a housekeeper
+/// remembers the newest.
 fn unsaved(replica: &Replica, emitted: &BTreeMap<RunId, Report>) -> BTreeSet<RunId> {
     let events = replica.event_log.events();
     let ended = |run: &RunId| Some(events.runs.get(run)?.ended.as_ref()?.0);
@@ -87,7 +89,8 @@ fn contradictions(
             .filter(|line| match folds {
                 // Of this replica, if its newest run is one that it told of.
                 Some(_) => minute(&line.report) == folds && emitted.contains_key(&line.report.run),
-                // By its key: a deadline run that was written by a worker who did not live to tell of it is in the line of its minute as well.
+                // By its key: a deadline run that was written by a worker who did not live to tell
+                // of it is in the line of its minute as well.
                 None => line.key == report.run.to_string(),
             })
             .collect::<Vec<_>>();
@@ -133,7 +136,8 @@ fn compare_folded(
         report.trigger == Trigger::Deadline && start_of_minute(report.started_at) == of
     };
     let all: Vec<&Report> = emitted.values().filter(in_minute).collect();
-    // One that was written as completed, and told as crashed, is in the sum; one that had to make room, or was forgotten, is not.
+    // One that was written as completed, and told as crashed, is in the sum; one that had to make
+    // room, or was forgotten, is not.
     let is_sure =
         |report: &&Report| kept(report) && !matches!(report.outcome, Outcome::Crashed { .. });
     if !all.iter().all(is_sure) {
@@ -153,8 +157,8 @@ fn compare_folded(
     Ok(())
 }
 
-/// Where a run stands in the history at worst. The line of a minute stands where its newest run started, and a clock that was set back makes that
-/// earlier than the others.
+/// Where a run stands in the history at worst. The line of a minute stands where its newest run
+/// started, and a clock that was set back makes that earlier than the others.
 fn place(report: &Report, emitted: &BTreeMap<RunId, Report>) -> DateTime<Utc> {
     let Some(of) = minute(report) else {
         return written_at(report);

@@ -1,5 +1,5 @@
-//! The real tree of actors on the paused clock, over a store in memory, driven by the dice of a seed: guests, hosts and every kind of fault, and
-//! after each step all that the crate promises.
+//! The real tree of actors on the paused clock, over a store in memory, driven by the dice of a
+//! seed: guests, hosts and every kind of fault, and after each step all that the crate promises.
 //!
 //! `HOUSEKEEPER_SEEDS=N` plays N seeds instead of 50. `HOUSEKEEPER_SEED=S` plays the one, aloud.
 

@@ -1,4 +1,5 @@
-//! What all share: the database with its clock, the guests' account of it, the dice, and what was found broken.
+//! What all share: the database with its clock, the guests' account of it, the dice, and what was
+//! found broken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -337,7 +338,8 @@ pub(crate) fn is_expirer(job: &JobName) -> bool {
     *job == ractor_housekeeper::booking::BookingExpirer::NAME
 }
 
-/// The minimum interval, and the time that a run takes on this clock: none, but for a rounded millisecond or two.
+/// The minimum interval, and the time that a run takes on this clock: none, but for a rounded
+/// millisecond or two.
 const ON_TIME: Duration = Duration::from_millis(1_005);
 
 /// Rows of each kind.

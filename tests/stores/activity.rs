@@ -1,4 +1,5 @@
-//! The trigger that notes activity, and its throttle. It reads the database's clock, so these cases take place now.
+//! The trigger that notes activity, and its throttle. It reads the database's clock, so these cases
+//! take place now.
 
 use std::time::Duration;
 
@@ -63,7 +64,8 @@ macro_rules! activity {
                 for guest in [1, 2] {
                     world.message(user(guest), "user", now).await?;
                 }
-                // A host whose clock runs ahead: what counts is by how much the stored instant lags.
+                // A host whose clock runs ahead: what counts is by how much the stored instant
+                // lags.
                 world
                     .message(user(3), "user", now + TimeDelta::minutes(61))
                     .await?;
@@ -108,7 +110,8 @@ macro_rules! activity {
                 Ok(())
             }
 
-            /// What a deletion relies on: a session that has been quiet for long is written, and so locked, by any newer message.
+            /// What a deletion relies on: a session that has been quiet for long is written, and so
+            /// locked, by any newer message.
             #[tokio::test]
             async fn a_backdated_message_writes_a_session_that_lags() -> TestResult {
                 let Some(world) = $open.await? else {

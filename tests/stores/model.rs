@@ -16,7 +16,8 @@ use tokio::runtime::Runtime;
 use crate::TestResult;
 use crate::world::{StoreUnderTest, clock, now, user};
 
-/// A session's owner and age; a message's owner, sender and age; a booking. Ages are microseconds around the cutoffs, or hours.
+/// A session's owner and age; a message's owner, sender and age; a booking. Ages are microseconds
+/// around the cutoffs, or hours.
 #[derive(Debug, Clone)]
 struct Rows {
     sessions: Vec<(u128, i64, u8, u8)>,

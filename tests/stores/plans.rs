@@ -22,7 +22,8 @@ pub(crate) const TABLES: &[&str] = &[
     "bookings",
 ];
 
-/// What the jobs and their previews do, once each: over all rows and one user's, from the start and from a place behind.
+/// What the jobs and their previews do, once each: over all rows and one user's, from the start and
+/// from a place behind.
 pub(crate) async fn do_everything(store: &dyn Store) -> TestResult {
     let cutoff = now() - DAY;
     let mut only = pass(cutoff, 100);

@@ -1,6 +1,7 @@
 //! A row the database refuses is set aside; an error that is not about one row fails the batch.
 
-/// The cases over one database. `$open` makes a world, or `None`; `$raise` makes a trigger that refuses the rows with id `b`.
+/// The cases over one database. `$open` makes a world, or `None`; `$raise` makes a trigger that
+/// refuses the rows with id `b`.
 macro_rules! refusals {
     ($store:ident, $open:expr, $raise:expr) => {
         mod $store {
@@ -121,7 +122,8 @@ macro_rules! refusals {
                 Ok(())
             }
 
-            /// Its stored instant is behind, so it is picked with the others and found alive when it is looked at.
+            /// Its stored instant is behind, so it is picked with the others and found alive when
+            /// it is looked at.
             #[tokio::test]
             async fn a_live_session_beside_a_rejected_one_stays() -> TestResult {
                 let Some(world) = $open.await? else {

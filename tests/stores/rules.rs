@@ -34,7 +34,8 @@ pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
     }
 }
 
-/// A pass of the session cleaner at a day after `cutoff`: a session must be idle for longer than twice the throttle.
+/// A pass of the session cleaner at a day after `cutoff`: a session must be idle for longer than
+/// twice the throttle.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn idle_pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
     BatchRequest {
@@ -583,7 +584,8 @@ pub(crate) async fn runs_written_again_count_once_in_the_history(
     let crashed = record("of its own", job, 0, 4);
     let runs = [run(1), run(2), run(3), run(4), crashed, run(5)];
 
-    // Nobody learns that they are written. The fourth is written by a worker that dies of it, and is told as crashed in a line of its own.
+    // Nobody learns that they are written. The fourth is written by a worker that dies of it, and
+    // is told as crashed in a line of its own.
     for known in 1..=4 {
         world.history().record(&runs[..known], 10).await?;
     }

@@ -22,7 +22,8 @@ use ractor_housekeeper::{
     HousekeeperArguments, HousekeeperMsg, Outcome, PostgresStore, Scope, start,
 };
 
-/// Every line that anybody logs, ourselves, ractor, the pool and the driver, and all that this test is told.
+/// Every line that anybody logs, ourselves, ractor, the pool and the driver, and all that this test
+/// is told.
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>);
 

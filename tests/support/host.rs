@@ -1,4 +1,5 @@
-//! A host with the two built-in jobs over a store in memory, on tokio's paused clock, in which faults are set.
+//! A host with the two built-in jobs over a store in memory, on tokio's paused clock, in which
+//! faults are set.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -119,7 +120,8 @@ impl Host {
         status.expect("the job is there")
     }
 
-    /// The `timer`, or the `worker` of the booking expirer, as long as the cleaner's own worker lives.
+    /// The `timer`, or the `worker` of the booking expirer, as long as the cleaner's own worker
+    /// lives.
     pub(crate) fn child(&self, role: &str) -> ActorCell {
         let [worker, sibling, timer] = &self.children;
         let kind = if role == "timer" { timer } else { worker };

@@ -1,4 +1,5 @@
-//! The housekeeper from outside: settings and addresses, the web routes, the metrics, and the documents.
+//! The housekeeper from outside: settings and addresses, the web routes, the metrics, and the
+//! documents.
 
 mod documents;
 #[cfg(feature = "metrics")]

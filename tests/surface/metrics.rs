@@ -1,7 +1,8 @@
 //! Every figure that is documented is there, none else is, and they are true.
 //!
-//! Recorders are of the thread: the tree runs on the test's own, on paused time, so that tests do not see each other's figures. Only a run that
-//! blocks its thread needs more than one, and so the recorder of the process, which no other test writes to.
+//! Recorders are of the thread: the tree runs on the test's own, on paused time, so that tests do
+//! not see each other's figures. Only a run that blocks its thread needs more than one, and so the
+//! recorder of the process, which no other test writes to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -549,8 +550,9 @@ impl Job for RejectsItsRow {
     }
 }
 
-/// The rules of the file, each with its fields. It is read line by line: each value stands on the line of its key, which `promtool` and readers
-/// like as well, and the readers of all YAML are unmaintained or ask for a newer compiler than this crate does.
+/// The rules of the file, each with its fields. It is read line by line: each value stands on the
+/// line of its key, which `promtool` and readers like as well, and the readers of all YAML are
+/// unmaintained or ask for a newer compiler than this crate does.
 fn alerts(rules: &str) -> Vec<BTreeMap<&str, &str>> {
     let mut alerts: Vec<BTreeMap<&str, &str>> = Vec::new();
     for line in rules.lines().map(str::trim) {

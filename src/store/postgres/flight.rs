@@ -32,7 +32,8 @@ pub(super) enum Purpose {
     Write,
     /// Only looks: all statements see the same instant.
     Read,
-    /// Changes rows that an index leads to, whatever the planner believes of a table it has no statistics of.
+    /// Changes rows that an index leads to, whatever the planner believes of a table it has no
+    /// statistics of.
     Sweep,
     /// Looks at rows that an index leads to.
     Look,

@@ -218,12 +218,15 @@ pub(crate) const SLOW_DOWN: &str = "create table slow_rows ();
                       create trigger dawdle before delete on sessions for each row execute function dawdle();
                       create trigger dawdle before update on bookings for each row execute function dawdle();";
 
-/// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who comes next would wait for that lock, and be
-/// told of it.
+/// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who
+/// comes next would wait for that lock, and be told of it.
 pub(crate) const SPEED_UP: &str = "delete from slow_rows";
 
-/// After a crash, all connections of a pool can be had within this time, on a machine that has other things to do.
+/// After a crash, all connections of a pool can be had within this time, on a machine that has
+/// other things to do.
 ///
-/// Longer than [`RESTORED`](super::RESTORED), for it is no promise but patience: the pool may be at an attempt to connect that somebody dead asked for. That one
-/// ends after nine tenths of the limit `acquire`, which is two seconds here at most, or five by default; and the next begins within half a second.
+/// Longer than [`RESTORED`](super::RESTORED), for it is no promise but patience: the pool may be at
+/// an attempt to connect that somebody dead asked for. That one ends after nine tenths of the limit
+/// `acquire`, which is two seconds here at most, or five by default; and the next begins within
+/// half a second.
 const USABLE: Duration = Duration::from_secs(10);

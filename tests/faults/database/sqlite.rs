@@ -140,7 +140,8 @@ impl TestDatabase for SqliteDatabase {
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
-    /// Whoever wrote would keep the lock from us, and whoever read would keep the log from being emptied.
+    /// Whoever wrote would keep the lock from us, and whoever read would keep the log from being
+    /// emptied.
     async fn is_idle(&self) -> TestResult<bool> {
         self.observe(|conn| {
             conn.batch_execute("pragma busy_timeout = 0")?;

@@ -66,7 +66,8 @@ async fn a_full_disk() -> TestResult {
     .await
 }
 
-/// As an operator does whose disk is nearly full: what is connected is ended, and who connects then may only read.
+/// As an operator does whose disk is nearly full: what is connected is ended, and who connects then
+/// may only read.
 #[tokio::test]
 async fn a_database_that_is_read_only() -> TestResult {
     by_sql(TxError {
@@ -117,7 +118,8 @@ async fn a_connection_that_ends_during_a_statement() -> TestResult {
 
     outage.begins().await?;
     database.sql(SPEED_UP).await?;
-    // It reaps on until nobody sleeps: who slept through it all would be ended by the limit of the step.
+    // It reaps on until nobody sleeps: who slept through it all would be ended by the limit of the
+    // step.
     let reset_backoff = outage.recovers().await;
     reaping.abort();
     reset_backoff

@@ -39,7 +39,8 @@ async fn a_file_locked_by_another_process_beyond_the_lock_timeout() -> TestResul
     outage.recovers().await
 }
 
-/// On the machine the connection is what an operator can reach; a file whose rights were changed says the same.
+/// On the machine the connection is what an operator can reach; a file whose rights were changed
+/// says the same.
 #[tokio::test]
 async fn a_file_that_may_only_be_read() -> TestResult {
     by_pragma(
@@ -153,7 +154,8 @@ async fn a_file_that_is_removed_and_comes_back() -> TestResult {
     outage.recovers().await
 }
 
-/// As a backup is put back under those who have the file open: they say so, and go on with what is there now.
+/// As a backup is put back under those who have the file open: they say so, and go on with what is
+/// there now.
 #[tokio::test]
 async fn a_file_that_is_replaced_by_another() -> TestResult {
     let database = SqliteDatabase::open().await?;
@@ -165,7 +167,8 @@ async fn a_file_that_is_replaced_by_another() -> TestResult {
     rename(&database.path, "", ".away")?;
     rename(&database.path, ".copy", "")?;
     database.reopen_observer()?;
-    // One by one: each failure closes a connection, and only the first job is sure to meet one that is open from before.
+    // One by one: each failure closes a connection, and only the first job is sure to meet one that
+    // is open from before.
     let ((_, first), others) = outage.hosts.split_first_mut().ok_or("there are two jobs")?;
     first.pause(false).await?;
     failure(&first.report().await?, &messages)?;

@@ -70,7 +70,8 @@ async fn listening(world: &PostgresUnderTest, recorder: &Recorder) -> TestResult
     Ok(PostgresStore::with_pool(pool).with_clock(clock()))
 }
 
-/// The plan for these very values, and the one for any, which Postgres may take when a statement has been used for a while.
+/// The plan for these very values, and the one for any, which Postgres may take when a statement
+/// has been used for a while.
 async fn explain(world: &PostgresUnderTest, statement: &Statement) -> TestResult<String> {
     let (types, values): (Vec<_>, Vec<_>) = statement.values.iter().map(|v| literal(v)).unzip();
     let parenthesized = |list: &[String]| match list {
@@ -121,7 +122,8 @@ fn literal(value: &str) -> (String, String) {
 }
 
 /// 100,000 of each kind: of the sessions 150 look idle and 100 are, of the bookings 30,000 are
-/// Pending and 300 of them due. Most old ones are not Pending and most Pending ones not old, which Postgres does not know: it expects that many are due.
+/// Pending and 300 of them due. Most old ones are not Pending and most Pending ones not old, which
+/// Postgres does not know: it expects that many are due.
 async fn fill(world: &PostgresUnderTest) -> TestResult {
     let now = format!("'{}'::timestamptz", now());
     let numbers = "from generate_series(0, 99999) n";

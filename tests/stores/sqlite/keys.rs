@@ -13,7 +13,8 @@ use crate::support::alone::ran_alone;
 use crate::support::log::Log;
 use crate::world::{StoreUnderTest, clock, micro, now, user};
 
-/// A world with idle sessions `a` to `e`, each with an image `i-a` to `i-e`, and tables of a host's.
+/// A world with idle sessions `a` to `e`, each with an image `i-a` to `i-e`, and tables of a
+/// host's.
 async fn world_with(host_tables: &str) -> TestResult<SqliteUnderTest> {
     let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     for (number, id) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {

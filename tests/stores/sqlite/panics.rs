@@ -1,4 +1,5 @@
-//! A panic in the middle of a transaction: it comes out where it was asked for, and nothing of it stays behind.
+//! A panic in the middle of a transaction: it comes out where it was asked for, and nothing of it
+//! stays behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +114,8 @@ async fn a_panic_inside_a_savepoint_rolls_everything_back() -> TestResult {
     Ok(())
 }
 
-/// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool still serves.
+/// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool
+/// still serves.
 #[tokio::test]
 async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
     let (world, store, trigger) = world_that_dies_at("DELETE FROM `sessions`").await?;
@@ -132,8 +134,8 @@ async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
     Ok(())
 }
 
-/// diesel turns a panic of the host's SQL function into an error of the statement that has the function's name, so it is one of ours: the
-/// row is refused.
+/// diesel turns a panic of the host's SQL function into an error of the statement that has the
+/// function's name, so it is one of ours: the row is refused.
 #[tokio::test]
 async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
     let (world, store, _) = world_that_dies_at("nothing").await?;
@@ -159,7 +161,8 @@ async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
     Ok(())
 }
 
-/// An idle session, an overdue booking, and a store on one connection whose listener panics once, when it is armed and hears `statement`.
+/// An idle session, an overdue booking, and a store on one connection whose listener panics once,
+/// when it is armed and hears `statement`.
 async fn world_that_dies_at(
     statement: &'static str,
 ) -> TestResult<(SqliteUnderTest, SqliteStore, Arc<PanicTrigger>)> {

@@ -31,7 +31,8 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
     do_everything(&store).await?;
     let statements = heard.take_about(TABLES);
 
-    // Before the planner knows anything about the rows, after, and when it takes them for twenty times as many.
+    // Before the planner knows anything about the rows, after, and when it takes them for twenty
+    // times as many.
     for statistics in [
         "",
         "analyze",
@@ -50,7 +51,8 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
                     "{}: {plan:#?}",
                     statement.sql
                 );
-                // Only what a run looks up is put in another order than the one it is found in, and what is few: one user's rows.
+                // Only what a run looks up is put in another order than the one it is found in, and
+                // what is few: one user's rows.
                 let wanted = ["ORDER BY +", "`user_id` = ?"]
                     .iter()
                     .any(|part| statement.sql.contains(part));

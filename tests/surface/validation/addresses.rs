@@ -1,4 +1,5 @@
-//! Addresses of databases: whatever they are, they are taken or refused, and no refusal shows a password.
+//! Addresses of databases: whatever they are, they are taken or refused, and no refusal shows a
+//! password.
 
 use proptest::prelude::*;
 

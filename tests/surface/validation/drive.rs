@@ -48,7 +48,8 @@ impl Default for Settings {
     }
 }
 
-/// Reads settings, and if they can be, lets a housekeeper live by them for some seconds. Says why not, if they cannot.
+/// Reads settings, and if they can be, lets a housekeeper live by them for some seconds. Says why
+/// not, if they cannot.
 pub(crate) fn settings(text: &str) -> Result<(), String> {
     let settings: Settings = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let written = serde_json::to_string(&settings).expect("is plain data");

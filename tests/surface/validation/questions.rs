@@ -1,4 +1,5 @@
-//! Questions of any kind to a housekeeper over each store: all are answered, and nobody dies of one.
+//! Questions of any kind to a housekeeper over each store: all are answered, and nobody dies of
+//! one.
 
 use std::sync::Arc;
 

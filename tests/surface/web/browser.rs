@@ -289,7 +289,8 @@ async fn the_pages_are_drawn_wide_narrow_and_dark() {
     run.await.expect("a report");
 }
 
-/// A host with a past: runs of many sizes, one that failed, a backlog that is being worked off, and a job that fails.
+/// A host with a past: runs of many sizes, one that failed, a backlog that is being worked off, and
+/// a job that fails.
 async fn lived_in() -> (Host, Gate) {
     let mut setup = setup();
     setup.config.job.pace = Pace::fixed(400.try_into().expect("is not zero"));

@@ -1,4 +1,5 @@
-//! A browser, by its driver's protocol (W3C `WebDriver`): JSON over HTTP, in the few words that the tests need.
+//! A browser, by its driver's protocol (W3C `WebDriver`): JSON over HTTP, in the few words that the
+//! tests need.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,7 +20,8 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// `None` where Chromium and its driver are not installed, unless `HOUSEKEEPER_REQUIRE_BROWSER=1` demands them.
+    /// `None` where Chromium and its driver are not installed, unless
+    /// `HOUSEKEEPER_REQUIRE_BROWSER=1` demands them.
     pub(crate) fn start() -> Option<Self> {
         let found = installed(&["chromedriver"]).zip(installed(&[
             "chromium",

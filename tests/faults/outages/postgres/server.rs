@@ -44,7 +44,8 @@ async fn a_server_that_is_stopped_or_killed_and_started_again() -> TestResult {
     Ok(())
 }
 
-/// The connections in the pools are dead when the jobs come to use them, and the server is back already.
+/// The connections in the pools are dead when the jobs come to use them, and the server is back
+/// already.
 #[tokio::test]
 async fn a_server_that_is_restarted_between_two_runs_is_not_noticed() -> TestResult {
     let Some(server) = PrivatePostgres::start()? else {
