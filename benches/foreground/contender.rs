@@ -126,8 +126,8 @@ async fn housekeeper(
 ) -> Result<ClaimResult> {
     let store = database.store().await?;
     let (job, notes) = match job {
-        Job::Bookings => Timed::new(BookingExpirer::new(store, Some(rows::AGE))?),
-        Job::Sessions => Timed::new(SessionCleaner::new(store, Some(rows::AGE))?),
+        Job::Bookings => Timed::over(BookingExpirer::new(store, Some(rows::AGE))?),
+        Job::Sessions => Timed::over(SessionCleaner::new(store, Some(rows::AGE))?),
     };
     let name = ractor_housekeeper::Job::name(&*job);
     let mut config = HousekeeperConfig::default();

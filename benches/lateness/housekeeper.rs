@@ -38,7 +38,7 @@ impl Measured {
         age: Option<Duration>,
     ) -> Result<Self> {
         let expirer = BookingExpirer::new(database.store().await?, age)?;
-        let (job, notes) = Timed::new(expirer);
+        let (job, notes) = Timed::over(expirer);
         let mut config = HousekeeperConfig::default();
         config.job.schedule.min_interval = plan.min_interval;
         config.job.schedule.start_jitter = Duration::ZERO;

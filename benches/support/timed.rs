@@ -29,7 +29,7 @@ pub(crate) struct Noted {
 }
 
 impl Timed {
-    pub(crate) fn new(job: impl Job) -> (Arc<dyn Job>, Notes) {
+    pub(crate) fn over(job: impl Job) -> (Arc<dyn Job>, Notes) {
         let notes = Notes::default();
         let timed = Self {
             notes: notes.clone(),
