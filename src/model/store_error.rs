@@ -17,7 +17,7 @@ pub enum StoreError {
         /// What is wrong, and what would be right.
         reason: String,
     },
-    /// No connection to be had.
+    /// Timed out waiting for a connection.
     #[error("could not get a connection to {database} within {}", humantime::format_duration(*limit))]
     Connect {
         /// `SQLite` or `Postgres`.
