@@ -10,7 +10,7 @@ use super::panics::catch_panic;
 use crate::metrics::recorder;
 use crate::model::Event;
 
-/// One piece of event on its way to one subscriber.
+/// An event on its way to one subscriber.
 ///
 /// It holds its places of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped.
 /// Keep [`Delivery::event`], not the event.
@@ -23,7 +23,7 @@ pub struct Delivery {
     _places: OwnedSemaphorePermit,
 }
 
-/// Somebody who is told the event: an actor of the host's with its own message type, or a channel.
+/// A subscription to events: of the host's actor, with its own message type, or of a channel.
 ///
 /// Delivery is at most once and in order. A subscriber that is slow costs bounded memory: beyond
 /// its buffer events are counted instead of sent, and the next one that is sent says how many were
