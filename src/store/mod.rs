@@ -1,6 +1,6 @@
 //! The two rules, once per database, behind one trait.
 //!
-//! A store knows nothing of actors. It is handed instants and limits, and does each batch in one
+//! A store knows nothing of actors. It is handed instants and timeouts, and does each batch in one
 //! transaction of bounded length.
 
 use std::time::Duration;
@@ -20,8 +20,6 @@ mod keys;
 #[cfg(feature = "_store")]
 mod last_error;
 #[cfg(feature = "_store")]
-mod limits;
-#[cfg(feature = "_store")]
 mod migrations;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -30,13 +28,15 @@ mod rule;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "_store")]
-mod trouble;
+mod timeouts;
+#[cfg(feature = "_store")]
+mod tx_error;
 
 pub use crate::model::{RunHistory, StoreError};
 #[cfg(feature = "_store")]
-pub use limits::Timeouts;
-#[cfg(feature = "_store")]
 pub use migrations::Schema;
+#[cfg(feature = "_store")]
+pub use timeouts::Timeouts;
 
 /// The booking application's tables, as the two built-in jobs use them.
 ///

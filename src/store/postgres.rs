@@ -10,8 +10,8 @@ use diesel_async::pooled_connection::bb8;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::last_error::LastError;
-use super::limits::Timeouts;
-use super::trouble::TxResult;
+use super::timeouts::Timeouts;
+use super::tx_error::TxResult;
 use crate::config::ConfigError;
 use crate::model::StoreError;
 use crate::time::Clock;
@@ -27,7 +27,7 @@ mod rule;
 mod schema;
 mod sessions;
 mod setup;
-mod steps;
+mod store_impl;
 mod sweep;
 mod tables;
 
@@ -78,7 +78,7 @@ pub struct PostgresStore {
     url: Option<Arc<str>>,
     last_error: LastError,
     clock: Option<Arc<dyn Clock>>,
-    limits: Timeouts,
+    timeouts: Timeouts,
     keys: Keys,
 }
 
@@ -93,14 +93,14 @@ impl PostgresStore {
     /// Outside a tokio runtime, which the pool needs.
     pub fn connect(url: &str) -> Result<Self, StoreError> {
         connect::check(url)?;
-        let limits = Timeouts::default();
+        let timeouts = Timeouts::default();
         let last_error = LastError::default();
         Ok(Self {
-            pool: connect::pool(url, &limits, &last_error),
+            pool: connect::pool(url, &timeouts, &last_error),
             url: Some(url.into()),
             last_error,
             clock: None,
-            limits,
+            timeouts,
             keys: Keys::default(),
         })
     }
@@ -113,7 +113,7 @@ impl PostgresStore {
             url: None,
             last_error: LastError::default(),
             clock: None,
-            limits: Timeouts::default(),
+            timeouts: Timeouts::default(),
             keys: Keys::default(),
         }
     }
@@ -130,11 +130,11 @@ impl PostgresStore {
     /// # Errors
     ///
     /// A limit of zero, or one that no calendar holds.
-    pub fn with_limits(mut self, limits: Timeouts) -> Result<Self, ConfigError> {
-        limits.check()?;
-        self.limits = limits;
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Result<Self, ConfigError> {
+        timeouts.check()?;
+        self.timeouts = timeouts;
         if let Some(url) = &self.url {
-            self.pool = connect::pool(url, &limits, &self.last_error);
+            self.pool = connect::pool(url, &timeouts, &self.last_error);
         }
         Ok(self)
     }
@@ -146,28 +146,28 @@ impl PostgresStore {
     }
 
     async fn begin(&self, purpose: Purpose, what: &'static str) -> Result<Flight, StoreError> {
-        self.begin_within(self.limits, purpose, what).await
+        self.begin_within(self.timeouts, purpose, what).await
     }
 
     async fn begin_within(
         &self,
-        limits: Timeouts,
+        timeouts: Timeouts,
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Flight, StoreError> {
         let since = Instant::now();
-        let conn = match tokio::time::timeout(limits.acquire, self.pool.get_owned()).await {
+        let conn = match tokio::time::timeout(timeouts.acquire, self.pool.get_owned()).await {
             Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(self.explain(since, limits.acquire, &error)),
-            Err(elapsed) => Err(self.explain(since, limits.acquire, &elapsed)),
+            Ok(Err(error)) => Err(self.explain(since, timeouts.acquire, &error)),
+            Err(elapsed) => Err(self.explain(since, timeouts.acquire, &elapsed)),
         };
         let conn = conn.map_err(|reason| StoreError::Connect {
             database: DATABASE,
-            limit: limits.acquire,
+            limit: timeouts.acquire,
             source: reason.into(),
         })?;
         self.last_error.forget();
-        Flight::begin(conn, limits, purpose, what).await
+        Flight::begin(conn, timeouts, purpose, what).await
     }
 
     fn explain(&self, since: Instant, limit: Duration, error: &dyn Error) -> String {
@@ -188,17 +188,14 @@ impl PostgresStore {
 }
 
 async fn settle<R>(flight: Flight, done: TxResult<R>, what: &'static str) -> Result<R, StoreError> {
-    flight
-        .land(done)
-        .await
-        .map_err(|trouble| trouble.tell(what))
+    flight.land(done).await.map_err(|error| error.tell(what))
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the URL: it may hold a password.
         f.debug_struct("PostgresStore")
-            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
 }

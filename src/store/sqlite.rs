@@ -13,30 +13,30 @@ use diesel_async::pooled_connection::bb8;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
 use super::last_error::LastError;
-use super::limits::Timeouts;
-use super::trouble::{TxError, TxResult};
+use super::timeouts::Timeouts;
+use super::tx_error::{TxError, TxResult};
 use crate::config::ConfigError;
 use crate::model::StoreError;
 use crate::time::{Clock, SystemClock};
 
 mod bookings;
+mod expressions;
 mod file;
 mod history;
 mod keys;
 mod open;
+mod row_id_buffer;
 mod rule;
 mod schema;
 mod sessions;
 mod setup;
-mod steps;
+mod store_impl;
 mod tables;
-mod terms;
 mod time;
-mod window;
 
 use file::File;
 use keys::Keys;
-use window::Windows;
+use row_id_buffer::Windows;
 
 pub use time::timestamp_text;
 
@@ -87,7 +87,7 @@ pub struct SqliteStore {
     file: Option<File>,
     last_error: LastError,
     clock: Arc<dyn Clock>,
-    limits: Timeouts,
+    timeouts: Timeouts,
     windows: Arc<AllWindows>,
     keys: Arc<Keys>,
     warned: Arc<AtomicBool>,
@@ -115,15 +115,15 @@ impl SqliteStore {
                 database: DATABASE,
                 reason: error.to_string(),
             })??;
-        let limits = Timeouts::default();
+        let timeouts = Timeouts::default();
         let last_error = LastError::default();
         let file = File::at(path);
         Ok(Self {
-            pool: open::pool(&file, &limits, &last_error),
+            pool: open::pool(&file, &timeouts, &last_error),
             file: Some(file),
             last_error,
             clock: Arc::new(SystemClock),
-            limits,
+            timeouts,
             windows: Arc::default(),
             keys: Arc::default(),
             warned: Arc::default(),
@@ -139,7 +139,7 @@ impl SqliteStore {
             file: None,
             last_error: LastError::default(),
             clock: Arc::new(SystemClock),
-            limits: Timeouts::default(),
+            timeouts: Timeouts::default(),
             windows: Arc::default(),
             keys: Arc::default(),
             warned: Arc::default(),
@@ -154,16 +154,16 @@ impl SqliteStore {
     }
 
     /// Sets how long a step may take. Changes nothing on a pool of the host's, whose connections
-    /// have limits of their own.
+    /// have timeouts of its own.
     ///
     /// # Errors
     ///
     /// A limit of zero, or one that no calendar holds.
-    pub fn with_limits(mut self, limits: Timeouts) -> Result<Self, ConfigError> {
-        limits.check()?;
-        self.limits = limits;
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Result<Self, ConfigError> {
+        timeouts.check()?;
+        self.timeouts = timeouts;
         if let Some(file) = &self.file {
-            self.pool = open::pool(file, &limits, &self.last_error);
+            self.pool = open::pool(file, &timeouts, &self.last_error);
         }
         Ok(self)
     }
@@ -195,7 +195,7 @@ impl SqliteStore {
         work: impl FnOnce(&mut SqliteConnection, &Weak<()>) -> TxResult<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         let pool = self.pool.clone();
-        let limit = self.limits.acquire;
+        let limit = self.timeouts.acquire;
         let file = self.file.clone();
         let last_error = self.last_error.clone();
         let since = Instant::now();
@@ -217,10 +217,10 @@ impl SqliteStore {
             // not know yet that a transaction has begun.
             let caught = conn
                 .spawn_blocking(move |conn| {
-                    if let Some(trouble) = file.and_then(|file| file.check(conn).err()) {
+                    if let Some(error) = file.and_then(|file| file.check(conn).err()) {
                         // The pool closes it as well, and opens what is there then.
                         AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
-                        return Ok(Ok(Err(trouble)));
+                        return Ok(Ok(Err(error)));
                     }
                     let caught = catch_unwind(AssertUnwindSafe(|| work(conn, &waiting)));
                     if caught.is_err() {
@@ -232,7 +232,7 @@ impl SqliteStore {
                 .map_err(|error| TxError::from(error).tell(what))?;
             drop(conn);
             match caught {
-                Ok(done) => done.map_err(|trouble| trouble.tell(what)),
+                Ok(done) => done.map_err(|error| error.tell(what)),
                 Err(panic) => resume_unwind(panic),
             }
         });
@@ -261,7 +261,7 @@ impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore")
             .field("path", &self.file.as_ref().map(|file| &file.path))
-            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Site;
-use super::extract::{Limit, OfJob, Query, Which};
+use super::extract::{JobPath, Limit, PreviewParams, Query};
 use super::problem::Problem;
 use crate::job::Preview;
 use crate::model::{History, JobStatus, Status};
@@ -37,13 +37,13 @@ pub(crate) async fn status(State(site): State<Arc<Site>>) -> Answer<Status> {
     site.status().await.map(Json)
 }
 
-pub(crate) async fn job(State(site): State<Arc<Site>>, OfJob(job): OfJob) -> Answer<JobStatus> {
+pub(crate) async fn job(State(site): State<Arc<Site>>, JobPath(job): JobPath) -> Answer<JobStatus> {
     site.job(&job).await.map(Json)
 }
 
 pub(crate) async fn history(
     State(site): State<Arc<Site>>,
-    OfJob(job): OfJob,
+    JobPath(job): JobPath,
     Query(limit): Query<Limit>,
 ) -> Answer<History> {
     site.history(job, limit.runs()?).await.map(Json)
@@ -51,8 +51,8 @@ pub(crate) async fn history(
 
 pub(crate) async fn preview(
     State(site): State<Arc<Site>>,
-    OfJob(job): OfJob,
-    Query(which): Query<Which>,
+    JobPath(job): JobPath,
+    Query(which): Query<PreviewParams>,
 ) -> Answer<Preview> {
     let page = which.page()?;
     site.preview(job, which.scope(), page).await.map(Json)

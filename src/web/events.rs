@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Site;
+use super::links::Links;
 use super::page::card;
-use super::place::Place;
 use super::problem::Problem;
 use crate::actors::{Delivery, HousekeeperMsg, Subscriber};
 use crate::job::JobName;
@@ -43,8 +43,8 @@ impl Default for Hub {
 pub(crate) async fn stream(
     State(site): State<Arc<Site>>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let place = site.hub.streams.clone().try_acquire_owned();
-    let place = place.map_err(|_| {
+    let permit = site.hub.streams.clone().try_acquire_owned();
+    let permit = permit.map_err(|_| {
         Problem::unavailable(
             "too_many_streams",
             format!("{MOST_STREAMS} pages are looking already"),
@@ -54,15 +54,15 @@ pub(crate) async fn stream(
     site.status().await?;
     let viewer = Viewer {
         frames: site.watch(),
-        _place: place,
+        _permit: permit,
     };
     Ok(Sse::new(unfold(viewer, Viewer::next)))
 }
 
-/// Whoever drops it, a browser that went away for example, gives back its place.
+/// Whoever drops it, a browser that went away for example, gives back its links.
 struct Viewer {
     frames: watch::Receiver<Arc<str>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Viewer {
@@ -139,7 +139,7 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
             for job in status.jobs.keys() {
                 ended.entry(job.clone()).or_default();
             }
-            let html = card::cards(&Place::default(), &status, site.actions).into_string();
+            let html = card::cards(&Links::default(), &status, site.actions).into_string();
             let frame = Frame {
                 html,
                 ended: &ended,

@@ -16,14 +16,14 @@ use super::problem::Problem;
 use crate::job::{Cursor, JobName, Page, Scope};
 
 /// The job that the path names.
-pub(crate) struct OfJob(pub(crate) JobName);
+pub(crate) struct JobPath(pub(crate) JobName);
 
 #[derive(Deserialize)]
 struct JobInPath {
     job: String,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for OfJob {
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -70,7 +70,7 @@ impl Limit {
 /// Whose rows, and which page of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Which {
+pub(crate) struct PreviewParams {
     pub(crate) user: Option<String>,
     #[serde(default, deserialize_with = "unless_empty")]
     size: Option<NonZeroU32>,
@@ -78,7 +78,7 @@ pub(crate) struct Which {
     after_id: Option<String>,
 }
 
-impl Which {
+impl PreviewParams {
     pub(crate) fn scope(&self) -> Scope {
         scope(self.user.as_deref())
     }

@@ -110,20 +110,20 @@ use address::Address;
 use events::Hub;
 use page::forms;
 
-mod act;
+mod actions;
 mod address;
 mod api;
-mod ask;
 mod assets;
+mod client;
 mod events;
 mod extract;
+mod format;
 mod headers;
 mod health;
+mod links;
 mod origin;
 mod page;
-mod place;
 mod problem;
-mod words;
 
 /// A page to watch a housekeeper by, and to steer it if the host allows that.
 #[derive(Debug, Clone)]
@@ -190,14 +190,14 @@ impl Web {
     pub fn router(&self) -> Router {
         let site = Arc::new(self.site());
         let acts = Router::new()
-            .route("/api/run", post(act::run_all))
-            .route("/api/jobs/{job}/run", post(act::run))
-            .route("/api/jobs/{job}/cancel", post(act::cancel))
-            .route("/api/jobs/{job}/pause", post(act::pause))
-            .route("/api/jobs/{job}/resume", post(act::resume))
+            .route("/api/run", post(actions::run_all))
+            .route("/api/jobs/{job}/run", post(actions::run))
+            .route("/api/jobs/{job}/cancel", post(actions::cancel))
+            .route("/api/jobs/{job}/pause", post(actions::pause))
+            .route("/api/jobs/{job}/resume", post(actions::resume))
             .route("/run", get(forms::confirm_all).post(forms::submit_all))
             .route("/jobs/{job}/{act}", get(forms::confirm).post(forms::submit));
-        let acts = acts.route_layer(from_fn_with_state(site.clone(), act::if_allowed));
+        let acts = acts.route_layer(from_fn_with_state(site.clone(), actions::if_allowed));
         Router::new()
             .merge(acts)
             .route("/", get(page::overview))

@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
-use super::extract::{Limit, OfJob, Query, Which};
-use super::place::Place;
+use super::extract::{JobPath, Limit, PreviewParams, Query};
+use super::links::Links;
 use super::problem::Problem;
-use super::{Site, words};
+use super::{Site, format};
 use crate::fmt::thousands;
 use crate::model::Status;
 
@@ -35,30 +35,30 @@ impl IntoResponse for Page {
 }
 
 /// A card for each job.
-pub(crate) async fn overview(State(site): State<Arc<Site>>, place: Place) -> Page {
+pub(crate) async fn overview(State(site): State<Arc<Site>>, links: Links) -> Page {
     let status = match site.status().await {
         Ok(status) => status,
-        Err(problem) => return trouble(&place, &problem),
+        Err(problem) => return error_page(&links, &problem),
     };
     let main = html! {
-        (card::cards(&place, &status, site.actions))
+        (card::cards(&links, &status, site.actions))
         @if status.jobs.is_empty() {
             p.empty { "This housekeeper has no jobs." }
         }
     };
     let aside = html! {
         @if site.actions && !status.jobs.is_empty() {
-            (forms::run_all(&place))
+            (forms::run_all(&links))
         }
     };
-    page(&place, "Housekeeping", &heading(&status), &aside, &main)
+    page(&links, "Housekeeping", &heading(&status), &aside, &main)
 }
 
 /// A job's card and its past.
 pub(crate) async fn job(
     State(site): State<Arc<Site>>,
-    place: Place,
-    OfJob(job): OfJob,
+    links: Links,
+    JobPath(job): JobPath,
     limit: Result<Query<Limit>, Problem>,
 ) -> Page {
     let read = async {
@@ -72,16 +72,16 @@ pub(crate) async fn job(
     };
     let (status, history) = match read.await {
         Ok(read) => read,
-        Err(problem) => return trouble(&place, &problem),
+        Err(problem) => return error_page(&links, &problem),
     };
     let main = html! {
-        (card::one(&place, &status, &job, site.actions))
+        (card::one(&links, &status, &job, site.actions))
         @match &history {
             Ok(history) => (history::section(history)),
             Err(problem) => (history::missing(&problem.detail)),
         }
     };
-    let mut page = page(&place, job.as_str(), &heading(&status), &html! {}, &main);
+    let mut page = page(&links, job.as_str(), &heading(&status), &html! {}, &main);
     if let Err(problem) = &history {
         page.status = problem.status;
     }
@@ -91,9 +91,9 @@ pub(crate) async fn job(
 /// What a run would handle.
 pub(crate) async fn preview(
     State(site): State<Arc<Site>>,
-    place: Place,
-    OfJob(job): OfJob,
-    which: Result<Query<Which>, Problem>,
+    links: Links,
+    JobPath(job): JobPath,
+    which: Result<Query<PreviewParams>, Problem>,
 ) -> Page {
     let read = async {
         let Query(which) = which?;
@@ -104,24 +104,24 @@ pub(crate) async fn preview(
     };
     let (status, which, rows) = match read.await {
         Ok(read) => read,
-        Err(problem) => return trouble(&place, &problem),
+        Err(problem) => return error_page(&links, &problem),
     };
-    let main = preview::section(&place, &rows, &which);
+    let main = preview::section(&links, &rows, &which);
     let title = format!("Preview of {job}");
-    page(&place, &title, &heading(&status), &html! {}, &main)
+    page(&links, &title, &heading(&status), &html! {}, &main)
 }
 
 /// What went wrong, with its status.
-pub(crate) fn trouble(place: &Place, problem: &Problem) -> Page {
+pub(crate) fn error_page(links: &Links, problem: &Problem) -> Page {
     let title = problem.status.canonical_reason().unwrap_or("Error");
     let main = html! {
-        section.trouble {
+        section.problem {
             h2 { (title) }
             p { (problem.detail) }
-            p { a href=(place.home()) { "To the overview" } }
+            p { a href=(links.home()) { "To the overview" } }
         }
     };
-    let mut page = page(place, title, &html! {}, &html! {}, &main);
+    let mut page = page(links, title, &html! {}, &html! {}, &main);
     page.status = problem.status;
     page
 }
@@ -132,7 +132,7 @@ fn heading(status: &Status) -> Markup {
         @if let Some(name) = &status.name { span { (name) } " " }
         span { (status.state) }
         @if let Some(started_at) = status.started_at {
-            " for " (words::lasting(started_at, status.at))
+            " for " (format::lasting(started_at, status.at))
         }
         @if status.timer_restarts > 0 {
             ", timer restarted " (thousands(status.timer_restarts)) "×"
@@ -141,23 +141,23 @@ fn heading(status: &Status) -> Markup {
 }
 
 /// The frame around all pages.
-fn page(place: &Place, title: &str, heading: &Markup, aside: &Markup, main: &Markup) -> Page {
+fn page(links: &Links, title: &str, heading: &Markup, aside: &Markup, main: &Markup) -> Page {
     let markup = html! {
         (DOCTYPE)
-        html lang="en" data-root=(place.root()) {
+        html lang="en" data-root=(links.root()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) @if title != "Housekeeping" { " · Housekeeping" } }
-                link rel="icon" type="image/svg+xml" href=(place.to(&ICON.address()));
-                link rel="stylesheet" href=(place.to(&STYLE.address()));
-                script defer src=(place.to(&SCRIPT.address())) {}
+                link rel="icon" type="image/svg+xml" href=(links.to(&ICON.address()));
+                link rel="stylesheet" href=(links.to(&STYLE.address()));
+                script defer src=(links.to(&SCRIPT.address())) {}
             }
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.top {
-                    h1 { a href=(place.home()) { "Housekeeping" } }
+                    h1 { a href=(links.home()) { "Housekeeping" } }
                     p.state { (heading) }
                     p.link #link role="status" { "Not live: reload to see more" }
                     div.aside { (aside) }
@@ -165,7 +165,7 @@ fn page(place: &Place, title: &str, heading: &Markup, aside: &Markup, main: &Mar
                 main #main tabindex="-1" { (main) }
                 div #answer role="status" aria-live="polite" {}
                 footer {
-                    a href=(place.to("api/status")) { "Status as JSON" }
+                    a href=(links.to("api/status")) { "Status as JSON" }
                     span { "All times are UTC." }
                 }
                 (forms::dialog())

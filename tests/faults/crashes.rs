@@ -294,13 +294,13 @@ mod postgres {
             return Ok(());
         };
         let proxy = Proxy::to(&database.url).await?;
-        let limits = Timeouts {
+        let timeouts = Timeouts {
             // Several times what it takes to connect, also on a busy machine: a point where nobody
             // strikes must not run into it.
             acquire: Duration::from_secs(2),
             ..Timeouts::default()
         };
-        let store = PostgresStore::connect(&proxy.url)?.with_limits(limits)?;
+        let store = PostgresStore::connect(&proxy.url)?.with_timeouts(timeouts)?;
         let mut jobs = [SessionCleaner::NAME, BookingExpirer::NAME];
         for fault in faults {
             let [whole, batches] = &jobs;

@@ -99,7 +99,7 @@ impl Database {
     /// A store with a pool of its own, as each replica has. With a `clock`, that decides instead of
     /// the database's.
     pub(crate) async fn store(&self, clock: Option<&ManualClock>) -> TestResult<Arc<dyn Store>> {
-        let limits = Timeouts {
+        let timeouts = Timeouts {
             lock: PATIENCE,
             ..Timeouts::default()
         };
@@ -107,7 +107,7 @@ impl Database {
         Ok(match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => {
-                let store = self.sqlite_store().await?.with_limits(limits)?;
+                let store = self.sqlite_store().await?.with_timeouts(timeouts)?;
                 match clock {
                     Some(clock) => Arc::new(store.with_clock(clock)),
                     None => Arc::new(store),
@@ -115,7 +115,8 @@ impl Database {
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(url) => {
-                let store = ractor_housekeeper::PostgresStore::connect(url)?.with_limits(limits)?;
+                let store =
+                    ractor_housekeeper::PostgresStore::connect(url)?.with_timeouts(timeouts)?;
                 match clock {
                     Some(clock) => Arc::new(store.with_clock(clock)),
                     None => Arc::new(store),

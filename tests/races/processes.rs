@@ -93,7 +93,7 @@ async fn replica(address: &str) -> TestResult<Replica> {
         lock: PATIENCE,
         ..Timeouts::default()
     };
-    let store = SqliteStore::open(address).await?.with_limits(timeouts)?;
+    let store = SqliteStore::open(address).await?.with_timeouts(timeouts)?;
     let job = BookingExpirer::new(Arc::new(store), Some(AGE))?;
     Replica::start(Arc::new(job), messages_only()).await
 }

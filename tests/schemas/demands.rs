@@ -192,7 +192,7 @@ async fn a_row_that_takes_too_long_is_rejected_and_the_rest_goes() {
         statement: Duration::from_secs(1),
         ..Timeouts::default()
     };
-    let store = host.store.clone().with_limits(timeouts).expect("can be");
+    let store = host.store.clone().with_timeouts(timeouts).expect("can be");
     let job = store.rule(orders()).expect("a job");
     let began = Instant::now();
 

@@ -230,12 +230,12 @@ mod own {
 
     #[tokio::test]
     async fn an_unavailable_database_is_an_error_of_the_step() -> TestResult {
-        let limits = Timeouts {
+        let timeouts = Timeouts {
             acquire: Duration::from_millis(300),
             ..Timeouts::default()
         };
-        let store =
-            PostgresStore::connect("postgres://me:secret@127.0.0.1:1/db")?.with_limits(limits)?;
+        let store = PostgresStore::connect("postgres://me:secret@127.0.0.1:1/db")?
+            .with_timeouts(timeouts)?;
 
         let error = store.now().await.expect_err("nobody listens on port 1");
 
@@ -398,11 +398,15 @@ mod own {
         let Some(world) = PostgresUnderTest::open().await? else {
             return Ok(());
         };
-        let limits = Timeouts {
+        let timeouts = Timeouts {
             lock: Duration::from_millis(50),
             ..Timeouts::default()
         };
-        let store = world.store.clone().with_limits(limits)?.with_clock(clock());
+        let store = world
+            .store
+            .clone()
+            .with_timeouts(timeouts)?
+            .with_clock(clock());
         world.session("a", user(1), now() - micro()).await?;
         world.image("a").await?;
         let mut other = world.store.pool().get().await?;

@@ -87,9 +87,11 @@ fn no_password_appears_in_any_output() {
 }
 
 /// Asks a store, and a housekeeper over it, for all they have to tell.
-async fn use_store(url: &str, limits: Timeouts, output: &Output) {
+async fn use_store(url: &str, timeouts: Timeouts, output: &Output) {
     let store = match PostgresStore::connect(url) {
-        Ok(store) => store.with_limits(limits).expect("the limits can be"),
+        Ok(store) => store
+            .with_timeouts(timeouts)
+            .expect("the timeouts are valid"),
         Err(error) => return output.error(&error),
     };
     output.debug(&store);
@@ -107,9 +109,11 @@ async fn use_store(url: &str, limits: Timeouts, output: &Output) {
 }
 
 /// Asks a housekeeper over a store for all it has to tell.
-async fn use_housekeeper(url: &str, limits: Timeouts, output: &Output) {
+async fn use_housekeeper(url: &str, timeouts: Timeouts, output: &Output) {
     let store = PostgresStore::connect(url).expect("the URL can be");
-    let store = store.with_limits(limits).expect("the limits can be");
+    let store = store
+        .with_timeouts(timeouts)
+        .expect("the timeouts are valid");
     let jobs = built_in(store.clone(), &BookingPolicy::default()).expect("the ages can be");
     let arguments = HousekeeperArguments::new(jobs).with_history(store);
     let started = start(None, arguments).await.expect("it starts");

@@ -209,15 +209,15 @@ mod own {
     #[tokio::test]
     async fn a_timeout_of_zero_is_rejected() -> TestResult {
         let world = SqliteUnderTest::empty().await?;
-        let limits = ractor_housekeeper::store::Timeouts {
+        let timeouts = ractor_housekeeper::store::Timeouts {
             acquire: std::time::Duration::ZERO,
             ..Default::default()
         };
 
-        let refused = world.store.with_limits(limits);
+        let refused = world.store.with_timeouts(timeouts);
 
         let error = refused.expect_err("nothing comes in no time").to_string();
-        assert!(error.starts_with("limits.acquire is zero"), "{error}");
+        assert!(error.starts_with("timeouts.acquire is zero"), "{error}");
         Ok(())
     }
 

@@ -33,7 +33,7 @@ impl SqliteRecords {
             lock: Duration::from_secs(10),
             ..Timeouts::default()
         };
-        let guests = SqliteStore::open(path).await?.with_limits(patient)?;
+        let guests = SqliteStore::open(path).await?.with_timeouts(patient)?;
         let records = Self {
             pool: guests.pool().clone(),
             store,

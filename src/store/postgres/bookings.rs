@@ -15,7 +15,7 @@ use super::manner::Manner;
 use super::schema::{Behind, Condition, IsPending, Place, bookings};
 use super::sweep::{ClaimAndWrite, ClaimResult, addresses};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 mod view;
 

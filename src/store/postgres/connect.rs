@@ -14,23 +14,23 @@ use tokio_postgres::{Config, NoTls};
 use super::{DATABASE, Pool};
 use crate::model::StoreError;
 use crate::store::last_error::LastError;
-use crate::store::limits::Timeouts;
+use crate::store::timeouts::Timeouts;
 
 /// A pool of our own. Connects to nothing yet.
-pub(super) fn pool(url: &str, limits: &Timeouts, last_error: &LastError) -> Pool {
+pub(super) fn pool(url: &str, timeouts: &Timeouts, last_error: &LastError) -> Pool {
     let mut config = ManagerConfig::default();
     // A little less than anybody waits for it, so that whoever did is told. Without a limit, a
     // server that takes the connection and then says nothing would keep the pool waiting for it,
     // and everybody for the pool, for good.
-    let limit = limits.acquire.mul_f64(0.9);
+    let limit = timeouts.acquire.mul_f64(0.9);
     // The same of a connection that has been idle: in this time, several of them can be found dead.
-    let probe_limit = limits.acquire / 8;
+    let probe_limit = timeouts.acquire / 8;
     config.recycling_method =
         RecyclingMethod::CustomFunction(Box::new(move |conn| Box::pin(probe(conn, probe_limit))));
     config.custom_setup = Box::new(move |url| Box::pin(connect(url.to_owned(), limit)));
     bb8::Pool::builder()
         .max_size(POOL_SIZE)
-        .connection_timeout(limits.acquire)
+        .connection_timeout(timeouts.acquire)
         .error_sink(Box::new(last_error.clone()))
         .build_unchecked(AsyncDieselConnectionManager::new_with_config(url, config))
 }

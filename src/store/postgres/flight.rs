@@ -8,8 +8,8 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager
 use tokio_postgres::{CancelToken, NoTls};
 
 use crate::model::StoreError;
-use crate::store::limits::Timeouts;
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::timeouts::Timeouts;
+use crate::store::tx_error::{TxError, TxResult};
 
 /// A connection inside a transaction.
 ///
@@ -43,7 +43,7 @@ impl Flight {
     /// Begins a transaction with limits.
     pub(super) async fn begin(
         conn: PooledConnection<'static, AsyncPgConnection>,
-        limits: Timeouts,
+        timeouts: Timeouts,
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Self, StoreError> {
@@ -53,24 +53,24 @@ impl Flight {
             landed: false,
             condemned: false,
         };
-        match flight.open(limits, purpose).await {
+        match flight.open(timeouts, purpose).await {
             Ok(()) => Ok(flight),
             Err(error) => Err(match flight.land::<()>(Err(error.into())).await {
-                Err(trouble) => trouble.tell(what),
+                Err(error) => error.tell(what),
                 Ok(()) => TxError::other("a failed transaction was committed").tell(what),
             }),
         }
     }
 
-    async fn open(&mut self, limits: Timeouts, purpose: Purpose) -> diesel::QueryResult<()> {
+    async fn open(&mut self, timeouts: Timeouts, purpose: Purpose) -> diesel::QueryResult<()> {
         let begin = match purpose {
             Purpose::Write | Purpose::Sweep => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Purpose::Read | Purpose::Look => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         // For this transaction only, so that nothing is left behind in a connection that others
         // share.
-        let statement = milliseconds(limits.statement);
-        let lock = milliseconds(limits.lock);
+        let statement = milliseconds(timeouts.statement);
+        let lock = milliseconds(timeouts.lock);
         let planner = match purpose {
             Purpose::Sweep | Purpose::Look => BY_INDEX,
             Purpose::Write | Purpose::Read => "",

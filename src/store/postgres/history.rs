@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::schema::housekeeper_runs;
 use crate::job::JobName;
 use crate::model::{Report, RunRecord};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Writes runs and drops the oldest beyond `keep` of each job they belong to.
 pub(super) async fn record(

@@ -15,7 +15,7 @@ use crate::job::{
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 mod batch;
 mod catalogue;
@@ -24,10 +24,10 @@ mod compiler;
 mod each;
 mod parts;
 mod plan;
+mod queries;
 mod stamp;
 mod statements;
 mod typed;
-mod view;
 mod writing;
 
 use plan::{Plan, Values};
@@ -162,12 +162,12 @@ impl RuleJob {
     }
 
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
-        let limits = each::limits(self.store.limits);
+        let timeouts = each::timeouts(self.store.timeouts);
         let mut flight = self
             .store
-            .begin_within(limits, plan.to_write(), WRITE)
+            .begin_within(timeouts, plan.to_write(), WRITE)
             .await?;
-        let done = each::write(&mut flight, plan, values, limits).await;
+        let done = each::write(&mut flight, plan, values, timeouts).await;
         settle(flight, done, WRITE).await
     }
 
@@ -234,7 +234,7 @@ impl Job for RuleJob {
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
         let show = &self.rule.show;
         let read = async |flight: &mut Flight, plan: &Plan, now| {
-            view::preview(flight, plan, show, (now, self.cutoff(now)), scope, page).await
+            queries::preview(flight, plan, show, (now, self.cutoff(now)), scope, page).await
         };
         Ok(self.read("list due rows", read).await?)
     }
@@ -245,7 +245,7 @@ impl Job for RuleJob {
                 rejected,
                 ..Values::at(now, self.cutoff(now))
             };
-            view::forecast(flight, plan, &values).await
+            queries::forecast(flight, plan, &values).await
         };
         Ok(self.read("look ahead", read).await?)
     }

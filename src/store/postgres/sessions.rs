@@ -13,7 +13,7 @@ use super::schema::{Behind, Condition, IsGuest, Place, coalesce, later_of, messa
 use super::sweep::{ClaimAndWrite, ClaimResult, addresses};
 use super::tables;
 use crate::job::{Batch, BatchRequest, Cursor};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 mod each;
 mod view;

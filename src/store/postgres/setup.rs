@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::flight::{Flight, Purpose};
 use super::{PostgresStore, settle, tables};
 use crate::model::StoreError;
-use crate::store::limits::Timeouts;
 use crate::store::migrations::Schema;
+use crate::store::timeouts::Timeouts;
 
 impl PostgresStore {
     /// Makes the tables of these sets that are not there yet. Each set is one transaction; safe
@@ -45,10 +45,10 @@ impl PostgresStore {
 
     /// For migrations, which wait for each other.
     async fn begin_patiently(&self, what: &'static str) -> Result<Flight, StoreError> {
-        let limits = Timeouts {
-            lock: self.limits.statement,
-            ..self.limits
+        let timeouts = Timeouts {
+            lock: self.timeouts.statement,
+            ..self.timeouts
         };
-        self.begin_within(limits, Purpose::Write, what).await
+        self.begin_within(timeouts, Purpose::Write, what).await
     }
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use super::address::Tid;
 use super::schema::picked;
 use crate::job::{Batch, Cursor, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Picks at most `limit` rows and writes to some of them.
 ///

@@ -5,12 +5,12 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
+use super::expressions::{Unindexed, among, verbatim};
+use super::row_id_buffer::{self, Found, Windows};
 use super::schema::{bookings, coalesce};
-use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
-use super::window::{self, Found, Windows};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 mod view;
 
@@ -89,7 +89,7 @@ fn look_up(
     pass: &BatchRequest,
     user: Option<&str>,
 ) -> QueryResult<Found> {
-    let begin = pass.after.clone().unwrap_or_else(window::start);
+    let begin = pass.after.clone().unwrap_or_else(row_id_buffer::start);
     let candidates = || {
         let all = bookings::table
             .filter(overdue(Moment(pass.now), Moment(pass.cutoff)))
@@ -104,7 +104,7 @@ fn look_up(
         let end: Option<(Moment, String)> = candidates()
             .order((bookings::created_at, bookings::booking_id))
             .select((bookings::created_at, bookings::booking_id))
-            .offset(window::SIZE - 1)
+            .offset(row_id_buffer::SIZE - 1)
             .first(conn)
             .optional()?;
         let (since, id) = end.clone().unwrap_or((Moment(pass.cutoff), String::new()));

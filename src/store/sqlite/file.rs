@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// A file by its path. Clones share what is known of it.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::schema::housekeeper_runs;
 use super::time::Moment;
 use crate::job::JobName;
 use crate::model::{Report, RunRecord};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Writes runs and drops the oldest beyond `keep` of each job they belong to, if the caller still
 /// waits when the file is free.

@@ -14,11 +14,11 @@ use super::Pool;
 use super::file::File;
 use crate::model::StoreError;
 use crate::store::last_error::LastError;
-use crate::store::limits::Timeouts;
+use crate::store::timeouts::Timeouts;
 
 /// A pool over a file. Opens nothing yet.
-pub(super) fn pool(file: &File, limits: &Timeouts, last_error: &LastError) -> Pool {
-    let busy = limits.lock;
+pub(super) fn pool(file: &File, timeouts: &Timeouts, last_error: &LastError) -> Pool {
+    let busy = timeouts.lock;
     let opening = file.clone();
     let mut config = ManagerConfig::default();
     // A check at each turn could be dropped halfway, which the wrapper does not bear. Whether the
@@ -40,7 +40,7 @@ pub(super) fn pool(file: &File, limits: &Timeouts, last_error: &LastError) -> Po
         .max_size(POOL_SIZE)
         .max_lifetime(None)
         .idle_timeout(None)
-        .connection_timeout(limits.acquire)
+        .connection_timeout(timeouts.acquire)
         .error_sink(Box::new(last_error.clone()))
         .build_unchecked(AsyncDieselConnectionManager::new_with_config(
             &*file.path,

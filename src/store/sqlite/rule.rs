@@ -8,24 +8,24 @@ use chrono::{DateTime, Utc};
 use diesel::SqliteConnection;
 
 use super::SqliteStore;
-use super::window::Windows;
+use super::row_id_buffer::Windows;
 use crate::job::{
     Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
     Scope,
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 mod catalogue;
 mod check;
 mod compiler;
 mod parts;
 mod plan;
+mod queries;
 mod quoted;
 mod stamp;
 mod statements;
-mod view;
 mod write;
 mod writing;
 
@@ -162,7 +162,7 @@ impl Job for RuleJob {
                 after: &after,
                 ..Values::at(now, known.cutoff(now))
             };
-            view::preview(conn, &plan, &known.rule.show, &values, &page)
+            queries::preview(conn, &plan, &known.rule.show, &values, &page)
         });
         Ok(rows.await?)
     }
@@ -176,7 +176,7 @@ impl Job for RuleJob {
                 rejected: &rejected,
                 ..Values::at(now, known.cutoff(now))
             };
-            view::forecast(conn, &plan, &values)
+            queries::forecast(conn, &plan, &values)
         });
         Ok(forecast.await?)
     }

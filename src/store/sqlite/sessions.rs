@@ -5,14 +5,14 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
+use super::expressions::{Unindexed, among, verbatim};
 use super::keys::Keys;
+use super::row_id_buffer::{self, Found, Windows};
 use super::schema::{coalesce, image_sent, later_of, messages, sessions, video_sent};
 use super::tables;
-use super::terms::{Unindexed, among, verbatim};
 use super::time::Moment;
-use super::window::{self, Found, Windows};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 mod view;
 
@@ -115,7 +115,7 @@ fn look_up(
     pass: &BatchRequest,
     user: Option<&str>,
 ) -> QueryResult<Found> {
-    let begin = pass.after.clone().unwrap_or_else(window::start);
+    let begin = pass.after.clone().unwrap_or_else(row_id_buffer::start);
     let candidates = || {
         let all = sessions::table
             .filter(candidate(Moment(pass.cutoff)))
@@ -130,7 +130,7 @@ fn look_up(
         let end: Option<(Moment, String)> = candidates()
             .order((lower_bound(), sessions::id))
             .select((lower_bound(), sessions::id))
-            .offset(window::SIZE - 1)
+            .offset(row_id_buffer::SIZE - 1)
             .first(conn)
             .optional()?;
         let (since, id) = end.clone().unwrap_or((Moment(pass.cutoff), String::new()));

@@ -13,7 +13,7 @@ use crate::store::migrations::{
     ACTIVITY_TRIGGER, BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema,
     missing_schema,
 };
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 crate::store::migrations::migrations!("sqlite");
 

@@ -7,37 +7,37 @@ use super::forms;
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{BoundedCount, JobName, Scope};
 use crate::model::{CurrentRun, JobStatus, Outcome, Report, Status, WorkerStatus};
-use crate::web::place::Place;
-use crate::web::words;
+use crate::web::format;
+use crate::web::links::Links;
 
 /// The cards of all jobs. Sent again with every frame, so they hold nothing that is worth more than
 /// a look.
-pub(crate) fn cards(place: &Place, status: &Status, actions: bool) -> Markup {
+pub(crate) fn cards(links: &Links, status: &Status, actions: bool) -> Markup {
     html! {
         div #jobs .cards data-now=(status.at.to_rfc3339()) {
             @for job in status.jobs.values() {
-                (card(place, job, status.at, actions))
+                (card(links, job, status.at, actions))
             }
         }
     }
 }
 
 /// The card of one job.
-pub(crate) fn one(place: &Place, status: &Status, job: &JobName, actions: bool) -> Markup {
+pub(crate) fn one(links: &Links, status: &Status, job: &JobName, actions: bool) -> Markup {
     html! {
         div #jobs .cards.single data-now=(status.at.to_rfc3339()) {
             @if let Some(job) = status.jobs.get(job) {
-                (card(place, job, status.at, actions))
+                (card(links, job, status.at, actions))
             }
         }
     }
 }
 
-fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Markup {
+fn card(links: &Links, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Markup {
     html! {
         article.job data-job=(job.job) aria-label=(job.job) {
             header {
-                h2 { a href=(place.to_job(&job.job, "")) { (job.job) } }
+                h2 { a href=(links.to_job(&job.job, "")) { (job.job) } }
                 p.badges {
                     @if job.paused { span.badge.paused { "paused" } }
                     @if job.worker == WorkerStatus::Disabled {
@@ -56,12 +56,12 @@ fn card(place: &Place, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
             (facts(job, now))
             footer {
                 @if actions && job.worker != WorkerStatus::Disabled {
-                    (forms::of_job(place, job))
+                    (forms::of_job(links, job))
                 }
                 nav aria-label={ "More on " (job.job) } {
-                    a href=(place.to_job(&job.job, "")) { "History" }
+                    a href=(links.to_job(&job.job, "")) { "History" }
                     @if job.worker != WorkerStatus::Disabled {
-                        " " a href=(place.to_job(&job.job, "/preview")) { "Preview" }
+                        " " a href=(links.to_job(&job.job, "/preview")) { "Preview" }
                     }
                 }
             }
@@ -79,7 +79,7 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                     @match job.next_run {
                         Some(next) => {
                             span.state { "Idle" } " next run "
-                            (words::until(next.at, now)) " (" (next.trigger) ")"
+                            (format::until(next.at, now)) " (" (next.trigger) ")"
                         }
                         None if job.paused => { span.state { "Paused" } " runs only when asked" }
                         None => { span.state { "Idle" } " runs only when asked" }
@@ -88,10 +88,10 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                 WorkerStatus::Disabled => p { span.state { "Off" } " its setting is not set" },
                 WorkerStatus::Stopped => p { span.state { "Stopped" } " with its housekeeper" },
                 WorkerStatus::Restarting { at, .. } => p {
-                    span.state { "Worker died" } " starts again " (words::until(*at, now))
+                    span.state { "Worker died" } " starts again " (format::until(*at, now))
                 },
                 WorkerStatus::Degraded { until, .. } => p {
-                    span.state { "Given up for now" } " tried again " (words::until(*until, now))
+                    span.state { "Given up for now" } " tried again " (format::until(*until, now))
                 },
             }
         }
@@ -106,7 +106,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
         p {
             span.state.busy { "Running" }
             " " (scope(&run.scope)) " (" (run.trigger) ") for "
-            (words::lasting(run.started_at, now))
+            (format::lasting(run.started_at, now))
         }
         @match expected {
             Some(due) if !due.capped => {
@@ -123,7 +123,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
             ", " (quantity(run.batches, "batch", "batches"))
-            @if now - run.heard_at > QUIET { ", last heard of " (words::ago(run.heard_at, now)) }
+            @if now - run.heard_at > QUIET { ", last heard of " (format::ago(run.heard_at, now)) }
             @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
     }
@@ -177,11 +177,11 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
             }
             div {
                 dt { "Last success" }
-                dd { @match job.last_success { Some(at) => (words::ago(at, now)), None => "none yet" } }
+                dd { @match job.last_success { Some(at) => (format::ago(at, now)), None => "none yet" } }
             }
             div.wide {
                 dt { "Schedule" }
-                dd { (words::schedule(&job.schedule)) (ticks(job, now)) }
+                dd { (format::schedule(&job.schedule)) (ticks(job, now)) }
             }
             (count("Restarts", job.restarts, "How often its worker was started again"))
             (count("Missed ticks", job.missed_ticks, "Ticks that met a run in progress or a sleeping machine, and merged into one"))
@@ -201,7 +201,7 @@ fn ticks(job: &JobStatus, now: DateTime<Utc>) -> Markup {
     html! {
         @if !job.next_ticks.is_empty() {
             ol.ticks aria-label="Next ticks" {
-                @for tick in &job.next_ticks { li { (words::until(*tick, now)) } }
+                @for tick in &job.next_ticks { li { (format::until(*tick, now)) } }
             }
         }
     }
@@ -220,8 +220,8 @@ fn count(name: &str, count: u64, meaning: &str) -> Markup {
 fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
     html! {
         (mark(&report.outcome)) " "
-        (report.counts) " in " (words::elapsed(report.elapsed))
-        ", " (report.trigger) ", " (words::ago(report.started_at, now))
+        (report.counts) " in " (format::elapsed(report.elapsed))
+        ", " (report.trigger) ", " (format::ago(report.started_at, now))
         @if report.rejected_count > 0 { ", " (thousands(report.rejected_count)) " set aside" }
     }
 }

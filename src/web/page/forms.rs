@@ -9,13 +9,13 @@ use axum::http::request::Parts;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Page, page, trouble};
+use super::{Page, error_page, page};
 use crate::job::{JobName, Scope};
 use crate::model::{JobStatus, WorkerStatus};
-use crate::web::extract::{OfJob, Query, scope, unread};
-use crate::web::place::{Place, encoded};
+use crate::web::extract::{JobPath, Query, scope, unread};
+use crate::web::links::{Links, encoded};
 use crate::web::problem::{self, Problem};
-use crate::web::{Site, act};
+use crate::web::{Site, actions};
 
 /// What can be done to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,23 +89,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
 }
 
 /// The buttons of a job.
-pub(super) fn of_job(place: &Place, job: &JobStatus) -> Markup {
+pub(super) fn of_job(links: &Links, job: &JobStatus) -> Markup {
     let switch = if job.paused { Act::Resume } else { Act::Pause };
     let running = matches!(job.worker, WorkerStatus::Running(_));
     html! {
         div.acts role="group" aria-label={ "Actions on " (job.job) } {
-            (form(place, &job.job, Act::Run, true))
-            (form(place, &job.job, Act::Cancel, running))
-            (form(place, &job.job, switch, true))
+            (form(links, &job.job, Act::Run, true))
+            (form(links, &job.job, Act::Cancel, running))
+            (form(links, &job.job, switch, true))
         }
     }
 }
 
 /// Without a script it leads to a page that asks; with one, to the dialog.
-fn form(place: &Place, job: &JobName, act: Act, can: bool) -> Markup {
+fn form(links: &Links, job: &JobName, act: Act, can: bool) -> Markup {
     let label = format!("{} {job}", act.label());
     html! {
-        form.act.(act.as_str()) action=(place.to_job(job, &format!("/{}", act.as_str())))
+        form.act.(act.as_str()) action=(links.to_job(job, &format!("/{}", act.as_str())))
             data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
             data-question=(act.question(job)) data-consequence=(act.consequence()) {
             @if act == Act::Run {
@@ -118,9 +118,9 @@ fn form(place: &Place, job: &JobName, act: Act, can: bool) -> Markup {
 }
 
 /// The button for all jobs.
-pub(super) fn run_all(place: &Place) -> Markup {
+pub(super) fn run_all(links: &Links) -> Markup {
     html! {
-        form.act action=(place.to("run")) data-api="api/run" data-question=(ALL_QUESTION)
+        form.act action=(links.to("run")) data-api="api/run" data-question=(ALL_QUESTION)
             data-consequence=(ALL_CONSEQUENCE) {
             button { "Run all" }
         }
@@ -152,24 +152,24 @@ pub(crate) struct Fields {
 
 /// The page that asks, for those without a script.
 pub(crate) async fn confirm(
-    place: Place,
-    OfJob(job): OfJob,
+    links: Links,
+    JobPath(job): JobPath,
     act: Act,
     Query(fields): Query<Fields>,
 ) -> Page {
     let (question, consequence) = (act.question(&job), act.consequence());
-    asked(&place, &question, consequence, fields.user.as_deref())
+    asked(&links, &question, consequence, fields.user.as_deref())
 }
 
-pub(crate) async fn confirm_all(place: Place) -> Page {
-    asked(&place, ALL_QUESTION, ALL_CONSEQUENCE, None)
+pub(crate) async fn confirm_all(links: Links) -> Page {
+    asked(&links, ALL_QUESTION, ALL_CONSEQUENCE, None)
 }
 
 /// Does it, for those without a script.
 pub(crate) async fn submit(
     State(site): State<Arc<Site>>,
-    place: Place,
-    OfJob(job): OfJob,
+    links: Links,
+    JobPath(job): JobPath,
     act: Act,
     request: Request,
 ) -> Page {
@@ -177,15 +177,15 @@ pub(crate) async fn submit(
         let scope = Form::read(request).await?;
         site.act(act, job, scope).await
     };
-    answered(&place, done.await)
+    answered(&links, done.await)
 }
 
-pub(crate) async fn submit_all(State(site): State<Arc<Site>>, place: Place) -> Page {
+pub(crate) async fn submit_all(State(site): State<Arc<Site>>, links: Links) -> Page {
     let done = site.run_all(PATIENCE).await.map(|reports| match reports {
         Some(reports) => reports.iter().map(ToString::to_string).collect(),
-        None => vec![act::all_still_running(PATIENCE)],
+        None => vec![actions::all_still_running(PATIENCE)],
     });
-    answered(&place, done)
+    answered(&links, done)
 }
 
 /// The scope in the body of a form.
@@ -206,17 +206,17 @@ impl Site {
         let sentence = match act {
             Act::Run => match self.run(job.clone(), scope.clone(), PATIENCE).await? {
                 Some(report) => report.to_string(),
-                None => act::still_running(&job, &scope, PATIENCE),
+                None => actions::still_running(&job, &scope, PATIENCE),
             },
-            Act::Cancel => act::cancelled(&job, self.cancel(job.clone()).await?),
-            Act::Pause => act::paused(&job, self.pause(job.clone()).await?),
-            Act::Resume => act::resumed(&job, self.resume(job.clone()).await?),
+            Act::Cancel => actions::cancelled(&job, self.cancel(job.clone()).await?),
+            Act::Pause => actions::paused(&job, self.pause(job.clone()).await?),
+            Act::Resume => actions::resumed(&job, self.resume(job.clone()).await?),
         };
         Ok(vec![sentence])
     }
 }
 
-fn asked(place: &Place, question: &str, consequence: &str, user: Option<&str>) -> Page {
+fn asked(links: &Links, question: &str, consequence: &str, user: Option<&str>) -> Page {
     let user = user.map(str::trim).filter(|user| !user.is_empty());
     let main = html! {
         section.question {
@@ -226,26 +226,26 @@ fn asked(place: &Place, question: &str, consequence: &str, user: Option<&str>) -
             form method="post" {
                 @if let Some(user) = user { input type="hidden" name="user" value=(user); }
                 button.go { "Yes" }
-                " " a href=(place.home()) { "Leave it" }
+                " " a href=(links.home()) { "Leave it" }
             }
         }
     };
-    page(place, question, &html! {}, &html! {}, &main)
+    page(links, question, &html! {}, &html! {}, &main)
 }
 
-fn answered(place: &Place, done: Result<Vec<String>, Problem>) -> Page {
+fn answered(links: &Links, done: Result<Vec<String>, Problem>) -> Page {
     let sentences = match done {
         Ok(sentences) => sentences,
-        Err(problem) => return trouble(place, &problem),
+        Err(problem) => return error_page(links, &problem),
     };
     let main = html! {
         section.question {
             h2 { "Done" }
             @for sentence in sentences { p { (sentence) } }
-            p { a href=(place.home()) { "To the overview" } }
+            p { a href=(links.home()) { "To the overview" } }
         }
     };
-    page(place, "Done", &html! {}, &html! {}, &main)
+    page(links, "Done", &html! {}, &html! {}, &main)
 }
 
 /// How long a page without a script waits for a run.

@@ -8,7 +8,7 @@ use super::card::{mark, scope};
 use super::plot::{Plot, Point};
 use crate::fmt::thousands;
 use crate::model::{History, HistorySource, Outcome, Report, RunRecord};
-use crate::web::words;
+use crate::web::format;
 
 pub(super) fn section(history: &History) -> Markup {
     html! {
@@ -58,7 +58,7 @@ fn plot(
             good: report.success(),
             label: format!(
                 "{}: {}, {}{}",
-                words::utc(report.started_at),
+                format::utc(report.started_at),
                 told(value),
                 report.outcome.as_str(),
                 folded(record)
@@ -108,7 +108,7 @@ fn rows(value: f64) -> String {
 }
 
 fn seconds(value: f64) -> String {
-    words::elapsed(Duration::try_from_secs_f64(value).unwrap_or_default())
+    format::elapsed(Duration::try_from_secs_f64(value).unwrap_or_default())
 }
 
 fn table(runs: &[RunRecord]) -> Markup {
@@ -136,7 +136,7 @@ fn row(record: &RunRecord) -> Markup {
     let report = &record.report;
     html! {
         tr data-key=(record.key) {
-            td { time datetime=(report.started_at.to_rfc3339()) { (words::utc(report.started_at)) } }
+            td { time datetime=(report.started_at.to_rfc3339()) { (format::utc(report.started_at)) } }
             td {
                 (mark(&report.outcome))
                 @match &report.outcome {
@@ -151,7 +151,7 @@ fn row(record: &RunRecord) -> Markup {
             }
             td { (scope(&report.scope)) }
             td { (changes(report)) }
-            td.number { (words::elapsed(report.elapsed)) }
+            td.number { (format::elapsed(report.elapsed)) }
             td.number { (thousands(report.batches)) }
             td.number { (thousands(report.rejected_count)) }
             td.number { @match &report.forecast { Some(forecast) => (forecast.due), None => "–" } }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use crate::fmt::{quantity, thousands};
-use crate::web::words;
+use crate::web::format;
 
 /// Values over time.
 pub(super) struct Plot {
@@ -69,8 +69,8 @@ impl Plot {
         format!(
             "{} from {} to {}: half of them at most {}, the largest {}, {} not completed.",
             quantity(values.len() as u64, "point", "points"),
-            words::utc(first.at),
-            words::utc(last.at),
+            format::utc(first.at),
+            format::utc(last.at),
             (self.told)(values[values.len() / 2]),
             (self.told)(values[values.len() - 1]),
             thousands(bad),

@@ -3,20 +3,20 @@
 use maud::{Markup, html};
 
 use crate::job::Preview;
-use crate::web::extract::Which;
-use crate::web::place::{Place, encoded};
-use crate::web::words;
+use crate::web::extract::PreviewParams;
+use crate::web::format;
+use crate::web::links::{Links, encoded};
 
-pub(super) fn section(place: &Place, preview: &Preview, which: &Which) -> Markup {
-    let here = place.to_job(&preview.job, "/preview");
+pub(super) fn section(links: &Links, preview: &Preview, which: &PreviewParams) -> Markup {
+    let here = links.to_job(&preview.job, "/preview");
     let user = which.user.as_deref().unwrap_or_default();
     let query = format!("?user={}&size={}", encoded(user), which.size());
     html! {
         section.preview aria-labelledby="preview" {
-            h2 #preview { "Preview of " a href=(place.to_job(&preview.job, "")) { (preview.job) } }
+            h2 #preview { "Preview of " a href=(links.to_job(&preview.job, "")) { (preview.job) } }
             p {
                 strong { (preview.due) }
-                " rows would be handled: those older than " (words::utc(preview.cutoff)) ". "
+                " rows would be handled: those older than " (format::utc(preview.cutoff)) ". "
                 span.quiet { "Nothing is changed by looking." }
             }
             form.filter action=(here) {
@@ -57,7 +57,7 @@ fn table(preview: &Preview) -> Markup {
                         tr {
                             td.id { (row.id) }
                             td.id { (row.user.as_deref().unwrap_or("–")) }
-                            td { (words::utc(row.since)) }
+                            td { (format::utc(row.since)) }
                             td {
                                 @for (name, value) in &row.details {
                                     span.detail { span.quiet { (name.replace('_', " ")) } " " (value) } " "

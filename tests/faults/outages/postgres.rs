@@ -22,11 +22,11 @@ const LIMITS: Timeouts = Timeouts {
 };
 
 fn store(url: &str) -> TestResult<PostgresStore> {
-    Ok(PostgresStore::connect(url)?.with_limits(LIMITS)?)
+    Ok(PostgresStore::connect(url)?.with_timeouts(LIMITS)?)
 }
 
 /// What goes wrong by SQL, as it is told to the database, and how it is undone.
-struct TxError {
+struct BrokenBySql {
     strike: &'static str,
     mend: &'static str,
     messages: &'static [&'static str],
@@ -34,7 +34,7 @@ struct TxError {
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long() -> TestResult {
-    by_sql(TxError {
+    by_sql(BrokenBySql {
         strike: SLOW_DOWN,
         mend: SPEED_UP,
         messages: &["canceling statement due to statement timeout"],
@@ -44,7 +44,7 @@ async fn a_statement_that_takes_too_long() -> TestResult {
 
 #[tokio::test]
 async fn a_lock_that_times_out() -> TestResult {
-    by_sql(TxError {
+    by_sql(BrokenBySql {
         strike: "begin; lock table sessions, bookings in exclusive mode",
         mend: "rollback",
         messages: &["canceling statement due to lock timeout"],
@@ -55,7 +55,7 @@ async fn a_lock_that_times_out() -> TestResult {
 /// The text and the code are those of a server whose disk is full.
 #[tokio::test]
 async fn a_full_disk() -> TestResult {
-    by_sql(TxError {
+    by_sql(BrokenBySql {
         strike: "create function fill() returns trigger language plpgsql as $$ begin
                      raise exception 'could not extend file \"base/16384/16399\": No space left on device' using errcode = '53100', hint = 'Check free disk space.';
                  end $$;
@@ -70,7 +70,7 @@ async fn a_full_disk() -> TestResult {
 /// may only read.
 #[tokio::test]
 async fn a_database_that_is_read_only() -> TestResult {
-    by_sql(TxError {
+    by_sql(BrokenBySql {
         strike: "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$;
                  select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
         mend: "do $$ begin execute format('alter database %I reset default_transaction_read_only', current_database()); end $$;
@@ -80,15 +80,15 @@ async fn a_database_that_is_read_only() -> TestResult {
     .await
 }
 
-async fn by_sql(trouble: TxError) -> TestResult {
+async fn by_sql(broken: BrokenBySql) -> TestResult {
     let Some(database) = PostgresDatabase::open().await? else {
         return Ok(());
     };
-    let mut outage = Outage::ahead(&database, &store(&database.url)?, trouble.messages).await?;
+    let mut outage = Outage::ahead(&database, &store(&database.url)?, broken.messages).await?;
 
-    database.sql(trouble.strike).await?;
+    database.sql(broken.strike).await?;
     outage.begins().await?;
-    database.sql(trouble.mend).await?;
+    database.sql(broken.mend).await?;
 
     outage.recovers().await
 }

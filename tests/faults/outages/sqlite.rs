@@ -18,12 +18,12 @@ use locker::Locker;
 mod locker;
 
 async fn store(database: &SqliteDatabase) -> TestResult<SqliteStore> {
-    let limits = Timeouts {
+    let timeouts = Timeouts {
         acquire: Duration::from_millis(500),
         lock: Duration::from_millis(100),
         ..Timeouts::default()
     };
-    Ok(database.store().await?.with_limits(limits)?)
+    Ok(database.store().await?.with_timeouts(timeouts)?)
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::cursor;
 use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// The columns of a statement that writes.
 type WrittenRow = (

@@ -9,7 +9,7 @@ use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use crate::rule::{Action, Children, Finding, Findings, OnParent, Rule, Source, Stamp};
 use crate::store::rule::{identifier, table_name};
-use crate::store::trouble::TxResult;
+use crate::store::tx_error::TxResult;
 
 /// Everything that is wrong with a rule or could be better.
 pub(super) async fn findings(
@@ -375,7 +375,7 @@ async fn backlog(
     if rule.expect_backlog {
         return Ok(());
     }
-    let due = super::view::count(conn, plan, values).await?;
+    let due = super::queries::count(conn, plan, values).await?;
     let Largest { largest: rows } = diesel::sql_query(format!(
         "SELECT count(*) AS largest FROM (SELECT 1 FROM {} LIMIT {}) AS sample",
         table_name(&rule.table),

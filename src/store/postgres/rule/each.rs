@@ -18,16 +18,16 @@ use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;
 use crate::store::rule::{Bind, Template, param};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Shorter waits than those of a batch: a few rows that must be waited for should not keep the
 /// rest.
-pub(super) fn limits(limits: Timeouts) -> Timeouts {
-    let lock = (limits.lock / 8).clamp(Duration::from_millis(20), Duration::from_millis(200));
+pub(super) fn timeouts(timeouts: Timeouts) -> Timeouts {
+    let lock = (timeouts.lock / 8).clamp(Duration::from_millis(20), Duration::from_millis(200));
     Timeouts {
-        lock: lock.min(limits.lock),
-        statement: limits.statement.min(Duration::from_secs(10)),
-        ..limits
+        lock: lock.min(timeouts.lock),
+        statement: timeouts.statement.min(Duration::from_secs(10)),
+        ..timeouts
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn write(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
     values: &Values<'_>,
-    limits: Timeouts,
+    timeouts: Timeouts,
 ) -> TxResult<Batch> {
     let locked = lock(conn, plan, values).await?;
     let mut batch = empty(plan);
@@ -72,7 +72,7 @@ pub(super) async fn write(
     };
     // A constraint that is only checked at the commit would refuse all rows for one.
     conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
-    conn.batch_execute(&statement(plan, &values, limits))
+    conn.batch_execute(&statement(plan, &values, timeouts))
         .await?;
     let Outcome { outcome } =
         diesel::sql_query("SELECT current_setting('housekeeper.outcome', true) AS outcome")
@@ -124,7 +124,7 @@ pub(super) async fn write(
 }
 
 /// The loop. It ends early once half the time is over, or a row has used up all of it.
-fn statement(plan: &Plan, values: &Values<'_>, limits: Timeouts) -> String {
+fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
     let constant = |text: String| Bind::Text(text);
     let inline = |bind: Bind| Template::new(&param("x")).inline(|_| bind.clone());
     let write = plan.write_one.inline(|name| plan.value(name, values));
@@ -180,7 +180,7 @@ fn statement(plan: &Plan, values: &Values<'_>, limits: Timeouts) -> String {
         END $housekeeper$",
         oids = inline(Bind::Texts(values.oids.to_vec())),
         tids = inline(Bind::Texts(values.tids.to_vec())),
-        budget = (limits.statement / 2).as_millis(),
+        budget = (timeouts.statement / 2).as_millis(),
         write = inline(constant(write)),
         then = then.join(" "),
     )

@@ -13,7 +13,7 @@ use super::super::manner::Manner;
 use super::super::schema::{image_sent, sessions, video_sent};
 use super::{idle, move_forward};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Id, stored instant, whether it is idle, and what keeps it.
 pub(super) type Claimed = (String, DateTime<Utc>, bool, Option<String>);

@@ -6,10 +6,10 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
-use super::view;
+use super::queries;
 use crate::rule::{Action, Finding, Findings, Rule, bare_name};
 use crate::store::rule::{identifier, table_name};
-use crate::store::trouble::TxResult;
+use crate::store::tx_error::TxResult;
 
 /// Everything that is wrong with a rule or could be better.
 pub(super) fn findings(
@@ -101,7 +101,7 @@ fn look(
             .push(Finding::new(&rule.name, "table", text));
     }
     if !rule.expect_backlog {
-        let due = view::count(conn, plan, &values)?;
+        let due = queries::count(conn, plan, &values)?;
         let Counted { rows } = diesel::sql_query(format!(
             "SELECT count(*) AS rows FROM (SELECT 1 FROM {} LIMIT {})",
             table_name(&rule.table),

@@ -3,12 +3,12 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::super::window::{self, Found, Windows};
+use super::super::row_id_buffer::{self, Found, Windows};
 use super::plan::{Plan, Values};
 use super::quoted::unquoted;
 use super::{place, user};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
-use crate::store::trouble::{TxError, TxResult};
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Address, id, what keeps it, key.
 type Judged = (i64, String, Option<String>, String);
@@ -45,7 +45,7 @@ fn look_up(
     values: &Values<'_>,
 ) -> QueryResult<Found> {
     let values = Values {
-        limit: window::SIZE,
+        limit: row_id_buffer::SIZE,
         ..values.clone()
     };
     conn.transaction(|conn| {
@@ -54,7 +54,7 @@ fn look_up(
             .get(&values)
             .bind::<BigInt>(|name| plan.value(name, &values))
             .load(conn)?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == window::SIZE);
+        let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == row_id_buffer::SIZE);
         let end: Option<String> = if is_full {
             plan.window_end
                 .get(&values)

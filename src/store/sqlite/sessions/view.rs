@@ -8,10 +8,10 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
+use super::super::expressions::not_among;
+use super::super::row_id_buffer;
 use super::super::schema::{image_sent, sessions, video_sent};
-use super::super::terms::not_among;
 use super::super::time::Moment;
-use super::super::window;
 use super::{behind, candidate, idle, lower_bound, true_activity};
 use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{Counted, PROBE, capped};
@@ -26,7 +26,7 @@ pub(in super::super) fn preview(
 ) -> QueryResult<PreviewRows> {
     conn.transaction(|conn| {
         let size = page.size.get().min(Page::MAX_SIZE);
-        let begin = page.after.clone().unwrap_or_else(window::start);
+        let begin = page.after.clone().unwrap_or_else(row_id_buffer::start);
         let mut found: Vec<Found> = due(cutoff, user)
             .filter(behind(Moment(begin.since), begin.id))
             .order((lower_bound(), sessions::id))

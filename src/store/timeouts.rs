@@ -12,9 +12,9 @@ use crate::config::{ConfigError, check_age};
 /// # Examples
 ///
 /// ```
-/// let limits: ractor_housekeeper::store::Timeouts = serde_json::from_str(r#"{ "lock": "200ms" }"#)?;
+/// let timeouts: ractor_housekeeper::store::Timeouts = serde_json::from_str(r#"{ "lock": "200ms" }"#)?;
 ///
-/// assert_eq!(limits.acquire.as_secs(), 5);
+/// assert_eq!(timeouts.acquire.as_secs(), 5);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +36,9 @@ pub struct Timeouts {
 impl Timeouts {
     /// Checks that no limit is zero, shorter than a millisecond or longer than the calendar.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_age("limits.acquire", Some(self.acquire))?;
-        check_age("limits.lock", Some(self.lock))?;
-        check_age("limits.statement", Some(self.statement))?;
+        check_age("timeouts.acquire", Some(self.acquire))?;
+        check_age("timeouts.lock", Some(self.lock))?;
+        check_age("timeouts.statement", Some(self.statement))?;
         Ok(())
     }
 }
@@ -67,27 +67,27 @@ mod tests {
                     acquire: zero,
                     ..right
                 },
-                "limits.acquire",
+                "timeouts.acquire",
             ),
             (
                 Timeouts {
                     lock: zero,
                     ..right
                 },
-                "limits.lock",
+                "timeouts.lock",
             ),
             (
                 Timeouts {
                     statement: zero,
                     ..right
                 },
-                "limits.statement",
+                "timeouts.statement",
             ),
         ];
 
         assert_eq!(right.check(), Ok(()));
-        for (limits, setting) in table {
-            let error = limits.check().expect_err(setting);
+        for (timeouts, setting) in table {
+            let error = timeouts.check().expect_err(setting);
 
             assert_eq!(error.setting, setting);
             assert!(error.problem.starts_with("is zero; give a time"), "{error}");

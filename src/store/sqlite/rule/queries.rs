@@ -11,7 +11,7 @@ use super::write::since;
 use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{PROBE, capped};
 use crate::store::rule::Template;
-use crate::store::trouble::TxResult;
+use crate::store::tx_error::TxResult;
 
 /// A page of due rows.
 pub(super) fn preview(

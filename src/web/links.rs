@@ -13,7 +13,7 @@ use crate::job::JobName;
 /// Relative, so that it is right wherever the host nests the router, and behind a proxy that takes
 /// away the front of the path.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
+pub(crate) struct Links {
     /// To what is below the router's path: what every link but the one home begins with.
     root: String,
     /// To the overview. Not the same: a nested router may know its own path without a slash at the
@@ -21,7 +21,7 @@ pub(crate) struct Place {
     home: String,
 }
 
-impl Place {
+impl Links {
     /// A link to the overview.
     pub(crate) fn home(&self) -> &str {
         &self.home
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Place {
+impl<S: Send + Sync> FromRequestParts<S> for Links {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -138,15 +138,15 @@ mod tests {
 
     #[test]
     fn a_name_is_one_segment_whatever_is_in_it() {
-        let place = Place {
+        let links = Links {
             root: "./hk/".to_owned(),
             home: "./hk".to_owned(),
         };
 
         assert_eq!(
-            place.to_job(&"a/b ?\"é".into(), "/preview"),
+            links.to_job(&"a/b ?\"é".into(), "/preview"),
             "./hk/jobs/a%2Fb%20%3F%22%C3%A9/preview"
         );
-        assert_eq!(place.to("run"), "./hk/run");
+        assert_eq!(links.to("run"), "./hk/run");
     }
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::api::Json;
-use super::extract::{OfJob, Query, ScopeOfBody, Wait};
+use super::extract::{JobPath, Query, ScopeOfBody, Wait};
 use super::problem::Problem;
 use super::{ANSWER_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
@@ -56,7 +56,7 @@ pub(crate) struct Cancelled {
 
 pub(crate) async fn run(
     State(site): State<Arc<Site>>,
-    OfJob(job): OfJob,
+    JobPath(job): JobPath,
     Query(wait): Query<Wait>,
     ScopeOfBody(scope): ScopeOfBody,
 ) -> Result<Response, Problem> {
@@ -82,7 +82,7 @@ pub(crate) async fn run_all(
 
 pub(crate) async fn cancel(
     State(site): State<Arc<Site>>,
-    OfJob(job): OfJob,
+    JobPath(job): JobPath,
 ) -> Result<Json<Cancelled>, Problem> {
     let run = site.cancel(job.clone()).await?;
     Ok(Json(Cancelled {
@@ -93,7 +93,7 @@ pub(crate) async fn cancel(
 
 pub(crate) async fn pause(
     State(site): State<Arc<Site>>,
-    OfJob(job): OfJob,
+    JobPath(job): JobPath,
 ) -> Result<Json<Switched>, Problem> {
     let changed = site.pause(job.clone()).await?;
     Ok(Json(Switched {
@@ -105,7 +105,7 @@ pub(crate) async fn pause(
 
 pub(crate) async fn resume(
     State(site): State<Arc<Site>>,
-    OfJob(job): OfJob,
+    JobPath(job): JobPath,
 ) -> Result<Json<Switched>, Problem> {
     let changed = site.resume(job.clone()).await?;
     Ok(Json(Switched {

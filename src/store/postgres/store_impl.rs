@@ -11,7 +11,7 @@ use super::manner::Manner;
 use super::{PostgresStore, bookings, history, sessions, settle, tables};
 use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRows};
 use crate::model::{RunHistory, RunRecord, StoreError};
-use crate::store::trouble::TxResult;
+use crate::store::tx_error::TxResult;
 use crate::store::{Store, user_of};
 
 #[async_trait]
@@ -31,7 +31,7 @@ impl Store for PostgresStore {
         let mut flight = self.begin(Purpose::Read, what).await?;
         let done = match tables::check(&mut flight).await {
             Ok(()) => self.keys.refresh(&mut flight).await.map_err(Into::into),
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
         settle(flight, done, what).await.map(drop)
     }
@@ -52,21 +52,18 @@ impl Store for PostgresStore {
             self.has_new_keys().await;
         }
         let mut done = self.clean(pass, user, Manner::Together).await?;
-        if let Err(trouble) = &done {
-            let refused = trouble.refusal().is_some() && self.keys.refuse();
-            let again = trouble.concerns_statement() && self.has_new_keys().await;
+        if let Err(error) = &done {
+            let refused = error.refusal().is_some() && self.keys.refuse();
+            let again = error.concerns_statement() && self.has_new_keys().await;
             if refused || again {
                 done = self.clean(pass, user, Manner::Together).await?;
             }
         }
         // One row that cannot go must not keep the others.
-        if done
-            .as_ref()
-            .is_err_and(|trouble| trouble.refusal().is_some())
-        {
+        if done.as_ref().is_err_and(|error| error.refusal().is_some()) {
             done = self.clean(pass, user, Manner::Each).await?;
         }
-        done.map_err(|trouble| trouble.tell(CLEAN))
+        done.map_err(|error| error.tell(CLEAN))
     }
 
     async fn idle_sessions(
@@ -102,12 +99,12 @@ impl Store for PostgresStore {
         let done = bookings::expire(&mut flight, pass, user, Manner::Together).await;
         match flight.land(done).await {
             // One row that cannot change must not keep the others.
-            Err(trouble) if trouble.refusal().is_some() => {
+            Err(error) if error.refusal().is_some() => {
                 let mut flight = self.begin(Purpose::Write, what).await?;
                 let done = bookings::expire(&mut flight, pass, user, Manner::Each).await;
                 settle(flight, done, what).await
             }
-            done => done.map_err(|trouble| trouble.tell(what)),
+            done => done.map_err(|error| error.tell(what)),
         }
     }
 
