@@ -26,11 +26,11 @@ pub struct BookingPolicy {
     /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it
     /// never means zero. Must be more than twice the activity throttle of the database, an hour
     /// unless `set_activity_throttle` of the store changed it.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub idle_after: Option<Duration>,
     /// A booking that has been pending for longer expires. `None` switches the job off; it never
     /// means zero.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub expire_after: Option<Duration>,
 }
 
@@ -52,9 +52,9 @@ impl Default for BookingPolicy {
     remote = "BookingPolicy"
 )]
 struct BookingPolicyFields {
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     idle_after: Option<Duration>,
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     expire_after: Option<Duration>,
 }
 

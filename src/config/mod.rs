@@ -71,15 +71,15 @@ pub struct JobConfig {
     /// How much of the database it takes. Default: [`Pace::polite`].
     pub pace: Pace,
     /// Longest run. What is left waits for the next one. `None`: no limit, the default.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub run_timeout: Option<Duration>,
     /// Longest single step (check, batch, preview, forecast). A step that takes longer is dropped
     /// and fails. Default: 30 seconds.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub step_timeout: Duration,
     /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1
     /// minute.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub late_after: Duration,
     /// Ids a report keeps. Default: 100.
     pub max_reported_ids: u32,
@@ -106,14 +106,14 @@ pub struct RestartConfig {
     /// Default: 5.
     pub max_restarts: u32,
     /// The sliding window of the intensity. Default: 1 minute.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub within: Duration,
     /// Wait before a restart. Default: 100 ms, doubling to 10 seconds.
     pub backoff: BackoffConfig,
     /// What happens beyond the intensity.
     pub on_limit: OnRestartLimit,
     /// How long a degraded job rests before it is tried again. Default: 5 minutes.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub cool_down: Duration,
 }
 
@@ -150,10 +150,10 @@ pub enum OnRestartLimit {
 #[serde(default, deny_unknown_fields)]
 pub struct BackoffConfig {
     /// The first wait.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub first: Duration,
     /// The longest wait.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub max: Duration,
 }
 

@@ -25,16 +25,16 @@ pub struct Pace {
     /// Rows of the largest batch.
     pub max_batch: NonZeroU32,
     /// How long a batch, and so a transaction, should take.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub target: Duration,
     /// Share of the time in which the job may be at work, 1 to 100 percent. At 25 a batch of 10 ms
     /// is followed by a pause of 30 ms.
     pub duty_percent: u8,
     /// Shortest pause, whatever the share.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub min_pause: Duration,
     /// Longest pause, whatever the share.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub max_pause: Duration,
 }
 

@@ -33,7 +33,7 @@ use crate::config::cron::Cron;
 pub struct Schedule {
     /// Time between two ticks. `None`: no ticks, or those of `cron`. Default: 15 minutes, or `None`
     /// where `cron` is written and this is not.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub every: Option<Duration>,
     /// Ticks by the wall clock of a zone, instead of `every`. Needs the feature `cron`. Default:
     /// `None`.
@@ -43,13 +43,13 @@ pub struct Schedule {
     /// The start is put off by up to this much, at random, so that replicas started together do not
     /// run together. Ticks `every` so often count from there; ticks by `cron` are all put off by as
     /// much as the start. Default: 1 second.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub start_jitter: Duration,
     /// Whether it runs when the next row falls due. Default: yes.
     pub at_deadline: bool,
     /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1
     /// second.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub min_interval: Duration,
 }
 
@@ -96,10 +96,10 @@ struct ScheduleFields {
     every: Every,
     cron: Option<Cron>,
     at_start: bool,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     start_jitter: Duration,
     at_deadline: bool,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     min_interval: Duration,
 }
 
@@ -154,7 +154,7 @@ impl From<ScheduleFields> for Schedule {
 }
 
 fn written<'de, D: Deserializer<'de>>(source: D) -> Result<Every, D::Error> {
-    humantime_serde::option::deserialize(source).map(Every::Written)
+    crate::time::span::option::deserialize(source).map(Every::Written)
 }
 
 #[cfg(test)]

@@ -52,14 +52,14 @@ pub struct Forecast {
     /// Due rows that the run did not handle: locked elsewhere, cancelled, or due since.
     pub due: BoundedCount,
     /// How long the oldest of them has been due; `None` if none is due.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub oldest_overdue: Option<Duration>,
     /// Time until the next row falls due: zero if one is due, `None` if no row waits.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub next_due: Option<Duration>,
     /// Time after which a row created now would fall due. The housekeeper runs the job again by
     /// then, because it does not learn of new rows.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub max_age: Option<Duration>,
 }
 

@@ -42,20 +42,20 @@ pub enum LateCause {
     /// A known row is due and unhandled.
     RowOverdue {
         /// How long the oldest row has been due.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::time::span")]
         by: Duration,
     },
     /// A planned run did not start.
     RunOverdue {
         /// How long ago it should have started.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::time::span")]
         by: Duration,
     },
     /// No run completed within two ticks and
     /// [`late_after`](crate::config::JobConfig::late_after).
     NoSuccess {
         /// Time since the last completed run, or since the start if none has completed.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::time::span")]
         elapsed: Duration,
         /// Whether a run has completed since the start.
         completed_before: bool,
@@ -88,10 +88,10 @@ pub enum FailingCause {
     /// job recovers when the run goes on.
     Stalled {
         /// Time since the worker's last message.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::time::span")]
         silent_for: Duration,
         /// The job's step timeout.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::time::span")]
         step_timeout: Duration,
     },
 }

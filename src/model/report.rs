@@ -156,7 +156,7 @@ pub struct Report {
     /// When it started, by the housekeeper's clock.
     pub started_at: DateTime<Utc>,
     /// How long it took.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub elapsed: Duration,
     /// Transactions committed.
     pub batches: u64,
@@ -287,7 +287,7 @@ struct ReportJson {
     outcome: Outcome,
     cutoff: Option<DateTime<Utc>>,
     started_at: DateTime<Utc>,
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     elapsed: Duration,
     batches: u64,
     counts: Counts,

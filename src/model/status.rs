@@ -73,7 +73,7 @@ pub struct JobStatus {
     /// When a run of everything last completed.
     pub last_success: Option<DateTime<Utc>>,
     /// How long the oldest due row has waited beyond its time, as far as is known.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub oldest_overdue: Option<Duration>,
     /// Rows that could not be handled since the last tick; at most 1,000 are counted.
     pub rejected: usize,

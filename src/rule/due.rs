@@ -358,7 +358,7 @@ struct DueForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     sqlite: Option<Stamp>,
     #[serde(
-        with = "humantime_serde::option",
+        with = "crate::time::span::option",
         skip_serializing_if = "Option::is_none"
     )]
     after: Option<Duration>,

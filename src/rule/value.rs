@@ -102,7 +102,7 @@ enum ValueForm {
 #[serde(rename_all = "snake_case")]
 enum Other {
     Null(bool),
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     NowPlus(Duration),
     Now(bool),
     Column(String),

@@ -22,14 +22,14 @@ use crate::config::{ConfigError, check_age};
 pub struct Timeouts {
     /// Longest wait for a connection, including opening one. A pool the host hands in may have a
     /// shorter limit of its own.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub acquire: Duration,
     /// Longest wait for a lock. On SQLite, the busy timeout of our own connections.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub lock: Duration,
     /// Longest single statement. SQLite has no such limit; a statement there is bounded by its
     /// batch.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::time::span")]
     pub statement: Duration,
 }
 

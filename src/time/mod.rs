@@ -1,8 +1,9 @@
-//! Clocks, instants on two clocks, and saturating arithmetic.
+//! Clocks, instants on two clocks, saturating arithmetic, and spans as text.
 
 mod arithmetic;
 mod clock;
 mod moment;
+pub(crate) mod span;
 
 #[cfg(any(feature = "_store", feature = "testing"))]
 pub(crate) use arithmetic::{after, before, strictly_after};

@@ -1,0 +1,265 @@
+//! The parameters of a connection string, checked by name before the driver reads them.
+//!
+//! The driver stops at the first parameter it does not know. Connection strings written for other
+//! clients have several, so all are listed at once, each with its counterpart here. Only names of
+//! this file are quoted: an unescaped password may look like a parameter.
+
+/// Lists the parameters that are not known here, each with what to do; `None` if all are.
+pub(super) fn unknown(text: &str) -> Option<String> {
+    let names = match text.split_once("://") {
+        Some((_, rest)) => of_url(rest),
+        None => of_words(text),
+    };
+    let mut found: Vec<String> = Vec::new();
+    for (place, name) in names.iter().enumerate() {
+        if KNOWN.contains(&name.as_str()) {
+            continue;
+        }
+        let known = FOREIGN
+            .iter()
+            .flat_map(|(names, advice)| names.iter().map(move |name| (*name, *advice)))
+            .find(|(other, _)| other == name);
+        let sentence = match (known, meant(name)) {
+            (Some((name, advice)), _) => format!("`{name}` ({advice})"),
+            (None, Some(meant)) => format!("parameter {} (is `{meant}` meant?)", place + 1),
+            (None, None) => format!("parameter {}", place + 1),
+        };
+        if !found.contains(&sentence) {
+            found.push(sentence);
+        }
+    }
+    (!found.is_empty()).then(|| format!("not known here: {}", found.join("; ")))
+}
+
+/// Returns the option of the driver that its error is about.
+pub(super) fn with_invalid_value(cause: &str) -> Option<&'static str> {
+    let is_about = |option: &str| cause == format!("invalid value for option `{option}`");
+    KNOWN.iter().copied().find(|option| is_about(option))
+}
+
+/// The known name of which `name` differs in its case, its separators, or two letters.
+fn meant(name: &str) -> Option<&'static str> {
+    crate::rule::nearest(&name.replace('-', "_"), KNOWN.iter().copied()).filter(|_| name.len() > 2)
+}
+
+/// Names behind the `?` of a URL whose scheme is cut off, found as the driver finds them.
+fn of_url(rest: &str) -> Vec<String> {
+    let behind_user = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+    let Some((_, parameters)) = behind_user.split_once('?') else {
+        return Vec::new();
+    };
+    parameters
+        .split('&')
+        .filter_map(|parameter| parameter.split_once('='))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// Names of `name=value` words, whose values may be in quotes.
+fn of_words(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some((name, value)) = rest.split_once('=') {
+        names.push(name.trim().to_owned());
+        let value = value.trim_start();
+        let quoted = value.starts_with('\'');
+        let mut escaped = false;
+        let end = value
+            .char_indices()
+            .skip(usize::from(quoted))
+            .find(|(_, c)| {
+                let ends = !escaped && if quoted { *c == '\'' } else { c.is_whitespace() };
+                escaped = !escaped && *c == '\\';
+                ends
+            });
+        let Some((end, last)) = end else { break };
+        rest = value[end + last.len_utf8()..].trim_start();
+    }
+    names
+}
+
+/// What the driver knows.
+const KNOWN: &[&str] = &[
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "sslmode",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
+/// What other clients know, and its counterpart here.
+const FOREIGN: &[(&[&str], &str)] = &[
+    (
+        &["schema", "currentSchema", "search_path", "searchpath"],
+        "write `options=-csearch_path%3Dname`",
+    ),
+    (
+        &[
+            "connection_limit",
+            "pool_timeout",
+            "pool_size",
+            "max_pool_size",
+            "min_pool_size",
+            "pool_max_conns",
+            "pool_min_conns",
+            "pool_mode",
+        ],
+        "leave it out, or set it on a pool of your own with `PostgresStore::with_pool`",
+    ),
+    (
+        &[
+            "pgbouncer",
+            "statement_cache_size",
+            "statement_cache_capacity",
+            "prepared_statements",
+            "prepareThreshold",
+            "preparedStatementCacheQueries",
+            "preparedStatementCacheSizeMiB",
+            "default_query_exec_mode",
+            "binary_parameters",
+        ],
+        "leave it out, and let the pooler support prepared statements: `max_prepared_statements` of PgBouncer 1.21",
+    ),
+    (
+        &[
+            "ssl",
+            "sslrootcert",
+            "sslcert",
+            "sslkey",
+            "sslpassword",
+            "sslidentity",
+            "sslaccept",
+            "sslcrl",
+            "sslcrldir",
+            "sslsni",
+            "sslcertmode",
+            "sslfactory",
+            "sslcompression",
+            "requiressl",
+            "ssl_min_protocol_version",
+            "ssl_max_protocol_version",
+            "tls",
+            "uselibpqcompat",
+        ],
+        "there is no TLS here; hand in a pool that has it with `PostgresStore::with_pool`",
+    ),
+    (
+        &[
+            "socket_timeout",
+            "socketTimeout",
+            "loginTimeout",
+            "connectTimeout",
+            "connect-timeout",
+            "command_timeout",
+            "acquire_timeout",
+            "query_timeout",
+        ],
+        "leave it out, and set `PostgresStore::with_timeouts`",
+    ),
+    (
+        &[
+            "statement_timeout",
+            "lock_timeout",
+            "idle_in_transaction_session_timeout",
+        ],
+        "set for each transaction by `PostgresStore::with_timeouts`; leave it out",
+    ),
+    (
+        &["ApplicationName", "fallback_application_name"],
+        "write `application_name`",
+    ),
+    (
+        &["targetServerType", "target_server_type"],
+        "write `target_session_attrs=read-write`",
+    ),
+    (
+        &["loadBalanceHosts"],
+        "write `load_balance_hosts=random`",
+    ),
+    (&["tcpKeepAlive", "tcp_keepalives"], "write `keepalives=1`"),
+    (&["database", "db"], "write `dbname`"),
+    (&["username", "pguser"], "write `user`"),
+    (
+        &["passfile", "service", "servicefile"],
+        "not read; give the host, the user and the password themselves",
+    ),
+    (
+        &["client_encoding", "charset", "encoding"],
+        "always UTF8; leave it out",
+    ),
+    (
+        &["endpoint", "project"],
+        "write it into `options`, as in `options=endpoint%3Dname`",
+    ),
+    (
+        &["timezone", "TimeZone", "datestyle", "geqo"],
+        "a setting of the server; write it into `options`, as in `options=-cname%3Dvalue`",
+    ),
+    (
+        &[
+            "gssencmode",
+            "gssdelegation",
+            "gsslib",
+            "krbsrvname",
+            "requirepeer",
+            "require_auth",
+            "kerberosServerName",
+        ],
+        "not supported; hand in a pool of your own with `PostgresStore::with_pool`",
+    ),
+    (
+        &["reWriteBatchedInserts", "replication", "stringtype", "defaultRowFetchSize"],
+        "no use here; leave it out",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_other_clients_are_listed_one_by_one() {
+        let prisma = "postgres://app@db/app?schema=public&connection_limit=5&pgbouncer=true";
+        let listed = unknown(prisma).expect("three are unknown");
+
+        for name in ["`schema`", "`connection_limit`", "`pgbouncer`"] {
+            assert!(listed.contains(name), "{listed}");
+        }
+        assert_eq!(unknown("postgres://app@db/app?connect_timeout=5"), None);
+        assert_eq!(
+            unknown("host=db password='a = b \\' schema=' dbname = app"),
+            None
+        );
+        let words = unknown("host=db sslrootcert=/etc/ca.pem user=app").expect("one is unknown");
+        assert!(words.contains("`sslrootcert` (there is no TLS here"), "{words}");
+    }
+
+    #[test]
+    fn an_unknown_name_is_numbered_and_never_quoted() {
+        let table = [
+            ("postgres://db/app?user=a&pasword=x", "parameter 2 (is `password` meant?)"),
+            ("postgres://a:b@ss?qwertz=x@db/app", "parameter 1"),
+            ("host=db hunter2=x", "parameter 2"),
+        ];
+
+        for (url, expected) in table {
+            let listed = unknown(url).expect(url);
+
+            assert!(listed.ends_with(expected), "{listed}");
+        }
+    }
+}
