@@ -10,7 +10,8 @@ use crate::config::named;
 /// How old a row must be before the booking application's two jobs act on it.
 ///
 /// `None` switches the job off; it never means zero. A field left out has its default, so off is
-/// written `null`. A field that is not known is refused.
+/// written `null`. A field that is not known is rejected. Times are text with units (`15m`,
+/// `1h 30m`) or ISO 8601 durations (`PT15M`).
 ///
 /// # Examples
 ///
@@ -96,7 +97,11 @@ mod tests {
             (r#"{"idle_afer":"1h"}"#, "idle_afer: unknown field `"),
             (
                 r#"{"expire_after":0}"#,
-                "expire_after: invalid type: integer `0`, expected a duration",
+                "expire_after: invalid type: integer `0`, expected a time as text with its unit; write `15m`",
+            ),
+            (
+                r#"{"expire_after":"15M"}"#,
+                "expire_after: `15M` has the unit `M`, which may mean minutes or months",
             ),
         ];
 

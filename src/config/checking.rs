@@ -46,7 +46,7 @@ impl JobConfig {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
         self.schedule.check(&format!("{path}.schedule"))?;
         self.pace.check(&format!("{path}.pace"))?;
-        check_span(&format!("{path}.step_timeout"), self.step_timeout)?;
+        check_wait(&format!("{path}.step_timeout"), self.step_timeout, DAY)?;
         check_span(&format!("{path}.late_after"), self.late_after)?;
         if let Some(limit) = self.run_timeout {
             check_span(&format!("{path}.run_timeout"), limit)?;
@@ -59,9 +59,9 @@ impl Pace {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
         let wrong =
             |field: &str, problem: &str| Err(ConfigError::new(format!("{path}.{field}"), problem));
-        check_span(&format!("{path}.target"), self.target)?;
-        check_pause(&format!("{path}.min_pause"), self.min_pause)?;
-        check_pause(&format!("{path}.max_pause"), self.max_pause)?;
+        check_wait(&format!("{path}.target"), self.target, MINUTE)?;
+        at_most(&format!("{path}.min_pause"), self.min_pause, HOUR)?;
+        at_most(&format!("{path}.max_pause"), self.max_pause, HOUR)?;
         if self.min_pause > self.max_pause {
             return wrong("min_pause", "is longer than the longest pause");
         }
@@ -156,6 +156,16 @@ pub(crate) fn check_age(
     age.map(|age| check_span(setting, age)).transpose()
 }
 
+/// Checks a wait of the database's clients, which others wait for: not zero, at most `longest`.
+pub(crate) fn check_wait(
+    setting: &str,
+    wait: Duration,
+    longest: Duration,
+) -> Result<(), ConfigError> {
+    check_span(setting, wait)?;
+    at_most(setting, wait, longest)
+}
+
 /// A span of time that must be more than nothing and fit the calendar.
 fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
     if span.is_zero() {
@@ -178,16 +188,26 @@ fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
 
 /// A span of time that may be nothing but must fit the calendar.
 fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
-    match TimeDelta::from_std(span) {
-        Ok(delta) if span <= MAX_DURATION => Ok(delta),
-        _ => Err(ConfigError::new(
-            setting,
-            format!(
-                "is {}; the longest is 100 years",
-                humantime::format_duration(span)
-            ),
-        )),
+    at_most(setting, span, MAX_DURATION)?;
+    Ok(TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX))
+}
+
+fn at_most(setting: &str, span: Duration, longest: Duration) -> Result<(), ConfigError> {
+    if span <= longest {
+        return Ok(());
     }
+    let longest = if longest == MAX_DURATION {
+        "100 years".to_owned()
+    } else {
+        humantime::format_duration(longest).to_string()
+    };
+    Err(ConfigError::new(
+        setting,
+        format!(
+            "is {}; the longest is {longest}",
+            humantime::format_duration(span)
+        ),
+    ))
 }
 
 /// In characters. A name is a column of the status.
@@ -195,6 +215,15 @@ const MAX_NAME: usize = 200;
 
 /// Timers count in milliseconds.
 const MIN_DURATION: Duration = Duration::from_millis(1);
+
+/// Longest transaction to aim at: it keeps its rows locked.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Longest wait of a step for the database, and longest pause between two batches.
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Longest step.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Far beyond any use, and safely within what can be taken from and added to a date.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -222,6 +251,7 @@ mod tests {
         let zero = "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off";
         let short = "is 999us; the shortest is 1ms";
         let long = "is 100years 9h; the longest is 100 years";
+        let hour = "is 1h 1s; the longest is 1h";
         let crossed = "is longer than the longest wait";
         let table = [
             (
@@ -250,9 +280,20 @@ mod tests {
                 zero,
             ),
             (
-                r#"{"job":{"pace":{"max_pause":"36525d 9h"}}}"#,
+                r#"{"job":{"pace":{"max_pause":"1h 1s"}}}"#,
                 "job.pace.max_pause",
-                long,
+                hour,
+            ),
+            (
+                // Meant as 25 milliseconds.
+                r#"{"job":{"pace":{"target":"25m"}}}"#,
+                "job.pace.target",
+                "is 25m; the longest is 1m",
+            ),
+            (
+                r#"{"job":{"step_timeout":"1month"}}"#,
+                "job.step_timeout",
+                "is 1month; the longest is 1day",
             ),
             (
                 r#"{"job":{"pace":{"min_pause":"2s"}}}"#,
@@ -440,11 +481,19 @@ mod tests {
             ),
             (
                 r#"{"job":{"schedule":{"every":"15"}}}"#,
-                "job.schedule.every: invalid value: string \"15\", expected a duration",
+                "job.schedule.every: `15` has no unit; write `15m`",
             ),
             (
                 r#"{"jobs":{"draft-sweeper":{"schedule":{"every":15}}}}"#,
-                "jobs.draft-sweeper.schedule.every: invalid type: integer `15`, expected a duration",
+                "jobs.draft-sweeper.schedule.every: invalid type: integer `15`, expected a time as text with its unit; write `15m`, `1h 30m`, `900s` or `PT15M`",
+            ),
+            (
+                r#"{"job":{"late_after":"15M"}}"#,
+                "job.late_after: `15M` has the unit `M`, which may mean minutes or months; write `m` or `months`",
+            ),
+            (
+                r#"{"retry":{"first":"P1M"}}"#,
+                "retry.first: `P1M` is no ISO 8601 duration of weeks",
             ),
             (
                 r#"{"job":{"schedule":{"cron":"0 3 * * *"}}}"#,

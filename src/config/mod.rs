@@ -15,6 +15,8 @@ mod pace;
 mod reading;
 mod schedule;
 
+#[cfg(feature = "_store")]
+pub(crate) use checking::{HOUR, check_wait};
 pub(crate) use checking::{MAX_DURATION, check_age};
 pub use cron::Cron;
 pub use error::ConfigError;
@@ -25,7 +27,8 @@ pub use schedule::Schedule;
 /// Longest write of the history. The table must not keep the next run from being on time.
 pub(crate) const MAX_HISTORY_WRITE: Duration = Duration::from_secs(2);
 
-/// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`.
+/// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`; ISO 8601 durations
+/// such as `PT15M` read too. Months are `months`: `M` is rejected, because most people mean minutes.
 ///
 /// A field that is not known is refused, so that a misspelt one is not ignored in silence. What
 /// cannot be read is named by its path, in any format that serde knows; what can be read but cannot
@@ -74,7 +77,7 @@ pub struct JobConfig {
     #[serde(with = "crate::time::span::option")]
     pub run_timeout: Option<Duration>,
     /// Longest single step (check, batch, preview, forecast). A step that takes longer is dropped
-    /// and fails. Default: 30 seconds.
+    /// and fails. At most a day. Default: 30 seconds.
     #[serde(with = "crate::time::span")]
     pub step_timeout: Duration,
     /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1

@@ -24,7 +24,7 @@ pub struct Pace {
     pub min_batch: NonZeroU32,
     /// Rows of the largest batch.
     pub max_batch: NonZeroU32,
-    /// How long a batch, and so a transaction, should take.
+    /// How long a batch, and so a transaction, should take. At most a minute.
     #[serde(with = "crate::time::span")]
     pub target: Duration,
     /// Share of the time in which the job may be at work, 1 to 100 percent. At 25 a batch of 10 ms
@@ -33,7 +33,7 @@ pub struct Pace {
     /// Shortest pause, whatever the share.
     #[serde(with = "crate::time::span")]
     pub min_pause: Duration,
-    /// Longest pause, whatever the share.
+    /// Longest pause, whatever the share. At most an hour.
     #[serde(with = "crate::time::span")]
     pub max_pause: Duration,
 }

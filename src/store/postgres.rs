@@ -23,6 +23,7 @@ mod flight;
 mod history;
 mod keys;
 mod manner;
+mod parameters;
 mod rule;
 mod schema;
 mod sessions;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, check_age};
+use crate::config::{ConfigError, HOUR, check_wait};
 
 /// The longest waits of one database step. Beyond them the step fails and is retried later; nothing
-/// is half done.
+/// is half done. Each is at most an hour.
 ///
 /// # Examples
 ///
@@ -34,11 +34,11 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// Checks that no limit is zero, shorter than a millisecond or longer than the calendar.
+    /// Checks that each is between a millisecond and an hour.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_age("timeouts.acquire", Some(self.acquire))?;
-        check_age("timeouts.lock", Some(self.lock))?;
-        check_age("timeouts.statement", Some(self.statement))?;
+        check_wait("timeouts.acquire", self.acquire, HOUR)?;
+        check_wait("timeouts.lock", self.lock, HOUR)?;
+        check_wait("timeouts.statement", self.statement, HOUR)?;
         Ok(())
     }
 }

@@ -214,7 +214,26 @@ mod own {
             ("postgres://me:secret@host/db?port=99999", "port"),
             ("postgres:///db", "host is missing"),
             ("user=me password=secret", "host is missing"),
-            ("postgres://me@host/db?secret=1", "escape"),
+            ("postgres://me:secret@host/db?x", "escape"),
+            ("postgres://me@host/db?secret=1", "parameter 1"),
+            (
+                "postgres://me:secret@host/db?schema=public&connection_limit=1",
+                "`schema` (write `options=-csearch_path%3Dname`); `connection_limit` (",
+            ),
+            (
+                "postgres://me:secret@host/db?pgbouncer=true&sslrootcert=/ca.pem",
+                "`pgbouncer` (leave it out, and let the pooler support prepared statements: `max_prepared_statements` of PgBouncer 1.21); `sslrootcert` (",
+            ),
+            (
+                "postgres://me:secret@host/db?target_session_attrs=primary",
+                "give `any`, `read-write` or `read-only`",
+            ),
+            ("host=db user=me currentSchema=app", "`currentSchema`"),
+            (
+                "jdbc:postgresql://host/db?password=secret",
+                "another client",
+            ),
+            ("postgresql+asyncpg://me:secret@host/db", "another client"),
             ("postgres://me:secret@host/db?sslmode=require", "with_pool"),
             (
                 "postgres://me:secret@host/db?sslmode=verify-full",

@@ -11,7 +11,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
-use super::{DATABASE, Pool};
+use super::{DATABASE, Pool, parameters};
 use crate::model::StoreError;
 use crate::store::last_error::LastError;
 use crate::store::timeouts::Timeouts;
@@ -75,23 +75,26 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
         _ if url.trim().is_empty() => Some(format!("the URL is empty; give `{SHAPE}`")),
         None if url.contains('=') => None,
         Some(("postgres" | "postgresql", _)) => None,
+        // As JDBC, SQLAlchemy and Prisma write it.
+        Some((scheme, _)) if of_another_client(scheme) => Some(format!(
+            "its scheme is that of another client; give `{SHAPE}`"
+        )),
         Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => Some(format!(
             "`{scheme}://` is another kind of address; give `{SHAPE}`"
         )),
         _ => Some(format!("this is no URL; give `{SHAPE}`")),
     };
-    if let Some(problem) = problem {
+    if let Some(problem) = problem.or_else(|| parameters::unknown(url)) {
         return Err(refused(problem));
     }
     let config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = error.source().map(ToString::to_string);
-        let option = ["port", "sslmode", "connect_timeout", "host"]
-            .into_iter()
-            .find(|option| {
-                cause.as_deref() == Some(format!("invalid value for option `{option}`").as_str())
-            });
-        refused(match option {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        refused(match parameters::with_invalid_value(&cause) {
             Some("sslmode") => format!("its `sslmode` is not known here; {TLS}"),
+            Some("target_session_attrs") => {
+                "its `target_session_attrs` is not known here; give `any`, `read-write` or `read-only`"
+                    .to_owned()
+            }
             Some(option) => format!("its `{option}` has no valid value; give `{SHAPE}`"),
             None => format!("it does not read as `{SHAPE}`; escape special characters in the password, such as `@` as `%40`"),
         })
@@ -105,6 +108,18 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// Whether a scheme names Postgres as other clients do: `jdbc:postgresql`, `postgresql+asyncpg`.
+fn of_another_client(scheme: &str) -> bool {
+    [
+        "jdbc:postgres",
+        "postgres+",
+        "postgresql+",
+        "prisma+postgres",
+    ]
+    .iter()
+    .any(|start| scheme.starts_with(start))
 }
 
 fn refused(reason: String) -> StoreError {

@@ -68,7 +68,12 @@ fn of_words(text: &str) -> Vec<String> {
             .char_indices()
             .skip(usize::from(quoted))
             .find(|(_, c)| {
-                let ends = !escaped && if quoted { *c == '\'' } else { c.is_whitespace() };
+                let ends = !escaped
+                    && if quoted {
+                        *c == '\''
+                    } else {
+                        c.is_whitespace()
+                    };
                 escaped = !escaped && *c == '\\';
                 ends
             });
@@ -186,10 +191,7 @@ const FOREIGN: &[(&[&str], &str)] = &[
         &["targetServerType", "target_server_type"],
         "write `target_session_attrs=read-write`",
     ),
-    (
-        &["loadBalanceHosts"],
-        "write `load_balance_hosts=random`",
-    ),
+    (&["loadBalanceHosts"], "write `load_balance_hosts=random`"),
     (&["tcpKeepAlive", "tcp_keepalives"], "write `keepalives=1`"),
     (&["database", "db"], "write `dbname`"),
     (&["username", "pguser"], "write `user`"),
@@ -222,7 +224,12 @@ const FOREIGN: &[(&[&str], &str)] = &[
         "not supported; hand in a pool of your own with `PostgresStore::with_pool`",
     ),
     (
-        &["reWriteBatchedInserts", "replication", "stringtype", "defaultRowFetchSize"],
+        &[
+            "reWriteBatchedInserts",
+            "replication",
+            "stringtype",
+            "defaultRowFetchSize",
+        ],
         "no use here; leave it out",
     ),
 ];
@@ -245,13 +252,19 @@ mod tests {
             None
         );
         let words = unknown("host=db sslrootcert=/etc/ca.pem user=app").expect("one is unknown");
-        assert!(words.contains("`sslrootcert` (there is no TLS here"), "{words}");
+        assert!(
+            words.contains("`sslrootcert` (there is no TLS here"),
+            "{words}"
+        );
     }
 
     #[test]
     fn an_unknown_name_is_numbered_and_never_quoted() {
         let table = [
-            ("postgres://db/app?user=a&pasword=x", "parameter 2 (is `password` meant?)"),
+            (
+                "postgres://db/app?user=a&pasword=x",
+                "parameter 2 (is `password` meant?)",
+            ),
             ("postgres://a:b@ss?qwertz=x@db/app", "parameter 1"),
             ("host=db hunter2=x", "parameter 2"),
         ];

@@ -67,6 +67,11 @@ pub(super) fn path(url: &str) -> Result<String, StoreError> {
     // A path is told in errors and in the log, and a mistaken address of a server may hold a
     // password.
     let first = path.split(['/', '\\']).next().unwrap_or_default();
+    if first.starts_with("jdbc:") {
+        return Err(refused(
+            "`jdbc:` is not understood; give `sqlite://path/to/file.db`",
+        ));
+    }
     // A drive has two characters, `C:`.
     let names_user =
         first.contains('@') || (path.contains('@') && first.len() > 2 && first.contains(':'));

@@ -46,7 +46,7 @@ prop_compose! {
         schedule in schedule().boxed(),
         pace in pace().boxed(),
         run_timeout in prop::option::of(span()),
-        step_timeout in span(),
+        step_timeout in up_to(24 * 60 * 60),
         late_after in span(),
         max_reported_ids: u32,
     ) -> JobConfig {
@@ -57,9 +57,9 @@ prop_compose! {
 prop_compose! {
     fn pace()(
         sizes: (NonZeroU32, NonZeroU32),
-        target in span(),
+        target in up_to(60),
         duty_percent in 1..=100_u8,
-        pauses in (span(), span()),
+        pauses in (up_to(60 * 60), up_to(60 * 60)),
     ) -> Pace {
         Pace {
             min_batch: sizes.0.min(sizes.1),
@@ -195,6 +195,15 @@ pub(crate) fn span() -> impl Strategy<Value = Duration> {
         100 => prop::sample::select(vec![Duration::from_millis(1), century]),
         3 => any::<Duration>(),
         3 => prop::sample::select(vec![Duration::ZERO, Duration::from_nanos(1), Duration::MAX]),
+    ]
+}
+
+/// Mostly a time up to so many seconds.
+fn up_to(seconds: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        300 => (1..=seconds.min(100) * 1_000).prop_map(Duration::from_millis),
+        100 => (1..=seconds).prop_map(Duration::from_secs),
+        1 => span(),
     ]
 }
 
