@@ -72,10 +72,6 @@ fn seconds_of(number: &str, unit: u64) -> Option<Duration> {
     whole.checked_add(Duration::from_nanos(nanos.checked_mul(unit)?))
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
 pub(crate) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&humantime::format_duration(*span))
 }
