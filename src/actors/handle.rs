@@ -164,6 +164,18 @@ impl HousekeeperRef {
             .await
     }
 
+    /// Trusts the clock by which a job's rows fall due after a leap, and runs the job once now.
+    /// Returns whether its runs were held.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, or it is disabled.
+    pub async fn confirm_clock(&self, job: impl Into<JobName>) -> Result<bool, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::ConfirmClock(job, reply))
+            .await
+    }
+
     /// Replaces the schedule of a job.
     ///
     /// # Errors

@@ -64,6 +64,9 @@ impl Housekeeper {
             HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job)),
             HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job).await),
             HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job)),
+            HousekeeperMsg::ConfirmClock(job, reply) => {
+                answer(reply, state.confirm_clock(&job).await);
+            }
             HousekeeperMsg::Reschedule(job, schedule, reply) => {
                 answer(reply, state.reschedule(&job, schedule));
             }

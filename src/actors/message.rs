@@ -45,6 +45,10 @@ pub enum HousekeeperMsg {
     /// Ends the run in progress after its batch; the remaining rows wait for the next tick. Replies
     /// with the cancelled run, if there was one.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, RequestError>>),
+    /// Trusts the clock by which a job's rows fall due, after it leapt ahead by more than
+    /// [`max_clock_leap`](crate::config::JobConfig::max_clock_leap), and runs the job once now.
+    /// Replies whether its runs were held.
+    ConfirmClock(JobName, RpcReplyPort<Result<bool, RequestError>>),
     /// Replaces the whole schedule of a job; start from the one in its status to change a part. The
     /// next tick is one interval from now, or the next of its cron expression.
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), RequestError>>),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::job::{Batch, Forecast, RejectedRow};
 use crate::model::{Report, RunId, RunRecord};
+use crate::policy::{ClockGuard, Rejections};
 
 /// A run as a worker is given it, and as it hands it back.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(crate) struct RunState {
     pub(crate) rejected: BTreeSet<String>,
     /// Rows rejected in this run beyond the room of `rejected`.
     pub(crate) forgotten: u64,
+    /// How the rows of this run fared.
+    pub(crate) rejections: Rejections,
+    /// The clocks of earlier runs.
+    pub(crate) clock: ClockGuard,
     /// When the forecast was read; its waits count from then.
     pub(crate) forecast_at: Option<Instant>,
 }
@@ -63,12 +68,15 @@ impl RunState {
         account: RunAccount,
         unsaved: Vec<RunRecord>,
         rejected: BTreeSet<String>,
+        clock: ClockGuard,
     ) -> Self {
         Self {
             account,
             unsaved,
             rejected,
             forgotten: 0,
+            rejections: Rejections::default(),
+            clock,
             forecast_at: None,
         }
     }
@@ -76,6 +84,7 @@ impl RunState {
     /// Adds a committed batch to the account and remembers its rejected rows.
     pub(crate) fn add(&mut self, batch: &Batch, max_ids: u32) {
         self.account.add(batch, max_ids);
+        self.rejections.add(batch);
         for RejectedRow { id, .. } in &batch.rejected {
             // A deadline run meets the rows of the run before it again.
             if self.rejected.contains(id) {
@@ -154,7 +163,12 @@ mod tests {
             Trigger::Tick,
             DateTime::UNIX_EPOCH,
         );
-        let mut state = RunState::new(RunAccount::new(report), Vec::new(), BTreeSet::new());
+        let mut state = RunState::new(
+            RunAccount::new(report),
+            Vec::new(),
+            BTreeSet::new(),
+            ClockGuard::default(),
+        );
         for first in (0..rows).step_by(500) {
             state.add(&batch_of(first..rows.min(first + 500)), 100);
         }

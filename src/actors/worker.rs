@@ -17,7 +17,8 @@ use crate::config::JobConfig;
 use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord};
-use crate::policy::Pacer;
+use crate::policy::{CONFIRM_AFTER, Leap, Pacer};
+use crate::time::Clocks;
 
 pub(crate) struct Worker;
 
@@ -38,6 +39,7 @@ pub(crate) struct WorkerArguments {
     pub(crate) config: JobConfig,
     pub(crate) history: Option<HistoryWriter>,
     pub(crate) supervisor: ActorRef<HousekeeperMsg>,
+    pub(crate) clocks: Clocks,
 }
 
 pub(crate) struct State {
@@ -127,6 +129,11 @@ impl State {
         {
             Ok(bounds) => {
                 self.checked = true;
+                if let Err(leap) = self.look_at_clock(&mut state, &bounds) {
+                    state.account.report.outcome = leap;
+                    state.account.report.elapsed = began.elapsed();
+                    return self.report(InternalMsg::Finished(state));
+                }
                 state.account.report.cutoff = Some(bounds.cutoff);
                 self.run = Some(Run {
                     state,
@@ -147,6 +154,30 @@ impl State {
                 self.report(InternalMsg::Finished(state))
             }
         }
+    }
+
+    /// Holds a run that cannot be undone while the clock by which its rows fall due has leapt ahead.
+    fn look_at_clock(&self, state: &mut RunState, bounds: &RunBounds) -> Result<(), Outcome> {
+        let Some(bound) = self.arguments.config.max_clock_leap else {
+            return Ok(());
+        };
+        if !self.arguments.job.is_irreversible() {
+            return Ok(());
+        }
+        let now = self.arguments.clocks.now();
+        let looked = state.clock.look(bounds.now, now, bound);
+        looked.map_err(|Leap { ahead }| {
+            let seconds = |span: Duration| {
+                humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
+            };
+            let error = format!(
+                "the deciding clock leapt {} ahead of the monotonic one: runs are held until it keeps step for {}, is set right, \
+                 or `ConfirmClock` confirms it",
+                seconds(ahead),
+                seconds(CONFIRM_AFTER),
+            );
+            Outcome::failed(FailureKind::ClockLeap, error)
+        })
     }
 
     async fn batch(
@@ -249,6 +280,11 @@ impl State {
             match forecast.instrument(span.clone()).await {
                 Ok(forecast) => state.apply_forecast(forecast),
                 Err(error) => outcome = failed(error),
+            }
+        }
+        if outcome == Outcome::Completed {
+            if let Some(error) = state.rejections.most_alike() {
+                outcome = Outcome::failed(FailureKind::RowsRejected, error);
             }
         }
         let failed = matches!(outcome, Outcome::Failed { .. });

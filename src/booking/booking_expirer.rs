@@ -64,6 +64,10 @@ impl Job for BookingExpirer {
         self.expire_after.is_some()
     }
 
+    fn is_irreversible(&self) -> bool {
+        false
+    }
+
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         super::check_user(scope)
     }

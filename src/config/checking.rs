@@ -51,6 +51,9 @@ impl JobConfig {
         if let Some(limit) = self.run_timeout {
             check_span(&format!("{path}.run_timeout"), limit)?;
         }
+        if let Some(leap) = self.max_clock_leap {
+            check_span(&format!("{path}.max_clock_leap"), leap)?;
+        }
         Ok(())
     }
 }
@@ -643,9 +646,10 @@ mod tests {
             run_timeout in prop::option::of(span()),
             step_timeout in span(),
             late_after in span(),
+            max_clock_leap in prop::option::of(span()),
             max_reported_ids: u32,
         ) -> JobConfig {
-            JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_reported_ids }
+            JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_clock_leap, max_reported_ids }
         }
     }
 

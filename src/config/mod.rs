@@ -84,6 +84,13 @@ pub struct JobConfig {
     /// minute.
     #[serde(with = "crate::time::span")]
     pub late_after: Duration,
+    /// Longest leap ahead of the clock by which rows fall due, against the monotonic one. Beyond it,
+    /// runs of a job that [cannot be undone](crate::Job::is_irreversible) fail until the clock has
+    /// kept step for five minutes, until it is set right, or until
+    /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). `None`: the clock is always trusted.
+    /// Default: 1 hour.
+    #[serde(with = "humantime_serde::option")]
+    pub max_clock_leap: Option<Duration>,
     /// Ids a report keeps. Default: 100.
     pub max_reported_ids: u32,
 }
@@ -96,6 +103,7 @@ impl Default for JobConfig {
             run_timeout: None,
             step_timeout: Duration::from_secs(30),
             late_after: Duration::from_secs(60),
+            max_clock_leap: Some(Duration::from_secs(60 * 60)),
             max_reported_ids: 100,
         }
     }

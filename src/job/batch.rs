@@ -165,12 +165,23 @@ impl fmt::Display for Counts {
 }
 
 /// A due row that failed. The run does not try it again.
+///
+/// An error that begins with `kept by ` says that the row stays by intention, such as for a row of
+/// another table that needs it. Health ignores such rows; a run fails if most of its other rows are
+/// rejected with one text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedRow {
     /// The row's id.
     pub id: String,
     /// The database's error.
     pub error: String,
+}
+
+impl RejectedRow {
+    /// Returns whether the row stays by intention.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.error.starts_with("kept by ")
+    }
 }
 
 #[cfg(test)]

@@ -101,6 +101,11 @@ pub enum FailureKind {
     StepTimeout,
     /// A batch returned the cursor that it was given, so the run would never end.
     NoProgress,
+    /// The job or its database rejected most of the run's rows with one text.
+    RowsRejected,
+    /// The clock by which rows fall due leapt ahead by more than
+    /// [`max_clock_leap`](crate::config::JobConfig::max_clock_leap). The run handled nothing.
+    ClockLeap,
 }
 
 impl Outcome {

@@ -1,13 +1,17 @@
 //! Decisions as pure values: callers pass the time and the jitter.
 
+mod clock_guard;
 mod health;
 mod pacer;
 mod queue;
+mod rejections;
 mod restart;
 mod schedule;
 
+pub(crate) use clock_guard::{CONFIRM_AFTER, ClockGuard, Leap};
 pub(crate) use health::{HealthInputs, Heartbeat, health, max_silence};
 pub(crate) use pacer::Pacer;
 pub(crate) use queue::{QueuedRun, RunQueue};
+pub(crate) use rejections::Rejections;
 pub(crate) use restart::{RestartLog, Verdict, backoff};
 pub(crate) use schedule::{Due, Planner};

@@ -299,6 +299,15 @@ impl Rule {
         self
     }
 
+    /// Whether a run takes away or hands on what no later run brings back.
+    #[cfg(feature = "_store")]
+    pub(crate) fn is_irreversible(&self) -> bool {
+        !matches!(self.action, Some(Action::Set(_)))
+            || !self.with.is_empty()
+            || !self.hand_on.is_empty()
+            || !self.then.is_empty()
+    }
+
     /// Whether another table decides, so that rows are locked before they are judged.
     pub(crate) fn asks_others(&self) -> bool {
         !self.when.is_empty() || !self.unless.is_empty()

@@ -278,6 +278,10 @@ impl<H: JobHook> Job for FaultyJob<H> {
         self.job.is_enabled()
     }
 
+    fn is_irreversible(&self) -> bool {
+        self.job.is_irreversible()
+    }
+
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         self.job.check_scope(scope)
     }

@@ -11,6 +11,7 @@ mod helpers;
 mod host_bugs;
 mod intensity;
 mod last_words;
+mod leaps;
 mod limits;
 mod logs;
 mod names;

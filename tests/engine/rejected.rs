@@ -9,13 +9,15 @@ use ractor::{ActorRef, call};
 use ractor_housekeeper::job::{
     Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RejectedRow, RunBounds,
 };
-use ractor_housekeeper::model::{Event, Trigger};
+use ractor_housekeeper::model::{Event, FailureKind, Health, JobStatus, Trigger};
 use ractor_housekeeper::testing::{Fault, FaultyJob, Step, next_report};
 use ractor_housekeeper::{
     HousekeeperArguments, HousekeeperMsg, Job, JobName, Outcome, Report, Scope, Subscriber, start,
 };
 
-use crate::support::host::Setup;
+use tokio::time::Instant;
+
+use crate::support::host::{Setup, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_crashed_run_names_the_rows_that_its_batches_rejected() {
@@ -88,6 +90,56 @@ async fn rejected_rows_are_kept_until_the_next_full_run() {
     assert_eq!(remembered, [2, 3, 1, 0]);
     let left_out: [&[&str]; 4] = [&["1", "2"], &["1", "2", "3"], &["3"], &[]];
     assert_eq!(stubborn.left_out(), left_out);
+}
+
+/// A table whose every write fails, such as for want of a partition of an audit table.
+#[tokio::test(start_paused = true)]
+async fn rows_rejected_alike_fail_the_run_until_they_are_mended() {
+    for rows in [20, 1_500] {
+        let stubborn = RejectsChosenRows::default();
+        let arguments = HousekeeperArguments::new(vec![]).with_job(stubborn.clone());
+        let arguments = arguments.with_config(Setup::new().config);
+        let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+        let (subscriber, mut events) = Subscriber::channel();
+        housekeeper
+            .cast(HousekeeperMsg::Subscribe(subscriber))
+            .expect("it runs");
+        stubborn.keep(&(0..rows).collect::<Vec<_>>());
+
+        let (name, all) = (stubborn.name(), Scope::All);
+        let report = call!(housekeeper, HousekeeperMsg::RunNow, name, all);
+        let report = report.expect("it runs").expect("is not refused");
+        let again = next_report(&mut events, |report| report.trigger == Trigger::Retry).await;
+        let failing = status(&housekeeper).await;
+        stubborn.keep(&[]);
+        let mended = Instant::now();
+        let after = next_report(&mut events, Report::success).await;
+
+        let error = format!("{rows} of {rows} rows were rejected alike: somebody needs it");
+        for report in [&report, &again] {
+            let Outcome::Failed {
+                failure: FailureKind::RowsRejected,
+                error: said,
+                retry_at: Some(_),
+            } = &report.outcome
+            else {
+                panic!("{report}");
+            };
+            assert_eq!(*said, error);
+        }
+        let reason = failing.health.reason().expect("it fails");
+        assert_eq!(reason, format!("the last run failed: {error}"));
+        assert!(mended.elapsed() <= seconds(61), "{:?}", mended.elapsed());
+        assert_eq!(after.trigger, Trigger::Retry);
+        let status = status(&housekeeper).await;
+        assert_eq!((status.health, status.rejected), (Health::Healthy, 0));
+    }
+}
+
+async fn status(housekeeper: &ActorRef<HousekeeperMsg>) -> JobStatus {
+    let mut status = call!(housekeeper, HousekeeperMsg::Status).expect("it runs");
+    let status = status.jobs.remove(&RejectsChosenRows::default().name());
+    status.expect("the job is there")
 }
 
 pub(crate) async fn run(housekeeper: &ActorRef<HousekeeperMsg>, scope: Scope) {

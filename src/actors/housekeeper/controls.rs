@@ -44,6 +44,23 @@ impl State {
         Ok(true)
     }
 
+    /// Trusts the clock by which the rows of a job fall due, and runs the job once now if its runs
+    /// were held. Returns whether they were.
+    pub(super) async fn confirm_clock(&mut self, name: &JobName) -> Result<bool, RequestError> {
+        let job = self.jobs.enabled(name)?;
+        if !job.clock.confirm() {
+            return Ok(false);
+        }
+        tracing::info!(job.name = %name, "{name}: the clock was confirmed");
+        if self.shutdown.is_none() {
+            job.enqueue(Scope::All, Trigger::Manual, None);
+            let escalation = job.revive(&self.shared, &mut self.publisher).await;
+            dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+            self.escalate_if(escalation).await;
+        }
+        Ok(true)
+    }
+
     /// Ends the run in progress after its batch. Returns the run.
     pub(super) fn cancel(&mut self, name: &JobName) -> Result<Option<RunId>, RequestError> {
         let job = self.jobs.enabled(name)?;

@@ -16,7 +16,7 @@ use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
 use crate::model::{Health, Outcome, Report, RequestError, RunRecord, Trigger};
-use crate::policy::{Due, Planner, QueuedRun, RestartLog, RunQueue};
+use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue};
 use crate::time::Moment;
 
 /// One job: its worker, its plan, its runs and those who wait for them.
@@ -47,6 +47,8 @@ pub(super) struct JobState {
     pub(super) recent: Vec<RunRecord>,
     /// The first rows rejected since the last tick.
     pub(super) rejected: BTreeSet<String>,
+    /// The clocks of past runs.
+    pub(super) clock: ClockGuard,
     /// The health that subscribers know.
     pub(super) health: Health,
     pub(super) gauges: Gauges,
@@ -76,6 +78,7 @@ impl JobState {
             unsaved: Vec::new(),
             recent: Vec::new(),
             rejected: BTreeSet::new(),
+            clock: ClockGuard::default(),
             health: Health::Healthy,
             gauges: Gauges::default(),
         }
@@ -150,14 +153,15 @@ impl JobState {
         else {
             return;
         };
-        if trigger >= Trigger::Tick && scope == Scope::All {
+        // A retry may meet mended rows.
+        if trigger != Trigger::Deadline && scope == Scope::All {
             self.rejected.clear();
         }
         let report = Report::blank(self.name.clone(), scope, trigger, now.wall);
         let account = RunAccount::new(report);
         // Copies: the worker's own are lost when it dies.
         let (unsaved, rejected) = (self.unsaved.clone(), self.rejected.clone());
-        let run = RunState::new(account.clone(), unsaved, rejected);
+        let run = RunState::new(account.clone(), unsaved, rejected, self.clock.clone());
         // A worker that has just died takes no message; its death puts the run back.
         let _ = worker.cast(WorkerMsg::Run(Box::new(run)));
         self.active = Some(ActiveRun::new(account, waiters, now));
@@ -180,6 +184,7 @@ impl JobState {
             config: self.config.clone(),
             history: shared.history_writer(),
             supervisor: shared.myself.clone(),
+            clocks: shared.clocks.clone(),
         };
         let supervisor = shared.myself.get_cell();
         let (worker, _) = Actor::spawn_linked(None, Worker, arguments, supervisor).await?;

@@ -155,6 +155,7 @@ impl State {
         };
         let mut report = run.account.report;
         job.rejected = run.rejected;
+        job.clock = run.clock;
         job.unsaved.clear();
         job.keep_unsaved(run.unsaved);
 

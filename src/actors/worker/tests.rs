@@ -18,6 +18,8 @@ use crate::job::{
     Scope,
 };
 use crate::model::{Outcome, Report, Trigger};
+use crate::policy::ClockGuard;
+use crate::time::{Clocks, SystemClock};
 
 #[tokio::test(start_paused = true)]
 async fn messages_of_another_run_change_nothing() {
@@ -30,13 +32,19 @@ async fn messages_of_another_run_change_nothing() {
         config: JobConfig::default(),
         history: None,
         supervisor: supervisor.clone(),
+        clocks: Clocks::start(Arc::new(SystemClock)),
     };
     let (worker, _) = Actor::spawn(None, Worker, arguments)
         .await
         .expect("the worker starts");
     let report = Report::blank("three".into(), Scope::All, Trigger::Manual, start());
     let other = Report::blank("three".into(), Scope::All, Trigger::Manual, start()).run;
-    let run = RunState::new(RunAccount::new(report), Vec::new(), BTreeSet::new());
+    let run = RunState::new(
+        RunAccount::new(report),
+        Vec::new(),
+        BTreeSet::new(),
+        ClockGuard::default(),
+    );
 
     for message in [
         WorkerMsg::Run(Box::new(run)),

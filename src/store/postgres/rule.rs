@@ -192,6 +192,10 @@ impl Job for RuleJob {
         JobName::from(self.rule.name.clone())
     }
 
+    fn is_irreversible(&self) -> bool {
+        self.rule.is_irreversible()
+    }
+
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         match scope {
             Scope::User(_) if self.rule.scope.is_none() => Err(format!(

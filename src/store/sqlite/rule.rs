@@ -111,6 +111,10 @@ impl Job for RuleJob {
         JobName::from(self.known.rule.name.clone())
     }
 
+    fn is_irreversible(&self) -> bool {
+        self.known.rule.is_irreversible()
+    }
+
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         match scope {
             Scope::User(_) if self.known.rule.scope.is_none() => Err(format!(

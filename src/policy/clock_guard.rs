@@ -1,0 +1,184 @@
+//! Decides whether the clock by which rows fall due can be trusted.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::time::{Moment, after, since};
+
+/// Compares the deciding clock of a job, usually its database's, with the monotonic clock.
+///
+/// A clock that was set a month ahead makes every row look due. A leap beyond the bound holds the
+/// runs of a job until the clock has kept step for [`CONFIRM_AFTER`], or a person confirms it. A
+/// clock that goes back makes nothing due and is followed at once. The first look is trusted: there
+/// is nothing to compare it with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClockGuard {
+    trusted: Option<Look>,
+    /// The first look after a leap.
+    suspect: Option<Look>,
+}
+
+/// A reading of both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    deciding: DateTime<Utc>,
+    mono: Duration,
+}
+
+/// How far the deciding clock is ahead of where it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leap {
+    pub(crate) ahead: Duration,
+}
+
+impl ClockGuard {
+    /// Judges a reading of the deciding clock, taken `now` by the housekeeper's.
+    pub(crate) fn look(
+        &mut self,
+        deciding: DateTime<Utc>,
+        now: Moment,
+        bound: Duration,
+    ) -> Result<(), Leap> {
+        let look = Look {
+            deciding,
+            mono: now.mono,
+        };
+        let ahead = self.trusted.map_or(Duration::ZERO, |it| look.ahead_of(it));
+        let confirmed = self.suspect.is_some_and(|suspect| {
+            suspect.keeps_step(look, bound) && look.mono >= suspect.mono + CONFIRM_AFTER
+        });
+        if ahead <= bound || confirmed {
+            self.trusted = Some(look);
+            self.suspect = None;
+            return Ok(());
+        }
+        if !self
+            .suspect
+            .is_some_and(|suspect| suspect.keeps_step(look, bound))
+        {
+            self.suspect = Some(look);
+        }
+        Err(Leap { ahead })
+    }
+
+    /// Trusts the next reading, whatever it is, if runs are held. Returns whether they were.
+    pub(crate) fn confirm(&mut self) -> bool {
+        let held = self.suspect.take().is_some();
+        if held {
+            self.trusted = None;
+        }
+        held
+    }
+}
+
+impl Look {
+    /// How much further than the monotonic clock the deciding one went since `earlier`.
+    fn ahead_of(self, earlier: Self) -> Duration {
+        since(self.deciding, earlier.expected(self.mono))
+    }
+
+    /// Whether `later` is within the bound of where this reading leads, in either direction.
+    fn keeps_step(self, later: Self, bound: Duration) -> bool {
+        let expected = self.expected(later.mono);
+        since(later.deciding, expected).max(since(expected, later.deciding)) <= bound
+    }
+
+    fn expected(self, mono: Duration) -> DateTime<Utc> {
+        after(self.deciding, mono.saturating_sub(self.mono))
+    }
+}
+
+/// A clock that leapt is trusted once it has kept step for this long.
+pub(crate) const CONFIRM_AFTER: Duration = Duration::from_secs(5 * 60);
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    const HOUR: u64 = 3_600;
+    const MONTH: i64 = 30 * 24 * 3_600;
+
+    /// Looks at a clock that shows `deciding` seconds at `mono` seconds.
+    fn look(guard: &mut ClockGuard, deciding: i64, mono: u64) -> Result<(), u64> {
+        let at = |seconds| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let now = Moment {
+            wall: at(0),
+            mono: Duration::from_secs(mono),
+        };
+        guard
+            .look(at(deciding), now, Duration::from_secs(HOUR))
+            .map_err(|leap| leap.ahead.as_secs())
+    }
+
+    #[test]
+    fn a_clock_that_keeps_step_within_the_bound_is_trusted() {
+        let mut guard = ClockGuard::default();
+
+        for (deciding, mono) in [
+            (MONTH, 0),
+            (MONTH + 10, 10),
+            (MONTH + 3_620, 20),
+            (MONTH + 30, 30),
+        ] {
+            assert_eq!(look(&mut guard, deciding, mono), Ok(()), "{deciding}");
+        }
+        // Back by a month, and on from there.
+        assert_eq!(look(&mut guard, 40, 40), Ok(()));
+        assert_eq!(look(&mut guard, 60, 60), Ok(()));
+    }
+
+    #[test]
+    fn a_leap_is_held_until_the_clock_is_set_right() {
+        let mut guard = ClockGuard::default();
+        look(&mut guard, 0, 0).expect("the first look is trusted");
+
+        assert_eq!(look(&mut guard, 3_601 + 5, 5), Err(3_601));
+        assert_eq!(look(&mut guard, MONTH + 10, 10), Err(MONTH.unsigned_abs()));
+        assert_eq!(look(&mut guard, 400, 400), Ok(()));
+        assert_eq!(
+            look(&mut guard, MONTH + 410, 410),
+            Err(MONTH.unsigned_abs())
+        );
+    }
+
+    #[test]
+    fn a_clock_that_stays_where_it_leapt_is_trusted_after_five_minutes() {
+        let mut guard = ClockGuard::default();
+        look(&mut guard, 0, 0).expect("the first look is trusted");
+
+        let looks = [60, 61, 120, 359, 360, 361]
+            .map(|mono: u32| look(&mut guard, MONTH + i64::from(mono), u64::from(mono)).is_ok());
+
+        assert_eq!(looks, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_clock_that_leaps_again_begins_anew() {
+        let mut guard = ClockGuard::default();
+        look(&mut guard, 0, 0).expect("the first look is trusted");
+
+        let looks = [
+            (MONTH, 0),
+            (2 * MONTH, 200),
+            (2 * MONTH + 200, 400),
+            (2 * MONTH + 300, 500),
+        ]
+        .map(|(deciding, mono)| look(&mut guard, deciding, mono).is_ok());
+
+        assert_eq!(looks, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_person_confirms_a_leap_at_once() {
+        let mut guard = ClockGuard::default();
+        look(&mut guard, 0, 0).expect("the first look is trusted");
+        assert!(!guard.confirm());
+        look(&mut guard, MONTH, 1).expect_err("a leap");
+
+        assert!(guard.confirm());
+        assert_eq!(look(&mut guard, MONTH + 1, 2), Ok(()));
+    }
+}
