@@ -142,9 +142,12 @@ fn history(
     mut runs: Vec<RunRecord>,
     unsaved: &[RunRecord],
 ) -> History {
+    let saved = runs.len();
     // Folds by key: a record that counts as unsaved may be saved after all.
     RunRecord::fold_into(&mut runs, unsaved);
-    runs.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
+    let mut new = runs.split_off(saved);
+    new.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
+    runs.splice(0..0, new);
     runs.truncate(limit as usize);
     History { job, runs, source }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
-use chrono::{DurationRound, SubsecRound, TimeDelta};
+use chrono::{DateTime, DurationRound, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -22,6 +22,12 @@ pub struct RunRecord {
     /// The run; where several were folded, the newest, with elapsed time, batches, counts and rows
     /// set aside added up.
     pub report: Report,
+    /// When the line was written, by the clock of the database; `None` while it waits in memory.
+    ///
+    /// Lines are kept, and listed, in the order in which they were written: the host's clock, by
+    /// which runs start, may have been wrong.
+    #[serde(default)]
+    pub recorded_at: Option<DateTime<Utc>>,
 }
 
 impl RunRecord {
@@ -53,6 +59,7 @@ impl RunRecord {
                 started_at,
                 ..report
             },
+            recorded_at: None,
         })
     }
 
@@ -78,13 +85,16 @@ impl RunRecord {
             .reduce(Self::fold)
     }
 
-    /// Folds runs into these lines, in no order.
+    /// Folds runs into these lines. New lines come last.
     pub(crate) fn fold_into(lines: &mut Vec<Self>, runs: &[Self]) {
         for key in Self::keys(runs) {
             let earlier = lines.iter().find(|line| line.key == key).cloned();
-            if let Some(line) = Self::line(key, earlier, runs) {
-                lines.retain(|line| line.key != key);
-                lines.push(line);
+            let Some(folded) = Self::line(key, earlier, runs) else {
+                continue;
+            };
+            match lines.iter_mut().find(|line| line.key == key) {
+                Some(line) => *line = folded,
+                None => lines.push(folded),
             }
         }
     }
@@ -118,13 +128,15 @@ impl RunRecord {
             key: self.key,
             runs: self.runs.saturating_add(later.runs),
             report,
+            recorded_at: later.recorded_at.or(self.recorded_at),
         }
     }
 
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 9] {
         let report = &self.report;
         [
             instant(report.started_at),
+            self.recorded_at.map(instant).unwrap_or_default(),
             thousands(self.runs),
             report.trigger.to_string(),
             report.counts.to_string(),
@@ -171,6 +183,7 @@ impl fmt::Display for History {
         )?;
         let heads = [
             Column::Words("started (UTC)"),
+            Column::Words("recorded (UTC)"),
             Column::Numbers("runs"),
             Column::Words("trigger"),
             Column::Words("handled"),
@@ -190,13 +203,13 @@ impl fmt::Display for History {
 /// Where the runs of the past are kept.
 #[async_trait]
 pub trait RunHistory: Send + Sync + 'static {
-    /// Writes runs, all or none, and drops all but the newest `keep` of each job.
+    /// Writes runs, all or none, and drops all but the `keep` of each job that were written last.
     ///
     /// They are in the order in which they ended, some perhaps written before. [`RunRecord::line`]
     /// folds them into the line of each [key](RunRecord::keys) so that each counts once.
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError>;
 
-    /// The newest runs of a job, newest first.
+    /// The runs of a job that were written last, the last first.
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
 }
 

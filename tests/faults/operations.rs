@@ -133,5 +133,6 @@ fn record(job: JobName) -> RunRecord {
             rejected_count: 0,
             forecast: None,
         },
+        recorded_at: None,
     }
 }

@@ -59,6 +59,7 @@ macro_rules! conformance {
                 rejected_rows_do_not_count
                 equal_keys_fold_in_the_history
                 runs_written_again_count_once_in_the_history
+                the_history_is_trimmed_in_the_order_it_was_written
                 the_history_keeps_the_newest_of_each_job
             );
         }

@@ -1,27 +1,40 @@
 //! Runs of the past, on Postgres.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
+use diesel::dsl;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::schema::housekeeper_runs;
+use super::schema::{clock_timestamp, housekeeper_runs};
 use crate::job::JobName;
 use crate::model::{Report, RunRecord};
 use crate::store::tx_error::{TxError, TxResult};
 
-/// Writes runs and drops the oldest beyond `keep` of each job they belong to.
+/// Writes runs and drops those written first beyond `keep` of each job they belong to.
 pub(super) async fn record(
     conn: &mut AsyncPgConnection,
     runs: &[RunRecord],
     keep: u32,
 ) -> TxResult<()> {
-    // Always in their order, so that two replicas that share a key cannot wait for each other.
-    for key in RunRecord::keys(runs) {
-        write(conn, key, runs).await?;
-    }
     let mut jobs: Vec<&JobName> = runs.iter().map(|run| &run.report.job).collect();
     jobs.sort();
     jobs.dedup();
+    let mut places = BTreeMap::new();
+    for job in &jobs {
+        let of_job = housekeeper_runs::table.filter(housekeeper_runs::job.eq(job.as_str()));
+        let newest: Option<i64> = of_job
+            .select(dsl::max(housekeeper_runs::number))
+            .first(conn)
+            .await?;
+        places.insert(*job, newest.unwrap_or(0) + 1);
+    }
+    let recorded_at: DateTime<Utc> = diesel::select(clock_timestamp()).first(conn).await?;
+    // Always in their order, so that two replicas that share a key cannot wait for each other.
+    for key in RunRecord::keys(runs) {
+        write(conn, key, runs, &places, recorded_at).await?;
+    }
     for job in jobs {
         trim(conn, job, keep).await?;
     }
@@ -36,10 +49,7 @@ pub(super) async fn runs(
 ) -> TxResult<Vec<RunRecord>> {
     let lines: Vec<Line> = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
-        .order((
-            housekeeper_runs::started_at.desc(),
-            housekeeper_runs::key.desc(),
-        ))
+        .order(newest_first())
         .limit(limit.into())
         .select(Line::as_select())
         .load(conn)
@@ -47,13 +57,30 @@ pub(super) async fn runs(
     lines.into_iter().map(RunRecord::try_from).collect()
 }
 
-async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> TxResult<()> {
+/// The order of lines: as they were written, and by their time those that were written together.
+#[dsl::auto_type]
+fn newest_first() -> _ {
+    (
+        housekeeper_runs::number.desc(),
+        housekeeper_runs::started_at.desc(),
+        housekeeper_runs::key.desc(),
+    )
+}
+
+async fn write(
+    conn: &mut AsyncPgConnection,
+    key: &str,
+    runs: &[RunRecord],
+    places: &BTreeMap<&JobName, i64>,
+    recorded_at: DateTime<Utc>,
+) -> TxResult<()> {
     let Some(line) = RunRecord::line(key, None, runs) else {
         return Ok(());
     };
+    let number = places.get(&line.report.job).copied().unwrap_or(1);
     // The insert waits for another that writes the same key, and then finds its line.
     let new = diesel::insert_into(housekeeper_runs::table)
-        .values(Line::try_from(line)?)
+        .values(Line::new(line, number, recorded_at)?)
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
@@ -64,9 +91,10 @@ async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> T
             .for_update()
             .first(conn)
             .await?;
+        let number = earlier.number;
         if let Some(line) = RunRecord::line(key, Some(earlier.try_into()?), runs) {
             diesel::update(housekeeper_runs::table.find(key))
-                .set(Line::try_from(line)?)
+                .set(Line::new(line, number, recorded_at)?)
                 .execute(conn)
                 .await?;
         }
@@ -75,26 +103,15 @@ async fn write(conn: &mut AsyncPgConnection, key: &str, runs: &[RunRecord]) -> T
 }
 
 async fn trim(conn: &mut AsyncPgConnection, job: &JobName, keep: u32) -> TxResult<()> {
-    let first_to_go: Option<(DateTime<Utc>, String)> = housekeeper_runs::table
-        .filter(housekeeper_runs::job.eq(job.as_str()))
-        .order((
-            housekeeper_runs::started_at.desc(),
-            housekeeper_runs::key.desc(),
-        ))
+    let of_job = housekeeper_runs::table.filter(housekeeper_runs::job.eq(job.as_str()));
+    let to_go: Vec<String> = of_job
+        .order(newest_first())
         .offset(keep.into())
-        .select((housekeeper_runs::started_at, housekeeper_runs::key))
-        .first(conn)
-        .await
-        .optional()?;
-    if let Some((started_at, key)) = first_to_go {
-        diesel::delete(housekeeper_runs::table)
-            .filter(housekeeper_runs::job.eq(job.as_str()))
-            .filter(housekeeper_runs::started_at.le(started_at))
-            .filter(
-                housekeeper_runs::started_at
-                    .lt(started_at)
-                    .or(housekeeper_runs::key.le(key)),
-            )
+        .select(housekeeper_runs::key)
+        .load(conn)
+        .await?;
+    if !to_go.is_empty() {
+        diesel::delete(housekeeper_runs::table.filter(housekeeper_runs::key.eq_any(to_go)))
             .execute(conn)
             .await?;
     }
@@ -107,17 +124,19 @@ struct Line {
     key: String,
     job: String,
     started_at: DateTime<Utc>,
+    number: i64,
+    recorded_at: DateTime<Utc>,
     runs: i64,
     report: String,
 }
 
-impl TryFrom<RunRecord> for Line {
-    type Error = TxError;
-
-    fn try_from(run: RunRecord) -> Result<Self, TxError> {
+impl Line {
+    fn new(run: RunRecord, number: i64, recorded_at: DateTime<Utc>) -> TxResult<Self> {
         Ok(Self {
             job: run.report.job.as_str().to_owned(),
             started_at: run.report.started_at,
+            number,
+            recorded_at,
             runs: i64::try_from(run.runs).unwrap_or(i64::MAX),
             report: serde_json::to_string(&run.report).map_err(TxError::other)?,
             key: run.key,
@@ -133,6 +152,7 @@ impl TryFrom<Line> for RunRecord {
         Ok(Self {
             key: line.key,
             runs: u64::try_from(line.runs).unwrap_or(0),
+            recorded_at: Some(line.recorded_at),
             report,
         })
     }

@@ -77,6 +77,8 @@ diesel::table! {
         key -> Text,
         job -> Text,
         started_at -> Timestamptz,
+        number -> BigInt,
+        recorded_at -> Timestamptz,
         runs -> BigInt,
         report -> Text,
     }

@@ -67,6 +67,8 @@ diesel::table! {
         key -> Text,
         job -> Text,
         started_at -> Text,
+        number -> BigInt,
+        recorded_at -> Text,
         runs -> BigInt,
         report -> Text,
     }

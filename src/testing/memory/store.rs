@@ -178,11 +178,14 @@ impl Store for MemoryStore {
 impl RunHistory for MemoryStore {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         let mut rows = self.rows();
+        let saved = rows.runs.len();
         RunRecord::fold_into(&mut rows.runs, runs);
-        rows.runs.sort_by(|one, other| {
+        let mut new = rows.runs.split_off(saved);
+        new.sort_by(|one, other| {
             let newest_first = other.report.started_at.cmp(&one.report.started_at);
             newest_first.then_with(|| other.key.cmp(&one.key))
         });
+        rows.runs.splice(0..0, new);
         for run in runs {
             let mut kept = 0;
             rows.runs.retain(|earlier| {

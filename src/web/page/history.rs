@@ -199,6 +199,7 @@ mod tests {
             key: "minute".to_owned(),
             runs: 4,
             report,
+            recorded_at: None,
         };
         let history = History {
             job,
