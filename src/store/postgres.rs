@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -17,6 +18,7 @@ use crate::model::StoreError;
 use crate::time::Clock;
 
 mod address;
+mod attempt;
 mod bookings;
 mod connect;
 mod flight;
@@ -24,6 +26,7 @@ mod history;
 mod keys;
 mod manner;
 mod parameters;
+mod pooler;
 mod rule;
 mod schema;
 mod sessions;
@@ -81,6 +84,8 @@ pub struct PostgresStore {
     clock: Option<Arc<dyn Clock>>,
     timeouts: Timeouts,
     keys: Keys,
+    /// Whether prepared statements were seen to last.
+    pooler_is_fine: Arc<AtomicBool>,
 }
 
 impl PostgresStore {
@@ -103,6 +108,7 @@ impl PostgresStore {
             clock: None,
             timeouts,
             keys: Keys::default(),
+            pooler_is_fine: Arc::default(),
         })
     }
 
@@ -116,6 +122,7 @@ impl PostgresStore {
             clock: None,
             timeouts: Timeouts::default(),
             keys: Keys::default(),
+            pooler_is_fine: Arc::default(),
         }
     }
 
@@ -156,6 +163,16 @@ impl PostgresStore {
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Flight, StoreError> {
+        let opened = self.open(timeouts, purpose).await?;
+        opened.map_err(|error| error.tell(what))
+    }
+
+    /// Begins a transaction on a connection of the pool.
+    async fn open(
+        &self,
+        timeouts: Timeouts,
+        purpose: Purpose,
+    ) -> Result<TxResult<Flight>, StoreError> {
         let since = Instant::now();
         let conn = match tokio::time::timeout(timeouts.acquire, self.pool.get_owned()).await {
             Ok(Ok(conn)) => Ok(conn),
@@ -168,7 +185,7 @@ impl PostgresStore {
             source: reason.into(),
         })?;
         self.last_error.forget();
-        Flight::begin(conn, timeouts, purpose, what).await
+        Ok(Flight::begin(conn, timeouts, purpose).await)
     }
 
     fn explain(&self, since: Instant, limit: Duration, error: &dyn Error) -> String {

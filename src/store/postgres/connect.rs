@@ -41,7 +41,14 @@ async fn connect(url: String, limit: Duration) -> ConnectionResult<AsyncPgConnec
     let connected = async {
         match tokio_postgres::connect(&url, NoTls).await {
             Ok((client, connection)) => {
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+                let taken = AsyncPgConnection::try_from_client_and_connection(client, connection);
+                match taken.await {
+                    Ok(connected) => Ok(connected),
+                    Err(error) => Err(match super::pooler::explain(&url).await {
+                        Some(text) => ConnectionError::BadConnection(text),
+                        None => error,
+                    }),
+                }
             }
             Err(error) => {
                 let mut text = error.to_string();

@@ -7,7 +7,6 @@ use diesel_async::pooled_connection::bb8::PooledConnection;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 use tokio_postgres::{CancelToken, NoTls};
 
-use crate::model::StoreError;
 use crate::store::timeouts::Timeouts;
 use crate::store::tx_error::{TxError, TxResult};
 
@@ -20,7 +19,6 @@ pub(super) struct Flight {
     conn: PooledConnection<'static, AsyncPgConnection>,
     cancel: CancelToken,
     landed: bool,
-    condemned: bool,
 }
 
 /// What a transaction is for.
@@ -45,20 +43,18 @@ impl Flight {
         conn: PooledConnection<'static, AsyncPgConnection>,
         timeouts: Timeouts,
         purpose: Purpose,
-        what: &'static str,
-    ) -> Result<Self, StoreError> {
+    ) -> TxResult<Self> {
         let mut flight = Self {
             cancel: conn.cancel_token(),
             conn,
             landed: false,
-            condemned: false,
         };
         match flight.open(timeouts, purpose).await {
             Ok(()) => Ok(flight),
-            Err(error) => Err(match flight.land::<()>(Err(error.into())).await {
-                Err(error) => error.tell(what),
-                Ok(()) => TxError::other("a failed transaction was committed").tell(what),
-            }),
+            Err(error) => match flight.land(Err(error.into())).await {
+                Err(error) => Err(error),
+                Ok(()) => Err(TxError::other("a failed transaction was committed")),
+            },
         }
     }
 
@@ -84,17 +80,13 @@ impl Flight {
         if opened.is_err() {
             // The transaction may have begun all the same, which diesel does not know: the pool has
             // to close the connection.
-            AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+            condemn(conn);
         }
         opened
     }
 
-    /// Has the pool close the connection, if the transaction is rolled back.
-    pub(super) fn condemn(&mut self) {
-        self.condemned = true;
-    }
-
-    /// Commits what went well, and rolls back what did not.
+    /// Commits what went well, and rolls back what did not. The pool closes a connection that may
+    /// be at fault.
     pub(super) async fn land<R>(mut self, done: TxResult<R>) -> TxResult<R> {
         let conn = &mut *self.conn;
         let done = match done {
@@ -106,8 +98,8 @@ impl Flight {
                 // If this fails as well, the pool finds the transaction still open and closes the
                 // connection.
                 let _ = AnsiTransactionManager::rollback_transaction(conn).await;
-                if self.condemned {
-                    AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+                if error.may_concern_connection() {
+                    condemn(conn);
                 }
                 Err(error)
             }
@@ -115,6 +107,11 @@ impl Flight {
         self.landed = true;
         done
     }
+}
+
+/// Has the pool, ours or the host's, close a connection instead of handing it out again.
+pub(super) fn condemn(conn: &mut AsyncPgConnection) {
+    AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
 }
 
 impl Deref for Flight {

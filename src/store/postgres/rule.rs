@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 
-use super::flight::{Flight, Purpose};
-use super::{PostgresStore, settle};
+use super::PostgresStore;
+use super::attempt::transact;
+use super::flight::Purpose;
 use crate::job::{
     Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
     Scope,
@@ -62,13 +63,10 @@ impl PostgresStore {
     pub async fn check_rule(&self, rule: &Rule) -> Result<Findings, JobError> {
         rule.validate()?;
         let what = "check a rule";
-        let mut flight = self.begin(Purpose::Look, what).await?;
-        let now = self.instant(&mut flight).await;
-        let findings = match now {
-            Ok(now) => check::findings(&mut flight, rule, now).await,
-            Err(error) => Err(error.into()),
-        };
-        Ok(settle(flight, findings, what).await?)
+        Ok(transact!(self, Purpose::Look, what, |flight| {
+            let now = self.instant(flight).await?;
+            check::findings(flight, rule, now).await?
+        })?)
     }
 }
 
@@ -96,9 +94,10 @@ impl RuleJob {
 
     async fn compile(&self) -> Result<Arc<Plan>, StoreError> {
         let what = "read the tables of a rule";
-        let mut flight = self.store.begin(Purpose::Look, what).await?;
-        let compiled = self.compile_in(&mut flight).await;
-        let plan = Arc::new(settle(flight, compiled, what).await?);
+        let store = &self.store;
+        let plan = Arc::new(transact!(store, Purpose::Look, what, |flight| {
+            self.compile_in(flight).await?
+        })?);
         *self.known() = Some(plan.clone());
         Ok(plan)
     }
@@ -142,10 +141,6 @@ impl RuleJob {
         } else {
             batch::sweep(&mut flight, &plan, &values).await
         };
-        if done.as_ref().is_err_and(TxError::concerns_statement) {
-            // It may be the connection that is at fault, by what it has prepared.
-            flight.condemn();
-        }
         let done = flight.land(done).await;
         let batch = match done {
             Err(error) if error.goes_row_by_row() => {
@@ -163,27 +158,36 @@ impl RuleJob {
 
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
         let timeouts = each::timeouts(self.store.timeouts);
-        let mut flight = self
-            .store
-            .begin_within(timeouts, plan.to_write(), WRITE)
-            .await?;
-        let done = each::write(&mut flight, plan, values, timeouts).await;
-        settle(flight, done, WRITE).await
+        let store = &self.store;
+        transact!(
+            store,
+            plan.to_write(),
+            WRITE,
+            |flight| each::write(flight, plan, values, timeouts).await?,
+            timeouts
+        )
     }
+}
 
-    async fn read<T>(
-        &self,
-        what: &'static str,
-        read: impl AsyncFnOnce(&mut Flight, &Plan, DateTime<Utc>) -> diesel::QueryResult<T>,
-    ) -> Result<T, StoreError> {
-        let plan = self.plan().await?;
-        let mut flight = self.store.begin(plan.to_read(), what).await?;
-        let found = match self.store.instant(&mut flight).await {
-            Ok(now) => read(&mut flight, &plan, now).await,
-            Err(error) => Err(error),
-        };
-        settle(flight, found.map_err(TxError::from), what).await
-    }
+/// Reads rows of a rule. The tables may have changed since the plan was made, so what fails is read
+/// once more under a new plan.
+macro_rules! look {
+    ($job:expr, $what:expr, |$flight:ident, $plan:ident, $now:ident| $work:expr) => {{
+        let (store, mut again) = (&$job.store, false);
+        loop {
+            let plan = $job.plan().await?;
+            let $plan = &*plan;
+            let found = transact!(store, plan.to_read(), $what, |$flight| {
+                let $now = store.instant($flight).await?;
+                $work
+            });
+            match found {
+                Err(StoreError::Query { .. }) if !again => *$job.known() = None,
+                found => break found,
+            }
+            again = true;
+        }
+    }};
 }
 
 #[async_trait]
@@ -207,6 +211,7 @@ impl Job for RuleJob {
     }
 
     async fn check(&self) -> Result<(), JobError> {
+        self.store.check_pooler().await?;
         let findings = self.store.check_rule(&self.rule).await?;
         if !findings.refused.is_empty() {
             return Err(StoreError::Schema(lines(&findings.refused)).into());
@@ -222,9 +227,10 @@ impl Job for RuleJob {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let what = "read the clock";
-        let mut flight = self.store.begin(Purpose::Read, what).await?;
-        let now = self.store.instant(&mut flight).await;
-        let now = settle(flight, now.map_err(TxError::from), what).await?;
+        let store = &self.store;
+        let now = transact!(store, Purpose::Read, what, |flight| {
+            store.instant(flight).await?
+        })?;
         Ok(RunBounds {
             now,
             cutoff: self.cutoff(now),
@@ -237,21 +243,19 @@ impl Job for RuleJob {
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
         let show = &self.rule.show;
-        let read = async |flight: &mut Flight, plan: &Plan, now| {
-            queries::preview(flight, plan, show, (now, self.cutoff(now)), scope, page).await
-        };
-        Ok(self.read("list due rows", read).await?)
+        Ok(look!(self, "list due rows", |flight, plan, now| {
+            queries::preview(flight, plan, show, (now, self.cutoff(now)), scope, page).await?
+        })?)
     }
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        let read = async |flight: &mut Flight, plan: &Plan, now| {
+        Ok(look!(self, "look ahead", |flight, plan, now| {
             let values = Values {
                 rejected,
                 ..Values::at(now, self.cutoff(now))
             };
-            queries::forecast(flight, plan, &values).await
-        };
-        Ok(self.read("look ahead", read).await?)
+            queries::forecast(flight, plan, &values).await?
+        })?)
     }
 }
 

@@ -123,6 +123,9 @@ extern "SQL" {
     /// The number as text.
     fn text(number: Nullable<Numeric>) -> Nullable<Text>;
 
+    /// The process of the server that this transaction runs in.
+    fn pg_backend_pid() -> Integer;
+
     /// The instant it is, whenever the transaction began.
     fn clock_timestamp() -> Timestamptz;
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
+use super::attempt::transact;
 use super::flight::Purpose;
 use super::manner::Manner;
 use super::{PostgresStore, bookings, history, sessions, settle, tables};
@@ -21,26 +22,25 @@ impl Store for PostgresStore {
             return Ok(clock.now().trunc_subsecs(6));
         }
         let what = "read the database's clock";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let now = self.instant(&mut flight).await;
-        settle(flight, now.map_err(Into::into), what).await
+        transact!(self, Purpose::Read, what, |flight| self
+            .instant(flight)
+            .await?)
     }
 
     async fn check(&self) -> Result<(), StoreError> {
         let what = "check the booking schema";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let done = match tables::check(&mut flight).await {
-            Ok(()) => self.keys.refresh(&mut flight).await.map_err(Into::into),
-            Err(error) => Err(error),
-        };
-        settle(flight, done, what).await.map(drop)
+        self.check_pooler().await?;
+        transact!(self, Purpose::Read, what, |flight| {
+            tables::check(flight).await?;
+            self.keys.refresh(flight).await?;
+        })
     }
 
     async fn activity_throttle(&self) -> Result<Duration, StoreError> {
         let what = "read the activity throttle";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let throttle_us = tables::throttle(&mut flight).await;
-        let throttle_us = settle(flight, throttle_us.map_err(Into::into), what).await?;
+        let throttle_us = transact!(self, Purpose::Read, what, |flight| {
+            tables::throttle(flight).await?
+        })?;
         Ok(Duration::from_micros(
             u64::try_from(throttle_us).unwrap_or(0),
         ))
@@ -73,9 +73,9 @@ impl Store for PostgresStore {
         page: &Page,
     ) -> Result<PreviewRows, StoreError> {
         let what = "list idle sessions";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let rows = sessions::preview(&mut flight, cutoff, user, page).await;
-        settle(flight, rows.map_err(Into::into), what).await
+        transact!(self, Purpose::Read, what, |flight| {
+            sessions::preview(flight, cutoff, user, page).await?
+        })
     }
 
     async fn session_forecast(
@@ -84,12 +84,10 @@ impl Store for PostgresStore {
         rejected: &[String],
     ) -> Result<Forecast, StoreError> {
         let what = "look ahead at sessions";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let forecast = match self.instant(&mut flight).await {
-            Ok(now) => sessions::forecast(&mut flight, now, idle_after, rejected).await,
-            Err(error) => Err(error),
-        };
-        settle(flight, forecast.map_err(Into::into), what).await
+        transact!(self, Purpose::Read, what, |flight| {
+            let now = self.instant(flight).await?;
+            sessions::forecast(flight, now, idle_after, rejected).await?
+        })
     }
 
     async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
@@ -116,9 +114,9 @@ impl Store for PostgresStore {
         page: &Page,
     ) -> Result<PreviewRows, StoreError> {
         let what = "list overdue bookings";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let rows = bookings::preview(&mut flight, now, cutoff, user, page).await;
-        settle(flight, rows.map_err(Into::into), what).await
+        transact!(self, Purpose::Read, what, |flight| {
+            bookings::preview(flight, now, cutoff, user, page).await?
+        })
     }
 
     async fn booking_forecast(
@@ -127,12 +125,10 @@ impl Store for PostgresStore {
         rejected: &[String],
     ) -> Result<Forecast, StoreError> {
         let what = "look ahead at bookings";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let forecast = match self.instant(&mut flight).await {
-            Ok(now) => bookings::forecast(&mut flight, now, expire_after, rejected).await,
-            Err(error) => Err(error),
-        };
-        settle(flight, forecast.map_err(Into::into), what).await
+        transact!(self, Purpose::Read, what, |flight| {
+            let now = self.instant(flight).await?;
+            bookings::forecast(flight, now, expire_after, rejected).await?
+        })
     }
 }
 
@@ -169,15 +165,15 @@ const CLEAN: &str = "delete idle sessions";
 impl RunHistory for PostgresStore {
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError> {
         let what = "record runs";
-        let mut flight = self.begin(Purpose::Write, what).await?;
-        let done = history::record(&mut flight, runs, keep).await;
-        settle(flight, done, what).await
+        transact!(self, Purpose::Write, what, |flight| {
+            history::record(flight, runs, keep).await?;
+        })
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let what = "read past runs";
-        let mut flight = self.begin(Purpose::Read, what).await?;
-        let runs = history::runs(&mut flight, job, limit).await;
-        settle(flight, runs, what).await
+        transact!(self, Purpose::Read, what, |flight| {
+            history::runs(flight, job, limit).await?
+        })
     }
 }

@@ -1,0 +1,132 @@
+//! Work in a transaction, tried again on another connection where the first may be at fault.
+
+use std::time::{Duration, Instant};
+
+use super::PostgresStore;
+use super::flight::Flight;
+use crate::model::StoreError;
+use crate::store::tx_error::{TxError, TxResult};
+
+/// Runs work in a transaction, and commits what succeeded: `transact!(store, purpose, what, |flight|
+/// work)`, with `timeouts` as a last argument where they are not the store's. A macro, because the
+/// future of an async closure that borrows cannot be sent.
+///
+/// A connection may fail at everything and yet be alive: what it has prepared is stale, the server
+/// behind it reads only, its protocol is out of step. A failure that may be the connection's closes
+/// it ([`Flight::land`]), and the work runs again at once on the next one, at most as often as the
+/// pool has connections that may be as old. Nothing is tried again after a commit was sent, or once
+/// a second has passed.
+macro_rules! transact {
+    ($store:expr, $purpose:expr, $what:expr, |$flight:ident| $work:expr) => {
+        $crate::store::postgres::attempt::transact!(
+            $store,
+            $purpose,
+            $what,
+            |$flight| $work,
+            $store.timeouts
+        )
+    };
+    ($store:expr, $purpose:expr, $what:expr, |$flight:ident| $work:expr, $timeouts:expr) => {{
+        let mut attempts = $crate::store::postgres::attempt::Attempts::new($store, $what);
+        loop {
+            let done = match $store.open($timeouts, $purpose).await {
+                Ok(Ok(mut opened)) => {
+                    let worked = {
+                        let $flight = &mut opened;
+                        async { $crate::store::tx_error::TxResult::Ok($work) }.await
+                    };
+                    attempts.land(opened, worked).await
+                }
+                Ok(Err(error)) => attempts.fail(error),
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(done) = done {
+                break done;
+            }
+        }
+    }};
+}
+pub(super) use transact;
+
+/// The attempts at one piece of work.
+pub(super) struct Attempts<'s> {
+    store: &'s PostgresStore,
+    what: &'static str,
+    began: Instant,
+    /// Connections of the pool that may be as old as one that failed.
+    left: Option<u32>,
+}
+
+impl<'s> Attempts<'s> {
+    pub(super) fn new(store: &'s PostgresStore, what: &'static str) -> Self {
+        Self {
+            store,
+            what,
+            began: Instant::now(),
+            left: None,
+        }
+    }
+
+    /// Ends the transaction. Returns the result, or `None` if the work should run again.
+    pub(super) async fn land<T>(
+        &mut self,
+        flight: Flight,
+        worked: TxResult<T>,
+    ) -> Option<Result<T, StoreError>> {
+        if worked.is_ok() {
+            let landed = flight.land(worked).await;
+            return Some(landed.map_err(|error| error.tell(self.what)));
+        }
+        match flight.land(worked).await {
+            Ok(done) => Some(Ok(done)),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Returns the error, or `None` if the work should run again.
+    pub(super) fn fail<T>(&mut self, error: TxError) -> Option<Result<T, StoreError>> {
+        let pool = &self.store.pool;
+        let left = self
+            .left
+            .get_or_insert_with(|| pool.state().connections.min(MAX_ATTEMPTS));
+        if error.may_concern_connection() && *left > 0 && self.began.elapsed() < RETRY_WITHIN {
+            *left -= 1;
+            return None;
+        }
+        Some(Err(error.tell(self.what)))
+    }
+}
+
+/// More connections than a host's pool is likely to have.
+const MAX_ATTEMPTS: u32 = 32;
+
+/// A failure that took longer is a timeout, which another connection would meet as well.
+const RETRY_WITHIN: Duration = Duration::from_secs(1);
+
+impl TxError {
+    /// Returns whether the connection may be at fault.
+    ///
+    /// Diesel hides the SQLSTATE of most errors. It names those that are about rows, and those of a
+    /// race; the connection may be at fault for any other.
+    pub(super) fn may_concern_connection(&self) -> bool {
+        use diesel::result::DatabaseErrorKind::{
+            CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
+            RestrictViolation, SerializationFailure, UniqueViolation,
+        };
+        use diesel::result::Error::{DatabaseError, DeserializationError};
+        match self {
+            Self::Query(DatabaseError(kind, _)) => !matches!(
+                kind,
+                CheckViolation
+                    | ExclusionViolation
+                    | ForeignKeyViolation
+                    | NotNullViolation
+                    | RestrictViolation
+                    | SerializationFailure
+                    | UniqueViolation
+            ),
+            Self::Query(error) => matches!(error, DeserializationError(_)),
+            Self::Schema(_) | Self::SuppressedByTrigger => false,
+        }
+    }
+}
