@@ -94,12 +94,32 @@ impl PrivatePostgres {
         self.url_of("postgres")
     }
 
-    /// Makes an empty database and returns its URL.
+    /// Makes an empty database and returns its URL. Its texts are in the order of their bytes, or of
+    /// the ICU locale in `HOUSEKEEPER_POSTGRES_LOCALE`, if the environment has it.
     pub fn fresh_database(&self) -> io::Result<String> {
+        let locale = std::env::var(LOCALE_VARIABLE).unwrap_or_default();
+        self.create_database(&locale)
+    }
+
+    /// Makes an empty database whose texts are in the order of an ICU locale, such as `en-US`, and
+    /// returns its URL. Where `B` follows `a`, order in Rust and order in the database differ.
+    ///
+    /// # Errors
+    ///
+    /// The server is older than Postgres 15, was built without ICU, or does not know the locale.
+    pub fn fresh_database_in(&self, locale: &str) -> io::Result<String> {
+        self.create_database(locale)
+    }
+
+    fn create_database(&self, locale: &str) -> io::Result<String> {
         let name = format!("d{}", Uuid::new_v4().simple());
         let mut createdb = self.command("createdb");
         createdb.arg("-h").arg(&self.folder);
         createdb.args(["-U", USER, "-T", "template0", &name]);
+        if !locale.is_empty() {
+            createdb.args(["--locale-provider=icu", "--locale=C"]);
+            createdb.arg(format!("--icu-locale={locale}"));
+        }
         succeed(createdb)?;
         Ok(self.url_of(&name))
     }
@@ -295,6 +315,9 @@ fn succeed(mut command: Command) -> io::Result<()> {
 const KEEPER: &str = include_str!("postgres/keeper.sh");
 
 const USER: &str = "housekeeper";
+
+/// The order of texts in new databases.
+const LOCALE_VARIABLE: &str = "HOUSEKEEPER_POSTGRES_LOCALE";
 
 /// Longest wait for the server to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -31,17 +31,8 @@ impl Host {
     /// In a database whose texts are in the order of American English.
     async fn in_english(schema: &str) -> Option<Self> {
         let server = PrivatePostgres::shared().expect("a server")?;
-        let url = server.fresh_database().expect("a database");
-        let name = url.rsplit('/').next().expect("a name");
-        let mut conn = AsyncPgConnection::establish(&url)
-            .await
-            .expect("a connection");
-        conn.batch_execute(&format!(
-            "create database {name}_en template template0 encoding 'UTF8' locale_provider icu icu_locale 'en-US' locale 'C'"
-        ))
-        .await
-        .expect("is made");
-        Some(Self::on(format!("{url}_en"), schema).await)
+        let url = server.fresh_database_in("en-US").expect("a database");
+        Some(Self::on(url, schema).await)
     }
 
     async fn on(url: String, schema: &str) -> Self {

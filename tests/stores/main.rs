@@ -14,6 +14,9 @@ mod keys;
 mod listening_pool;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod model;
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../support/pgbouncer.rs"]
+mod pgbouncer;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod plans;
 #[cfg(feature = "postgres")]

@@ -16,6 +16,8 @@ use uuid::Uuid;
 use crate::TestResult;
 use crate::world::{StoreUnderTest, clock};
 
+#[cfg(unix)]
+mod connections;
 mod keys;
 mod plans;
 

@@ -88,7 +88,8 @@ impl<'s> Attempts<'s> {
         let pool = &self.store.pool;
         let left = self
             .left
-            .get_or_insert_with(|| pool.state().connections.min(MAX_ATTEMPTS));
+            // One more is opened for the work.
+            .get_or_insert_with(|| pool.state().connections.min(MAX_ATTEMPTS) + 1);
         if error.may_concern_connection() && *left > 0 && self.began.elapsed() < RETRY_WITHIN {
             *left -= 1;
             return None;

@@ -51,19 +51,24 @@ impl Store for PostgresStore {
         if self.keys.are_stale() {
             self.has_new_keys().await;
         }
-        let mut done = self.clean(pass, user, Manner::Together).await?;
+        let mut done = self.clean(pass, user).await?;
         if let Err(error) = &done {
             let refused = error.refusal().is_some() && self.keys.refuse();
             let again = error.concerns_statement() && self.has_new_keys().await;
             if refused || again {
-                done = self.clean(pass, user, Manner::Together).await?;
+                done = self.clean(pass, user).await?;
             }
         }
-        // One row that cannot go must not keep the others.
-        if done.as_ref().is_err_and(|error| error.refusal().is_some()) {
-            done = self.clean(pass, user, Manner::Each).await?;
+        match done {
+            // One row that cannot go must not keep the others, nor must a connection.
+            Err(error) if error.refusal().is_some() || error.may_concern_connection() => {
+                let keeper = self.keys.keeper();
+                transact!(self, Purpose::Write, CLEAN, |flight| {
+                    sessions::delete(flight, pass, user, keeper.clone(), Manner::Each).await?
+                })
+            }
+            done => done.map_err(|error| error.tell(CLEAN)),
         }
-        done.map_err(|error| error.tell(CLEAN))
     }
 
     async fn idle_sessions(
@@ -96,11 +101,11 @@ impl Store for PostgresStore {
         let mut flight = self.begin(Purpose::Write, what).await?;
         let done = bookings::expire(&mut flight, pass, user, Manner::Together).await;
         match flight.land(done).await {
-            // One row that cannot change must not keep the others.
-            Err(error) if error.refusal().is_some() => {
-                let mut flight = self.begin(Purpose::Write, what).await?;
-                let done = bookings::expire(&mut flight, pass, user, Manner::Each).await;
-                settle(flight, done, what).await
+            // One row that cannot change must not keep the others, nor must a connection.
+            Err(error) if error.refusal().is_some() || error.may_concern_connection() => {
+                transact!(self, Purpose::Write, what, |flight| {
+                    bookings::expire(flight, pass, user, Manner::Each).await?
+                })
             }
             done => done.map_err(|error| error.tell(what)),
         }
@@ -137,11 +142,10 @@ impl PostgresStore {
         &self,
         pass: &BatchRequest,
         user: Option<Uuid>,
-        manner: Manner,
     ) -> Result<TxResult<Batch>, StoreError> {
         let mut flight = self.begin(Purpose::Write, CLEAN).await?;
         let keeper = self.keys.keeper();
-        let done = sessions::delete(&mut flight, pass, user, keeper, manner).await;
+        let done = sessions::delete(&mut flight, pass, user, keeper, Manner::Together).await;
         Ok(flight.land(done).await)
     }
 
