@@ -1,4 +1,4 @@
-//! PgBouncer before a private Postgres.
+//! A pooler before a private Postgres.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// A PgBouncer that ends with its owner.
+/// A pooler that ends with its owner.
 pub(crate) struct PgBouncer {
     /// Of the database, through the pooler.
     pub(crate) url: String,
