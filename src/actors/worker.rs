@@ -156,7 +156,8 @@ impl State {
         }
     }
 
-    /// Holds a run that cannot be undone while the clock by which its rows fall due has leapt ahead.
+    /// Holds a run that cannot be undone while the clock by which its rows fall due has leapt
+    /// ahead.
     fn look_at_clock(&self, state: &mut RunState, bounds: &RunBounds) -> Result<(), Outcome> {
         let Some(bound) = self.arguments.config.max_clock_leap else {
             return Ok(());

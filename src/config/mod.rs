@@ -89,7 +89,7 @@ pub struct JobConfig {
     /// kept step for five minutes, until it is set right, or until
     /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). `None`: the clock is always trusted.
     /// Default: 1 hour.
-    #[serde(with = "humantime_serde::option")]
+    #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,
     /// Ids a report keeps. Default: 100.
     pub max_reported_ids: u32,

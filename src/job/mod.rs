@@ -72,8 +72,8 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
-    /// Returns whether a run cannot be undone, such as one that deletes rows. Runs of such a job are
-    /// held while the clock cannot be trusted: see
+    /// Returns whether a run cannot be undone, such as one that deletes rows. Runs of such a job
+    /// are held while the clock cannot be trusted: see
     /// [`max_clock_leap`](crate::config::JobConfig::max_clock_leap). Default: `true`.
     fn is_irreversible(&self) -> bool {
         true

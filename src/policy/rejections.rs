@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn rows_that_are_kept_by_declaration_do_not_count() {
-        let kept = [("a", "kept by invoices.session_id"); 9];
+        let kept = [("a", "kept by payments.order_id"); 9];
 
         assert_eq!(after(0, &kept), None);
     }

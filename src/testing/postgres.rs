@@ -94,8 +94,8 @@ impl PrivatePostgres {
         self.url_of("postgres")
     }
 
-    /// Makes an empty database and returns its URL. Its texts are in the order of their bytes, or of
-    /// the ICU locale in `HOUSEKEEPER_POSTGRES_LOCALE`, if the environment has it.
+    /// Makes an empty database and returns its URL. Its texts are in the order of their bytes, or
+    /// of the ICU locale in `HOUSEKEEPER_POSTGRES_LOCALE`, if the environment has it.
     pub fn fresh_database(&self) -> io::Result<String> {
         let locale = std::env::var(LOCALE_VARIABLE).unwrap_or_default();
         self.create_database(&locale)

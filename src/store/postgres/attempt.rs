@@ -7,9 +7,9 @@ use super::flight::Flight;
 use crate::model::StoreError;
 use crate::store::tx_error::{TxError, TxResult};
 
-/// Runs work in a transaction, and commits what succeeded: `transact!(store, purpose, what, |flight|
-/// work)`, with `timeouts` as a last argument where they are not the store's. A macro, because the
-/// future of an async closure that borrows cannot be sent.
+/// Runs work in a transaction, and commits what succeeded: `transact!(store, purpose, what,
+/// |flight| work)`, with `timeouts` as a last argument where they are not the store's. A macro,
+/// because the future of an async closure that borrows cannot be sent.
 ///
 /// A connection may fail at everything and yet be alive: what it has prepared is stale, the server
 /// behind it reads only, its protocol is out of step. A failure that may be the connection's closes
