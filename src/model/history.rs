@@ -352,6 +352,7 @@ mod tests {
         let mut failed = record(1, 0);
         failed.report.outcome =
             Outcome::failed(FailureKind::Job, "the database is away\nfor now".to_owned());
+        failed.recorded_at = "2026-01-10T12:00:00Z".parse().ok();
         let mut folded = record(12_345, 0);
         folded.report.trigger = Trigger::Deadline;
         folded.report.elapsed = Duration::from_millis(3_020);
@@ -372,9 +373,9 @@ mod tests {
             history.to_string(),
             "\
 sweeper: 1,001 runs, newest first (from the database)
-started (UTC)         runs  trigger   handled        set aside  batches  took     outcome
-1970-01-01 00:00:00      1  tick      1 draft                1        1  1s       failed: the database is away\\nfor now
-1970-01-01 00:00:00  1,000  deadline  12,345 drafts     12,345   12,345  3s 20ms  completed"
+started (UTC)        recorded (UTC)        runs  trigger   handled        set aside  batches  took     outcome
+1970-01-01 00:00:00  2026-01-10 12:00:00      1  tick      1 draft                1        1  1s       failed: the database is away\\nfor now
+1970-01-01 00:00:00                       1,000  deadline  12,345 drafts     12,345   12,345  3s 20ms  completed"
         );
         assert_eq!(
             empty.to_string(),

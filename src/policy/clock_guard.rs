@@ -62,13 +62,9 @@ impl ClockGuard {
         Err(Leap { ahead })
     }
 
-    /// Trusts the next reading, whatever it is, if runs are held. Returns whether they were.
+    /// Trusts the next reading, whatever it is. Returns whether runs were held.
     pub(crate) fn confirm(&mut self) -> bool {
-        let held = self.suspect.take().is_some();
-        if held {
-            self.trusted = None;
-        }
-        held
+        std::mem::take(self).suspect.is_some()
     }
 }
 
@@ -176,6 +172,7 @@ mod tests {
         let mut guard = ClockGuard::default();
         look(&mut guard, 0, 0).expect("the first look is trusted");
         assert!(!guard.confirm());
+        look(&mut guard, 0, 0).expect("the first look is trusted");
         look(&mut guard, MONTH, 1).expect_err("a leap");
 
         assert!(guard.confirm());

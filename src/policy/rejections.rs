@@ -46,19 +46,28 @@ fn common(row: &RejectedRow) -> String {
         Some((text, _)) if !text.is_empty() => text,
         _ => &row.error,
     };
-    let text = if row.id.is_empty() {
-        text.to_owned()
-    } else {
-        text.replace(&row.id, "#")
-    };
     let mut common = String::with_capacity(text.len());
-    for char in text.chars() {
-        let char = if char.is_ascii_digit() { '#' } else { char };
-        if !(char == '#' && common.ends_with('#')) {
-            common.push(char);
+    let mut rest = text;
+    while let Some(char) = rest.chars().next() {
+        let follows_word = common.ends_with(char::is_alphanumeric);
+        let behind_id = rest
+            .strip_prefix(row.id.as_str())
+            .filter(|behind| !row.id.is_empty() && !follows_word && !begins_word(behind));
+        let (next, behind) = match behind_id {
+            Some(behind) => ('#', behind),
+            None if char.is_ascii_digit() => ('#', &rest[1..]),
+            None => (char, &rest[char.len_utf8()..]),
+        };
+        if !(next == '#' && common.ends_with('#')) {
+            common.push(next);
         }
+        rest = behind;
     }
     common
+}
+
+fn begins_word(text: &str) -> bool {
+    text.starts_with(char::is_alphanumeric)
 }
 
 /// Fewer rows are single bad rows.

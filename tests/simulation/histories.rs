@@ -75,14 +75,11 @@ fn contradictions(
     if let Some(twice) = history.runs.iter().find(|line| !seen.insert(&line.key)) {
         return Err(format!("has {} twice", twice.key));
     }
-    // What is older had to make room.
-    let oldest = history.runs.iter().map(|line| line.report.started_at).min();
-    let kept = |report: &Report| oldest.is_none_or(|oldest| place(report, emitted) > oldest);
+    // In a full history lines had to make room, in the order in which they were written, which the
+    // replicas that share it do not know.
+    let is_full = history.runs.len() >= KEPT_LINES as usize;
     let mut compared = 0;
-    for report in emitted
-        .values()
-        .filter(|report| kept(report) && counts(report))
-    {
+    for report in emitted.values().filter(|report| counts(report)) {
         let folds = minute(report);
         let lines = history.runs.iter();
         let line = lines
@@ -94,7 +91,7 @@ fn contradictions(
                 None => line.key == report.run.to_string(),
             })
             .collect::<Vec<_>>();
-        if line.is_empty() && !unsaved.contains(&report.run) {
+        if line.is_empty() && (is_full || !unsaved.contains(&report.run)) {
             continue;
         }
         let [line] = line[..] else {
@@ -102,7 +99,7 @@ fn contradictions(
         };
         match folds {
             Some(minute) => compare_folded(line, minute, emitted, |report| {
-                kept(report) && (!counts(report) || unsaved.contains(&report.run))
+                !is_full && (!counts(report) || unsaved.contains(&report.run))
             })?,
             None => compare(line, report)?,
         }
@@ -157,22 +154,6 @@ fn compare_folded(
     Ok(())
 }
 
-/// Where a run stands in the history at worst. The line of a minute stands where its newest run
-/// started, and a clock that was set back makes that earlier than the others.
-fn place(report: &Report, emitted: &BTreeMap<RunId, Report>) -> DateTime<Utc> {
-    let Some(of) = minute(report) else {
-        return written_at(report);
-    };
-    emitted
-        .values()
-        .filter(|other| {
-            other.trigger == Trigger::Deadline && start_of_minute(other.started_at) == of
-        })
-        .map(written_at)
-        .min()
-        .unwrap_or_else(|| written_at(report))
-}
-
 /// Whether a run is written down.
 fn counts(report: &Report) -> bool {
     report.outcome != Outcome::Completed || report.counts.total() > 0 || report.rejected_count > 0
@@ -195,3 +176,6 @@ fn written_at(report: &Report) -> DateTime<Utc> {
 
 /// Runs of a job that a housekeeper remembers for its history while they cannot be written.
 const REMEMBERED: usize = 100;
+
+/// Lines of a job in a history.
+pub(crate) const KEPT_LINES: u32 = 40;

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::event_log::EventLog;
+use crate::histories::KEPT_LINES;
 use crate::unreliable::{FaultSource, UnreliableHistory, UnreliableJob};
 use crate::world::{World, choose};
 
@@ -191,7 +192,7 @@ fn settings(rng: &mut Rng) -> HousekeeperConfig {
     config.restart.max_restarts = rng.u32(0..6);
     config.restart.within = Duration::from_secs(rng.u64(10..60));
     config.restart.cool_down = Duration::from_secs(rng.u64(1..30));
-    config.history.runs = 20.try_into().expect("not zero");
+    config.history.runs = KEPT_LINES.try_into().expect("not zero");
     if rng.u8(0..10) == 0 {
         config.restart.on_limit = OnRestartLimit::Escalate;
     }

@@ -119,6 +119,10 @@ impl Scenario {
             for job in JOBS {
                 let resumed = job.clone();
                 self.switch(replica, |reply| HousekeeperMsg::Resume(resumed, reply));
+                let confirmed = job.clone();
+                self.switch(replica, |reply| {
+                    HousekeeperMsg::ConfirmClock(confirmed, reply)
+                });
                 let schedule = schedule_without_faults();
                 self.ask(
                     replica,

@@ -12,6 +12,8 @@ pub(super) struct ActiveRun {
     pub(super) waiters: Vec<Waiter>,
     /// Whether the worker reported that it began.
     pub(super) began: bool,
+    /// Whether its clock was confirmed since it was given to the worker.
+    pub(super) clock_confirmed: bool,
     /// When the worker last reported, or was given the run.
     pub(super) heartbeat: Moment,
 }
@@ -23,6 +25,7 @@ impl ActiveRun {
             since: now,
             waiters,
             began: false,
+            clock_confirmed: false,
             heartbeat: now,
         }
     }

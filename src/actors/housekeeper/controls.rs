@@ -48,6 +48,9 @@ impl State {
     /// were held. Returns whether they were.
     pub(super) async fn confirm_clock(&mut self, name: &JobName) -> Result<bool, RequestError> {
         let job = self.jobs.enabled(name)?;
+        if let Some(active) = &mut job.active {
+            active.clock_confirmed = true;
+        }
         if !job.clock.confirm() {
             return Ok(false);
         }

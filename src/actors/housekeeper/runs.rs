@@ -156,6 +156,9 @@ impl State {
         let mut report = run.account.report;
         job.rejected = run.rejected;
         job.clock = run.clock;
+        if active.clock_confirmed {
+            job.clock.confirm();
+        }
         job.unsaved.clear();
         job.keep_unsaved(run.unsaved);
 
