@@ -47,6 +47,7 @@ impl JobConfig {
         self.schedule.check(&format!("{path}.schedule"))?;
         self.pace.check(&format!("{path}.pace"))?;
         check_wait(&format!("{path}.step_timeout"), self.step_timeout, DAY)?;
+        check_wait(&format!("{path}.read_timeout"), self.read_timeout, DAY)?;
         check_span(&format!("{path}.late_after"), self.late_after)?;
         if let Some(limit) = self.run_timeout {
             check_span(&format!("{path}.run_timeout"), limit)?;
@@ -322,6 +323,7 @@ mod tests {
             ),
             (r#"{"job":{"run_timeout":"0s"}}"#, "job.run_timeout", zero),
             (r#"{"job":{"step_timeout":"0s"}}"#, "job.step_timeout", zero),
+            (r#"{"job":{"read_timeout":"0s"}}"#, "job.read_timeout", zero),
             (r#"{"job":{"late_after":"0s"}}"#, "job.late_after", zero),
             (
                 r#"{"jobs":{"draft-sweeper":{"schedule":{"every":"0s"}}}}"#,
@@ -642,10 +644,11 @@ mod tests {
             pace in pace(),
             run_timeout in prop::option::of(span()),
             step_timeout in span(),
+            read_timeout in span(),
             late_after in span(),
             max_reported_ids: u32,
         ) -> JobConfig {
-            JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_reported_ids }
+            JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_reported_ids }
         }
     }
 

@@ -76,10 +76,15 @@ pub struct JobConfig {
     /// Longest run. What is left waits for the next one. `None`: no limit, the default.
     #[serde(with = "crate::time::span::option")]
     pub run_timeout: Option<Duration>,
-    /// Longest single step (check, batch, preview, forecast). A step that takes longer is dropped
-    /// and fails. At most a day. Default: 30 seconds.
+    /// Longest single step (check, batch, forecast). A step that takes longer is dropped and fails.
+    /// At most a day. Default: 30 seconds.
     #[serde(with = "crate::time::span")]
     pub step_timeout: Duration,
+    /// Longest preview or read of the history, its wait for other reads included. Keep it below the
+    /// timeout of the proxies in front of the page, which is 60 seconds for most. At most a day.
+    /// Default: 10 seconds.
+    #[serde(with = "crate::time::span")]
+    pub read_timeout: Duration,
     /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1
     /// minute.
     #[serde(with = "crate::time::span")]
@@ -95,6 +100,7 @@ impl Default for JobConfig {
             pace: Pace::default(),
             run_timeout: None,
             step_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(10),
             late_after: Duration::from_secs(60),
             max_reported_ids: 100,
         }

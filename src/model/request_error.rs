@@ -1,5 +1,7 @@
 //! Why a message was not carried out.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -55,11 +57,23 @@ pub enum RequestError {
         /// What is wrong, and what would be right.
         problem: String,
     },
-    /// Too many previews and histories wait to be read.
-    #[error("{waiting} previews and histories wait to be read; ask again when some are answered")]
+    /// Too many previews of the job wait already.
+    #[error("{waiting} previews of {job} wait already; try again when some are answered")]
     Busy {
-        /// How many.
+        /// The job.
+        job: JobName,
+        /// Previews that wait.
         waiting: usize,
+    },
+    /// A read took longer than its
+    /// [`read_timeout`](crate::config::JobConfig::read_timeout), its wait included.
+    #[error("could not {what} within {}", humantime::format_duration(*timeout))]
+    ReadTimeout {
+        /// The read.
+        what: String,
+        /// The timeout.
+        #[serde(with = "humantime_serde")]
+        timeout: Duration,
     },
     /// The question was asked of the database and failed there.
     #[error("could not {what}: {error}")]
