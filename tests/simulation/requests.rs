@@ -241,7 +241,7 @@ impl Check<'_> {
                 causes.iter().any(|cause| error.contains(cause))
             }
             RequestError::Busy { waiting, .. } => *waiting >= 16,
-            RequestError::ReadTimeout { timeout, .. } => *timeout == seconds(10),
+            RequestError::ReadTimeout { timeout, .. } => *timeout == Duration::from_secs(10),
             RequestError::UnknownJob { job, .. } => job.as_str() == NO_JOB,
             RequestError::Scope { problem, .. } => problem.contains(NO_USER),
             _ => false,
