@@ -74,7 +74,7 @@ impl Reader {
 impl ReadRequest {
     /// Returns the history that this housekeeper saw itself; `None` for a preview, which needs the
     /// database.
-    pub(super) fn from_memory(self, reason: String) -> Option<History> {
+    pub(super) fn into_memory(self, reason: String) -> Option<History> {
         match self {
             Self::Preview { .. } => None,
             Self::History {

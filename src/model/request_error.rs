@@ -72,7 +72,7 @@ pub enum RequestError {
         /// The read.
         what: String,
         /// The timeout.
-        #[serde(with = "humantime_serde")]
+        #[serde(with = "crate::time::span")]
         timeout: Duration,
     },
     /// The question was asked of the database and failed there.

@@ -67,7 +67,7 @@ impl PendingRead {
         match self.lane.kind {
             ReadKind::Preview => self.reply.reject(RequestError::Busy { job, waiting }),
             ReadKind::History => {
-                self.answer_from_memory(format!("{waiting} reads of it wait already"))
+                self.answer_from_memory(format!("{waiting} reads of it wait already"));
             }
         }
     }
@@ -83,7 +83,7 @@ impl PendingRead {
 
     pub(super) fn answer_from_memory(self, reason: String) {
         if let (ReadReply::History(reply), Some(history)) =
-            (self.reply, self.request.from_memory(reason))
+            (self.reply, self.request.into_memory(reason))
         {
             answer(reply, Ok(history));
         }
