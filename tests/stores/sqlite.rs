@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::TestResult;
 use crate::world::{StoreUnderTest, clock};
 
+mod files;
 mod given_up;
 mod keys;
 mod panics;
