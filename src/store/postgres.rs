@@ -17,6 +17,7 @@ use crate::model::StoreError;
 use crate::time::Clock;
 
 mod address;
+mod booking_check;
 mod bookings;
 mod connect;
 mod flight;

@@ -18,6 +18,8 @@ use crate::world::{StoreUnderTest, clock};
 
 mod keys;
 mod plans;
+mod privileges;
+mod schema_check;
 
 pub(crate) struct PostgresUnderTest {
     pub(crate) store: PostgresStore,

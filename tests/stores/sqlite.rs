@@ -242,6 +242,11 @@ mod own {
         let refused = [
             format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-01-10T12:00:00Z')"),
             format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-01-10 12:00:00.123456Z')"),
+            format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-02-30T12:00:00.123456Z')"),
+            format!("insert into sessions (id, user_id, last_activity_at) values ('a', '{user}', '2026-01-10T24:00:00.000000Z')"),
+            format!("insert into bookings (booking_id, user_id, held_until) values ('a', '{user}', '2026-13-01T00:00:00.000000Z')"),
+            format!("insert into bookings (booking_id, user_id, booking_date) values ('a', '{user}', '2026-02-29')"),
+            format!("insert into messages (id, user_id, sender, timestamp) values ('a', '{user}', 'user', '2026-01-10T23:59:60.000000Z')"),
             "insert into sessions (id, user_id) values ('a', 'ABCDEF00-0000-0000-0000-000000000001')".to_owned(),
             format!("insert into bookings (booking_id, user_id, status) values ('a', '{user}', 'pending')"),
         ];

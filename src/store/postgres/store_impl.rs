@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::flight::Purpose;
 use super::manner::Manner;
-use super::{PostgresStore, bookings, history, sessions, settle, tables};
+use super::{PostgresStore, booking_check, bookings, history, sessions, settle, tables};
 use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRows};
 use crate::model::{RunHistory, RunRecord, StoreError};
 use crate::store::tx_error::TxResult;
@@ -29,7 +29,7 @@ impl Store for PostgresStore {
     async fn check(&self) -> Result<(), StoreError> {
         let what = "check the booking schema";
         let mut flight = self.begin(Purpose::Read, what).await?;
-        let done = match tables::check(&mut flight).await {
+        let done = match booking_check::check(&mut flight).await {
             Ok(()) => self.keys.refresh(&mut flight).await.map_err(Into::into),
             Err(error) => Err(error),
         };
