@@ -4,8 +4,8 @@ use std::path::Path;
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
-use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::SqliteStore;
+use ractor_housekeeper::store::{Schema, Timeouts};
 
 use super::SqliteUnderTest;
 use crate::TestResult;
@@ -33,7 +33,7 @@ fn a_relative_path_outlives_a_change_of_folder() -> TestResult {
 
     runtime.block_on(async {
         for store in &opened {
-            let fresh = store.clone().with_timeouts(Default::default())?;
+            let fresh = store.clone().with_timeouts(Timeouts::default())?;
             fresh.migrate(Schema::ALL).await?;
         }
         Ok::<_, Box<dyn std::error::Error>>(())
