@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::job::{Batch, Forecast, RejectedRow};
 use crate::model::{Report, RunId, RunRecord};
 
-/// A run as a worker is given it, and as it hands it back.
+/// A run as the supervisor hands it to a worker and gets it back.
 #[derive(Debug)]
 pub(crate) struct RunState {
     pub(crate) account: RunAccount,
@@ -77,7 +77,7 @@ impl RunState {
     pub(crate) fn add(&mut self, batch: &Batch, max_ids: u32) {
         self.account.add(batch, max_ids);
         for RejectedRow { id, .. } in &batch.rejected {
-            // A deadline run meets the rows of the run before it again.
+            // A deadline run meets the rows of earlier runs again.
             if self.rejected.contains(id) {
                 continue;
             }

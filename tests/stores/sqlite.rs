@@ -183,7 +183,7 @@ impl StoreUnderTest for SqliteUnderTest {
 
 mod own {
     use super::*;
-    use crate::rules::idle_pass;
+    use crate::rules::idle_request;
     use crate::world::{micro, now, user};
 
     #[tokio::test]
@@ -268,7 +268,7 @@ mod own {
 
         let batch = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
         assert_eq!(batch.ids, ["idle"]);
@@ -282,7 +282,7 @@ mod own {
             let id = format!("s{number:03}");
             world.session(&id, user(1), now() - micro()).await?;
         }
-        let everything = idle_pass(now(), 1_000);
+        let everything = idle_request(now(), 1_000);
 
         for _ in 0..20 {
             // Polled once, then dropped: its statements may be running.
@@ -312,7 +312,7 @@ mod own {
 
         let batch = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
         assert_eq!(batch.ids, ["a", "c"]);

@@ -20,7 +20,7 @@ impl State {
         if page.size.get() > Page::MAX_SIZE {
             let error = RequestError::Page {
                 size: page.size.get(),
-                largest: Page::MAX_SIZE,
+                max: Page::MAX_SIZE,
             };
             return answer(reply, Err(error));
         }
