@@ -36,7 +36,7 @@ async fn too_many_deaths_degrade_a_job_and_no_other() {
         "{job:?}"
     );
     assert!(
-        matches!(&job.health, Health::Degraded { reason } if reason.contains("panic")),
+        matches!(&job.health, Health::Degraded { reason } if reason.contains("a fault of BeginRun")),
         "{job:?}"
     );
     assert_eq!(sibling.outcome, Outcome::Completed);

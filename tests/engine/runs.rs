@@ -271,7 +271,7 @@ async fn an_invalid_run_is_rejected_with_the_reason() {
 
     assert_eq!(
         job.expect_err("is refused").to_string(),
-        "there is no job \"booking-expire\"; this housekeeper has booking-expirer, session-cleaner"
+        "unknown job \"booking-expire\"; this housekeeper has booking-expirer, session-cleaner"
     );
     assert!(matches!(user, Err(RequestError::Scope { .. })), "{user:?}");
     assert_eq!(
