@@ -290,8 +290,7 @@ impl Job for BlockingPreview {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        let (now, cutoff) = (Utc::now(), DateTime::UNIX_EPOCH);
-        Ok(RunBounds { now, cutoff })
+        Ok(RunBounds::new(Utc::now(), DateTime::UNIX_EPOCH))
     }
 
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
