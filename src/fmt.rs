@@ -1,17 +1,17 @@
-//! How answers are written for people: tables, counts, spans and instants.
+//! Text for people: tables, counts, durations and instants.
 
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A table with its columns aligned. Nothing that a row holds breaks its line.
+/// A table with aligned columns. No cell breaks its line.
 pub(crate) struct Table<const COLUMNS: usize> {
     heads: [Column; COLUMNS],
     rows: Vec<[String; COLUMNS]>,
 }
 
-/// The head of a column, which says by its type how the column is aligned.
+/// The head of a column. Words align left, numbers right.
 #[derive(Clone, Copy)]
 pub(crate) enum Column {
     Words(&'static str),
@@ -32,7 +32,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 }
 
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
-    /// Writes a line for the heads and one for each row; the last has no end.
+    /// Writes a line with the heads and one per row, without a final line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heads = self.heads.map(|head| head.text().to_owned());
         let lines = || std::iter::once(&heads).chain(&self.rows);
@@ -65,8 +65,7 @@ impl Column {
     }
 }
 
-/// Text on a line of its own: control characters are spelled out, and of a long text the beginning
-/// is shown.
+/// Fits a text into a line: escapes control characters and cuts off a long text.
 pub(crate) fn line(text: &str) -> String {
     let mut shown = String::new();
     for (place, character) in text.chars().enumerate() {
@@ -82,7 +81,7 @@ pub(crate) fn line(text: &str) -> String {
     shown
 }
 
-/// A count with its thousands apart: `12,345`.
+/// Formats a count with thousands separators: `12,345`.
 pub(crate) fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -95,7 +94,7 @@ pub(crate) fn thousands(count: u64) -> String {
     text
 }
 
-/// A count and what is counted: `1 batch`, `2,000 batches`.
+/// Formats a count with its noun: `1 batch`, `2,000 batches`.
 pub(crate) fn quantity(count: u64, one: &str, more: &str) -> String {
     format!(
         "{} {}",
@@ -123,7 +122,7 @@ pub(crate) fn singular(plural: &str) -> String {
     without("s").unwrap_or(plural).to_owned()
 }
 
-/// A span as settings are written, in its two largest units: `850ms`, `3s 20ms`, `12s`, `2h 5m`.
+/// Formats a duration in its two largest units: `850ms`, `3s 20ms`, `12s`, `2h 5m`.
 pub(crate) fn span(span: Duration) -> String {
     let unit = match span.as_secs() {
         0..10 => Duration::from_millis(1),
@@ -138,16 +137,16 @@ pub(crate) fn span(span: Duration) -> String {
         return "0ms".to_owned();
     }
     let text = humantime::format_duration(whole).to_string();
-    // Its months and years are no whole number of days.
+    // The months and years of humantime have fractions of days.
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// An instant as it is seen from another: `in 12s`, `3m ago`, `now`.
+/// Formats an instant relative to another: `in 12s`, `3m ago`, `now`.
 pub(crate) fn relative(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let ahead = at - now;
     let seconds = |delta: TimeDelta| {
         let delta = delta.to_std().unwrap_or_default();
-        // Milliseconds of what is not now say nothing to a person.
+        // Milliseconds matter only below a second.
         if delta.as_secs() == 0 {
             delta
         } else {
@@ -163,7 +162,7 @@ pub(crate) fn relative(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     }
 }
 
-/// An instant to the second, in UTC: `2026-01-10 12:00:00`.
+/// Formats an instant to the second, in UTC: `2026-01-10 12:00:00`.
 pub(crate) fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
@@ -171,10 +170,10 @@ pub(crate) fn instant(at: DateTime<Utc>) -> String {
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// As humantime counts it.
+/// A month of humantime, in seconds.
 const MONTH: u64 = 2_630_016;
 
-/// Characters of a cell that are shown.
+/// Maximum characters of a cell.
 const MAX_CELL: usize = 120;
 
 #[cfg(test)]
@@ -182,11 +181,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
-        let told = [0, 7, 999, 1_000, 12_345, 1_234_567, u64::MAX].map(thousands);
+    fn counts_have_thousands_separators() {
+        let texts = [0, 7, 999, 1_000, 12_345, 1_234_567, u64::MAX].map(thousands);
 
         assert_eq!(
-            told,
+            texts,
             [
                 "0",
                 "7",
@@ -197,8 +196,8 @@ mod tests {
                 "18,446,744,073,709,551,615"
             ]
         );
-        let told = [0, 1, 2_000].map(|count| quantity(count, "batch", "batches"));
-        assert_eq!(told, ["0 batches", "1 batch", "2,000 batches"]);
+        let texts = [0, 1, 2_000].map(|count| quantity(count, "batch", "batches"));
+        assert_eq!(texts, ["0 batches", "1 batch", "2,000 batches"]);
     }
 
     #[test]
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_told_in_its_two_largest_units() {
+    fn a_duration_shows_its_two_largest_units() {
         let table = [
             (0, "0s"),
             (850, "850ms"),
@@ -234,8 +233,8 @@ mod tests {
             (5_000_000_000, "1month 26days"),
         ];
 
-        for (millis, told) in table {
-            assert_eq!(span(Duration::from_millis(millis)), told);
+        for (millis, expected) in table {
+            assert_eq!(span(Duration::from_millis(millis)), expected);
         }
         assert_eq!(span(Duration::from_micros(20)), "0ms");
         assert!(!span(Duration::MAX).is_empty());
@@ -252,15 +251,18 @@ mod tests {
             (-180_000, "3m ago"),
         ];
 
-        for (millis, told) in table {
-            assert_eq!(relative(now + TimeDelta::milliseconds(millis), now), told);
+        for (millis, expected) in table {
+            assert_eq!(
+                relative(now + TimeDelta::milliseconds(millis), now),
+                expected
+            );
         }
         assert_eq!(instant(now), "1970-01-01 00:00:00");
         assert!(relative(DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::MIN_UTC).starts_with("in "));
     }
 
     #[test]
-    fn a_table_is_aligned_and_nothing_breaks_its_lines() {
+    fn a_table_is_aligned_and_no_cell_breaks_a_line() {
         let heads = [
             Column::Words("id"),
             Column::Numbers("rows"),

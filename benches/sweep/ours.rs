@@ -85,20 +85,20 @@ pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration
     let swept = job_of(database.store().await?, job)?;
 
     let began = Instant::now();
-    let window = swept.begin_run().await.map_err(|error| error.to_string())?;
+    let bounds = swept.begin_run().await.map_err(|error| error.to_string())?;
     let mut after = None;
     let mut handled = 0;
     loop {
         let (scope, limit) = (Scope::All, pace.max_batch);
-        let pass = BatchRequest {
+        let request = BatchRequest {
             scope,
-            now: window.now,
-            cutoff: window.cutoff,
+            now: bounds.now,
+            cutoff: bounds.cutoff,
             limit,
             after,
         };
         let batch = swept
-            .batch(&pass)
+            .batch(&request)
             .await
             .map_err(|error| error.to_string())?;
         handled += batch.counts.of(job.name());

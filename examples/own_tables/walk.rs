@@ -16,9 +16,9 @@ pub(crate) fn check_user(scope: &Scope) -> Result<(), String> {
 /// Where the next batch begins. A batch that was not full is the last.
 pub(crate) fn next_cursor(
     picked: &[(String, NaiveDateTime)],
-    pass: &BatchRequest,
+    request: &BatchRequest,
 ) -> Option<Cursor> {
-    let full = picked.len() == pass.limit.get() as usize;
+    let full = picked.len() == request.limit.get() as usize;
     picked.last().filter(|_| full).map(|(id, since)| Cursor {
         since: since.and_utc(),
         id: id.clone(),

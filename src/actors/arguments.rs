@@ -1,4 +1,4 @@
-//! What a housekeeper is started with.
+//! The arguments of a housekeeper.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::job::{Job, JobName};
 use crate::model::RunHistory;
 use crate::time::{Clock, SystemClock};
 
-/// What a housekeeper is started with.
+/// The arguments of a housekeeper.
 ///
 /// # Examples
 ///
@@ -22,19 +22,20 @@ use crate::time::{Clock, SystemClock};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = SqliteStore::open("bookings.db").await?;
-/// let arguments = HousekeeperArguments::new(built_in(store.clone(), &BookingPolicy::default())?).with_history(store);
+/// let jobs = built_in(store.clone(), &BookingPolicy::default())?;
+/// let arguments = HousekeeperArguments::new(jobs).with_history(store);
 /// # Ok(())
 /// # }
 /// ```
 #[non_exhaustive]
 pub struct HousekeeperArguments {
-    /// Settings.
+    /// The settings.
     pub config: HousekeeperConfig,
-    /// The jobs, each with a name of its own.
+    /// The jobs, with distinct names.
     pub jobs: Vec<Arc<dyn Job>>,
-    /// Where runs are kept; `None` keeps them in memory only.
+    /// The store of past runs; `None` keeps them in memory only.
     pub history: Option<Arc<dyn RunHistory>>,
-    /// The wall clock. Tests hand in their own.
+    /// The wall clock, which tests replace.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -51,7 +52,7 @@ impl fmt::Debug for HousekeeperArguments {
 }
 
 impl HousekeeperArguments {
-    /// These jobs with default settings, the machine's clock, and no history beyond memory.
+    /// Creates arguments with default settings, the machine's clock, and a history in memory only.
     #[must_use]
     pub fn new(jobs: Vec<Arc<dyn Job>>) -> Self {
         Self {
@@ -62,20 +63,20 @@ impl HousekeeperArguments {
         }
     }
 
-    /// With these settings.
+    /// Sets the settings.
     #[must_use]
     pub fn with_config(self, config: HousekeeperConfig) -> Self {
         Self { config, ..self }
     }
 
-    /// With one more job.
+    /// Adds a job.
     #[must_use]
     pub fn with_job(mut self, job: impl Job) -> Self {
         self.jobs.push(Arc::new(job));
         self
     }
 
-    /// With runs kept in this store.
+    /// Sets the store of past runs.
     #[must_use]
     pub fn with_history(self, history: impl RunHistory) -> Self {
         Self {
@@ -84,7 +85,7 @@ impl HousekeeperArguments {
         }
     }
 
-    /// With this clock.
+    /// Sets the wall clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
         Self {
@@ -94,23 +95,23 @@ impl HousekeeperArguments {
     }
 }
 
-/// Why a housekeeper was not started.
+/// The reason why a housekeeper did not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A housekeeper of this name is running already. It goes on unchanged.
+    /// A housekeeper of this name is already running. It continues unchanged.
     #[error("the housekeeper {name} is already running")]
     AlreadyRunning {
         /// The name.
         name: String,
-        /// The one that is running.
+        /// The running housekeeper.
         housekeeper: HousekeeperRef,
     },
     /// Invalid setting.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Two jobs have the same name.
-    #[error("two jobs are named {job}; each needs a name of its own")]
+    #[error("two jobs are named {job}; give each a distinct name")]
     SameName {
         /// The name.
         job: JobName,
@@ -121,17 +122,17 @@ pub enum StartError {
         /// The name.
         name: String,
     },
-    /// The actor system refused.
+    /// ractor failed to spawn the actor.
     #[error("could not spawn the housekeeper")]
     Spawn(#[source] Box<SpawnErr>),
 }
 
 impl StartError {
-    /// Returns the housekeeper that is running already, so that a host can go on with it.
+    /// Returns the running housekeeper of [`StartError::AlreadyRunning`].
     ///
     /// # Errors
     ///
-    /// The error itself, if it is another one.
+    /// Returns any other error unchanged.
     pub fn into_running(self) -> Result<HousekeeperRef, Self> {
         match self {
             Self::AlreadyRunning { housekeeper, .. } => Ok(housekeeper),
@@ -140,7 +141,7 @@ impl StartError {
     }
 }
 
-/// Checks what a housekeeper is started with.
+/// Checks names and settings.
 pub(crate) fn check(arguments: &HousekeeperArguments) -> Result<(), StartError> {
     let mut names: Vec<JobName> = Vec::new();
     for job in &arguments.jobs {

@@ -16,10 +16,10 @@ use crate::model::{History, Report, RequestError, RunId, Status};
 /// A handle to a housekeeper: each [`HousekeeperMsg`] as a function that returns its answer.
 ///
 /// Each call waits at most for the handle's timeout, [`HousekeeperRef::DEFAULT_TIMEOUT`] unless
-/// [`with_timeout`](HousekeeperRef::with_timeout) changes it. A caller that times out does not end
-/// what it asked for: a run goes on, and its report reaches the subscribers.
+/// [`with_timeout`](HousekeeperRef::with_timeout) changes it. A timeout does not cancel
+/// the request: a run continues, and subscribers receive its report.
 ///
-/// The handle derefs to the [`ActorRef`], so ractor's own calls work on it as well.
+/// The handle derefs to the [`ActorRef`], so ractor's own calls work on it, too.
 ///
 /// # Examples
 ///
@@ -131,7 +131,7 @@ impl HousekeeperRef {
             .await
     }
 
-    /// Pauses ticks and deadlines of a job. Returns whether it ran by itself before.
+    /// Suspends ticks and deadlines of a job. Returns whether it was running on its schedule.
     ///
     /// # Errors
     ///

@@ -15,6 +15,7 @@ mod health_check;
 mod job_state;
 mod job_status;
 mod jobs;
+mod pending_read;
 mod pending_reads;
 mod publisher;
 mod reads;
@@ -121,6 +122,7 @@ impl State {
                 self.reads.answer(reader, *result);
                 self.reads.start_next(&self.shared).await;
             }
+            InternalMsg::ReadExpired => self.reads.expire(&self.shared).await,
             InternalMsg::TimerRestartDue => self.spawn_timer().await,
             InternalMsg::GraceEnded => self.grace_ended(),
             InternalMsg::CheckDue => self.health_check(),

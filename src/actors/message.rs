@@ -86,6 +86,8 @@ pub(crate) enum InternalMsg {
         reader: ActorId,
         result: Box<ReadResult>,
     },
+    /// The timeout of a read is over.
+    ReadExpired,
     /// The backoff before the timer's restart is over.
     TimerRestartDue,
     /// The grace of a shutdown is over.

@@ -9,7 +9,7 @@ use crate::actors::message::{HousekeeperMsg, InternalMsg, ReadResult};
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
-use crate::model::{History, HistorySource, RequestError, RunHistory, RunRecord};
+use crate::model::{FailureKind, History, HistorySource, RequestError, RunHistory, RunRecord};
 
 /// An actor per read: it reads, reports the result and stops.
 pub(super) struct Reader;
@@ -23,7 +23,7 @@ pub(super) enum ReadRequest {
     History {
         job: JobName,
         limit: u32,
-        store: Option<Arc<dyn RunHistory>>,
+        store: Arc<dyn RunHistory>,
         memory: Vec<RunRecord>,
         unsaved: Vec<RunRecord>,
     },
@@ -32,7 +32,10 @@ pub(super) enum ReadRequest {
 pub(super) struct ReaderState {
     pub(super) supervisor: ActorRef<HousekeeperMsg>,
     pub(super) request: Option<ReadRequest>,
+    /// The timeout of the request, for its error.
     pub(super) timeout: Duration,
+    /// The part of the timeout that is left to the read.
+    pub(super) left: Duration,
 }
 
 #[ractor::actor(message = (), state = ReaderState, arguments = ReaderState)]
@@ -54,7 +57,7 @@ impl Reader {
         state: &mut ReaderState,
     ) -> Result<(), ActorProcessingErr> {
         if let Some(request) = state.request.take() {
-            let result = Box::new(request.read(state.timeout).await);
+            let result = Box::new(request.read(state.left, state.timeout).await);
             state.supervisor.cast(
                 InternalMsg::Read {
                     reader: myself.get_id(),
@@ -69,44 +72,40 @@ impl Reader {
 }
 
 impl ReadRequest {
-    async fn read(self, timeout: Duration) -> ReadResult {
+    /// Returns the history that this housekeeper saw itself; `None` for a preview, which needs the
+    /// database.
+    pub(super) fn into_memory(self, reason: String) -> Option<History> {
+        match self {
+            Self::Preview { .. } => None,
+            Self::History {
+                job, limit, memory, ..
+            } => Some(from_memory(job, limit, memory, reason)),
+        }
+    }
+
+    async fn read(self, left: Duration, timeout: Duration) -> ReadResult {
         match self {
             Self::Preview { job, scope, page } => {
-                ReadResult::Preview(preview(&*job, scope, page, timeout).await)
+                ReadResult::Preview(preview(&*job, scope, page, left, timeout).await)
             }
             Self::History {
                 job,
                 limit,
-                store: Some(store),
+                store,
                 memory,
                 unsaved,
             } => {
                 let time = recorder::time(&job, Step::HistoryRead);
                 let read = async { Ok(store.runs(&job, limit).await?) };
-                let read = with_timeout(timeout, "read the history", read).await;
+                let read = with_timeout(left, "read the history", read).await;
                 drop(time);
                 ReadResult::History(Ok(match read {
                     Ok(saved) => history(job, limit, HistorySource::Database, saved, &unsaved),
-                    Err(StepError { text: reason, .. }) => {
-                        history(job, limit, HistorySource::Memory { reason }, memory, &[])
+                    Err(error) => {
+                        let what = "read the history";
+                        from_memory(job, limit, memory, reason(&error, what, timeout))
                     }
                 }))
-            }
-            Self::History {
-                job,
-                limit,
-                store: None,
-                memory,
-                ..
-            } => {
-                let reason = "no history store was given".to_owned();
-                ReadResult::History(Ok(history(
-                    job,
-                    limit,
-                    HistorySource::Memory { reason },
-                    memory,
-                    &[],
-                )))
             }
         }
     }
@@ -116,14 +115,21 @@ async fn preview(
     job: &dyn Job,
     scope: Scope,
     page: Page,
+    left: Duration,
     timeout: Duration,
 ) -> Result<Preview, RequestError> {
     let time = recorder::time(&job.name(), Step::Preview);
-    let rows = with_timeout(timeout, "read the preview", job.preview(&scope, &page)).await;
+    let rows = with_timeout(left, "read the preview", job.preview(&scope, &page)).await;
     drop(time);
-    let rows = rows.map_err(|error| RequestError::Failed {
-        what: format!("preview {}", job.name()),
-        error: error.text,
+    let rows = rows.map_err(|error| {
+        let what = format!("preview {}", job.name());
+        match error.kind {
+            FailureKind::StepTimeout => RequestError::ReadTimeout { what, timeout },
+            _ => RequestError::Failed {
+                what,
+                error: error.text,
+            },
+        }
     })?;
     Ok(Preview {
         job: job.name(),
@@ -133,6 +139,27 @@ async fn preview(
         due: rows.due,
         next: rows.next,
     })
+}
+
+/// Returns the history that this housekeeper saw itself.
+pub(super) fn from_memory(
+    job: JobName,
+    limit: u32,
+    memory: Vec<RunRecord>,
+    reason: String,
+) -> History {
+    history(job, limit, HistorySource::Memory { reason }, memory, &[])
+}
+
+/// Returns the text of an error, with the timeout of the request and not what was left of it.
+fn reason(error: &StepError, what: &str, timeout: Duration) -> String {
+    match error.kind {
+        FailureKind::StepTimeout => {
+            let what = what.to_owned();
+            RequestError::ReadTimeout { what, timeout }.to_string()
+        }
+        _ => error.text.clone(),
+    }
 }
 
 fn history(

@@ -9,7 +9,7 @@ use crate::job::{Batch, Forecast, RejectedRow};
 use crate::model::{Report, RunId, RunRecord};
 use crate::policy::{ClockGuard, Rejections};
 
-/// A run as a worker is given it, and as it hands it back.
+/// A run as the supervisor hands it to a worker and gets it back.
 #[derive(Debug)]
 pub(crate) struct RunState {
     pub(crate) account: RunAccount,
@@ -86,7 +86,7 @@ impl RunState {
         self.account.add(batch, max_ids);
         self.rejections.add(batch);
         for RejectedRow { id, .. } in &batch.rejected {
-            // A deadline run meets the rows of the run before it again.
+            // A deadline run meets the rows of earlier runs again.
             if self.rejected.contains(id) {
                 continue;
             }

@@ -10,24 +10,23 @@ use super::panics::catch_panic;
 use crate::metrics::recorder;
 use crate::model::Event;
 
-/// An event on its way to one subscriber.
+/// An event for one subscriber.
 ///
-/// It holds its places of the subscriber's [buffer](Subscriber::with_buffer) until it is dropped.
-/// Keep [`Delivery::event`], not the event.
+/// It occupies the subscriber's [buffer](Subscriber::with_buffer) until it is dropped. To keep an
+/// event, keep [`Delivery::event`] and drop the delivery.
 #[derive(Debug)]
 pub struct Delivery {
-    /// How many events before this one were not sent, because the buffer was full.
+    /// Number of events before this one that were dropped because the buffer was full.
     pub missed: u64,
-    /// What happened; shared with the other subscribers.
+    /// The event, shared with other subscribers.
     pub event: Arc<Event>,
     _places: OwnedSemaphorePermit,
 }
 
-/// A subscription to events: of the host's actor, with its own message type, or of a channel.
+/// A subscription to events, by an actor of the host or by a channel.
 ///
-/// Delivery is at most once and in order. A subscriber that is slow costs bounded memory: beyond
-/// its buffer events are counted instead of sent, and the next one that is sent says how many were
-/// missed.
+/// Delivery is at most once and in order. A slow subscriber costs bounded memory: while its buffer
+/// is full, events are dropped and counted, and the next delivery has the count.
 ///
 /// # Examples
 ///
@@ -53,16 +52,16 @@ pub struct Subscriber {
     missed: u64,
 }
 
-/// The subscriber is no more.
+/// The subscriber has stopped.
 struct Gone;
 
 impl Subscriber {
-    /// Places in the buffer of a subscriber that set no other: a thousand small events, or the ids
-    /// of 100,000 rows, about 10 MB.
+    /// Default size of the buffer: a thousand small events, or the ids of 100,000 rows, about 10
+    /// MB.
     pub const DEFAULT_BUFFER: u32 = 1_000;
 
-    /// Tells an actor, until it stops, in the message that `wrap` makes. Subscribing the same actor
-    /// again replaces its subscription.
+    /// Subscribes an actor until it stops; `wrap` turns an event into its message. Subscribing the
+    /// same actor again replaces its subscription.
     pub fn actor<M: Message>(
         actor: &ActorRef<M>,
         wrap: impl Fn(Delivery) -> M + Send + 'static,
@@ -73,10 +72,10 @@ impl Subscriber {
         })
     }
 
-    /// Tells a channel. Dropping the receiver ends the subscription.
+    /// Subscribes a channel. Dropping the receiver ends the subscription.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Delivery>) {
-        // Unbounded only by name: every event in it holds places of the buffer.
+        // The buffer bounds the channel: every event in it occupies places.
         let (sender, receiver) = mpsc::unbounded_channel();
         (
             Self::new(None, move |event| sender.send(event).map_err(|_| Gone)),
@@ -84,11 +83,10 @@ impl Subscriber {
         )
     }
 
-    /// Sets how many places the buffer has, instead of [`Subscriber::DEFAULT_BUFFER`]. At least
-    /// one.
+    /// Sets the size of the buffer, at least one place. Default: [`Subscriber::DEFAULT_BUFFER`].
     ///
-    /// An event in flight takes a place, or one for each 100 rows that it names, so that memory is
-    /// bounded whatever the batches' size. One that would take more than there are takes all.
+    /// An event occupies one place per 100 rows that it names, at least one, so that memory is
+    /// bounded for any size of batches. An event of more places than the buffer has occupies all.
     #[must_use]
     pub fn with_buffer(mut self, places: u32) -> Self {
         (self.places, self.buffer) = buffer(places);
@@ -122,7 +120,7 @@ impl Subscriber {
             _places: places,
         };
         catch_panic(|| (self.deliver)(delivery)).unwrap_or_else(|panic| {
-            tracing::error!(%panic, "a subscriber panicked and is told no more");
+            tracing::error!(%panic, "a subscriber panicked and is unsubscribed");
             Err(Gone)
         })
     }
@@ -137,14 +135,14 @@ impl fmt::Debug for Subscriber {
     }
 }
 
-/// An empty buffer, and how many places it has.
+/// Creates an empty buffer, and returns its number of places.
 fn buffer(places: u32) -> (Arc<Semaphore>, u32) {
     let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
     let places = places.clamp(1, most);
     (Arc::new(Semaphore::new(places as usize)), places)
 }
 
-/// All who are told.
+/// The subscribers of a housekeeper.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers(Vec<Subscriber>);
 
@@ -156,7 +154,7 @@ impl Subscribers {
         self.0.push(subscriber);
     }
 
-    /// Tells everybody, and forgets those that are gone.
+    /// Emits an event, and drops subscribers that have stopped.
     pub(crate) fn emit(&mut self, event: Event) {
         if self.0.is_empty() {
             return;
@@ -167,10 +165,10 @@ impl Subscribers {
     }
 }
 
-/// Rows that one place of a buffer holds the ids of.
+/// Ids of rows per place of a buffer.
 const ROWS_OF_A_PLACE: usize = 100;
 
-/// The places an event takes in a buffer.
+/// Returns the places that an event occupies.
 fn places(event: &Event) -> u32 {
     let rows = match event {
         Event::BatchCommitted { ids, .. } => ids.len(),
@@ -189,7 +187,7 @@ mod tests {
     use crate::model::{Report, RunId, Trigger};
 
     #[test]
-    fn a_batch_takes_a_place_for_each_hundred_rows_it_names() {
+    fn a_batch_takes_a_place_per_hundred_rows() {
         let sizes = [0, 1, 100, 101, 5_000];
 
         let places = sizes.map(|rows| places(&batch_of(rows)));
@@ -198,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn a_report_takes_places_for_the_rows_it_names_of_either_kind() {
-        let aside = RejectedRow {
+    fn a_report_takes_places_for_all_rows_it_names() {
+        let rejected = RejectedRow {
             id: String::new(),
             error: String::new(),
         };
@@ -211,7 +209,7 @@ mod tests {
         );
         let report = Report {
             ids: vec![String::new(); 150],
-            rejected: vec![aside; 100],
+            rejected: vec![rejected; 100],
             ..blank
         };
 
@@ -219,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_shows_what_it_missed() {
+    fn a_subscriber_shows_its_missed_events() {
         let (subscriber, _events) = Subscriber::channel();
 
         let shown = format!("{subscriber:?}");
@@ -228,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_larger_than_the_buffer_is_told_when_nothing_else_is_in_it() {
+    fn a_batch_larger_than_the_buffer_is_sent_when_it_is_empty() {
         let (subscriber, mut events) = Subscriber::channel();
         let mut subscribers = Subscribers(vec![subscriber.with_buffer(3)]);
 

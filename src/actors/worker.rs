@@ -144,7 +144,7 @@ impl State {
                     span,
                     pause: None,
                 });
-                // A worker that drains takes no message: its death then ends the run.
+                // Fails only while the worker drains; its exit then ends the run.
                 let _ = myself.cast(WorkerMsg::Batch(run));
                 Ok(())
             }
@@ -212,10 +212,10 @@ impl State {
                 if batch
                     .next_cursor
                     .as_ref()
-                    .is_some_and(|next| run.progress.circles(request.after.as_ref(), next)) =>
+                    .is_some_and(|next| run.progress.is_cycle(request.after.as_ref(), next)) =>
             {
                 self.commit(&mut run, batch)?;
-                let error = "the batch ended where the one before did, so the run would never end";
+                let error = "a batch returned an earlier cursor, so the run would never end";
                 self.conclude(
                     run,
                     Outcome::failed(FailureKind::NoProgress, error.to_owned()),
@@ -306,8 +306,7 @@ impl State {
         RunRecord::from_report(report.clone(), history.instance)
     }
 
-    /// Writes records into the history. Those it cannot write stay, and so go back to the
-    /// supervisor.
+    /// Writes records into the history. A failed write leaves them for the supervisor.
     async fn save(&self, records: &mut Vec<RunRecord>) {
         if let Some(history) = &self.arguments.history {
             history
@@ -321,9 +320,9 @@ impl State {
         what: &str,
         step: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, StepError> {
-        // The supervisor gets what was reported before the job's code is called: a task that this
-        // thread has just woken waits for this thread alone, and a job that blocks the thread would
-        // silence the supervisor as well.
+        // Lets the supervisor handle earlier reports before the job's code runs: a task that this
+        // thread has just woken waits for this thread, and a job that blocks the thread would
+        // silence the supervisor, too.
         tokio::task::yield_now().await;
         with_timeout(self.arguments.config.step_timeout, what, step).await
     }
@@ -347,8 +346,8 @@ fn failed(error: StepError) -> Outcome {
     Outcome::failed(error.kind, error.text)
 }
 
-/// Schedules the next batch. The pause is a message on its way, not an await: the worker handles
-/// what comes meanwhile.
+/// Schedules the next batch after a pause. The pause is a delayed message, not an await, so that
+/// the worker handles other messages meanwhile.
 fn next_batch(
     myself: &ActorRef<WorkerMsg>,
     run: RunId,

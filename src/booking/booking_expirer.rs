@@ -1,4 +1,4 @@
-//! Turns bookings that were left unpaid into expired ones.
+//! The job that expires unpaid bookings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::job::{
 };
 use crate::store::Store;
 
-/// Turns bookings that were left unpaid into expired ones.
+/// Expires unpaid bookings.
 ///
-/// A booking is expired when its status is `Pending`, it was created strictly more than
-/// `expire_after` ago, and it carries no `held_until` in the future, which the host sets while a
+/// Sets the status `Expired` on bookings that are `Pending`, were created strictly more than
+/// `expire_after` ago, and have no `held_until` in the future. The host sets `held_until` while a
 /// payment is in flight. Reports count `bookings`.
 pub struct BookingExpirer {
     store: Arc<dyn Store>,
@@ -34,11 +34,11 @@ impl BookingExpirer {
     /// `booking-expirer`
     pub const NAME: JobName = JobName::new("booking-expirer");
 
-    /// Expires bookings Pending for longer than `expire_after`; `None` switches the job off.
+    /// Creates the job; `None` disables it.
     ///
     /// # Errors
     ///
-    /// An age of zero, or one that no calendar holds.
+    /// Fails if the age is zero or longer than 100 years.
     pub fn new(store: Arc<dyn Store>, expire_after: Option<Duration>) -> Result<Self, ConfigError> {
         check_age("ages.expire_after", expire_after)?;
         Ok(Self {
@@ -47,8 +47,7 @@ impl BookingExpirer {
         })
     }
 
-    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches
-    /// no row.
+    /// Returns the age, which matches no row if the job is disabled.
     fn expire_after(&self) -> Duration {
         self.expire_after.unwrap_or(crate::config::MAX_DURATION)
     }
@@ -77,18 +76,21 @@ impl Job for BookingExpirer {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(super::window(self.store.now().await?, self.expire_after()))
+        Ok(super::run_bounds(
+            self.store.now().await?,
+            self.expire_after(),
+        ))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        Ok(self.store.expire_bookings(pass).await?)
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        Ok(self.store.expire_bookings(request).await?)
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        let window = self.begin_run().await?;
+        let bounds = self.begin_run().await?;
         Ok(self
             .store
-            .overdue_bookings(window.now, window.cutoff, scope.user_id()?, page)
+            .overdue_bookings(bounds.now, bounds.cutoff, scope.user_id()?, page)
             .await?)
     }
 

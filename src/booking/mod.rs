@@ -1,4 +1,4 @@
-//! The jobs that come with this crate. This list is the only place that names them all.
+//! The built-in jobs, for the schema of a booking application.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ pub use booking_expirer::BookingExpirer;
 pub use policy::BookingPolicy;
 pub use session_cleaner::SessionCleaner;
 
-/// The two jobs of the booking application, over one store.
+/// Creates the two built-in jobs over one store.
 ///
 /// # Errors
 ///
-/// An age of zero, or one that no calendar holds.
+/// Fails if an age is zero or longer than 100 years.
 pub fn built_in<S: Store>(
     store: S,
-    ages: &BookingPolicy,
+    policy: &BookingPolicy,
 ) -> Result<Vec<Arc<dyn Job>>, ConfigError> {
     let store: Arc<dyn Store> = Arc::new(store);
     Ok(vec![
-        Arc::new(SessionCleaner::new(store.clone(), ages.idle_after)?),
-        Arc::new(BookingExpirer::new(store, ages.expire_after)?),
+        Arc::new(SessionCleaner::new(store.clone(), policy.idle_after)?),
+        Arc::new(BookingExpirer::new(store, policy.expire_after)?),
     ])
 }
 
-/// A run that begins now over rows older than `age`. On a clock that stands before the calendar's
-/// first century, no row is.
-fn window(now: DateTime<Utc>, age: Duration) -> RunBounds {
+/// Returns the bounds of a run that begins now over rows older than `age`. A cutoff before the
+/// first century is the earliest instant, which no row precedes.
+fn run_bounds(now: DateTime<Utc>, age: Duration) -> RunBounds {
     let cutoff = TimeDelta::from_std(age)
         .ok()
         .and_then(|age| now.checked_sub_signed(age))
@@ -43,7 +43,7 @@ fn window(now: DateTime<Utc>, age: Duration) -> RunBounds {
     RunBounds { now, cutoff }
 }
 
-/// The booking schema keys users by UUID.
+/// Checks that the scope's user is a UUID, the key of users in the booking schema.
 fn check_user(scope: &Scope) -> Result<(), String> {
     match scope.user_id() {
         Ok(_) => Ok(()),

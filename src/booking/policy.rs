@@ -1,4 +1,4 @@
-//! How old a row must be before the two jobs act on it.
+//! The ages at which the built-in jobs act.
 
 use std::time::Duration;
 
@@ -7,30 +7,31 @@ use serde_path_to_error::{Deserializer as Tracked, Track};
 
 use crate::config::named;
 
-/// How old a row must be before the booking application's two jobs act on it.
+/// The ages at which the built-in jobs act on a row.
 ///
-/// `None` switches the job off; it never means zero. A field left out has its default, so off is
-/// written `null`. A field that is not known is rejected. Times are text with units (`15m`,
-/// `1h 30m`) or ISO 8601 durations (`PT15M`).
+/// `None`, or `null` in JSON, disables the job. A field left out has its default. Unknown fields
+/// are errors. Durations are text with units (`15m`, `1h 30m`) or ISO 8601 durations (`PT15M`).
 ///
 /// # Examples
 ///
 /// ```
-/// let ages: ractor_housekeeper::booking::BookingPolicy = serde_json::from_str(r#"{ "idle_after": "48h", "expire_after": null }"#)?;
+/// use ractor_housekeeper::booking::BookingPolicy;
 ///
-/// assert_eq!(ages.idle_after.map(|age| age.as_secs()), Some(172_800));
-/// assert_eq!(ages.expire_after, None);
+/// let json = r#"{ "idle_after": "48h", "expire_after": null }"#;
+/// let policy: BookingPolicy = serde_json::from_str(json)?;
+///
+/// assert_eq!(policy.idle_after.map(|age| age.as_secs()), Some(172_800));
+/// assert_eq!(policy.expire_after, None);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BookingPolicy {
-    /// A session whose guest has been silent for longer is deleted. `None` switches the job off; it
-    /// never means zero. Must be more than twice the activity throttle of the database, an hour
-    /// unless `set_activity_throttle` of the store changed it.
+    /// Age at which an idle session is deleted. Must be more than twice the activity throttle of
+    /// the database, one hour unless the store's `set_activity_throttle` changed it. Default: 24
+    /// hours.
     #[serde(with = "crate::time::span::option")]
     pub idle_after: Option<Duration>,
-    /// A booking that has been pending for longer expires. `None` switches the job off; it never
-    /// means zero.
+    /// Age at which a pending booking expires. Default: 15 minutes.
     #[serde(with = "crate::time::span::option")]
     pub expire_after: Option<Duration>,
 }

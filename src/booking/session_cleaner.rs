@@ -1,4 +1,4 @@
-//! Deletes chat sessions that have been idle for long, with their image and video records.
+//! The job that deletes idle chat sessions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::job::{
 };
 use crate::store::{Store, StoreError};
 
-/// Deletes chat sessions that have been idle for long, with their image and video records.
+/// Deletes idle chat sessions with their image and video records.
 ///
 /// A session is idle when its last activity is strictly older than `idle_after`. Last activity is
-/// the later of the session's creation and the newest message its user wrote. Reports count
+/// the later of the session's creation and the newest message of its user. Reports count
 /// `sessions`, `image_records` and `video_records`.
 pub struct SessionCleaner {
     store: Arc<dyn Store>,
@@ -34,18 +34,17 @@ impl SessionCleaner {
     /// `session-cleaner`
     pub const NAME: JobName = JobName::new("session-cleaner");
 
-    /// Cleans sessions idle for longer than `idle_after`; `None` switches the job off.
+    /// Creates the job; `None` disables it.
     ///
     /// # Errors
     ///
-    /// An age of zero, or one that no calendar holds.
+    /// Fails if the age is zero or longer than 100 years.
     pub fn new(store: Arc<dyn Store>, idle_after: Option<Duration>) -> Result<Self, ConfigError> {
         check_age("ages.idle_after", idle_after)?;
         Ok(Self { store, idle_after })
     }
 
-    /// The supervisor starts no run of a job that is off; an age of the calendar's length matches
-    /// no row.
+    /// Returns the age, which matches no row if the job is disabled.
     fn idle_after(&self) -> Duration {
         self.idle_after.unwrap_or(crate::config::MAX_DURATION)
     }
@@ -75,18 +74,21 @@ impl Job for SessionCleaner {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(super::window(self.store.now().await?, self.idle_after()))
+        Ok(super::run_bounds(
+            self.store.now().await?,
+            self.idle_after(),
+        ))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        Ok(self.store.delete_idle_sessions(pass).await?)
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        Ok(self.store.delete_idle_sessions(request).await?)
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        let window = self.begin_run().await?;
+        let bounds = self.begin_run().await?;
         Ok(self
             .store
-            .idle_sessions(window.cutoff, scope.user_id()?, page)
+            .idle_sessions(bounds.cutoff, scope.user_id()?, page)
             .await?)
     }
 

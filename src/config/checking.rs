@@ -1,4 +1,4 @@
-//! Settings are checked once, on the way in.
+//! Checks settings once, on the way in.
 
 use std::time::Duration;
 
@@ -6,17 +6,22 @@ use chrono::TimeDelta;
 
 use super::{BackoffConfig, ConfigError, HousekeeperConfig, JobConfig, Schedule};
 use crate::config::Pace;
-use crate::config::cron::{Calendar, Cron, Fault};
+use crate::config::cron::{Calendar, Cron, CronError};
 use crate::job::JobName;
 
 impl HousekeeperConfig {
-    /// The settings of one job.
+    /// Returns the settings of a job: its own, or else the common ones.
     #[must_use]
-    pub fn of(&self, job: &JobName) -> &JobConfig {
+    pub fn for_job(&self, job: &JobName) -> &JobConfig {
         self.jobs.get(job).unwrap_or(&self.job)
     }
 
-    /// Checks every value, and that each job named is one of `known`.
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// Fails on the first value that is out of bounds, and on settings of a job that is not in
+    /// `known`.
     pub fn check(&self, known: &[JobName]) -> Result<(), ConfigError> {
         for name in known {
             check_name(name.as_str())?;
@@ -36,8 +41,8 @@ impl HousekeeperConfig {
             job.check(&format!("jobs.{name}"))?;
         }
         self.restart.backoff.check("restart.backoff")?;
-        check_span("restart.within", self.restart.within)?;
-        check_span("restart.cool_down", self.restart.cool_down)?;
+        check_duration("restart.within", self.restart.within)?;
+        check_duration("restart.cool_down", self.restart.cool_down)?;
         self.retry.check("retry")
     }
 }
@@ -47,12 +52,13 @@ impl JobConfig {
         self.schedule.check(&format!("{path}.schedule"))?;
         self.pace.check(&format!("{path}.pace"))?;
         check_wait(&format!("{path}.step_timeout"), self.step_timeout, DAY)?;
-        check_span(&format!("{path}.late_after"), self.late_after)?;
+        check_wait(&format!("{path}.read_timeout"), self.read_timeout, DAY)?;
+        check_duration(&format!("{path}.late_after"), self.late_after)?;
         if let Some(limit) = self.run_timeout {
-            check_span(&format!("{path}.run_timeout"), limit)?;
+            check_duration(&format!("{path}.run_timeout"), limit)?;
         }
         if let Some(leap) = self.max_clock_leap {
-            check_span(&format!("{path}.max_clock_leap"), leap)?;
+            check_duration(&format!("{path}.max_clock_leap"), leap)?;
         }
         Ok(())
     }
@@ -66,19 +72,17 @@ impl Pace {
         at_most(&format!("{path}.min_pause"), self.min_pause, HOUR)?;
         at_most(&format!("{path}.max_pause"), self.max_pause, HOUR)?;
         if self.min_pause > self.max_pause {
-            return wrong("min_pause", "is longer than the longest pause");
+            return wrong("min_pause", "is longer than max_pause");
         }
         if self.min_batch > self.max_batch {
-            let (smallest, largest) = (self.min_batch, self.max_batch);
-            let problem =
-                format!("is {smallest}, which is larger than the largest batch of {largest}");
+            let problem = format!(
+                "is {}, which is larger than max_batch, {}",
+                self.min_batch, self.max_batch
+            );
             return wrong("min_batch", &problem);
         }
         if !(1..=100).contains(&self.duty_percent) {
-            let problem = format!(
-                "is {}; give a share of the time from 1 to 100",
-                self.duty_percent
-            );
+            let problem = format!("is {}; give a percentage from 1 to 100", self.duty_percent);
             return wrong("duty_percent", &problem);
         }
         Ok(())
@@ -86,50 +90,51 @@ impl Pace {
 }
 
 impl Schedule {
-    /// Checks every value; `path` is how the setting is named in the error.
+    /// Checks every value. Errors name the setting with `path` in front.
     pub(crate) fn check(&self, path: &str) -> Result<(), ConfigError> {
         if let Some(every) = self.every {
-            check_span(&format!("{path}.every"), every)?;
+            check_duration(&format!("{path}.every"), every)?;
         }
         if let Some(cron) = &self.cron {
             let setting = format!("{path}.cron");
             if self.every.is_some() {
                 return Err(ConfigError::new(
                     setting,
-                    "stands beside `every`, and a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out",
+                    "is set beside `every`, but a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out",
                 ));
             }
             check_cron(&setting, cron)?;
         }
         check_pause(&format!("{path}.start_jitter"), self.start_jitter)?;
-        check_span(&format!("{path}.min_interval"), self.min_interval)?;
+        check_duration(&format!("{path}.min_interval"), self.min_interval)?;
         Ok(())
     }
 }
 
 impl BackoffConfig {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
-        check_span(&format!("{path}.first"), self.first)?;
-        check_span(&format!("{path}.max"), self.max)?;
+        check_duration(&format!("{path}.first"), self.first)?;
+        check_duration(&format!("{path}.max"), self.max)?;
         if self.first > self.max {
             return Err(ConfigError::new(
                 format!("{path}.first"),
-                "is longer than the longest wait",
+                "is longer than max",
             ));
         }
         Ok(())
     }
 }
 
-/// Checks the name of a job, which stands in logs, tables and the database: Postgres keeps no NUL.
+/// Checks the name of a job. It appears in logs, tables and the database, and Postgres stores no
+/// NUL.
 fn check_name(name: &str) -> Result<(), ConfigError> {
     let length = name.chars().count();
     let problem = if name.trim().is_empty() {
         "is empty".to_owned()
     } else if name.contains(char::is_control) {
-        "holds a control character".to_owned()
+        "contains a control character".to_owned()
     } else if length > MAX_NAME {
-        format!("has {length} characters; the longest has {MAX_NAME}")
+        format!("has {length} characters, more than {MAX_NAME}")
     } else {
         return Ok(());
     };
@@ -139,38 +144,34 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
     ))
 }
 
-/// Checks an expression and its zone, and that the feature is there.
+/// Checks an expression and its zone. Without the feature `cron`, every expression is an error.
 fn check_cron(setting: &str, cron: &Cron) -> Result<(), ConfigError> {
-    let wrong = |Fault { field, problem }| {
+    let wrong = |CronError { field, problem }| {
         let setting = match field {
             "" => setting.to_owned(),
             field => format!("{setting}.{field}"),
         };
         ConfigError::new(setting, problem)
     };
-    Calendar::of(cron).map(drop).map_err(wrong)
+    Calendar::new(cron).map(drop).map_err(wrong)
 }
 
-/// Checks the age of a rule, such as `expire_after`. `None` is off and always right.
+/// Checks the age of a rule, such as `expire_after`. `None` switches the rule off and is valid.
 pub(crate) fn check_age(
     setting: &str,
     age: Option<Duration>,
 ) -> Result<Option<TimeDelta>, ConfigError> {
-    age.map(|age| check_span(setting, age)).transpose()
+    age.map(|age| check_duration(setting, age)).transpose()
 }
 
-/// Checks a wait of the database's clients, which others wait for: not zero, at most `longest`.
-pub(crate) fn check_wait(
-    setting: &str,
-    wait: Duration,
-    longest: Duration,
-) -> Result<(), ConfigError> {
-    check_span(setting, wait)?;
-    at_most(setting, wait, longest)
+/// Checks a timeout or a target: not zero, at most `max`.
+pub(crate) fn check_wait(setting: &str, wait: Duration, max: Duration) -> Result<(), ConfigError> {
+    check_duration(setting, wait)?;
+    at_most(setting, wait, max)
 }
 
-/// A span of time that must be more than nothing and fit the calendar.
-fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
+/// Checks a duration from [`MIN_DURATION`] to [`MAX_DURATION`].
+fn check_duration(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
     if span.is_zero() {
         return Err(ConfigError::new(
             setting,
@@ -181,7 +182,7 @@ fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
         return Err(ConfigError::new(
             setting,
             format!(
-                "is {}; the shortest is 1ms",
+                "is {}; the minimum is 1ms",
                 humantime::format_duration(span)
             ),
         ));
@@ -189,46 +190,46 @@ fn check_span(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
     check_pause(setting, span)
 }
 
-/// A span of time that may be nothing but must fit the calendar.
+/// Checks a duration that may be zero, up to [`MAX_DURATION`].
 fn check_pause(setting: &str, span: Duration) -> Result<TimeDelta, ConfigError> {
     at_most(setting, span, MAX_DURATION)?;
     Ok(TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX))
 }
 
-fn at_most(setting: &str, span: Duration, longest: Duration) -> Result<(), ConfigError> {
-    if span <= longest {
+fn at_most(setting: &str, span: Duration, max: Duration) -> Result<(), ConfigError> {
+    if span <= max {
         return Ok(());
     }
-    let longest = if longest == MAX_DURATION {
+    let max = if max == MAX_DURATION {
         "100 years".to_owned()
     } else {
-        humantime::format_duration(longest).to_string()
+        humantime::format_duration(max).to_string()
     };
     Err(ConfigError::new(
         setting,
         format!(
-            "is {}; the longest is {longest}",
+            "is {}; the maximum is {max}",
             humantime::format_duration(span)
         ),
     ))
 }
 
-/// In characters. A name is a column of the status.
+/// Maximum characters of a name, which is a column of the status.
 const MAX_NAME: usize = 200;
 
 /// Timers count in milliseconds.
 const MIN_DURATION: Duration = Duration::from_millis(1);
 
-/// Longest transaction to aim at: it keeps its rows locked.
+/// Maximum target of a transaction, which keeps its rows locked.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Longest wait of a step for the database, and longest pause between two batches.
+/// Maximum wait of a step for the database, and maximum pause between two batches.
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Longest step.
+/// Maximum timeout of a step.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Far beyond any use, and safely within what can be taken from and added to a date.
+/// Adding this to a date, or subtracting it, stays within the calendar.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
@@ -250,12 +251,12 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a row for each setting")]
-    fn each_bad_value_is_named_and_says_what_would_be_right() {
+    fn an_invalid_value_is_named_with_a_valid_one() {
         let zero = "is zero; give a time such as \"15m\", or leave an optional setting unset to switch it off";
-        let short = "is 999us; the shortest is 1ms";
-        let long = "is 100years 9h; the longest is 100 years";
-        let hour = "is 1h 1s; the longest is 1h";
-        let crossed = "is longer than the longest wait";
+        let short = "is 999us; the minimum is 1ms";
+        let long = "is 100years 9h; the maximum is 100 years";
+        let hour = "is 1h 1s; the maximum is 1h";
+        let crossed = "is longer than max";
         let table = [
             (
                 r#"{"job":{"schedule":{"every":"0s"}}}"#,
@@ -291,17 +292,17 @@ mod tests {
                 // Meant as 25 milliseconds.
                 r#"{"job":{"pace":{"target":"25m"}}}"#,
                 "job.pace.target",
-                "is 25m; the longest is 1m",
+                "is 25m; the maximum is 1m",
             ),
             (
                 r#"{"job":{"step_timeout":"1month"}}"#,
                 "job.step_timeout",
-                "is 1month; the longest is 1day",
+                "is 1month; the maximum is 1day",
             ),
             (
                 r#"{"job":{"pace":{"min_pause":"2s"}}}"#,
                 "job.pace.min_pause",
-                "is longer than the longest pause",
+                "is longer than max_pause",
             ),
             (
                 r#"{"job":{"pace":{"target":"0s"}}}"#,
@@ -311,20 +312,21 @@ mod tests {
             (
                 r#"{"job":{"pace":{"min_batch":1001}}}"#,
                 "job.pace.min_batch",
-                "is 1001, which is larger than the largest batch of 200",
+                "is 1001, which is larger than max_batch, 200",
             ),
             (
                 r#"{"job":{"pace":{"duty_percent":0}}}"#,
                 "job.pace.duty_percent",
-                "is 0; give a share of the time from 1 to 100",
+                "is 0; give a percentage from 1 to 100",
             ),
             (
                 r#"{"job":{"pace":{"duty_percent":101}}}"#,
                 "job.pace.duty_percent",
-                "is 101; give a share of the time from 1 to 100",
+                "is 101; give a percentage from 1 to 100",
             ),
             (r#"{"job":{"run_timeout":"0s"}}"#, "job.run_timeout", zero),
             (r#"{"job":{"step_timeout":"0s"}}"#, "job.step_timeout", zero),
+            (r#"{"job":{"read_timeout":"0s"}}"#, "job.read_timeout", zero),
             (r#"{"job":{"late_after":"0s"}}"#, "job.late_after", zero),
             (
                 r#"{"jobs":{"draft-sweeper":{"schedule":{"every":"0s"}}}}"#,
@@ -371,21 +373,21 @@ mod tests {
     }
 
     #[test]
-    fn a_job_ticks_by_one_of_both() {
+    fn every_and_cron_exclude_each_other() {
         let both = r#"{"job":{"schedule":{"every":"15m","cron":{"expression":"0 3 * * *"}}}}"#;
         let config: HousekeeperConfig = serde_json::from_str(both).expect("is a config");
 
-        let checked = config.check(&known()).expect_err("is both");
+        let checked = config.check(&known()).expect_err("both are set");
 
         assert_eq!(
             checked.to_string(),
-            "job.schedule.cron stands beside `every`, and a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out"
+            "job.schedule.cron is set beside `every`, but a job ticks by one of them; give `every` as null to tick by cron, or leave `cron` out"
         );
     }
 
     #[test]
     #[cfg(feature = "cron")]
-    fn a_cron_that_cannot_be_is_named_with_the_place_of_the_fault() {
+    fn an_invalid_cron_is_named_with_its_field() {
         let table = [
             (
                 Cron::new("61 * * * *"),
@@ -409,7 +411,7 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "cron"))]
-    fn without_the_feature_a_cron_is_refused_and_says_which() {
+    fn without_the_feature_a_cron_is_an_error_that_names_it() {
         let error = Schedule::cron("0 3 * * *").check("schedule");
 
         assert_eq!(
@@ -419,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smallest_and_a_largest_may_be_the_same() {
+    fn a_minimum_may_equal_its_maximum() {
         let mut config = HousekeeperConfig::default();
         config.job.pace.min_pause = config.job.pace.max_pause;
         config.job.pace.min_batch = config.job.pace.max_batch;
@@ -442,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_field_is_refused_at_every_level() {
+    fn an_unknown_field_is_an_error_at_every_level() {
         let table = [
             (r#"{"jbo":{}}"#, "jbo"),
             (r#"{"job":{"batchsize":1}}"#, "job.batchsize"),
@@ -472,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_says_what_would_be_right() {
+    fn an_unreadable_value_is_named_with_what_was_expected() {
         let table = [
             (
                 r#"{"job":{"pace":{"min_batch":0}}}"#,
@@ -532,8 +534,8 @@ mod tests {
         let table = [
             ("", "is empty"),
             (" \t", "is empty"),
-            ("a\0b", "holds a control character"),
-            ("a\nb", "holds a control character"),
+            ("a\0b", "contains a control character"),
+            ("a\nb", "contains a control character"),
             (&"a".repeat(201), "has 201 characters"),
         ];
 
@@ -563,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn times_read_as_people_write_them() {
+    fn durations_read_in_human_form() {
         let config: JobConfig =
             serde_json::from_str(r#"{"schedule":{"every":"1h 30m"},"pace":{"min_pause":"0s"}}"#)
                 .expect("is a config");
@@ -574,15 +576,15 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_settings_of_its_own_has_the_common_ones() {
+    fn a_job_without_its_own_settings_has_the_common_ones() {
         let config: HousekeeperConfig = serde_json::from_str(
             r#"{"job":{"max_reported_ids":1},"jobs":{"invoice-archiver":{"pace":{"max_batch":700}}}}"#,
         )
         .expect("is a config");
 
         let (own, common) = (
-            config.of(&"invoice-archiver".into()),
-            config.of(&"draft-sweeper".into()),
+            config.for_job(&"invoice-archiver".into()),
+            config.for_job(&"draft-sweeper".into()),
         );
 
         assert_eq!((own.pace.max_batch.get(), own.max_reported_ids), (700, 100));
@@ -593,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_of_a_rule_is_off_or_at_least_a_millisecond() {
+    fn an_age_is_none_or_at_least_a_millisecond() {
         let off = check_age("ages.idle_after", None);
         let right = check_age("ages.idle_after", Some(minutes(15)));
         let zero = check_age("ages.idle_after", Some(Duration::ZERO));
@@ -617,10 +619,10 @@ mod tests {
         }
 
         #[test]
-        fn a_span_is_right_from_a_millisecond_to_a_hundred_years(
+        fn a_duration_is_valid_from_a_millisecond_to_a_century(
             span in prop_oneof![any::<Duration>(), span(), edge()],
         ) {
-            let checked = check_span("a", span);
+            let checked = check_duration("a", span);
 
             let right = span >= Duration::from_millis(1) && span <= Duration::from_secs(3_153_600_000);
             prop_assert_eq!(checked.is_ok(), right);
@@ -645,11 +647,12 @@ mod tests {
             pace in pace(),
             run_timeout in prop::option::of(span()),
             step_timeout in span(),
+            read_timeout in span(),
             late_after in span(),
             max_clock_leap in prop::option::of(span()),
             max_reported_ids: u32,
         ) -> JobConfig {
-            JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_clock_leap, max_reported_ids }
+            JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_clock_leap, max_reported_ids }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Ticks by the wall clock: a cron expression and the zone in which it is meant.
+//! A cron expression in a time zone.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,26 +14,25 @@ pub(crate) use calendar::Calendar;
 #[cfg(not(feature = "cron"))]
 pub(crate) use without::Calendar;
 
-/// A cron expression, and the time zone in which it is meant. Needs the feature `cron`.
+/// A cron expression in a time zone. Needs the feature `cron`.
 ///
 /// **The expression** has five fields: minute, hour, day of month, month, day of week. A sixth, in
 /// front of them, is the second. A field is `*`, a value, a range `1-5`, a step `*/15` or `8-18/2`,
-/// or a list of these. Months and days of the week may be named, `JAN` or `MON`; Sunday is 0 and 7.
+/// or a list of these. Months and days of the week have names, `JAN` or `MON`; Sunday is 0 and 7.
 /// `L` is the last day of the month, `LW` its last weekday, `15W` the weekday nearest to the 15th
-/// of the same month; `FRI#2` is the second Friday and `FRIL` the last. Where both days are given,
-/// either suffices; a day such as `*/2` counts as given, unlike in cron(8). `@hourly`, `@daily`,
-/// `@weekly`, `@monthly` and `@yearly` are known. An invalid expression fails the start, as does
-/// one that never ticks, such as 30 February.
+/// of the same month; `FRI#2` is the second Friday and `FRIL` the last. If both days are
+/// restricted, either matches; a day such as `*/2` counts as restricted, unlike in cron(8).
+/// `@hourly`, `@daily`, `@weekly`, `@monthly` and `@yearly` are shorthands. An invalid expression
+/// fails the start, as does one that never ticks, such as 30 February.
 ///
-/// **When clocks change** for daylight saving, a fixed time of day (one second, minute and hour:
-/// `30 2 * * *`) ticks once a day: in the hour that is skipped, at the first instant after it; in
-/// the hour that is repeated, the first time. Any other expression (`*/15 * * * *`, `0 2,3 * * *`)
-/// follows the clock: it does not tick in the hour that is skipped, and ticks both times in the one
-/// that is repeated.
+/// **Daylight saving.** A fixed time of day (one second, minute and hour: `30 2 * * *`) ticks once
+/// a day: for a time in the skipped hour, at the first instant after it; in the repeated hour, the
+/// first time. Any other expression (`*/15 * * * *`, `0 2,3 * * *`) follows the clock: it skips the
+/// skipped hour and ticks twice in the repeated one.
 ///
-/// **When a clock is corrected**, ticks follow it. What it passes over is one run, and counted; of
-/// ticks missed at once, the first 1,000 are. Set back by less than three hours, it waits until it
-/// is past what was served, so that nothing runs twice; set back by more, it ticks as if for the
+/// **A corrected clock.** Ticks follow the clock. A clock set forward skips ticks; they merge into
+/// one run and are counted, up to 1,000. A clock set back by less than three hours ticks again
+/// after the last tick served, so that nothing runs twice; set back by more, it ticks as if for the
 /// first time.
 ///
 /// # Examples
@@ -59,7 +58,7 @@ pub struct Cron {
 }
 
 impl Cron {
-    /// This expression in UTC.
+    /// Creates an expression in UTC.
     pub fn new(expression: impl Into<String>) -> Self {
         Self {
             expression: expression.into(),
@@ -67,7 +66,7 @@ impl Cron {
         }
     }
 
-    /// The same in this zone.
+    /// Sets the time zone, an IANA name.
     #[must_use]
     pub fn in_zone(self, zone: impl Into<String>) -> Self {
         Self {
@@ -91,10 +90,10 @@ impl std::fmt::Display for Cron {
 
 /// Why a [`Cron`] is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// The field that is wrong; empty for all of it.
+pub(crate) struct CronError {
+    /// The invalid field; empty for the whole.
     pub(crate) field: &'static str,
-    /// What is wrong with it, and what would be right.
+    /// The problem, and a valid value.
     pub(crate) problem: String,
 }
 
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_reads_with_its_zone() {
+    fn an_expression_displays_its_zone() {
         let nightly = Cron::new("30 2 * * *");
 
         assert_eq!(nightly.to_string(), "30 2 * * * UTC");

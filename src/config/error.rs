@@ -7,9 +7,9 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{setting} {problem}")]
 pub struct ConfigError {
-    /// The setting, as it is written: `jobs.draft-sweeper.schedule.every`.
+    /// The path of the setting: `jobs.draft-sweeper.schedule.every`.
     pub setting: String,
-    /// What is wrong with it, and what would be right.
+    /// The problem, and a valid value.
     pub problem: String,
 }
 

@@ -24,21 +24,21 @@ pub use pace::Pace;
 pub(crate) use reading::named;
 pub use schedule::Schedule;
 
-/// Longest write of the history. The table must not keep the next run from being on time.
+/// Timeout of a write to the history, so that a slow table does not delay the next run.
 pub(crate) const MAX_HISTORY_WRITE: Duration = Duration::from_secs(2);
 
 /// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`; ISO 8601 durations
 /// such as `PT15M` read too. Months are `months`: `M` is rejected, because most people mean minutes.
 ///
-/// A field that is not known is refused, so that a misspelt one is not ignored in silence. What
-/// cannot be read is named by its path, in any format that serde knows; what can be read but cannot
-/// be is named by a [`ConfigError`] at the start.
+/// Unknown fields are errors, so a misspelt one is not ignored. An error of reading names the
+/// setting by its path, in any format of serde. `start` checks the values and returns a
+/// [`ConfigError`] for an invalid one.
 ///
 /// # Examples
 ///
 /// ```
 /// let config: ractor_housekeeper::HousekeeperConfig = serde_json::from_str(
-///     r#"{ "jobs": { "draft-sweeper": { "schedule": { "every": "5m" }, "pace": { "max_batch": 200 } } } }"#,
+///     r#"{ "jobs": { "draft-sweeper": { "pace": { "max_batch": 200 } } } }"#,
 /// )?;
 ///
 /// assert_eq!(config.jobs[&"draft-sweeper".into()].pace.max_batch.get(), 200);
@@ -49,19 +49,19 @@ pub(crate) const MAX_HISTORY_WRITE: Duration = Duration::from_secs(2);
 /// let wrong = r#"{ "job": { "pace": { "min_batch": 0 } } }"#;
 /// let error = serde_json::from_str::<ractor_housekeeper::HousekeeperConfig>(wrong).unwrap_err();
 ///
-/// assert!(error.to_string().starts_with("job.pace.min_batch: invalid value: integer `0`, expected a nonzero u32"));
+/// assert!(error.to_string().starts_with("job.pace.min_batch: invalid value: integer `0`"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct HousekeeperConfig {
-    /// Settings of every job that has none of its own in `jobs`.
+    /// Settings of every job that is not in `jobs`.
     pub job: JobConfig,
-    /// Settings of single jobs, whole: a field left out has its default, not the value of `job`.
+    /// Settings of single jobs, complete: a field left out has its default, not the value of `job`.
     pub jobs: BTreeMap<JobName, JobConfig>,
-    /// When a worker that died is started again.
+    /// Restarts of a worker that crashed.
     pub restart: RestartConfig,
-    /// When a run that failed is tried again.
+    /// Backoff between retries of a failed run.
     pub retry: BackoffConfig,
-    /// How much is kept of the past.
+    /// Size of the run history.
     pub history: HistoryConfig,
 }
 
@@ -69,19 +69,24 @@ pub struct HousekeeperConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobConfig {
-    /// When it runs by itself.
+    /// When the job runs without being triggered by a message.
     pub schedule: Schedule,
-    /// How much of the database it takes. Default: [`Pace::polite`].
+    /// How much of the database the job uses. Default: [`Pace::polite`].
     pub pace: Pace,
-    /// Longest run. What is left waits for the next one. `None`: no limit, the default.
+    /// Timeout of a run. The remaining rows wait for the next run. `None`, the default: no timeout.
     #[serde(with = "crate::time::span::option")]
     pub run_timeout: Option<Duration>,
-    /// Longest single step (check, batch, preview, forecast). A step that takes longer is dropped
-    /// and fails. At most a day. Default: 30 seconds.
+    /// Timeout of a step (check, batch, forecast), at most a day. A step that takes longer is dropped
+    /// and fails. Default: 30 seconds.
     #[serde(with = "crate::time::span")]
     pub step_timeout: Duration,
-    /// A row this long overdue, or a run this long past its time, makes the job `Late`. Default: 1
-    /// minute.
+    /// Timeout of a preview or a read of the history, with its wait for other reads; at most a day.
+    /// Keep it below the timeout of the proxies in front of the page, mostly 60 seconds. Default: 10
+    /// seconds.
+    #[serde(with = "crate::time::span")]
+    pub read_timeout: Duration,
+    /// A row overdue for this long, or a run this long behind its schedule, makes the job `Late`.
+    /// Default: 1 minute.
     #[serde(with = "crate::time::span")]
     pub late_after: Duration,
     /// Longest leap ahead of the clock by which rows fall due, against the monotonic one. Beyond it,
@@ -91,7 +96,7 @@ pub struct JobConfig {
     /// Default: 1 hour.
     #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,
-    /// Ids a report keeps. Default: 100.
+    /// Maximum number of ids in a report. Default: 100.
     pub max_reported_ids: u32,
 }
 
@@ -102,6 +107,7 @@ impl Default for JobConfig {
             pace: Pace::default(),
             run_timeout: None,
             step_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(10),
             late_after: Duration::from_secs(60),
             max_clock_leap: Some(Duration::from_secs(60 * 60)),
             max_reported_ids: 100,
@@ -109,27 +115,26 @@ impl Default for JobConfig {
     }
 }
 
-/// When a worker that died is started again.
+/// Restarts of a worker that crashed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestartConfig {
-    /// Restart intensity: more deaths than this within `within`, and the job is given up for now.
-    /// Default: 5.
+    /// Maximum number of crashes within `within`. One more, and `on_limit` applies. Default: 5.
     pub max_restarts: u32,
-    /// The sliding window of the intensity. Default: 1 minute.
+    /// The sliding window in which crashes count. Default: 1 minute.
     #[serde(with = "crate::time::span")]
     pub within: Duration,
-    /// Wait before a restart. Default: 100 ms, doubling to 10 seconds.
+    /// Backoff before a restart. Default: 100 ms, doubling to 10 seconds.
     pub backoff: BackoffConfig,
-    /// What happens beyond the intensity.
+    /// What happens beyond `max_restarts`. Default: the job is degraded.
     pub on_limit: OnRestartLimit,
-    /// How long a degraded job rests before it is tried again. Default: 5 minutes.
+    /// Time until a degraded job gets another attempt. Default: 5 minutes.
     #[serde(with = "crate::time::span")]
     pub cool_down: Duration,
 }
 
 impl Default for RestartConfig {
-    /// Five restarts in a minute, 100 ms to 10 s apart, then a rest of five minutes.
+    /// Five restarts in a minute, 100 ms to 10 s apart, then a cool-down of five minutes.
     fn default() -> Self {
         Self {
             max_restarts: 5,
@@ -144,18 +149,18 @@ impl Default for RestartConfig {
     }
 }
 
-/// What happens to a job whose worker dies too often.
+/// What happens to a job whose worker crashes too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnRestartLimit {
-    /// The job is `Degraded` and tried again after the cool-down. Its siblings go on.
+    /// The job is `Degraded` and gets another attempt after the cool-down. Other jobs continue.
     #[default]
     Degrade,
-    /// The housekeeper stops with an error that its own supervisor sees.
+    /// The housekeeper stops with an error that its own supervisor receives.
     Escalate,
 }
 
-/// A wait that doubles with each attempt, with jitter: the wait is drawn between half and all of
+/// A backoff that doubles with each attempt, with jitter: the wait is drawn between half and all of
 /// the doubled value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -163,7 +168,7 @@ pub struct BackoffConfig {
     /// The first wait.
     #[serde(with = "crate::time::span")]
     pub first: Duration,
-    /// The longest wait.
+    /// The maximum wait.
     #[serde(with = "crate::time::span")]
     pub max: Duration,
 }
@@ -178,11 +183,11 @@ impl Default for BackoffConfig {
     }
 }
 
-/// How much is kept.
+/// Size of the run history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HistoryConfig {
-    /// Runs kept in the database, for each job. Default: 1,000.
+    /// Runs kept in the database per job. Default: 1,000.
     pub runs: NonZeroU32,
 }
 

@@ -1,4 +1,4 @@
-//! Settings are read so that an error names the one that is wrong.
+//! Reads settings so that an error names the invalid one.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for HousekeeperConfig {
     }
 }
 
-/// Puts the path of the setting in front of what is wrong with it.
+/// Puts the path of the setting in front of the error.
 pub(crate) fn named<E: Error>(track: Track, error: E) -> E {
     let path = track.path();
     if path.iter().next().is_none() {

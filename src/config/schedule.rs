@@ -1,4 +1,4 @@
-//! When a job runs by itself, as it is written down.
+//! The schedule of a job.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::cron::Cron;
 
-/// When a job runs by itself. Each part can be switched off; with all of them off, only messages
-/// start runs.
+/// The schedule of a job: at start, at ticks, and when the next row falls due. Each part can be
+/// switched off; with all of them off, only messages start runs.
 ///
-/// It ticks either `every` so often or by `cron`. With nothing to do, a job runs at the start, at
-/// each tick, and, unless `at_deadline` is off, once in the [age](crate::job::Forecast::max_age) of
-/// its rule, for rows made since. A run of nothing is three short transactions: the clock, one
-/// batch, the forecast. By default that is less than 300 a day for each job.
+/// Ticks come at a fixed interval (`every`) or by a cron expression (`cron`). A job without due
+/// rows runs at the start, at each tick, and, unless `at_deadline` is off, once per
+/// [age](crate::job::Forecast::max_age) of its rule, for rows created since. An empty run is three
+/// short transactions: the clock, one batch, the forecast. By default a job makes fewer than 300 of
+/// them a day.
 ///
 /// # Examples
 ///
@@ -32,30 +33,29 @@ use crate::config::cron::Cron;
 #[serde(from = "ScheduleFields")]
 pub struct Schedule {
     /// Time between two ticks. `None`: no ticks, or those of `cron`. Default: 15 minutes, or `None`
-    /// where `cron` is written and this is not.
+    /// in JSON that sets `cron` and leaves this out.
     #[serde(with = "crate::time::span::option")]
     pub every: Option<Duration>,
-    /// Ticks by the wall clock of a zone, instead of `every`. Needs the feature `cron`. Default:
-    /// `None`.
+    /// Ticks by the wall clock of a time zone, instead of `every`. Needs the feature `cron`.
+    /// Default: `None`.
     pub cron: Option<Cron>,
-    /// Whether it runs when the housekeeper starts. Default: yes.
+    /// Whether the job runs when the housekeeper starts. Default: yes.
     pub at_start: bool,
-    /// The start is put off by up to this much, at random, so that replicas started together do not
-    /// run together. Ticks `every` so often count from there; ticks by `cron` are all put off by as
-    /// much as the start. Default: 1 second.
+    /// Maximum random delay of the start, so that replicas started together do not run together.
+    /// Ticks of `every` count from the delayed start; ticks of `cron` have the same delay. Default:
+    /// 1 second.
     #[serde(with = "crate::time::span")]
     pub start_jitter: Duration,
-    /// Whether it runs when the next row falls due. Default: yes.
+    /// Whether the job runs when the next row falls due. Default: yes.
     pub at_deadline: bool,
-    /// Deadline runs keep at least this distance, so a deadline is met to within it. Default: 1
-    /// second.
+    /// Minimum time between two deadline runs, and so the lateness of a row. Default: 1 second.
     #[serde(with = "crate::time::span")]
     pub min_interval: Duration,
 }
 
 impl Schedule {
-    /// Ticks by a cron expression, in UTC unless the [`Cron`] names a zone; the rest as in the
-    /// default.
+    /// Creates a schedule with ticks by a cron expression, in UTC unless the [`Cron`] names a zone.
+    /// The other fields have their defaults.
     #[must_use]
     pub fn cron(cron: impl Into<Cron>) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Schedule {
         }
     }
 
-    /// Whether it ticks at all.
+    /// Returns whether the schedule has ticks.
     pub(crate) fn ticks(&self) -> bool {
         self.every.is_some() || self.cron.is_some()
     }
@@ -84,15 +84,15 @@ impl Default for Schedule {
     }
 }
 
-/// The fields of a [`Schedule`], as serde reads them: it matters whether `every` was written.
+/// The fields of a [`Schedule`] as serde reads them: the default of `every` depends on `cron`.
 #[derive(Deserialize)]
 #[serde(
-    default = "ScheduleFields::unsaved",
+    default = "ScheduleFields::left_out",
     deny_unknown_fields,
     rename = "Schedule"
 )]
 struct ScheduleFields {
-    #[serde(deserialize_with = "written")]
+    #[serde(deserialize_with = "given")]
     every: Every,
     cron: Option<Cron>,
     at_start: bool,
@@ -104,12 +104,12 @@ struct ScheduleFields {
 }
 
 enum Every {
-    Unwritten,
-    Written(Option<Duration>),
+    LeftOut,
+    Given(Option<Duration>),
 }
 
 impl ScheduleFields {
-    fn unsaved() -> Self {
+    fn left_out() -> Self {
         let Schedule {
             every: _,
             cron,
@@ -119,7 +119,7 @@ impl ScheduleFields {
             min_interval,
         } = Schedule::default();
         Self {
-            every: Every::Unwritten,
+            every: Every::LeftOut,
             cron,
             at_start,
             start_jitter,
@@ -141,8 +141,8 @@ impl From<ScheduleFields> for Schedule {
         } = fields;
         Self {
             every: match every {
-                Every::Written(every) => every,
-                Every::Unwritten => Self::default().every.filter(|_| cron.is_none()),
+                Every::Given(every) => every,
+                Every::LeftOut => Self::default().every.filter(|_| cron.is_none()),
             },
             cron,
             at_start,
@@ -153,8 +153,8 @@ impl From<ScheduleFields> for Schedule {
     }
 }
 
-fn written<'de, D: Deserializer<'de>>(source: D) -> Result<Every, D::Error> {
-    crate::time::span::option::deserialize(source).map(Every::Written)
+fn given<'de, D: Deserializer<'de>>(source: D) -> Result<Every, D::Error> {
+    crate::time::span::option::deserialize(source).map(Every::Given)
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cron_that_is_written_replaces_the_ticks_that_are_not() {
+    fn a_cron_replaces_the_ticks_that_json_leaves_out() {
         let table = [
             ("{}", Schedule::default()),
             (r#"{"cron":null}"#, Schedule::default()),
@@ -175,7 +175,7 @@ mod tests {
                 Schedule::cron("0 3 * * *"),
             ),
             (
-                // Refused later, with a sentence.
+                // The check rejects it later.
                 r#"{"every":"15m","cron":{"expression":"0 3 * * *"}}"#,
                 Schedule {
                     every: Schedule::default().every,

@@ -22,10 +22,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The scope of one user, whatever type the key has.
+    /// Creates the scope of one user, with a key of any type.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "callers have a key at hand, or a reference to one"
+        reason = "callers have a key or a reference to one"
     )]
     pub fn user(id: impl ToString) -> Self {
         Self::User(id.to_string())
@@ -55,11 +55,20 @@ impl fmt::Display for Scope {
 
 /// The two instants of a run, read once when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunBounds {
     /// The time by the deciding clock, usually the database's.
     pub now: DateTime<Utc>,
     /// Rows strictly older than this are due.
     pub cutoff: DateTime<Utc>,
+}
+
+impl RunBounds {
+    /// Creates the bounds of a run that begins at `now`.
+    #[must_use]
+    pub fn new(now: DateTime<Utc>, cutoff: DateTime<Utc>) -> Self {
+        Self { now, cutoff }
+    }
 }
 
 /// A position in the order in which a job walks its rows: oldest first, ties by id.
@@ -89,6 +98,7 @@ pub struct BatchRequest {
 
 /// The result of one batch.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Batch {
     /// Rows changed, by kind.
     pub counts: Counts,
@@ -101,7 +111,25 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds `count` rows of `kind`. A count of zero makes the kind known.
+    /// Creates the result of a batch that handled these rows. A `next_cursor` requests another
+    /// batch.
+    #[must_use]
+    pub fn new(ids: Vec<String>, next_cursor: Option<Cursor>) -> Self {
+        Self {
+            ids,
+            next_cursor,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the due rows that failed.
+    #[must_use]
+    pub fn with_rejected(mut self, rejected: Vec<RejectedRow>) -> Self {
+        self.rejected = rejected;
+        self
+    }
+
+    /// Adds `count` rows of `kind`. A count of zero lists the kind in reports.
     #[must_use]
     pub fn with_count(mut self, kind: impl Into<String>, count: u64) -> Self {
         self.counts.add(kind, count);
@@ -128,19 +156,19 @@ impl Counts {
         }
     }
 
-    /// Rows of one kind; zero for an unknown kind.
+    /// Returns the rows of one kind; zero for an unknown kind.
     #[must_use]
     pub fn of(&self, kind: &str) -> u64 {
         self.0.get(kind).copied().unwrap_or(0)
     }
 
-    /// Rows of all kinds.
+    /// Returns the rows of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().copied().fold(0, u64::saturating_add)
     }
 
-    /// Kinds and counts, in the order of their names.
+    /// Iterates over kinds and counts, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(kind, count)| (kind.as_str(), *count))
     }
@@ -217,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_is_all_or_a_user_who_may_be_a_uuid() {
+    fn a_scope_is_all_or_a_user() {
         let user = Uuid::from_u128(7);
 
         assert_eq!(Scope::All.user_id(), Ok(None));

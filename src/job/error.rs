@@ -58,17 +58,17 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("the run could not begin")]
+    #[error("could not begin the run")]
     struct Outer(#[source] std::fmt::Error);
 
     #[test]
-    fn an_error_shows_its_causes_and_debugs_as_itself() {
+    fn an_error_displays_its_causes() {
         let error = JobError::from(Outer(std::fmt::Error));
         let cause = std::fmt::Error.to_string();
 
         assert_eq!(
             error.to_string(),
-            format!("the run could not begin: {cause}")
+            format!("could not begin the run: {cause}")
         );
         assert_eq!(format!("{error:?}"), "Outer(Error)");
     }

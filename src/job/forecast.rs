@@ -13,7 +13,7 @@ use crate::fmt::thousands;
 pub struct BoundedCount {
     /// Rows counted.
     pub count: u64,
-    /// Whether counting stopped at the cap, so that there are more than `count` rows.
+    /// Whether counting stopped at the cap: more than `count` rows exist.
     pub capped: bool,
 }
 
@@ -21,13 +21,13 @@ impl BoundedCount {
     /// Maximum count.
     pub const CAP: u64 = 10_000;
 
-    /// Creates it from a count of at most [`BoundedCount::CAP`] + 1 rows, such as that of `select
-    /// count(*) from (select .. limit 10001)`.
+    /// Creates a bounded count from a count of at most [`BoundedCount::CAP`] + 1 rows, such as
+    /// `select count(*) from (select .. limit 10001)`.
     #[must_use]
-    pub fn from_probe(counted: u64) -> Self {
+    pub fn from_probe(rows: u64) -> Self {
         Self {
-            count: counted.min(Self::CAP),
-            capped: counted > Self::CAP,
+            count: rows.min(Self::CAP),
+            capped: rows > Self::CAP,
         }
     }
 }
@@ -43,18 +43,19 @@ impl fmt::Display for BoundedCount {
     }
 }
 
-/// A job's account of rows that are due or will be, taken when a run has ended.
+/// The rows that are due after a run, and the time until the next row falls due.
 ///
-/// All times are relative to the deciding clock's now, usually the database's, so that clocks need
-/// not agree.
+/// All times are relative to the deciding clock, usually the database's, so that clocks need not
+/// agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Forecast {
-    /// Due rows that the run did not handle: locked elsewhere, cancelled, or due since.
+    /// Due rows that the run did not handle: locked by others, cancelled, or due since.
     pub due: BoundedCount,
-    /// How long the oldest of them has been due; `None` if none is due.
+    /// Time for which the oldest of them has been due; `None` if none is due.
     #[serde(with = "crate::time::span::option")]
     pub oldest_overdue: Option<Duration>,
-    /// Time until the next row falls due: zero if one is due, `None` if no row waits.
+    /// Time until the next row falls due: zero if one is due, `None` if no row will.
     #[serde(with = "crate::time::span::option")]
     pub next_due: Option<Duration>,
     /// Time after which a row created now would fall due. The housekeeper runs the job again by
@@ -63,12 +64,36 @@ pub struct Forecast {
     pub max_age: Option<Duration>,
 }
 
+impl Forecast {
+    /// Sets the due rows and the time for which the oldest has been due.
+    #[must_use]
+    pub fn with_due(mut self, due: BoundedCount, oldest_overdue: Option<Duration>) -> Self {
+        self.due = due;
+        self.oldest_overdue = oldest_overdue;
+        self
+    }
+
+    /// Sets the time until the next row falls due.
+    #[must_use]
+    pub fn with_next_due(mut self, next_due: impl Into<Option<Duration>>) -> Self {
+        self.next_due = next_due.into();
+        self
+    }
+
+    /// Sets the time after which a row created now would fall due.
+    #[must_use]
+    pub fn with_max_age(mut self, max_age: impl Into<Option<Duration>>) -> Self {
+        self.max_age = max_age.into();
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_count_beyond_the_cap_says_so() {
+    fn a_count_beyond_the_cap_shows_a_plus() {
         let texts = [0, 10_000, 10_001].map(|rows| BoundedCount::from_probe(rows).to_string());
 
         assert_eq!(texts, ["0", "10,000", "10,000+"]);

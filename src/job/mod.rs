@@ -1,4 +1,4 @@
-//! What a job is: a rule about rows, and what is done to the rows it matches.
+//! The trait `Job` and its exchange types.
 
 use async_trait::async_trait;
 
@@ -16,26 +16,27 @@ pub use name::JobName;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 pub(crate) use progress::Progress;
 
-/// A rule about rows and what is done with the rows it matches.
+/// A rule about rows and an action on the rows that match.
 ///
 /// The housekeeper gives every job a worker, a schedule, supervision, reports and a history; the
-/// job brings its own queries. A job finds its rows itself: nobody tells it which. All methods take
-/// `&self` and may be called at the same time (a preview during a batch).
+/// job brings its own queries and finds its rows itself. All methods take `&self` and may run at
+/// the same time (a preview during a batch).
 ///
-/// Every step must be safe to drop at any await, because a worker can be killed: do each batch in
-/// one transaction whose connection rolls back when it is dropped. A step that outlasts
-/// [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout) is dropped too.
+/// Every step must be safe to drop at any await, because a worker can be killed: handle each batch
+/// in one transaction whose connection rolls back when it is dropped. The worker drops a step that
+/// outlasts [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout).
 ///
 /// # Examples
 ///
-/// A job over a table of the host's, kept in memory for brevity;
-/// `examples/own_tables` has jobs over SQL.
+/// A job over the host's drafts, without SQL for brevity; `examples/own_tables` has jobs over SQL.
 ///
 /// ```
 /// use async_trait::async_trait;
 /// use chrono::{TimeDelta, Utc};
 /// use ractor_housekeeper::{Job, JobName, Scope};
-/// use ractor_housekeeper::job::{Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds};
+/// use ractor_housekeeper::job::{
+///     Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
+/// };
 ///
 /// struct DraftSweeper;
 ///
@@ -46,10 +47,11 @@ pub(crate) use progress::Progress;
 ///     }
 ///     async fn begin_run(&self) -> Result<RunBounds, JobError> {
 ///         let now = Utc::now();
-///         Ok(RunBounds { now, cutoff: now - TimeDelta::days(30) })
+///         Ok(RunBounds::new(now, now - TimeDelta::days(30)))
 ///     }
-///     async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-///         // delete at most `request.limit` drafts last saved before `pass.cutoff`, in one transaction
+///     async fn batch(&self, _request: &BatchRequest) -> Result<Batch, JobError> {
+///         // In one transaction: delete at most `request.limit` drafts, saved before
+///         // `request.cutoff`, after `request.after`.
 ///         Ok(Batch::default().with_count("drafts", 0))
 ///     }
 ///     async fn preview(&self, _scope: &Scope, _page: &Page) -> Result<PreviewRows, JobError> {
@@ -62,12 +64,12 @@ pub(crate) use progress::Progress;
 /// ```
 #[async_trait]
 pub trait Job: Send + Sync + 'static {
-    /// The name under which messages, reports, status and traces speak of this job. Unique within a
+    /// Returns the name of the job in messages, reports, status and traces. Unique within a
     /// housekeeper.
     fn name(&self) -> JobName;
 
-    /// Whether the job is switched on; asked once, at the start. A job that is off has no worker,
-    /// and `RunNow` is refused with the reason.
+    /// Returns whether the job is switched on. Called once, at the start. A disabled job has no
+    /// worker, and `RunNow` fails with [`RequestError::Disabled`](crate::RequestError::Disabled).
     fn is_enabled(&self) -> bool {
         true
     }
@@ -79,33 +81,36 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
-    /// Says what is wrong with a scope that this job cannot serve, before anything is queued.
+    /// Checks a scope before a run or preview is queued.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why the job cannot serve the scope.
     fn check_scope(&self, _scope: &Scope) -> Result<(), String> {
         Ok(())
     }
 
-    /// Checks what the job needs of its database. Called before the first run of each life of a
-    /// worker; an error fails that run.
+    /// Checks the job's database: tables, indexes, privileges. Called before the first run of each
+    /// worker, so again after a restart; an error fails that run.
     async fn check(&self) -> Result<(), JobError> {
         Ok(())
     }
 
-    /// Reads the clock that decides, usually the database's, and derives the cutoff of one run from
-    /// it.
+    /// Reads the deciding clock, usually the database's, and derives the cutoff of a run from it.
     async fn begin_run(&self) -> Result<RunBounds, JobError>;
 
-    /// Looks at no more than `request.limit` due rows after `request.after`, oldest first or nearly
-    /// so, and handles them in one transaction.
+    /// Examines at most `request.limit` due rows after `request.after`, oldest first or nearly so,
+    /// and handles them in one transaction.
     ///
-    /// [`Batch::next_cursor`] is the last row examined if the batch reached its limit, which asks
-    /// for another batch, and `None` otherwise. A run that comes back to a cursor where it was
-    /// fails, because it would never end.
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError>;
+    /// [`Batch::next_cursor`] is the last row examined if the batch reached its limit, which
+    /// requests another batch, and `None` otherwise. A run that returns to an earlier cursor would
+    /// never end, so it fails.
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError>;
 
-    /// Lists the rows a run would handle now, without a lock and without a change.
+    /// Lists the rows that a run would handle now. Takes no lock and changes nothing.
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError>;
 
-    /// Tells what is still due and when the next row falls due. Rows in `rejected` do not count.
+    /// Returns what is still due and when the next row falls due. Rows in `rejected` do not count.
     ///
     /// `next_due` and `max_age` plan the deadline runs; without them the job runs at ticks only.
     /// `due` and `oldest_overdue` are for reports and health.

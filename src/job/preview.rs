@@ -1,4 +1,4 @@
-//! What a run would do, without doing it.
+//! Previews: the rows that a run would handle.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use crate::fmt::{Column, Table, instant, line, span, thousands};
 use crate::job::{BoundedCount, Cursor, JobName, Scope};
 
-/// Which part of a preview is asked for.
+/// The part of a preview to return.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Page {
-    /// Rows a page; at most [`Page::MAX_SIZE`].
+    /// Maximum number of rows; at most [`Page::MAX_SIZE`].
     pub size: NonZeroU32,
-    /// Where the page before ended ([`Preview::next`]); `None` for the first page.
+    /// [`Preview::next`] of the previous page; `None` for the first page.
     pub after: Option<Cursor>,
 }
 
 impl Page {
-    /// The largest page, in rows.
+    /// Maximum size of a page, in rows.
     pub const MAX_SIZE: u32 = 1_000;
 
-    /// The first page.
+    /// Creates a request for the first page.
     #[must_use]
     pub fn first(size: NonZeroU32) -> Self {
         Self { size, after: None }
@@ -46,60 +46,72 @@ impl Default for Page {
 pub struct PreviewRow {
     /// The row's id.
     pub id: String,
-    /// Whose row it is.
+    /// The user that the row belongs to.
     pub user: Option<String>,
     /// The instant that the rule compares with the cutoff, such as the time of the last change.
     pub since: DateTime<Utc>,
-    /// What a person wants to see before agreeing, by name.
+    /// Further values for people, by name.
     pub details: BTreeMap<String, String>,
 }
 
 /// A job's part of a preview.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PreviewRows {
-    /// The cutoff the rows were compared with.
+    /// The cutoff that the rows were compared with.
     pub cutoff: DateTime<Utc>,
     /// At most a page of due rows, oldest first.
     pub rows: Vec<PreviewRow>,
-    /// How many rows are due in all.
+    /// Number of due rows on all pages.
     pub due: BoundedCount,
-    /// The last row of this page, if another follows: what [`Page::after`] wants.
+    /// The last row of this page if more follow, for [`Page::after`].
     pub next: Option<Cursor>,
 }
 
 impl PreviewRows {
-    /// Nothing is due before this cutoff.
+    /// Creates a page of due rows.
     #[must_use]
-    pub fn none(cutoff: DateTime<Utc>) -> Self {
+    pub fn new(
+        cutoff: DateTime<Utc>,
+        rows: Vec<PreviewRow>,
+        due: BoundedCount,
+        next: Option<Cursor>,
+    ) -> Self {
         Self {
             cutoff,
-            rows: Vec::new(),
-            due: BoundedCount::default(),
-            next: None,
+            rows,
+            due,
+            next,
         }
+    }
+
+    /// Creates a preview without due rows.
+    #[must_use]
+    pub fn none(cutoff: DateTime<Utc>) -> Self {
+        Self::new(cutoff, Vec::new(), BoundedCount::default(), None)
     }
 }
 
-/// The rows a run of this scope would handle if it began now.
+/// The rows that a run of this scope would handle now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Preview {
-    /// Which job was asked.
+    /// The job.
     pub job: JobName,
-    /// What the run would cover.
+    /// The rows that the run would cover.
     pub scope: Scope,
-    /// The cutoff the rows were compared with.
+    /// The cutoff that the rows were compared with.
     pub cutoff: DateTime<Utc>,
     /// At most a page of due rows, oldest first.
     pub rows: Vec<PreviewRow>,
-    /// How many rows are due in all.
+    /// Number of due rows on all pages.
     pub due: BoundedCount,
-    /// The last row of this page, if another follows: what [`Page::after`] wants.
+    /// The last row of this page if more follow, for [`Page::after`].
     pub next: Option<Cursor>,
 }
 
 impl fmt::Display for Preview {
-    /// Writes a line on how many rows are due, and a table with a row for each of this page.
+    /// Writes a line with the number of due rows, then a table of this page.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cutoff = instant(self.cutoff);
         if self.rows.is_empty() && self.due.count == 0 {
@@ -158,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_page_has_the_size_asked_for() {
+    fn the_first_page_has_the_requested_size() {
         let size = NonZeroU32::new(7).expect("is not zero");
 
         let page = Page::first(size);
@@ -167,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_is_a_table_and_says_that_more_rows_follow() {
+    fn a_preview_displays_as_a_table_with_its_next_page() {
         let cutoff = "2026-01-10T11:45:00Z".parse().expect("is an instant");
         let row = |id: &str, user: Option<&str>, late: i64, details: &[(&str, &str)]| PreviewRow {
             id: id.to_owned(),

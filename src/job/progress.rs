@@ -1,12 +1,12 @@
-//! Whether a run comes forward.
+//! Detects a run that makes no progress.
 
 use super::Cursor;
 
-/// Notices a walk that comes back to a place it was at.
+/// Detects a run that returns to an earlier cursor.
 ///
-/// Places are in the order of the database, in its collation, so that only equality can be judged
-/// here. Brent's algorithm finds a circle of any length with one place remembered, after at most
-/// three times its length.
+/// Only the database orders cursors, in its collation; equal ones are equal everywhere. Brent's
+/// algorithm finds a cycle of any length with one remembered cursor, after at most three times its
+/// length.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     remembered: Option<Cursor>,
@@ -15,8 +15,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Notes a step from one place to the next; says whether the walk goes in a circle.
-    pub(crate) fn circles(&mut self, from: Option<&Cursor>, to: &Cursor) -> bool {
+    /// Records a step from one cursor to the next. Returns whether the run is in a cycle.
+    pub(crate) fn is_cycle(&mut self, from: Option<&Cursor>, to: &Cursor) -> bool {
         if from == Some(to) || self.remembered.as_ref() == Some(to) {
             return true;
         }
@@ -43,8 +43,8 @@ mod tests {
         }
     }
 
-    /// Steps until a walk is found to circle: `start` places once, then `length` of them again and
-    /// again.
+    /// Returns the steps until a cycle is found, after `start` cursors and then `length` of them
+    /// repeated.
     fn steps(start: u64, length: u64) -> u64 {
         let mut progress = Progress::default();
         let mut from = None;
@@ -55,7 +55,7 @@ mod tests {
                 start + (step - start) % length
             };
             let to = cursor(at);
-            if progress.circles(from.as_ref(), &to) {
+            if progress.is_cycle(from.as_ref(), &to) {
                 return step;
             }
             from = Some(to);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_any_length_is_found_soon() {
+    fn a_cycle_of_any_length_is_found() {
         for start in [0, 1, 7, 100] {
             for length in [1, 2, 3, 50] {
                 let found = steps(start, length);
@@ -77,12 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn places_that_fall_in_bytes_are_no_circle() {
+    fn descending_ids_are_no_cycle() {
         let mut progress = Progress::default();
         let mut from = None;
         for id in (0..5_000).rev() {
             let to = cursor(id);
-            assert!(!progress.circles(from.as_ref(), &to));
+            assert!(!progress.is_cycle(from.as_ref(), &to));
             from = Some(to);
         }
     }

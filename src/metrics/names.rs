@@ -168,7 +168,7 @@ pub const RUN_SECONDS_BUCKETS: [f64; 11] = [
     0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
-/// Buckets for the rows of a batch: up to the largest batch of
+/// Buckets for the rows of a batch: up to the maximum batch of
 /// [`Pace::full_speed`](crate::config::Pace::full_speed), with three kinds of rows.
 pub const BATCH_ROWS_BUCKETS: [f64; 11] = [
     0.0, 1.0, 10.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0, 10_000.0, 30_000.0,

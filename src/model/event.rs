@@ -1,4 +1,4 @@
-//! What happens, told to whoever subscribes.
+//! Events for subscribers.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,91 +7,91 @@ use crate::config::Schedule;
 use crate::job::{Counts, JobName, Scope};
 use crate::model::{Health, Report, RunId, Trigger};
 
-/// What happened.
+/// An event of a housekeeper.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// A run began.
     RunStarted {
-        /// Which run.
+        /// The run.
         run: RunId,
-        /// Of which job.
+        /// The job.
         job: JobName,
-        /// What it covers.
+        /// The rows it covers.
         scope: Scope,
-        /// Why.
+        /// The reason of the run.
         trigger: Trigger,
-        /// When.
+        /// The start of the run.
         at: DateTime<Utc>,
     },
     /// A batch was committed.
     BatchCommitted {
-        /// Of which run.
+        /// The run.
         run: RunId,
-        /// Of which job.
+        /// The job.
         job: JobName,
         /// Rows changed by this batch, by kind.
         counts: Counts,
         /// All rows handled by this batch.
         ids: Vec<String>,
     },
-    /// A run ended, in whatever way.
+    /// A run ended, with any outcome.
     RunFinished(Box<Report>),
-    /// A worker died and is started again.
+    /// A worker crashed and will restart.
     WorkerRestarting {
-        /// Which job.
+        /// The job.
         job: JobName,
-        /// What is known of the death.
+        /// The panic message, or the reason of the kill.
         reason: String,
-        /// When it is started.
+        /// When it restarts.
         at: DateTime<Utc>,
     },
-    /// A worker died too often, and its job rests.
+    /// A worker crashed too often; its job is degraded.
     JobDegraded {
-        /// Which job.
+        /// The job.
         job: JobName,
-        /// What is known of the last death.
+        /// The panic message of the last crash, or the reason of the kill.
         reason: String,
-        /// When it is tried again.
+        /// When it gets another attempt.
         until: DateTime<Utc>,
     },
-    /// A degraded job completed a run again.
+    /// A degraded job completed a run.
     JobRecovered {
-        /// Which job.
+        /// The job.
         job: JobName,
     },
-    /// A job runs no more by itself.
+    /// The schedule of a job was suspended.
     JobPaused {
-        /// Which job.
+        /// The job.
         job: JobName,
     },
-    /// A job runs by itself again.
+    /// The schedule of a job was resumed.
     JobResumed {
-        /// Which job.
+        /// The job.
         job: JobName,
     },
-    /// A job has another schedule.
+    /// The schedule of a job was replaced.
     JobRescheduled {
-        /// Which job.
+        /// The job.
         job: JobName,
-        /// The new one.
+        /// The new schedule.
         schedule: Schedule,
     },
-    /// The health of a job is another one than before: the housekeeper looks after each run, death,
-    /// pause and resume, when its status is asked, and at least once a minute. Told once for each
-    /// change of state, not when only the numbers in its reason move.
+    /// The state of a job's health changed. The housekeeper checks after each run, crash, pause and
+    /// resume, when it is asked for its status, and at least once a minute. A change of the numbers
+    /// in the reason alone emits no event.
     HealthChanged {
-        /// Which job.
+        /// The job.
         job: JobName,
-        /// How it is now.
+        /// The new health.
         health: Health,
     },
-    /// The timer died and is started again.
+    /// The timer crashed and was restarted.
     TimerRestarted {
-        /// What is known of the death.
+        /// The panic message, or the reason of the kill.
         reason: String,
     },
-    /// The housekeeper takes no more runs.
+    /// The housekeeper rejects new runs from now on.
     ShuttingDown,
 }

@@ -1,4 +1,4 @@
-//! Runs of the past, kept in the database.
+//! The history of runs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,15 +12,15 @@ use super::{Outcome, Report, StoreError, Trigger};
 use crate::fmt::{Column, Table, instant, line, quantity, span, thousands};
 use crate::job::JobName;
 
-/// One line of the history: a run, or the deadline runs of a minute folded into one.
+/// A line of the history: a run, or the folded deadline runs of a minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Names the line. Records with equal keys fold into one.
+    /// The key of the line. Records with equal keys fold into one.
     pub key: String,
-    /// How many runs it stands for.
+    /// Number of runs in this line.
     pub runs: u64,
-    /// The run; where several were folded, the newest, with elapsed time, batches, counts and rows
-    /// set aside added up.
+    /// The run. In a folded line it is the newest, with the sums of elapsed time, batches, counts
+    /// and rejected rows.
     pub report: Report,
     /// When the line was written, by the clock of the database; `None` while it waits in memory.
     ///
@@ -31,10 +31,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// The record of a run, or `None` for a run that did nothing and so is not kept.
+    /// Creates the record of a run; `None` for a run that completed without a change, which the
+    /// history leaves out.
     ///
-    /// Completed deadline runs of one minute share a key. `instance` keeps the keys of replicas
-    /// apart.
+    /// Completed deadline runs of one minute share a key. `instance` separates the keys of
+    /// replicas.
     #[must_use]
     pub fn from_report(report: Report, instance: Uuid) -> Option<Self> {
         if report.is_quiet() {
@@ -50,7 +51,7 @@ impl RunRecord {
         } else {
             report.run.to_string()
         };
-        // The databases keep microseconds.
+        // The databases store microseconds.
         let started_at = report.started_at.trunc_subsecs(6);
         Some(Self {
             key,
@@ -63,12 +64,12 @@ impl RunRecord {
         })
     }
 
-    /// The line of this key that stands for `earlier` and for what `runs` add to it; `None` if they
-    /// add nothing.
+    /// Folds `runs` into the line of this key; `None` if they add nothing to `earlier`, the line in
+    /// the database.
     ///
-    /// `runs` come in the order in which they ended, and hold again what was handed over before
-    /// when nobody learnt that it was written: the answer was lost, or its worker died. So whatever
-    /// stands before the newest run of a line is in that line already.
+    /// `runs` are in the order in which they ended. They repeat runs whose write was not confirmed:
+    /// the answer was lost, or the worker crashed. So all runs up to the newest one of `earlier`
+    /// are in it already.
     #[must_use]
     pub fn line(key: &str, earlier: Option<Self>, runs: &[Self]) -> Option<Self> {
         let newest = earlier.as_ref().map(|line| line.report.run);
@@ -99,7 +100,7 @@ impl RunRecord {
         }
     }
 
-    /// The keys of the lines that `runs` belong to, in order, each once.
+    /// Returns the keys of `runs`, in order, without duplicates.
     #[must_use]
     pub fn keys(runs: &[Self]) -> BTreeSet<&str> {
         runs.iter().map(|run| run.key.as_str()).collect()
@@ -109,7 +110,7 @@ impl RunRecord {
     #[must_use]
     pub fn fold(self, later: Self) -> Self {
         if self.report.run == later.report.run {
-            // Written before by a worker that did not live to say so.
+            // An earlier write committed without a confirmation.
             return self;
         }
         let mut report = later.report;
@@ -147,31 +148,31 @@ impl RunRecord {
         ]
     }
 
-    /// A folded record keeps at most this many ids.
+    /// Maximum number of ids in a folded record.
     const FOLDED_IDS: usize = 100;
 }
 
-/// The newest runs of a job, newest first.
+/// The newest runs of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct History {
-    /// Which job.
+    /// The job.
     pub job: JobName,
     /// Newest first.
     pub runs: Vec<RunRecord>,
-    /// Where they come from.
+    /// The source of the runs.
     pub source: HistorySource,
 }
 
 impl fmt::Display for History {
-    /// Writes a line on where it comes from, and a table with a row for each record.
+    /// Writes a line with the source, then a table of the records.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {
             HistorySource::Database => "from the database".to_owned(),
-            HistorySource::Memory { reason } => format!("from memory, since {}", line(reason)),
+            HistorySource::Memory { reason } => format!("from memory: {}", line(reason)),
         };
         if self.runs.is_empty() {
-            return write!(f, "{}: no run did anything yet ({source})", self.job);
+            return write!(f, "{}: no run changed anything yet ({source})", self.job);
         }
         let runs = self.runs.iter().map(|record| record.runs);
         let runs = runs.fold(0, u64::saturating_add);
@@ -187,7 +188,7 @@ impl fmt::Display for History {
             Column::Numbers("runs"),
             Column::Words("trigger"),
             Column::Words("handled"),
-            Column::Numbers("set aside"),
+            Column::Numbers("rejected"),
             Column::Numbers("batches"),
             Column::Words("took"),
             Column::Words("outcome"),
@@ -200,28 +201,29 @@ impl fmt::Display for History {
     }
 }
 
-/// Where the runs of the past are kept.
+/// A store of past runs.
 #[async_trait]
 pub trait RunHistory: Send + Sync + 'static {
     /// Writes runs, all or none, and drops all but the `keep` of each job that were written last.
     ///
-    /// They are in the order in which they ended, some perhaps written before. [`RunRecord::line`]
-    /// folds them into the line of each [key](RunRecord::keys) so that each counts once.
+    /// `runs` are in the order in which they ended; some may have been written before.
+    /// [`RunRecord::line`] folds them into the line of each [key](RunRecord::keys) so that each
+    /// counts once.
     async fn record(&self, runs: &[RunRecord], keep: u32) -> Result<(), StoreError>;
 
     /// The runs of a job that were written last, the last first.
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
 }
 
-/// Where a history was read.
+/// The source of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HistorySource {
-    /// The database: it reaches back over restarts of the process.
+    /// The database. The history includes earlier processes.
     Database,
-    /// Memory: only what this housekeeper saw itself, because the database could not be asked.
+    /// Memory, because the database was not available. The history starts with this process.
     Memory {
-        /// Why.
+        /// Why the database was not available.
         reason: String,
     },
 }
@@ -239,7 +241,7 @@ mod tests {
     use crate::model::FailureKind;
 
     #[test]
-    fn only_a_run_that_did_nothing_at_all_is_not_kept() {
+    fn only_a_run_without_a_change_is_left_out() {
         let quiet = report(Trigger::Tick, 0);
         let rejected = Report {
             rejected_count: 1,
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn completed_deadline_runs_of_a_minute_share_a_key_and_no_others() {
+    fn completed_deadline_runs_of_a_minute_share_a_key() {
         let at = |seconds, report: Report| {
             let started_at = DateTime::from_timestamp(seconds, 1_999).expect("is near");
             let record = RunRecord::from_report(
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_reads_as_a_table_of_runs_and_says_where_it_comes_from() {
+    fn a_history_displays_as_a_table_with_its_source() {
         let mut failed = record(1, 0);
         failed.report.outcome =
             Outcome::failed(FailureKind::Job, "the database is away\nfor now".to_owned());
@@ -373,13 +375,13 @@ mod tests {
             history.to_string(),
             "\
 sweeper: 1,001 runs, newest first (from the database)
-started (UTC)        recorded (UTC)        runs  trigger   handled        set aside  batches  took     outcome
-1970-01-01 00:00:00  2026-01-10 12:00:00      1  tick      1 draft                1        1  1s       failed: the database is away\\nfor now
-1970-01-01 00:00:00                       1,000  deadline  12,345 drafts     12,345   12,345  3s 20ms  completed"
+started (UTC)        recorded (UTC)        runs  trigger   handled        rejected  batches  took     outcome
+1970-01-01 00:00:00  2026-01-10 12:00:00      1  tick      1 draft               1        1  1s       failed: the database is away\\nfor now
+1970-01-01 00:00:00                       1,000  deadline  12,345 drafts    12,345   12,345  3s 20ms  completed"
         );
         assert_eq!(
             empty.to_string(),
-            "sweeper: no run did anything yet (from memory, since no such table)"
+            "sweeper: no run changed anything yet (from memory: no such table)"
         );
     }
 

@@ -1,4 +1,4 @@
-//! What a run did, and how it ended.
+//! Reports of runs.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{Batch, Counts, Forecast, JobName, RejectedRow, Scope};
 
-/// Names one run, over all processes and for good.
+/// The id of a run, unique over all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(Uuid);
@@ -27,19 +27,19 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Why a run started. Where several reasons merged into one run, the last in this list is named.
+/// The reason of a run. Merged triggers report the last of this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
-    /// The run before failed or crashed.
+    /// The previous run failed or crashed.
     Retry,
     /// A row fell due.
     Deadline,
-    /// The schedule's tick, or a resume.
+    /// The schedule ticked, or the job was resumed.
     Tick,
     /// The housekeeper started.
     Start,
-    /// A message asked for it.
+    /// A message requested it.
     Manual,
 }
 
@@ -55,13 +55,13 @@ impl fmt::Display for Trigger {
     }
 }
 
-/// How a run ended. Whatever it committed before stays, and is counted in the report.
+/// How a run ended. Committed batches stay, and the report counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
-    /// Nothing due was left that could be handled.
+    /// All due rows were handled or rejected.
     Completed,
-    /// An expected failure, such as a database that is away.
+    /// An expected failure, such as an unreachable database.
     Failed {
         /// The kind of failure, for programs. Records written without it read as
         /// [`FailureKind::Job`].
@@ -69,20 +69,20 @@ pub enum Outcome {
         failure: FailureKind,
         /// The error, with its causes.
         error: String,
-        /// When it is tried again; `None` for a run of one user, or of a paused job, which is not
-        /// repeated.
+        /// When the housekeeper retries; `None` for a run of one user or of a paused job, which it
+        /// does not retry.
         retry_at: Option<DateTime<Utc>>,
     },
-    /// The worker died: a bug, or somebody killed it.
+    /// The worker panicked or was killed.
     Crashed {
-        /// What is known of the death.
+        /// The panic message, or the reason of the kill.
         reason: String,
-        /// Rows known to be committed. A batch in flight may have committed as well.
+        /// Rows known to be committed. A batch in flight may have committed, too.
         rows_at_least: u64,
     },
     /// A `Cancel` message ended it between two batches.
     Cancelled,
-    /// It reached its time limit.
+    /// It reached its [`run_timeout`](crate::config::JobConfig::run_timeout).
     TimedOut,
     /// The housekeeper is shutting down.
     ShuttingDown,
@@ -109,7 +109,7 @@ pub enum FailureKind {
 }
 
 impl Outcome {
-    /// Failed, and not known yet when it is tried again.
+    /// Creates a failure without a time for the retry.
     pub(crate) fn failed(failure: FailureKind, error: String) -> Self {
         Self::Failed {
             failure,
@@ -118,7 +118,7 @@ impl Outcome {
         }
     }
 
-    /// One word for tables and traces.
+    /// Returns the outcome in a word or two, for tables and traces.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -142,79 +142,80 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What a run did. As JSON it also carries `success` and `message`.
+/// What a run did. Its JSON has two more fields, `success` and `message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "ReportJson")]
 pub struct Report {
-    /// Which run.
+    /// The id of the run.
     pub run: RunId,
-    /// Of which job.
+    /// The job.
     pub job: JobName,
-    /// What it covered.
+    /// The rows it covered.
     pub scope: Scope,
-    /// Why it started.
+    /// The reason of the run.
     pub trigger: Trigger,
     /// How it ended.
     pub outcome: Outcome,
-    /// The cutoff it compared rows with; `None` if it ended before it told.
+    /// The cutoff that rows were compared with; `None` if the run ended before it had one.
     pub cutoff: Option<DateTime<Utc>>,
-    /// When it started, by the housekeeper's clock.
+    /// The start, by the housekeeper's clock.
     pub started_at: DateTime<Utc>,
-    /// How long it took.
+    /// The duration.
     #[serde(with = "crate::time::span")]
     pub elapsed: Duration,
     /// Transactions committed.
     pub batches: u64,
     /// Rows changed, by kind.
     pub counts: Counts,
-    /// The first rows handled, by id, up to
-    /// [`JobConfig::max_reported_ids`](crate::config::JobConfig::max_reported_ids). Subscribers see
-    /// all.
+    /// Ids of the first rows handled, up to
+    /// [`JobConfig::max_reported_ids`](crate::config::JobConfig::max_reported_ids). Subscribers
+    /// receive all ids.
     pub ids: Vec<String>,
-    /// Whether more rows were handled than `ids` holds.
+    /// Whether the run handled more rows than `ids` lists.
     pub more_ids: bool,
-    /// The first due rows that could not be handled, at most 100.
+    /// The first due rows that failed, at most 100.
     pub rejected: Vec<RejectedRow>,
-    /// How many due rows could not be handled in all.
+    /// Number of due rows that failed.
     ///
-    /// The first 1,000 since the last tick are left out of `forecast`. Those beyond count as due in
-    /// it and hide what falls due next: until a tick sees fewer of them, the job runs at ticks, and
-    /// once in the age of its rule.
+    /// `forecast` leaves out the first 1,000 since the last tick. It counts more of them as due,
+    /// and they hide the next due row: until a tick meets fewer, the job runs at ticks, and once
+    /// per age of its rule.
     pub rejected_count: u64,
-    /// What is still due, and when the next row falls due; `None` if nobody could look.
+    /// What is still due, and when the next row falls due; `None` if the run ended before the
+    /// forecast.
     pub forecast: Option<Forecast>,
 }
 
 impl Report {
-    /// Whether the run did all it was asked.
+    /// Returns whether the run completed.
     #[must_use]
     pub fn success(&self) -> bool {
         self.outcome == Outcome::Completed
     }
 
-    /// Whether the run did nothing that is worth a line of the history.
+    /// Returns whether the run completed without a change, so that the history leaves it out.
     pub(crate) fn is_quiet(&self) -> bool {
         self.success() && self.counts.total() == 0 && self.rejected_count == 0
     }
 
-    /// The run in a sentence.
+    /// Describes the run in a sentence.
     #[must_use]
     pub fn message(&self) -> String {
         let job = &self.job;
         let counts = &self.counts;
-        let aside = match self.rejected_count {
+        let rejected = match self.rejected_count {
             0 => String::new(),
-            count => format!(", {} set aside", thousands(count)),
+            count => format!(", {} rejected", thousands(count)),
         };
         match &self.outcome {
-            Outcome::Completed => format!("{job} handled {counts}{aside}"),
+            Outcome::Completed => format!("{job} handled {counts}{rejected}"),
             Outcome::Crashed { .. } => {
                 format!(
-                    "{job} {} (known to be handled: {counts}{aside})",
+                    "{job} {} (known to be handled: {counts}{rejected})",
                     self.outcome
                 )
             }
-            outcome => format!("{job} {outcome} (handled {counts}{aside})"),
+            outcome => format!("{job} {outcome} (handled {counts}{rejected})"),
         }
     }
 
@@ -231,7 +232,7 @@ impl Report {
             .extend(batch.rejected.iter().take(room).cloned());
     }
 
-    /// A report of nothing done yet.
+    /// Creates the report of a run that has done nothing yet.
     pub(crate) fn blank(
         job: JobName,
         scope: Scope,
@@ -280,7 +281,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A [`Report`] as JSON: its fields after `success` and `message`, which callers read first.
+/// A [`Report`] as JSON, with `success` and `message` in front for callers that read no further.
 #[derive(Serialize)]
 struct ReportJson {
     success: bool,
@@ -327,7 +328,7 @@ impl From<Report> for ReportJson {
     }
 }
 
-/// Rejected rows that a report names.
+/// Maximum number of rejected rows in a report.
 const MAX_REJECTED: usize = 100;
 
 #[cfg(test)]
@@ -410,7 +411,7 @@ mod tests {
 
         assert_eq!(
             report.to_string(),
-            "sweeper handled nothing, 2 set aside (all, tick, 1 batch in 1ms)"
+            "sweeper handled nothing, 2 rejected (all, tick, 1 batch in 1ms)"
         );
         assert_eq!(report.run.to_string().len(), 36);
         let long = Report {
@@ -426,11 +427,11 @@ mod tests {
         };
         assert_eq!(
             long.to_string(),
-            "sweeper handled 123,456 drafts, 1,000 set aside (all, tick, 1,234 batches in 3m 20s, 10,000+ still due)"
+            "sweeper handled 123,456 drafts, 1,000 rejected (all, tick, 1,234 batches in 3m 20s, 10,000+ still due)"
         );
         assert_eq!(
             long.message(),
-            "sweeper handled 123,456 drafts, 1,000 set aside"
+            "sweeper handled 123,456 drafts, 1,000 rejected"
         );
     }
 

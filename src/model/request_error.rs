@@ -1,72 +1,86 @@
-//! Why a message was not carried out.
+//! Rejected requests.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::job::JobName;
 
-/// Why the housekeeper did not do what a message asked. A run that began and failed is no refusal:
-/// its [`Report`](crate::Report) says so.
+/// The reason why a request was rejected. A run that began and failed is not rejected: its
+/// [`Report`](crate::Report) has the outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequestError {
-    /// There is no such job.
-    #[error("there is no job {job:?}; this housekeeper has {}", names(known))]
+    /// Unknown job.
+    #[error("unknown job {job:?}; this housekeeper has {}", names(known))]
     UnknownJob {
-        /// The name that was given.
+        /// The name in the request.
         job: JobName,
-        /// The names that would be right.
+        /// The known names.
         known: Vec<JobName>,
     },
-    /// The job is switched off.
+    /// The job is disabled.
     #[error("{job} is switched off; a built-in job is on when its age is set")]
     Disabled {
-        /// Which job.
+        /// The job.
         job: JobName,
     },
     /// The job cannot serve the scope.
     #[error("{job} cannot run for this scope: {problem}")]
     Scope {
-        /// Which job.
+        /// The job.
         job: JobName,
-        /// What is wrong with the scope.
+        /// Why the scope is invalid.
         problem: String,
     },
-    /// Too many users wait for runs of their own already.
-    #[error("{waiting} users wait for a run of {job} already; ask for a run of all instead")]
+    /// Too many users wait for a run of their own.
+    #[error("{waiting} users already wait for a run of {job}; request a run of all rows instead")]
     TooManyScopes {
-        /// Which job.
+        /// The job.
         job: JobName,
-        /// How many users wait.
+        /// Number of users that wait.
         waiting: usize,
     },
-    /// The page cannot be had.
-    #[error("a page of {size} rows is too large; the largest has {largest}")]
+    /// The page is too large.
+    #[error("a page of {size} rows is too large; the maximum is {max}")]
     Page {
-        /// The size that was given.
+        /// The size in the request.
         size: u32,
-        /// The largest that would be right.
-        largest: u32,
+        /// The maximum size.
+        max: u32,
     },
-    /// The schedule has a value that cannot be.
+    /// The schedule has an invalid value.
     #[error("{problem}")]
     Schedule {
-        /// What is wrong, and what would be right.
+        /// The problem, and a valid value.
         problem: String,
     },
-    /// Too many previews and histories wait to be read.
-    #[error("{waiting} previews and histories wait to be read; ask again when some are answered")]
+    /// Too many previews of the job already wait.
+    #[error("{waiting} previews of {job} wait already; try again when some are answered")]
     Busy {
-        /// How many.
+        /// The job.
+        job: JobName,
+        /// Number of previews that wait.
         waiting: usize,
     },
-    /// The question was asked of the database and failed there.
+    /// A read took longer than its
+    /// [`read_timeout`](crate::config::JobConfig::read_timeout), its wait included.
+    #[error("could not {what} within {}", humantime::format_duration(*timeout))]
+    ReadTimeout {
+        /// The read.
+        what: String,
+        /// The timeout.
+        #[serde(with = "crate::time::span")]
+        timeout: Duration,
+    },
+    /// The database failed to answer.
     #[error("could not {what}: {error}")]
     Failed {
-        /// What was tried.
+        /// The attempt, such as `preview`.
         what: String,
-        /// What went wrong.
+        /// The error.
         error: String,
     },
     /// The housekeeper is shutting down.

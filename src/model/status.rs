@@ -1,4 +1,4 @@
-//! What the housekeeper says of itself, from memory.
+//! The status of a housekeeper and its jobs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,104 +12,104 @@ use crate::fmt::{Column, Table, line, quantity, relative, span, thousands};
 use crate::job::{Counts, JobName, Scope};
 use crate::model::{Health, Report, RunId, Trigger};
 
-/// A housekeeper at one instant. Answered from memory, whatever the database does.
+/// The status of a housekeeper. It comes from memory and never waits for the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The name it was started under, if any.
+    /// The name of the housekeeper, if it has one.
     pub name: Option<String>,
-    /// Whether it runs.
+    /// The state of the housekeeper.
     pub state: HousekeeperState,
-    /// When this was said.
+    /// The time of this status.
     pub at: DateTime<Utc>,
-    /// When it started.
+    /// The start of the housekeeper.
     pub started_at: Option<DateTime<Utc>>,
-    /// How often its timer was started again.
+    /// Number of restarts of the timer.
     pub timer_restarts: u64,
-    /// Its jobs, by name.
+    /// The jobs, by name.
     pub jobs: BTreeMap<JobName, JobStatus>,
 }
 
-/// Whether a housekeeper runs.
+/// The state of a housekeeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HousekeeperState {
     /// No housekeeper of this name was started in this process.
     NeverStarted,
-    /// It takes messages.
+    /// It accepts messages.
     Running,
-    /// It finishes what runs and refuses new runs.
+    /// It ends the runs in progress and rejects new ones.
     ShuttingDown,
-    /// It ran, and does no more.
+    /// It has stopped.
     Stopped,
-    /// It is there, but did not answer within a second.
+    /// It did not answer within a second.
     NotAnswering,
 }
 
-/// One job at one instant: what runs now, and what finished last.
+/// The status of a job: the run in progress, and the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JobStatus {
-    /// Which job.
+    /// The job.
     pub job: JobName,
-    /// How it is.
+    /// The health of the job.
     pub health: Health,
-    /// What its worker does.
+    /// The state of its worker.
     pub worker: WorkerStatus,
-    /// Whether ticks and deadlines are held back.
+    /// Whether its schedule is suspended.
     pub paused: bool,
-    /// When it runs by itself.
+    /// Its schedule.
     pub schedule: Schedule,
-    /// When it runs next by itself, and why; `None` while it is paused, off, or its worker is down.
+    /// Its next scheduled run; `None` while it is paused or disabled, or its worker is down.
     pub next_run: Option<NextRun>,
-    /// The next five ticks of its schedule; empty while it is paused or off, and without ticks.
-    /// Other runs may come before them.
+    /// The next five ticks of its schedule; empty while it is paused or disabled, or without ticks.
+    /// Other runs may come first.
     #[serde(default)]
     pub next_ticks: Vec<DateTime<Utc>>,
-    /// Scopes that wait for a run.
+    /// Number of scopes that wait for a run.
     pub waiting: usize,
-    /// The last run of everything that ended.
+    /// The last run of all rows.
     pub last: Option<Report>,
-    /// When a run of everything last completed.
+    /// The end of the last completed run of all rows.
     pub last_success: Option<DateTime<Utc>>,
-    /// How long the oldest due row has waited beyond its time, as far as is known.
+    /// Time for which the oldest due row has been due, if known.
     #[serde(with = "crate::time::span::option")]
     pub oldest_overdue: Option<Duration>,
-    /// Rows that could not be handled since the last tick; at most 1,000 are counted.
+    /// Number of rows rejected since the last tick, up to 1,000.
     pub rejected: usize,
-    /// How often the worker was started again.
+    /// Number of restarts of the worker.
     pub restarts: u64,
-    /// Ticks that were missed or met a run in progress, and so merged into one.
+    /// Number of ticks that were missed or came during a run, and so merged into one.
     pub missed_ticks: u64,
-    /// Runs that wait in memory to be written to the history; of more than 100, the newest.
+    /// Number of runs that are not in the history yet; the newest 100 stay in memory.
     pub unsaved_runs: usize,
 }
 
-/// What a worker does.
+/// The state of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum WorkerStatus {
-    /// The job is switched off and has no worker.
+    /// The job is disabled and has no worker.
     Disabled,
-    /// Ready for a run.
+    /// It waits for a run.
     Idle,
-    /// In a run.
+    /// It handles a run.
     Running(CurrentRun),
-    /// It died, and is started again.
+    /// It crashed and will restart.
     Restarting {
-        /// What is known of the death.
+        /// The panic message, or the reason of the kill.
         reason: String,
-        /// When it is started.
+        /// When it restarts.
         at: DateTime<Utc>,
     },
-    /// It died too often, and rests.
+    /// It crashed too often.
     Degraded {
-        /// What is known of the last death.
+        /// The panic message of the last crash, or the reason of the kill.
         reason: String,
-        /// When it is tried again.
+        /// When it gets another attempt.
         until: DateTime<Utc>,
     },
-    /// Stopped with its housekeeper.
+    /// It stopped with its housekeeper.
     Stopped,
 }
 
@@ -117,37 +117,37 @@ pub enum WorkerStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CurrentRun {
-    /// Which run.
+    /// The id of the run.
     pub run: RunId,
-    /// What it covers.
+    /// The rows it covers.
     pub scope: Scope,
-    /// Why it started.
+    /// The reason of the run.
     pub trigger: Trigger,
-    /// When it started.
+    /// The start of the run.
     pub started_at: DateTime<Utc>,
-    /// When its worker was last heard of: as it began, or after its last batch. Heartbeat that is
-    /// too long makes the job [`Failing`](Health::Failing).
+    /// The worker's last heartbeat: the start of the run, or its last batch. An overdue heartbeat
+    /// makes the job [`Failing`](Health::Failing).
     pub heard_at: DateTime<Utc>,
-    /// Batches committed so far.
+    /// Number of batches committed so far.
     pub batches: u64,
-    /// Rows handled so far: those that a report names by id.
+    /// Number of rows handled so far, those that events name by id.
     #[serde(default)]
     pub rows: u64,
     /// Rows changed so far, by kind.
     pub counts: Counts,
 }
 
-/// A run to come.
+/// A scheduled run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextRun {
-    /// When.
+    /// The time of the run.
     pub at: DateTime<Utc>,
-    /// Why.
+    /// The reason of the run.
     pub trigger: Trigger,
 }
 
 impl Status {
-    /// The status of a housekeeper that does not run.
+    /// Creates the status of a housekeeper that does not run.
     pub(crate) fn absent(name: &str, state: HousekeeperState) -> Self {
         Self {
             name: Some(name.to_owned()),
@@ -159,7 +159,7 @@ impl Status {
         }
     }
 
-    /// Whether it runs, not counting one that is shutting down.
+    /// Returns whether the housekeeper runs; a shutdown in progress does not count.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == HousekeeperState::Running
@@ -167,8 +167,8 @@ impl Status {
 }
 
 impl fmt::Display for Status {
-    /// Writes a line on the housekeeper, a table with a row for each job, and a line on what is
-    /// wrong with each that is not healthy.
+    /// Writes a line for the housekeeper, a table of the jobs, and a line with the reason for each
+    /// job that is not healthy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("housekeeper");
         write!(f, "{name}: {}", self.state)?;
@@ -178,7 +178,7 @@ impl fmt::Display for Status {
         }
         if self.timer_restarts > 0 {
             let times = quantity(self.timer_restarts, "time", "times");
-            write!(f, ", its timer started again {times}")?;
+            write!(f, ", its timer restarted {times}")?;
         }
         if self.jobs.is_empty() {
             return Ok(());
@@ -264,7 +264,7 @@ mod tests {
     use crate::model::{FailingCause, FailureKind, Outcome};
 
     #[test]
-    fn a_status_reads_as_a_table_of_jobs_and_a_line_on_each_that_is_unwell() {
+    fn a_status_displays_a_table_and_the_reasons() {
         let mut expirer = job("draft-collector");
         expirer.next_run = Some(NextRun {
             at: now() + TimeDelta::milliseconds(168_400),
@@ -310,7 +310,7 @@ invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
         );
         assert_eq!(
             absent.to_string(),
-            "housekeeper: stopped for 3m 20s, its timer started again 2 times"
+            "housekeeper: stopped for 3m 20s, its timer restarted 2 times"
         );
     }
 

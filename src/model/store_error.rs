@@ -1,20 +1,20 @@
-//! What can go wrong between a store and its database.
+//! Errors of a store.
 
 use std::error::Error;
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a store could not do what it was asked.
+/// An error between a store and its database.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The connection string is of no use. The text never holds its password.
+    /// Invalid connection string. The text never contains its password.
     #[error("{database} cannot be opened: {reason}")]
     Url {
         /// `SQLite` or `Postgres`.
         database: &'static str,
-        /// What is wrong, and what would be right.
+        /// The problem, and a valid value.
         reason: String,
     },
     /// Timed out waiting for a connection.
@@ -22,35 +22,35 @@ pub enum StoreError {
     Connect {
         /// `SQLite` or `Postgres`.
         database: &'static str,
-        /// How long was waited at most.
+        /// The timeout.
         limit: Duration,
-        /// What the pool said.
+        /// The error of the pool.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A statement failed, and its transaction was rolled back.
+    /// A statement failed. Its transaction was rolled back.
     #[error("could not {what}")]
     Query {
-        /// What was tried, such as `expire bookings`.
+        /// The attempt, such as `expire bookings`.
         what: &'static str,
-        /// What the database said.
+        /// The error of the database.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The tables are not what this crate needs.
+    /// The schema does not fit the store or the rule.
     #[error("{0}")]
     Schema(String),
-    /// The scope's user is no UUID.
-    #[error("user {user:?} is no UUID, which is what the booking schema keys users by")]
+    /// The scope's user is not a UUID.
+    #[error("user {user:?} is not a UUID, which the booking schema keys users by")]
     User {
-        /// The text that was given.
+        /// The user in the scope.
         user: String,
     },
 }
 
 impl StoreError {
-    /// Why sessions must not be deleted at this age with this throttle, as the text of
-    /// [`StoreError::Schema`].
+    /// Returns the text of a [`StoreError::Schema`] if the activity throttle is too long for this
+    /// age.
     pub(crate) fn throttle_problem(idle_after: Duration, throttle: Duration) -> Option<String> {
         (idle_after <= throttle.saturating_mul(2)).then(|| {
             format!(

@@ -21,6 +21,8 @@ pub enum Schema {
     /// ```sql
     #[doc = include_str!("../../migrations/sqlite/booking/2026-01-10-000000_create_booking_tables/up.sql")]
     /// ```
+    ///
+    /// A later step has the checks reject instants that no calendar has, such as a 30th of February.
     Booking,
 }
 
@@ -57,48 +59,24 @@ pub(crate) struct Migration {
     pub(crate) tables: &'static [&'static str],
 }
 
-/// Embeds the steps of one database.
+/// Embeds the steps of one database: of each set, the name of each and the tables it makes.
 macro_rules! migrations {
-    ($database:literal) => {
+    ($database:literal: $($schema:ident [$($name:literal $tables:expr),+ $(,)?])+) => {
         /// The steps of a set, oldest first.
         pub(crate) fn migrations(
             schema: $crate::store::Schema,
         ) -> &'static [$crate::store::migrations::Migration] {
-            use $crate::store::Schema;
-            use $crate::store::migrations::Migration;
             match schema {
-                Schema::Housekeeper => &[Migration {
-                    name: "housekeeper/2026-01-10-000000_create_runs",
+                $($crate::store::Schema::$schema => &[$($crate::store::migrations::Migration {
+                    name: $name,
                     up: include_str!(concat!(
-                        env!("CARGO_MANIFEST_DIR"),
-                        "/migrations/",
-                        $database,
-                        "/housekeeper/2026-01-10-000000_create_runs/up.sql"
+                        env!("CARGO_MANIFEST_DIR"), "/migrations/", $database, "/", $name, "/up.sql"
                     )),
                     down: include_str!(concat!(
-                        env!("CARGO_MANIFEST_DIR"),
-                        "/migrations/",
-                        $database,
-                        "/housekeeper/2026-01-10-000000_create_runs/down.sql"
+                        env!("CARGO_MANIFEST_DIR"), "/migrations/", $database, "/", $name, "/down.sql"
                     )),
-                    tables: &["housekeeper_runs"],
-                }],
-                Schema::Booking => &[Migration {
-                    name: "booking/2026-01-10-000000_create_booking_tables",
-                    up: include_str!(concat!(
-                        env!("CARGO_MANIFEST_DIR"),
-                        "/migrations/",
-                        $database,
-                        "/booking/2026-01-10-000000_create_booking_tables/up.sql"
-                    )),
-                    down: include_str!(concat!(
-                        env!("CARGO_MANIFEST_DIR"),
-                        "/migrations/",
-                        $database,
-                        "/booking/2026-01-10-000000_create_booking_tables/down.sql"
-                    )),
-                    tables: $crate::store::migrations::BOOKING_TABLES,
-                }],
+                    tables: $tables,
+                }),+],)+
             }
         }
     };

@@ -19,6 +19,7 @@ use crate::time::Clock;
 
 mod address;
 mod attempt;
+mod booking_check;
 mod bookings;
 mod connect;
 mod flight;

@@ -104,10 +104,14 @@ impl SqliteStore {
     /// A store on a file, given as `sqlite://path`, `sqlite:path` or a plain path. The file is
     /// created when it is first used.
     ///
+    /// A relative path counts from the working folder of this moment, also for connections that are
+    /// opened later. The log beside the file (`-wal`) keeps at most 32 MiB once no long reader needs
+    /// more.
+    ///
     /// Fails if the address cannot be right: nothing, `:memory:` (each connection would be a
     /// database of its own), another database's URL, a folder that does not exist.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let path = open::path(url)?;
+        let path = open::absolute(&open::path(url)?)?;
         let place = path.clone();
         tokio::task::spawn_blocking(move || open::check_place(&place))
             .await
@@ -130,8 +134,8 @@ impl SqliteStore {
         })
     }
 
-    /// A store on a pool of the host's. Its connections should be in WAL mode with a busy timeout
-    /// and `foreign_keys` on, as our own are.
+    /// A store on a pool of the host's. Its connections should be in WAL mode with a busy timeout,
+    /// a `journal_size_limit` and `foreign_keys` on, as our own are.
     #[must_use]
     pub fn with_pool(pool: Pool) -> Self {
         Self {
@@ -185,6 +189,20 @@ impl SqliteStore {
         work: impl FnOnce(&mut SqliteConnection) -> TxResult<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         self.run_for(what, |conn, _| work(conn)).await
+    }
+
+    /// The same for the last step of a run, after which a log that has grown is emptied.
+    async fn run_last<R: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut SqliteConnection) -> TxResult<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        self.run(what, |conn| {
+            let done = work(conn)?;
+            open::shrink_log(conn)?;
+            Ok(done)
+        })
+        .await
     }
 
     /// The same for work that looks itself whether its caller still waits: the handle is dead when

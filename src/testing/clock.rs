@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::time::Clock;
 
-/// A wall clock in the hands of a test. Clones show the same time.
+/// A wall clock that a test sets. Clones share the time.
 ///
 /// # Examples
 ///
@@ -27,15 +27,15 @@ pub struct ManualClock(Arc<Mutex<Face>>);
 
 #[derive(Debug)]
 struct Face {
-    /// What it showed at `read`.
+    /// The time shown at `read`.
     shown: DateTime<Utc>,
-    /// When it was set, by tokio's clock; `None` for a clock that stands.
+    /// When it was set, by tokio's clock; `None` for a frozen clock.
     read: Option<Instant>,
 }
 
 impl ManualClock {
-    /// A clock that shows `start` now and then follows tokio's time, also while that is paused or
-    /// advanced by hand.
+    /// Creates a clock that shows `start` now and then follows tokio's time, which may be paused or
+    /// advanced.
     #[must_use]
     pub fn new(start: DateTime<Utc>) -> Self {
         Self(Arc::new(Mutex::new(Face {
@@ -44,7 +44,7 @@ impl ManualClock {
         })))
     }
 
-    /// A clock that moves only when it is told to.
+    /// Creates a clock that moves only when the test moves it.
     #[must_use]
     pub fn frozen(start: DateTime<Utc>) -> Self {
         Self(Arc::new(Mutex::new(Face {
@@ -53,13 +53,13 @@ impl ManualClock {
         })))
     }
 
-    /// Moves the clock by a step, forward or back, as a correction of a machine's clock does, and
-    /// no further than the calendar goes. Tokio's time does not move.
+    /// Moves the clock forward or back, as the correction of a machine's clock does, and saturates
+    /// at the ends of the calendar. Tokio's time does not move.
     pub fn advance_wall(&self, step: TimeDelta) {
         self.change(|shown| moved(shown, step));
     }
 
-    /// Sets the clock. One that follows tokio's time goes on from here.
+    /// Sets the clock. A clock that follows tokio's time continues from here.
     pub fn set(&self, instant: DateTime<Utc>) {
         self.change(|_| instant);
     }
@@ -92,7 +92,7 @@ impl Face {
     }
 }
 
-/// Stops at the ends of the calendar.
+/// Adds a step. Saturates at the ends of the calendar.
 fn moved(shown: DateTime<Utc>, step: TimeDelta) -> DateTime<Utc> {
     let end = if step < TimeDelta::zero() {
         DateTime::<Utc>::MIN_UTC

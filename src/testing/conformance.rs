@@ -1,4 +1,4 @@
-//! What every job must keep, asked of one.
+//! A test of the contract of `Job`.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
 
-/// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns
-/// the ids it handled.
+/// Checks a job against the contract of [`Job`]: previews, runs in batches of `limit` rows, and
+/// forecasts. Returns the ids it handled.
 ///
-/// Give it rows to handle, more than `limit`, and a clock that stands, and let nobody else change
-/// them. A limit of 1 or 2 finds most.
+/// The job needs more than `limit` due rows, which no one else changes, and a frozen clock. A limit
+/// of 1 or 2 finds most errors.
 ///
 /// # Panics
 ///
-/// Where the job does not keep what [`Job`] asks: a preview that changes something, skips rows or
-/// repeats them; an forecast that disagrees with the preview; a batch that exceeds its limit or
-/// does not come forward; a run that handles other rows than the preview showed, or leaves some.
+/// Panics if the job breaks the contract: a preview that changes, skips or repeats rows; a forecast
+/// that disagrees with the preview; a batch that exceeds its limit or makes no progress; a run that
+/// handles other rows than the preview showed, or leaves some.
 ///
 /// # Errors
 ///
-/// The first error of any step.
+/// Returns the first error of a step.
 ///
 /// # Examples
 ///
@@ -71,8 +71,8 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
         "with {due} due rows, the next is due in {wait:?}"
     );
 
-    let (handled, aside) = run(job, limit).await?;
-    let done: BTreeSet<&String> = handled.iter().chain(&aside).collect();
+    let (handled, rejected) = run(job, limit).await?;
+    let done: BTreeSet<&String> = handled.iter().chain(&rejected).collect();
     assert_eq!(
         done,
         shown.iter().collect(),
@@ -80,29 +80,32 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
     );
     assert_eq!(
         done.len(),
-        handled.len() + aside.len(),
-        "a run handled a row twice: {handled:?} {aside:?}"
+        handled.len() + rejected.len(),
+        "a run handled a row twice: {handled:?} {rejected:?}"
     );
 
     let left: BTreeSet<String> = preview(job, limit).await?.into_iter().collect();
     assert_eq!(
         left,
-        aside.iter().cloned().collect(),
-        "a run left due rows (left) that it did not set aside (right)"
+        rejected.iter().cloned().collect(),
+        "a run left due rows (left) that it did not reject (right)"
     );
-    let forecast = job.forecast(&aside).await?;
-    assert_eq!(forecast.due.count, 0, "rows set aside count as due");
+    let forecast = job.forecast(&rejected).await?;
+    assert_eq!(
+        forecast.due.count, 0,
+        "a forecast counts rejected rows as due"
+    );
     assert_ne!(
         forecast.next_due,
         Some(Duration::ZERO),
-        "the next row is due at once, after a run"
+        "the forecast after a run says that a row is due"
     );
     let (again, _) = run(job, limit).await?;
     assert_eq!(again, [""; 0], "a second run handled rows again");
     Ok(handled)
 }
 
-/// The ids on all pages.
+/// Returns the ids on all pages.
 async fn preview(job: &dyn Job, size: NonZeroU32) -> Result<Vec<String>, JobError> {
     let mut ids = Vec::new();
     let mut page = Page::first(size);
@@ -132,41 +135,41 @@ async fn preview(job: &dyn Job, size: NonZeroU32) -> Result<Vec<String>, JobErro
         };
         assert!(
             page.after.as_ref() != Some(&next),
-            "a preview goes from {:?} to {next:?}",
+            "a page after {:?} returned the next cursor {next:?}",
             page.after
         );
         page.after = Some(next);
     }
 }
 
-/// The ids handled, and those set aside.
+/// Runs the job. Returns the ids handled and the ids rejected.
 async fn run(job: &dyn Job, limit: NonZeroU32) -> Result<(Vec<String>, Vec<String>), JobError> {
-    let window = job.begin_run().await?;
-    let (mut handled, mut aside) = (Vec::new(), Vec::new());
-    let mut pass = BatchRequest {
+    let bounds = job.begin_run().await?;
+    let (mut handled, mut rejected) = (Vec::new(), Vec::new());
+    let mut request = BatchRequest {
         scope: Scope::All,
-        now: window.now,
-        cutoff: window.cutoff,
+        now: bounds.now,
+        cutoff: bounds.cutoff,
         limit,
         after: None,
     };
     loop {
-        let batch = job.batch(&pass).await?;
+        let batch = job.batch(&request).await?;
         let rows = batch.ids.len() + batch.rejected.len();
         assert!(
             rows <= limit.get() as usize,
             "a batch of {limit} rows handled {rows}"
         );
         handled.extend(batch.ids);
-        aside.extend(batch.rejected.into_iter().map(|row| row.id));
+        rejected.extend(batch.rejected.into_iter().map(|row| row.id));
         let Some(next_cursor) = batch.next_cursor else {
-            return Ok((handled, aside));
+            return Ok((handled, rejected));
         };
         assert!(
-            pass.after.as_ref() != Some(&next_cursor),
-            "a batch after {:?} next_cursor {next_cursor:?}",
-            pass.after
+            request.after.as_ref() != Some(&next_cursor),
+            "a batch after {:?} returned the next cursor {next_cursor:?}",
+            request.after
         );
-        pass.after = Some(next_cursor);
+        request.after = Some(next_cursor);
     }
 }

@@ -1,4 +1,4 @@
-//! Faults on demand, around any job.
+//! Faults in the steps of any job.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,28 +11,29 @@ use crate::job::{
     Batch, BatchRequest, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds, Scope,
 };
 
-/// A job that fails on demand and otherwise does what the wrapped job does.
+/// A job with faults in its steps, around any other job.
 ///
 /// # Examples
 ///
-/// What a host's dashboard shows of an outage, without an outage:
+/// The report of an outage, without an outage:
 ///
 /// ```
 /// use std::sync::Arc;
 ///
-/// use ractor::call_t;
 /// use ractor_housekeeper::testing::{Fault, FaultyJob, MemoryStore, Step};
-/// use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Scope, start};
+/// use ractor_housekeeper::{HousekeeperArguments, Scope, start};
 /// use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let expirer = BookingExpirer::new(Arc::new(MemoryStore::new()), BookingPolicy::default().expire_after)?;
+/// let policy = BookingPolicy::default();
+/// let expirer = BookingExpirer::new(Arc::new(MemoryStore::new()), policy.expire_after)?;
 /// let (job, faults) = FaultyJob::new(expirer);
-/// let housekeeper = start(None, HousekeeperArguments::new(vec![Arc::new(job)])).await?.housekeeper;
+/// let arguments = HousekeeperArguments::new(vec![Arc::new(job)]);
+/// let housekeeper = start(None, arguments).await?.housekeeper;
 /// faults.always(Step::BeginRun, Fault::Fail("the database is away".to_owned()));
 ///
-/// let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 1_000, BookingExpirer::NAME, Scope::All)??;
+/// let report = housekeeper.run_now(BookingExpirer::NAME, Scope::All).await?;
 ///
 /// assert_eq!(report.outcome.to_string(), "failed: the database is away");
 /// # Ok(())
@@ -43,8 +44,8 @@ pub struct FaultyJob<H = Faults> {
     hook: H,
 }
 
-/// Code that runs before and after each step of a [`FaultyJob`]. [`Faults`] is the one for fixed
-/// plans; implement this for anything else, such as random faults, pauses or measurements.
+/// Code that runs before and after each step of a [`FaultyJob`]. [`Faults`] implements fixed plans;
+/// implement the trait for anything else, such as random faults, pauses or measurements.
 #[async_trait]
 pub trait JobHook: Send + Sync + 'static {
     /// Runs before a step. An error fails the step without calling the job.
@@ -102,7 +103,7 @@ impl Call<'_> {
     }
 }
 
-/// What is to go wrong, and what was called. Clones speak of the same job.
+/// The faults and the calls of a [`FaultyJob`]. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<BTreeMap<Step, Plan>>>);
 
@@ -121,20 +122,20 @@ pub enum Step {
     Forecast,
 }
 
-/// What goes wrong with a step. It does so before the step has touched a row.
+/// A fault of a step. It occurs before the step has changed a row.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// It fails with this error.
+    /// The step fails with this error.
     Fail(String),
-    /// It panics.
+    /// The step panics.
     Panic,
-    /// It never ends.
+    /// The step never ends.
     Hang,
-    /// It waits at the gate, and is done when that opens.
+    /// The step waits until the gate opens, then runs.
     Hold(Gate),
 }
 
-/// Holds a step up until it is opened. Clones are the same gate.
+/// Holds a step until it opens. Clones are the same gate.
 #[derive(Clone)]
 pub struct Gate(Arc<watch::Sender<Passage>>);
 
@@ -147,13 +148,13 @@ struct Passage {
 #[derive(Debug, Default)]
 struct Plan {
     calls: u64,
-    /// By the number of the call.
+    /// By number of call.
     once: BTreeMap<u64, Fault>,
     always: Option<Fault>,
 }
 
 impl FaultyJob {
-    /// Wraps a job. Every step succeeds until the faults are set.
+    /// Wraps a job, without faults at first.
     pub fn new(job: impl Job) -> (Self, Faults) {
         let faults = Faults::default();
         (Self::with_hook(Arc::new(job), faults.clone()), faults)
@@ -177,19 +178,19 @@ impl<H: fmt::Debug> fmt::Debug for FaultyJob<H> {
 }
 
 impl Faults {
-    /// Makes one call go wrong, counted from now: 1 is the next.
+    /// Sets the fault of one call, counted from now: 1 is the next.
     pub fn once(&self, step: Step, call: u64, fault: Fault) {
         let mut plans = self.plans();
         let plan = plans.entry(step).or_default();
         plan.once.insert(plan.calls + call, fault);
     }
 
-    /// Makes every call go wrong that has no fault of its own, until [`Faults::clear`].
+    /// Sets the fault of every call that has none of its own, until [`Faults::clear`].
     pub fn always(&self, step: Step, fault: Fault) {
         self.plans().entry(step).or_default().always = Some(fault);
     }
 
-    /// Nothing goes wrong from now on. What hangs still hangs.
+    /// Removes all faults. A step that hangs continues to hang.
     pub fn clear(&self) {
         for plan in self.plans().values_mut() {
             plan.once.clear();
@@ -197,7 +198,7 @@ impl Faults {
         }
     }
 
-    /// How often a step was called, also when it went wrong.
+    /// Returns the number of calls of a step, including those with a fault.
     #[must_use]
     pub fn calls(&self, step: Step) -> u64 {
         self.plans().get(&step).map_or(0, |plan| plan.calls)
@@ -216,7 +217,7 @@ impl JobHook for Faults {
         match fault {
             None => Ok(()),
             Some(Fault::Fail(error)) => Err(error.into()),
-            Some(Fault::Panic) => panic!("{step:?} was told to panic"),
+            Some(Fault::Panic) => panic!("a fault of {step:?}"),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Hold(gate)) => {
                 gate.pass().await;
@@ -235,18 +236,18 @@ impl Plan {
 }
 
 impl Gate {
-    /// A closed gate.
+    /// Creates a closed gate.
     #[must_use]
     pub fn closed() -> Self {
         Self(Arc::new(watch::Sender::default()))
     }
 
-    /// Lets everybody through, now and later.
+    /// Opens the gate for good.
     pub fn open(&self) {
         self.0.send_modify(|passage| passage.open = true);
     }
 
-    /// Waits until a step has come to the gate.
+    /// Waits until a step has reached the gate.
     pub async fn reached(&self) {
         self.wait_for(|passage| passage.reached > 0).await;
     }
@@ -257,7 +258,7 @@ impl Gate {
     }
 
     async fn wait_for(&self, condition: impl FnMut(&Passage) -> bool) {
-        // Fails only without a sender, and we hold it.
+        // Fails only without a sender, which `self` holds.
         let _ = self.0.subscribe().wait_for(condition).await;
     }
 }

@@ -1,5 +1,4 @@
-//! The store in memory: the two rules in plain Rust, for tests that need no SQL, and as the model
-//! the databases are compared with.
+//! The built-in rules in plain Rust: a store for tests without SQL, and the model of the databases.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,37 +17,37 @@ use rows::Rows;
 /// A chat session of a [`MemoryStore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemorySession {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Whose it is.
+    /// The user that it belongs to.
     pub user: Uuid,
-    /// When it began.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Images sent in it.
+    /// Number of images sent.
     pub images: u64,
-    /// Videos sent in it.
+    /// Number of videos sent.
     pub videos: u64,
 }
 
 /// A booking of a [`MemoryStore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryBooking {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Whose it is.
+    /// The user that it belongs to.
     pub user: Uuid,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Its status, such as `Pending`.
+    /// The status, such as `Pending`.
     pub status: String,
-    /// Until when a payment in flight keeps it from expiring.
+    /// The end of the hold of a payment in flight.
     pub held_until: Option<DateTime<Utc>>,
-    /// When it was last changed.
+    /// When it last changed.
     pub updated_at: DateTime<Utc>,
 }
 
 impl MemoryBooking {
-    /// A Pending booking that is not held.
+    /// Creates a `Pending` booking without a hold.
     #[must_use]
     pub fn pending(id: impl Into<String>, user: Uuid, created_at: DateTime<Utc>) -> Self {
         Self {
@@ -64,8 +63,8 @@ impl MemoryBooking {
 
 /// The booking schema in memory. Clones share their rows.
 ///
-/// It obeys the rules of [`Store`](crate::store::Store) to the microsecond and keeps a history, but
-/// nothing in it is ever locked or refused.
+/// It implements the rules of [`Store`](crate::store::Store) to the microsecond and keeps a
+/// history. It never locks or rejects a row.
 ///
 /// # Examples
 ///
@@ -84,20 +83,20 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store on the machine's clock.
+    /// Creates an empty store on the machine's clock.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the time from another clock.
+    /// Sets the clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Adds a session, or replaces the one of this id.
+    /// Adds a session, or replaces the one with this id.
     pub fn add_session(&self, id: impl Into<String>, user: Uuid, created_at: DateTime<Utc>) {
         let id = id.into();
         let session = MemorySession {
@@ -110,7 +109,7 @@ impl MemoryStore {
         self.rows().sessions.insert(id, session);
     }
 
-    /// Adds a message. Only one whose sender is `user` is activity.
+    /// Adds a message. Only messages of the sender `user` count as activity.
     pub fn add_message(&self, user: Uuid, sender: impl Into<String>, at: DateTime<Utc>) {
         if sender.into() == "user" {
             let at = at.trunc_subsecs(6);
@@ -120,21 +119,21 @@ impl MemoryStore {
         }
     }
 
-    /// Adds the record of an image sent. A session that is not there gets none.
+    /// Adds the record of an image, if the session exists.
     pub fn add_image(&self, session: &str) {
         if let Some(session) = self.rows().sessions.get_mut(session) {
             session.images += 1;
         }
     }
 
-    /// Adds the record of a video sent. A session that is not there gets none.
+    /// Adds the record of a video, if the session exists.
     pub fn add_video(&self, session: &str) {
         if let Some(session) = self.rows().sessions.get_mut(session) {
             session.videos += 1;
         }
     }
 
-    /// Adds a booking, or replaces the one of this id.
+    /// Adds a booking, or replaces the one with this id.
     pub fn add_booking(&self, booking: MemoryBooking) {
         let booking = MemoryBooking {
             created_at: booking.created_at.trunc_subsecs(6),
@@ -144,20 +143,20 @@ impl MemoryStore {
         self.rows().bookings.insert(booking.id.clone(), booking);
     }
 
-    /// The sessions, by id.
+    /// Returns the sessions, by id.
     #[must_use]
     pub fn sessions(&self) -> Vec<MemorySession> {
         self.rows().sessions.values().cloned().collect()
     }
 
-    /// The bookings, by id.
+    /// Returns the bookings, by id.
     #[must_use]
     pub fn bookings(&self) -> Vec<MemoryBooking> {
         self.rows().bookings.values().cloned().collect()
     }
 
-    /// Sets what [`Store::activity_throttle`](crate::store::Store::activity_throttle) answers. Rows
-    /// here are never behind.
+    /// Sets the answer of [`Store::activity_throttle`](crate::store::Store::activity_throttle). It
+    /// has no effect on the rows.
     pub fn set_activity_throttle(&self, throttle: Duration) {
         self.rows().throttle = throttle;
     }
@@ -195,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_are_kept_as_finely_as_the_databases_keep_them() {
+    fn instants_have_the_precision_of_the_databases() {
         let fine = DateTime::UNIX_EPOCH + TimeDelta::nanoseconds(1_999);
         let kept = DateTime::UNIX_EPOCH + TimeDelta::microseconds(1);
         let store = MemoryStore::new();

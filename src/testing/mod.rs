@@ -1,8 +1,7 @@
-//! A kit for tests of a host's own jobs (feature `testing`), and of what the host does with events
-//! and reports.
+//! A kit for tests of a host's jobs, and of its code for events and reports (feature `testing`).
 //!
-//! A month passes in milliseconds, the database fails when it is told to, and a test waits for
-//! facts instead of sleeping. The suites of this crate use the same kit.
+//! A month passes in milliseconds, steps fail on demand, and tests wait for events instead of
+//! sleeping. The tests of this crate use the same kit.
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -10,29 +9,28 @@
 //! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
 //! ```
 //!
-//! | what | for |
+//! | item | purpose |
 //! |---|---|
-//! | [`assert_conforms`] | what [`Job`](crate::Job) asks of every job |
-//! | [`ManualClock`] | the wall clock in the test's hands, on tokio's paused time |
-//! | [`next_event`], [`next_report`] | waiting for what a housekeeper tells |
-//! | [`FaultyJob`], [`Faults`], [`Gate`] | errors, panics and hanging steps of any job, when the test wants them |
+//! | [`assert_conforms`] | checks the contract of [`Job`](crate::Job) |
+//! | [`ManualClock`] | a wall clock that the test sets, on tokio's paused time |
+//! | [`next_event`], [`next_report`] | wait for an event or a report |
+//! | [`FaultyJob`], [`Faults`], [`Gate`] | errors, panics and hanging steps in any job |
 //! | [`MemoryStore`] | the built-in jobs without a database |
-//! | `PrivatePostgres` | a real one, for as long as the test lasts (feature `postgres`) |
+//! | `PrivatePostgres` | a Postgres server for the duration of a test (feature `postgres`) |
 //!
-//! # A job of one's own
+//! # The job under test
 //!
-//! The examples test this one, which deletes old drafts. It keeps them in memory to be short; a job
-//! over SQL is tested in the same way. It takes its time from a [`Clock`](crate::time::Clock),
-//! which the test sets. (A job that asks the database for the time needs rows that are old by the
-//! database's clock, and real time.)
+//! The examples test this job, which deletes old drafts. It has no SQL for brevity; tests of a job
+//! over SQL look the same. It reads a [`Clock`](crate::time::Clock) that the test sets. (A job that
+//! reads the database's clock needs rows that are old by that clock, and real time.)
 //!
 //! ```
 #![doc = include_str!("../../tests/support/drafts.rs")]
 //! ```
 //!
-//! # It keeps what every job must keep
+//! # The contract
 //!
-//! Preview, run and forecast agree, batches come forward and end:
+//! Preview, run and forecast agree, and batches make progress and end:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -42,7 +40,8 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let clock = ManualClock::frozen("2026-03-01T12:00:00Z".parse()?);
 //! let saved = |days, title: &str| (clock.now() - TimeDelta::days(days), title.to_owned());
-//! let drafts: Drafts = Arc::new(Mutex::new(vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")]));
+//! let drafts = vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")];
+//! let drafts: Drafts = Arc::new(Mutex::new(drafts));
 //! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
 //!
 //! let handled = assert_conforms(&job, 2.try_into()?).await.map_err(|error| error.to_string())?;
@@ -52,11 +51,10 @@
 //! # }
 //! ```
 //!
-//! # It is on time
+//! # Deadlines
 //!
-//! On tokio's paused clock, which jumps to the next timer when nothing else is left to do; a
-//! [`ManualClock::new`] goes with it. Write `#[tokio::test(start_paused = true)]` in a test of your
-//! own:
+//! tokio's paused time jumps to the next timer when all tasks wait, and [`ManualClock::new`]
+//! follows it. Tests of your own have `#[tokio::test(start_paused = true)]`:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -76,7 +74,7 @@
 //! let (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
-//! // `next_report` has the patience of an hour; the month is to pass before it.
+//! // `next_report` times out after an hour, so let the month pass first.
 //! tokio::time::sleep(DraftSweeper::AGE.to_std()?).await;
 //! let report = next_report(&mut events, |report| report.counts.of("drafts") > 0).await;
 //!
@@ -87,9 +85,9 @@
 //! # }
 //! ```
 //!
-//! # Its database goes away
+//! # An outage
 //!
-//! The run fails and says why, and is tried again by itself:
+//! The run fails with the error, and the housekeeper retries it:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -100,10 +98,12 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
-//! let drafts: Drafts = Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())]));
+//! let saved = clock.now() - TimeDelta::days(31);
+//! let drafts: Drafts = Arc::new(Mutex::new(vec![(saved, "a".to_owned())]));
 //! let (job, faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
 //! faults.once(Step::Batch, 1, Fault::Fail("the database is away".to_owned()));
-//! let housekeeper = start(None, HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock)).await?.housekeeper;
+//! let arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
+//! let housekeeper = start(None, arguments).await?.housekeeper;
 //! let (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
@@ -116,14 +116,12 @@
 //! # }
 //! ```
 //!
-//! # It crashes in the middle of a run
+//! # A crash in the middle of a run
 //!
-//! Whoever asked is answered, with what is known to be done. The worker is started again and goes
-//! on:
+//! The caller gets a report with the committed rows. The worker restarts and handles the rest:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
-//! use ractor::call_t;
 //! use ractor_housekeeper::testing::{Fault, FaultyJob, ManualClock, Step, next_report};
 //! use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, Outcome, Subscriber, start};
 //! use ractor_housekeeper::config::Pace;
@@ -133,7 +131,8 @@
 //! # std::panic::set_hook(Box::new(|_| {}));
 //! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
 //! let saved = clock.now() - TimeDelta::days(31);
-//! let drafts: Drafts = Arc::new(Mutex::new(["a", "b", "c"].map(|title| (saved, title.to_owned())).into()));
+//! let drafts = ["a", "b", "c"].map(|title| (saved, title.to_owned()));
+//! let drafts: Drafts = Arc::new(Mutex::new(drafts.into()));
 //! let (job, faults) = FaultyJob::new(DraftSweeper { drafts, clock: Arc::new(clock.clone()) });
 //! faults.once(Step::Batch, 2, Fault::Panic);
 //! let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
@@ -143,7 +142,7 @@
 //! let (subscriber, mut events) = Subscriber::channel();
 //! housekeeper.cast(HousekeeperMsg::Subscribe(subscriber))?;
 //!
-//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, "draft-sweeper".into(), Scope::All)??;
+//! let report = housekeeper.run_now("draft-sweeper", Scope::All).await?;
 //! let next = next_report(&mut events, |report| report.success()).await;
 //!
 //! assert!(matches!(report.outcome, Outcome::Crashed { rows_at_least: 2, .. }), "{report}");
@@ -152,29 +151,27 @@
 //! # }
 //! ```
 //!
-//! # It does what its preview showed
+//! # Preview and run
 //!
-//! [`assert_conforms`] has compared the two already. Through the housekeeper, as an operator does
-//! it:
+//! [`assert_conforms`] compares the two on the job. Through the housekeeper, as an operator does:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
-//! use ractor::call_t;
 //! use ractor_housekeeper::testing::ManualClock;
-//! use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, start};
+//! use ractor_housekeeper::{HousekeeperArguments, start};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let clock = ManualClock::new("2026-03-01T12:00:00Z".parse()?);
-//! let drafts: Drafts = Arc::new(Mutex::new(vec![(clock.now() - TimeDelta::days(31), "a".to_owned())]));
+//! let saved = clock.now() - TimeDelta::days(31);
+//! let drafts: Drafts = Arc::new(Mutex::new(vec![(saved, "a".to_owned())]));
 //! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
 //! let mut arguments = HousekeeperArguments::new(vec![Arc::new(job)]).with_clock(clock);
 //! arguments.config.job.schedule.at_start = false;
 //! let housekeeper = start(None, arguments).await?.housekeeper;
-//! let name: JobName = "draft-sweeper".into();
 //!
-//! let preview = call_t!(housekeeper, HousekeeperMsg::Preview, 60_000, name.clone(), Scope::All, Page::default())??;
-//! let report = call_t!(housekeeper, HousekeeperMsg::RunNow, 60_000, name, Scope::All)??;
+//! let preview = housekeeper.preview("draft-sweeper", Scope::All, Page::default()).await?;
+//! let report = housekeeper.run_now("draft-sweeper", Scope::All).await?;
 //!
 //! let shown: Vec<String> = preview.rows.into_iter().map(|row| row.id).collect();
 //! assert_eq!(report.ids, shown);
@@ -184,7 +181,7 @@
 //!
 //! # On Postgres
 //!
-//! A server of the test's own, where Postgres is installed. Not on paused time, which would run
+//! A private server, where Postgres is installed. The test needs real time, since paused time runs
 //! ahead of the server:
 //!
 //! ```
@@ -199,12 +196,12 @@
 //! use ractor_housekeeper::booking::{BookingPolicy, built_in};
 //!
 //! let Some(server) = PrivatePostgres::start()? else {
-//!     println!("left out: Postgres is not installed");
+//!     println!("skipped: Postgres is not installed");
 //!     return Ok(());
 //! };
 //! let store = PostgresStore::connect(&server.fresh_database()?)?;
 //! store.migrate(Schema::ALL).await?;
-//! // Here a test adds rows of its own, through `store.pool()`.
+//! // Insert rows here, through `store.pool()`.
 //!
 //! for job in built_in(store, &BookingPolicy::default())? {
 //!     assert_conforms(&*job, 2.try_into()?).await.map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! A Postgres server of the test's own.
+//! A private Postgres server for tests.
 
 use std::fs;
 use std::io::{self, Error, Write};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// A private Postgres server in a temporary folder, reached through a socket there. It goes with
-/// its owner, also when that is killed.
+/// A private Postgres server in a temporary folder, with a socket there. It ends with its owner,
+/// even if the owner is killed.
 ///
-/// Made from the binaries that are installed. It gives up durability for speed, unless [told
-/// otherwise](Self::start_with), and accepts anybody on this machine.
+/// It uses the installed binaries. It trades durability for speed, unless
+/// [configured](Self::start_with) otherwise, and accepts every user of this machine.
 ///
 /// # Examples
 ///
@@ -36,12 +36,13 @@ pub struct PrivatePostgres {
     folder: PathBuf,
     binaries: PathBuf,
     owner: Option<Owner>,
-    /// A shell that starts and stops the server as it is told through its standard input. When that
-    /// closes, which it does however we end, it clears up.
-    keeper: Child,
+    /// A shell that starts and stops the server by commands from its standard input. The input
+    /// closes when this process ends in any way; then the shell stops the server and removes the
+    /// folder.
+    watchdog: Child,
 }
 
-/// The user Postgres runs as, because it refuses to run as root.
+/// The user that Postgres runs as, because it refuses to run as root.
 #[derive(Debug, Clone, Copy)]
 struct Owner {
     uid: u32,
@@ -49,16 +50,18 @@ struct Owner {
 }
 
 impl PrivatePostgres {
-    /// Starts a server and waits until it answers; `None` if Postgres is not installed.
+    /// Starts a server and waits until it is ready; `None` if Postgres is not installed.
     ///
-    /// With `HOUSEKEEPER_REQUIRE_POSTGRES=1` in the environment a missing Postgres is an error, so
-    /// that a build server cannot leave tests out in silence.
+    /// # Errors
+    ///
+    /// Fails if the server does not start, or if Postgres is not installed and the environment has
+    /// `HOUSEKEEPER_REQUIRE_POSTGRES=1`, so that CI does not skip tests unnoticed.
     pub fn start() -> io::Result<Option<Self>> {
         Self::start_with(&[])
     }
 
-    /// As [`start`](Self::start), with settings of the server, such as `fsync=on`, that prevail
-    /// over those of every private one.
+    /// Like [`start`](Self::start), with settings of the server, such as `fsync=on`, that override
+    /// those of every private server.
     pub fn start_with(settings: &[&str]) -> io::Result<Option<Self>> {
         let Some(binaries) = find_binaries() else {
             if std::env::var_os("HOUSEKEEPER_REQUIRE_POSTGRES").is_some_and(|value| value == "1") {
@@ -78,9 +81,9 @@ impl PrivatePostgres {
         started.map(Some)
     }
 
-    /// The one server all tests of this process share. It is started when it is first asked for.
+    /// Returns the server that all tests of this process share. The first call starts it.
     pub fn shared() -> io::Result<Option<&'static Self>> {
-        // A static is never dropped: the keeper notices when the process ends.
+        // A static is never dropped: the watchdog notices the end of the process.
         static SHARED: OnceLock<Result<Option<PrivatePostgres>, String>> = OnceLock::new();
         match SHARED.get_or_init(|| Self::start().map_err(|error| error.to_string())) {
             Ok(server) => Ok(server.as_ref()),
@@ -88,7 +91,7 @@ impl PrivatePostgres {
         }
     }
 
-    /// The URL of the database every server has.
+    /// Returns the URL of the database `postgres`.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of("postgres")
@@ -124,26 +127,26 @@ impl PrivatePostgres {
         Ok(self.url_of(&name))
     }
 
-    /// Shuts the server down as its administrator would: who is connected is cut off, and what was
-    /// committed is kept. Returns when it is gone.
+    /// Shuts the server down as an administrator does: it closes all connections and keeps all
+    /// commits. Returns when it has stopped.
     pub fn stop(&self) -> io::Result<()> {
-        self.tell("INT")?;
+        self.send("INT")?;
         self.wait_until_gone()
     }
 
-    /// Ends the server without a shutdown, as a crash of it does: it recovers when it is started
-    /// again. Returns when it is gone.
+    /// Ends the server without a shutdown, like a crash: it recovers at the next start. Returns
+    /// when it has stopped.
     ///
-    /// The last commits may be lost then, unless it was started with `synchronous_commit=on`.
+    /// The last commits may be lost unless it was started with `synchronous_commit=on`.
     pub fn kill(&self) -> io::Result<()> {
-        self.tell("QUIT")?;
+        self.send("QUIT")?;
         self.wait_until_gone()
     }
 
-    /// Starts a server that was stopped or killed, and waits until it answers. Its databases and
-    /// URLs are what they were.
+    /// Starts a server that was stopped or killed, and waits until it is ready. Its databases and
+    /// URLs are unchanged.
     pub fn start_again(&self) -> io::Result<()> {
-        self.tell("start")?;
+        self.send("start")?;
         self.wait_until_ready()
     }
 
@@ -159,39 +162,39 @@ impl PrivatePostgres {
         initdb.arg("-D").arg(&data);
         initdb.args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
         succeed(initdb)?;
-        let mut keeper = base_command(Path::new("/bin/sh"), owner, folder);
-        keeper
-            .args(["-c", KEEPER, "sh"])
+        let mut watchdog = base_command(Path::new("/bin/sh"), owner, folder);
+        watchdog
+            .args(["-c", WATCHDOG, "sh"])
             .arg(&binaries)
             .arg(folder)
             .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C in the terminal must not end the shell before it has cleared up.
+            // Ctrl-C in the terminal must not end the shell before the server.
             .process_group(0);
         let server = Self {
             folder: folder.to_owned(),
             binaries,
             owner,
-            keeper: keeper.spawn()?,
+            watchdog: watchdog.spawn()?,
         };
         server.wait_until_ready()?;
         Ok(server)
     }
 
-    /// Gives the keeper an order: `start`, or the signal that ends the server.
-    fn tell(&self, order: &str) -> io::Result<()> {
-        let mut orders = self
-            .keeper
+    /// Sends the watchdog a command: `start`, or the signal that ends the server.
+    fn send(&self, command: &str) -> io::Result<()> {
+        let mut input = self
+            .watchdog
             .stdin
             .as_ref()
             .ok_or(io::ErrorKind::BrokenPipe)?;
-        writeln!(orders, "{order}")
+        writeln!(input, "{command}")
     }
 
     fn wait_until_ready(&self) -> io::Result<()> {
-        // Its last line says what the server is doing.
+        // The last line has the state of the server.
         self.wait_until("start", |status| {
             status.is_some_and(|status| status.trim_end().ends_with("ready"))
         })
@@ -201,7 +204,7 @@ impl PrivatePostgres {
         self.wait_until("stop", |status| status.is_none())
     }
 
-    /// Waits for what the server says of itself in a file that goes with it.
+    /// Polls the file with the state of the server, which exists while it runs.
     fn wait_until(&self, what: &str, done: impl Fn(Option<&str>) -> bool) -> io::Result<()> {
         let started = Instant::now();
         loop {
@@ -209,7 +212,7 @@ impl PrivatePostgres {
             if done(status.as_deref()) {
                 return Ok(());
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > TIMEOUT {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 return Err(Error::other(format!("Postgres did not {what}: {log}")));
             }
@@ -229,12 +232,12 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
     }
 }
 
-/// The folder with the binaries: in PATH, or where Debian puts them, the newest version first.
+/// Finds the folder with the binaries: in PATH, or in Debian's, the newest version first.
 fn find_binaries() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -249,7 +252,7 @@ fn find_binaries() -> Option<PathBuf> {
     in_path
         .into_iter()
         .chain(installed)
-        // PATH may hold a link to one of them only; the others are where it leads.
+        // PATH may have a link to a single binary; the target has the others beside it.
         .filter_map(|folder| {
             Some(
                 folder
@@ -266,7 +269,7 @@ fn find_binaries() -> Option<PathBuf> {
         })
 }
 
-/// Somebody other than root, if we are root.
+/// Returns another user if this process runs as root.
 fn owner_for(folder: &Path) -> io::Result<Option<Owner>> {
     if fs::metadata(folder)?.uid() != 0 {
         return Ok(None);
@@ -281,9 +284,14 @@ fn owner_for(folder: &Path) -> io::Result<Option<Owner>> {
             is_it.then_some(Owner { uid, gid })
         })
     };
-    find("postgres").or_else(|| find("nobody")).map(Some).ok_or_else(|| {
-        Error::other("Postgres does not run as root, and there is neither a user `postgres` nor `nobody`")
-    })
+    find("postgres")
+        .or_else(|| find("nobody"))
+        .map(Some)
+        .ok_or_else(|| {
+            Error::other(
+                "Postgres refuses to run as root, and there is no user `postgres` or `nobody`",
+            )
+        })
 }
 
 fn command(binaries: &Path, owner: Option<Owner>, folder: &Path, program: &str) -> Command {
@@ -311,13 +319,13 @@ fn succeed(mut command: Command) -> io::Result<()> {
     )))
 }
 
-/// What the keeper does. No path is in it, so that none needs quoting.
-const KEEPER: &str = include_str!("postgres/keeper.sh");
+/// The script of the watchdog. It gets paths as arguments, so none needs quoting.
+const WATCHDOG: &str = include_str!("postgres/watchdog.sh");
 
 const USER: &str = "housekeeper";
 
 /// The order of texts in new databases.
 const LOCALE_VARIABLE: &str = "HOUSEKEEPER_POSTGRES_LOCALE";
 
-/// Longest wait for the server to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of the server's start and stop.
+const TIMEOUT: Duration = Duration::from_secs(30);

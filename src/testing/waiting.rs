@@ -1,4 +1,4 @@
-//! Waiting for facts instead of sleeping.
+//! Waits for events instead of sleeping.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,12 @@ use tokio::time::timeout;
 use crate::actors::Delivery;
 use crate::model::{Event, Report};
 
-/// Waits for the next event of a [channel](crate::Subscriber::channel) that is `wanted`, and passes
-/// over those before it.
+/// Waits for the next `wanted` event of a [channel](crate::Subscriber::channel), and skips events
+/// before it.
 ///
 /// # Panics
 ///
-/// When none has come within an hour of tokio's time, or none can come any more. It then tells what
-/// came instead.
+/// Panics with the skipped events after an hour of tokio's time, or when the channel closes.
 ///
 /// # Examples
 ///
@@ -43,30 +42,33 @@ pub async fn next_event(
     events: &mut UnboundedReceiver<Delivery>,
     mut wanted: impl FnMut(&Event) -> bool,
 ) -> Arc<Event> {
-    let mut passed = Vec::new();
+    let mut skipped = Vec::new();
     let search = async {
         while let Some(event) = events.recv().await {
             if wanted(&event.event) {
                 return Some(event.event);
             }
-            passed.push(event.event);
+            skipped.push(event.event);
         }
         None
     };
-    let found = timeout(PATIENCE, search).await;
+    let found = timeout(TIMEOUT, search).await;
     if let Ok(Some(event)) = found {
         return event;
     }
-    let why = found.map_or("did not come within an hour", |_| "cannot come any more");
-    panic!("the event wanted {why}, but these came: {passed:#?}")
+    let why = found.map_or(
+        "did not come within an hour",
+        |_| "cannot come, since the channel closed",
+    );
+    panic!("the wanted event {why}, but these did: {skipped:#?}")
 }
 
-/// Waits for the next report of a [channel](crate::Subscriber::channel) that is `wanted`, and
-/// passes over all events before it.
+/// Waits for the next `wanted` report of a [channel](crate::Subscriber::channel), and skips events
+/// before it.
 ///
 /// # Panics
 ///
-/// As [`next_event`] does.
+/// Panics as [`next_event`] does.
 pub async fn next_report(
     events: &mut UnboundedReceiver<Delivery>,
     mut wanted: impl FnMut(&Report) -> bool,
@@ -74,8 +76,8 @@ pub async fn next_report(
     let is_wanted = |event: &Event| matches!(event, Event::RunFinished(report) if wanted(report));
     match &*next_event(events, is_wanted).await {
         Event::RunFinished(report) => Report::clone(report),
-        other => unreachable!("{other:?} is no report"),
+        other => unreachable!("{other:?} is not a report"),
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+const TIMEOUT: Duration = Duration::from_secs(60 * 60);

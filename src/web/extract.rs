@@ -67,6 +67,27 @@ impl Limit {
     }
 }
 
+/// How much of a history the page of a job shows, and how long it waits for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobQuery {
+    limit: Option<NonZeroU32>,
+    wait: Option<u64>,
+}
+
+impl JobQuery {
+    pub(crate) fn runs(&self) -> Result<u32, Problem> {
+        let limit = self.limit;
+        Limit { limit }.runs()
+    }
+
+    /// Short by default: the card is what a person looks for first.
+    pub(crate) fn wait(&self) -> Result<Duration, Problem> {
+        let wait = self.wait;
+        wait.map_or(Ok(HISTORY_PATIENCE), |_| Wait { wait }.time())
+    }
+}
+
 /// Whose rows, and which page of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +225,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.and_then(|kind| kind.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
+
+/// Wait of a job's page for its history. A database that answers takes a few milliseconds.
+const HISTORY_PATIENCE: Duration = Duration::from_millis(150);
 
 const USUAL_HISTORY: u32 = 50;
 const LARGEST_HISTORY: u32 = 1_000;

@@ -72,12 +72,14 @@
 //! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
 //! | 429 | `too_many_scopes` |
 //! | 502 | `failed`: the database did not answer the housekeeper |
+//! | 504 | `read_timeout`: the database did not answer a read in time |
 //! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
 //!
-//! What is answered from memory comes within a second, or is `not_answering`. A read of a database
-//! that is silent ends after [`JobConfig::step_timeout`](crate::config::JobConfig::step_timeout),
-//! 30 s if not set: a preview is then `failed`, and a history comes from memory. The router waits
-//! 75 s for a read, its turn after others included; beyond that it is `not_answering`.
+//! An answer from memory comes within a second, or is `not_answering`. A read of a database ends
+//! within [`JobConfig::read_timeout`](crate::config::JobConfig::read_timeout), 10 s by default and
+//! its wait included: a preview is then `read_timeout`, and a history comes from memory. Reads of
+//! one job and kind wait for each other and for no others; beyond 16 a preview is `busy`, and a
+//! history comes from memory. The router waits 50 s for a read; beyond that it is `not_answering`.
 //!
 //! # Which health for whom
 //!
@@ -247,7 +249,6 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// What is answered from memory. A housekeeper that takes longer is stuck or gone.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// What is read from a database, after those who asked before. Above two of the usual step limits,
-/// a turn's wait and a read: or we would give up just before the housekeeper answers that the
-/// database is silent.
-const READ_LIMIT: Duration = Duration::from_secs(75);
+/// Longest wait for a read, which the housekeeper answers within its `read_timeout`. Below the 60
+/// seconds of most proxies.
+const READ_LIMIT: Duration = Duration::from_secs(50);

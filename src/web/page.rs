@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
+use tokio::time::timeout;
 
 use super::assets::{ICON, SCRIPT, STYLE};
-use super::extract::{JobPath, Limit, PreviewParams, Query};
+use super::extract::{JobPath, JobQuery, PreviewParams, Query};
 use super::links::Links;
 use super::problem::Problem;
 use super::{Site, format};
@@ -59,30 +60,32 @@ pub(crate) async fn job(
     State(site): State<Arc<Site>>,
     links: Links,
     JobPath(job): JobPath,
-    limit: Result<Query<Limit>, Problem>,
+    query: Result<Query<JobQuery>, Problem>,
 ) -> Page {
     let read = async {
-        let limit = limit?.0.runs()?;
+        let Query(query) = query?;
+        let (limit, wait) = (query.runs()?, query.wait()?);
         let status = site.status().await?;
-        // Asked second: whether there is such a job, the history says as well.
-        match site.history(job.clone(), limit).await {
-            Err(problem) if !status.jobs.contains_key(&job) => Err(problem),
-            history => Ok((status, history)),
+        let history = timeout(wait, site.history(job.clone(), limit)).await;
+        match history {
+            Ok(Err(problem)) if !status.jobs.contains_key(&job) => Err(problem),
+            history => Ok((status, history.ok(), limit)),
         }
     };
-    let (status, history) = match read.await {
+    let (status, history, limit) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
     let main = html! {
         (card::one(&links, &status, &job, site.actions))
         @match &history {
-            Ok(history) => (history::section(history)),
-            Err(problem) => (history::missing(&problem.detail)),
+            Some(Ok(history)) => (history::section(history)),
+            Some(Err(problem)) => (history::missing(&problem.detail)),
+            None => (history::pending(&links.to_job(&job, ""), limit)),
         }
     };
     let mut page = page(&links, job.as_str(), &heading(&status), &html! {}, &main);
-    if let Err(problem) = &history {
+    if let Some(Err(problem)) = &history {
         page.status = problem.status;
     }
     page

@@ -57,6 +57,7 @@ impl From<RequestError> for Problem {
             RequestError::Page { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "page"),
             RequestError::Schedule { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schedule"),
             RequestError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            RequestError::ReadTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "read_timeout"),
             RequestError::Failed { .. } => (StatusCode::BAD_GATEWAY, "failed"),
             RequestError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
         };

@@ -25,7 +25,7 @@ async fn a_panic_in_a_batch_reports_earlier_rows_and_a_retry_finishes() {
     else {
         panic!("{report}");
     };
-    assert!(reason.contains("Batch was told to panic"), "{reason}");
+    assert!(reason.contains("a fault of Batch"), "{reason}");
     assert_eq!((rows_at_least, report.counts.of("bookings")), (2, 2));
     assert_eq!(retried.outcome, Outcome::Completed);
     assert_eq!(retried.trigger, Trigger::Retry);

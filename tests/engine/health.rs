@@ -11,7 +11,7 @@ use ractor::{ActorRef, call_t};
 use ractor_housekeeper::actors::Delivery;
 use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::job::{
-    Batch, BatchRequest, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
+    Batch, BatchRequest, BoundedCount, Cursor, Forecast, JobError, Page, PreviewRows, RunBounds,
 };
 use ractor_housekeeper::model::{CurrentRun, Event, Health, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, MemoryBooking, Step, next_event, next_report};
@@ -170,10 +170,8 @@ async fn the_health_in_a_status_was_emitted_before() {
     // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls
     // between the readings.
     for odd in [false, true] {
-        let forecast = Forecast {
-            oldest_overdue: Some(Duration::ZERO),
-            ..Forecast::default()
-        };
+        let none = BoundedCount::default();
+        let forecast = Forecast::default().with_due(none, Some(Duration::ZERO));
         let job = NoChangeJob {
             batches: 1,
             each: Duration::ZERO,
@@ -361,26 +359,24 @@ impl Job for NoChangeJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds {
-            now: DateTime::UNIX_EPOCH,
-            cutoff: DateTime::UNIX_EPOCH,
-        })
+        Ok(RunBounds::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         tokio::time::sleep(self.each).await;
-        let since = pass.after.as_ref().map_or(DateTime::UNIX_EPOCH, |after| {
-            after.since + TimeDelta::seconds(1)
-        });
+        let since = request
+            .after
+            .as_ref()
+            .map_or(DateTime::UNIX_EPOCH, |after| {
+                after.since + TimeDelta::seconds(1)
+            });
         let number = usize::try_from(since.timestamp())?;
         let next = Cursor {
             since,
             id: "row".to_owned(),
         };
-        Ok(Batch {
-            next_cursor: Some(next).filter(|_| number + 1 < self.batches),
-            ..Batch::default()
-        })
+        let next_cursor = Some(next).filter(|_| number + 1 < self.batches);
+        Ok(Batch::new(Vec::new(), next_cursor))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {

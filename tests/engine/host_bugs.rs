@@ -76,7 +76,7 @@ async fn a_run_whose_batches_make_no_progress_fails() {
     let run = call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All);
 
     let report = run.expect("it runs").expect("is not refused");
-    let error = "failed: the batch ended where the one before did, so the run would never end";
+    let error = "failed: a batch returned an earlier cursor, so the run would never end";
     assert_eq!(report.outcome.to_string(), error);
     let Outcome::Failed { failure, .. } = report.outcome else {
         panic!("{report}");
@@ -97,22 +97,16 @@ impl Job for SameCursorJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds {
-            now: DateTime::UNIX_EPOCH,
-            cutoff: DateTime::UNIX_EPOCH,
-        })
+        Ok(RunBounds::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         assert!(self.0.fetch_add(1, Ordering::SeqCst) < 10, "it goes on");
         let reached = Cursor {
-            since: pass.cutoff,
+            since: request.cutoff,
             id: "here".to_owned(),
         };
-        Ok(Batch {
-            next_cursor: Some(reached),
-            ..Batch::default()
-        })
+        Ok(Batch::new(Vec::new(), Some(reached)))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {

@@ -32,11 +32,11 @@ async fn too_many_deaths_degrade_a_job_and_no_other() {
     assert_eq!(host.faults.calls(Step::BeginRun), 6);
     let job = &status.jobs[&BookingExpirer::NAME];
     assert!(
-        matches!(&job.worker, WorkerStatus::Degraded { reason, .. } if reason.contains("BeginRun was told to panic")),
+        matches!(&job.worker, WorkerStatus::Degraded { reason, .. } if reason.contains("a fault of BeginRun")),
         "{job:?}"
     );
     assert!(
-        matches!(&job.health, Health::Degraded { reason } if reason.contains("panic")),
+        matches!(&job.health, Health::Degraded { reason } if reason.contains("a fault of BeginRun")),
         "{job:?}"
     );
     assert_eq!(sibling.outcome, Outcome::Completed);

@@ -54,7 +54,7 @@ async fn a_run_that_only_rejected_rows_is_logged() {
 
     run(&housekeeper, Scope::All).await;
 
-    assert_eq!(log.of("stubborn handled nothing, 1 set aside"), ["INFO"]);
+    assert_eq!(log.of("stubborn handled nothing, 1 rejected"), ["INFO"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -191,10 +191,7 @@ impl Job for RejectsChosenRows {
 
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
         let kept = self.account(|account| account.kept.clone());
-        Ok(Batch {
-            rejected: kept.into_iter().map(refused).collect(),
-            ..Batch::default()
-        })
+        Ok(Batch::default().with_rejected(kept.into_iter().map(refused).collect()))
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -224,26 +221,20 @@ impl Job for RejectsEveryRow {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds {
-            now: DateTime::UNIX_EPOCH,
-            cutoff: DateTime::UNIX_EPOCH,
-        })
+        Ok(RunBounds::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let row = pass
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let row = request
             .after
             .as_ref()
             .map_or(1, |last| last.since.timestamp() + 1);
         let since = DateTime::from_timestamp(row, 0);
-        Ok(Batch {
-            rejected: vec![refused(row)],
-            next_cursor: since.map(|since| Cursor {
-                since,
-                id: String::new(),
-            }),
-            ..Batch::default()
-        })
+        let next_cursor = since.map(|since| Cursor {
+            since,
+            id: String::new(),
+        });
+        Ok(Batch::new(Vec::new(), next_cursor).with_rejected(vec![refused(row)]))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {

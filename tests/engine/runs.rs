@@ -271,14 +271,14 @@ async fn an_invalid_run_is_rejected_with_the_reason() {
 
     assert_eq!(
         job.expect_err("is refused").to_string(),
-        "there is no job \"booking-expire\"; this housekeeper has booking-expirer, session-cleaner"
+        "unknown job \"booking-expire\"; this housekeeper has booking-expirer, session-cleaner"
     );
     assert!(matches!(user, Err(RequestError::Scope { .. })), "{user:?}");
     assert_eq!(
         page.expect_err("is refused"),
         RequestError::Page {
             size: 1_001,
-            largest: 1_000
+            max: 1_000
         }
     );
     assert!(
@@ -673,8 +673,8 @@ async fn a_page_has_at_most_the_maximum_size() {
     let larger = preview(Page::MAX_SIZE + 1).await;
 
     assert!(largest.is_ok(), "{largest:?}");
-    let (size, largest) = (Page::MAX_SIZE + 1, Page::MAX_SIZE);
-    assert_eq!(larger, Err(RequestError::Page { size, largest }));
+    let (size, max) = (Page::MAX_SIZE + 1, Page::MAX_SIZE);
+    assert_eq!(larger, Err(RequestError::Page { size, max }));
 }
 
 #[tokio::test(start_paused = true)]

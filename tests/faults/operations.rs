@@ -57,13 +57,13 @@ impl Operation {
         let JobSteps {
             job,
             history,
-            pass,
+            request,
             record,
         } = work;
         match self {
             Self::Check => job.check().await?,
             Self::Open => drop(job.begin_run().await?),
-            Self::Batch => return Ok(job.batch(pass).await?.ids),
+            Self::Batch => return Ok(job.batch(request).await?.ids),
             Self::Preview => drop(job.preview(&Scope::All, &Page::default()).await?),
             Self::Forecast => drop(job.forecast(&[]).await?),
             Self::Record => history.record(std::slice::from_ref(record), 100).await?,
@@ -78,7 +78,7 @@ impl Operation {
 pub(crate) struct JobSteps {
     pub(crate) job: Arc<dyn Job>,
     pub(crate) history: Arc<dyn RunHistory>,
-    pass: BatchRequest,
+    request: BatchRequest,
     record: RunRecord,
 }
 
@@ -94,7 +94,7 @@ impl JobSteps {
     fn new(job: Arc<dyn Job>, history: Arc<dyn RunHistory>) -> Self {
         let now = Utc::now();
         Self {
-            pass: BatchRequest {
+            request: BatchRequest {
                 scope: Scope::All,
                 now,
                 // Before the young rows and behind the old ones, for either rule.

@@ -267,7 +267,7 @@ async fn callers_that_timed_out_are_dropped_and_their_runs_made() {
     }
 }
 
-// ---- Rows set aside
+// ---- Rejected rows
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_rejected_rows_keep_the_heap_flat() {
@@ -301,7 +301,7 @@ async fn a_hundred_thousand_rejected_rows_keep_the_heap_flat() {
 struct CountingJob {
     batches: i64,
     rows: u32,
-    /// Rows of each batch that are set aside.
+    /// Rejected rows of each batch.
     refused: u32,
     /// Most rows that an forecast was told to leave out.
     left_out: Arc<AtomicUsize>,
@@ -327,16 +327,13 @@ impl Job for CountingJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds {
-            now: DateTime::UNIX_EPOCH,
-            cutoff: DateTime::UNIX_EPOCH,
-        })
+        Ok(RunBounds::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         // As a database would be waited for, so that others have their turn.
         tokio::task::yield_now().await;
-        let number = pass
+        let number = request
             .after
             .as_ref()
             .map_or(1, |last| last.since.timestamp() + 1);
@@ -344,19 +341,15 @@ impl Job for CountingJob {
             id: format!("{number}-{row}"),
             error: "somebody needs it".to_owned(),
         };
-        let batch = Batch {
-            ids: (0..self.rows)
-                .map(|row| format!("{number}-{row}"))
-                .collect(),
-            rejected: (0..self.refused).map(refused).collect(),
-            next_cursor: DateTime::from_timestamp(number, 0)
-                .filter(|_| number < self.batches)
-                .map(|since| Cursor {
-                    since,
-                    id: String::new(),
-                }),
-            ..Batch::default()
-        };
+        let ids = (0..self.rows).map(|row| format!("{number}-{row}"));
+        let next_cursor = DateTime::from_timestamp(number, 0)
+            .filter(|_| number < self.batches)
+            .map(|since| Cursor {
+                since,
+                id: String::new(),
+            });
+        let batch = Batch::new(ids.collect(), next_cursor)
+            .with_rejected((0..self.refused).map(refused).collect());
         Ok(batch.with_count("rows", self.rows.into()))
     }
 
@@ -366,10 +359,8 @@ impl Job for CountingJob {
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
         self.left_out.fetch_max(rejected.len(), Ordering::SeqCst);
-        Ok(Forecast {
-            next_due: (self.refused > 0).then_some(Duration::ZERO),
-            ..Forecast::default()
-        })
+        let next_due = (self.refused > 0).then_some(Duration::ZERO);
+        Ok(Forecast::default().with_next_due(next_due))
     }
 }
 

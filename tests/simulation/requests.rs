@@ -241,7 +241,8 @@ impl Check<'_> {
                 let causes = [ERROR, PANIC, "within", "the reader died"];
                 causes.iter().any(|cause| error.contains(cause))
             }
-            RequestError::Busy { waiting } => *waiting >= 64,
+            RequestError::Busy { waiting, .. } => *waiting >= 16,
+            RequestError::ReadTimeout { timeout, .. } => *timeout == Duration::from_secs(10),
             RequestError::UnknownJob { job, .. } => job.as_str() == NO_JOB,
             RequestError::Scope { problem, .. } => problem.contains(NO_USER),
             _ => false,
@@ -258,5 +259,5 @@ pub(crate) const NO_JOB: &str = "booking-expierer";
 /// A user that cannot be.
 pub(crate) const NO_USER: &str = "nobody";
 
-/// 64 reads wait, two at a time, each for the limit of a step at most.
-const LONGEST_READ: Duration = Duration::from_secs(33 * 5);
+/// The timeout of a read, its wait included, and a little for the answer.
+const LONGEST_READ: Duration = Duration::from_secs(11);

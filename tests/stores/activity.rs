@@ -155,18 +155,18 @@ macro_rules! activity {
                     let created = crate::world::now() - micro();
                     world.session(id, user(1), created).await?;
                 }
-                let mut pass = crate::rules::idle_pass(crate::world::now(), 1);
-                let first = world.store.delete_idle_sessions(&pass).await?;
-                pass.after = first.next_cursor;
+                let mut request = crate::rules::idle_request(crate::world::now(), 1);
+                let first = world.store.delete_idle_sessions(&request).await?;
+                request.after = first.next_cursor;
 
                 world.store.set_activity_throttle(12 * HOUR).await?;
-                let refused = world.store.delete_idle_sessions(&pass).await;
+                let refused = world.store.delete_idle_sessions(&request).await;
                 let left = world.sessions_left().await?;
                 world
                     .store
                     .set_activity_throttle(12 * HOUR - std::time::Duration::from_micros(1))
                     .await?;
-                let second = world.store.delete_idle_sessions(&pass).await?;
+                let second = world.store.delete_idle_sessions(&request).await?;
 
                 assert_eq!(first.ids, ["a"]);
                 assert_eq!(left, ["b", "c"]);
@@ -197,10 +197,10 @@ macro_rules! activity {
                 // As before there was a trigger.
                 let unnoted = "update sessions set last_activity_at = null";
                 world.sql(unnoted).await?;
-                let mut pass = crate::rules::idle_pass(now, 10);
-                pass.scope = Scope::user(user(1));
+                let mut request = crate::rules::idle_request(now, 10);
+                request.scope = Scope::user(user(1));
 
-                let batch = world.store.delete_idle_sessions(&pass).await?;
+                let batch = world.store.delete_idle_sessions(&request).await?;
 
                 assert!(batch.ids.is_empty(), "{batch:?}");
                 assert_eq!(world.last_activity_at("1").await?, Some(wrote));

@@ -1,4 +1,4 @@
-//! Rows that a foreign key of the host's keeps are set aside, each with what keeps it.
+//! Rows that a foreign key of the host's keeps are set rejected, each with what keeps it.
 
 /// The cases over one database. `$open` makes a world, or `None`; `$uuid` is the type of a user.
 macro_rules! keys {
@@ -7,7 +7,7 @@ macro_rules! keys {
             use ractor_housekeeper::job::{Batch, BatchRequest};
 
             use crate::TestResult;
-            use crate::rules::idle_pass;
+            use crate::rules::idle_request;
             use crate::world::{StoreUnderTest, micro, now, user};
 
             /// Sessions a to d, each with an image record `i` and its name.
@@ -17,10 +17,10 @@ macro_rules! keys {
                     let record = format!("insert into image_sent (id, session_id) values ('i{id}', '{id}')");
                     world.execute(&record).await?;
                 }
-                Ok(idle_pass(now(), 10))
+                Ok(idle_request(now(), 10))
             }
 
-            fn aside(batch: &Batch) -> Vec<(&str, &str)> {
+            fn rejected(batch: &Batch) -> Vec<(&str, &str)> {
                 let rows = batch.rejected.iter();
                 rows.map(|row| (row.id.as_str(), row.error.as_str())).collect()
             }
@@ -30,17 +30,17 @@ macro_rules! keys {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("create table \"Odd \"\"names\" (\"my Session\" text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b'), ('b'), (null)").await?;
                 world.execute("insert into \"Odd \"\"names\" values ('c')").await?;
                 world.store().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&pass).await?;
+                let batch = world.store().delete_idle_sessions(&request).await?;
 
                 let expected = [("b", "kept by invoices.session_id"), ("c", "kept by Odd \"names.my Session")];
-                assert_eq!(aside(&batch), expected);
+                assert_eq!(rejected(&batch), expected);
                 assert_eq!(batch.ids, ["a", "d"]);
                 assert_eq!((batch.counts.of("sessions"), batch.counts.of("image_records")), (2, 2));
                 Ok(())
@@ -51,14 +51,14 @@ macro_rules! keys {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.store().check().await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b')").await?;
 
-                let batch = world.store().delete_idle_sessions(&pass).await?;
+                let batch = world.store().delete_idle_sessions(&request).await?;
 
-                assert_eq!(aside(&batch), [("b", "kept by invoices.session_id")]);
+                assert_eq!(rejected(&batch), [("b", "kept by invoices.session_id")]);
                 assert_eq!(batch.ids, ["a", "c", "d"]);
                 Ok(())
             }
@@ -68,15 +68,15 @@ macro_rules! keys {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b')").await?;
                 world.store().check().await?;
                 world.execute("drop table invoices").await?;
 
-                let batch = world.store().delete_idle_sessions(&pass).await?;
+                let batch = world.store().delete_idle_sessions(&request).await?;
 
-                assert_eq!(aside(&batch), []);
+                assert_eq!(rejected(&batch), []);
                 assert_eq!(batch.ids, ["a", "b", "c", "d"]);
                 Ok(())
             }
@@ -95,14 +95,14 @@ macro_rules! keys {
                     ))
                     .await?;
                 world.execute("create index image_sent_of_session on image_sent (session_id)").await?;
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b')").await?;
                 world.store().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&pass).await?;
+                let batch = world.store().delete_idle_sessions(&request).await?;
 
-                assert_eq!(aside(&batch), [("b", "kept by invoices.session_id")]);
+                assert_eq!(rejected(&batch), [("b", "kept by invoices.session_id")]);
                 assert_eq!(batch.ids, ["a", "c", "d"]);
                 assert_eq!(batch.counts.of("image_records"), 3);
                 Ok(())
@@ -113,7 +113,7 @@ macro_rules! keys {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.execute("create unique index sessions_pair on sessions (user_id, id)").await?;
                 world
                     .execute(&format!(
@@ -126,10 +126,10 @@ macro_rules! keys {
                 world.execute("insert into likes values ('ic')").await?;
                 world.store().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&pass).await?;
+                let batch = world.store().delete_idle_sessions(&request).await?;
 
                 let expected = [("b", "kept by pairs (owner, session_id)"), ("c", "kept by likes.image_id")];
-                assert_eq!(aside(&batch), expected);
+                assert_eq!(rejected(&batch), expected);
                 assert_eq!(batch.ids, ["a", "d"]);
                 Ok(())
             }
@@ -139,16 +139,16 @@ macro_rules! keys {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.execute("create table follows (session_id text references sessions (id) on delete cascade)").await?;
                 world.execute("create table forgets (session_id text references sessions (id) on delete set null)").await?;
                 world.execute("insert into follows values ('b')").await?;
                 world.execute("insert into forgets values ('c')").await?;
                 world.store().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&pass).await?;
+                let batch = world.store().delete_idle_sessions(&request).await?;
 
-                assert_eq!(aside(&batch), []);
+                assert_eq!(rejected(&batch), []);
                 assert_eq!(batch.ids, ["a", "b", "c", "d"]);
                 Ok(())
             }

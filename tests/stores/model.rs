@@ -25,7 +25,7 @@ struct Rows {
     bookings: Vec<(u128, i64, &'static str, Option<i64>)>,
     limit: u32,
     only: Option<u128>,
-    aside: Option<usize>,
+    rejected: Option<usize>,
 }
 
 const IDLE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,14 +51,16 @@ fn rows() -> impl Strategy<Value = Rows> {
         proptest::option::weighted(0.3, 1..6_u128),
         proptest::option::of(0..12_usize),
     )
-        .prop_map(|(sessions, messages, bookings, limit, only, aside)| Rows {
-            sessions,
-            messages,
-            bookings,
-            limit,
-            only,
-            aside,
-        })
+        .prop_map(
+            |(sessions, messages, bookings, limit, only, rejected)| Rows {
+                sessions,
+                messages,
+                bookings,
+                limit,
+                only,
+                rejected,
+            },
+        )
 }
 
 fn around(age: Duration, offset: i64) -> DateTime<Utc> {
@@ -136,14 +138,16 @@ async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
             }
         }
     }
-    let aside = |letter| -> Vec<String> {
-        let aside = rows.aside.iter();
-        aside.map(|number| format!("{letter}{number:02}")).collect()
+    let rejected = |letter| -> Vec<String> {
+        let rejected = rows.rejected.iter();
+        rejected
+            .map(|number| format!("{letter}{number:02}"))
+            .collect()
     };
-    let forecast = store.session_forecast(IDLE_AFTER, &aside("s")).await?;
+    let forecast = store.session_forecast(IDLE_AFTER, &rejected("s")).await?;
     seen.session_forecast
         .push((forecast.due, forecast.oldest_overdue));
-    let forecast = store.booking_forecast(EXPIRE_AFTER, &aside("b")).await?;
+    let forecast = store.booking_forecast(EXPIRE_AFTER, &rejected("b")).await?;
     seen.booking_forecast.push(forecast);
     Ok(())
 }
@@ -155,7 +159,7 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
         } else {
             EXPIRE_AFTER
         };
-        let mut pass = BatchRequest {
+        let mut request = BatchRequest {
             scope: rows.only.map_or(Scope::All, |only| Scope::user(user(only))),
             now: now(),
             cutoff: now() - age,
@@ -166,15 +170,15 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
         let mut counts = ractor_housekeeper::job::Counts::default();
         loop {
             let batch = if of_sessions {
-                store.delete_idle_sessions(&pass).await?
+                store.delete_idle_sessions(&request).await?
             } else {
-                store.expire_bookings(&pass).await?
+                store.expire_bookings(&request).await?
             };
             ids.extend(batch.ids);
             counts.merge(&batch.counts);
             match batch.next_cursor {
                 None => break,
-                next_cursor => pass.after = next_cursor,
+                next_cursor => request.after = next_cursor,
             }
         }
         ids.sort();

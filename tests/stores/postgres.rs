@@ -20,6 +20,8 @@ use crate::world::{StoreUnderTest, clock};
 mod connections;
 mod keys;
 mod plans;
+mod privileges;
+mod schema_check;
 
 pub(crate) struct PostgresUnderTest {
     pub(crate) store: PostgresStore,
@@ -202,7 +204,7 @@ mod own {
     use ractor_housekeeper::store::Timeouts;
 
     use super::*;
-    use crate::rules::{idle_pass, pass};
+    use crate::rules::{idle_request, request};
     use crate::world::{micro, now, user};
 
     #[tokio::test]
@@ -298,7 +300,7 @@ mod own {
 
             let batch = world
                 .store
-                .delete_idle_sessions(&idle_pass(now(), 10))
+                .delete_idle_sessions(&idle_request(now(), 10))
                 .await?;
 
             assert_eq!(batch.ids, ["a", "c"], "{when}");
@@ -327,11 +329,11 @@ mod own {
 
         let deleted = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
-        let expired = world.store.expire_bookings(&pass(now(), 10)).await?;
+        let expired = world.store.expire_bookings(&request(now(), 10)).await?;
         other.batch_execute("commit").await?;
-        let later = world.store.expire_bookings(&pass(now(), 10)).await?;
+        let later = world.store.expire_bookings(&request(now(), 10)).await?;
 
         assert_eq!(deleted.ids, ["b"]);
         assert_eq!(expired.ids, ["b"]);
@@ -356,12 +358,12 @@ mod own {
 
         let batch = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
         guest.batch_execute("commit").await?;
         let later = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
         assert!(batch.ids.is_empty() && later.ids.is_empty());
@@ -383,7 +385,7 @@ mod own {
                   create trigger dawdle before delete on sessions for each row execute function dawdle()")
             .await?;
         let store = world.store.clone();
-        let everything = idle_pass(now(), 10);
+        let everything = idle_request(now(), 10);
         let batch = tokio::spawn(async move { store.delete_idle_sessions(&everything).await });
         let sleeping =
             "pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
@@ -408,7 +410,7 @@ mod own {
         world.sql("drop trigger dawdle on sessions").await?;
         let batch = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
         assert_eq!(batch.ids, ["a", "b"]);
         Ok(())
@@ -435,9 +437,9 @@ mod own {
             .batch_execute("begin; select from image_sent for update")
             .await?;
 
-        let refused = store.delete_idle_sessions(&idle_pass(now(), 10)).await;
+        let refused = store.delete_idle_sessions(&idle_request(now(), 10)).await;
         other.batch_execute("rollback").await?;
-        let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+        let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
 
         let error = refused.expect_err("the image is locked");
         let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -462,7 +464,9 @@ mod own {
 
         // The setting is read when a connection is made.
         let store = PostgresStore::connect(&world.url)?.with_clock(clock());
-        let batch = store.delete_idle_sessions(&idle_pass(cutoff, 10)).await?;
+        let batch = store
+            .delete_idle_sessions(&idle_request(cutoff, 10))
+            .await?;
 
         let counts =
             ["sessions", "image_records", "video_records"].map(|kind| batch.counts.of(kind));

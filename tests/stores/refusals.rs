@@ -1,4 +1,4 @@
-//! A row the database refuses is set aside; an error that is not about one row fails the batch.
+//! A row the database refuses is set rejected; an error that is not about one row fails the batch.
 
 /// The cases over one database. `$open` makes a world, or `None`; `$raise` makes a trigger that
 /// refuses the rows with id `b`.
@@ -10,7 +10,7 @@ macro_rules! refusals {
             use ractor_housekeeper::store::Store;
 
             use crate::TestResult;
-            use crate::rules::idle_pass;
+            use crate::rules::idle_request;
             use crate::world::{StoreUnderTest, micro, now, user};
 
             async fn fill(world: &impl StoreUnderTest) -> TestResult<BatchRequest> {
@@ -20,7 +20,7 @@ macro_rules! refusals {
                     let booking = MemoryBooking::pending(id, user(1), now() - micro());
                     world.booking(&booking).await?;
                 }
-                Ok(idle_pass(now(), 10))
+                Ok(idle_request(now(), 10))
             }
 
             #[tokio::test]
@@ -28,10 +28,10 @@ macro_rules! refusals {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.sql(&($raise)("delete", "sessions", "id")).await?;
 
-                let batch = world.store.delete_idle_sessions(&pass).await?;
+                let batch = world.store.delete_idle_sessions(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.counts.of("sessions"), 2);
@@ -48,10 +48,10 @@ macro_rules! refusals {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.sql(&($raise)("update", "bookings", "booking_id")).await?;
 
-                let batch = world.store.expire_bookings(&pass).await?;
+                let batch = world.store.expire_bookings(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.counts.of("bookings"), 2);
@@ -59,7 +59,7 @@ macro_rules! refusals {
                 assert_eq!(batch.rejected[0].id, "b");
                 assert_eq!(batch.rejected[0].error, "not this one");
                 let bookings = world.bookings_now().await?;
-                assert_eq!(bookings["a"], ("Expired".to_owned(), pass.now));
+                assert_eq!(bookings["a"], ("Expired".to_owned(), request.now));
                 assert_eq!(bookings["b"].0, "Pending");
                 assert_eq!(bookings["c"].0, "Expired");
                 Ok(())
@@ -71,22 +71,22 @@ macro_rules! refusals {
                     let Some(world) = $open.await? else {
                         return Ok(());
                     };
-                    let pass = fill(&world).await?;
+                    let request = fill(&world).await?;
                     let trigger = ($raise)(event, table, id)
                         .replace("select raise(abort, 'not this one')", "select raise(ignore)")
                         .replace("raise exception 'not this one'", "return null");
                     world.sql(&trigger).await?;
 
                     let batch = if table == "sessions" {
-                        world.store.delete_idle_sessions(&pass).await?
+                        world.store.delete_idle_sessions(&request).await?
                     } else {
-                        world.store.expire_bookings(&pass).await?
+                        world.store.expire_bookings(&request).await?
                     };
 
                     assert_eq!(batch.ids, ["a", "c"], "{table}");
                     assert_eq!(batch.counts.of(table), 2, "{table}");
-                    let aside: Vec<_> = batch.rejected.iter().map(|row| (row.id.as_str(), row.error.as_str())).collect();
-                    assert_eq!(aside, [("b", "a trigger of the database withholds it")], "{table}");
+                    let rejected: Vec<_> = batch.rejected.iter().map(|row| (row.id.as_str(), row.error.as_str())).collect();
+                    assert_eq!(rejected, [("b", "a trigger of the database withholds it")], "{table}");
                 }
                 Ok(())
             }
@@ -97,27 +97,27 @@ macro_rules! refusals {
                     let Some(world) = $open.await? else {
                         return Ok(());
                     };
-                    let mut pass = fill(&world).await?;
-                    pass.limit = 2.try_into()?;
+                    let mut request = fill(&world).await?;
+                    request.limit = 2.try_into()?;
                     world.sql(&($raise)(event, table, id)).await?;
 
-                    let (mut handled, mut aside) = (Vec::new(), Vec::new());
+                    let (mut handled, mut rejected) = (Vec::new(), Vec::new());
                     for _ in 0..4 {
                         let batch = if table == "sessions" {
-                            world.store.delete_idle_sessions(&pass).await?
+                            world.store.delete_idle_sessions(&request).await?
                         } else {
-                            world.store.expire_bookings(&pass).await?
+                            world.store.expire_bookings(&request).await?
                         };
                         handled.extend(batch.ids);
-                        aside.extend(batch.rejected.into_iter().map(|row| row.id));
-                        pass.after = batch.next_cursor;
-                        if pass.after.is_none() {
+                        rejected.extend(batch.rejected.into_iter().map(|row| row.id));
+                        request.after = batch.next_cursor;
+                        if request.after.is_none() {
                             break;
                         }
                     }
 
                     assert_eq!(handled, ["a", "c"], "{table}");
-                    assert_eq!(aside, ["b"], "{table}");
+                    assert_eq!(rejected, ["b"], "{table}");
                 }
                 Ok(())
             }
@@ -129,13 +129,13 @@ macro_rules! refusals {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.session("live", user(2), now() - micro()).await?;
                 world.message(user(2), "user", now()).await?;
                 world.sql("update sessions set last_activity_at = null where id = 'live'").await?;
                 world.sql(&($raise)("delete", "sessions", "id")).await?;
 
-                let batch = world.store.delete_idle_sessions(&pass).await?;
+                let batch = world.store.delete_idle_sessions(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.rejected.len(), 1);
@@ -148,17 +148,17 @@ macro_rules! refusals {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world
                     .sql("create unique index one_expired_a_cost on bookings (total_cost) where status = 'Expired'")
                     .await?;
 
-                let batch = world.store.expire_bookings(&pass).await?;
+                let batch = world.store.expire_bookings(&request).await?;
 
                 assert_eq!(batch.ids, ["a"]);
                 assert_eq!(batch.counts.of("bookings"), 1);
-                let aside: Vec<&str> = batch.rejected.iter().map(|row| row.id.as_str()).collect();
-                assert_eq!(aside, ["b", "c"]);
+                let rejected: Vec<&str> = batch.rejected.iter().map(|row| row.id.as_str()).collect();
+                assert_eq!(rejected, ["b", "c"]);
                 Ok(())
             }
 
@@ -167,14 +167,14 @@ macro_rules! refusals {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 world.sql("drop table video_sent").await?;
                 world
                     .sql("alter table bookings rename column updated_at to changed_at")
                     .await?;
 
-                let deleted = world.store.delete_idle_sessions(&pass).await;
-                let expired = world.store.expire_bookings(&pass).await;
+                let deleted = world.store.delete_idle_sessions(&request).await;
+                let expired = world.store.expire_bookings(&request).await;
 
                 let deleted = deleted.expect_err("a table is gone").to_string();
                 assert!(deleted.contains("booking schema"), "{deleted}");
@@ -193,14 +193,14 @@ macro_rules! refusals {
                 let Some(world) = $open.await? else {
                     return Ok(());
                 };
-                let pass = fill(&world).await?;
+                let request = fill(&world).await?;
                 let trigger = ($raise)("update", "bookings", "booking_id");
                 let trigger = trigger
                     .replace("select raise(abort, 'not this one')", "insert into nowhere values (1)")
                     .replace("raise exception 'not this one'", "insert into nowhere values (1)");
                 world.sql(&trigger).await?;
 
-                let expired = world.store.expire_bookings(&pass).await;
+                let expired = world.store.expire_bookings(&request).await;
 
                 assert!(expired.is_err(), "{expired:?}");
                 assert_eq!(world.count("bookings where status = 'Expired'").await?, 0);

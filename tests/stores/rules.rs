@@ -24,7 +24,7 @@ fn booking_cutoff() -> DateTime<Utc> {
     now() - QUARTER
 }
 
-pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
+pub(crate) fn request(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
     BatchRequest {
         scope: Scope::All,
         now: now(),
@@ -37,10 +37,10 @@ pub(crate) fn pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
 /// A pass of the session cleaner at a day after `cutoff`: a session must be idle for longer than
 /// twice the throttle.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) fn idle_pass(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
+pub(crate) fn idle_request(cutoff: DateTime<Utc>, limit: u32) -> BatchRequest {
     BatchRequest {
         now: cutoff + DAY,
-        ..pass(cutoff, limit)
+        ..request(cutoff, limit)
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn a_session_is_idle_strictly_after_the_cutoff(
 
     let batch = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
     assert_eq!(batch.ids, ["before"]);
@@ -95,11 +95,11 @@ pub(crate) async fn a_message_of_the_guest_keeps_a_session_to_the_microsecond(
         .await?;
     let batch = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
     let again = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
     assert_eq!(rows.rows.len(), 1);
@@ -118,7 +118,7 @@ pub(crate) async fn messages_of_others_keep_nothing(world: &impl StoreUnderTest)
 
     let batch = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
     assert_eq!(batch.ids, ["quiet"]);
@@ -142,7 +142,7 @@ pub(crate) async fn a_users_messages_keep_every_session_of_the_user(
 
     let batch = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
     assert_eq!(batch.ids, ["stranger"]);
@@ -168,11 +168,11 @@ pub(crate) async fn records_of_each_kind_are_deleted_and_counted(
         .await?;
     let batch = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
     let empty = world
         .store()
-        .delete_idle_sessions(&pass(cutoff, 10))
+        .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
     assert_eq!(rows.rows[0].details["image_records"], "2");
@@ -200,7 +200,7 @@ pub(crate) async fn a_booking_expires_strictly_after_the_cutoff(
         world.booking(&booking).await?;
     }
 
-    let batch = world.store().expire_bookings(&pass(cutoff, 10)).await?;
+    let batch = world.store().expire_bookings(&request(cutoff, 10)).await?;
 
     assert_eq!(batch.ids, ["before"]);
     assert_eq!(batch.counts.of("bookings"), 1);
@@ -234,7 +234,7 @@ pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(
         .await?;
     let batch = world
         .store()
-        .expire_bookings(&pass(booking_cutoff(), 10))
+        .expire_bookings(&request(booking_cutoff(), 10))
         .await?;
 
     assert_eq!(rows.due, BoundedCount::from_probe(3));
@@ -255,7 +255,7 @@ pub(crate) async fn other_statuses_are_never_touched(world: &impl StoreUnderTest
 
     let batch = world
         .store()
-        .expire_bookings(&pass(booking_cutoff(), 10))
+        .expire_bookings(&request(booking_cutoff(), 10))
         .await?;
     let forecast = world.store().booking_forecast(QUARTER, &[]).await?;
 
@@ -279,7 +279,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl StoreUnderTest) ->
     }
     let of_two = |cutoff| BatchRequest {
         scope: Scope::user(user(2)),
-        ..pass(cutoff, 10)
+        ..request(cutoff, 10)
     };
     let page = Page::default();
 
@@ -308,7 +308,7 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl StoreUnderTest) ->
 pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl StoreUnderTest) -> TestResult {
     let nobody = BatchRequest {
         scope: Scope::user("nobody"),
-        ..pass(now(), 10)
+        ..request(now(), 10)
     };
 
     let sessions = world.store().delete_idle_sessions(&nobody).await;
@@ -369,14 +369,14 @@ async fn walk(
     let mut ids = Vec::new();
     let mut after: Option<Cursor> = None;
     loop {
-        let pass = BatchRequest {
+        let request = BatchRequest {
             after: after.clone(),
-            ..pass(cutoff, 4)
+            ..request(cutoff, 4)
         };
         let batch: Batch = if of_sessions {
-            world.store().delete_idle_sessions(&pass).await?
+            world.store().delete_idle_sessions(&request).await?
         } else {
-            world.store().expire_bookings(&pass).await?
+            world.store().expire_bookings(&request).await?
         };
         assert!(batch.ids.len() <= 4);
         ids.extend(batch.ids);

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::TestResult;
 use crate::world::{StoreUnderTest, clock};
 
+mod files;
 mod given_up;
 mod keys;
 mod panics;
@@ -182,7 +183,7 @@ impl StoreUnderTest for SqliteUnderTest {
 
 mod own {
     use super::*;
-    use crate::rules::idle_pass;
+    use crate::rules::idle_request;
     use crate::world::{micro, now, user};
 
     #[tokio::test]
@@ -241,6 +242,11 @@ mod own {
         let refused = [
             format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-01-10T12:00:00Z')"),
             format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-01-10 12:00:00.123456Z')"),
+            format!("insert into sessions (id, user_id, created_at) values ('a', '{user}', '2026-02-30T12:00:00.123456Z')"),
+            format!("insert into sessions (id, user_id, last_activity_at) values ('a', '{user}', '2026-01-10T24:00:00.000000Z')"),
+            format!("insert into bookings (booking_id, user_id, held_until) values ('a', '{user}', '2026-13-01T00:00:00.000000Z')"),
+            format!("insert into bookings (booking_id, user_id, booking_date) values ('a', '{user}', '2026-02-29')"),
+            format!("insert into messages (id, user_id, sender, timestamp) values ('a', '{user}', 'user', '2026-01-10T23:59:60.000000Z')"),
             "insert into sessions (id, user_id) values ('a', 'ABCDEF00-0000-0000-0000-000000000001')".to_owned(),
             format!("insert into bookings (booking_id, user_id, status) values ('a', '{user}', 'pending')"),
         ];
@@ -262,7 +268,7 @@ mod own {
 
         let batch = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
         assert_eq!(batch.ids, ["idle"]);
@@ -276,7 +282,7 @@ mod own {
             let id = format!("s{number:03}");
             world.session(&id, user(1), now() - micro()).await?;
         }
-        let everything = idle_pass(now(), 1_000);
+        let everything = idle_request(now(), 1_000);
 
         for _ in 0..20 {
             // Polled once, then dropped: its statements may be running.
@@ -306,7 +312,7 @@ mod own {
 
         let batch = world
             .store
-            .delete_idle_sessions(&idle_pass(now(), 10))
+            .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
         assert_eq!(batch.ids, ["a", "c"]);

@@ -37,10 +37,7 @@ impl Job for Blocker {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds {
-            now: DateTime::UNIX_EPOCH,
-            cutoff: DateTime::UNIX_EPOCH,
-        })
+        Ok(RunBounds::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH))
     }
 
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {

@@ -39,20 +39,17 @@ impl Job for DraftSweeper {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = self.clock.now();
-        Ok(RunBounds { now, cutoff: now - Self::AGE })
+        Ok(RunBounds::new(now, now - Self::AGE))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let old = self.old(pass.cutoff, pass.after.as_ref(), pass.limit.get());
-        let full = old.len() == pass.limit.get() as usize;
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let old = self.old(request.cutoff, request.after.as_ref(), request.limit.get());
+        let full = old.len() == request.limit.get() as usize;
         self.drafts.lock().unwrap().retain(|(_, id)| old.iter().all(|place| place.id != *id));
-        let batch = Batch {
-            next_cursor: old.last().filter(|_| full).cloned(),
-            ids: old.into_iter().map(|place| place.id).collect(),
-            ..Batch::default()
-        };
-        let count = batch.ids.len() as u64;
-        Ok(batch.with_count("drafts", count))
+        let next_cursor = old.last().filter(|_| full).cloned();
+        let count = old.len() as u64;
+        let ids = old.into_iter().map(|place| place.id).collect();
+        Ok(Batch::new(ids, next_cursor).with_count("drafts", count))
     }
 
     async fn preview(&self, _scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -61,28 +58,21 @@ impl Job for DraftSweeper {
         let mut old = self.old(cutoff, page.after.as_ref(), size + 1);
         let more = old.len() > size as usize;
         old.truncate(size as usize);
-        Ok(PreviewRows {
-            due: BoundedCount::from_probe(self.old(cutoff, None, 10_001).len() as u64),
-            next: old.last().filter(|_| more).cloned(),
-            rows: old
-                .into_iter()
-                .map(|Cursor { since, id }| PreviewRow { id, user: None, since, details: [].into() })
-                .collect(),
-            cutoff,
-        })
+        let due = BoundedCount::from_probe(self.old(cutoff, None, 10_001).len() as u64);
+        let next = old.last().filter(|_| more).cloned();
+        let row = |Cursor { since, id }| PreviewRow { id, user: None, since, details: [].into() };
+        Ok(PreviewRows::new(cutoff, old.into_iter().map(row).collect(), due, next))
     }
 
     async fn forecast(&self, _rejected: &[String]) -> Result<Forecast, JobError> {
-        let RunBounds { now, cutoff } = self.begin_run().await?;
+        let RunBounds { now, cutoff, .. } = self.begin_run().await?;
         let due = BoundedCount::from_probe(self.old(cutoff, None, 10_001).len() as u64);
         let oldest = self.drafts.lock().unwrap().iter().map(|(since, _)| *since).min();
         // Strictly older than the cutoff: a microsecond more than the age.
         let falls_due = oldest.map(|oldest| oldest + Self::AGE + TimeDelta::microseconds(1));
-        Ok(Forecast {
-            due,
-            oldest_overdue: falls_due.filter(|_| due.count > 0).and_then(|at| (now - at).to_std().ok()),
-            next_due: falls_due.map(|at| (at - now).to_std().unwrap_or_default()),
-            max_age: Self::AGE.to_std().ok(),
-        })
+        let overdue = falls_due.filter(|_| due.count > 0).and_then(|at| (now - at).to_std().ok());
+        let next_due = falls_due.map(|at| (at - now).to_std().unwrap_or_default());
+        let forecast = Forecast::default().with_due(due, overdue).with_next_due(next_due);
+        Ok(forecast.with_max_age(Self::AGE.to_std().ok()))
     }
 }

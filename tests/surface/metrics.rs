@@ -527,7 +527,7 @@ impl Job for RejectsItsRow {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = chrono::DateTime::UNIX_EPOCH;
-        Ok(RunBounds { now, cutoff: now })
+        Ok(RunBounds::new(now, now))
     }
 
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
@@ -535,10 +535,7 @@ impl Job for RejectsItsRow {
             id: "row".to_owned(),
             error: "somebody needs it".to_owned(),
         };
-        Ok(Batch {
-            rejected: vec![refused],
-            ..Batch::default()
-        })
+        Ok(Batch::default().with_rejected(vec![refused]))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {

@@ -44,15 +44,12 @@ impl Job for BookingExpirer {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now(&mut *self.pool.get().await?).await?;
-        Ok(RunBounds {
-            now,
-            cutoff: now - self.expire_after,
-        })
+        Ok(RunBounds::new(now, now - self.expire_after))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let user = pass.scope.user_id()?;
-        Ok(expire(&mut *self.pool.get().await?, pass, user).await?)
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let user = request.scope.user_id()?;
+        Ok(expire(&mut *self.pool.get().await?, request, user).await?)
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -94,54 +91,50 @@ fn behind(after: Option<&Cursor>) -> Condition<bookings::table> {
 
 async fn expire(
     conn: &mut AsyncPgConnection,
-    pass: &BatchRequest,
+    request: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
     conn.build_transaction()
         .read_committed()
         .run(async |conn| {
             conn.batch_execute(LIMITS).await?;
-            expire_picked(conn, pass, user).await
+            expire_picked(conn, request, user).await
         })
         .await
 }
 
 async fn expire_picked(
     conn: &mut AsyncPgConnection,
-    pass: &BatchRequest,
+    request: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
-    let cutoff = pass.cutoff.naive_utc();
+    let cutoff = request.cutoff.naive_utc();
     // A booking that is being paid for, or that another replica works on, is locked; it is none of
     // ours.
     let picked: Vec<(String, NaiveDateTime)> = bookings::table
         .filter(overdue(cutoff, user))
-        .filter(behind(pass.after.as_ref()))
+        .filter(behind(request.after.as_ref()))
         .order((bookings::created_at, bookings::booking_id))
-        .limit(pass.limit.get().into())
+        .limit(request.limit.get().into())
         .select((bookings::booking_id, bookings::created_at))
         .for_update()
         .skip_locked()
         .load(conn)
         .await?;
-    let next_cursor = next_cursor(&picked, pass);
+    let next_cursor = next_cursor(&picked, request);
     let picked: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
     let ids: Vec<String> = diesel::update(bookings::table)
         .filter(bookings::booking_id.eq_any(picked))
         .filter(overdue(cutoff, user))
         .set((
             bookings::status.eq(BookingStatus::Expired),
-            bookings::updated_at.eq(pass.now.naive_utc()),
+            bookings::updated_at.eq(request.now.naive_utc()),
         ))
         .returning(bookings::booking_id)
         .get_results(conn)
         .await?;
     let count = ids.len() as u64;
-    let batch = Batch {
-        ids,
-        next_cursor,
-        ..Batch::default()
-    };
+    let batch = Batch::new(ids, next_cursor);
     Ok(batch.with_count("bookings", count))
 }
 
@@ -153,12 +146,12 @@ async fn preview(
 ) -> QueryResult<PreviewRows> {
     let found = list(conn, cutoff.naive_utc(), user, page).await?;
     let (rows, next) = paged(found, page);
-    Ok(PreviewRows {
+    Ok(PreviewRows::new(
         cutoff,
         rows,
-        due: count(conn, cutoff.naive_utc(), user).await?,
+        count(conn, cutoff.naive_utc(), user).await?,
         next,
-    })
+    ))
 }
 
 async fn list(
@@ -226,12 +219,13 @@ async fn forecast(conn: &mut AsyncPgConnection, expire_after: Duration) -> Query
         .select(min(bookings::created_at))
         .first(conn)
         .await?;
-    Ok(Forecast {
-        due: count(conn, cutoff, None).await?,
-        oldest_overdue: oldest
-            .filter(|oldest| *oldest < cutoff)
-            .map(|oldest| overdue_for(now, oldest, expire_after)),
-        next_due: oldest.map(|oldest| due_in(now, oldest, expire_after)),
-        max_age: Some(expire_after),
-    })
+    let due = count(conn, cutoff, None).await?;
+    let overdue = oldest
+        .filter(|oldest| *oldest < cutoff)
+        .map(|oldest| overdue_for(now, oldest, expire_after));
+    let next_due = oldest.map(|oldest| due_in(now, oldest, expire_after));
+    Ok(Forecast::default()
+        .with_due(due, overdue)
+        .with_next_due(next_due)
+        .with_max_age(Some(expire_after)))
 }

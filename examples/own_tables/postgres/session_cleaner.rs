@@ -51,15 +51,12 @@ impl Job for SessionCleaner {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now(&mut *self.pool.get().await?).await?;
-        Ok(RunBounds {
-            now,
-            cutoff: now - self.idle_after,
-        })
+        Ok(RunBounds::new(now, now - self.idle_after))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let user = pass.scope.user_id()?;
-        Ok(delete(&mut *self.pool.get().await?, pass, user).await?)
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let user = request.scope.user_id()?;
+        Ok(delete(&mut *self.pool.get().await?, request, user).await?)
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -119,35 +116,33 @@ fn behind(after: Option<&Cursor>) -> Condition<sessions::table> {
 
 async fn delete(
     conn: &mut AsyncPgConnection,
-    pass: &BatchRequest,
+    request: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
     conn.build_transaction()
         .read_committed()
         .run(async |conn| {
             conn.batch_execute(LIMITS).await?;
-            let picked = pick(conn, pass, user).await?;
-            let next_cursor = next_cursor(&picked, pass);
+            let picked = pick(conn, request, user).await?;
+            let next_cursor = next_cursor(&picked, request);
             let ids = lock_users(conn, picked).await?;
-            let batch = delete_picked(conn, ids, pass.cutoff.naive_utc(), user).await?;
-            Ok(Batch {
-                next_cursor,
-                ..batch
-            })
+            let mut batch = delete_picked(conn, ids, request.cutoff.naive_utc(), user).await?;
+            batch.next_cursor = next_cursor;
+            Ok(batch)
         })
         .await
 }
 
 async fn pick(
     conn: &mut AsyncPgConnection,
-    pass: &BatchRequest,
+    request: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Vec<(String, NaiveDateTime)>> {
     sessions::table
-        .filter(idle(pass.cutoff.naive_utc(), user))
-        .filter(behind(pass.after.as_ref()))
+        .filter(idle(request.cutoff.naive_utc(), user))
+        .filter(behind(request.after.as_ref()))
         .order((sessions::created_at, sessions::id))
-        .limit(pass.limit.get().into())
+        .limit(request.limit.get().into())
         .select((sessions::id, sessions::created_at))
         .for_update()
         .skip_locked()
@@ -218,10 +213,7 @@ async fn delete_picked(
         // rolled back.
         return Err(diesel::result::Error::RollbackTransaction);
     }
-    let batch = Batch {
-        ids,
-        ..Batch::default()
-    };
+    let batch = Batch::new(ids, None);
     Ok(batch
         .with_count("sessions", gone as u64)
         .with_count("image_records", images as u64)
@@ -236,12 +228,12 @@ async fn preview(
 ) -> QueryResult<PreviewRows> {
     let found = list(conn, cutoff.naive_utc(), user, page).await?;
     let (rows, next) = paged(found, page);
-    Ok(PreviewRows {
+    Ok(PreviewRows::new(
         cutoff,
         rows,
-        due: count(conn, cutoff.naive_utc(), user).await?,
+        count(conn, cutoff.naive_utc(), user).await?,
         next,
-    })
+    ))
 }
 
 async fn list(
@@ -347,14 +339,15 @@ async fn forecast(conn: &mut AsyncPgConnection, idle_after: Duration) -> QueryRe
         .into_iter()
         .map(|(created_at, newest)| last_activity(created_at, newest))
         .min();
-    Ok(Forecast {
-        due: count(conn, cutoff, None).await?,
-        oldest_overdue: oldest.map(|oldest| overdue_for(now, oldest, idle_after)),
-        // To know the next, every session would have to be looked at after every run. The tick is
-        // soon enough.
-        next_due: oldest.map(|_| Duration::ZERO),
-        max_age: Some(idle_after),
-    })
+    let due = count(conn, cutoff, None).await?;
+    let overdue = oldest.map(|oldest| overdue_for(now, oldest, idle_after));
+    // To know the next, every session would have to be looked at after every run. The tick is
+    // soon enough.
+    let next_due = oldest.map(|_| Duration::ZERO);
+    Ok(Forecast::default()
+        .with_due(due, overdue)
+        .with_next_due(next_due)
+        .with_max_age(Some(idle_after)))
 }
 
 /// The due sessions among which the one that has waited longest is looked for; they are known only

@@ -43,16 +43,13 @@ impl Job for BookingExpirer {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now();
-        Ok(RunBounds {
-            now,
-            cutoff: now - self.expire_after,
-        })
+        Ok(RunBounds::new(now, now - self.expire_after))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let user = pass.scope.user_id()?;
-        let pass = pass.clone();
-        run(&self.pool, move |conn| expire(conn, &pass, user)).await
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let user = request.scope.user_id()?;
+        let request = request.clone();
+        run(&self.pool, move |conn| expire(conn, &request, user)).await
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -94,34 +91,30 @@ fn behind(after: Option<&Cursor>) -> Condition<bookings::table> {
 
 fn expire(
     conn: &mut SqliteConnection,
-    pass: &BatchRequest,
+    request: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
-    let cutoff = pass.cutoff.naive_utc();
+    let cutoff = request.cutoff.naive_utc();
     // Immediate: nobody else writes between the look and the change.
     conn.immediate_transaction(|conn| {
         let picked: Vec<(String, NaiveDateTime)> = bookings::table
             .filter(overdue(cutoff, user))
-            .filter(behind(pass.after.as_ref()))
+            .filter(behind(request.after.as_ref()))
             .order((bookings::created_at, bookings::booking_id))
-            .limit(pass.limit.get().into())
+            .limit(request.limit.get().into())
             .select((bookings::booking_id, bookings::created_at))
             .load(conn)?;
-        let next_cursor = next_cursor(&picked, pass);
+        let next_cursor = next_cursor(&picked, request);
         let ids: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
         let count = diesel::update(bookings::table)
             .filter(bookings::booking_id.eq_any(&ids))
             .filter(overdue(cutoff, user))
             .set((
                 bookings::status.eq(BookingStatus::Expired),
-                bookings::updated_at.eq(pass.now.naive_utc()),
+                bookings::updated_at.eq(request.now.naive_utc()),
             ))
             .execute(conn)?;
-        let batch = Batch {
-            ids,
-            next_cursor,
-            ..Batch::default()
-        };
+        let batch = Batch::new(ids, next_cursor);
         Ok(batch.with_count("bookings", count as u64))
     })
 }
@@ -134,12 +127,12 @@ fn preview(
 ) -> QueryResult<PreviewRows> {
     let found = list(conn, cutoff.naive_utc(), user, page)?;
     let (rows, next) = paged(found, page);
-    Ok(PreviewRows {
+    Ok(PreviewRows::new(
         cutoff,
         rows,
-        due: count(conn, cutoff.naive_utc(), user)?,
+        count(conn, cutoff.naive_utc(), user)?,
         next,
-    })
+    ))
 }
 
 fn list(
@@ -204,12 +197,13 @@ fn forecast(conn: &mut SqliteConnection, expire_after: Duration) -> QueryResult<
         .filter(bookings::status.eq(BookingStatus::Pending))
         .select(min(bookings::created_at))
         .first(conn)?;
-    Ok(Forecast {
-        due: count(conn, cutoff, None)?,
-        oldest_overdue: oldest
-            .filter(|oldest| *oldest < cutoff)
-            .map(|oldest| overdue_for(now, oldest, expire_after)),
-        next_due: oldest.map(|oldest| due_in(now, oldest, expire_after)),
-        max_age: Some(expire_after),
-    })
+    let due = count(conn, cutoff, None)?;
+    let overdue = oldest
+        .filter(|oldest| *oldest < cutoff)
+        .map(|oldest| overdue_for(now, oldest, expire_after));
+    let next_due = oldest.map(|oldest| due_in(now, oldest, expire_after));
+    Ok(Forecast::default()
+        .with_due(due, overdue)
+        .with_next_due(next_due)
+        .with_max_age(Some(expire_after)))
 }

@@ -42,16 +42,13 @@ impl Job for SessionCleaner {
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = now();
-        Ok(RunBounds {
-            now,
-            cutoff: now - self.idle_after,
-        })
+        Ok(RunBounds::new(now, now - self.idle_after))
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let user = pass.scope.user_id()?;
-        let pass = pass.clone();
-        run(&self.pool, move |conn| delete(conn, &pass, user)).await
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let user = request.scope.user_id()?;
+        let request = request.clone();
+        run(&self.pool, move |conn| delete(conn, &request, user)).await
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -101,20 +98,20 @@ fn behind(after: Option<&Cursor>) -> Condition<sessions::table> {
 
 fn delete(
     conn: &mut SqliteConnection,
-    pass: &BatchRequest,
+    request: &BatchRequest,
     user: Option<Uuid>,
 ) -> QueryResult<Batch> {
-    let cutoff = pass.cutoff.naive_utc();
+    let cutoff = request.cutoff.naive_utc();
     // Immediate: no guest writes a message between the look and the deletion.
     conn.immediate_transaction(|conn| {
         let picked: Vec<(String, NaiveDateTime)> = sessions::table
             .filter(idle(cutoff, user))
-            .filter(behind(pass.after.as_ref()))
+            .filter(behind(request.after.as_ref()))
             .order((sessions::created_at, sessions::id))
-            .limit(pass.limit.get().into())
+            .limit(request.limit.get().into())
             .select((sessions::id, sessions::created_at))
             .load(conn)?;
-        let next_cursor = next_cursor(&picked, pass);
+        let next_cursor = next_cursor(&picked, request);
         let ids: Vec<String> = picked.into_iter().map(|(id, _)| id).collect();
         let images = diesel::delete(image_sent::table)
             .filter(image_sent::session_id.eq_any(&ids))
@@ -126,11 +123,7 @@ fn delete(
             .filter(sessions::id.eq_any(&ids))
             .filter(idle(cutoff, user))
             .execute(conn)?;
-        let batch = Batch {
-            ids,
-            next_cursor,
-            ..Batch::default()
-        };
+        let batch = Batch::new(ids, next_cursor);
         Ok(batch
             .with_count("sessions", gone as u64)
             .with_count("image_records", images as u64)
@@ -146,12 +139,12 @@ fn preview(
 ) -> QueryResult<PreviewRows> {
     let found = list(conn, cutoff.naive_utc(), user, page)?;
     let (rows, next) = paged(found, page);
-    Ok(PreviewRows {
+    Ok(PreviewRows::new(
         cutoff,
         rows,
-        due: count(conn, cutoff.naive_utc(), user)?,
+        count(conn, cutoff.naive_utc(), user)?,
         next,
-    })
+    ))
 }
 
 fn list(
@@ -254,14 +247,15 @@ fn forecast(conn: &mut SqliteConnection, idle_after: Duration) -> QueryResult<Fo
         .into_iter()
         .map(|(created_at, newest)| last_activity(created_at, newest))
         .min();
-    Ok(Forecast {
-        due: count(conn, cutoff, None)?,
-        oldest_overdue: oldest.map(|oldest| overdue_for(now, oldest, idle_after)),
-        // To know the next, every session would have to be looked at after every run. The tick is
-        // soon enough.
-        next_due: oldest.map(|_| Duration::ZERO),
-        max_age: Some(idle_after),
-    })
+    let due = count(conn, cutoff, None)?;
+    let overdue = oldest.map(|oldest| overdue_for(now, oldest, idle_after));
+    // To know the next, every session would have to be looked at after every run. The tick is
+    // soon enough.
+    let next_due = oldest.map(|_| Duration::ZERO);
+    Ok(Forecast::default()
+        .with_due(due, overdue)
+        .with_next_due(next_due)
+        .with_max_age(Some(idle_after)))
 }
 
 /// The due sessions among which the one that has waited longest is looked for; they are known only

@@ -7,7 +7,7 @@ use crate::job::{JobName, Scope};
 use crate::model::{Event, Outcome, RequestError, RunId, Trigger};
 
 impl State {
-    /// Pauses a job. Returns whether it ran by itself before.
+    /// Suspends the schedule of a job. Returns whether it was running on its schedule.
     pub(super) fn pause(&mut self, name: &JobName) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;

@@ -57,7 +57,7 @@ pub(super) struct JobState {
 impl JobState {
     pub(super) fn new(job: Arc<dyn Job>, config: &HousekeeperConfig, now: Moment) -> Self {
         let (name, enabled) = (job.name(), job.is_enabled());
-        let config = config.of(&name).clone();
+        let config = config.for_job(&name).clone();
         let planner = Planner::new(config.schedule.clone(), now, fastrand::f64());
         Self {
             job,

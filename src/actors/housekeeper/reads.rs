@@ -2,10 +2,10 @@
 
 use ractor::RpcReplyPort;
 
-use super::pending_reads::{PendingRead, ReadReply};
+use super::pending_read::{PendingRead, ReadReply};
 use super::shared::answer;
 use super::state::State;
-use crate::actors::reader::ReadRequest;
+use crate::actors::reader::{ReadRequest, from_memory};
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{History, RequestError};
 
@@ -20,7 +20,7 @@ impl State {
         if page.size.get() > Page::MAX_SIZE {
             let error = RequestError::Page {
                 size: page.size.get(),
-                largest: Page::MAX_SIZE,
+                max: Page::MAX_SIZE,
             };
             return answer(reply, Err(error));
         }
@@ -29,15 +29,14 @@ impl State {
             Ok(job) => job,
             Err(error) => return answer(reply, Err(error)),
         };
-        let read = PendingRead {
-            request: ReadRequest::Preview {
-                job: job.job.clone(),
-                scope,
-                page,
-            },
-            timeout: job.config.step_timeout,
-            reply: ReadReply::Preview(reply),
+        let timeout = job.config.read_timeout;
+        let request = ReadRequest::Preview {
+            job: job.job.clone(),
+            scope,
+            page,
         };
+        let reply = ReadReply::Preview(reply);
+        let read = PendingRead::new(name.clone(), request, reply, timeout, &self.shared);
         self.reads.push(read, &self.shared).await;
     }
 
@@ -51,17 +50,22 @@ impl State {
             Ok(job) => job,
             Err(error) => return answer(reply, Err(error)),
         };
-        let read = PendingRead {
-            request: ReadRequest::History {
-                job: name.clone(),
-                limit,
-                store: self.shared.history.clone(),
-                memory: job.recent.clone(),
-                unsaved: job.unsaved.clone(),
-            },
-            timeout: job.config.step_timeout,
-            reply: ReadReply::History(reply),
+        let timeout = job.config.read_timeout;
+        let memory = job.recent.clone();
+        let Some(store) = self.shared.history.clone() else {
+            let reason = "no history store was given".to_owned();
+            let history = from_memory(name.clone(), limit, memory, reason);
+            return answer(reply, Ok(history));
         };
+        let request = ReadRequest::History {
+            job: name.clone(),
+            limit,
+            store,
+            memory,
+            unsaved: job.unsaved.clone(),
+        };
+        let reply = ReadReply::History(reply);
+        let read = PendingRead::new(name.clone(), request, reply, timeout, &self.shared);
         self.reads.push(read, &self.shared).await;
     }
 }

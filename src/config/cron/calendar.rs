@@ -1,12 +1,12 @@
-//! The ticks of an expression, one after the other.
+//! The ticks of a cron expression.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 
-use super::{Cron, Fault, fields};
+use super::{Cron, CronError, fields};
 
-/// An expression that can be, in a zone that there is.
+/// A valid expression in a known time zone.
 #[derive(Debug, Clone)]
 pub(crate) struct Calendar {
     cron: croner::Cron,
@@ -14,14 +14,14 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    /// Reads an expression and its zone, and says where the fault is if there is one.
-    pub(crate) fn of(cron: &Cron) -> Result<Self, Fault> {
+    /// Parses an expression and its zone. The error names the invalid field.
+    pub(crate) fn new(cron: &Cron) -> Result<Self, CronError> {
         let Cron { expression, zone } = cron;
-        let wrong = |problem: &str| Fault {
+        let wrong = |problem: &str| CronError {
             field: "expression",
             problem: format!("{}: {problem}", quoted(expression)),
         };
-        // Its own errors do not say where they are, and it takes `JANFEB` for December.
+        // The parser's errors have no position, and it reads `JANFEB` as December.
         fields::check(expression).map_err(|problem| wrong(&problem))?;
         let cron = CronParser::builder()
             .seconds(Seconds::Optional)
@@ -29,27 +29,26 @@ impl Calendar {
             .build()
             .parse(expression)
             .map_err(|error| wrong(&error.to_string()))?;
-        // The calendar repeats after 400 years, so what does not come in them never does.
+        // The calendar repeats after 400 years: without a tick in them there is none.
         let first = NaiveDateTime::new(NaiveDate::default(), NaiveTime::MIN);
         match cron.find_next_occurrence(&first, true) {
             Ok(_) => {}
             Err(_) => return Err(wrong("no such day ever comes; give one that does")),
         }
-        let zone = zone.parse().map_err(|_| Fault {
+        let zone = zone.parse().map_err(|_| CronError {
             field: "zone",
             problem: format!(
                 "{} is no time zone; give an IANA name such as {:?}, or \"UTC\"",
                 quoted(zone),
-                resembling(zone)
+                similar(zone)
             ),
         })?;
         Ok(Self { cron, zone })
     }
 
-    /// The first tick strictly after an instant; `None` at the ends of the calendar.
+    /// Returns the first tick strictly after an instant; `None` at the ends of the calendar.
     pub(crate) fn after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // Zones cannot be told at the ends of what chrono counts, nor ticks beyond what croner
-        // does.
+        // Beyond these years chrono knows no zones and croner finds no ticks.
         if !YEARS.contains(&instant.year()) {
             return None;
         }
@@ -61,7 +60,7 @@ impl Calendar {
     }
 }
 
-/// As it was given, as far as a line holds it.
+/// Quotes a text, shortened to fit a line.
 fn quoted(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}..", &text[..end]),
@@ -69,8 +68,8 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// The zone that was perhaps meant: the same letters in another case, or the city alone.
-fn resembling(zone: &str) -> &'static str {
+/// Guesses the intended zone: the same letters in another case, or a city alone.
+fn similar(zone: &str) -> &'static str {
     let meant = zone.trim().replace(' ', "_");
     let is_meant = |name: &&&str| {
         let city = name.rsplit('/').next();
@@ -85,10 +84,10 @@ fn resembling(zone: &str) -> &'static str {
         .unwrap_or("Europe/Berlin")
 }
 
-/// Characters of a wrong text that an error shows.
+/// Maximum characters of an invalid text in an error.
 const SHOWN: usize = 100;
 
-/// In which ticks are looked for.
+/// The years with ticks.
 const YEARS: std::ops::Range<i32> = 1..4_990;
 
 #[cfg(test)]
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fixed_time_comes_once_on_the_days_when_clocks_change() {
+    fn a_fixed_time_ticks_once_when_clocks_change() {
         let nightly = "30 2 * * *";
         let table = [
             // Berlin skips 02:00 to 03:00 on 29 March, and has it twice on 25 October.
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fixed_time_follows_the_clock() {
+    fn other_expressions_follow_the_clock() {
         let table = [
             // Not in the hour that is skipped, and in both that are repeated.
             (
@@ -186,19 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_is_refused_and_what_comes_seldom_is_not() {
+    fn a_date_that_never_comes_is_an_error() {
         for never in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31W 2 *"] {
-            let fault = Calendar::of(&Cron::new(never)).expect_err(never);
+            let error = Calendar::new(&Cron::new(never)).expect_err(never);
 
-            let told = format!("\"{never}\": no such day ever comes; give one that does");
-            assert_eq!((fault.field, fault.problem), ("expression", told));
+            let expected = format!("\"{never}\": no such day ever comes; give one that does");
+            assert_eq!((error.field, error.problem), ("expression", expected));
         }
         let leap = ticks(&Cron::new("0 0 29 2 *"), at("2096-03-01T00:00"), 1);
         assert_eq!(leap, [at("2104-02-29T00:00")]);
     }
 
     #[test]
-    fn a_zone_that_is_not_there_is_named_with_one_that_is() {
+    fn an_unknown_zone_is_named_with_a_similar_one() {
         let table = [
             ("berlin", "Europe/Berlin"),
             ("europe/paris", "Europe/Paris"),
@@ -208,26 +207,26 @@ mod tests {
         ];
 
         for (zone, meant) in table {
-            let fault = Calendar::of(&Cron::new("0 3 * * *").in_zone(zone)).expect_err(zone);
+            let error = Calendar::new(&Cron::new("0 3 * * *").in_zone(zone)).expect_err(zone);
 
-            let told = format!(
+            let expected = format!(
                 "{zone:?} is no time zone; give an IANA name such as {meant:?}, or \"UTC\""
             );
-            assert_eq!((fault.field, fault.problem), ("zone", told));
+            assert_eq!((error.field, error.problem), ("zone", expected));
         }
     }
 
     #[test]
-    fn a_long_text_is_not_repeated_whole() {
-        let fault = Calendar::of(&Cron::new("ä".repeat(10_000))).expect_err("is no expression");
+    fn an_error_shortens_a_long_text() {
+        let error = Calendar::new(&Cron::new("ä".repeat(10_000))).expect_err("is no expression");
 
-        assert!(fault.problem.len() < 300, "{}", fault.problem);
+        assert!(error.problem.len() < 300, "{}", error.problem);
     }
 
     #[test]
     fn there_are_no_ticks_beyond_the_calendar() {
-        let calendar = Calendar::of(&Cron::new("* * * * *").in_zone("Asia/Kathmandu"));
-        let calendar = calendar.expect("can be");
+        let calendar = Calendar::new(&Cron::new("* * * * *").in_zone("Asia/Kathmandu"));
+        let calendar = calendar.expect("is valid");
 
         let beyond = ["-0001-01-01T00:00:00Z", "+4990-01-01T00:00:00Z"]
             .map(|instant| calendar.after(instant.parse().expect("is an instant")));
@@ -238,8 +237,8 @@ mod tests {
     }
 
     proptest! {
-        /// The plainest model: look at each minute, at what the clocks of the zone show in it, and
-        /// at what they skipped since the one before.
+        /// The model visits each minute, with the local time in it and the local times skipped
+        /// since the minute before.
         #[test]
         fn ticks_agree_with_a_walk_from_minute_to_minute(
             fields in fields(),
@@ -255,10 +254,10 @@ mod tests {
             let from = from - TimeDelta::seconds(offset);
             let until = from + TimeDelta::days(3);
             let cron = Cron::new(fields.expression()).in_zone(zone.name());
-            let calendar = match Calendar::of(&cron) {
+            let calendar = match Calendar::new(&cron) {
                 Ok(calendar) => calendar,
-                Err(fault) => {
-                    prop_assert!(fault.problem.contains("no such day ever comes"), "{}", fault.problem);
+                Err(error) => {
+                    prop_assert!(error.problem.contains("no such day ever comes"), "{}", error.problem);
                     return Ok(());
                 }
             };
@@ -270,21 +269,20 @@ mod tests {
             prop_assert_eq!(ticks, fields.walk(zone, from, until), "{}", cron);
         }
 
-        /// What our own check lets through croner reads as well; a text that is refused is refused
-        /// with its place.
+        /// croner parses what the check of the fields accepts, and an error names the field.
         #[test]
-        fn what_is_checked_can_be_read(text in "[0-9*,/LW#-]{1,4} [0-9*,/-]{1,4} [0-9*LW,-]{1,3} [A-Z0-9*]{1,3} [A-Z0-9*#L]{1,4}") {
-            let read = Calendar::of(&Cron::new(text.as_str()));
+        fn a_checked_expression_parses(text in "[0-9*,/LW#-]{1,4} [0-9*,/-]{1,4} [0-9*LW,-]{1,3} [A-Z0-9*]{1,3} [A-Z0-9*#L]{1,4}") {
+            let read = Calendar::new(&Cron::new(text.as_str()));
 
-            if let Err(fault) = read {
+            if let Err(error) = read {
                 let named = ["minute", "hour", "day of month", "month", "day of week", "no such day"];
-                let place = fault.problem.strip_prefix(&format!("{text:?}: "));
-                prop_assert!(named.iter().any(|name| place.is_some_and(|place| place.starts_with(name))), "{}", fault.problem);
+                let place = error.problem.strip_prefix(&format!("{text:?}: "));
+                prop_assert!(named.iter().any(|name| place.is_some_and(|place| place.starts_with(name))), "{}", error.problem);
             }
         }
     }
 
-    /// An expression, as sets of what it means.
+    /// An expression as sets of values.
     #[derive(Debug, Clone)]
     struct Fields {
         minute: (String, Vec<u32>),
@@ -323,7 +321,7 @@ mod tests {
                 && self.month.1.contains(&shown.month())
         }
 
-        /// One minute and one hour, without a star.
+        /// Returns whether minute and hour are single values.
         fn is_fixed(&self) -> bool {
             let fixed = |(text, set): &(String, Vec<u32>)| set.len() == 1 && !text.contains('*');
             fixed(&self.minute) && fixed(&self.hour)
@@ -350,7 +348,7 @@ mod tests {
         }
     }
 
-    /// Whether clocks showed the same not long before.
+    /// Returns whether the local time repeats an earlier one.
     fn is_repeat(zone: Tz, now: DateTime<Utc>) -> bool {
         let shown = now.with_timezone(&zone).naive_local();
         shown
@@ -378,7 +376,7 @@ mod tests {
             })
     }
 
-    /// The text of a field and the values it means; restricted in `restricted` of five.
+    /// The text of a field and its values; restricted in `restricted` of five cases.
     fn field(first: u32, last: u32, restricted: u32) -> impl Strategy<Value = (String, Vec<u32>)> {
         let all: Vec<u32> = (first..=last).collect();
         let value = first..=last;
@@ -399,7 +397,7 @@ mod tests {
     }
 
     fn ticks(cron: &Cron, from: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
-        let calendar = Calendar::of(cron).expect("can be");
+        let calendar = Calendar::new(cron).expect("is valid");
         std::iter::successors(calendar.after(from), |tick| calendar.after(*tick))
             .take(count)
             .collect()

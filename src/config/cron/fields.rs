@@ -1,6 +1,10 @@
-//! Whether the fields of an expression can be, and which character cannot.
+//! Checks the fields of an expression. Errors name the field and the invalid character.
 
-/// Says what is wrong with an expression, and where.
+/// Checks an expression.
+///
+/// # Errors
+///
+/// Returns the problem and its field.
 pub(super) fn check(expression: &str) -> Result<(), String> {
     let trimmed = expression.trim();
     if expression.chars().count() > MAX_LENGTH {
@@ -72,7 +76,7 @@ impl Field {
             match range.split_once('-') {
                 Some((from, to)) => {
                     let (from_value, to_value) = (self.value(from, text)?, self.value(to, text)?);
-                    // Sunday ends a week as well as it begins one.
+                    // Sunday both begins and ends a week.
                     let sunday = self.name == DAY_OF_WEEK && to.eq_ignore_ascii_case("SUN");
                     if from_value > to_value && !sunday {
                         return Err(format!("{name} {range} runs backwards"));
@@ -117,7 +121,7 @@ impl Field {
         Ok(())
     }
 
-    /// Whether it is one of the forms with a letter or a `#`, and those are right.
+    /// Returns whether it is a valid form with a letter or a `#`.
     fn is_special(&self, item: &str) -> Result<bool, String> {
         let upper = item.to_ascii_uppercase();
         if self.name == DAY_OF_MONTH {
@@ -162,7 +166,7 @@ impl Field {
                 "{name} {field:?} has a sign with nothing beside it"
             )),
             None => {
-                // A value of letters is shown whole, a stray sign by itself.
+                // The error shows a value of letters whole, and a stray character alone.
                 let stray = text.chars().find(|c| !c.is_ascii_alphanumeric());
                 match stray {
                     Some(stray) => Err(format!(
@@ -183,7 +187,7 @@ impl Field {
     }
 }
 
-/// A number without a sign, as large as a field may hold.
+/// Parses an unsigned number. Numbers beyond `u16` saturate.
 fn digits(text: &str) -> Option<u16> {
     let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all.then(|| text.parse().unwrap_or(u16::MAX))
@@ -231,7 +235,7 @@ const NICKNAMES: [&str; 6] = [
     "@annually",
 ];
 
-/// In characters.
+/// Maximum characters of an expression.
 const MAX_LENGTH: usize = 200;
 
 #[cfg(test)]
@@ -239,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_may_be_as_long_as_the_longest_and_no_longer() {
+    fn a_longer_expression_is_an_error() {
         let longest = format!("{:1$}", "0 0 * * *", MAX_LENGTH);
 
         assert_eq!(check(&longest), Ok(()));
@@ -250,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a row for each fault")]
-    fn each_fault_is_named_with_its_field_and_what_stands_there() {
+    #[expect(clippy::too_many_lines, reason = "a row per error")]
+    fn an_error_names_the_field_and_its_text() {
         let table = [
             (
                 "",
@@ -362,8 +366,8 @@ mod tests {
             ),
         ];
 
-        for (expression, told) in table {
-            assert_eq!(check(expression), Err(told.to_owned()), "{expression}");
+        for (expression, expected) in table {
+            assert_eq!(check(expression), Err(expected.to_owned()), "{expression}");
         }
         let long = "* ".repeat(150);
         assert_eq!(
@@ -373,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cron_knows_is_taken() {
+    fn valid_expressions_pass() {
         let right = [
             "* * * * *",
             "  0   3 * * *  ",

@@ -1,16 +1,16 @@
-//! Without the feature `cron` there are no expressions to follow.
+//! Without the feature `cron` every expression is an error.
 
 use chrono::{DateTime, Utc};
 
-use super::{Cron, Fault};
+use super::{Cron, CronError};
 
-/// There is none.
+/// Never constructed.
 #[derive(Debug, Clone)]
 pub(crate) enum Calendar {}
 
 impl Calendar {
-    pub(crate) fn of(_: &Cron) -> Result<Self, Fault> {
-        Err(Fault {
+    pub(crate) fn new(_: &Cron) -> Result<Self, CronError> {
+        Err(CronError {
             field: "",
             problem: "needs the feature `cron` of ractor-housekeeper, which is not switched on; give a time between ticks in `every`, or build with the feature".to_owned(),
         })

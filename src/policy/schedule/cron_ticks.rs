@@ -29,7 +29,7 @@ impl CronTicks {
         let offset = Duration::from_millis(u64::try_from(offset.as_millis()).unwrap_or(u64::MAX));
         Some(Self {
             // The configuration's check has accepted the expression.
-            calendar: Calendar::of(&cron).ok()?,
+            calendar: Calendar::new(&cron).ok()?,
             cron,
             offset: TimeDelta::from_std(offset).ok()?,
             seen: now.wall,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::attempt::transact;
 use super::flight::Purpose;
 use super::manner::Manner;
-use super::{PostgresStore, bookings, history, sessions, settle, tables};
+use super::{PostgresStore, booking_check, bookings, history, sessions, settle, tables};
 use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRows};
 use crate::model::{RunHistory, RunRecord, StoreError};
 use crate::store::tx_error::TxResult;
@@ -31,7 +31,7 @@ impl Store for PostgresStore {
         let what = "check the booking schema";
         self.check_pooler().await?;
         transact!(self, Purpose::Read, what, |flight| {
-            tables::check(flight).await?;
+            booking_check::check(flight).await?;
             self.keys.refresh(flight).await?;
         })
     }

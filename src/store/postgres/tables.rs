@@ -1,20 +1,24 @@
-//! Making, dropping and checking the tables, on Postgres.
+//! Making and dropping the tables, on Postgres.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::schema::{
-    bookings, clock_timestamp, current_setting, housekeeper_activity, housekeeper_migrations,
-    image_sent, messages, pg_stat_get_xact_tuples_deleted, sessions, to_regclass, video_sent,
+    clock_timestamp, current_setting, housekeeper_activity, housekeeper_migrations,
+    pg_stat_get_xact_tuples_deleted, to_regclass,
 };
-use crate::store::migrations::{
-    ACTIVITY_TRIGGER, BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema,
-    missing_schema,
-};
+use crate::store::migrations::{BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema};
 use crate::store::tx_error::{TxError, TxResult};
 
-crate::store::migrations::migrations!("postgres");
+crate::store::migrations::migrations! {
+    "postgres":
+    Housekeeper ["housekeeper/2026-01-10-000000_create_runs" &["housekeeper_runs"]]
+    Booking [
+        "booking/2026-01-10-000000_create_booking_tables" BOOKING_TABLES,
+        "booking/2026-11-28-000000_note_activity_as_owner" &[],
+    ]
+}
 
 /// Makes what is not there yet of one set.
 pub(super) async fn migrate(conn: &mut AsyncPgConnection, schema: Schema) -> TxResult<()> {
@@ -74,38 +78,6 @@ pub(super) async fn revert(conn: &mut AsyncPgConnection, schema: Schema) -> TxRe
     Ok(())
 }
 
-/// Whether the booking schema is whole.
-pub(super) async fn check(conn: &mut AsyncPgConnection) -> TxResult<()> {
-    let mut missing = Vec::new();
-    for table in BOOKING_TABLES {
-        if !visible(conn, table).await? {
-            missing.push(*table);
-        }
-    }
-    if missing.len() == BOOKING_TABLES.len() {
-        return Err(TxError::Schema(missing_schema(Schema::Booking)));
-    }
-    if let [table, ..] = missing.as_slice() {
-        let what = format!("table `{table}` is missing");
-        return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
-    }
-    if has_parts(conn, "sessions").await? {
-        let what = "table `sessions` has partitions, or tables that inherit from it, and rows are deleted by their place in one table";
-        return Err(TxError::Schema(incomplete_schema(Schema::Booking, what)));
-    }
-    if !has_trigger(conn).await? {
-        let what = format!("trigger `{ACTIVITY_TRIGGER}` on `messages` is missing or off");
-        return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
-    }
-    check_columns(conn).await.map_err(|error| match error {
-        // Anything else is not about the tables, a timeout for one.
-        diesel::result::Error::DatabaseError(_, info) if info.message().starts_with("column") => {
-            TxError::Schema(incomplete_schema(Schema::Booking, info.message()))
-        }
-        error => error.into(),
-    })
-}
-
 /// Of several processes starting at once, one works and the others find it done. The lock ends with
 /// the transaction, so that it cannot leak through a pooler.
 async fn one_at_a_time(conn: &mut AsyncPgConnection) -> QueryResult<()> {
@@ -132,51 +104,12 @@ async fn made_here(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<boo
     .await
 }
 
-/// Whether a table of this name is found without naming a schema.
-async fn visible(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<bool> {
-    ask(
-        conn,
-        "select to_regclass(quote_ident($1)) is not null as yes",
-        table,
-    )
-    .await
-}
-
-async fn has_parts(conn: &mut AsyncPgConnection, table: &str) -> QueryResult<bool> {
-    ask(
-        conn,
-        "select exists (select from pg_class c where c.oid = to_regclass(quote_ident($1)) and (c.relkind = 'p' or exists (select from pg_inherits where inhparent = c.oid))) as yes",
-        table,
-    )
-    .await
-}
-
-async fn has_trigger(conn: &mut AsyncPgConnection) -> QueryResult<bool> {
-    ask(
-        conn,
-        "select exists (select from pg_trigger where tgrelid = to_regclass('messages') and tgname = $1 and tgenabled <> 'D') as yes",
-        ACTIVITY_TRIGGER,
-    )
-    .await
-}
-
 async fn ask(conn: &mut AsyncPgConnection, question: &str, name: &str) -> QueryResult<bool> {
     let answer: Answer = diesel::sql_query(question)
         .bind::<Text, _>(name.to_owned())
         .get_result(conn)
         .await?;
     Ok(answer.yes)
-}
-
-/// Names every column; reads no row.
-async fn check_columns(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    sessions::table.limit(0).execute(conn).await?;
-    messages::table.limit(0).execute(conn).await?;
-    image_sent::table.limit(0).execute(conn).await?;
-    video_sent::table.limit(0).execute(conn).await?;
-    bookings::table.limit(0).execute(conn).await?;
-    housekeeper_activity::table.limit(0).execute(conn).await?;
-    Ok(())
 }
 
 /// Reads the throttle of the trigger, in microseconds.

@@ -101,6 +101,16 @@ pub(super) fn path(url: &str) -> Result<String, StoreError> {
     Ok(path.to_owned())
 }
 
+/// The path from the root on, so that it names the same file after the process has changed its
+/// working folder.
+pub(super) fn absolute(path: &str) -> Result<String, StoreError> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| refused(format!("{path} is relative, and the working folder cannot be found ({error}); give a path from the root on")))?;
+    absolute.into_os_string().into_string().map_err(|_| {
+        refused(format!("{path} is relative to a working folder whose name is no UTF-8; give a path from the root on"))
+    })
+}
+
 /// Says early what opening would say late and less clearly.
 pub(super) fn check_place(path: &str) -> Result<(), StoreError> {
     let path = PathBuf::from(path);
@@ -173,14 +183,52 @@ fn establish(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> 
         &mut conn,
         // A page that a batch changes should be in memory when the next one changes it, and in the
         // file only once for several batches: up to 8 MB of cache for each connection, and a
-        // checkpoint once the log has 16 MB.
-        "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; pragma wal_autocheckpoint = 4000",
+        // checkpoint once the log has 16 MB. What a long reader lets it grow beyond twice that is
+        // given back by the first write after the reader.
+        &format!(
+            "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; \
+             pragma wal_autocheckpoint = 4000; pragma journal_size_limit = {LOG_SIZE}"
+        ),
     )?;
     Ok(conn)
 }
 
 const NO_PATH: &str = "this is no path but reads like another kind of address; give `sqlite://path/to/file.db`, or `sqlite://./a@b.db` for a \
                        name with an `@`";
+
+/// Copies the log into the file and empties it, if it has outgrown [`LOG_SIZE`] and no other
+/// connection needs it. Waits for nobody.
+pub(super) fn shrink_log(conn: &mut SqliteConnection) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Opened {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        file: String,
+    }
+    #[derive(QueryableByName)]
+    struct Busy {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        timeout: i64,
+    }
+    let Opened { file } =
+        diesel::sql_query("select file from pragma_database_list where name = 'main'")
+            .get_result(conn)?;
+    let is_large = std::fs::metadata(format!("{file}-wal")).is_ok_and(|log| log.len() > LOG_SIZE);
+    if !is_large {
+        return Ok(());
+    }
+    let Busy { timeout } = diesel::sql_query("pragma busy_timeout").get_result(conn)?;
+    conn.batch_execute("pragma busy_timeout = 0")?;
+    let emptied = conn.batch_execute("pragma wal_checkpoint(truncate)");
+    conn.batch_execute(&format!("pragma busy_timeout = {timeout}"))?;
+    // Busy: a reader needs the log. The next run tries again.
+    emptied.or_else(|error| match error {
+        diesel::result::Error::DatabaseError(..) => Ok(()),
+        error => Err(error),
+    })
+}
+
+/// Bytes of the log that are kept for the writes to come.
+const LOG_SIZE: u64 = 32 * 1024 * 1024;
 
 /// One writes, others read.
 const POOL_SIZE: u32 = 4;

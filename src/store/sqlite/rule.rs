@@ -174,7 +174,7 @@ impl Job for RuleJob {
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
         let (known, rejected) = (self.known.clone(), rejected.to_vec());
         let now = self.store.instant();
-        let forecast = self.store.run("look ahead", move |conn| {
+        let forecast = self.store.run_last("look ahead", move |conn| {
             let plan = known.plan(conn)?;
             let values = Values {
                 rejected: &rejected,

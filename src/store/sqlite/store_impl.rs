@@ -74,7 +74,7 @@ impl Store for SqliteStore {
     ) -> Result<Forecast, StoreError> {
         let now = self.instant();
         let rejected = rejected.to_vec();
-        self.run("look ahead at sessions", move |conn| {
+        self.run_last("look ahead at sessions", move |conn| {
             Ok(sessions::forecast(conn, now, idle_after, &rejected)?)
         })
         .await
@@ -110,7 +110,7 @@ impl Store for SqliteStore {
     ) -> Result<Forecast, StoreError> {
         let now = self.instant();
         let rejected = rejected.to_vec();
-        self.run("look ahead at bookings", move |conn| {
+        self.run_last("look ahead at bookings", move |conn| {
             Ok(bookings::forecast(conn, now, expire_after, &rejected)?)
         })
         .await

@@ -15,7 +15,14 @@ use crate::store::migrations::{
 };
 use crate::store::tx_error::{TxError, TxResult};
 
-crate::store::migrations::migrations!("sqlite");
+crate::store::migrations::migrations! {
+    "sqlite":
+    Housekeeper ["housekeeper/2026-01-10-000000_create_runs" &["housekeeper_runs"]]
+    Booking [
+        "booking/2026-01-10-000000_create_booking_tables" BOOKING_TABLES,
+        "booking/2026-11-28-000000_real_instants" &[],
+    ]
+}
 
 /// Makes what is not there yet, each set in one transaction.
 pub(super) fn migrate(conn: &mut SqliteConnection, schemas: &[Schema]) -> TxResult<()> {
@@ -61,7 +68,11 @@ pub(super) fn check(conn: &mut SqliteConnection) -> TxResult<()> {
             return Err(TxError::Schema(missing_schema(Schema::Booking)));
         }
         if let [table, ..] = missing.as_slice() {
-            let what = format!("table `{table}` is missing");
+            let what = if exists(conn, "view", table)? {
+                format!("`{table}` is a view")
+            } else {
+                format!("table `{table}` is missing")
+            };
             return Err(TxError::Schema(incomplete_schema(Schema::Booking, &what)));
         }
         if !has_trigger(conn)? {

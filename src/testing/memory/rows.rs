@@ -1,4 +1,4 @@
-//! The rows in memory, and the two rules about them.
+//! The rows in memory, and the two rules.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::model::RunRecord;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) sessions: BTreeMap<String, MemorySession>,
-    /// When each user last wrote.
+    /// Time of the last message by user.
     pub(super) wrote: BTreeMap<Uuid, DateTime<Utc>>,
     pub(super) bookings: BTreeMap<String, MemoryBooking>,
     pub(super) runs: Vec<RunRecord>,
@@ -26,7 +26,7 @@ impl Rows {
         wrote.map_or(session.created_at, |wrote| wrote.max(session.created_at))
     }
 
-    /// Idle sessions in the order they are handled, each with its place.
+    /// Returns idle sessions in the order of a run, with their cursors.
     pub(super) fn idle(
         &self,
         cutoff: DateTime<Utc>,
@@ -41,7 +41,7 @@ impl Rows {
         in_order(idle)
     }
 
-    /// Overdue bookings in the order they are handled, each with its place.
+    /// Returns overdue bookings in the order of a run, with their cursors.
     pub(super) fn overdue(
         &self,
         now: DateTime<Utc>,
@@ -73,7 +73,7 @@ fn in_order<Row>(rows: impl Iterator<Item = (Cursor, Row)>) -> Vec<(Cursor, Row)
     rows
 }
 
-/// The next `limit` rows behind `after`, and where they end if more may follow.
+/// Returns the next `limit` rows after a cursor, and the next cursor if more may follow.
 pub(super) fn next_rows<Row>(
     rows: Vec<(Cursor, Row)>,
     after: Option<&Cursor>,

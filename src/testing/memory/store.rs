@@ -27,11 +27,11 @@ impl Store for MemoryStore {
         Ok(self.rows().throttle)
     }
 
-    async fn delete_idle_sessions(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
-        let user = user_of(&pass.scope)?;
+    async fn delete_idle_sessions(&self, request: &BatchRequest) -> Result<Batch, StoreError> {
+        let user = user_of(&request.scope)?;
         let mut rows = self.rows();
-        let idle = rows.idle(pass.cutoff, user);
-        let (idle, next_cursor) = next_rows(idle, pass.after.as_ref(), pass.limit.get());
+        let idle = rows.idle(request.cutoff, user);
+        let (idle, next_cursor) = next_rows(idle, request.after.as_ref(), request.limit.get());
         let ids: Vec<String> = idle.into_iter().map(|(place, _)| place.id).collect();
         let gone: Vec<MemorySession> = ids
             .iter()
@@ -98,16 +98,17 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
-        let user = user_of(&pass.scope)?;
+    async fn expire_bookings(&self, request: &BatchRequest) -> Result<Batch, StoreError> {
+        let user = user_of(&request.scope)?;
         let mut rows = self.rows();
-        let overdue = rows.overdue(pass.now, pass.cutoff, user);
-        let (overdue, next_cursor) = next_rows(overdue, pass.after.as_ref(), pass.limit.get());
+        let overdue = rows.overdue(request.now, request.cutoff, user);
+        let (overdue, next_cursor) =
+            next_rows(overdue, request.after.as_ref(), request.limit.get());
         let ids: Vec<String> = overdue.into_iter().map(|(place, _)| place.id).collect();
         for id in &ids {
             if let Some(booking) = rows.bookings.get_mut(id) {
                 "Expired".clone_into(&mut booking.status);
-                booking.updated_at = pass.now;
+                booking.updated_at = request.now;
             }
         }
         let count = ids.len() as u64;

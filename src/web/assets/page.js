@@ -133,20 +133,25 @@ function show(fresh) {
 let refreshing = false;
 let again = false;
 
-// One at a time: while the database is silent, an answer takes long.
+// One at a time, and at most every two seconds: each asks the database.
 function refreshHistory() {
   again = true;
   if (refreshing) return;
   refreshing = true;
-  // At most every two seconds: this one asks the database.
   setTimeout(async () => {
     again = false;
-    const page = await fetch(location.href).then((response) => (response.ok ? response.text() : ""), () => "");
-    const fresh = parse(page).getElementById("history");
-    if (fresh) takeOver(document.getElementById("history"), fresh);
+    await loadHistory(location.href);
     refreshing = false;
     if (again) refreshHistory();
   }, 2000);
+}
+
+async function loadHistory(url) {
+  const page = await fetch(url).then((response) => response.text(), () => "");
+  const fresh = parse(page).getElementById("history");
+  const old = document.getElementById("history");
+  // A history that is late again must not hide the one that is there.
+  if (fresh && (!fresh.dataset.pending || old.dataset.pending)) takeOver(old, fresh);
 }
 
 // --- Actions: a question, a request, the answer.
@@ -219,6 +224,8 @@ document.addEventListener("keydown", (event) => {
 
 // --- Begin.
 
+const pending = document.getElementById("history")?.dataset.pending;
+if (pending) loadHistory(pending);
 if (jobs) {
   setClock(jobs);
   setInterval(countOn, 1000);

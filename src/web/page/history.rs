@@ -31,7 +31,20 @@ pub(super) fn section(history: &History) -> Markup {
     }
 }
 
-/// In place of a history that nobody could read: the card above it is worth a look all the same.
+/// In place of a history that the database has not answered yet. The script waits for it.
+pub(super) fn pending(job: &str, limit: u32) -> Markup {
+    let patient = format!("{job}?limit={limit}&wait={MAX_WAIT}");
+    html! {
+        section #history .history aria-labelledby="past" data-pending=(patient) {
+            h2 #past { "Past runs" }
+            p.empty {
+                "The database has not answered yet. " a href=(patient) { "Wait for the past runs" }
+            }
+        }
+    }
+}
+
+/// In place of a history that could not be read.
 pub(super) fn missing(why: &str) -> Markup {
     html! {
         section #history .history aria-labelledby="past" {
@@ -176,6 +189,9 @@ fn changes(report: &Report) -> Markup {
         }
     }
 }
+
+/// Seconds to wait for a history that is late, above the default timeout of a read.
+const MAX_WAIT: u64 = 20;
 
 /// A page of a thousand runs is to stay a page.
 const IDS_SHOWN: usize = 20;

@@ -4,7 +4,7 @@ use ractor_housekeeper::store::Store;
 
 use super::PostgresUnderTest;
 use crate::TestResult;
-use crate::rules::idle_pass;
+use crate::rules::idle_request;
 use crate::world::{StoreUnderTest, micro, now, user};
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn sessions_that_point_at_each_other_go_together() -> TestResult {
 
     let batch = world
         .store
-        .delete_idle_sessions(&idle_pass(now(), 10))
+        .delete_idle_sessions(&idle_request(now(), 10))
         .await?;
 
     assert_eq!((batch.ids.len(), batch.rejected.len()), (2, 0));
@@ -48,7 +48,7 @@ async fn a_trigger_that_deletes_the_referencing_rows_may_do_so() -> TestResult {
 
     let batch = world
         .store
-        .delete_idle_sessions(&idle_pass(now(), 10))
+        .delete_idle_sessions(&idle_request(now(), 10))
         .await?;
 
     assert_eq!(batch.ids, ["a"]);

@@ -8,7 +8,7 @@ use super::SqliteUnderTest;
 use crate::TestResult;
 use crate::listening_pool;
 use crate::recorder::Recorder;
-use crate::rules::idle_pass;
+use crate::rules::idle_request;
 use crate::support::alone::ran_alone;
 use crate::support::log::Log;
 use crate::world::{StoreUnderTest, clock, micro, now, user};
@@ -32,7 +32,9 @@ async fn world_with(host_tables: &str) -> TestResult<SqliteUnderTest> {
 }
 
 async fn delete(store: &SqliteStore) -> TestResult<Batch> {
-    Ok(store.delete_idle_sessions(&idle_pass(now(), 100)).await?)
+    Ok(store
+        .delete_idle_sessions(&idle_request(now(), 100))
+        .await?)
 }
 
 fn rejected(batch: &Batch) -> Vec<(&str, &str)> {
@@ -148,7 +150,7 @@ async fn sessions_that_point_at_each_other_go_together() -> TestResult {
 async fn keys_made_or_dropped_between_two_batches_are_noticed() -> TestResult {
     let world = world_with("").await?;
     let holder = "create table invoices (session_id text references sessions (id)); insert into invoices values ('b')";
-    let mut pass = idle_pass(now(), 1);
+    let mut pass = idle_request(now(), 1);
 
     let first = world.store.delete_idle_sessions(&pass).await?;
     world.sql(holder).await?;
@@ -196,20 +198,23 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
     let file = world.folder.path().join("test.db");
     let pool = listening_pool::pool(&file, move |event| recorder.hear(&event)).await?;
     let store = SqliteStore::with_pool(pool).with_clock(clock());
-    let mut pass = idle_pass(now(), 2);
-    let (mut gone, mut aside) = (Vec::new(), Vec::new());
+    let mut pass = idle_request(now(), 2);
+    let (mut gone, mut rejected) = (Vec::new(), Vec::new());
 
     loop {
         let batch = store.delete_idle_sessions(&pass).await?;
         gone.extend(batch.ids);
-        aside.extend(batch.rejected.into_iter().map(|row| row.id));
+        rejected.extend(batch.rejected.into_iter().map(|row| row.id));
         pass.after = batch.next_cursor;
         if pass.after.is_none() {
             break;
         }
     }
 
-    assert_eq!((gone.concat(), aside.concat()), ("ace".into(), "bd".into()));
+    assert_eq!(
+        (gone.concat(), rejected.concat()),
+        ("ace".into(), "bd".into())
+    );
     let deletes = heard.take_about(&["sessions"]).into_iter();
     let deletes = deletes.filter(|statement| statement.sql.starts_with("DELETE FROM `sessions`"));
     // Three batches, and the one that was refused.

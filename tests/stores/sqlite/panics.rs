@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::SqliteUnderTest;
 use crate::TestResult;
 use crate::listening_pool;
-use crate::rules::{idle_pass, pass};
+use crate::rules::{idle_request, request};
 use crate::world::{StoreUnderTest, clock, micro, now, user};
 
 /// Lets the next piece of work die.
@@ -38,10 +38,10 @@ impl StoreCall {
     async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::model::StoreError> {
         match self {
             Self::Delete => store
-                .delete_idle_sessions(&idle_pass(now(), 10))
+                .delete_idle_sessions(&idle_request(now(), 10))
                 .await
                 .map(drop),
-            Self::Expire => store.expire_bookings(&pass(now(), 10)).await.map(drop),
+            Self::Expire => store.expire_bookings(&request(now(), 10)).await.map(drop),
             Self::Preview => store
                 .idle_sessions(now(), None, &Page::default())
                 .await
@@ -85,8 +85,8 @@ async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult 
         assert_eq!(world.records_left().await?, (1, 1), "{case}");
         assert_eq!(world.bookings_now().await?["b"].0, "Pending", "{case}");
         // The pool of one connection serves again.
-        let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
-        let expired = store.expire_bookings(&pass(now(), 10)).await?;
+        let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
+        let expired = store.expire_bookings(&request(now(), 10)).await?;
         assert_eq!((batch.ids.len(), expired.ids.len()), (1, 1), "{case}");
         assert_eq!(world.records_left().await?, (0, 0), "{case}");
     }
@@ -108,7 +108,7 @@ async fn a_panic_inside_a_savepoint_rolls_everything_back() -> TestResult {
 
     assert!(died.is_err_and(|error| error.is_panic()));
     assert_eq!(world.sessions_left().await?, ["a", "c"]);
-    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
     assert_eq!(batch.rejected.len(), 1);
     Ok(())
@@ -126,7 +126,7 @@ async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
         () = trigger.begun.notified() => {}
         _ = StoreCall::Delete.run(&store) => {}
     }
-    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
 
     assert!(!trigger.armed.load(Ordering::SeqCst), "it died");
     assert_eq!(batch.ids, ["a"]);
@@ -149,14 +149,14 @@ async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
         .sql("create trigger brittle_one before delete on sessions begin select brittle(old.id); end")
         .await?;
 
-    let refused = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let refused = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
 
     assert!(refused.ids.is_empty());
     assert_eq!(refused.rejected.len(), 1);
     assert_eq!(refused.rejected[0].error, "brittle");
     assert_eq!(world.records_left().await?, (1, 1));
     world.sql("drop trigger brittle_one").await?;
-    let batch = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::TestResult;
 use crate::listening_pool;
 use crate::plans::{TABLES, do_everything};
 use crate::recorder::{Recorder, Statement};
-use crate::rules::{idle_pass, pass};
+use crate::rules::{idle_request, request};
 use crate::world::{StoreUnderTest, clock, micro, now, user};
 
 #[derive(diesel::QueryableByName)]
@@ -99,7 +99,7 @@ async fn a_batch_of_bookings_is_one_write_and_one_query() -> TestResult {
         world.booking(&booking).await?;
     }
     let (store, heard) = listening(&world).await?;
-    let mut pass = pass(now(), 1);
+    let mut pass = request(now(), 1);
 
     let first = store.expire_bookings(&pass).await?;
     let at_first = heard.kinds();
@@ -123,14 +123,14 @@ async fn sessions_are_updated_only_if_one_of_a_batch_is_active() -> TestResult {
     world.session("a", user(1), now() - micro()).await?;
     let (store, heard) = listening(&world).await?;
 
-    let idle = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let idle = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
     let of_an_idle_one = heard.kinds();
     world.session("b", user(2), now() - micro()).await?;
     world.message(user(2), "user", now()).await?;
     world
         .sql("update sessions set last_activity_at = null")
         .await?;
-    let live = store.delete_idle_sessions(&idle_pass(now(), 10)).await?;
+    let live = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
     let of_a_live_one = heard.kinds();
 
     assert_eq!((idle.ids.len(), live.ids.len()), (1, 0));
@@ -157,9 +157,9 @@ async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> TestResult
         .await?;
     let (store, heard) = listening(&world).await?;
 
-    let expired = store.expire_bookings(&pass(now(), 10)).await;
+    let expired = store.expire_bookings(&request(now(), 10)).await;
     let of_bookings = heard.kinds();
-    let deleted = store.delete_idle_sessions(&idle_pass(now(), 10)).await;
+    let deleted = store.delete_idle_sessions(&idle_request(now(), 10)).await;
     let of_sessions = heard.kinds();
 
     assert!(expired.is_err() && deleted.is_err());

@@ -18,7 +18,7 @@ use crate::validation::values::{instant, text, unsaved};
 /// What it answers, whatever it is asked.
 #[derive(Debug, Clone)]
 struct Extreme {
-    window: RunBounds,
+    bounds: RunBounds,
     counts: [u64; 2],
     id: String,
     next_cursor: Option<DateTime<Utc>>,
@@ -32,25 +32,22 @@ impl Job for Extreme {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(self.window)
+        Ok(self.bounds)
     }
 
-    async fn batch(&self, pass: &BatchRequest) -> Result<Batch, JobError> {
-        let next_cursor = self.next_cursor.filter(|_| pass.after.is_none());
-        let batch = Batch {
-            ids: vec![self.id.clone()],
-            next_cursor: next_cursor.map(|since| Cursor {
-                since,
-                id: self.id.clone(),
-            }),
-            ..Batch::default()
-        };
+    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
+        let next_cursor = self.next_cursor.filter(|_| request.after.is_none());
+        let next_cursor = next_cursor.map(|since| Cursor {
+            since,
+            id: self.id.clone(),
+        });
+        let batch = Batch::new(vec![self.id.clone()], next_cursor);
         let [some, others] = self.counts;
         Ok(batch.with_count("some", some).with_count("others", others))
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
-        Ok(PreviewRows::none(self.window.cutoff))
+        Ok(PreviewRows::none(self.bounds.cutoff))
     }
 
     async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
@@ -96,8 +93,9 @@ prop_compose! {
         times in prop::array::uniform2(prop::option::of(wait())),
     ) -> Extreme {
         let [next_due, max_age] = times;
-        let forecast = Forecast { due: BoundedCount { count, capped }, oldest_overdue, next_due, max_age };
-        Extreme { window: RunBounds { now, cutoff }, counts, id, next_cursor, forecast }
+        let due = BoundedCount { count, capped };
+        let forecast = Forecast::default().with_due(due, oldest_overdue).with_next_due(next_due).with_max_age(max_age);
+        Extreme { bounds: RunBounds::new(now, cutoff), counts, id, next_cursor, forecast }
     }
 }
 

@@ -12,7 +12,7 @@ fn seeds_of_settings_are_applied_or_rejected() {
 
         let told = match name.as_str() {
             "zero_batch.json" => "job.pace.min_batch: invalid value: integer `0`",
-            "both_ticks.json" => "job.schedule.cron stands beside `every`",
+            "both_ticks.json" => "job.schedule.cron is set beside `every`",
             "misspelt.json" => "job.schedule.start_jiter: unknown field",
             _ if !cfg!(feature = "cron") && name.starts_with("cron") => {
                 "needs the feature `cron` of ractor-housekeeper"

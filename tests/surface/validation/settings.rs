@@ -25,7 +25,7 @@ proptest! {
             prop_assert!(named.iter().any(|setting| refusal.starts_with(setting)), "{}", refusal);
             let says_what_is_right = [
                 "schedule.cron.expression \"",
-                "; the longest is", "; the shortest is", "; give ", "no job of this housekeeper, which has"];
+                "; the maximum is", "; the minimum is", "; give ", "no job of this housekeeper, which has"];
             prop_assert!(says_what_is_right.iter().any(|right| refusal.contains(right)), "{}", refusal);
         }
     }

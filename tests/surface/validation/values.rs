@@ -47,11 +47,12 @@ prop_compose! {
         pace in pace().boxed(),
         run_timeout in prop::option::of(span()),
         step_timeout in up_to(24 * 60 * 60),
+        read_timeout in up_to(24 * 60 * 60),
         late_after in span(),
         max_clock_leap in prop::option::of(span()),
         max_reported_ids: u32,
     ) -> JobConfig {
-        JobConfig { schedule, pace, run_timeout, step_timeout, late_after, max_clock_leap, max_reported_ids }
+        JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_clock_leap, max_reported_ids }
     }
 }
 

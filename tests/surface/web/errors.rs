@@ -272,7 +272,7 @@ async fn missing_pages_say_so_in_html() {
         .await;
     let act = visitor.get("/jobs/booking-expirer/explode").await;
 
-    assert!(job.page(404).contains("there is no job"));
+    assert!(job.page(404).contains("unknown job"));
     assert!(preview.page(422).contains("cannot run for this scope"));
     assert_eq!(act.problem(), "not_found");
     for path in ["preview?size=x", "preview?size=0", "?limit=x"] {

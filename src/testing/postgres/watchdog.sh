@@ -1,4 +1,5 @@
-# Keeps a Postgres server. Orders come line by line: `start`, or the signal that ends it. At the end of the input all is cleared up.
+# Runs a Postgres server. Each line of the input is a command: `start`, or the signal that ends the
+# server. At the end of the input it stops the server and removes the folder.
 binaries=$1 folder=$2
 shift 2
 start() {
@@ -13,10 +14,10 @@ end() {
     server=
 }
 start "$@"
-while read -r order; do
-    case $order in
+while read -r command; do
+    case $command in
         start) [ -n "$server" ] || start "$@" ;;
-        *) end "$order" ;;
+        *) end "$command" ;;
     esac
 done
 end QUIT

@@ -1,0 +1,133 @@
+//! One preview or history: its lane, its deadline, and its answers without a read.
+
+use std::time::Duration;
+
+use ractor::RpcReplyPort;
+
+use super::shared::{Shared, answer};
+use crate::actors::delayed::Delayed;
+use crate::actors::message::{HousekeeperMsg, InternalMsg};
+use crate::actors::reader::ReadRequest;
+use crate::job::{JobName, Preview};
+use crate::model::{History, RequestError};
+
+/// The reads of one job and one kind.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) job: JobName,
+    pub(super) kind: ReadKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadKind {
+    Preview,
+    History,
+}
+
+/// A read that waits for its lane, or for a reader.
+pub(super) struct PendingRead {
+    pub(super) lane: Lane,
+    pub(super) request: ReadRequest,
+    pub(super) reply: ReadReply,
+    pub(super) timeout: Duration,
+    pub(super) deadline: Duration,
+    /// Wakes the supervisor just after the deadline.
+    pub(super) expiry: Delayed<HousekeeperMsg>,
+}
+
+pub(super) enum ReadReply {
+    Preview(RpcReplyPort<Result<Preview, RequestError>>),
+    History(RpcReplyPort<Result<History, RequestError>>),
+}
+
+impl PendingRead {
+    /// `timeout` bounds the wait and the read together.
+    pub(super) fn new(
+        job: JobName,
+        request: ReadRequest,
+        reply: ReadReply,
+        timeout: Duration,
+        shared: &Shared,
+    ) -> Self {
+        let kind = reply.kind();
+        Self {
+            lane: Lane { job, kind },
+            request,
+            reply,
+            timeout,
+            deadline: shared.now().mono.saturating_add(timeout),
+            // A reader in progress reports its own timeout first.
+            expiry: shared.send_after(timeout.saturating_add(GRACE), || InternalMsg::ReadExpired),
+        }
+    }
+
+    /// Answers a read whose lane is full.
+    pub(super) fn turn_down(self, waiting: usize) {
+        let job = self.lane.job.clone();
+        match self.lane.kind {
+            ReadKind::Preview => self.reply.reject(RequestError::Busy { job, waiting }),
+            ReadKind::History => {
+                self.answer_from_memory(format!("{waiting} reads of it wait already"));
+            }
+        }
+    }
+
+    /// Answers a read that waited for its whole timeout.
+    pub(super) fn time_out(self) {
+        let error = timed_out(&self.lane, self.timeout);
+        match self.lane.kind {
+            ReadKind::Preview => self.reply.reject(error),
+            ReadKind::History => self.answer_from_memory(error.to_string()),
+        }
+    }
+
+    pub(super) fn answer_from_memory(self, reason: String) {
+        if let (ReadReply::History(reply), Some(history)) =
+            (self.reply, self.request.into_memory(reason))
+        {
+            answer(reply, Ok(history));
+        }
+    }
+}
+
+impl ReadReply {
+    fn kind(&self) -> ReadKind {
+        match self {
+            Self::Preview(_) => ReadKind::Preview,
+            Self::History(_) => ReadKind::History,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Preview(reply) => reply.is_closed(),
+            Self::History(reply) => reply.is_closed(),
+        }
+    }
+
+    pub(super) fn reject(self, error: RequestError) {
+        match self {
+            Self::Preview(reply) => answer(reply, Err(error)),
+            Self::History(reply) => answer(reply, Err(error)),
+        }
+    }
+}
+
+pub(super) fn timed_out(lane: &Lane, timeout: Duration) -> RequestError {
+    let read = match lane.kind {
+        ReadKind::Preview => "preview",
+        ReadKind::History => "read the history of",
+    };
+    RequestError::ReadTimeout {
+        what: format!("{read} {}", lane.job),
+        timeout,
+    }
+}
+
+pub(super) fn failed(error: String) -> RequestError {
+    let what = "read".to_owned();
+    RequestError::Failed { what, error }
+}
+
+/// Time that a reader has to report its own timeout.
+const GRACE: Duration = Duration::from_millis(100);
