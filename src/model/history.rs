@@ -235,7 +235,7 @@ mod tests {
             ..quiet.clone()
         };
         let failed = Report {
-            outcome: Outcome::Cancelled,
+            outcome: Outcome::Cancelled { by: None },
             ..quiet.clone()
         };
 
@@ -259,7 +259,7 @@ mod tests {
             record.expect("it did something")
         };
         let cancelled = Report {
-            outcome: Outcome::Cancelled,
+            outcome: Outcome::Cancelled { by: None },
             ..report(Trigger::Deadline, 1)
         };
 

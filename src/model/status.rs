@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Schedule;
 use crate::fmt::{Column, Table, line, quantity, relative, span, thousands};
 use crate::job::{Counts, JobName, Scope};
-use crate::model::{Health, Report, RunId, Trigger};
+use crate::model::{Health, Pause, Report, Requester, RunId, Trigger};
 
 /// The status of a housekeeper. It comes from memory and never waits for the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct JobStatus {
     pub worker: WorkerStatus,
     /// Whether its schedule is suspended.
     pub paused: bool,
+    /// Since when and by whom it is paused; `None` while it is not.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Its schedule.
     pub schedule: Schedule,
     /// Its next scheduled run; `None` while it is paused or disabled, or its worker is down.
@@ -123,6 +126,9 @@ pub struct CurrentRun {
     pub scope: Scope,
     /// The reason of the run.
     pub trigger: Trigger,
+    /// Who asked for it, as far as messages said so.
+    #[serde(default)]
+    pub requested_by: Vec<Requester>,
     /// The start of the run.
     pub started_at: DateTime<Utc>,
     /// The worker's last heartbeat: the start of the run, or its last batch. An overdue heartbeat
@@ -328,6 +334,7 @@ invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
             health: Health::Healthy,
             worker: WorkerStatus::Idle,
             paused: false,
+            pause: None,
             schedule: Schedule::default(),
             next_run: None,
             next_ticks: Vec::new(),

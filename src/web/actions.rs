@@ -9,13 +9,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::Site;
+use super::acting::Acting;
 use super::api::Json;
 use super::extract::{JobPath, Query, ScopeOfBody, Wait};
 use super::problem::Problem;
-use super::{ANSWER_LIMIT, Site};
-use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Scope};
-use crate::model::{RequestError, RunId};
+use crate::model::RunId;
 
 /// Lets nothing pass unless the host switched actions on.
 pub(crate) async fn if_allowed(
@@ -55,13 +55,13 @@ pub(crate) struct Cancelled {
 }
 
 pub(crate) async fn run(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
     Query(wait): Query<Wait>,
     ScopeOfBody(scope): ScopeOfBody,
 ) -> Result<Response, Problem> {
     let wait = wait.time()?;
-    let report = site.run(job.clone(), scope.clone(), wait).await?;
+    let report = acting.run(job.clone(), scope.clone(), wait).await?;
     Ok(match report {
         Some(report) => Json(report).into_response(),
         // Of `../jobs/{job}/run`, relative as all our links.
@@ -69,22 +69,19 @@ pub(crate) async fn run(
     })
 }
 
-pub(crate) async fn run_all(
-    State(site): State<Arc<Site>>,
-    Query(wait): Query<Wait>,
-) -> Result<Response, Problem> {
+pub(crate) async fn run_all(acting: Acting, Query(wait): Query<Wait>) -> Result<Response, Problem> {
     let wait = wait.time()?;
-    Ok(match site.run_all(wait).await? {
+    Ok(match acting.run_all(wait).await? {
         Some(reports) => Json(reports).into_response(),
         None => accepted(all_still_running(wait), "status"),
     })
 }
 
 pub(crate) async fn cancel(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
 ) -> Result<Json<Cancelled>, Problem> {
-    let run = site.cancel(job.clone()).await?;
+    let run = acting.cancel(job.clone()).await?;
     Ok(Json(Cancelled {
         message: cancelled(&job, run),
         cancelled: run,
@@ -92,10 +89,10 @@ pub(crate) async fn cancel(
 }
 
 pub(crate) async fn pause(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
 ) -> Result<Json<Switched>, Problem> {
-    let changed = site.pause(job.clone()).await?;
+    let changed = acting.pause(job.clone()).await?;
     Ok(Json(Switched {
         message: paused(&job, changed),
         paused: true,
@@ -104,41 +101,15 @@ pub(crate) async fn pause(
 }
 
 pub(crate) async fn resume(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
 ) -> Result<Json<Switched>, Problem> {
-    let changed = site.resume(job.clone()).await?;
+    let changed = acting.resume(job.clone()).await?;
     Ok(Json(Switched {
         message: resumed(&job, changed),
         paused: false,
         changed,
     }))
-}
-
-impl Site {
-    /// Which run ends after its batch, if any.
-    pub(crate) async fn cancel(&self, job: JobName) -> Result<Option<RunId>, Problem> {
-        self.switch(|reply| HousekeeperMsg::Cancel(job, reply))
-            .await
-    }
-
-    /// Whether the job ran by itself before.
-    pub(crate) async fn pause(&self, job: JobName) -> Result<bool, Problem> {
-        self.switch(|reply| HousekeeperMsg::Pause(job, reply)).await
-    }
-
-    /// Whether the job was paused before.
-    pub(crate) async fn resume(&self, job: JobName) -> Result<bool, Problem> {
-        self.switch(|reply| HousekeeperMsg::Resume(job, reply))
-            .await
-    }
-
-    async fn switch<T: Send + 'static>(
-        &self,
-        message: impl FnOnce(ractor::RpcReplyPort<Result<T, RequestError>>) -> HousekeeperMsg,
-    ) -> Result<T, Problem> {
-        Ok(self.answer(ANSWER_LIMIT, message).await??)
-    }
 }
 
 pub(crate) fn still_running(job: &JobName, scope: &Scope, waited: Duration) -> String {

@@ -65,7 +65,7 @@
 //! | status | `kind` |
 //! |---|---|
 //! | 400 | `bad_request`: what was sent cannot be read |
-//! | 403 | `read_only`: the host did not switch actions on; `cross_site`: a browser was sent here by another site |
+//! | 403 | `read_only`: the host did not switch actions on; `not_allowed`: the host refuses this action; `cross_site`: a browser was sent here by another site |
 //! | 404 | `not_found`, `unknown_job` |
 //! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
 //! | 409 | `off` |
@@ -94,7 +94,9 @@
 //!
 //! Requests that change something need [`Web::with_actions`] and are refused when a browser was
 //! sent by another site (by `Sec-Fetch-Site`, else by `Origin`). That is no authentication: whoever
-//! can reach the router may use it. A graceful shutdown of the host's server waits for streams,
+//! can reach the router may use it. A host decides further with [`Web::allow`], per action and job,
+//! and names who acts: a [`Requester`](crate::Requester) among the request's extensions reaches
+//! reports, events, the history, the status and the log. A graceful shutdown of the host's server waits for streams,
 //! which end with the housekeeper: stop the housekeeper first.
 
 use std::sync::Arc;
@@ -102,16 +104,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::request::Parts;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use ractor::ActorRef;
 
 use crate::actors::HousekeeperMsg;
+use crate::job::JobName;
 
+use acting::Allow;
 use address::Address;
 use events::Hub;
 use page::forms;
 
+mod acting;
 mod actions;
 mod address;
 mod api;
@@ -127,11 +133,14 @@ mod origin;
 mod page;
 mod problem;
 
+pub use acting::Action;
+
 /// A page to watch a housekeeper by, and to steer it if the host allows that.
 #[derive(Debug, Clone)]
 pub struct Web {
     address: Address,
     actions: bool,
+    allow: Allow,
 }
 
 impl Web {
@@ -144,6 +153,7 @@ impl Web {
         Self {
             address: Address::One(housekeeper.into()),
             actions: false,
+            allow: Allow::default(),
         }
     }
 
@@ -165,6 +175,7 @@ impl Web {
         Self {
             address: Address::Name(name.into()),
             actions: false,
+            allow: Allow::default(),
         }
     }
 
@@ -173,6 +184,33 @@ impl Web {
     #[must_use]
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
+        self
+    }
+
+    /// Decides on each action, by the request, the action and the job. Refused ones answer 403
+    /// `not_allowed`. Without it, everything is allowed once [`with_actions`](Web::with_actions)
+    /// enables actions.
+    ///
+    /// A run of all jobs is refused if one of them is. The page shows the buttons to everybody.
+    ///
+    /// ```
+    /// use axum::Extension;
+    /// use ractor_housekeeper::Requester;
+    /// use ractor_housekeeper::web::{Action, Web};
+    ///
+    /// let web = Web::named("housekeeper").with_actions().allow(|parts, action, job| {
+    ///     let operator = parts.extensions.get::<Requester>();
+    ///     action != Action::Run || job.as_str() != "invoice-cleaner" || operator.is_some()
+    /// });
+    /// // The host's authentication inserts the extension; this one knows a single person.
+    /// let router: axum::Router = web.router().layer(Extension(Requester::new("anna")));
+    /// ```
+    #[must_use]
+    pub fn allow(
+        mut self,
+        decide: impl Fn(&Parts, Action, &JobName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.allow = Allow::new(decide);
         self
     }
 
@@ -224,6 +262,7 @@ impl Web {
         Site {
             address: self.address.clone(),
             actions: self.actions,
+            allow: self.allow.clone(),
             hub: Hub::default(),
         }
     }
@@ -240,6 +279,7 @@ fn health_paths() -> Router<Arc<Site>> {
 pub(crate) struct Site {
     address: Address,
     actions: bool,
+    allow: Allow,
     hub: Hub,
 }
 

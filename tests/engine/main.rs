@@ -17,6 +17,7 @@ mod names;
 mod readers;
 mod records;
 mod rejected;
+mod requesters;
 mod restarting;
 mod runs;
 mod schedule;

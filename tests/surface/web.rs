@@ -1,5 +1,6 @@
 //! The router of feature `web`: in the process, request by request, and in a browser.
 
+mod acting;
 mod actions;
 mod browser;
 mod errors;

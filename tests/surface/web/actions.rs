@@ -119,7 +119,7 @@ async fn a_run_is_cancelled_after_its_batch() {
     let again = visitor.post("/api/jobs/booking-expirer/cancel").await;
 
     assert_eq!(answer.json()["cancelled"], report.run.to_string());
-    assert_eq!(report.outcome, Outcome::Cancelled);
+    assert_eq!(report.outcome, Outcome::Cancelled { by: None });
     assert_eq!(again.json()["message"], "booking-expirer was not running");
     assert!(again.json()["cancelled"].is_null());
 }
