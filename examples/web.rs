@@ -100,10 +100,10 @@ async fn check_routes(application: Router, authorization: &str) -> Result<(), Bo
     let table = [
         ("/admin/housekeeping", "", 401),
         ("/admin/housekeeping", authorization, 200),
-        ("/admin/housekeeping/api/status", "Basic d3Jvbmc=", 401),
-        ("/admin/housekeeping/api/status", authorization, 200),
+        ("/admin/housekeeping/api/v1/status", "Basic d3Jvbmc=", 401),
+        ("/admin/housekeeping/api/v1/status", authorization, 200),
         ("/probes/health/ready", "", 200),
-        ("/probes/api/status", "", 404),
+        ("/probes/api/v1/status", "", 404),
     ];
     for (path, authorization, expected) in table {
         let request = Request::get(path)

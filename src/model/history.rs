@@ -14,6 +14,7 @@ use crate::job::JobName;
 
 /// A line of the history: a run, or the folded deadline runs of a minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct RunRecord {
     /// The key of the line. Records with equal keys fold into one.
     pub key: String,
@@ -142,6 +143,7 @@ impl RunRecord {
 
 /// The newest runs of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct History {
     /// The job.
@@ -204,6 +206,7 @@ pub trait RunHistory: Send + Sync + 'static {
 
 /// The source of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HistorySource {
     /// The database. The history includes earlier processes.

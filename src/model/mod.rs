@@ -6,6 +6,7 @@ mod history;
 mod report;
 mod request_error;
 mod requester;
+mod schedule_json;
 mod status;
 mod store_error;
 

@@ -14,6 +14,7 @@ use crate::model::Requester;
 
 /// The id of a run, unique over all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RunId(Uuid);
 
@@ -39,6 +40,7 @@ impl fmt::Display for RunId {
 
 /// The reason of a run. Merged triggers report the last of this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The previous run failed or crashed.
@@ -67,6 +69,7 @@ impl fmt::Display for Trigger {
 
 /// How a run ended. Committed batches stay, and the report counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
     /// All due rows were handled or rejected.
@@ -104,6 +107,7 @@ pub enum Outcome {
 
 /// The kind of an [`Outcome::Failed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -154,6 +158,7 @@ impl fmt::Display for Outcome {
 
 /// What a run did. Its JSON has two more fields, `success` and `message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(into = "ReportJson")]
 pub struct Report {
     /// The id of the run.
@@ -176,6 +181,7 @@ pub struct Report {
     pub started_at: DateTime<Utc>,
     /// The duration.
     #[serde(with = "crate::time::span")]
+    #[cfg_attr(feature = "web", schemars(with = "String"))]
     pub elapsed: Duration,
     /// Transactions committed.
     pub batches: u64,
@@ -299,6 +305,7 @@ impl fmt::Display for Report {
 
 /// A [`Report`] as JSON, with `success` and `message` in front for callers that read no further.
 #[derive(Serialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 struct ReportJson {
     success: bool,
     message: String,
@@ -310,7 +317,8 @@ struct ReportJson {
     outcome: Outcome,
     cutoff: Option<DateTime<Utc>>,
     started_at: DateTime<Utc>,
-    #[serde(with = "crate::time::span")]
+    #[serde(flatten, with = "crate::time::json::elapsed")]
+    #[cfg_attr(feature = "web", schemars(with = "crate::time::json::elapsed::Json"))]
     elapsed: Duration,
     batches: u64,
     counts: Counts,

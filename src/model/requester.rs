@@ -14,6 +14,7 @@ use crate::fmt::line;
 /// The name is text for people. It fits on a line: control characters are escaped, and a name
 /// longer than [`MAX_CHARS`](Requester::MAX_CHARS) is cut. A blank name reads as `unnamed`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(from = "String", into = "String")]
 pub struct Requester(Arc<str>);
 
@@ -84,6 +85,7 @@ impl From<Requester> for String {
 
 /// A pause of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Pause {
     /// When it began.

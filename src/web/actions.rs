@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Site;
@@ -35,22 +36,29 @@ pub(crate) async fn if_allowed(
 }
 
 /// The run goes on; the answer says where to look.
-#[derive(Serialize)]
-struct Accepted {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Accepted {
+    /// What goes on.
     message: String,
 }
 
 /// Whether a switch is set now, and whether that is new.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Switched {
+    /// A sentence for people.
     message: String,
+    /// Whether the job is paused now.
     paused: bool,
+    /// Whether that is new.
     changed: bool,
 }
 
-#[derive(Serialize)]
+/// A run that ends early, or none.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Cancelled {
+    /// A sentence for people.
     message: String,
+    /// The run that ends after its batch; null if none is in progress.
     cancelled: Option<RunId>,
 }
 

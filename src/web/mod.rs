@@ -38,14 +38,15 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `GET api/status` | [`Status`](crate::Status) |
-//! | `GET api/jobs/{job}` | [`JobStatus`](crate::model::JobStatus) |
-//! | `GET api/jobs/{job}/history?limit=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given |
-//! | `GET api/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
-//! | `POST api/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
-//! | `POST api/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
-//! | `POST api/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
-//! | `POST api/run?wait=` | a list of reports |
+//! | `GET api/v1/status` | [`Status`](crate::Status) |
+//! | `GET api/v1/jobs/{job}` | [`JobStatus`](crate::model::JobStatus) |
+//! | `GET api/v1/jobs/{job}/history?limit=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given |
+//! | `GET api/v1/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
+//! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
+//! | `POST api/v1/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
+//! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
+//! | `POST api/v1/run?wait=` | a list of reports |
+//! | `GET api/v1/openapi.json` | the OpenAPI 3.1 document of the paths above, for generated clients |
 //! | `GET health/live` | 200 as long as the housekeeper answers within a second |
 //! | `GET health/ready` | 200 if it takes runs |
 //! | `GET health/jobs` | 200 if all jobs are healthy; for monitors, see below |
@@ -96,8 +97,8 @@
 //! sent by another site (by `Sec-Fetch-Site`, else by `Origin`). That is no authentication: whoever
 //! can reach the router may use it. A host decides further with [`Web::allow`], per action and job,
 //! and names who acts: a [`Requester`](crate::Requester) among the request's extensions reaches
-//! reports, events, the history, the status and the log. A graceful shutdown of the host's server waits for streams,
-//! which end with the housekeeper: stop the housekeeper first.
+//! reports, events, the history, the status and the log. A graceful shutdown of the host's server
+//! waits for streams, which end with the housekeeper: stop the housekeeper first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::request::Parts;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use ractor::ActorRef;
 
 use crate::actors::HousekeeperMsg;
@@ -230,11 +231,6 @@ impl Web {
     pub fn router(&self) -> Router {
         let site = Arc::new(self.site());
         let acts = Router::new()
-            .route("/api/run", post(actions::run_all))
-            .route("/api/jobs/{job}/run", post(actions::run))
-            .route("/api/jobs/{job}/cancel", post(actions::cancel))
-            .route("/api/jobs/{job}/pause", post(actions::pause))
-            .route("/api/jobs/{job}/resume", post(actions::resume))
             .route("/run", get(forms::confirm_all).post(forms::submit_all))
             .route("/jobs/{job}/{act}", get(forms::confirm).post(forms::submit));
         let acts = acts.route_layer(from_fn_with_state(site.clone(), actions::if_allowed));
@@ -243,10 +239,7 @@ impl Web {
             .route("/", get(page::overview))
             .route("/jobs/{job}", get(page::job))
             .route("/jobs/{job}/preview", get(page::preview))
-            .route("/api/status", get(api::status))
-            .route("/api/jobs/{job}", get(api::job))
-            .route("/api/jobs/{job}/history", get(api::history))
-            .route("/api/jobs/{job}/preview", get(api::preview))
+            .nest(api::ROOT, api::router(&site))
             .route("/events", get(events::stream))
             .merge(health_paths())
             .route("/assets/{file}", get(assets::asset))

@@ -3,6 +3,7 @@
 mod acting;
 mod actions;
 mod browser;
+mod contract;
 mod errors;
 mod escaping;
 mod forgery;

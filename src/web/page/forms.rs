@@ -106,7 +106,7 @@ fn form(links: &Links, job: &JobName, act: Act, can: bool) -> Markup {
     let label = format!("{} {job}", act.label());
     html! {
         form.act.(act.as_str()) action=(links.to_job(job, &format!("/{}", act.as_str())))
-            data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
+            data-api=(format!("api/v1/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
             data-question=(act.question(job)) data-consequence=(act.consequence()) {
             @if act == Act::Run {
                 input name="user" maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"
@@ -120,7 +120,7 @@ fn form(links: &Links, job: &JobName, act: Act, can: bool) -> Markup {
 /// The button for all jobs.
 pub(super) fn run_all(links: &Links) -> Markup {
     html! {
-        form.act action=(links.to("run")) data-api="api/run" data-question=(ALL_QUESTION)
+        form.act action=(links.to("run")) data-api="api/v1/run" data-question=(ALL_QUESTION)
             data-consequence=(ALL_CONSEQUENCE) {
             button { "Run all" }
         }

@@ -16,9 +16,9 @@ async fn a_request_acts_in_the_name_that_its_extension_gives() {
     let visitor = person(&host, "<b>anna</b>");
     let name = Requester::new("<b>anna</b>");
 
-    let run = visitor.post("/api/jobs/booking-expirer/run").await;
-    let all = visitor.post("/api/run").await;
-    visitor.post("/api/jobs/booking-expirer/pause").await;
+    let run = visitor.post("/api/v1/jobs/booking-expirer/run").await;
+    let all = visitor.post("/api/v1/run").await;
+    visitor.post("/api/v1/jobs/booking-expirer/pause").await;
     let pause = host.status().await.pause.expect("it is paused");
     let page = visitor.get("/jobs/booking-expirer").await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -50,7 +50,7 @@ async fn the_host_decides_by_action_and_job() {
 
     for job in [BookingExpirer::NAME, SessionCleaner::NAME] {
         for action in Action::ALL {
-            for root in ["/api/jobs", "/jobs"] {
+            for root in ["/api/v1/jobs", "/jobs"] {
                 let form = [("content-type", "application/x-www-form-urlencoded")];
                 let form = if root == "/jobs" { &form[..] } else { &[] };
                 let path = format!("{root}/{job}/{action}");
@@ -69,10 +69,13 @@ async fn the_host_decides_by_action_and_job() {
             }
         }
     }
-    let all = [visitor.post("/api/run").await, visitor.post("/run").await];
+    let all = [
+        visitor.post("/api/v1/run").await,
+        visitor.post("/run").await,
+    ];
 
     let expected = ["run", "cancel", "resume"].iter().flat_map(|action| {
-        ["/api/jobs", "/jobs"].map(|root| format!("{root}/booking-expirer/{action}"))
+        ["/api/v1/jobs", "/jobs"].map(|root| format!("{root}/booking-expirer/{action}"))
     });
     assert!(expected.eq(refused));
     assert_eq!(all.map(|answer| answer.status.as_u16()), [403, 403]);
@@ -88,7 +91,7 @@ async fn the_decision_sees_who_asks() {
         let by = parts.extensions.get::<Requester>();
         by.is_some_and(|by| by.as_str() == "anna")
     });
-    let path = "/api/jobs/booking-expirer/run";
+    let path = "/api/v1/jobs/booking-expirer/run";
 
     let visitors = ["anna", "ben"].map(|name| {
         let extension = Extension(Requester::new(name));
