@@ -20,7 +20,7 @@ use ractor_housekeeper::actors::stop;
 use ractor_housekeeper::booking::{BookingPolicy, built_in};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::web::Web;
-use ractor_housekeeper::{HousekeeperArguments, SqliteStore, start};
+use ractor_housekeeper::{HousekeeperArguments, Requester, SqliteStore, start};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -75,11 +75,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Requires the password. Each request sends it in clear text: use TLS beyond this machine.
 async fn authenticated(
     State(expected): State<Arc<String>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let given = request.headers().get(header::AUTHORIZATION);
     if given.is_some_and(|given| are_equal(given.as_bytes(), expected.as_bytes())) {
+        // Reports, events, the status and the log name who acts.
+        request.extensions_mut().insert(Requester::new("admin"));
         return next.run(request).await;
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"housekeeping\"")];
@@ -98,10 +100,10 @@ async fn check_routes(application: Router, authorization: &str) -> Result<(), Bo
     let table = [
         ("/admin/housekeeping", "", 401),
         ("/admin/housekeeping", authorization, 200),
-        ("/admin/housekeeping/api/status", "Basic d3Jvbmc=", 401),
-        ("/admin/housekeeping/api/status", authorization, 200),
+        ("/admin/housekeeping/api/v1/status", "Basic d3Jvbmc=", 401),
+        ("/admin/housekeeping/api/v1/status", authorization, 200),
         ("/probes/health/ready", "", 200),
-        ("/probes/api/status", "", 404),
+        ("/probes/api/v1/status", "", 404),
     ];
     for (path, authorization, expected) in table {
         let request = Request::get(path)

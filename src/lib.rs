@@ -103,7 +103,7 @@ pub use actors::{
 };
 pub use config::HousekeeperConfig;
 pub use job::{Job, JobName, Scope};
-pub use model::{Outcome, Report, RequestError, Status};
+pub use model::{Outcome, Report, RequestError, Requester, Status};
 #[cfg(feature = "postgres")]
 pub use store::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]

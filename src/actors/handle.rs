@@ -11,7 +11,7 @@ use super::message::HousekeeperMsg;
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, Report, RequestError, RunId, Status};
+use crate::model::{History, Report, RequestError, Requester, RunId, Status};
 
 /// A handle to a housekeeper: each [`HousekeeperMsg`] as a function that returns its answer.
 ///
@@ -37,6 +37,7 @@ use crate::model::{History, Report, RequestError, RunId, Status};
 pub struct HousekeeperRef {
     actor: ActorRef<HousekeeperMsg>,
     timeout: Duration,
+    requested_by: Option<Requester>,
 }
 
 /// Why a call of a [`HousekeeperRef`] returned no answer.
@@ -65,6 +66,16 @@ impl HousekeeperRef {
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Returns the same handle whose calls carry this name: reports, events, the status and the log
+    /// say who asked.
+    #[must_use]
+    pub fn requested_by(self, by: impl Into<Requester>) -> Self {
+        Self {
+            requested_by: Some(by.into()),
+            ..self
+        }
     }
 
     /// Returns the actor behind the handle.
@@ -222,6 +233,11 @@ impl HousekeeperRef {
         &self,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
     ) -> Result<T, AskError> {
+        let by = self.requested_by.clone();
+        let message = |reply| match by {
+            Some(by) => message(reply).requested_by(by),
+            None => message(reply),
+        };
         call(&self.actor, message, Some(self.timeout)).await
     }
 }
@@ -231,6 +247,7 @@ impl From<ActorRef<HousekeeperMsg>> for HousekeeperRef {
         Self {
             actor,
             timeout: Self::DEFAULT_TIMEOUT,
+            requested_by: None,
         }
     }
 }

@@ -54,26 +54,31 @@ impl Housekeeper {
         message: HousekeeperMsg,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
+        let (by, message) = message.split();
         match message {
-            HousekeeperMsg::RunNow(job, scope, reply) => state.run_now(&job, scope, reply).await,
-            HousekeeperMsg::RunAll(reply) => state.run_all(reply).await,
+            HousekeeperMsg::RunNow(job, scope, reply) => {
+                state.run_now(&job, scope, by, reply).await;
+            }
+            HousekeeperMsg::RunAll(reply) => state.run_all(by, reply).await,
             HousekeeperMsg::Preview(job, scope, page, reply) => {
                 state.preview(&job, scope, page, reply).await;
             }
             HousekeeperMsg::Status(reply) => answer(reply, state.status()),
             HousekeeperMsg::History(job, limit, reply) => state.history(&job, limit, reply).await,
-            HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job)),
-            HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job).await),
-            HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job)),
+            HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job, by)),
+            HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job, by).await),
+            HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job, by)),
             HousekeeperMsg::ConfirmClock(job, reply) => {
-                answer(reply, state.confirm_clock(&job).await);
+                answer(reply, state.confirm_clock(&job, by).await);
             }
             HousekeeperMsg::Reschedule(job, schedule, reply) => {
-                answer(reply, state.reschedule(&job, schedule));
+                answer(reply, state.reschedule(&job, schedule, by));
             }
             HousekeeperMsg::Subscribe(subscriber) => state.publisher.subscribe(subscriber),
             HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply).await,
             HousekeeperMsg::Internal(Internal(message)) => state.handle_internal(message).await,
+            // `split` took all names off.
+            HousekeeperMsg::RequestedBy(..) => {}
         }
         Ok(())
     }

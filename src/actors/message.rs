@@ -8,7 +8,7 @@ use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, Report, RequestError, RunId, Status};
+use crate::model::{History, Report, RequestError, Requester, RunId, Status};
 
 /// Requests of the host. The reply port comes last, as `call_t!` expects; pass
 /// [`ignore_reply`](crate::actors::ignore_reply) to get no answer.
@@ -57,9 +57,41 @@ pub enum HousekeeperMsg {
     /// Rejects new runs, lets batches in flight end within the grace, then stops. Replies once all
     /// runs are answered.
     Shutdown(Duration, RpcReplyPort<()>),
+    /// A message with the name of who asked for it, as
+    /// [`requested_by`](HousekeeperMsg::requested_by) makes it. Reports, events, the status and the
+    /// log carry the name. Of several names around one message, the outermost counts.
+    RequestedBy(Requester, Box<HousekeeperMsg>),
     /// A message of the tree.
     #[doc(hidden)]
     Internal(Internal),
+}
+
+impl HousekeeperMsg {
+    /// Returns the message with the name of who asks for it.
+    ///
+    /// ```no_run
+    /// # async fn example(housekeeper: ractor_housekeeper::HousekeeperRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// use ractor_housekeeper::HousekeeperMsg;
+    ///
+    /// let pause = |job, reply| HousekeeperMsg::Pause(job, reply).requested_by("anna");
+    /// ractor::call_t!(housekeeper, pause, 1_000, "draft-sweeper".into())??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn requested_by(self, by: impl Into<Requester>) -> Self {
+        Self::RequestedBy(by.into(), Box::new(self))
+    }
+
+    /// Splits off the outermost name.
+    pub(super) fn split(self) -> (Option<Requester>, Self) {
+        let (mut by, mut message) = (None, self);
+        while let Self::RequestedBy(name, inner) = message {
+            by.get_or_insert(name);
+            message = *inner;
+        }
+        (by, message)
+    }
 }
 
 /// A message of the tree, closed to hosts.

@@ -45,6 +45,7 @@ pub(crate) use without::Calendar;
 /// assert_eq!(nightly.to_string(), "30 2 * * * Europe/Berlin");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(
     deny_unknown_fields,
     expecting = "an expression and a zone, as in {\"expression\": \"30 2 * * *\", \"zone\": \"Europe/Berlin\"}"

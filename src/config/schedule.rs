@@ -30,11 +30,14 @@ use crate::config::cron::Cron;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "web", schemars(!from))]
 #[serde(from = "ScheduleFields")]
 pub struct Schedule {
     /// Time between two ticks. `None`: no ticks, or those of `cron`. Default: 15 minutes, or `None`
     /// in JSON that sets `cron` and leaves this out.
     #[serde(with = "crate::time::span::option")]
+    #[cfg_attr(feature = "web", schemars(with = "Option<String>"))]
     pub every: Option<Duration>,
     /// Ticks by the wall clock of a time zone, instead of `every`. Needs the feature `cron`.
     /// Default: `None`.
@@ -45,11 +48,13 @@ pub struct Schedule {
     /// Ticks of `every` count from the delayed start; ticks of `cron` have the same delay. Default:
     /// 1 second.
     #[serde(with = "crate::time::span")]
+    #[cfg_attr(feature = "web", schemars(with = "String"))]
     pub start_jitter: Duration,
     /// Whether the job runs when the next row falls due. Default: yes.
     pub at_deadline: bool,
     /// Minimum time between two deadline runs, and so the lateness of a row. Default: 1 second.
     #[serde(with = "crate::time::span")]
+    #[cfg_attr(feature = "web", schemars(with = "String"))]
     pub min_interval: Duration,
 }
 

@@ -12,6 +12,7 @@ use crate::fmt::{quantity, singular};
 
 /// The rows that a run covers: all, or those of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Every row the rule matches.
@@ -73,6 +74,7 @@ impl RunBounds {
 
 /// A position in the order in which a job walks its rows: oldest first, ties by id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct Cursor {
     /// The instant the row is ordered by.
     pub since: DateTime<Utc>,
@@ -139,6 +141,7 @@ impl Batch {
 
 /// Rows by kind. A job names its kinds in the plural, such as `drafts` or `image_records`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Counts(BTreeMap<String, u64>);
 
@@ -198,6 +201,7 @@ impl fmt::Display for Counts {
 /// another table that needs it. Health ignores such rows; a run fails if most of its other rows are
 /// rejected with one text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct RejectedRow {
     /// The row's id.
     pub id: String,

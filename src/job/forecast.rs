@@ -10,6 +10,7 @@ use crate::fmt::thousands;
 /// A count that stops at [`BoundedCount::CAP`], so that counting a backlog of millions costs no
 /// more than counting one of thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct BoundedCount {
     /// Rows counted.
     pub count: u64,
@@ -48,19 +49,26 @@ impl fmt::Display for BoundedCount {
 /// All times are relative to the deciding clock, usually the database's, so that clocks need not
 /// agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Forecast {
     /// Due rows that the run did not handle: locked by others, cancelled, or due since.
     pub due: BoundedCount,
     /// Time for which the oldest of them has been due; `None` if none is due.
-    #[serde(with = "crate::time::span::option")]
+    #[serde(flatten, with = "crate::time::json::oldest_overdue")]
+    #[cfg_attr(
+        feature = "web",
+        schemars(with = "crate::time::json::oldest_overdue::Json")
+    )]
     pub oldest_overdue: Option<Duration>,
     /// Time until the next row falls due: zero if one is due, `None` if no row will.
-    #[serde(with = "crate::time::span::option")]
+    #[serde(flatten, with = "crate::time::json::next_due")]
+    #[cfg_attr(feature = "web", schemars(with = "crate::time::json::next_due::Json"))]
     pub next_due: Option<Duration>,
     /// Time after which a row created now would fall due. The housekeeper runs the job again by
     /// then, because it does not learn of new rows.
-    #[serde(with = "crate::time::span::option")]
+    #[serde(flatten, with = "crate::time::json::max_age")]
+    #[cfg_attr(feature = "web", schemars(with = "crate::time::json::max_age::Json"))]
     pub max_age: Option<Duration>,
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `JobName::from(String)` takes a name that is known only at run time, such as that of a request.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct JobName(Cow<'static, str>);
 

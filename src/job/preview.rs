@@ -43,6 +43,7 @@ impl Default for Page {
 
 /// One row that a run would handle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct PreviewRow {
     /// The row's id.
     pub id: String,
@@ -94,6 +95,7 @@ impl PreviewRows {
 
 /// The rows that a run of this scope would handle now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Preview {
     /// The job.

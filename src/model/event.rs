@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::Schedule;
 use crate::job::{Counts, JobName, Scope};
-use crate::model::{Health, Report, RunId, Trigger};
+use crate::model::{Health, Report, Requester, RunId, Trigger};
 
 /// An event of a housekeeper.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +22,8 @@ pub enum Event {
         scope: Scope,
         /// The reason of the run.
         trigger: Trigger,
+        /// Who asked for it, as far as messages said so.
+        requested_by: Vec<Requester>,
         /// The start of the run.
         at: DateTime<Utc>,
     },
@@ -65,11 +67,15 @@ pub enum Event {
     JobPaused {
         /// The job.
         job: JobName,
+        /// Who asked for it, if the message said so.
+        requested_by: Option<Requester>,
     },
     /// The schedule of a job was resumed.
     JobResumed {
         /// The job.
         job: JobName,
+        /// Who asked for it, if the message said so.
+        requested_by: Option<Requester>,
     },
     /// The schedule of a job was replaced.
     JobRescheduled {
@@ -77,6 +83,8 @@ pub enum Event {
         job: JobName,
         /// The new schedule.
         schedule: Schedule,
+        /// Who asked for it, if the message said so.
+        requested_by: Option<Requester>,
     },
     /// The state of a job's health changed. The housekeeper checks after each run, crash, pause and
     /// resume, when it is asked for its status, and at least once a minute. A change of the numbers

@@ -13,6 +13,7 @@ use crate::fmt::span;
 /// As JSON it has the fields `state`, `cause` (late and failing only, tagged by `kind`) and
 /// `reason`, the sentence of [`Health::reason`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "snake_case", into = "HealthJson")]
 pub enum Health {
     /// The job handles its rows in time.
@@ -36,26 +37,30 @@ pub enum Health {
 
 /// The reason for [`Health::Late`]. Durations end at the moment of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LateCause {
     /// A known row is due and unhandled.
     RowOverdue {
         /// How long the oldest row has been due.
-        #[serde(with = "crate::time::span")]
+        #[serde(flatten, with = "crate::time::json::by")]
+        #[cfg_attr(feature = "web", schemars(with = "crate::time::json::by::Json"))]
         by: Duration,
     },
     /// A planned run did not start.
     RunOverdue {
         /// How long ago it should have started.
-        #[serde(with = "crate::time::span")]
+        #[serde(flatten, with = "crate::time::json::by")]
+        #[cfg_attr(feature = "web", schemars(with = "crate::time::json::by::Json"))]
         by: Duration,
     },
     /// No run completed within two ticks and
     /// [`late_after`](crate::config::JobConfig::late_after).
     NoSuccess {
         /// Time since the last completed run, or since the start if none has completed.
-        #[serde(with = "crate::time::span")]
+        #[serde(flatten, with = "crate::time::json::elapsed")]
+        #[cfg_attr(feature = "web", schemars(with = "crate::time::json::elapsed::Json"))]
         elapsed: Duration,
         /// Whether a run has completed since the start.
         completed_before: bool,
@@ -64,6 +69,7 @@ pub enum LateCause {
 
 /// The reason for [`Health::Failing`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailingCause {
@@ -88,10 +94,18 @@ pub enum FailingCause {
     /// job recovers when the run goes on.
     Stalled {
         /// Time since the worker's last message.
-        #[serde(with = "crate::time::span")]
+        #[serde(flatten, with = "crate::time::json::silent_for")]
+        #[cfg_attr(
+            feature = "web",
+            schemars(with = "crate::time::json::silent_for::Json")
+        )]
         silent_for: Duration,
         /// The job's step timeout.
-        #[serde(with = "crate::time::span")]
+        #[serde(flatten, with = "crate::time::json::step_timeout")]
+        #[cfg_attr(
+            feature = "web",
+            schemars(with = "crate::time::json::step_timeout::Json")
+        )]
         step_timeout: Duration,
     },
 }
@@ -195,7 +209,9 @@ fn seconds(duration: Duration) -> String {
 
 /// [`Health`] with its sentence. Reading skips the sentence, which follows from the cause.
 #[derive(Serialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 struct HealthJson {
+    /// `healthy`, `late`, `failing` or `degraded`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -204,6 +220,7 @@ struct HealthJson {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum CauseJson {
     Late(LateCause),

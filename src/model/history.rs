@@ -14,6 +14,7 @@ use crate::job::JobName;
 
 /// A line of the history: a run, or the folded deadline runs of a minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct RunRecord {
     /// The key of the line. Records with equal keys fold into one.
     pub key: String,
@@ -154,6 +155,7 @@ impl RunRecord {
 
 /// The newest runs of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct History {
     /// The job.
@@ -217,6 +219,7 @@ pub trait RunHistory: Send + Sync + 'static {
 
 /// The source of a history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HistorySource {
     /// The database. The history includes earlier processes.
@@ -248,7 +251,7 @@ mod tests {
             ..quiet.clone()
         };
         let failed = Report {
-            outcome: Outcome::Cancelled,
+            outcome: Outcome::Cancelled { by: None },
             ..quiet.clone()
         };
 
@@ -272,7 +275,7 @@ mod tests {
             record.expect("it did something")
         };
         let cancelled = Report {
-            outcome: Outcome::Cancelled,
+            outcome: Outcome::Cancelled { by: None },
             ..report(Trigger::Deadline, 1)
         };
 

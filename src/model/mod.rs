@@ -5,6 +5,8 @@ mod health;
 mod history;
 mod report;
 mod request_error;
+mod requester;
+mod schedule_json;
 mod status;
 mod store_error;
 
@@ -13,5 +15,6 @@ pub use health::{FailingCause, Health, LateCause};
 pub use history::{History, HistorySource, RunHistory, RunRecord};
 pub use report::{FailureKind, Outcome, Report, RunId, Trigger};
 pub use request_error::RequestError;
+pub use requester::{Pause, Requester};
 pub use status::{CurrentRun, HousekeeperState, JobStatus, NextRun, Status, WorkerStatus};
 pub use store_error::StoreError;

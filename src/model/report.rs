@@ -1,6 +1,7 @@
 //! Reports of runs.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,15 +10,25 @@ use uuid::Uuid;
 
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{Batch, Counts, Forecast, JobName, RejectedRow, Scope};
+use crate::model::Requester;
 
 /// The id of a run, unique over all processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RunId(Uuid);
 
 impl RunId {
     pub(crate) fn fresh() -> Self {
         Self(Uuid::new_v4())
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        id.parse().map(Self)
     }
 }
 
@@ -29,6 +40,7 @@ impl fmt::Display for RunId {
 
 /// The reason of a run. Merged triggers report the last of this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The previous run failed or crashed.
@@ -57,6 +69,7 @@ impl fmt::Display for Trigger {
 
 /// How a run ended. Committed batches stay, and the report counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outcome {
     /// All due rows were handled or rejected.
@@ -81,7 +94,11 @@ pub enum Outcome {
         rows_at_least: u64,
     },
     /// A `Cancel` message ended it between two batches.
-    Cancelled,
+    Cancelled {
+        /// Who asked for that, if the message said so.
+        #[serde(default)]
+        by: Option<Requester>,
+    },
     /// It reached its [`run_timeout`](crate::config::JobConfig::run_timeout).
     TimedOut,
     /// The housekeeper is shutting down.
@@ -90,6 +107,7 @@ pub enum Outcome {
 
 /// The kind of an [`Outcome::Failed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -125,7 +143,7 @@ impl Outcome {
             Self::Completed => "completed",
             Self::Failed { .. } => "failed",
             Self::Crashed { .. } => "crashed",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled { .. } => "cancelled",
             Self::TimedOut => "timed out",
             Self::ShuttingDown => "shutting down",
         }
@@ -137,6 +155,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Failed { error, .. } => write!(f, "failed: {error}"),
             Self::Crashed { reason, .. } => write!(f, "crashed: {reason}"),
+            Self::Cancelled { by: Some(by) } => write!(f, "cancelled by {by}"),
             other => f.pad(other.as_str()),
         }
     }
@@ -144,6 +163,7 @@ impl fmt::Display for Outcome {
 
 /// What a run did. Its JSON has two more fields, `success` and `message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(into = "ReportJson")]
 pub struct Report {
     /// The id of the run.
@@ -154,6 +174,10 @@ pub struct Report {
     pub scope: Scope,
     /// The reason of the run.
     pub trigger: Trigger,
+    /// Who asked for it, as far as messages said so: several where their requests merged into one
+    /// run, at most ten. Records written without it read as empty.
+    #[serde(default)]
+    pub requested_by: Vec<Requester>,
     /// How it ended.
     pub outcome: Outcome,
     /// The cutoff that rows were compared with; `None` if the run ended before it had one.
@@ -162,6 +186,7 @@ pub struct Report {
     pub started_at: DateTime<Utc>,
     /// The duration.
     #[serde(with = "crate::time::span")]
+    #[cfg_attr(feature = "web", schemars(with = "String"))]
     pub elapsed: Duration,
     /// Transactions committed.
     pub batches: u64,
@@ -232,7 +257,7 @@ impl Report {
             .extend(batch.rejected.iter().take(room).cloned());
     }
 
-    /// Creates the report of a run that has done nothing yet.
+    /// Creates the report of a run that has done nothing yet, under a new id.
     pub(crate) fn blank(
         job: JobName,
         scope: Scope,
@@ -244,6 +269,7 @@ impl Report {
             job,
             scope,
             trigger,
+            requested_by: Vec::new(),
             outcome: Outcome::Completed,
             cutoff: None,
             started_at,
@@ -263,10 +289,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} ({}, {}, {} in {}",
+            "{} ({}, {}{}, {} in {}",
             self.message(),
             self.scope,
             self.trigger,
+            Requester::by(&self.requested_by),
             quantity(self.batches, "batch", "batches"),
             span(self.elapsed),
         )?;
@@ -283,6 +310,7 @@ impl fmt::Display for Report {
 
 /// A [`Report`] as JSON, with `success` and `message` in front for callers that read no further.
 #[derive(Serialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 struct ReportJson {
     success: bool,
     message: String,
@@ -290,10 +318,12 @@ struct ReportJson {
     job: JobName,
     scope: Scope,
     trigger: Trigger,
+    requested_by: Vec<Requester>,
     outcome: Outcome,
     cutoff: Option<DateTime<Utc>>,
     started_at: DateTime<Utc>,
-    #[serde(with = "crate::time::span")]
+    #[serde(flatten, with = "crate::time::json::elapsed")]
+    #[cfg_attr(feature = "web", schemars(with = "crate::time::json::elapsed::Json"))]
     elapsed: Duration,
     batches: u64,
     counts: Counts,
@@ -313,6 +343,7 @@ impl From<Report> for ReportJson {
             job: report.job,
             scope: report.scope,
             trigger: report.trigger,
+            requested_by: report.requested_by,
             outcome: report.outcome,
             cutoff: report.cutoff,
             started_at: report.started_at,
@@ -365,7 +396,9 @@ mod tests {
                 reason,
                 rows_at_least: 0,
             },
-            Outcome::Cancelled,
+            Outcome::Cancelled {
+                by: Some("anna".into()),
+            },
             Outcome::TimedOut,
             Outcome::ShuttingDown,
         ];
@@ -381,7 +414,7 @@ mod tests {
                 "sweeper handled nothing",
                 "sweeper failed: away (handled nothing)",
                 "sweeper crashed: bug (known to be handled: nothing)",
-                "sweeper cancelled (handled nothing)",
+                "sweeper cancelled by anna (handled nothing)",
                 "sweeper timed out (handled nothing)",
                 "sweeper shutting down (handled nothing)",
             ]
@@ -415,6 +448,7 @@ mod tests {
         );
         assert_eq!(report.run.to_string().len(), 36);
         let long = Report {
+            requested_by: vec!["anna".into(), "ben".into()],
             batches: 1_234,
             elapsed: Duration::from_secs(200),
             counts: counts(123_456),
@@ -427,7 +461,7 @@ mod tests {
         };
         assert_eq!(
             long.to_string(),
-            "sweeper handled 123,456 drafts, 1,000 rejected (all, tick, 1,234 batches in 3m 20s, 10,000+ still due)"
+            "sweeper handled 123,456 drafts, 1,000 rejected (all, tick by anna and ben, 1,234 batches in 3m 20s, 10,000+ still due)"
         );
         assert_eq!(
             long.message(),

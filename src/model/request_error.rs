@@ -10,6 +10,7 @@ use crate::job::JobName;
 /// The reason why a request was rejected. A run that began and failed is not rejected: its
 /// [`Report`](crate::Report) has the outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequestError {
@@ -72,7 +73,8 @@ pub enum RequestError {
         /// The read.
         what: String,
         /// The timeout.
-        #[serde(with = "crate::time::span")]
+        #[serde(flatten, with = "crate::time::json::timeout")]
+        #[cfg_attr(feature = "web", schemars(with = "crate::time::json::timeout::Json"))]
         timeout: Duration,
     },
     /// The database failed to answer.

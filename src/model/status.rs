@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::Schedule;
 use crate::fmt::{Column, Table, line, quantity, relative, span, thousands};
 use crate::job::{Counts, JobName, Scope};
-use crate::model::{Health, Report, RunId, Trigger};
+use crate::model::{Health, Pause, Report, Requester, RunId, Trigger};
 
 /// The status of a housekeeper. It comes from memory and never waits for the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Status {
     /// The name of the housekeeper, if it has one.
@@ -32,6 +33,7 @@ pub struct Status {
 
 /// The state of a housekeeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HousekeeperState {
     /// No housekeeper of this name was started in this process.
@@ -48,6 +50,7 @@ pub enum HousekeeperState {
 
 /// The status of a job: the run in progress, and the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct JobStatus {
     /// The job.
@@ -58,7 +61,12 @@ pub struct JobStatus {
     pub worker: WorkerStatus,
     /// Whether its schedule is suspended.
     pub paused: bool,
+    /// Since when and by whom it is paused; `None` while it is not.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Its schedule.
+    #[serde(flatten, with = "super::schedule_json")]
+    #[cfg_attr(feature = "web", schemars(with = "super::schedule_json::Json<'_>"))]
     pub schedule: Schedule,
     /// Its next scheduled run; `None` while it is paused or disabled, or its worker is down.
     pub next_run: Option<NextRun>,
@@ -73,7 +81,11 @@ pub struct JobStatus {
     /// The end of the last completed run of all rows.
     pub last_success: Option<DateTime<Utc>>,
     /// Time for which the oldest due row has been due, if known.
-    #[serde(with = "crate::time::span::option")]
+    #[serde(flatten, with = "crate::time::json::oldest_overdue")]
+    #[cfg_attr(
+        feature = "web",
+        schemars(with = "crate::time::json::oldest_overdue::Json")
+    )]
     pub oldest_overdue: Option<Duration>,
     /// Number of rows rejected since the last tick, up to 1,000.
     pub rejected: usize,
@@ -87,6 +99,7 @@ pub struct JobStatus {
 
 /// The state of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum WorkerStatus {
     /// The job is disabled and has no worker.
@@ -115,6 +128,7 @@ pub enum WorkerStatus {
 
 /// A run in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CurrentRun {
     /// The id of the run.
@@ -123,6 +137,9 @@ pub struct CurrentRun {
     pub scope: Scope,
     /// The reason of the run.
     pub trigger: Trigger,
+    /// Who asked for it, as far as messages said so.
+    #[serde(default)]
+    pub requested_by: Vec<Requester>,
     /// The start of the run.
     pub started_at: DateTime<Utc>,
     /// The worker's last heartbeat: the start of the run, or its last batch. An overdue heartbeat
@@ -139,6 +156,7 @@ pub struct CurrentRun {
 
 /// A scheduled run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct NextRun {
     /// The time of the run.
     pub at: DateTime<Utc>,
@@ -328,6 +346,7 @@ invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
             health: Health::Healthy,
             worker: WorkerStatus::Idle,
             paused: false,
+            pause: None,
             schedule: Schedule::default(),
             next_run: None,
             next_ticks: Vec::new(),

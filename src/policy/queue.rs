@@ -3,22 +3,26 @@
 use std::collections::VecDeque;
 
 use crate::job::Scope;
-use crate::model::Trigger;
+use crate::model::{Requester, RunId, Trigger};
 
 /// Runs of one job that wait for the worker, one per scope, first in first out.
 #[derive(Debug)]
 pub(crate) struct RunQueue<W> {
-    /// Each scope at most once.
+    /// Each scope at most once, but for a returned run before a later one that were both requested.
     runs: VecDeque<QueuedRun<W>>,
 }
 
 /// A run that waits for the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueuedRun<W> {
+    /// The id it will have.
+    pub(crate) run: RunId,
     /// The rows it will cover.
     pub(crate) scope: Scope,
     /// The highest of the merged triggers.
     pub(crate) trigger: Trigger,
+    /// Who asked for it, as far as messages said so.
+    pub(crate) requested_by: Vec<Requester>,
     /// The callers that wait for its report.
     pub(crate) waiters: Vec<W>,
 }
@@ -33,39 +37,64 @@ impl<W> RunQueue<W> {
         }
     }
 
-    /// Queues a run, or merges the trigger into the one that waits for the same scope. Returns the
-    /// waiter if the queue is full.
+    /// Queues a run, or merges the trigger into the one that waits for the same scope. Returns its
+    /// id, or the waiter if the queue is full.
     pub(crate) fn push(
         &mut self,
         scope: Scope,
         trigger: Trigger,
         waiter: Option<W>,
-    ) -> Result<(), Option<W>> {
+        by: Option<Requester>,
+    ) -> Result<RunId, Option<W>> {
         if let Some(run) = self.runs.iter_mut().find(|run| run.scope == scope) {
             run.trigger = run.trigger.max(trigger);
             run.waiters.extend(waiter);
-            return Ok(());
+            if let Some(by) = by {
+                Requester::add(&mut run.requested_by, by);
+            }
+            return Ok(run.run);
         }
         // Ticks and deadlines cover all rows: a crowd of single users must not keep them out.
         if self.len() >= Self::MAX_SCOPES && scope != Scope::All {
             return Err(waiter);
         }
+        let run = RunId::fresh();
         self.runs.push_back(QueuedRun {
+            run,
             scope,
             trigger,
+            requested_by: by.into_iter().collect(),
             waiters: waiter.into_iter().collect(),
         });
-        Ok(())
+        Ok(run)
     }
 
     /// Returns a run that never began to the front, merged with triggers of its scope since then.
+    ///
+    /// Two runs that messages requested stay apart: their callers may know both ids.
     pub(crate) fn push_front(&mut self, mut run: QueuedRun<W>) {
-        let place = self.runs.iter().position(|other| other.scope == run.scope);
+        let requested = run.trigger == Trigger::Manual;
+        let place = self.runs.iter().position(|later| {
+            later.scope == run.scope && !(requested && later.trigger == Trigger::Manual)
+        });
         if let Some(later) = place.and_then(|place| self.runs.remove(place)) {
+            if later.trigger == Trigger::Manual {
+                run.run = later.run;
+            }
             run.trigger = run.trigger.max(later.trigger);
             run.waiters.extend(later.waiters);
+            for by in later.requested_by {
+                Requester::add(&mut run.requested_by, by);
+            }
         }
         self.runs.push_front(run);
+    }
+
+    /// Returns the queued run of this id, and how many wait before it.
+    #[cfg(test)]
+    pub(crate) fn find(&mut self, run: RunId) -> Option<(usize, &mut QueuedRun<W>)> {
+        let mut runs = self.runs.iter_mut().enumerate();
+        runs.find(|(_, queued)| queued.run == run)
     }
 
     /// Takes the run that has waited longest.
@@ -117,15 +146,14 @@ mod tests {
     fn a_trigger_of_a_queued_scope_merges_into_its_run() {
         let mut queue = RunQueue::new();
 
-        let first = queue.push(Scope::All, Trigger::Retry, Some(1));
-        let second = queue.push(Scope::All, Trigger::Manual, Some(2));
-        let third = queue.push(Scope::All, Trigger::Tick, None);
+        let first = queue.push(Scope::All, Trigger::Retry, Some(1), None);
+        let second = queue.push(Scope::All, Trigger::Manual, Some(2), None);
+        let third = queue.push(Scope::All, Trigger::Tick, None, None);
 
-        assert_eq!(first, Ok(()));
-        assert_eq!(second, Ok(()));
-        assert_eq!(third, Ok(()));
+        assert!(first.is_ok());
+        assert_eq!((second, third), (first, first));
         assert_eq!(
-            queue.drain(),
+            drained(&mut queue),
             [queued(Scope::All, Trigger::Manual, vec![1, 2])]
         );
     }
@@ -134,7 +162,7 @@ mod tests {
     fn runs_leave_first_in_first_out() {
         let mut queue = queue_of([Scope::user("b"), Scope::All, Scope::user("a")]);
 
-        let _ = queue.push(Scope::user("b"), Trigger::Manual, None);
+        let _ = queue.push(Scope::user("b"), Trigger::Manual, None, None);
 
         assert_eq!(
             scopes(&mut queue),
@@ -146,7 +174,7 @@ mod tests {
     fn a_full_queue_returns_the_waiter() {
         let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
-        let refused = queue.push(Scope::user("late"), Trigger::Manual, Some(7));
+        let refused = queue.push(Scope::user("late"), Trigger::Manual, Some(7), None);
 
         assert_eq!(refused, Err(Some(7)));
         assert_eq!(queue.len(), RunQueue::<u32>::MAX_SCOPES);
@@ -157,11 +185,10 @@ mod tests {
     fn a_full_queue_still_takes_a_queued_scope_and_all_rows() {
         let mut queue = queue_of((0..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
-        let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1));
-        let everything = queue.push(Scope::All, Trigger::Tick, Some(2));
+        let waiting = queue.push(Scope::user(5), Trigger::Manual, Some(1), None);
+        let everything = queue.push(Scope::All, Trigger::Tick, Some(2), None);
 
-        assert_eq!(waiting, Ok(()));
-        assert_eq!(everything, Ok(()));
+        assert!(waiting.is_ok() && everything.is_ok());
         assert_eq!(queue.waiters(), 2);
     }
 
@@ -169,20 +196,20 @@ mod tests {
     fn the_last_place_is_usable() {
         let mut queue = queue_of((1..RunQueue::<u32>::MAX_SCOPES).map(Scope::user));
 
-        let last = queue.push(Scope::user("last"), Trigger::Manual, Some(1));
+        let last = queue.push(Scope::user("last"), Trigger::Manual, Some(1), None);
 
-        assert_eq!(last, Ok(()));
+        assert!(last.is_ok());
     }
 
     #[test]
     fn a_returned_run_is_first_and_merges_later_triggers() {
         let mut queue = queue_of([Scope::user("a"), Scope::All]);
-        let _ = queue.push(Scope::All, Trigger::Manual, Some(2));
+        let _ = queue.push(Scope::All, Trigger::Manual, Some(2), None);
 
         queue.push_front(queued(Scope::All, Trigger::Tick, vec![1]));
 
         assert_eq!(
-            queue.drain(),
+            drained(&mut queue),
             [
                 queued(Scope::All, Trigger::Manual, vec![1, 2]),
                 queued(Scope::user("a"), Trigger::Tick, vec![])
@@ -191,18 +218,42 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_a_caller_may_know_stays() {
+        let mut queue = RunQueue::<u32>::new();
+        let push = |queue: &mut RunQueue<u32>, trigger| {
+            let run = queue.push(Scope::All, trigger, None, Some("anna".into()));
+            run.expect("there is room")
+        };
+        push(&mut queue, Trigger::Tick);
+        let tick = queue.pop().expect("the run of the tick");
+        let first = push(&mut queue, Trigger::Manual);
+        queue.push_front(tick);
+        let requested = queue.pop().expect("the requested run");
+        let second = push(&mut queue, Trigger::Manual);
+
+        queue.push_front(requested);
+
+        let place = |queue: &mut RunQueue<u32>, run| queue.find(run).map(|(before, _)| before);
+        assert_eq!(place(&mut queue, first), Some(0));
+        assert_eq!(place(&mut queue, second), Some(1));
+        assert_eq!(place(&mut queue, RunId::fresh()), None);
+        let names = queue.drain().into_iter().map(|run| run.requested_by);
+        assert!(names.eq([vec!["anna".into()], vec!["anna".into()]]));
+    }
+
+    #[test]
     fn requested_runs_stay_without_their_waiters() {
         let mut queue = RunQueue::new();
-        let _ = queue.push(Scope::All, Trigger::Tick, None);
+        let _ = queue.push(Scope::All, Trigger::Tick, None, None);
         for (user, waiter) in [("a", 1), ("b", 2), ("a", 3)] {
-            let _ = queue.push(Scope::user(user), Trigger::Manual, Some(waiter));
+            let _ = queue.push(Scope::user(user), Trigger::Manual, Some(waiter), None);
         }
 
         queue.drop_waiters(|waiter| *waiter > 1);
         queue.keep_manual();
 
         assert_eq!(
-            queue.drain(),
+            drained(&mut queue),
             [
                 queued(Scope::user("a"), Trigger::Manual, vec![1]),
                 queued(Scope::user("b"), Trigger::Manual, vec![])
@@ -225,16 +276,16 @@ mod tests {
                     Step::Push(scope, trigger, waits) => {
                         let waiter = waits.then_some(waiter);
                         asked.extend(waiter.map(|waiter| (waiter, scope.clone())));
-                        put(&mut model, scope.clone(), trigger, waiter);
+                        put(&mut model, 0, scope.clone(), trigger, waiter);
 
-                        let queued = queue.push(scope, trigger, waiter);
+                        let queued = queue.push(scope, trigger, waiter, None);
 
-                        prop_assert_eq!(queued, Ok(()));
+                        prop_assert!(queued.is_ok());
                     }
                     Step::Pop => {
                         let expected = (!model.is_empty()).then(|| model.remove(0));
 
-                        let popped = queue.pop();
+                        let popped = queue.pop().map(without_id);
 
                         prop_assert_eq!(&popped, &expected);
                         answered.extend(popped.iter().flat_map(leaving));
@@ -244,8 +295,10 @@ mod tests {
                         let scope = run.scope.clone();
                         if later {
                             asked.push((waiter, scope.clone()));
-                            put(&mut model, scope.clone(), Trigger::Manual, Some(waiter));
-                            let _ = queue.push(scope, Trigger::Manual, Some(waiter));
+                            // Two requested runs stay apart.
+                            let first = usize::from(run.trigger == Trigger::Manual);
+                            put(&mut model, first, scope.clone(), Trigger::Manual, Some(waiter));
+                            let _ = queue.push(scope, Trigger::Manual, Some(waiter), None);
                         }
 
                         queue.push_front(run);
@@ -256,7 +309,7 @@ mod tests {
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
                 prop_assert_eq!(queue.waiters(), waiting);
             }
-            let rest = queue.drain();
+            let rest = drained(&mut queue);
             prop_assert_eq!(&rest, &model);
             prop_assert!(queue.is_empty());
             answered.extend(rest.iter().flat_map(leaving));
@@ -285,15 +338,16 @@ mod tests {
 
     fn put(
         model: &mut Vec<QueuedRun<usize>>,
+        first: usize,
         scope: Scope,
         trigger: Trigger,
         waiter: Option<usize>,
     ) {
         let waiters: Vec<usize> = waiter.into_iter().collect();
-        match model.iter().position(|run| run.scope == scope) {
-            Some(place) => {
-                model[place].trigger = model[place].trigger.max(trigger);
-                model[place].waiters.extend(waiters);
+        match model[first..].iter_mut().find(|run| run.scope == scope) {
+            Some(run) => {
+                run.trigger = run.trigger.max(trigger);
+                run.waiters.extend(waiters);
             }
             None => model.push(queued(scope, trigger, waiters)),
         }
@@ -307,18 +361,32 @@ mod tests {
     }
 
     fn queued<W>(scope: Scope, trigger: Trigger, waiters: Vec<W>) -> QueuedRun<W> {
-        QueuedRun {
+        without_id(QueuedRun {
+            run: RunId::fresh(),
             scope,
             trigger,
+            requested_by: Vec::new(),
             waiters,
+        })
+    }
+
+    fn without_id<W>(run: QueuedRun<W>) -> QueuedRun<W> {
+        let run_id = uuid::Uuid::nil().to_string().parse();
+        QueuedRun {
+            run: run_id.expect("is an id"),
+            ..run
         }
+    }
+
+    fn drained<W>(queue: &mut RunQueue<W>) -> Vec<QueuedRun<W>> {
+        queue.drain().into_iter().map(without_id).collect()
     }
 
     fn queue_of(scopes: impl IntoIterator<Item = Scope>) -> RunQueue<u32> {
         let mut queue = RunQueue::new();
         for scope in scopes {
             queue
-                .push(scope, Trigger::Tick, None)
+                .push(scope, Trigger::Tick, None, None)
                 .expect("there is room");
         }
         queue

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod clock;
+pub(crate) mod json;
 mod moment;
 pub(crate) mod span;
 

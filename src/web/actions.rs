@@ -7,15 +7,16 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Site;
+use super::acting::Acting;
 use super::api::Json;
 use super::extract::{JobPath, Query, ScopeOfBody, Wait};
 use super::problem::Problem;
-use super::{ANSWER_LIMIT, Site};
-use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Scope};
-use crate::model::{RequestError, RunId};
+use crate::model::RunId;
 
 /// Lets nothing pass unless the host switched actions on.
 pub(crate) async fn if_allowed(
@@ -35,33 +36,40 @@ pub(crate) async fn if_allowed(
 }
 
 /// The run goes on; the answer says where to look.
-#[derive(Serialize)]
-struct Accepted {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Accepted {
+    /// What goes on.
     message: String,
 }
 
 /// Whether a switch is set now, and whether that is new.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Switched {
+    /// A sentence for people.
     message: String,
+    /// Whether the job is paused now.
     paused: bool,
+    /// Whether that is new.
     changed: bool,
 }
 
-#[derive(Serialize)]
+/// A run that ends early, or none.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Cancelled {
+    /// A sentence for people.
     message: String,
+    /// The run that ends after its batch; null if none is in progress.
     cancelled: Option<RunId>,
 }
 
 pub(crate) async fn run(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
     Query(wait): Query<Wait>,
     ScopeOfBody(scope): ScopeOfBody,
 ) -> Result<Response, Problem> {
     let wait = wait.time()?;
-    let report = site.run(job.clone(), scope.clone(), wait).await?;
+    let report = acting.run(job.clone(), scope.clone(), wait).await?;
     Ok(match report {
         Some(report) => Json(report).into_response(),
         // Of `../jobs/{job}/run`, relative as all our links.
@@ -69,22 +77,19 @@ pub(crate) async fn run(
     })
 }
 
-pub(crate) async fn run_all(
-    State(site): State<Arc<Site>>,
-    Query(wait): Query<Wait>,
-) -> Result<Response, Problem> {
+pub(crate) async fn run_all(acting: Acting, Query(wait): Query<Wait>) -> Result<Response, Problem> {
     let wait = wait.time()?;
-    Ok(match site.run_all(wait).await? {
+    Ok(match acting.run_all(wait).await? {
         Some(reports) => Json(reports).into_response(),
         None => accepted(all_still_running(wait), "status"),
     })
 }
 
 pub(crate) async fn cancel(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
 ) -> Result<Json<Cancelled>, Problem> {
-    let run = site.cancel(job.clone()).await?;
+    let run = acting.cancel(job.clone()).await?;
     Ok(Json(Cancelled {
         message: cancelled(&job, run),
         cancelled: run,
@@ -92,10 +97,10 @@ pub(crate) async fn cancel(
 }
 
 pub(crate) async fn pause(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
 ) -> Result<Json<Switched>, Problem> {
-    let changed = site.pause(job.clone()).await?;
+    let changed = acting.pause(job.clone()).await?;
     Ok(Json(Switched {
         message: paused(&job, changed),
         paused: true,
@@ -104,41 +109,15 @@ pub(crate) async fn pause(
 }
 
 pub(crate) async fn resume(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     JobPath(job): JobPath,
 ) -> Result<Json<Switched>, Problem> {
-    let changed = site.resume(job.clone()).await?;
+    let changed = acting.resume(job.clone()).await?;
     Ok(Json(Switched {
         message: resumed(&job, changed),
         paused: false,
         changed,
     }))
-}
-
-impl Site {
-    /// Which run ends after its batch, if any.
-    pub(crate) async fn cancel(&self, job: JobName) -> Result<Option<RunId>, Problem> {
-        self.switch(|reply| HousekeeperMsg::Cancel(job, reply))
-            .await
-    }
-
-    /// Whether the job ran by itself before.
-    pub(crate) async fn pause(&self, job: JobName) -> Result<bool, Problem> {
-        self.switch(|reply| HousekeeperMsg::Pause(job, reply)).await
-    }
-
-    /// Whether the job was paused before.
-    pub(crate) async fn resume(&self, job: JobName) -> Result<bool, Problem> {
-        self.switch(|reply| HousekeeperMsg::Resume(job, reply))
-            .await
-    }
-
-    async fn switch<T: Send + 'static>(
-        &self,
-        message: impl FnOnce(ractor::RpcReplyPort<Result<T, RequestError>>) -> HousekeeperMsg,
-    ) -> Result<T, Problem> {
-        Ok(self.answer(ANSWER_LIMIT, message).await??)
-    }
 }
 
 pub(crate) fn still_running(job: &JobName, scope: &Scope, waited: Duration) -> String {

@@ -1,17 +1,41 @@
-//! What can be read, as JSON.
+//! The JSON API, `api/v1`: one table of operations, from which the routes and the OpenAPI document
+//! follow.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Site;
-use super::extract::{JobPath, Limit, PreviewParams, Query};
+use super::actions::if_allowed;
 use super::problem::Problem;
-use crate::job::Preview;
-use crate::model::{History, JobStatus, Status};
+
+mod openapi;
+mod operation;
+mod operations;
+mod reads;
+
+/// The path of the API in the router.
+pub(crate) const ROOT: &str = "/api/v1";
+
+/// The routes of all operations, and of the document that describes them.
+pub(crate) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
+    let (mut reads, mut acts) = (Router::new(), Router::new());
+    for operation in operations::all() {
+        let routes = if operation.acts {
+            &mut acts
+        } else {
+            &mut reads
+        };
+        *routes = std::mem::take(routes).route(operation.path, operation.handler);
+    }
+    reads
+        .route("/openapi.json", axum::routing::get(openapi::document))
+        .merge(acts.route_layer(from_fn_with_state(site.clone(), if_allowed)))
+}
 
 /// An answer as JSON.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -20,7 +44,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_string(&self.0) {
             Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-            // Our answers can all be written; a map with keys that are no text could not.
+            // Only a map whose keys are not text cannot be written, and no answer has one.
             Err(error) => Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "unwritable",
@@ -29,31 +53,4 @@ impl<T: Serialize> IntoResponse for Json<T> {
             .into_response(),
         }
     }
-}
-
-type Answer<T> = Result<Json<T>, Problem>;
-
-pub(crate) async fn status(State(site): State<Arc<Site>>) -> Answer<Status> {
-    site.status().await.map(Json)
-}
-
-pub(crate) async fn job(State(site): State<Arc<Site>>, JobPath(job): JobPath) -> Answer<JobStatus> {
-    site.job(&job).await.map(Json)
-}
-
-pub(crate) async fn history(
-    State(site): State<Arc<Site>>,
-    JobPath(job): JobPath,
-    Query(limit): Query<Limit>,
-) -> Answer<History> {
-    site.history(job, limit.runs()?).await.map(Json)
-}
-
-pub(crate) async fn preview(
-    State(site): State<Arc<Site>>,
-    JobPath(job): JobPath,
-    Query(which): Query<PreviewParams>,
-) -> Answer<Preview> {
-    let page = which.page()?;
-    site.preview(job, which.scope(), page).await.map(Json)
 }

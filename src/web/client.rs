@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, JobStatus, Report, RequestError, Status};
+use crate::model::{History, JobStatus, RequestError, Status};
 
 impl Site {
     pub(crate) async fn status(&self) -> Result<Status, Problem> {
@@ -41,23 +41,6 @@ impl Site {
         Ok(self.answer(READ_LIMIT, message).await??)
     }
 
-    /// The report, or `None` if the run takes longer than `wait`. It goes on without us.
-    pub(crate) async fn run(
-        &self,
-        job: JobName,
-        scope: Scope,
-        wait: Duration,
-    ) -> Result<Option<Report>, Problem> {
-        let message = |reply| HousekeeperMsg::RunNow(job, scope, reply);
-        Ok(self.ask(wait, message).await?.transpose()?)
-    }
-
-    /// The reports, or `None` if the runs take longer than `wait`. They go on without us.
-    pub(crate) async fn run_all(&self, wait: Duration) -> Result<Option<Vec<Report>>, Problem> {
-        let answer = self.ask(wait, HousekeeperMsg::RunAll).await?;
-        Ok(answer.transpose()?)
-    }
-
     /// An answer that is due within the limit.
     pub(crate) async fn answer<T: Send + 'static>(
         &self,
@@ -73,7 +56,7 @@ impl Site {
     }
 
     /// An answer, or `None` if there was none within the limit.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         limit: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,

@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
@@ -49,9 +50,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// How much of a history.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limit {
+    /// The most lines of the history; 50 if not given.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<NonZeroU32>,
 }
 
@@ -89,13 +92,18 @@ impl JobQuery {
 }
 
 /// Whose rows, and which page of them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreviewParams {
+    /// Whose rows; everybody's if not given.
     pub(crate) user: Option<String>,
+    /// Rows of a page; 50 if not given.
     #[serde(default, deserialize_with = "unless_empty")]
+    #[schemars(range(min = 1, max = 1000))]
     size: Option<NonZeroU32>,
+    /// `since` of the `next` of the page before. Goes with `after_id`.
     after_since: Option<DateTime<Utc>>,
+    /// `id` of the `next` of the page before. Goes with `after_since`.
     after_id: Option<String>,
 }
 
@@ -128,9 +136,11 @@ impl PreviewParams {
 }
 
 /// How long to wait for a run.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wait {
+    /// Seconds to wait for the end of the run; 10 if not given.
+    #[schemars(range(max = 30))]
     wait: Option<u64>,
 }
 
@@ -150,9 +160,11 @@ impl Wait {
 /// The scope in a body of JSON; an empty body is everything.
 pub(crate) struct ScopeOfBody(pub(crate) Scope);
 
-#[derive(Deserialize)]
+/// A body that says for whom a run is.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+pub(crate) struct ScopeBody {
+    /// `all`, or `{"user": ".."}`; all if not given.
     #[serde(default)]
     scope: Scope,
 }
@@ -174,7 +186,7 @@ impl<S: Send + Sync> FromRequest<S> for ScopeOfBody {
             ));
         }
         serde_json::from_slice(&body)
-            .map(|Body { scope }| Self(scope))
+            .map(|ScopeBody { scope }| Self(scope))
             .map_err(|error| match error.classify() {
                 serde_json::error::Category::Data => Problem::unprocessable(error.to_string()),
                 _ => Problem::bad_request(error.to_string()),

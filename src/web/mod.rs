@@ -38,14 +38,15 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `GET api/status` | [`Status`](crate::Status) |
-//! | `GET api/jobs/{job}` | [`JobStatus`](crate::model::JobStatus) |
-//! | `GET api/jobs/{job}/history?limit=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given |
-//! | `GET api/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
-//! | `POST api/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
-//! | `POST api/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
-//! | `POST api/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
-//! | `POST api/run?wait=` | a list of reports |
+//! | `GET api/v1/status` | [`Status`](crate::Status) |
+//! | `GET api/v1/jobs/{job}` | [`JobStatus`](crate::model::JobStatus) |
+//! | `GET api/v1/jobs/{job}/history?limit=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given |
+//! | `GET api/v1/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
+//! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
+//! | `POST api/v1/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
+//! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
+//! | `POST api/v1/run?wait=` | a list of reports |
+//! | `GET api/v1/openapi.json` | the OpenAPI 3.1 document of the paths above, for generated clients |
 //! | `GET health/live` | 200 as long as the housekeeper answers within a second |
 //! | `GET health/ready` | 200 if it takes runs |
 //! | `GET health/jobs` | 200 if all jobs are healthy; for monitors, see below |
@@ -65,7 +66,7 @@
 //! | status | `kind` |
 //! |---|---|
 //! | 400 | `bad_request`: what was sent cannot be read |
-//! | 403 | `read_only`: the host did not switch actions on; `cross_site`: a browser was sent here by another site |
+//! | 403 | `read_only`: the host did not switch actions on; `not_allowed`: the host refuses this action; `cross_site`: a browser was sent here by another site |
 //! | 404 | `not_found`, `unknown_job` |
 //! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
 //! | 409 | `off` |
@@ -94,24 +95,30 @@
 //!
 //! Requests that change something need [`Web::with_actions`] and are refused when a browser was
 //! sent by another site (by `Sec-Fetch-Site`, else by `Origin`). That is no authentication: whoever
-//! can reach the router may use it. A graceful shutdown of the host's server waits for streams,
-//! which end with the housekeeper: stop the housekeeper first.
+//! can reach the router may use it. A host decides further with [`Web::allow`], per action and job,
+//! and names who acts: a [`Requester`](crate::Requester) among the request's extensions reaches
+//! reports, events, the history, the status and the log. A graceful shutdown of the host's server
+//! waits for streams, which end with the housekeeper: stop the housekeeper first.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::request::Parts;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use ractor::ActorRef;
 
 use crate::actors::HousekeeperMsg;
+use crate::job::JobName;
 
+use acting::Allow;
 use address::Address;
 use events::Hub;
 use page::forms;
 
+mod acting;
 mod actions;
 mod address;
 mod api;
@@ -127,11 +134,14 @@ mod origin;
 mod page;
 mod problem;
 
+pub use acting::Action;
+
 /// A page to watch a housekeeper by, and to steer it if the host allows that.
 #[derive(Debug, Clone)]
 pub struct Web {
     address: Address,
     actions: bool,
+    allow: Allow,
 }
 
 impl Web {
@@ -144,6 +154,7 @@ impl Web {
         Self {
             address: Address::One(housekeeper.into()),
             actions: false,
+            allow: Allow::default(),
         }
     }
 
@@ -165,6 +176,7 @@ impl Web {
         Self {
             address: Address::Name(name.into()),
             actions: false,
+            allow: Allow::default(),
         }
     }
 
@@ -173,6 +185,33 @@ impl Web {
     #[must_use]
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
+        self
+    }
+
+    /// Decides on each action, by the request, the action and the job. Refused ones answer 403
+    /// `not_allowed`. Without it, everything is allowed once [`with_actions`](Web::with_actions)
+    /// enables actions.
+    ///
+    /// A run of all jobs is refused if one of them is. The page shows the buttons to everybody.
+    ///
+    /// ```
+    /// use axum::Extension;
+    /// use ractor_housekeeper::Requester;
+    /// use ractor_housekeeper::web::{Action, Web};
+    ///
+    /// let web = Web::named("housekeeper").with_actions().allow(|parts, action, job| {
+    ///     let operator = parts.extensions.get::<Requester>();
+    ///     action != Action::Run || job.as_str() != "invoice-cleaner" || operator.is_some()
+    /// });
+    /// // The host's authentication inserts the extension; this one knows a single person.
+    /// let router: axum::Router = web.router().layer(Extension(Requester::new("anna")));
+    /// ```
+    #[must_use]
+    pub fn allow(
+        mut self,
+        decide: impl Fn(&Parts, Action, &JobName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.allow = Allow::new(decide);
         self
     }
 
@@ -192,11 +231,6 @@ impl Web {
     pub fn router(&self) -> Router {
         let site = Arc::new(self.site());
         let acts = Router::new()
-            .route("/api/run", post(actions::run_all))
-            .route("/api/jobs/{job}/run", post(actions::run))
-            .route("/api/jobs/{job}/cancel", post(actions::cancel))
-            .route("/api/jobs/{job}/pause", post(actions::pause))
-            .route("/api/jobs/{job}/resume", post(actions::resume))
             .route("/run", get(forms::confirm_all).post(forms::submit_all))
             .route("/jobs/{job}/{act}", get(forms::confirm).post(forms::submit));
         let acts = acts.route_layer(from_fn_with_state(site.clone(), actions::if_allowed));
@@ -205,10 +239,7 @@ impl Web {
             .route("/", get(page::overview))
             .route("/jobs/{job}", get(page::job))
             .route("/jobs/{job}/preview", get(page::preview))
-            .route("/api/status", get(api::status))
-            .route("/api/jobs/{job}", get(api::job))
-            .route("/api/jobs/{job}/history", get(api::history))
-            .route("/api/jobs/{job}/preview", get(api::preview))
+            .nest(api::ROOT, api::router(&site))
             .route("/events", get(events::stream))
             .merge(health_paths())
             .route("/assets/{file}", get(assets::asset))
@@ -224,6 +255,7 @@ impl Web {
         Site {
             address: self.address.clone(),
             actions: self.actions,
+            allow: self.allow.clone(),
             hub: Hub::default(),
         }
     }
@@ -240,6 +272,7 @@ fn health_paths() -> Router<Arc<Site>> {
 pub(crate) struct Site {
     address: Address,
     actions: bool,
+    allow: Allow,
     hub: Hub,
 }
 

@@ -168,7 +168,7 @@ fn page(links: &Links, title: &str, heading: &Markup, aside: &Markup, main: &Mar
                 main #main tabindex="-1" { (main) }
                 div #answer role="status" aria-live="polite" {}
                 footer {
-                    a href=(links.to("api/status")) { "Status as JSON" }
+                    a href=(links.to("api/v1/status")) { "Status as JSON" }
                     span { "All times are UTC." }
                 }
                 (forms::dialog())

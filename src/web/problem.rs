@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::RequestError;
@@ -72,13 +73,20 @@ impl From<RequestError> for Problem {
 
 /// As it is written. The type is `about:blank`, so the title is that of the status; `kind` and
 /// `refusal` are members of our own.
-#[derive(Serialize)]
-struct ProblemJson<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemJson<'a> {
+    /// Always `about:blank`.
     r#type: &'static str,
+    /// The name of the status.
     title: &'a str,
+    /// The status.
     status: u16,
+    /// What went wrong, for people.
     detail: &'a str,
+    /// What went wrong, for programs.
     kind: &'static str,
+    /// What the housekeeper refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a RequestError>,
 }

@@ -18,6 +18,7 @@ mod names;
 mod readers;
 mod records;
 mod rejected;
+mod requesters;
 mod restarting;
 mod runs;
 mod schedule;

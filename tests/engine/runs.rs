@@ -356,7 +356,7 @@ async fn a_cancelled_run_ends_between_batches_until_the_next_tick() {
     assert_eq!(none, Ok(None));
     assert_eq!(
         (report.outcome, report.counts.of("bookings")),
-        (Outcome::Cancelled, 2)
+        (Outcome::Cancelled { by: None }, 2)
     );
     assert_eq!(rest.trigger, Trigger::Tick);
     assert_eq!((rest.started_at - report.started_at).num_minutes(), 15);

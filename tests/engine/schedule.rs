@@ -572,7 +572,7 @@ async fn after_a_cancel_newer_rows_are_found_within_their_age() {
     })
     .await;
 
-    assert_eq!(cancelled.outcome, Outcome::Cancelled);
+    assert_eq!(cancelled.outcome, Outcome::Cancelled { by: None });
     assert_near(next.started_at, cancelled.started_at + minutes(15));
 }
 

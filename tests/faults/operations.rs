@@ -121,6 +121,7 @@ fn record(job: JobName) -> RunRecord {
             job,
             scope: Scope::All,
             trigger: Trigger::Manual,
+            requested_by: Vec::new(),
             outcome: Outcome::Completed,
             cutoff: None,
             started_at: DateTime::UNIX_EPOCH,

@@ -175,8 +175,8 @@ impl EmittedEvents {
                     world.break_promise(format!("{job} is no wedge: {health:?}"));
                 }
             }
-            Event::JobPaused { job } => self.job(job).paused = Some(world.now()),
-            Event::JobResumed { job } => self.job(job).paused = None,
+            Event::JobPaused { job, .. } => self.job(job).paused = Some(world.now()),
+            Event::JobResumed { job, .. } => self.job(job).paused = None,
             Event::TimerRestarted { .. } => world.totals.outcome("timer restarts", 1),
             Event::ShuttingDown => self.shutting_down = true,
             _ => {}

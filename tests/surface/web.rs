@@ -1,7 +1,9 @@
 //! The router of feature `web`: in the process, request by request, and in a browser.
 
+mod acting;
 mod actions;
 mod browser;
+mod contract;
 mod errors;
 mod escaping;
 mod forgery;

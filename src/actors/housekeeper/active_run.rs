@@ -64,6 +64,7 @@ impl ActiveRun {
             run: report.run,
             scope: report.scope.clone(),
             trigger: report.trigger,
+            requested_by: report.requested_by.clone(),
             started_at: report.started_at,
             heard_at: self.heartbeat.wall,
             batches: report.batches,

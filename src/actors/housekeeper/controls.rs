@@ -4,11 +4,15 @@ use super::runs::{dispatch, refresh};
 use super::state::State;
 use crate::config::Schedule;
 use crate::job::{JobName, Scope};
-use crate::model::{Event, Outcome, RequestError, RunId, Trigger};
+use crate::model::{Event, Outcome, Pause, RequestError, Requester, RunId, Trigger};
 
 impl State {
     /// Suspends the schedule of a job. Returns whether it was running on its schedule.
-    pub(super) fn pause(&mut self, name: &JobName) -> Result<bool, RequestError> {
+    pub(super) fn pause(
+        &mut self,
+        name: &JobName,
+        by: Option<Requester>,
+    ) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
         let was_paused = job.planner.is_paused();
@@ -16,7 +20,15 @@ impl State {
         // Ticks and retries that wait are held back as well; the resume runs once for all of them.
         job.queue.keep_manual();
         if !was_paused {
-            self.publisher.emit(Event::JobPaused { job: name.clone() });
+            log(name, "paused", by.as_ref());
+            job.pause = Some(Pause {
+                since: now.wall,
+                by: by.clone(),
+            });
+            self.publisher.emit(Event::JobPaused {
+                job: name.clone(),
+                requested_by: by,
+            });
         }
         if self.shutdown.is_none() {
             refresh(job, &self.shared, &self.timer, &mut self.publisher, now);
@@ -25,19 +37,27 @@ impl State {
     }
 
     /// Resumes the schedule and runs once now. Returns whether the job was paused.
-    pub(super) async fn resume(&mut self, name: &JobName) -> Result<bool, RequestError> {
+    pub(super) async fn resume(
+        &mut self,
+        name: &JobName,
+        by: Option<Requester>,
+    ) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
         if !job.planner.is_paused() {
             return Ok(false);
         }
+        log(name, "resumed", by.as_ref());
         job.planner.resume(now);
-        let resumed = Event::JobResumed { job: name.clone() };
-        self.publisher.emit(resumed);
+        job.pause = None;
+        self.publisher.emit(Event::JobResumed {
+            job: name.clone(),
+            requested_by: by.clone(),
+        });
         if self.shutdown.is_some() {
             return Ok(true);
         }
-        job.enqueue(Scope::All, Trigger::Tick, None);
+        job.enqueue(Scope::All, Trigger::Tick, None, by);
         let escalation = job.revive(&self.shared, &mut self.publisher).await;
         dispatch(job, &self.shared, &self.timer, &mut self.publisher);
         self.escalate_if(escalation).await;
@@ -46,7 +66,11 @@ impl State {
 
     /// Trusts the clock by which the rows of a job fall due, and runs the job once now if its runs
     /// were held. Returns whether they were.
-    pub(super) async fn confirm_clock(&mut self, name: &JobName) -> Result<bool, RequestError> {
+    pub(super) async fn confirm_clock(
+        &mut self,
+        name: &JobName,
+        by: Option<Requester>,
+    ) -> Result<bool, RequestError> {
         let job = self.jobs.enabled(name)?;
         if let Some(active) = &mut job.active {
             active.clock_confirmed = true;
@@ -54,9 +78,9 @@ impl State {
         if !job.clock.confirm() {
             return Ok(false);
         }
-        tracing::info!(job.name = %name, "{name}: the clock was confirmed");
+        log(name, "told to trust its clock", by.as_ref());
         if self.shutdown.is_none() {
-            job.enqueue(Scope::All, Trigger::Manual, None);
+            job.enqueue(Scope::All, Trigger::Manual, None, by);
             let escalation = job.revive(&self.shared, &mut self.publisher).await;
             dispatch(job, &self.shared, &self.timer, &mut self.publisher);
             self.escalate_if(escalation).await;
@@ -65,12 +89,17 @@ impl State {
     }
 
     /// Ends the run in progress after its batch. Returns the run.
-    pub(super) fn cancel(&mut self, name: &JobName) -> Result<Option<RunId>, RequestError> {
+    pub(super) fn cancel(
+        &mut self,
+        name: &JobName,
+        by: Option<Requester>,
+    ) -> Result<Option<RunId>, RequestError> {
         let job = self.jobs.enabled(name)?;
         let Some(run) = job.active.as_ref().map(super::active_run::ActiveRun::id) else {
             return Ok(None);
         };
-        job.end_run(Outcome::Cancelled);
+        log(name, "asked to end its run", by.as_ref());
+        job.end_run(Outcome::Cancelled { by });
         // A tick that came during the run would begin it anew at once.
         job.queue.keep_manual();
         Ok(Some(run))
@@ -81,6 +110,7 @@ impl State {
         &mut self,
         name: &JobName,
         schedule: Schedule,
+        by: Option<Requester>,
     ) -> Result<(), RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
@@ -90,13 +120,24 @@ impl State {
                 problem: error.to_string(),
             })?;
         job.planner.reschedule(schedule.clone(), now);
+        log(name, "rescheduled", by.as_ref());
         self.publisher.emit(Event::JobRescheduled {
             job: name.clone(),
             schedule,
+            requested_by: by,
         });
         if self.shutdown.is_none() {
             refresh(job, &self.shared, &self.timer, &mut self.publisher, now);
         }
         Ok(())
+    }
+}
+
+/// Logs a switch that changed something, with who asked for it.
+fn log(job: &JobName, done: &str, by: Option<&Requester>) {
+    if let Some(by) = by {
+        tracing::info!(job.name = %job, requested_by = %by, "{job} was {done} by {by}");
+    } else {
+        tracing::info!(job.name = %job, "{job} was {done}");
     }
 }

@@ -15,7 +15,9 @@ use crate::actors::worker::{Worker, WorkerArguments, WorkerMsg};
 use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
-use crate::model::{Health, Outcome, Report, RequestError, RunRecord, Trigger};
+use crate::model::{
+    Health, Outcome, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
+};
 use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue};
 use crate::time::Moment;
 
@@ -28,6 +30,8 @@ pub(super) struct JobState {
     pub(super) config: JobConfig,
     pub(super) worker: WorkerSlot,
     pub(super) planner: Planner,
+    /// Since when and by whom the planner is paused.
+    pub(super) pause: Option<Pause>,
     pub(super) queue: RunQueue<Waiter>,
     pub(super) active: Option<ActiveRun>,
     pub(super) restarts: RestartLog,
@@ -66,6 +70,7 @@ impl JobState {
             config,
             worker: WorkerSlot::Vacant,
             planner,
+            pause: None,
             queue: RunQueue::new(),
             active: None,
             restarts: RestartLog::default(),
@@ -117,15 +122,17 @@ impl JobState {
         Some(trigger)
     }
 
-    /// Queues a run. Answers its waiter if the queue is full, and returns whether there was room.
+    /// Queues a run and returns its id. Answers its waiter if the queue is full.
     pub(super) fn enqueue(
         &mut self,
         scope: Scope,
         trigger: Trigger,
         waiter: Option<Waiter>,
-    ) -> bool {
-        let Err(waiter) = self.queue.push(scope, trigger, waiter) else {
-            return true;
+        by: Option<Requester>,
+    ) -> Option<RunId> {
+        let waiter = match self.queue.push(scope, trigger, waiter, by) {
+            Ok(run) => return Some(run),
+            Err(waiter) => waiter,
         };
         if let Some(Waiter::Caller(reply)) = waiter {
             let error = RequestError::TooManyScopes {
@@ -134,7 +141,7 @@ impl JobState {
             };
             answer(reply, Err(error));
         }
-        false
+        None
     }
 
     /// Gives a free worker the run that has waited longest.
@@ -146,8 +153,10 @@ impl JobState {
             return;
         }
         let Some(QueuedRun {
+            run,
             scope,
             trigger,
+            requested_by,
             waiters,
         }) = self.queue.pop()
         else {
@@ -157,7 +166,11 @@ impl JobState {
         if trigger != Trigger::Deadline && scope == Scope::All {
             self.rejected.clear();
         }
-        let report = Report::blank(self.name.clone(), scope, trigger, now.wall);
+        let report = Report {
+            run,
+            requested_by,
+            ..Report::blank(self.name.clone(), scope, trigger, now.wall)
+        };
         let account = RunAccount::new(report);
         // Copies: the worker's own are lost when it dies.
         let (unsaved, rejected) = (self.unsaved.clone(), self.rejected.clone());

@@ -8,7 +8,7 @@ use super::shared::answer;
 use crate::actors::subscribers::{Subscriber, Subscribers};
 use crate::job::JobName;
 use crate::metrics::recorder;
-use crate::model::{Event, Outcome, Report, RequestError, Trigger};
+use crate::model::{Event, Outcome, Report, RequestError, Requester, Trigger};
 use crate::policy::QueuedRun;
 use crate::time::Moment;
 
@@ -62,6 +62,8 @@ impl Publisher {
             // Even when the caller gave up: subscribers get the outcome of each requested run.
             if run.trigger == Trigger::Manual {
                 let report = Report {
+                    run: run.run,
+                    requested_by: run.requested_by,
                     outcome: outcome.clone(),
                     ..Report::blank(job.clone(), run.scope, run.trigger, now.wall)
                 };
@@ -154,18 +156,20 @@ fn log(report: &Report) {
         batches,
         ..
     } = report;
+    let by = Requester::by(&report.requested_by);
+    let by = by.trim_start_matches(" by ");
     let elapsed_ms = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX);
     let rows = report.counts.total();
     let message = report.message();
     match report.outcome {
         Outcome::Failed { .. } | Outcome::Crashed { .. } => {
-            tracing::warn!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
+            tracing::warn!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, requested_by = by, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
         }
         _ if rows == 0 && report.rejected_count == 0 => {
-            tracing::debug!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, elapsed_ms, "{message}");
+            tracing::debug!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, requested_by = by, elapsed_ms, "{message}");
         }
         _ => {
-            tracing::info!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
+            tracing::info!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, requested_by = by, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");
         }
     }
 }

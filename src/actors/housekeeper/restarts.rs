@@ -150,8 +150,10 @@ impl JobState {
         if !active.began {
             let report = active.account.report;
             self.queue.push_front(QueuedRun {
+                run: report.run,
                 scope: report.scope,
                 trigger: report.trigger,
+                requested_by: report.requested_by,
                 waiters: active.waiters,
             });
             return;
@@ -162,7 +164,7 @@ impl JobState {
         if report.scope == Scope::All {
             self.remember_end(&report, now);
             if !self.planner.is_paused() {
-                self.enqueue(Scope::All, Trigger::Retry, None);
+                self.enqueue(Scope::All, Trigger::Retry, None, None);
             }
         }
         publisher.publish(&report, waiters);

@@ -12,9 +12,10 @@ use super::state::State;
 use super::timer::TimerHandle;
 use super::worker_slot::WorkerSlot;
 use crate::actors::run_state::{Committed, RunState};
+use crate::fmt::line;
 use crate::job::{Batch, JobName, Scope};
 use crate::metrics::recorder;
-use crate::model::{Event, Outcome, Report, RequestError, RunId, Trigger};
+use crate::model::{Event, Outcome, Report, RequestError, Requester, RunId, Trigger};
 use crate::policy::backoff;
 use crate::time::Moment;
 
@@ -23,6 +24,7 @@ impl State {
         &mut self,
         name: &JobName,
         scope: Scope,
+        by: Option<Requester>,
         reply: RpcReplyPort<Result<Report, RequestError>>,
     ) {
         if self.shutdown.is_some() {
@@ -33,7 +35,9 @@ impl State {
             Ok(job) => job,
             Err(error) => return answer(reply, Err(error)),
         };
-        if !job.enqueue(scope, Trigger::Manual, Some(Waiter::Caller(reply))) {
+        log_request(name, &scope, by.as_ref());
+        let caller = Some(Waiter::Caller(reply));
+        if job.enqueue(scope, Trigger::Manual, caller, by).is_none() {
             return;
         }
         let escalation = job.revive(&self.shared, &mut self.publisher).await;
@@ -41,7 +45,11 @@ impl State {
         self.escalate_if(escalation).await;
     }
 
-    pub(super) async fn run_all(&mut self, reply: RpcReplyPort<Result<Vec<Report>, RequestError>>) {
+    pub(super) async fn run_all(
+        &mut self,
+        by: Option<Requester>,
+        reply: RpcReplyPort<Result<Vec<Report>, RequestError>>,
+    ) {
         if self.shutdown.is_some() {
             return answer(reply, Err(RequestError::ShuttingDown));
         }
@@ -52,7 +60,9 @@ impl State {
         let number = self.publisher.open_run_all(reply, enabled);
         let mut escalation = None;
         for job in self.jobs.iter_mut().filter(|job| job.enabled) {
-            job.enqueue(Scope::All, Trigger::Manual, Some(Waiter::RunAll(number)));
+            log_request(&job.name, &Scope::All, by.as_ref());
+            let part = Some(Waiter::RunAll(number));
+            job.enqueue(Scope::All, Trigger::Manual, part, by.clone());
             let beyond = job.revive(&self.shared, &mut self.publisher).await;
             escalation = escalation.or(beyond);
             dispatch(job, &self.shared, &self.timer, &mut self.publisher);
@@ -85,7 +95,7 @@ impl State {
         // attempt.
         let due = job.take_due(now);
         if let Some(trigger) = due.or(half_open.then_some(Trigger::Retry)) {
-            job.enqueue(Scope::All, trigger, None);
+            job.enqueue(Scope::All, trigger, None, None);
         }
         dispatch(job, &self.shared, &self.timer, &mut self.publisher);
         self.escalate_if(escalation).await;
@@ -108,6 +118,7 @@ impl State {
             job: report.job.clone(),
             scope: report.scope.clone(),
             trigger: report.trigger,
+            requested_by: report.requested_by.clone(),
             at: report.started_at,
         });
         if was_stalled && self.shutdown.is_none() {
@@ -187,6 +198,16 @@ impl State {
     }
 }
 
+/// Logs a request for a run: `info` if it says who asks, else `debug`. Its report is logged as well.
+fn log_request(job: &JobName, scope: &Scope, by: Option<&Requester>) {
+    let scope = line(&scope.to_string());
+    if let Some(by) = by {
+        tracing::info!(job.name = %job, run.scope = %scope, requested_by = %by, "a run of {job} ({scope}) was requested by {by}");
+    } else {
+        tracing::debug!(job.name = %job, run.scope = %scope, "a run of {job} ({scope}) was requested");
+    }
+}
+
 /// Gives a free worker its next run, arms the timer and updates the health, once after each change.
 pub(super) fn dispatch(
     job: &mut JobState,
@@ -234,7 +255,7 @@ impl JobState {
                 let at = self.planner.failed(now, retry).wall;
                 *retry_at = Some(at).filter(|_| !self.planner.is_paused());
             }
-            Outcome::Cancelled => self.planner.cancelled(now),
+            Outcome::Cancelled { .. } => self.planner.cancelled(now),
             _ => self
                 .planner
                 .completed(forecast_read, report.forecast.as_ref()),
@@ -255,7 +276,7 @@ impl JobState {
         tracing::info!(job.name = %job, "{job} recovered");
         publisher.emit(Event::JobRecovered { job: job.clone() });
         if *scope != Scope::All && !self.planner.is_paused() {
-            self.enqueue(Scope::All, Trigger::Retry, None);
+            self.enqueue(Scope::All, Trigger::Retry, None, None);
         }
     }
 }

@@ -48,9 +48,9 @@ async fn messages_of_another_run_change_nothing() {
 
     for message in [
         WorkerMsg::Run(Box::new(run)),
-        WorkerMsg::End(other, Outcome::Cancelled),
+        WorkerMsg::End(other, Outcome::Cancelled { by: None }),
         WorkerMsg::Batch(other),
-        WorkerMsg::End(other, Outcome::Cancelled),
+        WorkerMsg::End(other, Outcome::Cancelled { by: None }),
     ] {
         worker.cast(message).expect("the worker is up");
     }

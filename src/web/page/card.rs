@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::forms;
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{BoundedCount, JobName, Scope};
-use crate::model::{CurrentRun, JobStatus, Outcome, Report, Status, WorkerStatus};
+use crate::model::{CurrentRun, JobStatus, Outcome, Report, Requester, Status, WorkerStatus};
 use crate::web::format;
 use crate::web::links::Links;
 
@@ -81,7 +81,15 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                             span.state { "Idle" } " next run "
                             (format::until(next.at, now)) " (" (next.trigger) ")"
                         }
-                        None if job.paused => { span.state { "Paused" } " runs only when asked" }
+                        None if job.paused => {
+                            span.state { "Paused" }
+                            @if let Some(pause) = &job.pause {
+                                " for " (format::lasting(pause.since, now))
+                                @if let Some(by) = &pause.by { " by " (by) }
+                                ","
+                            }
+                            " runs only when asked"
+                        }
                         None => { span.state { "Idle" } " runs only when asked" }
                     }
                 },
@@ -105,7 +113,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
     html! {
         p {
             span.state.busy { "Running" }
-            " " (scope(&run.scope)) " (" (run.trigger) ") for "
+            " " (scope(&run.scope)) " (" (run.trigger) (Requester::by(&run.requested_by)) ") for "
             (format::lasting(run.started_at, now))
         }
         @match expected {
@@ -221,7 +229,7 @@ fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
     html! {
         (mark(&report.outcome)) " "
         (report.counts) " in " (format::elapsed(report.elapsed))
-        ", " (report.trigger) ", " (format::ago(report.started_at, now))
+        ", " (report.trigger) (Requester::by(&report.requested_by)) ", " (format::ago(report.started_at, now))
         @if report.rejected_count > 0 { ", " (thousands(report.rejected_count)) " set aside" }
     }
 }
@@ -231,7 +239,7 @@ pub(super) fn mark(outcome: &Outcome) -> Markup {
     let class = match outcome {
         Outcome::Completed => "good",
         Outcome::Failed { .. } | Outcome::Crashed { .. } => "bad",
-        Outcome::Cancelled | Outcome::TimedOut | Outcome::ShuttingDown => "cut",
+        Outcome::Cancelled { .. } | Outcome::TimedOut | Outcome::ShuttingDown => "cut",
     };
     html! { span.mark.(class) { (outcome.as_str()) } }
 }

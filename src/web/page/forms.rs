@@ -1,10 +1,9 @@
 //! What changes something: a form that asks whether it is meant, on the page with a script, on a
 //! page of its own without.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -12,10 +11,11 @@ use serde::Deserialize;
 use super::{Page, error_page, page};
 use crate::job::{JobName, Scope};
 use crate::model::{JobStatus, WorkerStatus};
+use crate::web::acting::{Acting, Action};
+use crate::web::actions;
 use crate::web::extract::{JobPath, Query, scope, unread};
 use crate::web::links::{Links, encoded};
 use crate::web::problem::{self, Problem};
-use crate::web::{Site, actions};
 
 /// What can be done to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ fn form(links: &Links, job: &JobName, act: Act, can: bool) -> Markup {
     let label = format!("{} {job}", act.label());
     html! {
         form.act.(act.as_str()) action=(links.to_job(job, &format!("/{}", act.as_str())))
-            data-api=(format!("api/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
+            data-api=(format!("api/v1/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
             data-question=(act.question(job)) data-consequence=(act.consequence()) {
             @if act == Act::Run {
                 input name="user" maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"
@@ -120,7 +120,7 @@ fn form(links: &Links, job: &JobName, act: Act, can: bool) -> Markup {
 /// The button for all jobs.
 pub(super) fn run_all(links: &Links) -> Markup {
     html! {
-        form.act action=(links.to("run")) data-api="api/run" data-question=(ALL_QUESTION)
+        form.act action=(links.to("run")) data-api="api/v1/run" data-question=(ALL_QUESTION)
             data-consequence=(ALL_CONSEQUENCE) {
             button { "Run all" }
         }
@@ -152,11 +152,15 @@ pub(crate) struct Fields {
 
 /// The page that asks, for those without a script.
 pub(crate) async fn confirm(
+    acting: Acting,
     links: Links,
     JobPath(job): JobPath,
     act: Act,
     Query(fields): Query<Fields>,
 ) -> Page {
+    if let Err(problem) = acting.check(act.action(), &job) {
+        return error_page(&links, &problem);
+    }
     let (question, consequence) = (act.question(&job), act.consequence());
     asked(&links, &question, consequence, fields.user.as_deref())
 }
@@ -167,7 +171,7 @@ pub(crate) async fn confirm_all(links: Links) -> Page {
 
 /// Does it, for those without a script.
 pub(crate) async fn submit(
-    State(site): State<Arc<Site>>,
+    acting: Acting,
     links: Links,
     JobPath(job): JobPath,
     act: Act,
@@ -175,13 +179,13 @@ pub(crate) async fn submit(
 ) -> Page {
     let done = async {
         let scope = Form::read(request).await?;
-        site.act(act, job, scope).await
+        act.perform(&acting, job, scope).await
     };
     answered(&links, done.await)
 }
 
-pub(crate) async fn submit_all(State(site): State<Arc<Site>>, links: Links) -> Page {
-    let done = site.run_all(PATIENCE).await.map(|reports| match reports {
+pub(crate) async fn submit_all(acting: Acting, links: Links) -> Page {
+    let done = acting.run_all(PATIENCE).await.map(|reports| match reports {
         Some(reports) => reports.iter().map(ToString::to_string).collect(),
         None => vec![actions::all_still_running(PATIENCE)],
     });
@@ -200,17 +204,31 @@ impl Form {
     }
 }
 
-impl Site {
+impl Act {
+    fn action(self) -> Action {
+        match self {
+            Self::Run => Action::Run,
+            Self::Cancel => Action::Cancel,
+            Self::Pause => Action::Pause,
+            Self::Resume => Action::Resume,
+        }
+    }
+
     /// What came of it, in sentences.
-    async fn act(&self, act: Act, job: JobName, scope: Scope) -> Result<Vec<String>, Problem> {
-        let sentence = match act {
-            Act::Run => match self.run(job.clone(), scope.clone(), PATIENCE).await? {
+    async fn perform(
+        self,
+        acting: &Acting,
+        job: JobName,
+        scope: Scope,
+    ) -> Result<Vec<String>, Problem> {
+        let sentence = match self {
+            Self::Run => match acting.run(job.clone(), scope.clone(), PATIENCE).await? {
                 Some(report) => report.to_string(),
                 None => actions::still_running(&job, &scope, PATIENCE),
             },
-            Act::Cancel => actions::cancelled(&job, self.cancel(job.clone()).await?),
-            Act::Pause => actions::paused(&job, self.pause(job.clone()).await?),
-            Act::Resume => actions::resumed(&job, self.resume(job.clone()).await?),
+            Self::Cancel => actions::cancelled(&job, acting.cancel(job.clone()).await?),
+            Self::Pause => actions::paused(&job, acting.pause(job.clone()).await?),
+            Self::Resume => actions::resumed(&job, acting.resume(job.clone()).await?),
         };
         Ok(vec![sentence])
     }

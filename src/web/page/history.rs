@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::card::{mark, scope};
 use super::plot::{Plot, Point};
 use crate::fmt::thousands;
-use crate::model::{History, HistorySource, Outcome, Report, RunRecord};
+use crate::model::{History, HistorySource, Outcome, Report, Requester, RunRecord};
 use crate::web::format;
 
 pub(super) fn section(history: &History) -> Markup {
@@ -159,7 +159,7 @@ fn row(record: &RunRecord) -> Markup {
                 }
             }
             td {
-                (report.trigger)
+                (report.trigger) (Requester::by(&report.requested_by))
                 @if record.runs > 1 { span.quiet { " ×" (thousands(record.runs)) } }
             }
             td { (scope(&report.scope)) }

@@ -14,7 +14,7 @@ async fn a_run_is_answered_by_its_report() {
     host.add_overdue(3);
 
     let answer = Visitor::actor(&host)
-        .post("/api/jobs/booking-expirer/run")
+        .post("/api/v1/jobs/booking-expirer/run")
         .await;
 
     assert_eq!(answer.status, 200);
@@ -33,10 +33,10 @@ async fn a_run_may_be_for_one_user() {
 
     let body = format!(r#"{{"scope": {{"user": "{user}"}}}}"#);
     let one = visitor
-        .post_json("/api/jobs/booking-expirer/run", &body)
+        .post_json("/api/v1/jobs/booking-expirer/run", &body)
         .await;
     let all = visitor
-        .post_json("/api/jobs/booking-expirer/run", r#"{"scope": "all"}"#)
+        .post_json("/api/v1/jobs/booking-expirer/run", r#"{"scope": "all"}"#)
         .await;
 
     let report: Report = serde_json::from_str(&one.body).expect("is a report");
@@ -57,7 +57,7 @@ async fn a_failed_run_answers_with_its_report() {
     );
 
     let answer = Visitor::actor(&host)
-        .post("/api/jobs/booking-expirer/run")
+        .post("/api/v1/jobs/booking-expirer/run")
         .await;
 
     assert_eq!(answer.status, 200);
@@ -73,7 +73,9 @@ async fn a_run_longer_than_the_wait_continues() {
     host.faults.once(Step::Batch, 1, Fault::Hold(gate.clone()));
     let visitor = Visitor::actor(&host);
 
-    let answer = visitor.post("/api/jobs/booking-expirer/run?wait=3").await;
+    let answer = visitor
+        .post("/api/v1/jobs/booking-expirer/run?wait=3")
+        .await;
     gate.open();
     let report = next_report(&mut host.events, |_| true).await;
 
@@ -92,7 +94,7 @@ async fn all_jobs_run_side_by_side() {
     let host = host().await;
     host.add_overdue(1);
 
-    let answer = Visitor::actor(&host).post("/api/run").await;
+    let answer = Visitor::actor(&host).post("/api/v1/run").await;
 
     let reports: Vec<Report> = serde_json::from_str(&answer.body).expect("is a list of reports");
     let jobs: Vec<String> = reports
@@ -113,13 +115,13 @@ async fn a_run_is_cancelled_after_its_batch() {
     next_event(&mut host.events, batch).await;
     let visitor = Visitor::actor(&host);
 
-    let answer = visitor.post("/api/jobs/booking-expirer/cancel").await;
+    let answer = visitor.post("/api/v1/jobs/booking-expirer/cancel").await;
     gate.open();
     let report = run.await.expect("a report");
-    let again = visitor.post("/api/jobs/booking-expirer/cancel").await;
+    let again = visitor.post("/api/v1/jobs/booking-expirer/cancel").await;
 
     assert_eq!(answer.json()["cancelled"], report.run.to_string());
-    assert_eq!(report.outcome, Outcome::Cancelled);
+    assert_eq!(report.outcome, Outcome::Cancelled { by: None });
     assert_eq!(again.json()["message"], "booking-expirer was not running");
     assert!(again.json()["cancelled"].is_null());
 }
@@ -132,7 +134,7 @@ async fn a_job_is_paused_and_resumed() {
 
     for act in ["pause", "pause", "resume", "resume"] {
         let answer = visitor
-            .post(&format!("/api/jobs/booking-expirer/{act}"))
+            .post(&format!("/api/v1/jobs/booking-expirer/{act}"))
             .await;
         let answer = answer.json();
         told.push((answer["paused"] == true, answer["changed"] == true));
@@ -153,8 +155,8 @@ async fn actions_are_off_unless_the_host_enables_them() {
     let acts = ["run", "cancel", "pause", "resume"];
     let paths = acts
         .iter()
-        .flat_map(|act| ["/api/jobs", "/jobs"].map(|of| format!("{of}/booking-expirer/{act}")))
-        .chain(["/api/run", "/run"].map(str::to_owned));
+        .flat_map(|act| ["/api/v1/jobs", "/jobs"].map(|of| format!("{of}/booking-expirer/{act}")))
+        .chain(["/api/v1/run", "/run"].map(str::to_owned));
 
     for path in paths {
         let answer = visitor.post(&path).await;

@@ -18,53 +18,57 @@ async fn each_invalid_query_is_a_problem_that_says_why() {
         ("/nowhere", 404, "not_found"),
         ("/api", 404, "not_found"),
         ("/assets/other.js", 404, "not_found"),
-        ("/api/jobs/other", 404, "unknown_job"),
-        ("/api/jobs/other/history", 404, "unknown_job"),
-        ("/api/jobs/other/preview", 404, "unknown_job"),
-        ("/api/jobs/%FF", 400, "bad_request"),
+        ("/api/v1/jobs/other", 404, "unknown_job"),
+        ("/api/v1/jobs/other/history", 404, "unknown_job"),
+        ("/api/v1/jobs/other/preview", 404, "unknown_job"),
+        ("/api/v1/jobs/%FF", 400, "bad_request"),
         (
-            "/api/jobs/booking-expirer/history?limit=x",
+            "/api/v1/jobs/booking-expirer/history?limit=x",
             400,
             "bad_request",
         ),
         (
-            "/api/jobs/booking-expirer/history?limit=0",
+            "/api/v1/jobs/booking-expirer/history?limit=0",
             400,
             "bad_request",
         ),
         (
-            "/api/jobs/booking-expirer/history?limt=1",
+            "/api/v1/jobs/booking-expirer/history?limt=1",
             400,
             "bad_request",
         ),
         (
-            "/api/jobs/booking-expirer/history?limit=1001",
+            "/api/v1/jobs/booking-expirer/history?limit=1001",
             422,
             "unprocessable",
         ),
         (
-            "/api/jobs/booking-expirer/preview?size=0",
-            400,
-            "bad_request",
-        ),
-        ("/api/jobs/booking-expirer/preview?size=1001", 422, "page"),
-        (
-            "/api/jobs/booking-expirer/preview?size=99999999999",
+            "/api/v1/jobs/booking-expirer/preview?size=0",
             400,
             "bad_request",
         ),
         (
-            "/api/jobs/booking-expirer/preview?user=nobody",
+            "/api/v1/jobs/booking-expirer/preview?size=1001",
+            422,
+            "page",
+        ),
+        (
+            "/api/v1/jobs/booking-expirer/preview?size=99999999999",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/v1/jobs/booking-expirer/preview?user=nobody",
             422,
             "scope",
         ),
         (
-            "/api/jobs/booking-expirer/preview?after_id=b1",
+            "/api/v1/jobs/booking-expirer/preview?after_id=b1",
             400,
             "bad_request",
         ),
         (
-            "/api/jobs/booking-expirer/preview?after_since=noon&after_id=b1",
+            "/api/v1/jobs/booking-expirer/preview?after_since=noon&after_id=b1",
             400,
             "bad_request",
         ),
@@ -84,7 +88,7 @@ async fn each_invalid_query_is_a_problem_that_says_why() {
 async fn each_invalid_action_is_a_problem_that_says_why() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
-    let run = "/api/jobs/booking-expirer/run";
+    let run = "/api/v1/jobs/booking-expirer/run";
     let large = format!(r#"{{"scope": {{"user": "{}"}}}}"#, "x".repeat(17_000));
     let table = [
         (run, r#"{"scope": "#, 400, "bad_request"),
@@ -93,27 +97,27 @@ async fn each_invalid_action_is_a_problem_that_says_why() {
         (run, r#"{"scope": {"user": "nobody"}}"#, 422, "scope"),
         (run, &large, 413, "too_large"),
         (
-            "/api/jobs/booking-expirer/run?wait=31",
+            "/api/v1/jobs/booking-expirer/run?wait=31",
             "",
             422,
             "unprocessable",
         ),
         (
-            "/api/jobs/booking-expirer/run?wait=-1",
+            "/api/v1/jobs/booking-expirer/run?wait=-1",
             "",
             400,
             "bad_request",
         ),
-        ("/api/jobs/other/run", "", 404, "unknown_job"),
-        ("/api/jobs/other/run?wait=0", "", 404, "unknown_job"),
+        ("/api/v1/jobs/other/run", "", 404, "unknown_job"),
+        ("/api/v1/jobs/other/run?wait=0", "", 404, "unknown_job"),
         (
-            "/api/jobs/booking-expirer/run?wait=0",
+            "/api/v1/jobs/booking-expirer/run?wait=0",
             r#"{"scope": {"user": "nobody"}}"#,
             422,
             "scope",
         ),
-        ("/api/jobs/other/pause", "", 404, "unknown_job"),
-        ("/api/status", "", 405, "method_not_allowed"),
+        ("/api/v1/jobs/other/pause", "", 404, "unknown_job"),
+        ("/api/v1/status", "", 405, "method_not_allowed"),
     ];
 
     for (path, body, status, kind) in table {
@@ -130,7 +134,7 @@ async fn each_invalid_action_is_a_problem_that_says_why() {
 async fn a_body_must_be_json_with_its_content_type() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
-    let run = "/api/jobs/booking-expirer/run";
+    let run = "/api/v1/jobs/booking-expirer/run";
 
     for kind in [
         "text/plain",
@@ -154,8 +158,10 @@ async fn another_method_is_answered_with_the_allowed_ones() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
 
-    let read = visitor.send(Method::DELETE, "/api/status", &[], "").await;
-    let act = visitor.get("/api/jobs/booking-expirer/run").await;
+    let read = visitor
+        .send(Method::DELETE, "/api/v1/status", &[], "")
+        .await;
+    let act = visitor.get("/api/v1/jobs/booking-expirer/run").await;
 
     assert_eq!(
         (read.problem().as_str(), read.header("allow")),
@@ -171,7 +177,7 @@ async fn another_method_is_answered_with_the_allowed_ones() {
 async fn an_error_comes_with_its_fields() {
     let host = host().await;
 
-    let answer = Visitor::reader(&host).get("/api/jobs/other").await;
+    let answer = Visitor::reader(&host).get("/api/v1/jobs/other").await;
 
     let known = &answer.json()["refusal"]["known"];
     assert_eq!(
@@ -188,7 +194,7 @@ async fn a_disabled_job_is_a_conflict() {
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
     let visitor = Visitor(Web::new(housekeeper).with_actions().router());
 
-    let answer = visitor.post("/api/jobs/booking-expirer/run").await;
+    let answer = visitor.post("/api/v1/jobs/booking-expirer/run").await;
     let page = visitor.get("/").await;
 
     assert_eq!(
@@ -206,10 +212,10 @@ async fn a_stopped_housekeeper_is_unavailable_and_pages_say_so() {
     stopped.expect("it stops");
 
     let paths = [
-        "/api/status",
-        "/api/jobs/x",
-        "/api/jobs/x/history",
-        "/api/jobs/x/preview",
+        "/api/v1/status",
+        "/api/v1/jobs/x",
+        "/api/v1/jobs/x/history",
+        "/api/v1/jobs/x/preview",
     ];
     for path in
         paths
@@ -223,7 +229,7 @@ async fn a_stopped_housekeeper_is_unavailable_and_pages_say_so() {
             "{path}"
         );
     }
-    for path in ["/api/run", "/api/jobs/x/run", "/api/jobs/x/pause"] {
+    for path in ["/api/v1/run", "/api/v1/jobs/x/run", "/api/v1/jobs/x/pause"] {
         let answer = visitor.post(path).await;
         assert_eq!(
             (answer.status.as_u16(), answer.problem().as_str()),
@@ -249,7 +255,7 @@ async fn a_silent_housekeeper_is_unavailable_after_a_second() {
     let asked = tokio::time::Instant::now();
 
     let answer = visitor.get("/health/live").await;
-    let pause = visitor.post("/api/jobs/booking-expirer/pause").await;
+    let pause = visitor.post("/api/v1/jobs/booking-expirer/pause").await;
 
     assert_eq!(
         (answer.status.as_u16(), answer.problem().as_str()),

@@ -9,7 +9,7 @@ async fn requests_of_other_sites_change_nothing() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let paths = [
-        "/api/jobs/booking-expirer/pause",
+        "/api/v1/jobs/booking-expirer/pause",
         "/jobs/booking-expirer/pause",
     ];
     let foreign: [&[(&str, &str)]; 4] = [
@@ -53,7 +53,12 @@ async fn our_own_page_and_programs_may_act() {
 
     for headers in ours {
         let answer = visitor
-            .send(Method::POST, "/api/jobs/booking-expirer/pause", headers, "")
+            .send(
+                Method::POST,
+                "/api/v1/jobs/booking-expirer/pause",
+                headers,
+                "",
+            )
             .await;
         assert_eq!(answer.status, 200, "{headers:?}");
     }

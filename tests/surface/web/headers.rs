@@ -11,10 +11,10 @@ async fn answers_forbid_unneeded_features_and_caching() {
     let paths = [
         "/",
         "/jobs/booking-expirer",
-        "/api/status",
+        "/api/v1/status",
         "/health/live",
         "/nowhere",
-        "/api/jobs/x",
+        "/api/v1/jobs/x",
     ];
 
     for path in paths {

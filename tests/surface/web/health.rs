@@ -61,7 +61,7 @@ async fn a_housekeeper_in_shutdown_is_live_and_not_ready() {
 
     let live = visitor.get("/health/live").await;
     let ready = visitor.get("/health/ready").await;
-    let run_now = visitor.post("/api/jobs/booking-expirer/run").await;
+    let run_now = visitor.post("/api/v1/jobs/booking-expirer/run").await;
     gate.open();
     stopping.await;
 
@@ -83,8 +83,8 @@ async fn probes_may_have_these_paths_and_nothing_else() {
     let visitor = Visitor(Web::new(host.housekeeper.clone()).with_actions().health());
 
     assert_eq!(visitor.get("/health/ready").await.status, 200);
-    for path in ["/", "/api/status", "/events"] {
+    for path in ["/", "/api/v1/status", "/events"] {
         assert_eq!(visitor.get(path).await.problem(), "not_found", "{path}");
     }
-    assert_eq!(visitor.post("/api/run").await.problem(), "not_found");
+    assert_eq!(visitor.post("/api/v1/run").await.problem(), "not_found");
 }

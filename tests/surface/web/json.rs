@@ -14,7 +14,7 @@ use crate::web::visitor::{Visitor, host};
 async fn the_status_equals_that_of_the_message() {
     let host = host().await;
 
-    let answer = Visitor::reader(&host).get("/api/status").await;
+    let answer = Visitor::reader(&host).get("/api/v1/status").await;
 
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), "application/json");
@@ -28,7 +28,7 @@ async fn the_status_of_one_job_is_found_by_its_name() {
     let host = host().await;
 
     let answer = Visitor::reader(&host)
-        .get("/api/jobs/session-cleaner")
+        .get("/api/v1/jobs/session-cleaner")
         .await;
 
     let job: JobStatus = serde_json::from_str(&answer.body).expect("is the status of a job");
@@ -44,9 +44,9 @@ async fn the_history_has_the_newest_runs_up_to_the_limit() {
     }
     let visitor = Visitor::reader(&host);
 
-    let whole = visitor.get("/api/jobs/booking-expirer/history").await;
+    let whole = visitor.get("/api/v1/jobs/booking-expirer/history").await;
     let short = visitor
-        .get("/api/jobs/booking-expirer/history?limit=2")
+        .get("/api/v1/jobs/booking-expirer/history?limit=2")
         .await;
 
     let read = |body: &str| serde_json::from_str::<History>(body).expect("is a history");
@@ -65,7 +65,7 @@ async fn the_pages_of_a_preview_hold_each_row_once() {
     let mut after = String::new();
 
     loop {
-        let path = format!("/api/jobs/booking-expirer/preview?size=2{after}");
+        let path = format!("/api/v1/jobs/booking-expirer/preview?size=2{after}");
         let answer = visitor.get(&path).await;
         let page: Preview = serde_json::from_str(&answer.body).expect("is a preview");
         assert_eq!(page.due.count, 5);
@@ -87,7 +87,7 @@ async fn a_preview_may_be_of_one_user() {
     host.store.add_booking(booking("mine", user));
     host.store.add_booking(booking("other", Uuid::nil()));
 
-    let path = format!("/api/jobs/booking-expirer/preview?user={user}");
+    let path = format!("/api/v1/jobs/booking-expirer/preview?user={user}");
     let answer = Visitor::reader(&host).get(&path).await;
 
     let preview: Preview = serde_json::from_str(&answer.body).expect("is a preview");

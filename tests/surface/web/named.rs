@@ -15,7 +15,7 @@ use crate::web::visitor::Visitor;
 const PATHS: [&str; 5] = [
     "/",
     "/jobs/booking-expirer",
-    "/api/status",
+    "/api/v1/status",
     "/health/live",
     "/health/ready",
 ];
@@ -83,7 +83,7 @@ async fn a_page_without_its_housekeeper_names_the_missing_one() {
     let before = visitor.get("/health/live").await;
     let page = visitor.get("/").await;
     let stream = visitor.get("/events").await;
-    let run = visitor.post("/api/run").await;
+    let run = visitor.post("/api/v1/run").await;
     started(name).await;
     let after = visitor.get("/health/live").await;
 
@@ -107,7 +107,7 @@ async fn a_page_of_one_housekeeper_does_not_follow_its_name() {
     killed(&first).await;
     started(name).await;
 
-    let answer = visitor.get("/hk/api/status").await;
+    let answer = visitor.get("/hk/api/v1/status").await;
 
     assert_eq!(answer.problem(), "stopped");
 }

@@ -22,7 +22,7 @@ async fn a_database_that_fails_is_a_bad_gateway() {
     );
 
     let answer = Visitor::reader(&host)
-        .get("/api/jobs/booking-expirer/preview")
+        .get("/api/v1/jobs/booking-expirer/preview")
         .await;
 
     assert_eq!(
@@ -39,7 +39,7 @@ async fn previews_beyond_the_queue_are_answered_with_retry_later() {
     let previews: Vec<_> = (0..70)
         .map(|_| {
             let visitor = visitor.clone();
-            tokio::spawn(async move { visitor.get("/api/jobs/booking-expirer/preview").await })
+            tokio::spawn(async move { visitor.get("/api/v1/jobs/booking-expirer/preview").await })
         })
         .collect();
     let mut told = BTreeMap::new();
@@ -70,9 +70,9 @@ async fn a_silent_database_fails_previews_but_not_the_history() {
     host.add_overdue(1);
     host.run_now(Scope::All).await.expect("a report");
 
-    let history = visitor.get("/api/jobs/booking-expirer/history").await;
+    let history = visitor.get("/api/v1/jobs/booking-expirer/history").await;
     let page = visitor.get("/jobs/booking-expirer?wait=20").await;
-    let preview = visitor.get("/api/jobs/booking-expirer/preview").await;
+    let preview = visitor.get("/api/v1/jobs/booking-expirer/preview").await;
 
     let history: History = serde_json::from_str(&history.body).expect("is a history");
     assert!(matches!(history.source, HistorySource::Memory { .. }));
@@ -96,7 +96,7 @@ async fn a_silent_database_delays_no_card() {
     // Each hangs up while it waits.
     for path in ["history", "preview"].repeat(35) {
         let visitor = visitor.clone();
-        let path = format!("/api/jobs/booking-expirer/{path}");
+        let path = format!("/api/v1/jobs/booking-expirer/{path}");
         tokio::spawn(async move {
             let answer = visitor.get(&path);
             tokio::time::timeout(Duration::from_secs(1), answer).await

@@ -1,0 +1,175 @@
+//! Who acts by a request, and what the host allows.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use ractor::RpcReplyPort;
+
+use super::problem::Problem;
+use super::{ANSWER_LIMIT, Site};
+use crate::actors::HousekeeperMsg;
+use crate::job::{JobName, Scope};
+use crate::model::{Report, RequestError, Requester, RunId, WorkerStatus};
+
+/// An act on a job, as [`Web::allow`](super::Web::allow) decides on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// Runs the job now.
+    Run,
+    /// Ends the run in progress.
+    Cancel,
+    /// Suspends the schedule.
+    Pause,
+    /// Resumes the schedule.
+    Resume,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 4] = [Self::Run, Self::Cancel, Self::Pause, Self::Resume];
+
+    /// Returns the word in paths: `run`, `cancel`, `pause` or `resume`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The host's decision on an action. Everything is allowed by default.
+#[derive(Clone, Default)]
+pub(crate) struct Allow(Option<Arc<Decide>>);
+
+type Decide = dyn Fn(&Parts, Action, &JobName) -> bool + Send + Sync;
+
+impl Allow {
+    pub(crate) fn new(
+        decide: impl Fn(&Parts, Action, &JobName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(decide)))
+    }
+}
+
+impl fmt::Debug for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decides = if self.0.is_some() { "host" } else { "all" };
+        f.debug_tuple("Allow").field(&decides).finish()
+    }
+}
+
+/// A request that acts. Each of its messages is checked with the host, and carries the
+/// [`Requester`] of the request's extensions.
+pub(crate) struct Acting {
+    site: Arc<Site>,
+    parts: Parts,
+}
+
+impl FromRequestParts<Arc<Site>> for Acting {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        Ok(Self {
+            site: site.clone(),
+            parts: parts.clone(),
+        })
+    }
+}
+
+impl Acting {
+    /// Returns a problem unless the host allows the action on the job.
+    pub(crate) fn check(&self, action: Action, job: &JobName) -> Result<(), Problem> {
+        match &self.site.allow.0 {
+            Some(decide) if !decide(&self.parts, action, job) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "not_allowed",
+                format!("the host does not allow you to {action} {job}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs a job. Returns the report, or `None` if the run outlasts `wait`: then it goes on.
+    pub(crate) async fn run(
+        &self,
+        job: JobName,
+        scope: Scope,
+        wait: Duration,
+    ) -> Result<Option<Report>, Problem> {
+        self.check(Action::Run, &job)?;
+        let message = |reply| HousekeeperMsg::RunNow(job, scope, reply);
+        Ok(self.ask(wait, message).await?.transpose()?)
+    }
+
+    /// Runs all jobs, or none if the host does not allow one of them. Returns the reports, or
+    /// `None` if the runs outlast `wait`: then they go on.
+    pub(crate) async fn run_all(&self, wait: Duration) -> Result<Option<Vec<Report>>, Problem> {
+        for job in self.site.status().await?.jobs.values() {
+            if job.worker != WorkerStatus::Disabled {
+                self.check(Action::Run, &job.job)?;
+            }
+        }
+        Ok(self.ask(wait, HousekeeperMsg::RunAll).await?.transpose()?)
+    }
+
+    /// Returns the run that ends after its batch, if there is one.
+    pub(crate) async fn cancel(&self, job: JobName) -> Result<Option<RunId>, Problem> {
+        self.check(Action::Cancel, &job)?;
+        self.switch(|reply| HousekeeperMsg::Cancel(job, reply))
+            .await
+    }
+
+    /// Returns whether the job ran on its schedule before.
+    pub(crate) async fn pause(&self, job: JobName) -> Result<bool, Problem> {
+        self.check(Action::Pause, &job)?;
+        self.switch(|reply| HousekeeperMsg::Pause(job, reply)).await
+    }
+
+    /// Returns whether the job was paused before.
+    pub(crate) async fn resume(&self, job: JobName) -> Result<bool, Problem> {
+        self.check(Action::Resume, &job)?;
+        self.switch(|reply| HousekeeperMsg::Resume(job, reply))
+            .await
+    }
+
+    async fn switch<T: Send + 'static>(
+        &self,
+        message: impl FnOnce(RpcReplyPort<Result<T, RequestError>>) -> HousekeeperMsg,
+    ) -> Result<T, Problem> {
+        let message = self.signed(message);
+        Ok(self.site.answer(ANSWER_LIMIT, message).await??)
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    ) -> Result<Option<T>, Problem> {
+        self.site.ask(wait, self.signed(message)).await
+    }
+
+    fn signed<T>(
+        &self,
+        message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    ) -> impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg {
+        let by = self.parts.extensions.get::<Requester>().cloned();
+        move |reply| match by {
+            Some(by) => message(reply).requested_by(by),
+            None => message(reply),
+        }
+    }
+}

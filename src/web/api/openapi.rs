@@ -1,0 +1,203 @@
+//! The OpenAPI document: schemas from the types of the answers, paths from the operations.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::Schema;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::transform::RecursiveTransform;
+use serde_json::{Map, Value, json};
+
+use super::operation::Operation;
+use super::operations;
+use crate::web::problem::ProblemJson;
+
+/// Serves the document.
+pub(super) async fn document() -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/openapi+json;version=3.1")];
+    (kind, build().to_string()).into_response()
+}
+
+/// Builds the document.
+fn build() -> Value {
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        })
+        .with_transform(RecursiveTransform(describe_plainly));
+    let mut answers = settings.clone().for_serialize().into_generator();
+    let mut requests = settings
+        .with(|settings| settings.inline_subschemas = true)
+        .for_deserialize()
+        .into_generator();
+    let problem = answers.subschema_for::<ProblemJson<'_>>();
+    let mut paths = Map::new();
+    for operation in operations::all() {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = of_operation(&operation, &problem, &mut answers, &mut requests);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Housekeeper",
+            "version": "1",
+            "summary": "Watches and steers the jobs of a housekeeper.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        // Relative to this document, so it is right wherever the host nests the router.
+        "servers": [{ "url": "." }],
+        "paths": paths,
+        "components": { "schemas": answers.take_definitions(true) },
+    })
+}
+
+fn of_operation(
+    operation: &Operation,
+    problem: &Schema,
+    answers: &mut SchemaGenerator,
+    requests: &mut SchemaGenerator,
+) -> Value {
+    let mut responses = Map::new();
+    for answer in &operation.answers {
+        let schema = (answer.schema)(answers);
+        let mut response = json!({
+            "description": answer.meaning,
+            "content": { "application/json": { "schema": schema } },
+        });
+        if answer.location {
+            response["headers"] = json!({
+                "Location": {
+                    "description": "Where to look, relative to the request.",
+                    "schema": { "type": "string", "format": "uri-reference" },
+                },
+            });
+        }
+        responses.insert(answer.status.to_string(), response);
+    }
+    for status in operation.problems {
+        let reason = StatusCode::from_u16(*status).map(|status| status.canonical_reason());
+        let response = json!({
+            "description": reason.ok().flatten().unwrap_or("Problem"),
+            "content": { "application/problem+json": { "schema": problem } },
+        });
+        responses.insert(status.to_string(), response);
+    }
+    let mut parameters = path_parameters(operation.path);
+    if let Some(query) = operation.query {
+        parameters.extend(query_parameters(query(requests)));
+    }
+    let mut described = json!({
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let Some(body) = operation.body {
+        described["requestBody"] = json!({
+            "required": false,
+            "content": { "application/json": { "schema": body(requests) } },
+        });
+    }
+    described
+}
+
+/// The parameters that a path names.
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path.split('{').skip(1);
+    let names = names.filter_map(|rest| Some(rest.split_once('}')?.0));
+    names
+        .map(|name| {
+            let schema = match name {
+                "run" => json!({ "type": "string", "format": "uuid" }),
+                _ => json!({ "type": "string", "minLength": 1 }),
+            };
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        })
+        .collect()
+}
+
+/// The members of an object as parameters behind the question mark.
+fn query_parameters(schema: Schema) -> Vec<Value> {
+    let mut schema = schema.to_value();
+    let members = schema["properties"].take();
+    let Value::Object(members) = members else {
+        return Vec::new();
+    };
+    let described = members.into_iter().map(|(name, mut schema)| {
+        let description = schema
+            .as_object_mut()
+            .and_then(|schema| schema.remove("description"));
+        // A query cannot say null: it leaves the parameter out.
+        if let Value::Array(kinds) = &mut schema["type"] {
+            kinds.retain(|kind| kind != "null");
+            if let [kind] = kinds.as_slice() {
+                schema["type"] = kind.clone();
+            }
+        }
+        json!({
+            "name": name,
+            "in": "query",
+            "required": false,
+            "description": description.unwrap_or_default(),
+            "schema": schema,
+        })
+    });
+    described.collect()
+}
+
+/// Takes the links of Rust's documentation out of a description: their targets are paths of items.
+fn describe_plainly(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = without_links(text);
+    }
+}
+
+/// Writes ``[`Health`](crate::Health)`` and ``[`Health`]`` as `` `Health` ``.
+fn without_links(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once('[') {
+        plain.push_str(before);
+        let Some((label, after)) = link.split_once(']') else {
+            plain.push('[');
+            rest = link;
+            continue;
+        };
+        plain.push_str(label);
+        rest = match after
+            .strip_prefix('(')
+            .and_then(|target| target.split_once(')'))
+        {
+            Some((_, after)) => after,
+            None => after,
+        };
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_hold_no_links() {
+        let table = [
+            ("plain", "plain"),
+            (
+                "the [`Health`](crate::Health), as [`Report`] says",
+                "the `Health`, as `Report` says",
+            ),
+            ("an open [bracket", "an open [bracket"),
+        ];
+
+        for (text, expected) in table {
+            assert_eq!(without_links(text), expected);
+        }
+    }
+
+    #[test]
+    fn each_path_has_the_parameters_that_it_names() {
+        assert_eq!(path_parameters("/status"), Vec::<Value>::new());
+        assert_eq!(path_parameters("/jobs/{job}/x/{run}").len(), 2);
+    }
+}

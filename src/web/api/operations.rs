@@ -1,0 +1,85 @@
+//! The table of operations.
+
+use super::operation::Operation;
+use super::reads;
+use crate::job::Preview;
+use crate::model::{History, JobStatus, Report, Status};
+use crate::web::actions::{self, Accepted, Cancelled, Switched};
+use crate::web::extract::{Limit, PreviewParams, ScopeBody, Wait};
+
+/// All operations, each with its route.
+pub(super) fn all() -> Vec<Operation> {
+    vec![
+        Operation::read::<Status, _, _>(
+            "/status",
+            "getStatus",
+            "The status of the housekeeper and of all its jobs, from memory.",
+            reads::status,
+        )
+        .problems(&[503]),
+        Operation::read::<JobStatus, _, _>(
+            "/jobs/{job}",
+            "getJob",
+            "The status of one job, from memory.",
+            reads::job,
+        )
+        .problems(&[400, 404, 503]),
+        Operation::read::<History, _, _>(
+            "/jobs/{job}/history",
+            "getHistory",
+            "Past runs of a job, newest first. Runs that did nothing are left out, and deadline runs \
+             of a minute share a line.",
+            reads::history,
+        )
+        .query::<Limit>()
+        .problems(&[400, 404, 422, 503, 504]),
+        Operation::read::<Preview, _, _>(
+            "/jobs/{job}/preview",
+            "getPreview",
+            "The rows that a run would handle now. Locks and changes nothing.",
+            reads::preview,
+        )
+        .query::<PreviewParams>()
+        .problems(&[400, 404, 409, 422, 502, 503, 504]),
+        Operation::act::<Report, _, _>(
+            "/jobs/{job}/run",
+            "runJob",
+            "Runs a job now, for everything or for one user. A run that failed is a report as well.",
+            actions::run,
+        )
+        .query::<Wait>()
+        .body::<ScopeBody>()
+        .accepted::<Accepted>("The run takes longer than the wait, and goes on.")
+        .problems(&[400, 403, 404, 409, 413, 415, 422, 429, 503]),
+        Operation::act::<Vec<Report>, _, _>(
+            "/run",
+            "runAllJobs",
+            "Runs all jobs now.",
+            actions::run_all,
+        )
+        .query::<Wait>()
+        .accepted::<Accepted>("A run takes longer than the wait, and goes on.")
+        .problems(&[400, 403, 422, 503]),
+        Operation::act::<Cancelled, _, _>(
+            "/jobs/{job}/cancel",
+            "cancelRun",
+            "Ends the run in progress after its batch.",
+            actions::cancel,
+        )
+        .problems(&[400, 403, 404, 409, 503]),
+        Operation::act::<Switched, _, _>(
+            "/jobs/{job}/pause",
+            "pauseJob",
+            "Suspends the schedule of a job on this instance. A run in progress continues.",
+            actions::pause,
+        )
+        .problems(&[400, 403, 404, 409, 503]),
+        Operation::act::<Switched, _, _>(
+            "/jobs/{job}/resume",
+            "resumeJob",
+            "Resumes the schedule of a job on this instance, and runs it once now.",
+            actions::resume,
+        )
+        .problems(&[400, 403, 404, 409, 503]),
+    ]
+}

@@ -1,0 +1,111 @@
+//! Who acts, as the host's request says, and what the host allows.
+
+use axum::Extension;
+use axum::http::Method;
+use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
+use ractor_housekeeper::web::{Action, Web};
+use ractor_housekeeper::{Requester, Scope};
+
+use crate::support::host::Host;
+use crate::web::visitor::{Visitor, host};
+
+#[tokio::test(start_paused = true)]
+async fn a_request_acts_in_the_name_that_its_extension_gives() {
+    let host = host().await;
+    host.add_overdue(1);
+    let visitor = person(&host, "<b>anna</b>");
+    let name = Requester::new("<b>anna</b>");
+
+    let run = visitor.post("/api/v1/jobs/booking-expirer/run").await;
+    let all = visitor.post("/api/v1/run").await;
+    visitor.post("/api/v1/jobs/booking-expirer/pause").await;
+    let pause = host.status().await.pause.expect("it is paused");
+    let page = visitor.get("/jobs/booking-expirer").await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let path = "/jobs/booking-expirer/run";
+    let form = visitor.send(Method::POST, path, &form, "user=").await;
+
+    assert_eq!(run.json()["requested_by"][0], name.as_str());
+    assert_eq!(all.json()[1]["requested_by"][0], name.as_str());
+    assert_eq!(pause.by, Some(name));
+    let page = page.page(200);
+    assert!(
+        page.contains(" by &lt;b&gt;anna&lt;/b&gt;, runs only"),
+        "{page}"
+    );
+    assert!(page.contains("manual by &lt;b&gt;anna&lt;/b&gt;"), "{page}");
+    assert!(form.page(200).contains("manual by &lt;b&gt;anna&lt;/b&gt;"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_decides_by_action_and_job() {
+    let host = host().await;
+    host.add_overdue(1);
+    let web = Web::new(host.housekeeper.clone()).with_actions();
+    let visitor = Visitor(
+        web.allow(|_, action, job| action == Action::Pause || *job == SessionCleaner::NAME)
+            .router(),
+    );
+    let mut refused = Vec::new();
+
+    for job in [BookingExpirer::NAME, SessionCleaner::NAME] {
+        for action in Action::ALL {
+            for root in ["/api/v1/jobs", "/jobs"] {
+                let form = [("content-type", "application/x-www-form-urlencoded")];
+                let form = if root == "/jobs" { &form[..] } else { &[] };
+                let path = format!("{root}/{job}/{action}");
+                let answer = visitor.send(Method::POST, &path, form, "").await;
+                if root == "/jobs" {
+                    let asked = visitor.get(&path).await;
+                    assert_eq!(asked.status, answer.status, "{path}");
+                } else if answer.status == 403 {
+                    assert_eq!(answer.problem(), "not_allowed");
+                }
+                if answer.status == 403 {
+                    refused.push(path);
+                } else {
+                    assert_eq!(answer.status, 200, "{path}");
+                }
+            }
+        }
+    }
+    let all = [
+        visitor.post("/api/v1/run").await,
+        visitor.post("/run").await,
+    ];
+
+    let expected = ["run", "cancel", "resume"].iter().flat_map(|action| {
+        ["/api/v1/jobs", "/jobs"].map(|root| format!("{root}/booking-expirer/{action}"))
+    });
+    assert!(expected.eq(refused));
+    assert_eq!(all.map(|answer| answer.status.as_u16()), [403, 403]);
+    assert!(host.expired().is_empty());
+    assert!(host.status().await.paused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_decision_sees_who_asks() {
+    let host = host().await;
+    let web = Web::new(host.housekeeper.clone()).with_actions();
+    let web = web.allow(|parts, _, _| {
+        let by = parts.extensions.get::<Requester>();
+        by.is_some_and(|by| by.as_str() == "anna")
+    });
+    let path = "/api/v1/jobs/booking-expirer/run";
+
+    let visitors = ["anna", "ben"].map(|name| {
+        let extension = Extension(Requester::new(name));
+        Visitor(web.router().layer(extension))
+    });
+    let [anna, ben] = visitors;
+
+    assert_eq!(anna.post(path).await.status, 200);
+    assert_eq!(ben.post(path).await.problem(), "not_allowed");
+    let report = host.run_now(Scope::All).await.expect("a report");
+    assert_eq!(report.requested_by, []);
+}
+
+fn person(host: &Host, name: &str) -> Visitor {
+    let web = Web::new(host.housekeeper.clone()).with_actions();
+    Visitor(web.router().layer(Extension(Requester::new(name))))
+}

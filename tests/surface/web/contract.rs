@@ -1,0 +1,269 @@
+//! The OpenAPI document, and whether the answers fit it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::Method;
+use jsonschema::Validator;
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::config::Schedule;
+use ractor_housekeeper::model::Event;
+use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
+use serde_json::{Value, json};
+
+use crate::support::host::{Host, minutes, seconds};
+use crate::web::visitor::{Answer, Visitor, host, setup};
+
+/// The document, and what of it was seen.
+struct Contract {
+    document: Value,
+    /// Statuses seen, by operation.
+    seen: BTreeMap<String, BTreeSet<u16>>,
+}
+
+impl Contract {
+    async fn read(visitor: &Visitor) -> Self {
+        let document = visitor.get("/api/v1/openapi.json").await;
+        let kind = document.header("content-type");
+        assert_eq!(kind, "application/openapi+json;version=3.1");
+        Self {
+            document: document.json(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The names of all operations, by method and path.
+    fn operations(&self) -> BTreeMap<(String, String), String> {
+        let paths = self.document["paths"].as_object().expect("paths");
+        let operations = paths.iter().flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods");
+            methods.iter().map(move |(method, operation)| {
+                let name = operation["operationId"].as_str().expect("a name");
+                ((method.clone(), path.clone()), name.to_owned())
+            })
+        });
+        operations.collect()
+    }
+
+    /// Fails unless the document allows this answer to a request of this operation.
+    fn check(&mut self, method: &str, template: &str, answer: &Answer) {
+        let status = answer.status.as_u16();
+        let response = &self.document["paths"][template][method]["responses"][status.to_string()];
+        assert!(
+            response.is_object(),
+            "{method} {template} answered {status}: {answer:?}"
+        );
+        let kind = answer.header("content-type");
+        let mut schema = response["content"][kind]["schema"].clone();
+        assert!(schema.is_object(), "{method} {template} {status}: {kind}");
+        schema["components"] = self.document["components"].clone();
+        let validator = Validator::new(&schema).expect("is a schema");
+        let body = answer.json();
+        let errors: Vec<String> = validator
+            .iter_errors(&body)
+            .map(|error| format!("{} at {}", error, error.instance_path()))
+            .collect();
+        assert!(
+            errors.is_empty(),
+            "{method} {template}: {errors:?}\n{body:#}"
+        );
+        let location = response["headers"]["Location"].is_object();
+        assert_eq!(answer.headers.contains_key("location"), location);
+        let operation = self.operations()[&(method.to_owned(), template.to_owned())].clone();
+        self.seen.entry(operation).or_default().insert(status);
+    }
+
+    async fn get(&mut self, visitor: &Visitor, template: &str, path: &str) -> Answer {
+        let answer = visitor.get(&format!("/api/v1{path}")).await;
+        self.check("get", template, &answer);
+        answer
+    }
+
+    async fn post(&mut self, visitor: &Visitor, template: &str, path: &str) -> Answer {
+        let answer = visitor.post(&format!("/api/v1{path}")).await;
+        self.check("post", template, &answer);
+        answer
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_answer_fits_the_document() {
+    let mut setup = setup();
+    setup.config.job.schedule = Schedule {
+        at_start: false,
+        ..Schedule::default()
+    };
+    let mut host = setup.start().await;
+    let visitor = Visitor::actor(&host);
+    let mut contract = Contract::read(&visitor).await;
+    let job = "/jobs/booking-expirer";
+
+    // A job before its first run, after a failure, a rejection, a run and a pause, in a run, and
+    // after a crash.
+    look(&mut contract, &visitor, job).await;
+    host.faults
+        .once(Step::BeginRun, 1, Fault::Fail("is away".to_owned()));
+    contract
+        .post(&visitor, "/jobs/{job}/run", &format!("{job}/run"))
+        .await;
+    look(&mut contract, &visitor, job).await;
+    host.add_overdue(3);
+    contract
+        .post(&visitor, "/jobs/{job}/run", &format!("{job}/run"))
+        .await;
+    contract.post(&visitor, "/run", "/run").await;
+    for action in ["pause", "resume", "cancel"] {
+        let path = format!("/jobs/{{job}}/{action}");
+        contract
+            .post(&visitor, &path, &format!("{job}/{action}"))
+            .await;
+        look(&mut contract, &visitor, job).await;
+    }
+    host.add_overdue(3);
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 2, Fault::Hold(gate.clone()));
+    contract
+        .post(&visitor, "/jobs/{job}/run", &format!("{job}/run?wait=1"))
+        .await;
+    contract.post(&visitor, "/run", "/run?wait=1").await;
+    look(&mut contract, &visitor, job).await;
+    contract
+        .post(&visitor, "/jobs/{job}/cancel", &format!("{job}/cancel"))
+        .await;
+    gate.open();
+    host.run_now(Scope::All).await.expect("a report");
+    host.faults.always(Step::BeginRun, Fault::Panic);
+    host.run_now(Scope::All).await.expect("a report");
+    look(&mut contract, &visitor, job).await;
+    tokio::time::sleep(minutes(60)).await;
+    look(&mut contract, &visitor, job).await;
+    let finished = |news: &Event| matches!(news, Event::RunFinished(_));
+    next_event(&mut host.events, finished).await;
+
+    refuse(&mut contract, &host, &visitor).await;
+    let read_only = Visitor::reader(&host);
+    contract.post(&read_only, "/run", "/run").await;
+    host.housekeeper.stop(None);
+    host.housekeeper
+        .wait(Some(seconds(60)))
+        .await
+        .expect("it stops");
+    for ((method, template), _) in contract.operations() {
+        let path = template.replace("{job}", "booking-expirer");
+        let path = path.replace("{run}", &uuid::Uuid::nil().to_string());
+        match method.as_str() {
+            "get" => contract.get(&visitor, &template, &path).await,
+            _ => contract.post(&visitor, &template, &path).await,
+        };
+    }
+
+    for operation in contract.operations().values() {
+        let seen = contract.seen.get(operation).cloned().unwrap_or_default();
+        assert!(seen.contains(&200), "{operation} was not seen: {seen:?}");
+        assert!(seen.contains(&503), "{operation}: {seen:?}");
+    }
+}
+
+/// Reads everything that can be read.
+async fn look(contract: &mut Contract, visitor: &Visitor, job: &str) {
+    contract.get(visitor, "/status", "/status").await;
+    contract.get(visitor, "/jobs/{job}", job).await;
+    let history = format!("{job}/history?limit=5");
+    contract.get(visitor, "/jobs/{job}/history", &history).await;
+    let preview = format!("{job}/preview?size=1");
+    contract.get(visitor, "/jobs/{job}/preview", &preview).await;
+}
+
+/// Asks for what is refused.
+async fn refuse(contract: &mut Contract, host: &Host, visitor: &Visitor) {
+    let jobs = "/jobs/{job}";
+    contract.get(visitor, jobs, "/jobs/other").await;
+    contract.get(visitor, jobs, "/jobs/%ff").await;
+    for rest in ["history", "preview"] {
+        let template = format!("{jobs}/{rest}");
+        for path in ["other", "%ff"] {
+            let path = format!("/jobs/{path}/{rest}");
+            contract.get(visitor, &template, &path).await;
+        }
+    }
+    let history = "/jobs/booking-expirer/history?limit=1001";
+    contract.get(visitor, "/jobs/{job}/history", history).await;
+    let preview = "/jobs/booking-expirer/preview?size=1001";
+    contract.get(visitor, "/jobs/{job}/preview", preview).await;
+    host.faults
+        .once(Step::Preview, 1, Fault::Fail("is away".to_owned()));
+    let preview = "/jobs/booking-expirer/preview";
+    contract.get(visitor, "/jobs/{job}/preview", preview).await;
+    let run = "/jobs/{job}/run";
+    for path in [
+        "/jobs/other/run",
+        "/jobs/%ff/run",
+        "/jobs/booking-expirer/run?wait=31",
+    ] {
+        contract.post(visitor, run, path).await;
+    }
+    let bodies = [
+        ("application/json", r#"{"scope": {"user": "anna"}}"#, 422),
+        ("application/json", r#"{"scope": "#, 400),
+        ("text/plain", "all", 415),
+        ("application/json", &" ".repeat(20_000), 413),
+    ];
+    for (kind, body, status) in bodies {
+        let path = "/api/v1/jobs/booking-expirer/run";
+        let kind = [("content-type", kind)];
+        let answer = visitor.send(Method::POST, path, &kind, body).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        contract.check("post", run, &answer);
+    }
+    for action in ["pause", "resume", "cancel"] {
+        let template = format!("{jobs}/{action}");
+        contract
+            .post(visitor, &template, &format!("/jobs/other/{action}"))
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_names_only_what_it_defines() {
+    let host = host().await;
+    let contract = Contract::read(&Visitor::reader(&host)).await;
+
+    let text = contract.document.to_string();
+    let schemas = contract.document["components"]["schemas"].as_object();
+    let schemas = schemas.expect("schemas");
+    for reference in text.split("\"$ref\":\"").skip(1) {
+        let reference = reference.split('"').next().unwrap_or_default();
+        let name = reference.strip_prefix("#/components/schemas/");
+        assert!(
+            name.is_some_and(|name| schemas.contains_key(name)),
+            "{reference}"
+        );
+    }
+    assert!(!text.contains("crate::"), "a link of Rust's documentation");
+    let names: BTreeSet<String> = contract.operations().into_values().collect();
+    assert_eq!(names.len(), contract.operations().len(), "{names:?}");
+    assert_eq!(contract.document["openapi"], "3.1.0");
+    assert_eq!(contract.document["servers"], json!([{ "url": "." }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn durations_are_numbers_with_their_unit_beside_texts() {
+    let host = host().await;
+    host.add_overdue(1);
+    let visitor = Visitor::actor(&host);
+
+    let status = visitor.get("/api/v1/jobs/booking-expirer").await.json();
+    let report = visitor
+        .post("/api/v1/jobs/booking-expirer/run")
+        .await
+        .json();
+    let later = visitor.get("/api/v1/jobs/booking-expirer").await.json();
+
+    assert_eq!(status["min_interval_ms"], 1_000);
+    assert_eq!(status["schedule"]["min_interval"], "1s");
+    assert_eq!(status["every_ms"], Value::Null);
+    assert_eq!(report["elapsed_ms"], 0);
+    assert_eq!(report["forecast"]["max_age_ms"], 900_000);
+    assert_eq!(report["forecast"]["max_age"], "15m");
+    assert_eq!(later["last"]["forecast"]["next_due_ms"], Value::Null);
+    assert_eq!(later["oldest_overdue_ms"], Value::Null);
+}
