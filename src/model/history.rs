@@ -374,7 +374,7 @@ started (UTC)         runs  trigger   handled        rejected  batches  took    
         );
     }
 
-    /// What becomes of a write.
+    /// The outcome of a write.
     #[derive(Debug, Clone, Copy)]
     enum Fate {
         Told,

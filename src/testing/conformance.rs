@@ -35,7 +35,8 @@ use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = MemoryStore::new().with_clock(Arc::new(ManualClock::frozen(Utc::now())));
 /// for id in ["b1", "b2", "b3"] {
-///     store.add_booking(MemoryBooking::pending(id, uuid::Uuid::nil(), Utc::now() - TimeDelta::hours(1)));
+///     let created_at = Utc::now() - TimeDelta::hours(1);
+///     store.add_booking(MemoryBooking::pending(id, uuid::Uuid::nil(), created_at));
 /// }
 /// let job = BookingExpirer::new(Arc::new(store), BookingPolicy::default().expire_after)?;
 ///

@@ -9,7 +9,7 @@ use ractor_housekeeper::time::Clock;
 /// Drafts of letters: when each was saved, and its title.
 type Drafts = Arc<Mutex<Vec<(DateTime<Utc>, String)>>>;
 
-/// Deletes drafts that nobody has touched for 30 days.
+/// Deletes drafts that were last saved 30 days ago.
 struct DraftSweeper {
     drafts: Drafts,
     clock: Arc<dyn Clock>,
