@@ -32,6 +32,7 @@ mod setup;
 mod store_impl;
 mod sweep;
 mod tables;
+mod transaction;
 
 use flight::{Flight, Purpose};
 use keys::Keys;
