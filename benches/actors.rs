@@ -42,7 +42,7 @@ fn main() {
 
     criterion.final_summary();
     asks.print_targets();
-    // The slow statement may still run, and nobody waits for it.
+    // The slow statement may still run.
     runtime.shutdown_background();
 }
 

@@ -65,7 +65,7 @@ impl Request {
             Self::Message => fastrand::u64(..4 * fifth),
             // A prime spreads them over the table, and none is confirmed twice.
             Self::OtherBooking => (request * 7919) % fifth,
-            // Just ahead of the sweep, or anywhere where nobody can tell how far it is.
+            // Just ahead of the sweep, or anywhere if its position is unknown.
             Self::DueBooking => match swept {
                 Some(swept) => (swept + fastrand::u64(..AHEAD)) % fifth,
                 None => fastrand::u64(..fifth),

@@ -77,7 +77,7 @@ async fn fill(database: &mut Database, statements: &str, rows: u64) -> Result<()
 /// The age of both rules.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Four of five were paid or have expired long ago; a few are held while somebody pays.
+/// Four of five were paid or have expired long ago; a few have a hold.
 const POSTGRES_LIVE_BOOKINGS: &str = "
     insert into bookings (booking_id, user_id, status, created_at, held_until)
     select md5(n::text), md5((n % 1000)::text)::uuid,

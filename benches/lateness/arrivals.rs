@@ -20,7 +20,9 @@ pub(crate) async fn lateness(database: &mut Database, plan: &Plan, rate: u32) ->
     let listening = tokio::spawn(housekeeper.hear(total));
 
     let arrived = arrive(database, plan.length, rate).await?;
-    tell_total.send(arrived).map_err(|_| "nobody listens")?;
+    tell_total
+        .send(arrived)
+        .map_err(|_| "the listener stopped")?;
     let (heard, housekeeper) = listening.await??;
     housekeeper.stop().await?;
 

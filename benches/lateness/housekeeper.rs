@@ -1,4 +1,4 @@
-//! The housekeeper that is measured, and who listens to it.
+//! The measured housekeeper and its subscriber.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,7 @@ pub(crate) struct Measured {
     pub(crate) notes: Notes,
 }
 
-/// Bookings that were expired, each with the instant somebody was told.
+/// Expired bookings, each with the time of its event.
 pub(crate) type Heard = Vec<(String, f64)>;
 
 impl Measured {

@@ -5,8 +5,8 @@
 //! docs/plots/lateness.svg`
 //!
 //! Bookings arrive at random, whether or not the database keeps up. Each falls due at `created_at`,
-//! which the database sets, plus the age; it counts as expired when a subscriber is told that its
-//! batch was committed. Both instants are read from this machine's wall clock, which is the
+//! which the database sets, plus the age; it counts as expired when a subscriber receives its
+//! batch. Both instants are read from this machine's wall clock, which is the
 //! database's as well. Lateness is bounded by the minimum interval of the schedule (a deadline run
 //! at most once a second), so at many arrivals it spreads evenly over it. Then come a burst of
 //! bookings that are due at one instant, and how little is sent while idle.

@@ -32,7 +32,7 @@ pub(crate) async fn burst(database: &mut Database, plan: &Plan) -> Result<()> {
     let due = seconds(SystemTime::now())? + plan.age.as_secs_f64();
     tell_total
         .send(usize::try_from(plan.burst)?)
-        .map_err(|_| "nobody listens")?;
+        .map_err(|_| "the listener stopped")?;
     let (heard, housekeeper) = housekeeper.hear(total).await?;
     let batches = housekeeper.notes.read().batches;
     housekeeper.stop().await?;

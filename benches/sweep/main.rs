@@ -5,8 +5,8 @@
 //! docs/plots/sweep.svg`
 //!
 //! A fifth of the rows is due. They lie in the order in which they were made, as bookings and
-//! sessions do; `--scattered 1` throws them about, which favours whoever can take them in the order
-//! of their places. A ratio above 1 is faster than the single unbounded statement of the same
+//! sessions do; `--scattered 1` throws them about, which favours contenders that walk the table in
+//! physical order. A ratio above 1 is faster than the single unbounded statement of the same
 //! round.
 
 use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::support::database::Database;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// As many housekeepers as are told to, on one backlog.
+/// Runs this many housekeepers on one backlog.
 pub(crate) async fn housekeepers(
     database: &Database,
     job: Job,
@@ -79,7 +79,7 @@ pub(crate) async fn beside_kept_rows(database: &mut Database, job: Job) -> Resul
     done
 }
 
-/// The same batches with nobody to supervise them.
+/// Runs the same batches without a housekeeper.
 pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
     let pace = Pace::full_speed();
     let swept = job_of(database.store().await?, job)?;

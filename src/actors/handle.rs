@@ -269,7 +269,7 @@ impl Deref for HousekeeperRef {
 /// Calls the housekeeper and waits for its answer or its end.
 ///
 /// A message that is sent in the instant in which a mailbox closes can stay in it unread, its port
-/// open, for as long as somebody holds a reference to the actor. The end shows that no answer
+/// open, for as long as a reference to the actor exists. The end shows that no answer
 /// comes.
 pub(super) async fn call<T: Send + 'static>(
     housekeeper: &ActorRef<HousekeeperMsg>,

@@ -27,8 +27,9 @@ pub use schedule::Schedule;
 /// Timeout of a write to the history, so that a slow table does not delay the next run.
 pub(crate) const MAX_HISTORY_WRITE: Duration = Duration::from_secs(2);
 
-/// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`; ISO 8601 durations
-/// such as `PT15M` read too. Months are `months`: `M` is rejected, because most people mean minutes.
+/// Settings of a housekeeper. Durations read and write as `15m`, `24h`, `1h 30m`; ISO 8601
+/// durations such as `PT15M` read too. Months are `months`: `M` is rejected, because most people
+/// mean minutes.
 ///
 /// Unknown fields are errors, so a misspelt one is not ignored. An error of reading names the
 /// setting by its path, in any format of serde. `start` checks the values and returns a
@@ -76,13 +77,13 @@ pub struct JobConfig {
     /// Timeout of a run. The remaining rows wait for the next run. `None`, the default: no timeout.
     #[serde(with = "crate::time::span::option")]
     pub run_timeout: Option<Duration>,
-    /// Timeout of a step (check, batch, forecast), at most a day. A step that takes longer is dropped
-    /// and fails. Default: 30 seconds.
+    /// Timeout of a step (check, batch, forecast), at most a day. A step that takes longer is
+    /// dropped and fails. Default: 30 seconds.
     #[serde(with = "crate::time::span")]
     pub step_timeout: Duration,
     /// Timeout of a preview or a read of the history, with its wait for other reads; at most a day.
-    /// Keep it below the timeout of the proxies in front of the page, mostly 60 seconds. Default: 10
-    /// seconds.
+    /// Keep it below the timeout of the proxies in front of the page, mostly 60 seconds. Default:
+    /// 10 seconds.
     #[serde(with = "crate::time::span")]
     pub read_timeout: Duration,
     /// A row overdue for this long, or a run this long behind its schedule, makes the job `Late`.

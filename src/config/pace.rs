@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How much of the database a job takes.
 ///
 /// Batches grow while they finish well within the target and shrink when they do not, so that a
-/// slow disk, a busy table or a missing index costs this job speed and nobody else theirs. Between
+/// slow disk, a busy table or a missing index slows this job down, not other clients. Between
 /// two batches the worker pauses in proportion to the work.
 ///
 /// The rule is additive increase and multiplicative decrease with a slow start, as in TCP's

@@ -24,9 +24,10 @@ use crate::config::cron::Cron;
 ///     at_start: false,
 ///     ..Schedule::cron(Cron::new("30 2 * * *").in_zone("Europe/Berlin"))
 /// };
-/// let written = r#"{ "cron": { "expression": "30 2 * * *", "zone": "Europe/Berlin" }, "at_start": false }"#;
+/// let cron = r#"{ "expression": "30 2 * * *", "zone": "Europe/Berlin" }"#;
+/// let json = format!(r#"{{ "cron": {cron}, "at_start": false }}"#);
 ///
-/// assert_eq!(serde_json::from_str::<Schedule>(written)?, nightly);
+/// assert_eq!(serde_json::from_str::<Schedule>(&json)?, nightly);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

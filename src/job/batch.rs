@@ -82,6 +82,17 @@ pub struct Cursor {
     pub id: String,
 }
 
+impl Cursor {
+    /// Creates the place of a row that is ordered by `since`, then by `id`.
+    #[must_use]
+    pub fn new(since: DateTime<Utc>, id: impl Into<String>) -> Self {
+        Self {
+            since,
+            id: id.into(),
+        }
+    }
+}
+
 /// The request for one batch.
 #[derive(Debug, Clone)]
 pub struct BatchRequest {
@@ -120,6 +131,42 @@ impl Batch {
         Self {
             ids,
             next_cursor,
+            ..Self::default()
+        }
+    }
+
+    /// Creates the batch of the rows that a transaction has claimed, oldest first: their ids, and
+    /// [`Batch::next_cursor`] if they reach the limit of the request.
+    ///
+    /// A row is claimed if no other write can come between its selection and its change: by `for
+    /// update skip locked` on Postgres, in an immediate transaction on SQLite.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chrono::{TimeDelta, Utc};
+    /// use ractor_housekeeper::Scope;
+    /// use ractor_housekeeper::job::{Batch, BatchRequest, Cursor};
+    ///
+    /// let (now, old) = (Utc::now(), Utc::now() - TimeDelta::days(9));
+    /// let limit = 2.try_into()?;
+    /// let request = BatchRequest { scope: Scope::All, now, cutoff: now, limit, after: None };
+    ///
+    /// let full = Batch::claimed(&request, [Cursor::new(old, "a"), Cursor::new(old, "b")]);
+    /// let last = Batch::claimed(&request, [Cursor::new(old, "c")]);
+    ///
+    /// assert_eq!(full.ids, ["a", "b"]);
+    /// assert_eq!(full.next_cursor, Some(Cursor::new(old, "b")));
+    /// assert_eq!(last.next_cursor, None);
+    /// # Ok::<(), std::num::TryFromIntError>(())
+    /// ```
+    #[must_use]
+    pub fn claimed(request: &BatchRequest, rows: impl IntoIterator<Item = Cursor>) -> Self {
+        let rows: Vec<Cursor> = rows.into_iter().collect();
+        let is_full = rows.len() >= request.limit.get() as usize;
+        Self {
+            next_cursor: rows.last().filter(|_| is_full).cloned(),
+            ids: rows.into_iter().map(|row| row.id).collect(),
             ..Self::default()
         }
     }

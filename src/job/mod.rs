@@ -81,7 +81,8 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
-    /// Checks a scope before a run or preview is queued.
+    /// Checks a scope before a run or preview is queued. Default: accepts every scope. A job without
+    /// users must reject [`Scope::User`], or a request for one user handles all rows.
     ///
     /// # Errors
     ///

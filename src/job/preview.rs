@@ -29,6 +29,12 @@ impl Page {
     pub fn first(size: NonZeroU32) -> Self {
         Self { size, after: None }
     }
+
+    /// Rows to select for a page: one more than it lists, which shows whether another page follows.
+    #[must_use]
+    pub fn probe(&self) -> i64 {
+        i64::from(self.size.get()) + 1
+    }
 }
 
 impl Default for Page {
@@ -70,6 +76,47 @@ pub struct PreviewRows {
 }
 
 impl PreviewRows {
+    /// Creates a page of the rows that were selected with the limit [`Page::probe`], oldest first,
+    /// ties by id.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chrono::Utc;
+    /// use ractor_housekeeper::job::{BoundedCount, Page, PreviewRow, PreviewRows};
+    ///
+    /// let since = Utc::now();
+    /// let row = |id: &str| PreviewRow { id: id.to_owned(), user: None, since, details: [].into() };
+    /// let page = Page::first(2.try_into()?);
+    /// assert_eq!(page.probe(), 3);
+    ///
+    /// let selected = ["a", "b", "c"].map(row);
+    /// let rows = PreviewRows::of_page(&page, since, BoundedCount::from_probe(5), selected);
+    ///
+    /// assert_eq!(rows.rows.len(), 2);
+    /// assert_eq!(rows.next.map(|next| next.id), Some("b".to_owned()));
+    /// # Ok::<(), std::num::TryFromIntError>(())
+    /// ```
+    #[must_use]
+    pub fn of_page(
+        page: &Page,
+        cutoff: DateTime<Utc>,
+        due: BoundedCount,
+        selected: impl IntoIterator<Item = PreviewRow>,
+    ) -> Self {
+        let mut rows: Vec<PreviewRow> = selected.into_iter().collect();
+        let size = page.size.get() as usize;
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| more);
+        Self {
+            cutoff,
+            due,
+            next: next.map(|row| Cursor::new(row.since, row.id.as_str())),
+            rows,
+        }
+    }
+
     /// Creates a page of due rows.
     #[must_use]
     pub fn new(

@@ -54,7 +54,8 @@
 //! # fn main() -> Result<(), BuildError> {
 //! let mut builder = PrometheusBuilder::new();
 //! for metric in metrics::ALL.iter().filter(|metric| !metric.buckets.is_empty()) {
-//!     builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), metric.buckets)?;
+//!     let name = Matcher::Full(metric.name.to_owned());
+//!     builder = builder.set_buckets_for_metric(name, metric.buckets)?;
 //! }
 //! let scrapes = builder.install_recorder()?;
 //! // start the housekeeper, and serve `scrapes.render()`

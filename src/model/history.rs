@@ -388,7 +388,7 @@ started (UTC)        recorded (UTC)        runs  trigger   handled        reject
         );
     }
 
-    /// What becomes of a write.
+    /// The outcome of a write.
     #[derive(Debug, Clone, Copy)]
     enum Fate {
         Told,

@@ -37,6 +37,8 @@ pub use crate::model::{RunHistory, StoreError};
 pub use migrations::Schema;
 #[cfg(feature = "_store")]
 pub use timeouts::Timeouts;
+#[cfg(feature = "_store")]
+pub use tx_error::refusal;
 
 /// The booking application's tables, as the two built-in jobs use them.
 ///

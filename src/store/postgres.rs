@@ -35,6 +35,7 @@ mod setup;
 mod store_impl;
 mod sweep;
 mod tables;
+mod transaction;
 
 use flight::{Flight, Purpose};
 use keys::Keys;

@@ -33,6 +33,7 @@ mod setup;
 mod store_impl;
 mod tables;
 mod time;
+mod transaction;
 
 use file::File;
 use keys::Keys;

@@ -10,6 +10,30 @@ use crate::model::StoreError;
 
 mod refusal;
 
+/// Returns the database's reason if it refused one row and may accept others: a constraint, or an
+/// error that a trigger raised. `None` for an error that any row would meet.
+///
+/// A hand-written job reports such a row in [`Batch::rejected`](crate::job::Batch::rejected) and
+/// continues. To undo the failed attempt alone, it tries each row in a transaction of its own
+/// within the batch's, which diesel makes a savepoint.
+///
+/// # Examples
+///
+/// ```
+/// use diesel::result::{DatabaseErrorKind, Error};
+/// use ractor_housekeeper::store::refusal;
+///
+/// let text = Box::new("FOREIGN KEY constraint failed".to_owned());
+/// let kept = Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, text);
+///
+/// assert_eq!(refusal(&kept).as_deref(), Some("FOREIGN KEY constraint failed"));
+/// assert_eq!(refusal(&Error::BrokenTransactionManager), None);
+/// ```
+#[must_use]
+pub fn refusal(error: &Error) -> Option<String> {
+    refusal::refusal(error)
+}
+
 /// The result of a step inside a transaction.
 pub(crate) type TxResult<T> = Result<T, TxError>;
 

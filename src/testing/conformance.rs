@@ -1,26 +1,36 @@
-//! A test of the contract of `Job`.
+//! Checks what the engine requires of every job.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
+use chrono::TimeDelta;
 
-/// Checks a job against the contract of [`Job`]: previews, runs in batches of `limit` rows, and
-/// forecasts. Returns the ids it handled.
+use crate::fmt::span;
+use crate::job::{Job, JobError, RunBounds, Scope};
+use crate::time::{Clock, SystemClock};
+
+mod guest;
+mod scope;
+mod walk;
+
+pub use guest::Guest;
+use walk::{assert_oldest_first, ids, preview, run};
+
+/// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns
+/// the ids it handled, in the order of the preview.
 ///
-/// The job needs more than `limit` due rows, which no one else changes, and a frozen clock. A limit
-/// of 1 or 2 finds most errors.
+/// The same as [`Conformance`] with the machine's clock and without a guest. It prints warnings.
 ///
 /// # Panics
 ///
-/// Panics if the job breaks the contract: a preview that changes, skips or repeats rows; a forecast
-/// that disagrees with the preview; a batch that exceeds its limit or makes no progress; a run that
-/// handles other rows than the preview showed, or leaves some.
+/// If the job breaks a rule of [`Conformance`].
 ///
 /// # Errors
 ///
-/// Returns the first error of a step.
+/// The first error of any step.
 ///
 /// # Examples
 ///
@@ -35,7 +45,8 @@ use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = MemoryStore::new().with_clock(Arc::new(ManualClock::frozen(Utc::now())));
 /// for id in ["b1", "b2", "b3"] {
-///     store.add_booking(MemoryBooking::pending(id, uuid::Uuid::nil(), Utc::now() - TimeDelta::hours(1)));
+///     let created_at = Utc::now() - TimeDelta::hours(1);
+///     store.add_booking(MemoryBooking::pending(id, uuid::Uuid::nil(), created_at));
 /// }
 /// let job = BookingExpirer::new(Arc::new(store), BookingPolicy::default().expire_after)?;
 ///
@@ -46,15 +57,173 @@ use crate::job::{BatchRequest, Job, JobError, Page, PreviewRows, Scope};
 /// # }
 /// ```
 pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<String>, JobError> {
-    job.check().await?;
-    let shown = preview(job, limit).await?;
-    assert_eq!(
-        shown,
-        preview(job, limit).await?,
-        "a preview changed what is due"
+    let conformed = Conformance::new(limit).check(job).await?;
+    for warning in &conformed.warnings {
+        eprintln!("{}: {warning}", job.name());
+    }
+    Ok(conformed.handled)
+}
+
+/// A check of what the engine requires of a job.
+///
+/// Give the job more due rows than the limit, and let no other process change them. These rows find
+/// most: some of two users, an older one with a later id, and a limit of 1 or 2.
+///
+/// | rule | found by |
+/// |---|---|
+/// | Preview, run and forecast agree on the rows that are due. | any due row |
+/// | A preview changes nothing; pages and batches skip and repeat no row and keep to their limit. | more rows than the limit |
+/// | Rows come oldest first. | an older row with a later id |
+/// | A run for one user handles that user's rows only. | a job that accepts such a scope |
+/// | The cutoff does not lie ahead: by more than ten seconds, rows are handled early. | [`Conformance::clock`] in a test that sets the job's clock |
+/// | [`Forecast::max_age`](crate::job::Forecast::max_age) is no longer than the age of the rule. Without one, a new row waits for a tick, which is a warning. | a cutoff in the past |
+/// | A row that a user saves during a batch survives. | [`Conformance::guest`] |
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
+/// use ractor_housekeeper::testing::{Conformance, ManualClock};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = Arc::new(ManualClock::frozen("2126-03-01T12:00:00Z".parse()?));
+/// let saved = |days, title: &str| (clock.now() - TimeDelta::days(days), title.to_owned());
+/// let rows = vec![saved(35, "a"), saved(40, "b"), saved(31, "c"), saved(30, "d")];
+/// let drafts: Drafts = Arc::new(Mutex::new(rows));
+/// let job = DraftSweeper { drafts, clock: clock.clone() };
+///
+/// let check = Conformance::new(2.try_into()?).clock(clock);
+/// let conformed = check.check(&job).await.map_err(|error| error.to_string())?;
+///
+/// assert_eq!(conformed.handled, ["b", "a", "c"]);
+/// assert!(conformed.warnings.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Conformance<'g> {
+    limit: NonZeroU32,
+    clock: Arc<dyn Clock>,
+    guest: Option<&'g mut dyn Guest>,
+}
+
+/// The result of a [`Conformance`] check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conformed {
+    /// The ids that the job handled, in the order of its preview.
+    pub handled: Vec<String>,
+    /// Shortcomings that break no rule.
+    pub warnings: Vec<String>,
+}
+
+impl<'g> Conformance<'g> {
+    /// Creates a check in batches of `limit` rows.
+    #[must_use]
+    pub fn new(limit: NonZeroU32) -> Self {
+        Self {
+            limit,
+            clock: Arc::new(SystemClock),
+            guest: None,
+        }
+    }
+
+    /// Sets the clock that is right. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Adds a user who saves a row in the middle of a batch.
+    #[must_use]
+    pub fn guest(mut self, guest: &'g mut dyn Guest) -> Self {
+        self.guest = Some(guest);
+        self
+    }
+
+    /// Checks a job on its database.
+    ///
+    /// # Panics
+    ///
+    /// If the job breaks a rule.
+    ///
+    /// # Errors
+    ///
+    /// The first error of any step.
+    pub async fn check(self, job: &dyn Job) -> Result<Conformed, JobError> {
+        let Self {
+            limit,
+            clock,
+            guest,
+        } = self;
+        job.check().await?;
+        let bounds = job.begin_run().await?;
+        assert_not_ahead(&bounds, &*clock);
+        let rows = preview(job, &Scope::All, limit).await?;
+        let order = ids(&rows);
+        let again = ids(&preview(job, &Scope::All, limit).await?);
+        assert_eq!(order, again, "a preview changed the due rows");
+        assert_oldest_first(job).await?;
+        assert_same_clock(job, &bounds).await?;
+        let warnings = assert_forecast(job, &bounds, order.len() as u64).await?;
+
+        let mut handled = Vec::new();
+        if let (Some(guest), Some(first)) = (guest, order.first()) {
+            handled.extend(guest::assert_saved(job, limit, guest, first).await?);
+        }
+        handled.extend(scope::assert_one_user(job, limit).await?);
+        handled.extend(assert_run(job, limit).await?);
+
+        handled.sort_by_key(|id| order.iter().position(|shown| shown == id));
+        Ok(Conformed { handled, warnings })
+    }
+}
+
+impl fmt::Debug for Conformance<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conformance")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A clock that is ahead handles rows before they are due.
+fn assert_not_ahead(bounds: &RunBounds, clock: &dyn Clock) {
+    let RunBounds { now, cutoff } = *bounds;
+    let right = clock.now();
+    assert!(
+        now - right <= LEAD,
+        "the job's clock says {now}, which is ahead: it is {right}. Read the database's clock. \
+         In a test that sets the job's clock, give the same one to `Conformance::clock`"
     );
+    assert!(
+        cutoff <= now,
+        "a run that begins at {now} has its cutoff after it, at {cutoff}"
+    );
+}
+
+async fn assert_same_clock(job: &dyn Job, bounds: &RunBounds) -> Result<(), JobError> {
+    let shown = job
+        .preview(&Scope::All, &crate::job::Page::default())
+        .await?;
+    let apart = (shown.cutoff - bounds.cutoff).abs();
+    assert!(
+        apart <= LEAD,
+        "the cutoff of a preview is {}, that of a run {}",
+        shown.cutoff,
+        bounds.cutoff
+    );
+    Ok(())
+}
+
+/// Returns warnings.
+async fn assert_forecast(
+    job: &dyn Job,
+    bounds: &RunBounds,
+    due: u64,
+) -> Result<Vec<String>, JobError> {
     let forecast = job.forecast(&[]).await?;
-    let due = shown.len() as u64;
     assert!(
         forecast.due.capped || forecast.due.count == due,
         "the forecast counts {} due rows, the preview lists {due}",
@@ -70,8 +239,31 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
         due == 0 || wait == Some(Duration::ZERO),
         "with {due} due rows, the next is due in {wait:?}"
     );
+    let age = crate::time::since(bounds.now, bounds.cutoff);
+    if age.is_zero() {
+        return Ok(Vec::new());
+    }
+    match forecast.max_age {
+        Some(max_age) => {
+            assert!(
+                max_age <= age + GRAIN,
+                "max_age is {}, but rows fall due at an age of {}: new rows are handled late",
+                span(max_age),
+                span(age)
+            );
+            Ok(Vec::new())
+        }
+        None => Ok(vec![format!(
+            "the forecast has no max_age, so a row created after a run waits for a tick; rows fall due at an age of {}",
+            span(age)
+        )]),
+    }
+}
 
-    let (handled, rejected) = run(job, limit).await?;
+/// Runs the job over all rows, and once more.
+async fn assert_run(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<String>, JobError> {
+    let shown = ids(&preview(job, &Scope::All, limit).await?);
+    let (handled, rejected) = run(job, &Scope::All, limit).await?;
     let done: BTreeSet<&String> = handled.iter().chain(&rejected).collect();
     assert_eq!(
         done,
@@ -84,92 +276,28 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
         "a run handled a row twice: {handled:?} {rejected:?}"
     );
 
-    let left: BTreeSet<String> = preview(job, limit).await?.into_iter().collect();
+    let left: BTreeSet<String> = ids(&preview(job, &Scope::All, limit).await?)
+        .into_iter()
+        .collect();
     assert_eq!(
         left,
         rejected.iter().cloned().collect(),
         "a run left due rows (left) that it did not reject (right)"
     );
     let forecast = job.forecast(&rejected).await?;
-    assert_eq!(
-        forecast.due.count, 0,
-        "a forecast counts rejected rows as due"
-    );
+    assert_eq!(forecast.due.count, 0, "rejected rows count as due");
     assert_ne!(
         forecast.next_due,
         Some(Duration::ZERO),
-        "the forecast after a run says that a row is due"
+        "the next row is due at once, after a run"
     );
-    let (again, _) = run(job, limit).await?;
+    let (again, _) = run(job, &Scope::All, limit).await?;
     assert_eq!(again, [""; 0], "a second run handled rows again");
     Ok(handled)
 }
 
-/// Returns the ids on all pages.
-async fn preview(job: &dyn Job, size: NonZeroU32) -> Result<Vec<String>, JobError> {
-    let mut ids = Vec::new();
-    let mut page = Page::first(size);
-    loop {
-        let PreviewRows {
-            rows, due, next, ..
-        } = job.preview(&Scope::All, &page).await?;
-        assert!(
-            rows.len() <= size.get() as usize,
-            "a page of {size} has {} rows",
-            rows.len()
-        );
-        ids.extend(rows.into_iter().map(|row| row.id));
-        let Some(next) = next else {
-            let listed = ids.len() as u64;
-            assert!(
-                due.capped || due.count == listed,
-                "a preview counts {due} due rows and lists {listed}"
-            );
-            let unique: BTreeSet<&String> = ids.iter().collect();
-            assert_eq!(
-                unique.len(),
-                ids.len(),
-                "a preview lists a row twice: {ids:?}"
-            );
-            return Ok(ids);
-        };
-        assert!(
-            page.after.as_ref() != Some(&next),
-            "a page after {:?} returned the next cursor {next:?}",
-            page.after
-        );
-        page.after = Some(next);
-    }
-}
+/// The maximum lead of a clock, and the distance of two readings of it.
+const LEAD: TimeDelta = TimeDelta::seconds(10);
 
-/// Runs the job. Returns the ids handled and the ids rejected.
-async fn run(job: &dyn Job, limit: NonZeroU32) -> Result<(Vec<String>, Vec<String>), JobError> {
-    let bounds = job.begin_run().await?;
-    let (mut handled, mut rejected) = (Vec::new(), Vec::new());
-    let mut request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit,
-        after: None,
-    };
-    loop {
-        let batch = job.batch(&request).await?;
-        let rows = batch.ids.len() + batch.rejected.len();
-        assert!(
-            rows <= limit.get() as usize,
-            "a batch of {limit} rows handled {rows}"
-        );
-        handled.extend(batch.ids);
-        rejected.extend(batch.rejected.into_iter().map(|row| row.id));
-        let Some(next_cursor) = batch.next_cursor else {
-            return Ok((handled, rejected));
-        };
-        assert!(
-            request.after.as_ref() != Some(&next_cursor),
-            "a batch after {:?} returned the next cursor {next_cursor:?}",
-            request.after
-        );
-        request.after = Some(next_cursor);
-    }
-}
+/// The coarsest unit in which tables keep instants.
+const GRAIN: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@
 //!
 //! | item | purpose |
 //! |---|---|
-//! | [`assert_conforms`] | checks the contract of [`Job`](crate::Job) |
+//! | [`assert_conforms`], [`Conformance`] | check the contract of [`Job`](crate::Job) |
 //! | [`ManualClock`] | a wall clock that the test sets, on tokio's paused time |
 //! | [`next_event`], [`next_report`] | wait for an event or a report |
 //! | [`FaultyJob`], [`Faults`], [`Gate`] | errors, panics and hanging steps in any job |
@@ -34,19 +34,20 @@
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
-//! use ractor_housekeeper::testing::{ManualClock, assert_conforms};
+//! use ractor_housekeeper::testing::{Conformance, ManualClock};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let clock = ManualClock::frozen("2026-03-01T12:00:00Z".parse()?);
+//! let clock = Arc::new(ManualClock::frozen("2026-03-01T12:00:00Z".parse()?));
 //! let saved = |days, title: &str| (clock.now() - TimeDelta::days(days), title.to_owned());
 //! let drafts = vec![saved(40, "a"), saved(35, "b"), saved(31, "c"), saved(30, "d")];
 //! let drafts: Drafts = Arc::new(Mutex::new(drafts));
-//! let job = DraftSweeper { drafts, clock: Arc::new(clock.clone()) };
+//! let job = DraftSweeper { drafts, clock: clock.clone() };
 //!
-//! let handled = assert_conforms(&job, 2.try_into()?).await.map_err(|error| error.to_string())?;
+//! let check = Conformance::new(2.try_into()?).clock(clock);
+//! let conformed = check.check(&job).await.map_err(|error| error.to_string())?;
 //!
-//! assert_eq!(handled, ["a", "b", "c"]);
+//! assert_eq!(conformed.handled, ["a", "b", "c"]);
 //! # Ok(())
 //! # }
 //! ```
@@ -219,7 +220,7 @@ mod postgres;
 mod waiting;
 
 pub use clock::ManualClock;
-pub use conformance::assert_conforms;
+pub use conformance::{Conformance, Conformed, Guest, assert_conforms};
 pub use faults::{Answer, Call, Fault, Faults, FaultyJob, Gate, JobHook, Step};
 pub use memory::{MemoryBooking, MemorySession, MemoryStore};
 #[cfg(all(feature = "postgres", unix))]

@@ -287,11 +287,7 @@ fn owner_for(folder: &Path) -> io::Result<Option<Owner>> {
     find("postgres")
         .or_else(|| find("nobody"))
         .map(Some)
-        .ok_or_else(|| {
-            Error::other(
-                "Postgres refuses to run as root, and there is no user `postgres` or `nobody`",
-            )
-        })
+        .ok_or_else(|| Error::other("Postgres refuses to run as root; add a user `postgres`"))
 }
 
 fn command(binaries: &Path, owner: Option<Owner>, folder: &Path, program: &str) -> Command {

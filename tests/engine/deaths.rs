@@ -289,7 +289,7 @@ async fn a_crash_of_a_paused_job_is_not_retried() {
     );
     assert_eq!(host.faults.calls(Step::BeginRun), 1);
     let status = host.status().await;
-    // Without a table to write to nothing is owed.
+    // Without a history no record is unsaved.
     assert_eq!(
         (status.worker, status.unsaved_runs),
         (WorkerStatus::Idle, 0)

@@ -192,7 +192,7 @@ async fn concurrent_stops_by_name_are_all_answered() {
         .map(|grace| tokio::spawn(stop("popular", seconds(grace))))
         .collect();
     for one in stops {
-        // Whoever came when it was gone is told so.
+        // Later callers get an error.
         let _ = one.await.expect("no panic");
     }
 

@@ -167,7 +167,7 @@ async fn batches_that_change_no_rows_emit_no_event() {
 
 #[tokio::test(start_paused = true)]
 async fn the_health_in_a_status_was_emitted_before() {
-    // Whoever reads the clock twice moves it by 14 s: in one of the two cases the limit falls
+    // A second reading of the clock moves it by 14 s: in one of the two cases the limit falls
     // between the readings.
     for odd in [false, true] {
         let none = BoundedCount::default();
@@ -388,8 +388,7 @@ impl Job for NoChangeJob {
     }
 }
 
-/// A clock that is slow to read: whoever looks at it twice finds the limit of a row that is due
-/// passed between two looks.
+/// A clock that is slow to read: the limit of a due row passes between two readings.
 struct SlowClock;
 
 impl Clock for SlowClock {

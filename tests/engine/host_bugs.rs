@@ -110,7 +110,7 @@ impl Job for SameCursorJob {
     }
 
     async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
-        unreachable!("nobody asks")
+        unreachable!("no preview was requested")
     }
 
     async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {

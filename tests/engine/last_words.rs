@@ -77,7 +77,7 @@ async fn a_worker_that_dies_before_its_report_has_crashed() {
             matches!(&report.outcome, Outcome::Crashed { reason, rows_at_least: 1 } if reason.contains("before the report")),
             "round {round}: {report}"
         );
-        // The retry finds nothing, writes what is owed, and dies of it again.
+        // The retry finds nothing, writes the unsaved records, and crashes again.
     }
     assert!(history.deaths() >= ROUNDS);
 }

@@ -110,7 +110,7 @@ async fn a_start_that_fails_says_why() {
     let twice = Setup::new().arguments;
     let jobs = twice.jobs.iter().chain(&twice.jobs).cloned().collect();
     let (somebody, _) = Actor::spawn(
-        Some("somebody".to_owned()),
+        Some("stranger".to_owned()),
         ParentActor,
         mpsc::unbounded_channel().0,
     )
@@ -119,7 +119,7 @@ async fn a_start_that_fails_says_why() {
 
     let zero = start(None, zero.arguments.with_config(zero.config)).await;
     let twice = start(None, HousekeeperArguments::new(jobs)).await;
-    let taken = start(Some("somebody"), Setup::new().arguments).await;
+    let taken = start(Some("stranger"), Setup::new().arguments).await;
 
     assert!(
         matches!(&zero, Err(StartError::Config(ConfigError { setting, .. })) if setting == "retry.first"),
@@ -130,7 +130,7 @@ async fn a_start_that_fails_says_why() {
         "{twice:?}"
     );
     assert!(
-        matches!(&taken, Err(StartError::NameTaken { name }) if name == "somebody"),
+        matches!(&taken, Err(StartError::NameTaken { name }) if name == "stranger"),
         "{taken:?}"
     );
     somebody.stop(None);

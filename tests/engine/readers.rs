@@ -210,7 +210,7 @@ async fn every_read_is_answered_within_its_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_database_sends_later_histories_to_the_memory_at_once() {
+async fn a_silent_database_sends_later_histories_to_memory() {
     let host = with_history(SlowHistory(minutes(60))).await;
     host.add_overdue(1);
     host.run_now(Scope::All).await.expect("a report");

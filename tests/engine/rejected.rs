@@ -210,7 +210,7 @@ struct RejectsEveryRow;
 fn refused(row: i64) -> RejectedRow {
     RejectedRow {
         id: row.to_string(),
-        error: "somebody needs it".to_owned(),
+        error: "an invoice needs it".to_owned(),
     }
 }
 

@@ -260,7 +260,7 @@ impl WorkerKillingClock {
 impl Clock for WorkerKillingClock {
     fn now(&self) -> DateTime<Utc> {
         if let Some(watched) = self.watched.get() {
-            let mut known = watched.known.lock().expect("nobody panicked");
+            let mut known = watched.known.lock().expect("no panic");
             for child in watched.housekeeper.get_children() {
                 let is_new = child.get_type_id() == watched.worker.get_type_id()
                     && !known.contains(&child.get_id());

@@ -642,7 +642,7 @@ async fn only_a_failing_history_leaves_runs_unsaved() {
         let away = Fault::Fail("no route".to_owned());
         let mut owed = Vec::new();
 
-        // The third completes, and writes what is owed.
+        // The third completes and writes the unsaved records.
         for fault in [None, Some(away), None, Some(Fault::Panic)] {
             host.add_overdue(1);
             if let Some(fault) = fault {

@@ -91,7 +91,7 @@ async fn a_shutdown_during_a_restart_answers_the_queue() {
     host.housekeeper.wait(None).await.expect("it stops");
 }
 
-/// Whoever asked has been forgotten by then; those who listen have not.
+/// The callers are dropped by then, the subscribers are not.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_emits_the_end_of_a_run_whose_caller_timed_out() {
     let mut setup = Setup::new();

@@ -1,4 +1,4 @@
-//! Children that somebody else stops, drains or kills.
+//! Children that code of the host stops, drains or kills.
 
 use ractor::ActorCell;
 use ractor_housekeeper::booking::BookingExpirer;

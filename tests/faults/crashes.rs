@@ -68,7 +68,7 @@ impl<G: TestDatabase> Scenario<'_, G> {
         let first = tokio::select! {
             biased;
             () = fault.triggered() => {
-                // Somebody who asks now waits for the run after this one.
+                // A request now waits for the run after this one.
                 let second = host.ask()?;
                 if fault.needs_a_kill() {
                     host.kill_worker();
@@ -107,8 +107,8 @@ impl<G: TestDatabase> Scenario<'_, G> {
         Ok(struck)
     }
 
-    /// Rows that a connection which nobody has any more still had locked were passed over. The run
-    /// says so, and the next one does the rest.
+    /// The run skipped rows that the connection of a dead worker still locked. Its report counts
+    /// them as due, and the next run handles them.
     async fn finish(&self, host: &Host, context: &str) -> TestResult {
         let last = host.idle_report().await?;
         let changed = self
@@ -295,8 +295,8 @@ mod postgres {
         };
         let proxy = Proxy::to(&database.url).await?;
         let timeouts = Timeouts {
-            // Several times what it takes to connect, also on a busy machine: a point where nobody
-            // strikes must not run into it.
+            // Several times the time of a connect on a busy machine: a point without a fault must
+            // not time out.
             acquire: Duration::from_secs(2),
             ..Timeouts::default()
         };

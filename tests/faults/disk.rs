@@ -53,7 +53,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // As soon as nobody has a file of it open.
+        // Fails while a process has one of its files open.
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
 }

@@ -117,7 +117,7 @@ async fn a_panic_at_every_statement_boundary_leaves_nothing_behind<G: TestDataba
             async move {
                 statement_fault.set(point);
                 let done = catch_panic(operation.take(&work)).await;
-                // What went off unseen, in what nobody waited for, was a crash all the same.
+                // A panic in a detached task is a crash, too.
                 if statement_fault.clear() { None } else { done }
             }
         },
@@ -228,7 +228,7 @@ async fn check_aftermath<G: TestDatabase>(
             emitted.iter().cloned().collect(),
             "{context}: it did not tell the truth"
         ),
-        // Nobody was told, so the rows are either as they were, or all of the batch was committed.
+        // Without a report, either no row changed or the whole batch was committed.
         None => assert!(
             changed.is_empty() || (operation == Operation::Batch && changed == all),
             "{context}: half done: {changed:?}"

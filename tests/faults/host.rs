@@ -1,4 +1,4 @@
-//! A host with one job, over a real database, that keeps account of all it is told.
+//! A host with one job over a real database, which records all events.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Host {
         timeout(PATIENCE, resting).await?
     }
 
-    /// The next report, of all that are told.
+    /// Returns the next report.
     pub(crate) async fn report(&mut self) -> TestResult<Report> {
         loop {
             let event = timeout(PATIENCE, self.events.recv()).await;

@@ -73,7 +73,7 @@ impl Operation {
     }
 }
 
-/// A job over a store, and what its steps are told.
+/// A job over a store, and the arguments of its steps.
 #[derive(Clone)]
 pub(crate) struct JobSteps {
     pub(crate) job: Arc<dyn Job>,

@@ -90,7 +90,7 @@ impl<'g, G: TestDatabase> Outage<'g, G> {
         Ok(())
     }
 
-    /// Nobody does anything more, and all is done and told.
+    /// All work is done and reported, and nothing runs.
     async fn recovers(self) -> TestResult {
         for (job, mut host) in self.hosts {
             let recovered = loop {

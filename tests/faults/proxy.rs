@@ -72,13 +72,12 @@ impl Proxy {
         })
     }
 
-    /// From now on nothing is heard of either end, not even that it went away; and whoever connects
-    /// hears nothing.
+    /// Drops all packets of both ends from now on, even of a close, and of new connections.
     pub(crate) fn go_silent(&self) {
         self.step_fault.silent.send_replace(true);
     }
 
-    /// Whoever connects from now on is heard.
+    /// Forwards new connections from now on.
     pub(crate) fn resume(&self) {
         self.step_fault.silent.send_replace(false);
     }

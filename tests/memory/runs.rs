@@ -217,7 +217,7 @@ async fn an_actor_that_dies_with_a_full_buffer_is_removed() {
 
     assert!(killed.is_ok());
     assert_eq!(before, 5);
-    // Nobody but this test can still count: neither the housekeeper nor an event.
+    // Only this test holds the counter, no housekeeper and no event.
     assert_eq!(Arc::strong_count(&sleeper.token), 1);
 }
 
@@ -339,7 +339,7 @@ impl Job for CountingJob {
             .map_or(1, |last| last.since.timestamp() + 1);
         let refused = |row| RejectedRow {
             id: format!("{number}-{row}"),
-            error: "somebody needs it".to_owned(),
+            error: "an invoice needs it".to_owned(),
         };
         let ids = (0..self.rows).map(|row| format!("{number}-{row}"));
         let next_cursor = DateTime::from_timestamp(number, 0)
@@ -503,7 +503,7 @@ impl BlockedActor {
     }
 }
 
-/// A run is told when it starts and when it ends.
+/// A run emits events at its start and its end.
 const EVENTS_BESIDE_BATCHES: u64 = 2;
 
 /// So many askers give up.

@@ -288,7 +288,7 @@ fn arguments<S: Store + RunHistory + Clone + 'static>(store: &S) -> Result<House
     Ok(HousekeeperArguments::new(jobs).with_history(store.clone()))
 }
 
-/// One message of each kind that takes its time, and nobody who waits for an answer.
+/// One slow message of each kind, without a caller that waits.
 fn ask_everything(housekeeper: &ActorRef<HousekeeperMsg>) -> Result<()> {
     let name = BookingExpirer::NAME;
     housekeeper.cast(HousekeeperMsg::RunAll(ignore_reply()))?;

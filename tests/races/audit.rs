@@ -30,7 +30,7 @@ impl Figures {
     pub(crate) fn print_and_check(&self) {
         println!("{self}");
         assert!(self.guests > 0 && self.late_guests > 0, "no race: {self}");
-        // Nobody shares out the lock of an SQLite file fairly.
+        // The lock of an SQLite file is not fair.
         let busy = self.replicas.iter().filter(|rows| **rows > 0);
         assert!(busy.count() > 1, "not shared: {self}");
     }

@@ -1,5 +1,5 @@
-//! Guests and housekeepers on the same rows of real databases: whoever comes first wins, nothing is
-//! done twice, nothing is lost.
+//! Guests and housekeepers on the same rows of real databases: the first one wins, no row is
+//! handled twice, none is lost.
 //!
 //! Each case counts who won, and fails where one side never did. `HOUSEKEEPER_RACE_ROWS` sets how
 //! many rows are fought for on each database: 20,000 unless it is set, because 100,000 take minutes

@@ -62,7 +62,7 @@ impl<A: Copy + Send + Sync + 'static> PacedWrites<A> {
         self.acted.send_modify(|acted| *acted += acts);
     }
 
-    /// Whether nobody has anything left to do.
+    /// Returns whether all work is done.
     pub(crate) fn is_over(&self) -> bool {
         *self.acted.borrow() == self.acts_up_to(usize::MAX)
     }

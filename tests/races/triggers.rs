@@ -17,7 +17,7 @@ use crate::paced_writes::{PacedRuns, PacedWrites};
 use crate::replica::{Emitted, Replica};
 use crate::{TestResult, rows};
 
-/// A run that somebody asked a replica for.
+/// A run requested of a replica.
 struct Triggers {
     replica: usize,
     at: DateTime<Utc>,
@@ -60,7 +60,7 @@ pub(crate) async fn all_triggers_at_four_replicas_expire_each_row_once(
         asked.extend(asking.await??);
     }
     let mut emitted = Vec::new();
-    for replica in Arc::into_inner(replicas).ok_or("somebody still asks")? {
+    for replica in Arc::into_inner(replicas).ok_or("a request is still open")? {
         replica.run_until(|| true).await?;
         emitted.push(replica.shut_down().await?);
     }

@@ -1,4 +1,4 @@
-//! What a replica told its subscribers, checked as it is told.
+//! The events of a replica, checked as they come.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,7 @@ use ractor_housekeeper::{JobName, Outcome, Report, Scope, Status};
 
 use crate::world::{World, WorldState};
 
-/// A subscriber that misses nothing: it is told in the housekeeper's own hands, and so is never
-/// behind.
+/// A subscriber that misses nothing: it runs within the housekeeper's own `emit`.
 #[derive(Clone)]
 pub(crate) struct EventLog {
     world: World,
@@ -36,7 +35,7 @@ pub(crate) struct EmittedEvents {
 pub(crate) struct RunEvents {
     /// How many runs were told of before.
     number: usize,
-    /// The place in the event where it began; a run that was turned away never did.
+    /// The place in the event where it began; a rejected run never began.
     pub(crate) began: Option<usize>,
     counts: Counts,
     batches: u64,
@@ -212,7 +211,7 @@ impl EmittedEvents {
             }
         }
         if report.outcome == Outcome::ShuttingDown && !shutting_down {
-            world.break_promise(format!("{report}, but nobody shut it down"));
+            world.break_promise(format!("{report}, without a shutdown"));
         }
         let began = known.began.is_some();
         known.ended = Some((at, report.clone()));

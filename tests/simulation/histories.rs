@@ -10,8 +10,8 @@ use crate::replica::Replica;
 use crate::scenario::{JOBS, Scenario};
 
 impl Scenario {
-    /// Asks each replica that stays for the history, and compares it with what that one told.
-    /// Nothing is owed to it in calm weather.
+    /// Compares the history of each replica that stays with its events. Without faults no record is
+    /// unsaved.
     pub(crate) async fn compare_histories(&self) {
         for place in self.running_replicas() {
             let replica = &self.replicas[place];
@@ -38,7 +38,7 @@ impl Scenario {
     }
 }
 
-/// The reports of a job that a replica has told. A run that was turned away is none of its history.
+/// The reports of a job from a replica. A rejected run is not in the history.
 fn emitted(replica: &Replica, job: &JobName) -> BTreeMap<RunId, Report> {
     let events = replica.event_log.events();
     let runs = events.runs.iter();

@@ -44,7 +44,7 @@ pub(crate) enum ReplicaState {
     Running,
     /// It was told to leave, and is gone by then.
     Stopping(Instant),
-    /// It was killed, and owes nobody an answer.
+    /// It was killed, so its callers get no answer.
     Killed,
 }
 
@@ -96,7 +96,7 @@ impl Replica {
         }
     }
 
-    /// Whether nobody told it to leave, and it does not by itself.
+    /// Returns whether it runs on, without a request to leave.
     pub(crate) fn is_running(&self) -> bool {
         let leaves = self.event_log.events().shutting_down;
         self.state() == ReplicaState::Running && !leaves && !self.handle.is_finished()
@@ -117,7 +117,7 @@ impl Replica {
         self.stopped_reading_at.get_or_insert(Instant::now());
     }
 
-    /// Whether what it was sent at that instant may have met nobody.
+    /// Returns whether a message sent at that instant may be lost.
     pub(crate) fn may_miss_messages_at(&self, at: Instant) -> bool {
         self.stopped_reading_at
             .is_some_and(|stopped_reading_at| stopped_reading_at <= at)

@@ -253,7 +253,7 @@ impl Check<'_> {
     }
 }
 
-/// A job that nobody has.
+/// An unknown job.
 pub(crate) const NO_JOB: &str = "booking-expierer";
 
 /// A user that cannot be.

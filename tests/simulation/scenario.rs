@@ -171,7 +171,7 @@ impl Scenario {
                 .iter()
                 .map(|place| self.replicas[*place].number);
             if let Some(id) = numbers.find_map(|number| world.unreported(number)) {
-                broken.push(format!("{id} was handled, and nobody emitted of it"));
+                broken.push(format!("{id} was handled without an event"));
             }
         }
         for replica in running_replicas {
@@ -206,7 +206,7 @@ impl Scenario {
         }
         let end = Instant::now() + time;
         while Instant::now() < end {
-            // Whoever has to be gone by then is looked for then.
+            // Checks then that these replicas have stopped.
             let leaving = self
                 .replicas
                 .iter()
@@ -264,7 +264,7 @@ impl Scenario {
             if !replica.may_end() {
                 broken.push(format!("replica {} ended by itself", replica.number));
             }
-            // A plain stop lets a batch end whose rows nobody is told of any more.
+            // After a plain stop a batch may commit without an event.
             if state != ReplicaState::Killed && !replica.may_miss_messages_at(Instant::now()) {
                 if let Some(id) = world.lock().unreported(replica.number) {
                     broken.push(format!("replica {} did not tell of {id}", replica.number));
@@ -283,7 +283,7 @@ impl Scenario {
         }
     }
 
-    /// The replicas that nobody told to leave.
+    /// The replicas without a request to leave.
     pub(crate) fn running_replicas(&self) -> impl Iterator<Item = usize> + use<'_> {
         let replicas = self.replicas.iter().enumerate();
         replicas
@@ -296,7 +296,7 @@ impl Scenario {
     }
 }
 
-/// Lends its name to subscriptions that are told in the housekeeper's own hands.
+/// Names subscriptions that run within the housekeeper's own `emit`.
 struct SubscriberActor;
 
 impl Actor for SubscriberActor {

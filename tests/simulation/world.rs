@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::guests::{Booking, BookingPolicy, Change, Guests, Session};
 use crate::totals::Totals;
 
-/// The world, in the hands of everybody. Nobody holds it over an await.
+/// The shared world. No holder keeps the lock over an await.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Mutex<WorldState>>);
 

@@ -8,6 +8,8 @@ mod world;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod activity;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod hand_written;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod keys;
 #[cfg(feature = "sqlite")]
 #[path = "../support/listening_pool.rs"]

@@ -260,7 +260,7 @@ mod own {
         let store = PostgresStore::connect("postgres://me:secret@127.0.0.1:1/db")?
             .with_timeouts(timeouts)?;
 
-        let error = store.now().await.expect_err("nobody listens on port 1");
+        let error = store.now().await.expect_err("no server listens on port 1");
 
         assert!(matches!(error, StoreError::Connect { .. }));
         let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -320,7 +320,7 @@ pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl StoreUnderT
 }
 
 pub(crate) async fn batches_walk_all_rows_once(world: &impl StoreUnderTest) -> TestResult {
-    // Ties in time are told apart by id, and live candidates lie between the idle ones.
+    // Ids order rows of equal time, and live candidates lie between the idle ones.
     for number in 0..23_u32 {
         let step = TimeDelta::seconds(i64::from(number / 3));
         let id = format!("s{number:02}");
@@ -405,7 +405,7 @@ pub(crate) async fn pages_are_complete_and_without_doubles(
         };
         world.booking(&booking).await?;
     }
-    // A page that is full and the last one says so: nobody turns to an empty one.
+    // A full last page has no next cursor, so no caller requests an empty one.
     for (letter, size) in [("s", 4), ("s", 5), ("b", 4), ("b", 5)] {
         let mut page = Page::first(NonZeroU32::new(size).expect("is not zero"));
         let (mut pages, mut ids) = (0, Vec::new());
@@ -571,7 +571,7 @@ pub(crate) async fn equal_keys_fold_in_the_history(world: &impl StoreUnderTest) 
     assert_eq!(apart[0].report.counts.of("bookings"), 5);
     assert_eq!(apart[0].runs, 2);
     assert_eq!((together.len(), together[0].runs), (1, 2));
-    // A run that is written twice is told once.
+    // A run written twice is listed once.
     world
         .history()
         .record(&[record("l", "other", 1, 2)], 10)
@@ -589,8 +589,8 @@ pub(crate) async fn runs_written_again_count_once_in_the_history(
     let crashed = record("of its own", job, 0, 4);
     let runs = [run(1), run(2), run(3), run(4), crashed, run(5)];
 
-    // Nobody learns that they are written. The fourth is written by a worker that dies of it, and
-    // is told as crashed in a line of its own.
+    // Their writes are not confirmed. The worker of the fourth crashes as it writes, so that run is
+    // listed as crashed in a line of its own.
     for known in 1..=4 {
         world.history().record(&runs[..known], 10).await?;
     }

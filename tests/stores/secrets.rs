@@ -22,8 +22,7 @@ use ractor_housekeeper::{
     HousekeeperArguments, HousekeeperMsg, Outcome, PostgresStore, Scope, start,
 };
 
-/// Every line that anybody logs, ourselves, ractor, the pool and the driver, and all that this test
-/// is told.
+/// All lines that this crate, ractor, the pool and the driver log, and all errors of this test.
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>);
 
@@ -153,7 +152,7 @@ async fn use_housekeeper(url: &str, timeouts: Timeouts, output: &Output) {
     started.handle.await.expect("it stopped by itself");
 }
 
-/// What cannot be had is given up soon.
+/// Short timeouts, since these connections fail.
 fn impatient() -> Timeouts {
     Timeouts {
         acquire: Duration::from_millis(150),
@@ -170,11 +169,11 @@ fn forms(host: &str, password: &str) -> Vec<String> {
         format!("postgres://app:{escaped}@{host}/postgres"),
         format!("postgres://{host}/postgres?user=app&password={escaped}"),
         format!("host={folder} user=app dbname=postgres password='{quoted}'"),
-        // Nobody listens there.
+        // No server listens there.
         format!("postgres://app:{escaped}@{host}:1/postgres"),
         format!("postgres://app:{escaped}@localhost:1/postgres"),
         format!("postgres://app:{escaped}@no-such-host.invalid/postgres"),
-        format!("postgres://nobody:{escaped}@{host}/no_such_database"),
+        format!("postgres://guest:{escaped}@{host}/no_such_database"),
         // Not escaped, misspelt, impossible.
         format!("postgres://app:{password}@{host}/postgres"),
         format!("postgres://app:{escaped}@{host}:99999/postgres"),
@@ -202,7 +201,7 @@ fn server_with_passwords(folder: &std::path::Path) -> io::Result<Option<PrivateP
         &rules,
         "local all housekeeper trust\nlocal all all scram-sha-256\n",
     )?;
-    // The server may run as somebody else.
+    // The server may run as another user.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     PrivatePostgres::start_with(&[&format!("hba_file={}", rules.display())])
 }

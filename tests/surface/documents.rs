@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ractor_housekeeper::booking::BookingPolicy;
 use ractor_housekeeper::config::{JobConfig, Schedule};
+use ractor_housekeeper::rule::Rule;
 use ractor_housekeeper::{HousekeeperConfig, Report, Status};
 use serde::de::DeserializeOwned;
 
@@ -82,6 +83,10 @@ fn read(name: &str, json: &str) -> Option<String> {
         #[cfg(feature = "sqlite")]
         "Timeouts" => instance::<ractor_housekeeper::store::Timeouts>(json),
         "Report" => instance::<Report>(json),
+        "Rule" => serde_json::from_str::<Rule>(json)
+            .map_err(|error| error.to_string())
+            .and_then(|rule| rule.validate().map_err(|error| error.to_string()))
+            .err(),
         "Schedule" => instance::<Schedule>(json),
         "Status" => instance::<Status>(json),
         _ => Some("no type that this test knows".to_owned()),

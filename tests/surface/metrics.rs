@@ -533,7 +533,7 @@ impl Job for RejectsItsRow {
     async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
         let refused = RejectedRow {
             id: "row".to_owned(),
-            error: "somebody needs it".to_owned(),
+            error: "an invoice needs it".to_owned(),
         };
         Ok(Batch::default().with_rejected(vec![refused]))
     }

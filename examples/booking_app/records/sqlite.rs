@@ -44,8 +44,8 @@ impl SqliteRecords {
         Ok(records)
     }
 
-    /// Runs one piece of work to its end, even if nobody waits for it any more: a connection must
-    /// not be dropped while a statement runs.
+    /// Runs a closure to its end, even if its caller is dropped: a connection must not be dropped
+    /// while a statement runs.
     async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,

@@ -196,10 +196,10 @@ impl TestDatabase for PostgresDatabase {
                 Err(error) => {
                     let (had, state) = (taken.len(), store.pool().state());
                     println!(
-                        "{context}: {had} of {connections} connections to be had: {error}: {state:?}"
+                        "{context}: got {had} of {connections} connections: {error}: {state:?}"
                     );
                     if since.elapsed() > USABLE {
-                        return Err(format!("{context}: {had} of {connections} connections to be had after {USABLE:?}: {error}").into());
+                        return Err(format!("{context}: got {had} of {connections} connections after {USABLE:?}: {error}").into());
                     }
                 }
             }
@@ -225,8 +225,7 @@ pub(crate) const SPEED_UP: &str = "delete from slow_rows";
 /// After a crash, all connections of a pool can be had within this time, on a machine that has
 /// other things to do.
 ///
-/// Longer than [`RESTORED`](super::RESTORED), for it is no promise but patience: the pool may be at
-/// an attempt to connect that somebody dead asked for. That one ends after nine tenths of the limit
-/// `acquire`, which is two seconds here at most, or five by default; and the next begins within
-/// half a second.
+/// Longer than [`RESTORED`](super::RESTORED), since the pool may be in an attempt to connect for a
+/// caller that is gone. The attempt ends after nine tenths of the timeout `acquire`, at most two
+/// seconds here and five by default, and the next one begins within half a second.
 const USABLE: Duration = Duration::from_secs(10);

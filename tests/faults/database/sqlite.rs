@@ -140,8 +140,7 @@ impl TestDatabase for SqliteDatabase {
         Ok(lines.into_iter().map(|line| line.line).collect())
     }
 
-    /// Whoever wrote would keep the lock from us, and whoever read would keep the log from being
-    /// emptied.
+    /// A writer would hold the lock, and a reader would keep the checkpoint from emptying the log.
     async fn is_idle(&self) -> TestResult<bool> {
         self.observe(|conn| {
             conn.batch_execute("pragma busy_timeout = 0")?;

@@ -25,7 +25,7 @@ fn store(url: &str) -> TestResult<PostgresStore> {
     Ok(PostgresStore::connect(url)?.with_timeouts(LIMITS)?)
 }
 
-/// What goes wrong by SQL, as it is told to the database, and how it is undone.
+/// A fault caused by SQL: the statements that cause and undo it.
 struct BrokenBySql {
     strike: &'static str,
     mend: &'static str,
@@ -118,8 +118,7 @@ async fn a_connection_that_ends_during_a_statement() -> TestResult {
 
     outage.begins().await?;
     database.sql(SPEED_UP).await?;
-    // It reaps on until nobody sleeps: who slept through it all would be ended by the limit of the
-    // step.
+    // Ends sessions until none sleeps. The timeout of the step would end a session that slept on.
     let reset_backoff = outage.recovers().await;
     reaping.abort();
     reset_backoff
@@ -144,7 +143,7 @@ async fn a_pool_whose_connections_are_all_in_use() -> TestResult {
     outage.recovers().await
 }
 
-/// Neither end hears of the other any more, and nobody says that the connection is broken.
+/// Drops all packets of both ends, without an error on the connection.
 #[tokio::test]
 async fn a_network_that_goes_silent() -> TestResult {
     let Some(database) = PostgresDatabase::open().await? else {

@@ -77,7 +77,7 @@ async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult 
 
         let panic = died.expect_err(&case).into_panic();
         assert_eq!(panic.downcast_ref(), Some(&"the host's listener"), "{case}");
-        // Whoever writes next need not wait: neither lock nor transaction is left.
+        // The next writer does not wait: neither lock nor transaction is left.
         world
             .sql("pragma busy_timeout = 0; begin immediate; rollback; pragma busy_timeout = 1000")
             .await?;
@@ -114,8 +114,7 @@ async fn a_panic_inside_a_savepoint_rolls_everything_back() -> TestResult {
     Ok(())
 }
 
-/// The worker that asked was killed meanwhile: nobody is there to take the panic, and the pool
-/// still serves.
+/// The worker was killed meanwhile, so no caller receives the panic, and the pool still works.
 #[tokio::test]
 async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
     let (world, store, trigger) = world_that_dies_at("DELETE FROM `sessions`").await?;

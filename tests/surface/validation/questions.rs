@@ -1,5 +1,5 @@
-//! Questions of any kind to a housekeeper over each store: all are answered, and nobody dies of
-//! one.
+//! Requests of any kind to a housekeeper over each store: each gets an answer, and none crashes an
+//! actor.
 
 use std::sync::Arc;
 

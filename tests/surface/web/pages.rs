@@ -131,7 +131,7 @@ async fn a_job_shows_its_past_as_plots_and_as_a_table() {
     for title in ["Rows per run", "Time per run", "Lag after each run"] {
         assert!(page.contains(title), "{title}");
     }
-    // Nobody could look after the run that failed, so it has no lag.
+    // A failed run has no forecast, so it has no lag.
     assert_eq!(page.matches("<circle").count(), 4 + 4 + 3);
     assert_eq!(page.matches("class=\"point bad\"").count(), 2);
     assert_eq!(page.matches("<tr").count(), 1 + 4);

@@ -1,4 +1,4 @@
-//! Somebody who sends requests to a router, without a socket.
+//! A client of a router, without a socket.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

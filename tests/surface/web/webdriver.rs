@@ -229,7 +229,7 @@ fn port(driver: &mut Child) -> u16 {
         let (_, port) = line.split_once("started successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
-    // What it says later is read by nobody, and must not stop it.
+    // Reads and drops its later output, which would otherwise block it.
     std::thread::spawn(move || lines.for_each(drop));
     port.expect("the driver says where it listens")
 }

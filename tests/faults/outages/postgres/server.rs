@@ -1,4 +1,4 @@
-//! A server that goes away, and one that takes nobody more. Each has a server of its own.
+//! A server that stops, and one without free connections. Each test has its own server.
 
 use std::os::unix::fs::{MetadataExt, chown};
 
@@ -12,7 +12,7 @@ use crate::database::postgres::PostgresDatabase;
 use crate::disk::Disk;
 use crate::outages::Outage;
 
-/// What a person is told of a server that is not there, or is about to go or to come.
+/// The errors of a server that is down, starting or stopping.
 const AWAY: [&str; 6] = [
     "No such file or directory",
     "Connection refused",
@@ -124,5 +124,5 @@ async fn a_disk_that_is_full_in_fact() -> TestResult {
     outage.recovers().await
 }
 
-/// Whoever is connected, but for the onlooker.
+/// All connections but the observer's.
 const OTHERS: &str = "select pid::text from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";

@@ -53,7 +53,7 @@ impl Locker {
     }
 }
 
-/// What the other process runs. In this one it is told nothing and does nothing.
+/// The code of the other process. Without arguments it does nothing.
 #[test]
 fn child_process_holds_a_lock() -> TestResult {
     let Some(path) = std::env::var_os(FILE) else {
