@@ -14,9 +14,9 @@ use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::run_state::{Committed, RunState};
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::config::JobConfig;
-use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds};
+use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds, Scope};
 use crate::metrics::recorder::{self, Step};
-use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord};
+use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord, Trigger};
 use crate::policy::{CONFIRM_AFTER, Leap, Pacer};
 use crate::time::Clocks;
 
@@ -113,6 +113,7 @@ impl State {
         );
 
         let job = &*self.arguments.job;
+        job.prepare_run(report.trigger != Trigger::Deadline || report.scope != Scope::All);
         let checked = self.checked;
         let beginning = async {
             if !checked {

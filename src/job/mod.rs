@@ -74,6 +74,11 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
+    /// Prepares for a run. `from_start` is false for a run that starts because a row fell due. Such a
+    /// run may begin at the place below which nothing was due at the last run; every other run looks
+    /// for rows that were set back behind it. Default: does nothing.
+    fn prepare_run(&self, _from_start: bool) {}
+
     /// Returns whether a run cannot be undone, such as one that deletes rows. Runs of such a job
     /// are held while the clock cannot be trusted: see
     /// [`max_clock_leap`](crate::config::JobConfig::max_clock_leap). Default: `true`.

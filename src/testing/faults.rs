@@ -283,6 +283,10 @@ impl<H: JobHook> Job for FaultyJob<H> {
         self.job.is_irreversible()
     }
 
+    fn prepare_run(&self, from_start: bool) {
+        self.job.prepare_run(from_start);
+    }
+
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         self.job.check_scope(scope)
     }

@@ -22,7 +22,9 @@ mod batch;
 mod catalogue;
 mod check;
 mod compiler;
+mod contention;
 mod each;
+mod floor;
 mod parts;
 mod plan;
 mod queries;
@@ -31,6 +33,8 @@ mod statements;
 mod typed;
 mod writing;
 
+use contention::Contention;
+use floor::Floor;
 use plan::{Plan, Values};
 pub(in crate::store) use typed::text as text_of;
 
@@ -50,6 +54,8 @@ impl PostgresStore {
             rule,
             plan: Mutex::default(),
             under_way: AtomicBool::new(false),
+            contention: Contention::default(),
+            floor: Floor::default(),
             advised: AtomicBool::new(false),
         })
     }
@@ -78,6 +84,8 @@ struct RuleJob {
     /// Set while rows are written together. Still set at the next batch, the one before was dropped
     /// or ran out of time.
     under_way: AtomicBool,
+    contention: Contention,
+    floor: Floor,
     /// Whether the log has what could be better.
     advised: AtomicBool,
 }
@@ -123,19 +131,29 @@ impl RuleJob {
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, StoreError> {
         let plan = self.plan().await?;
         let after = place(request.after.as_ref(), plan.keys)?;
+        // Behind a place the floor adds nothing.
+        let floor = self.floor.get().filter(|_| after.is_empty());
         let values = Values {
             scope: user(&request.scope),
+            floor: floor.as_deref(),
             after: &after,
             limit: i64::from(request.limit.get()),
             ..Values::at(request.now, request.cutoff)
         };
         // A batch that was dropped, or ran out of time, is not tried together again.
-        if self.under_way.swap(true, Ordering::AcqRel) {
+        if self.under_way.swap(true, Ordering::AcqRel) || self.contention.goes_row_by_row() {
             let batch = self.each(&plan, &values).await;
             self.under_way.store(false, Ordering::Release);
             return batch;
         }
-        let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
+        let mut timeouts = self.store.timeouts;
+        if self.contention.is_hasty() {
+            timeouts.lock = each::timeouts(timeouts).lock;
+        }
+        let mut flight = self
+            .store
+            .begin_within(timeouts, plan.to_write(), WRITE)
+            .await?;
         let done = if self.rule.asks_others() {
             batch::lock_then_write(&mut flight, &plan, &values).await
         } else {
@@ -159,13 +177,15 @@ impl RuleJob {
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
         let timeouts = each::timeouts(self.store.timeouts);
         let store = &self.store;
-        transact!(
+        let batch = transact!(
             store,
             plan.to_write(),
             WRITE,
             |flight| each::write(flight, plan, values, timeouts).await?,
             timeouts
-        )
+        )?;
+        self.contention.note(&batch);
+        Ok(batch)
     }
 }
 
@@ -198,6 +218,10 @@ impl Job for RuleJob {
 
     fn is_irreversible(&self) -> bool {
         self.rule.is_irreversible()
+    }
+
+    fn prepare_run(&self, from_start: bool) {
+        self.floor.begin(from_start);
     }
 
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
@@ -249,13 +273,17 @@ impl Job for RuleJob {
     }
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        Ok(look!(self, "look ahead", |flight, plan, now| {
+        let floor = self.floor.get();
+        let (forecast, floor) = look!(self, "look ahead", |flight, plan, now| {
             let values = Values {
                 rejected,
+                floor: floor.as_deref(),
                 ..Values::at(now, self.cutoff(now))
             };
             queries::forecast(flight, plan, &values).await?
-        })?)
+        })?;
+        self.floor.set(floor);
+        Ok(forecast)
     }
 }
 

@@ -88,6 +88,7 @@ pub(super) async fn lock_then_write(
         scope: values.scope,
         after: values.after,
         rejected: values.rejected,
+        floor: values.floor,
         limit: values.limit,
         oids: &locked.oids,
         tids: &locked.tids,

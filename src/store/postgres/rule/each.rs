@@ -108,7 +108,7 @@ pub(super) async fn write(
                 }
                 let error = match state.as_str() {
                     WITHHELD => "a trigger of the database withholds it".to_owned(),
-                    "57014" => "writing it takes too long".to_owned(),
+                    "57014" => TOO_LONG.to_owned(),
                     _ => text,
                 };
                 batch.rejected.push(RejectedRow { id, error });
@@ -173,6 +173,8 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
                     hkv_done := hkv_done || jsonb_build_object('failed',
                         jsonb_build_object('state', hkv_state, 'said', hkv_said, 'detail', hkv_detail));
                     EXIT WHEN hkv_state = '57014';
+                    -- Where one row is locked elsewhere, others may be.
+                    IF hkv_state = '55P03' THEN PERFORM set_config('lock_timeout', '20ms', true); END IF;
                 END;
                 EXIT WHEN clock_timestamp() > hkv_until;
             END LOOP;
@@ -204,6 +206,9 @@ fn concerns_row(state: &str) -> bool {
 
 /// The code of a row that was not written, or is due as before.
 const WITHHELD: &str = "HKW01";
+
+/// Said of a row that used up the time of a statement.
+pub(super) const TOO_LONG: &str = "writing it takes too long";
 
 /// Stands for the one row's id until the statement is put together.
 const ONE: &str = "hk one";

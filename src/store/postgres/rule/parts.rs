@@ -70,12 +70,20 @@ impl Parts {
         let mut all = self.candidates(scoped);
         all.push_str(" AND ");
         all.push_str(&self.due());
+        all.push_str(" AND ");
+        all.push_str(&self.above_floor());
         if after {
             all.push_str(" AND ");
             all.push_str(&self.behind());
         }
         all.push_str(&self.related);
         all
+    }
+
+    /// Rows from the instant on below which nothing was due.
+    pub(super) fn above_floor(&self) -> String {
+        let floor = once("floor", self.due.form.cast());
+        format!("{} >= {floor}", self.due.sql)
     }
 
     pub(super) fn order(&self) -> String {

@@ -29,6 +29,10 @@ pub(super) struct Plan {
     pub(super) preview: Variants,
     pub(super) count: Variants,
     pub(super) oldest: Template,
+    /// The instant of the first row that may become due, whatever keeps it back now.
+    pub(super) first: Template,
+    /// Whether a hold or another table may keep a row back.
+    pub(super) may_keep_back: bool,
     pub(super) next: Template,
     pub(super) next_held: Option<Template>,
     /// What rows are ordered by, before their key.
@@ -72,6 +76,8 @@ pub(super) struct Values<'v> {
     pub(super) after: &'v [String],
     pub(super) limit: i64,
     pub(super) rejected: &'v [String],
+    /// The instant to begin at, as the database wrote it.
+    pub(super) floor: Option<&'v str>,
     pub(super) oids: &'v [String],
     pub(super) tids: &'v [String],
     pub(super) ids: &'v [String],
@@ -86,6 +92,7 @@ impl Values<'_> {
             after: &[],
             limit: 0,
             rejected: &[],
+            floor: None,
             oids: &[],
             tids: &[],
             ids: &[],
@@ -126,6 +133,7 @@ impl Plan {
                 .scope
                 .map_or(Bind::Null, |scope| Bind::Text(scope.to_owned())),
             "rejected" => list(values.rejected),
+            "floor" => Bind::Text(values.floor.unwrap_or(self.form.lowest()).to_owned()),
             "oids" => list(values.oids),
             "tids" => list(values.tids),
             "ids" => list(values.ids),

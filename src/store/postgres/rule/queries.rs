@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::floor;
 use super::plan::{Plan, Values};
 use super::stamp::LAST;
 use super::{cursor, instant, place, user};
@@ -73,6 +74,7 @@ pub(super) async fn count(
     let values = Values {
         scope: values.scope,
         rejected: values.rejected,
+        floor: values.floor,
         limit: PROBE,
         ..Values::at(values.now, values.cutoff)
     };
@@ -84,12 +86,12 @@ pub(super) async fn count(
     Ok(capped(counted))
 }
 
-/// What is still due, and when the next row falls due.
+/// What is still due, and when the next row falls due; and where the next run may begin.
 pub(super) async fn forecast(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
     values: &Values<'_>,
-) -> QueryResult<Forecast> {
+) -> QueryResult<(Forecast, Option<String>)> {
     let due = count(conn, plan, values).await?;
     let now = values.now.timestamp_micros();
     let mut forecast = Forecast {
@@ -105,7 +107,7 @@ pub(super) async fn forecast(
             .await?;
         forecast.oldest_overdue = oldest.map(|since| distance(since, now));
         forecast.next_due = Some(Duration::ZERO);
-        return Ok(forecast);
+        return Ok((forecast, values.floor.map(str::to_owned)));
     }
     let mut next: Option<i64> = plan
         .next
@@ -124,7 +126,8 @@ pub(super) async fn forecast(
     forecast.next_due = next
         .filter(|next| *next < LAST)
         .map(|next| distance(now, next));
-    Ok(forecast)
+    let floor = floor::find(conn, plan, values).await?;
+    Ok((forecast, Some(floor)))
 }
 
 fn distance(from: i64, to: i64) -> Duration {

@@ -216,6 +216,15 @@ impl Form {
         }
     }
 
+    /// An instant that none is below.
+    pub(super) fn lowest(&self) -> &'static str {
+        match self {
+            Self::Zoned | Self::Naive => "-infinity",
+            Self::Epoch { .. } => "-9223372036854775808",
+            Self::Text(_) => "",
+        }
+    }
+
     /// An instant in this form, cut to its unit.
     pub(super) fn text(&self, instant: DateTime<Utc>) -> String {
         match self {

@@ -201,6 +201,13 @@ impl Compiler<'_> {
             "SELECT min(hk_due) FROM (SELECT {freed} AS hk_due FROM {from} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}) AS oldest",
             parts.conditions(false, false)
         ));
+        let first = Template::new(&format!(
+            "SELECT to_jsonb({due}) #>> '{{}}' FROM {from} WHERE {} AND {} AND {} ORDER BY {order} LIMIT 1",
+            parts.only,
+            parts.due(),
+            parts.above_floor(),
+            due = parts.due.sql
+        ));
         let unit = if parts.inclusive {
             Duration::ZERO
         } else {
@@ -238,6 +245,8 @@ impl Compiler<'_> {
             preview,
             count,
             oldest,
+            first,
+            may_keep_back: parts.held.is_some() || !parts.related.is_empty(),
             next,
             next_held,
             order: parts.due.sql.clone(),

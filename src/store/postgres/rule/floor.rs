@@ -1,0 +1,106 @@
+//! The instant below which nothing was due, where deadline runs begin.
+//!
+//! A snapshot that somebody holds keeps the index entries of rows that are gone. They lie in front
+//! of the oldest row that is left, and a run that begins at the start walks all of them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::plan::{Plan, Values};
+
+/// What a rule remembers of the rows that its runs found.
+#[derive(Debug, Default)]
+pub(super) struct Floor(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// As the database writes it.
+    instant: Option<String>,
+    looked_from_start: Option<Instant>,
+    /// Whether the present run begins at the floor.
+    in_use: bool,
+}
+
+impl Floor {
+    /// Decides where the next run begins: at the floor, if that is enough and the last look from the
+    /// start is recent.
+    pub(super) fn begin(&self, from_start: bool) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = state
+            .looked_from_start
+            .is_some_and(|looked| looked.elapsed() < RECENT);
+        state.in_use = !from_start && is_recent;
+        if !state.in_use {
+            state.instant = None;
+            state.looked_from_start = None;
+        }
+    }
+
+    /// Where the present run begins.
+    pub(super) fn get(&self) -> Option<String> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.instant.clone().filter(|_| state.in_use)
+    }
+
+    /// Remembers what the forecast at the end of a run found.
+    pub(super) fn set(&self, instant: Option<String>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.in_use {
+            state.looked_from_start = Some(Instant::now());
+        }
+        state.instant = instant;
+    }
+}
+
+/// The new floor after a look that found no row due: the oldest row that a hold, another table or a
+/// rejection kept back, or else the cutoff.
+pub(super) async fn find(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> QueryResult<String> {
+    if plan.may_keep_back || !values.rejected.is_empty() {
+        let first: Option<String> = plan
+            .first
+            .bind::<Text>(|name| plan.value(name, values))
+            .get_result(conn)
+            .await
+            .optional()?;
+        if let Some(first) = first {
+            return Ok(first);
+        }
+    }
+    Ok(plan.form.text(values.cutoff))
+}
+
+/// A row that was set back behind the floor is found by a look from the start after this long at
+/// the latest, whatever the schedule is.
+const RECENT: Duration = Duration::from_secs(5 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_deadline_run_after_a_look_from_the_start_begins_at_the_floor() {
+        let floor = Floor::default();
+        let end = |from_start| {
+            floor.begin(from_start);
+            let begun = floor.get();
+            floor.set(Some("later".to_owned()));
+            begun
+        };
+
+        let begun = [false, false, true, false].map(end);
+
+        let at_floor = Some("later".to_owned());
+        assert_eq!(begun, [None, at_floor.clone(), None, at_floor]);
+        floor.begin(false);
+        floor.set(None);
+        assert_eq!(floor.get(), None);
+    }
+}
