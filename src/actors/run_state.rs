@@ -85,7 +85,9 @@ impl RunState {
     pub(crate) fn add(&mut self, batch: &Batch, max_ids: u32) {
         self.account.add(batch, max_ids);
         self.rejections.add(batch);
-        for RejectedRow { id, .. } in &batch.rejected {
+        // A locked row stays due, so that the next run is soon.
+        let rejected = batch.rejected.iter().filter(|row| !row.is_locked());
+        for RejectedRow { id, .. } in rejected {
             // A deadline run meets the rows of earlier runs again.
             if self.rejected.contains(id) {
                 continue;

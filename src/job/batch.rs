@@ -245,7 +245,8 @@ impl fmt::Display for Counts {
 /// A due row that failed. The run does not try it again.
 ///
 /// An error that begins with `kept by ` says that the row stays by intention, such as for a row of
-/// another table that needs it. Health ignores such rows; a run fails if most of its other rows are
+/// another table that needs it. `locked by another transaction` says that it is tried again in the
+/// next run. Health ignores both; a run fails if most of its other rows are
 /// rejected with one text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
@@ -257,11 +258,23 @@ pub struct RejectedRow {
 }
 
 impl RejectedRow {
+    /// The error of a row that another transaction holds, or needs a row that it holds. Such a row
+    /// is due as before, and is tried again in the next run.
+    #[cfg(feature = "postgres")]
+    pub(crate) const LOCKED: &str = LOCKED;
+
+    /// Returns whether another transaction holds the row.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.error == LOCKED
+    }
+
     /// Returns whether the row stays by intention.
     pub(crate) fn is_kept(&self) -> bool {
         self.error.starts_with("kept by ")
     }
 }
+
+const LOCKED: &str = "locked by another transaction";
 
 #[cfg(test)]
 mod tests {

@@ -74,9 +74,9 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
-    /// Prepares for a run. `from_start` is false for a run that starts because a row fell due. Such a
-    /// run may begin at the place below which nothing was due at the last run; every other run looks
-    /// for rows that were set back behind it. Default: does nothing.
+    /// Prepares for a run. `from_start` is false for a run that starts because a row fell due. Such
+    /// a run may begin at the place below which nothing was due at the last run; every other run
+    /// looks for rows that were set back behind it. Default: does nothing.
     fn prepare_run(&self, _from_start: bool) {}
 
     /// Returns whether a run cannot be undone, such as one that deletes rows. Runs of such a job
@@ -86,8 +86,8 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
-    /// Checks a scope before a run or preview is queued. Default: accepts every scope. A job without
-    /// users must reject [`Scope::User`], or a request for one user handles all rows.
+    /// Checks a scope before a run or preview is queued. Default: accepts every scope. A job
+    /// without users must reject [`Scope::User`], or a request for one user handles all rows.
     ///
     /// # Errors
     ///

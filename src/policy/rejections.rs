@@ -7,7 +7,7 @@ use crate::job::{Batch, RejectedRow};
 /// Counts the rows of a run that were rejected with the same text.
 ///
 /// A row's own id, numbers and the detail in parentheses do not tell two texts apart. Rows that a
-/// declaration keeps ([`RejectedRow::is_kept`]) stay by intention and do not count.
+/// declaration keeps ([`RejectedRow::is_kept`]) or another transaction holds do not count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rejections {
     handled: u64,
@@ -19,7 +19,11 @@ pub(crate) struct Rejections {
 impl Rejections {
     pub(crate) fn add(&mut self, batch: &Batch) {
         self.handled += batch.ids.len() as u64;
-        for row in batch.rejected.iter().filter(|row| !row.is_kept()) {
+        for row in batch
+            .rejected
+            .iter()
+            .filter(|row| !row.is_kept() && !row.is_locked())
+        {
             self.rejected += 1;
             let common = common(row);
             let room = self.texts.len() < MAX_TEXTS;

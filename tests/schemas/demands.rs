@@ -17,25 +17,25 @@ use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{ManualClock, PrivatePostgres, assert_conforms};
 use ractor_housekeeper::{Job, Scope};
 
-struct Host {
-    url: String,
-    store: PostgresStore,
+pub(crate) struct Host {
+    pub(crate) url: String,
+    pub(crate) store: PostgresStore,
 }
 
 impl Host {
-    async fn new(schema: &str) -> Option<Self> {
+    pub(crate) async fn new(schema: &str) -> Option<Self> {
         let server = PrivatePostgres::shared().expect("a server")?;
         Some(Self::on(server.fresh_database().expect("a database"), schema).await)
     }
 
     /// In a database whose texts are in the order of American English.
-    async fn in_english(schema: &str) -> Option<Self> {
+    pub(crate) async fn in_english(schema: &str) -> Option<Self> {
         let server = PrivatePostgres::shared().expect("a server")?;
         let url = server.fresh_database_in("en-US").expect("a database");
         Some(Self::on(url, schema).await)
     }
 
-    async fn on(url: String, schema: &str) -> Self {
+    pub(crate) async fn on(url: String, schema: &str) -> Self {
         let store = PostgresStore::connect(&url).expect("a URL");
         let store = store.with_clock(Arc::new(ManualClock::frozen(noon())));
         let host = Self { url, store };
@@ -43,20 +43,20 @@ impl Host {
         host
     }
 
-    async fn connect(&self) -> AsyncPgConnection {
+    pub(crate) async fn connect(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.url)
             .await
             .expect("a connection")
     }
 
-    async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         let mut conn = self.connect().await;
         conn.batch_execute(sql)
             .await
             .unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
-    async fn holds(&self, question: &str) -> bool {
+    pub(crate) async fn holds(&self, question: &str) -> bool {
         let mut conn = self.connect().await;
         diesel::select(diesel::dsl::sql::<Bool>(&format!("({question})")))
             .get_result(&mut conn)
@@ -69,23 +69,23 @@ fn noon() -> DateTime<Utc> {
     "2026-01-10T12:00:00Z".parse().expect("is an instant")
 }
 
-fn orders() -> Rule {
+pub(crate) fn orders() -> Rule {
     Rule::new("orders", "orders")
         .due(at("expires"))
         .only(eq("status", "open"))
         .set("status", "expired")
 }
 
-const ORDERS: &str = "
+pub(crate) const ORDERS: &str = "
     create table orders (id text primary key, status text not null, expires timestamptz not null);
     create index on orders (expires) where status = 'open';
     create table payments (id bigserial primary key, order_id text references orders);
     create index on payments (order_id);";
 
-type Rejected = Vec<(String, String)>;
+pub(crate) type Rejected = Vec<(String, String)>;
 
 /// Takes a rule through one run; returns what was handled and what was rejected.
-async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Rejected) {
+pub(crate) async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Rejected) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
     let mut request = BatchRequest {

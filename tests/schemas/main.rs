@@ -17,3 +17,5 @@ mod rules;
 mod speed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod trouble;

@@ -198,7 +198,8 @@ impl State {
     }
 }
 
-/// Logs a request for a run: `info` if it says who asks, else `debug`. Its report is logged as well.
+/// Logs a request for a run: `info` if it says who asks, else `debug`. Its report is logged as
+/// well.
 fn log_request(job: &JobName, scope: &Scope, by: Option<&Requester>) {
     let scope = line(&scope.to_string());
     if let Some(by) = by {

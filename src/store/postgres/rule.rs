@@ -146,14 +146,7 @@ impl RuleJob {
             self.under_way.store(false, Ordering::Release);
             return batch;
         }
-        let mut timeouts = self.store.timeouts;
-        if self.contention.is_hasty() {
-            timeouts.lock = each::timeouts(timeouts).lock;
-        }
-        let mut flight = self
-            .store
-            .begin_within(timeouts, plan.to_write(), WRITE)
-            .await?;
+        let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
         let done = if self.rule.asks_others() {
             batch::lock_then_write(&mut flight, &plan, &values).await
         } else {
@@ -175,7 +168,10 @@ impl RuleJob {
     }
 
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
-        let timeouts = each::timeouts(self.store.timeouts);
+        let mut timeouts = each::timeouts(self.store.timeouts);
+        if self.contention.goes_row_by_row() {
+            timeouts.lock = timeouts.lock.min(each::SHORT_LOCK);
+        }
         let store = &self.store;
         let batch = transact!(
             store,

@@ -109,6 +109,7 @@ pub(super) async fn write(
                 let error = match state.as_str() {
                     WITHHELD => "a trigger of the database withholds it".to_owned(),
                     "57014" => TOO_LONG.to_owned(),
+                    "55P03" | "40P01" => RejectedRow::LOCKED.to_owned(),
                     _ => text,
                 };
                 batch.rejected.push(RejectedRow { id, error });
@@ -174,7 +175,7 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
                         jsonb_build_object('state', hkv_state, 'said', hkv_said, 'detail', hkv_detail));
                     EXIT WHEN hkv_state = '57014';
                     -- Where one row is locked elsewhere, others may be.
-                    IF hkv_state = '55P03' THEN PERFORM set_config('lock_timeout', '20ms', true); END IF;
+                    IF hkv_state = '55P03' THEN PERFORM set_config('lock_timeout', '{short}', true); END IF;
                 END;
                 EXIT WHEN clock_timestamp() > hkv_until;
             END LOOP;
@@ -183,6 +184,7 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
         oids = inline(Bind::Texts(values.oids.to_vec())),
         tids = inline(Bind::Texts(values.tids.to_vec())),
         budget = (timeouts.statement / 2).as_millis(),
+        short = SHORT_LOCK.min(timeouts.lock).as_millis(),
         write = inline(constant(write)),
         then = then.join(" "),
     )
@@ -206,6 +208,9 @@ fn concerns_row(state: &str) -> bool {
 
 /// The code of a row that was not written, or is due as before.
 const WITHHELD: &str = "HKW01";
+
+/// Wait for a lock once a row was found locked.
+pub(super) const SHORT_LOCK: Duration = Duration::from_millis(20);
 
 /// Said of a row that used up the time of a statement.
 pub(super) const TOO_LONG: &str = "writing it takes too long";

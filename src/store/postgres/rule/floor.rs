@@ -26,8 +26,8 @@ struct State {
 }
 
 impl Floor {
-    /// Decides where the next run begins: at the floor, if that is enough and the last look from the
-    /// start is recent.
+    /// Decides where the next run begins: at the floor, if that is enough and the last look from
+    /// the start is recent.
     pub(super) fn begin(&self, from_start: bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = state
