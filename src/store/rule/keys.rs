@@ -19,20 +19,15 @@ pub(crate) struct ForeignKey {
     pub(crate) parent_columns: Vec<String>,
     /// Whether it refuses the deletion of a row it points at; others cascade or let go.
     pub(crate) refuses: bool,
+    /// Whether its rows are deleted with the row they point at.
+    pub(crate) cascades: bool,
+    /// Whether this role may read its table.
+    pub(crate) readable: bool,
     /// Whether an index begins with its columns.
     pub(crate) indexed: bool,
 }
 
 impl ForeignKey {
-    /// Whether its own rows go with the session, so that they cannot keep it for long.
-    pub(crate) fn goes_along(&self) -> bool {
-        let ours = ["sessions", "image_sent", "video_sent"];
-        self.schema.is_none()
-            && ours
-                .iter()
-                .any(|table| self.table.eq_ignore_ascii_case(table))
-    }
-
     /// Why a row stays that this key points at, as the text of
     /// [`RejectedRow::error`](crate::job::RejectedRow::error).
     pub(crate) fn reason(&self) -> String {
@@ -70,28 +65,15 @@ impl ForeignKey {
             quoted_list(&self.columns)
         )
     }
-
-    /// Warns that no index begins with its columns.
-    pub(crate) fn warn_without_index(&self, create: &str) {
-        tracing::warn!(
-            foreign_key.table = %self.table,
-            foreign_key.columns = self.columns.join(", "),
-            foreign_key.parent = %self.parent,
-            foreign_key.mend = self.mend(create),
-            "{} has no index, so its whole table is read for each row deleted from {}",
-            self.place(),
-            self.parent,
-        );
-    }
 }
 
 /// An identifier as both databases take it, whatever is in it.
-pub(crate) fn quoted(identifier: &str) -> String {
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 /// Identifiers, with commas between them.
-pub(crate) fn quoted_list(identifiers: &[String]) -> String {
+fn quoted_list(identifiers: &[String]) -> String {
     let quoted: Vec<String> = identifiers.iter().map(|name| quoted(name)).collect();
     quoted.join(", ")
 }
@@ -108,6 +90,8 @@ mod tests {
             parent: "sessions".to_owned(),
             parent_columns: vec!["id".to_owned()],
             refuses: true,
+            cascades: false,
+            readable: true,
             indexed: false,
         }
     }
