@@ -7,6 +7,6 @@ mod parts;
 mod statement;
 
 pub(crate) use keeper::Keepers;
-pub(crate) use keys::ForeignKey;
+pub(crate) use keys::{ForeignKey, OnDelete};
 pub(crate) use parts::{Dialect, MissingSql, identifier, param, table_name};
 pub(crate) use statement::{Bind, Template};

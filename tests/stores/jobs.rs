@@ -16,11 +16,14 @@ use uuid::Uuid;
 
 use crate::world::now;
 
+/// Whether it is of sessions, and its age.
+type ByAge = BTreeMap<(bool, Duration), Arc<dyn Job>>;
+
 /// The built-in jobs over one store, one for each age.
 #[derive(Clone)]
 pub(crate) struct Jobs {
     store: Arc<dyn Store>,
-    jobs: Arc<Mutex<BTreeMap<(bool, Duration), Arc<dyn Job>>>>,
+    jobs: Arc<Mutex<ByAge>>,
 }
 
 /// The error of a step, with its causes.

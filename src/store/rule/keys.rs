@@ -17,17 +17,27 @@ pub(crate) struct ForeignKey {
     pub(crate) parent: String,
     /// The columns it points at.
     pub(crate) parent_columns: Vec<String>,
-    /// Whether it refuses the deletion of a row it points at; others cascade or let go.
-    pub(crate) refuses: bool,
-    /// Whether its rows are deleted with the row they point at.
-    pub(crate) cascades: bool,
+    pub(crate) on_delete: OnDelete,
     /// Whether this role may read its table.
     pub(crate) readable: bool,
     /// Whether an index begins with its columns.
     pub(crate) indexed: bool,
 }
 
+/// What a foreign key does when a row it points at is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDelete {
+    Refuse,
+    Cascade,
+    /// It points at another row or at none.
+    LetGo,
+}
+
 impl ForeignKey {
+    pub(crate) fn refuses(&self) -> bool {
+        self.on_delete == OnDelete::Refuse
+    }
+
     /// Why a row stays that this key points at, as the text of
     /// [`RejectedRow::error`](crate::job::RejectedRow::error).
     pub(crate) fn reason(&self) -> String {
@@ -89,8 +99,7 @@ mod tests {
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             parent: "sessions".to_owned(),
             parent_columns: vec!["id".to_owned()],
-            refuses: true,
-            cascades: false,
+            on_delete: OnDelete::Refuse,
             readable: true,
             indexed: false,
         }

@@ -77,11 +77,13 @@ struct RuleJob {
     known: Arc<Known>,
 }
 
+/// What a plan is compiled for: the schema, and whether keys are suspected.
+type PlanKey = (Version, bool);
+
 /// A rule, and what is known of its tables.
 struct Known {
     rule: Rule,
-    /// With what it was compiled for: the schema, and whether keys are suspected.
-    plan: Mutex<Option<((Version, bool), Arc<Plan>)>>,
+    plan: Mutex<Option<(PlanKey, Arc<Plan>)>>,
     windows: Windows,
     /// Whether a key that is not declared is thought to keep rows: the database has refused some.
     ///

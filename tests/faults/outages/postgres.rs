@@ -8,8 +8,8 @@ use ractor_housekeeper::store::Timeouts;
 
 use super::Outage;
 use crate::TestResult;
-use crate::database::{DUE, TestDatabase};
 use crate::database::postgres::{PostgresDatabase, SLOW_DOWN, SPEED_UP};
+use crate::database::{DUE, TestDatabase};
 use crate::proxy::Proxy;
 
 mod server;

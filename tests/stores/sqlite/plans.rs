@@ -64,10 +64,10 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
                 // A look-up reads many more rows than are handled at once.
                 let all_users = !statement.sql.contains(OF_USER);
                 let reads = ["SEARCH sessions", "SEARCH bookings"];
+                let reads_rows = reads.iter().any(|start| step.starts_with(start));
+                let looks_up = statement.sql.contains(LOOK_UP) && all_users && reads_rows;
                 assert!(
-                    !(statement.sql.contains(LOOK_UP) && all_users)
-                        || !reads.iter().any(|start| step.starts_with(start))
-                        || step.contains("COVERING INDEX"),
+                    !looks_up || step.contains("COVERING INDEX"),
                     "{}: {plan:#?}",
                     statement.sql
                 );

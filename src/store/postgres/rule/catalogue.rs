@@ -7,8 +7,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::rule::Rule;
-use crate::store::rule::ForeignKey;
-use crate::store::rule::table_name;
+use crate::store::rule::{ForeignKey, OnDelete, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
 #[derive(Debug)]
@@ -130,10 +129,9 @@ struct FoundKey {
     parent_table: String,
     #[diesel(sql_type = Array<Text>)]
     parent_columns: Vec<String>,
-    #[diesel(sql_type = Bool)]
-    refuses: bool,
-    #[diesel(sql_type = Bool)]
-    cascades: bool,
+    /// `pg_constraint.confdeltype`.
+    #[diesel(sql_type = Text)]
+    on_delete: String,
     #[diesel(sql_type = Bool)]
     readable: bool,
     #[diesel(sql_type = Bool)]
@@ -151,8 +149,11 @@ impl From<FoundKey> for Reference {
                 columns: found.columns,
                 parent: found.parent_table,
                 parent_columns: found.parent_columns,
-                refuses: found.refuses,
-                cascades: found.cascades,
+                on_delete: match found.on_delete.as_str() {
+                    "a" | "r" => OnDelete::Refuse,
+                    "c" => OnDelete::Cascade,
+                    _ => OnDelete::LetGo,
+                },
                 readable: found.readable,
                 indexed: found.indexed,
             },
@@ -297,7 +298,7 @@ const FOREIGN_KEYS: &str = "
         k.confrelid::bigint as parent, p.relname::text as parent_table,
         array(select a.attname::text from unnest(k.confkey) with ordinality as u(number, place)
             join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by place) as parent_columns,
-        k.confdeltype in ('a', 'r') as refuses, k.confdeltype = 'c' as cascades,
+        k.confdeltype::text as on_delete,
         has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable,
         exists (select from pg_index i where i.indrelid = k.conrelid and i.indisvalid
             and (i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey

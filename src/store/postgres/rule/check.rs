@@ -278,7 +278,7 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             .iter()
             .chain(rule.unless.iter().filter(|related| related.only.is_none()))
             .any(|related| is(&related.table, found.oid) && key.columns.contains(&related.column));
-        if key.refuses && !declared && !rule.keeps_referenced {
+        if key.refuses() && !declared && !rule.keeps_referenced {
             let text = format!(
                 "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
             );

@@ -363,7 +363,7 @@ impl Compiler<'_> {
             let parent = oid(table);
             let keys = self.catalogue.foreign_keys.iter().filter(|found| {
                 Some(found.parent) == parent
-                    && found.key.refuses
+                    && found.key.refuses()
                     && found.key.readable
                     && !declared.contains(&Some(found.oid))
             });

@@ -6,7 +6,7 @@ use super::compiler::Compiler;
 use super::parts::{Parts, once};
 use super::stamp::Form;
 use crate::rule::{Action, Children, HandOn, OnParent, Source, Stamp, Value, bare_name};
-use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+use crate::store::rule::{Dialect, OnDelete, Template, identifier, param, table_name};
 
 impl Compiler<'_> {
     /// A value over a row of `of`, for a column of `table`.
@@ -194,7 +194,7 @@ impl Compiler<'_> {
                 let refers = children.references.as_ref();
                 found.oid == child.oid
                     && found.parent == own.oid
-                    && key.cascades
+                    && key.on_delete == OnDelete::Cascade
                     && key.columns == [children.column.as_str()]
                     && refers.is_none_or(|column| key.parent_columns == [column.as_str()])
             })

@@ -7,8 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::keys;
 use crate::rule::{OnParent, Rule, bare_name, split_name};
-use crate::store::rule::ForeignKey;
-use crate::store::rule::{identifier, table_name};
+use crate::store::rule::{ForeignKey, identifier, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
 #[derive(Debug, Default)]

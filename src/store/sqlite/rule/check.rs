@@ -155,7 +155,7 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                     .chain(unless)
                     .any(|one| is(&one.table, &one.column));
             let place = key.place();
-            if *name == rule.table && key.refuses && !declared && !rule.keeps_referenced {
+            if *name == rule.table && key.refuses() && !declared && !rule.keeps_referenced {
                 let text = format!(
                     "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
                 );

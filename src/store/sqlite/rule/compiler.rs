@@ -301,7 +301,7 @@ impl Compiler<'_> {
             let keys = keys.flat_map(|table| &table.pointed_at_by);
             let is_declared =
                 |table: &str| declared.iter().any(|name| name.eq_ignore_ascii_case(table));
-            keys.filter(|key| key.refuses && !is_declared(&key.table))
+            keys.filter(|key| key.refuses() && !is_declared(&key.table))
                 .collect()
         };
         let referred = |table: &str, children: &Children| {

@@ -6,8 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::rule::{bare_name, split_name};
-use crate::store::rule::ForeignKey;
-use crate::store::rule::identifier;
+use crate::store::rule::{ForeignKey, OnDelete, identifier};
 
 /// One column of a key.
 #[derive(QueryableByName)]
@@ -58,8 +57,11 @@ pub(super) fn pointing_at(
             columns: Vec::new(),
             parent: parent.to_owned(),
             parent_columns: Vec::new(),
-            refuses: matches!(column.on_delete.as_str(), "NO ACTION" | "RESTRICT"),
-            cascades: column.on_delete == "CASCADE",
+            on_delete: match column.on_delete.as_str() {
+                "NO ACTION" | "RESTRICT" => OnDelete::Refuse,
+                "CASCADE" => OnDelete::Cascade,
+                _ => OnDelete::LetGo,
+            },
             readable: true,
             indexed: false,
         });
