@@ -6,7 +6,7 @@ use ractor_housekeeper::config::{Cron, JobConfig, Schedule};
 use ractor_housekeeper::model::{Event, Health, LateCause, NextRun, Trigger};
 use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::time::Clock;
-use ractor_housekeeper::{HousekeeperMsg, RequestError};
+use ractor_housekeeper::{HousekeeperMsg, RequestError, Scope};
 
 use crate::support::host::{Host, Setup, minutes, seconds};
 
@@ -54,6 +54,35 @@ async fn a_job_missed_for_three_nights_runs_once_and_counts_the_rest() {
     assert_eq!(runs, [at("03-30T12:01")]);
     assert_eq!(status.missed_ticks, 2);
     assert_eq!(status.next_ticks.first(), Some(&at("03-31T00:30")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_time_shortens_the_pauses_of_a_run() {
+    let elapsed = async |finish_by: Option<Cron>| {
+        let mut setup = Setup::new();
+        let pace = &mut setup.config.job.pace;
+        (pace.min_pause, pace.max_pause) = (seconds(1), seconds(1));
+        pace.finish_by = finish_by;
+        let host = setup.start().await;
+        host.add_overdue(20);
+        host.run_now(Scope::All)
+            .await
+            .expect("is not rejected")
+            .elapsed
+    };
+
+    // Ten batches of two, and an empty one. It is noon.
+    let alone = elapsed(None).await;
+    let in_time = elapsed(Some("20 0 12 * * *".into())).await;
+    let too_late = elapsed(Some("4 0 12 * * *".into())).await;
+
+    assert_eq!(alone, seconds(10));
+    assert!(in_time > seconds(7) && in_time < seconds(9), "{in_time:?}");
+    // Without pauses at four seconds, then as if there were no end time.
+    assert!(
+        too_late > seconds(4) && too_late < seconds(10),
+        "{too_late:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
