@@ -212,8 +212,8 @@ async fn start(schedule: Schedule, minute: &str) -> Host {
     setup.clock.advance_wall(at(minute) - setup.clock.now());
     let expirer = JobConfig {
         schedule,
-        // A step that hangs is no failure for days.
-        step_timeout: minutes(100 * 60),
+        // A step that hangs fails after a day.
+        step_timeout: minutes(24 * 60),
         ..setup.config.job.clone()
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);
