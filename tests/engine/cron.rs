@@ -160,21 +160,21 @@ async fn a_paused_job_shows_no_tick_and_runs_once_when_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nightly_job_is_late_after_two_nights_without_success() {
-    let host = start(nightly(), "01-10T12:00").await;
-    // A run that hangs neither succeeds nor fails.
+async fn a_job_by_cron_is_late_after_two_ticks_without_success() {
+    let host = start(quiet("30 1,13 * * *"), "01-10T12:00").await;
+    // A run that hangs for less than its timeout, a day, neither succeeds nor fails.
     host.faults.always(Step::Batch, Fault::Hang);
 
-    tokio::time::sleep(minutes(37 * 60 + 30)).await;
-    let second_night = host.status().await.health;
+    tokio::time::sleep(minutes(13 * 60 + 30)).await;
+    let second_tick = host.status().await.health;
     tokio::time::sleep(minutes(2)).await;
     let behind = host.status().await.health;
 
-    assert_eq!(second_night, Health::Healthy);
+    assert_eq!(second_tick, Health::Healthy);
     let reason = behind.reason();
     assert_eq!(
         reason.as_deref(),
-        Some("no run has completed since the start 1day 13h ago")
+        Some("no run has completed since the start 13h 32m ago")
     );
     assert!(
         matches!(
