@@ -9,7 +9,7 @@ use tokio::time::sleep_until;
 use tokio_postgres::NoTls;
 
 use crate::Plan;
-use crate::contender::{ClaimResult, Frontier};
+use crate::contender::{Frontier, Sweep};
 use crate::requests::Request;
 use crate::support::Result;
 
@@ -99,7 +99,7 @@ async fn work(
 
 impl Clients {
     /// Milliseconds of all requests that were to be sent during the sweep.
-    pub(crate) async fn finish(self, swept: &ClaimResult) -> Result<Vec<f64>> {
+    pub(crate) async fn finish(self, swept: &Sweep) -> Result<Vec<f64>> {
         self.ended.get_or_init(|| swept.ended);
         let mut latencies = Vec::new();
         for worker in self.workers {

@@ -6,23 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ractor::call;
-use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
 use ractor_housekeeper::config::Pace;
-use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Scope, start,
-};
+use ractor_housekeeper::{Outcome, Scope};
 
+use crate::Plan;
 use crate::support::Result;
 use crate::support::database::Database;
+use crate::support::job::{Job, start_manual};
 use crate::support::timed::{Notes, Timed};
-use crate::{Plan, rows};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Job {
-    Bookings,
-    Sessions,
-}
 
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
@@ -37,7 +28,7 @@ enum Way {
 
 /// When a sweep ran, and what it did.
 #[derive(Debug, Clone)]
-pub(crate) struct ClaimResult {
+pub(crate) struct Sweep {
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
     pub(crate) rows: u64,
@@ -59,6 +50,7 @@ impl Contender {
             Self::of("one statement", Way::OneStatement),
             Self::paced("batches of 10k", Pace::fixed(batch(10_000))),
             Self::paced("batches of 1k", Pace::fixed(batch(1_000))),
+            Self::paced("30 % of the time", fixed_share(30)),
             Self::paced(POLITE, Pace::polite()),
             Self::paced("full speed", Pace::full_speed()),
         ]
@@ -66,19 +58,12 @@ impl Contender {
 
     /// Other paces than the presets.
     pub(crate) fn tried() -> Vec<Self> {
-        let pace = |smallest: u32, largest: u32, target: u64, duty_percent: u8| Pace {
-            min_batch: batch(smallest),
-            max_batch: batch(largest),
-            target: Duration::from_millis(target),
-            duty_percent,
-            ..Pace::polite()
-        };
         vec![
             Self::of(IDLE, Way::Idle),
-            Self::paced("100-300, 25 ms, 33 %", pace(100, 300, 25, 33)),
-            Self::paced("100-500, 25 ms, 50 %", pace(100, 500, 25, 50)),
-            Self::paced("100-1k, 50 ms, 25 %", pace(100, 1_000, 50, 25)),
-            Self::paced("200-1k, 20 ms, 50 %", pace(200, 1_000, 20, 50)),
+            Self::paced("30 % of the time", fixed_share(30)),
+            Self::paced("10 % of the time", fixed_share(10)),
+            Self::paced("5 % of the time", fixed_share(5)),
+            Self::paced(POLITE, Pace::polite()),
         ]
     }
 
@@ -96,22 +81,20 @@ impl Contender {
         job: Job,
         plan: &Plan,
         frontier: &Frontier,
-    ) -> Result<ClaimResult> {
+    ) -> Result<Sweep> {
         match &self.way {
             Way::Idle => {
                 let began = Instant::now();
                 tokio::time::sleep(plan.idle).await;
-                Ok(ClaimResult::of(began, 0, Vec::new()))
+                Ok(Sweep::of(began, 0, Vec::new()))
             }
             Way::OneStatement => {
                 let began = Instant::now();
-                database
-                    .execute(&rows::one_statement(database, job))
-                    .await?;
+                database.execute(&job.one_statement(database)).await?;
                 let took = began.elapsed().as_secs_f64() * 1_000.0;
                 // A session goes with an image and a video record.
                 let kinds = if job == Job::Sessions { 3 } else { 1 };
-                Ok(ClaimResult::of(began, plan.rows / 5 * kinds, vec![took]))
+                Ok(Sweep::of(began, plan.rows / 5 * kinds, vec![took]))
             }
             Way::Housekeeper(pace) => housekeeper(database, job, pace, frontier).await,
         }
@@ -123,37 +106,24 @@ async fn housekeeper(
     job: Job,
     pace: &Pace,
     frontier: &Frontier,
-) -> Result<ClaimResult> {
+) -> Result<Sweep> {
     let store = database.store().await?;
-    let (job, notes) = match job {
-        Job::Bookings => Timed::over(BookingExpirer::new(store, Some(rows::AGE))?),
-        Job::Sessions => Timed::over(SessionCleaner::new(store, Some(rows::AGE))?),
-    };
-    let name = ractor_housekeeper::Job::name(&*job);
-    let mut config = HousekeeperConfig::default();
-    config.job.schedule.at_start = false;
-    config.job.schedule.at_deadline = false;
-    config.job.pace = pace.clone();
-    let arguments = HousekeeperArguments::new(vec![job]).with_config(config);
-    let housekeeper = start(None, arguments).await?.housekeeper;
+    let (timed, notes) = Timed::over(job.over(store)?);
+    let housekeeper = start_manual(timed, pace.clone()).await?;
 
     frontier.follow(&notes);
     let began = Instant::now();
-    let report = call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All)??;
+    let report = housekeeper.run_now(job.name(), Scope::All).await?;
     let done = notes.read();
-    let swept = ClaimResult::of(began, done.rows, done.batches);
-    call!(
-        housekeeper,
-        HousekeeperMsg::Shutdown,
-        Duration::from_secs(5)
-    )?;
+    let swept = Sweep::of(began, done.rows, done.batches);
+    housekeeper.shutdown(Duration::from_secs(5)).await;
     if report.outcome != Outcome::Completed {
         return Err(report.message().into());
     }
     Ok(swept)
 }
 
-impl ClaimResult {
+impl Sweep {
     fn of(began: Instant, rows: u64, batches: Vec<f64>) -> Self {
         Self {
             began,
@@ -189,6 +159,15 @@ impl Frontier {
     fn follow(&self, notes: &Notes) {
         let mut followed = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         *followed = Some(notes.clone());
+    }
+}
+
+/// The default pace without its adaptation to load.
+fn fixed_share(percent: u8) -> Pace {
+    Pace {
+        duty_percent: percent,
+        min_duty_percent: percent,
+        ..Pace::polite()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What clients ask of the database.
 
-use crate::contender::Job;
+use crate::support::job::Job;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {

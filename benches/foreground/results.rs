@@ -1,6 +1,6 @@
 //! What was seen, as a table, as targets and as a panel of the plot.
 
-use crate::contender::{ClaimResult, Contender, IDLE, POLITE};
+use crate::contender::{Contender, IDLE, POLITE, Sweep};
 use crate::support::figures::{Bound, Spread, percentile, target};
 use crate::support::plot::{Axis, Panel, Series, Shape};
 
@@ -13,7 +13,7 @@ pub(crate) struct Results {
 pub(crate) struct Round {
     /// Milliseconds of the requests during the sweep.
     pub(crate) latencies: Vec<f64>,
-    pub(crate) swept: ClaimResult,
+    pub(crate) swept: Sweep,
 }
 
 impl Round {

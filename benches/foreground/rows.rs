@@ -1,13 +1,8 @@
 //! The rows that are swept, and those that others work on.
 
-use std::time::Duration;
-
-use crate::contender::Job;
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
-
-/// Age at which a row is due.
-pub(crate) const AGE: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::support::job::Job;
 
 /// Makes the rows of a job anew, and lets the database settle. A fifth is due, in the order of its
 /// places.
@@ -22,26 +17,6 @@ pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64) -> Result
         .execute(&statements.replace("{rows}", &rows.to_string()))
         .await?;
     database.settle().await
-}
-
-/// All that is due in one statement.
-pub(crate) fn one_statement(database: &Database, job: Job) -> String {
-    let (now, old) = match database.kind {
-        Kind::Postgres { .. } => ("now()", "now() - interval '1 day'"),
-        Kind::Sqlite { .. } => (
-            "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
-            "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",
-        ),
-    };
-    match job {
-        Job::Bookings => format!(
-            "update bookings set status = 'Expired', updated_at = {now} where status = 'Pending' and created_at < {old} \
-             and (held_until is null or held_until <= {now})"
-        ),
-        Job::Sessions => {
-            format!("delete from sessions where coalesce(last_activity_at, created_at) < {old}")
-        }
-    }
 }
 
 const POSTGRES_BOOKINGS: &str = "

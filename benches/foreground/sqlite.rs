@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 
-use crate::contender::{Contender, Frontier, Job};
+use crate::contender::{Contender, Frontier};
 use crate::results::{Results, Round};
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
+use crate::support::job::Job;
 use crate::{Plan, rows};
 
 /// Both jobs, all contenders in each round.

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::NoTls;
 
-use crate::contender::Job;
 use crate::requests::Request;
 use crate::rows;
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
 use crate::support::figures::{Bound, target};
+use crate::support::job::Job;
 
 /// With and without in turn, on the same sessions.
 pub(crate) async fn cost(database: &mut Database, rounds: usize, length: Duration) -> Result<()> {

@@ -9,10 +9,11 @@ use ractor_housekeeper::{HousekeeperMsg, Subscriber};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::memory::{Growth, Mark};
-use crate::rows::{Job, fill_with_due};
+use crate::rows::fill_with_due;
 use crate::support::Result;
 use crate::support::database::Database;
 use crate::support::figures::{Bound, Spread, target};
+use crate::support::job::Job;
 use crate::support::plot::Series;
 use crate::{float, housekeeper, line, run};
 

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use ractor::{ActorRef, call};
-use ractor_housekeeper::HousekeeperMsg;
+use ractor::call;
+use ractor_housekeeper::{HousekeeperMsg, HousekeeperRef};
 
-use crate::rows::{Job, fill_with_live};
+use crate::rows::fill_with_live;
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
 use crate::support::figures::{Bound, Spread, percentile, target};
+use crate::support::job::Job;
 use crate::support::plot::Series;
 use crate::{float, housekeeper, line, run};
 
@@ -101,7 +102,7 @@ async fn empty_runs(database: &Database, job: Job, runs: u32) -> Result<(f64, f6
     Ok((percentile(&run_ms, 50.0), status_us))
 }
 
-async fn status_us(housekeeper: &ActorRef<HousekeeperMsg>) -> Result<f64> {
+async fn status_us(housekeeper: &HousekeeperRef) -> Result<f64> {
     let mut took_us = Vec::new();
     for _ in 0..500 {
         let asked = Instant::now();

@@ -8,11 +8,8 @@
 //! next, down to 10,000 and 1,000.
 
 use peak_alloc::PeakAlloc;
-use ractor::{ActorRef, call};
 use ractor_housekeeper::config::Pace;
-use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Report, Scope, start,
-};
+use ractor_housekeeper::{HousekeeperRef, Outcome, Report, Scope};
 
 mod backlog;
 mod empty;
@@ -22,9 +19,9 @@ mod rows;
 #[expect(dead_code, reason = "what benches share is more than one needs")]
 mod support;
 
-use rows::Job;
 use support::Result;
 use support::database::Database;
+use support::job::{Job, start_manual};
 use support::machine::heading;
 use support::options::Options;
 use support::plot::{Axis, Panel, Picture, Series, Shape};
@@ -85,19 +82,13 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// A housekeeper with one job, that runs only when told, at full speed.
-async fn housekeeper(database: &Database, job: Job) -> Result<ActorRef<HousekeeperMsg>> {
-    let mut config = HousekeeperConfig::default();
-    config.job.schedule.at_start = false;
-    config.job.schedule.at_deadline = false;
-    config.job.pace = Pace::full_speed();
-    let jobs = vec![job.over(database.store().await?)?];
-    let arguments = HousekeeperArguments::new(jobs).with_config(config);
-    Ok(start(None, arguments).await?.housekeeper.into())
+/// A housekeeper with one job, at full speed.
+async fn housekeeper(database: &Database, job: Job) -> Result<HousekeeperRef> {
+    start_manual(job.over(database.store().await?)?, Pace::full_speed()).await
 }
 
-async fn run(housekeeper: &ActorRef<HousekeeperMsg>, job: Job) -> Result<Report> {
-    let report = call!(housekeeper, HousekeeperMsg::RunNow, job.name(), Scope::All)??;
+async fn run(housekeeper: &HousekeeperRef, job: Job) -> Result<Report> {
+    let report = housekeeper.run_now(job.name(), Scope::All).await?;
     match report.outcome {
         Outcome::Completed => Ok(report),
         _ => Err(report.message().into()),

@@ -1,47 +1,8 @@
 //! The rows that tables are filled with.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use ractor_housekeeper::JobName;
-use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
-use ractor_housekeeper::store::Store;
-
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
-
-/// One of the two jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Job {
-    Bookings,
-    Sessions,
-}
-
-impl Job {
-    pub(crate) const ALL: [Self; 2] = [Self::Bookings, Self::Sessions];
-
-    /// As reports count its rows.
-    pub(crate) fn rows(self) -> &'static str {
-        match self {
-            Self::Bookings => "bookings",
-            Self::Sessions => "sessions",
-        }
-    }
-
-    pub(crate) fn name(self) -> JobName {
-        match self {
-            Self::Bookings => BookingExpirer::NAME,
-            Self::Sessions => SessionCleaner::NAME,
-        }
-    }
-
-    pub(crate) fn over(self, store: Arc<dyn Store>) -> Result<Arc<dyn ractor_housekeeper::Job>> {
-        Ok(match self {
-            Self::Bookings => Arc::new(BookingExpirer::new(store, Some(DAY))?),
-            Self::Sessions => Arc::new(SessionCleaner::new(store, Some(DAY))?),
-        })
-    }
-}
+use crate::support::job::Job;
 
 /// Fills the tables of both jobs with rows of which none is due, now or within the hour.
 pub(crate) async fn fill_with_live(database: &mut Database, rows: u64) -> Result<()> {
@@ -73,9 +34,6 @@ async fn fill(database: &mut Database, statements: &str, rows: u64) -> Result<()
     let statements = statements.replace("{rows}", &rows.to_string());
     database.execute(&statements).await
 }
-
-/// The age of both rules.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Four of five were paid or have expired long ago; a few have a hold.
 const POSTGRES_LIVE_BOOKINGS: &str = "

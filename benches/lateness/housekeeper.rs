@@ -1,5 +1,6 @@
 //! The measured housekeeper and its subscriber.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ractor::{ActorRef, call};
@@ -38,7 +39,7 @@ impl Measured {
         age: Option<Duration>,
     ) -> Result<Self> {
         let expirer = BookingExpirer::new(database.store().await?, age)?;
-        let (job, notes) = Timed::over(expirer);
+        let (job, notes) = Timed::over(Arc::new(expirer));
         let mut config = HousekeeperConfig::default();
         config.job.schedule.min_interval = plan.min_interval;
         config.job.schedule.start_jitter = Duration::ZERO;

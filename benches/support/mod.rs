@@ -1,7 +1,9 @@
 //! What the benches share: options, databases, figures with their spread, targets, and plots.
 
+pub(crate) mod cpu;
 pub(crate) mod database;
 pub(crate) mod figures;
+pub(crate) mod job;
 pub(crate) mod machine;
 pub(crate) mod options;
 pub(crate) mod plot;

@@ -29,13 +29,13 @@ pub(crate) struct Noted {
 }
 
 impl Timed {
-    pub(crate) fn over(job: impl Job) -> (Arc<dyn Job>, Notes) {
+    pub(crate) fn over(job: Arc<dyn Job>) -> (Arc<dyn Job>, Notes) {
         let notes = Notes::default();
         let timed = Self {
             notes: notes.clone(),
             began: Mutex::default(),
         };
-        (Arc::new(FaultyJob::with_hook(Arc::new(job), timed)), notes)
+        (Arc::new(FaultyJob::with_hook(job, timed)), notes)
     }
 
     fn began(&self) -> MutexGuard<'_, Option<Instant>> {

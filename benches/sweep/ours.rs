@@ -1,22 +1,14 @@
 //! The housekeeper, and its batches without it.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ractor::call;
-use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
 use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::store::Store;
-use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, Outcome, Scope, start,
-};
+use ractor_housekeeper::{Outcome, Scope};
 
-use crate::Job;
 use crate::support::Result;
 use crate::support::database::Database;
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::support::job::{Job, start_manual};
 
 /// Runs this many housekeepers on one backlog.
 pub(crate) async fn housekeepers(
@@ -26,13 +18,8 @@ pub(crate) async fn housekeepers(
 ) -> Result<(Duration, u64)> {
     let mut running = Vec::new();
     for _ in 0..replicas {
-        let mut config = HousekeeperConfig::default();
-        config.job.schedule.at_start = false;
-        config.job.schedule.at_deadline = false;
-        config.job.pace = Pace::full_speed();
-        let arguments = HousekeeperArguments::new(vec![job_of(database.store().await?, job)?])
-            .with_config(config);
-        running.push(start(None, arguments).await?.housekeeper);
+        let swept = job.over(database.store().await?)?;
+        running.push(start_manual(swept, Pace::full_speed()).await?);
     }
 
     let began = Instant::now();
@@ -40,27 +27,20 @@ pub(crate) async fn housekeepers(
         .iter()
         .cloned()
         .map(|housekeeper| {
-            let name = name(job);
-            tokio::spawn(
-                async move { call!(housekeeper, HousekeeperMsg::RunNow, name, Scope::All) },
-            )
+            tokio::spawn(async move { housekeeper.run_now(job.name(), Scope::All).await })
         })
         .collect();
     let mut handled = 0;
     for run in runs {
-        let report = run.await???;
+        let report = run.await??;
         if report.outcome != Outcome::Completed {
             return Err(report.message().into());
         }
-        handled += report.counts.of(job.name());
+        handled += report.counts.of(job.rows());
     }
     let took = began.elapsed();
     for housekeeper in running {
-        call!(
-            housekeeper,
-            HousekeeperMsg::Shutdown,
-            Duration::from_secs(5)
-        )?;
+        housekeeper.shutdown(Duration::from_secs(5)).await;
     }
     Ok((took, handled))
 }
@@ -82,7 +62,7 @@ pub(crate) async fn beside_kept_rows(database: &mut Database, job: Job) -> Resul
 /// Runs the same batches without a housekeeper.
 pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
     let pace = Pace::full_speed();
-    let swept = job_of(database.store().await?, job)?;
+    let swept = job.over(database.store().await?)?;
 
     let began = Instant::now();
     let bounds = swept.begin_run().await.map_err(|error| error.to_string())?;
@@ -101,24 +81,10 @@ pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration
             .batch(&request)
             .await
             .map_err(|error| error.to_string())?;
-        handled += batch.counts.of(job.name());
+        handled += batch.counts.of(job.rows());
         if batch.next_cursor.is_none() {
             return Ok((began.elapsed(), handled));
         }
         after = batch.next_cursor;
-    }
-}
-
-fn job_of(store: Arc<dyn Store>, job: Job) -> Result<Arc<dyn ractor_housekeeper::Job>> {
-    Ok(match job {
-        Job::Bookings => Arc::new(BookingExpirer::new(store, Some(DAY))?),
-        Job::Sessions => Arc::new(SessionCleaner::new(store, Some(DAY))?),
-    })
-}
-
-fn name(job: Job) -> ractor_housekeeper::JobName {
-    match job {
-        Job::Bookings => BookingExpirer::NAME,
-        Job::Sessions => SessionCleaner::NAME,
     }
 }

@@ -1,8 +1,8 @@
 //! The rows a sweep works on.
 
-use crate::Job;
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
+use crate::support::job::{Job, clock};
 
 /// How the age of rows goes with their place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,13 @@ pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64, order: Or
 
 /// Rows that are due.
 pub(crate) async fn due(database: &mut Database, job: Job) -> Result<u64> {
-    let clock = match database.kind {
-        Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",
-        Kind::Postgres { .. } => "now() - interval '1 day'",
-    };
+    let (_, old) = clock(database);
     let count = match job {
         Job::Bookings => format!(
-            "select count(*) as value from bookings where status = 'Pending' and created_at < {clock}"
+            "select count(*) as value from bookings where status = 'Pending' and created_at < {old}"
         ),
         Job::Sessions => format!(
-            "select count(*) as value from sessions where coalesce(last_activity_at, created_at) < {clock}"
+            "select count(*) as value from sessions where coalesce(last_activity_at, created_at) < {old}"
         ),
     };
     Ok(database.number(&count).await?.unsigned_abs())

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl};
 
+use crate::rows;
 use crate::support::Result;
 use crate::support::database::{Database, Kind};
-use crate::{Job, rows};
+use crate::support::job::{Job, clock};
 
 /// One statement that takes all, and cascades.
 pub(crate) async fn one_statement(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
-    let statement = statement(database, job);
+    let statement = job.one_statement(database);
     let due = rows::due(database, job).await?;
     let began = Instant::now();
     database.execute(&statement).await?;
@@ -20,7 +21,7 @@ pub(crate) async fn one_statement(database: &mut Database, job: Job) -> Result<(
 
 /// As session libraries do it: a timer, and the statement at each tick until there is nothing left.
 pub(crate) async fn timer_loop(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
-    let statement = statement(database, job);
+    let statement = job.one_statement(database);
     let due = rows::due(database, job).await?;
     let began = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
@@ -36,10 +37,7 @@ pub(crate) async fn timer_loop(database: &mut Database, job: Job) -> Result<(Dur
 /// The way that was replaced: all candidates are read, each is looked up for activity, deleted or
 /// updated, and committed by itself. Only the first rows are: all would take minutes.
 pub(crate) async fn row_by_row(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
-    let old = match database.kind {
-        Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')",
-        Kind::Postgres { .. } => "now() - interval '1 day'",
-    };
+    let (_, old) = clock(database);
     let find = match job {
         Job::Bookings => format!(
             "select booking_id as id from bookings where status = 'Pending' and created_at < {old}"
@@ -90,29 +88,6 @@ pub(crate) async fn row_by_row(database: &mut Database, job: Job) -> Result<(Dur
     // As if it had gone on to the end.
     let handling = began.elapsed() * u32::try_from(ids.len())? / u32::try_from(first.len())?;
     Ok((loading + handling, ids.len() as u64))
-}
-
-fn statement(database: &Database, job: Job) -> String {
-    let sqlite = database.name() == "SQLite";
-    let old = if sqlite {
-        "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-1 day')"
-    } else {
-        "now() - interval '1 day'"
-    };
-    let now = if sqlite {
-        "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
-    } else {
-        "now()"
-    };
-    match job {
-        Job::Bookings => format!(
-            "update bookings set status = 'Expired', updated_at = {now} where status = 'Pending' and created_at < {old} \
-             and (held_until is null or held_until <= {now})"
-        ),
-        Job::Sessions => {
-            format!("delete from sessions where coalesce(last_activity_at, created_at) < {old}")
-        }
-    }
 }
 
 #[derive(QueryableByName)]

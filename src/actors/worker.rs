@@ -14,11 +14,12 @@ use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::run_state::{Committed, RunState};
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::config::JobConfig;
+use crate::config::cron::Calendar;
 use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord, Trigger};
-use crate::policy::{CONFIRM_AFTER, Leap, Pacer};
-use crate::time::Clocks;
+use crate::policy::{self, CONFIRM_AFTER, Leap, Pacer};
+use crate::time::{self, Clocks};
 
 pub(crate) struct Worker;
 
@@ -46,6 +47,8 @@ pub(crate) struct State {
     arguments: WorkerArguments,
     checked: bool,
     pacer: Pacer,
+    /// The end times of runs.
+    finish_by: Option<Calendar>,
     run: Option<Run>,
 }
 
@@ -55,6 +58,8 @@ struct Run {
     after: Option<Cursor>,
     progress: Progress,
     began: Instant,
+    /// Time from the beginning until the run should be done.
+    available: Option<Duration>,
     span: Span,
     pause: Option<Delayed<WorkerMsg>>,
 }
@@ -67,8 +72,12 @@ impl Worker {
         arguments: WorkerArguments,
     ) -> Result<State, ActorProcessingErr> {
         // Calls no database: the start succeeds while it is down.
+        let pace = arguments.config.pace.clone();
+        // `start` has checked the expression.
+        let finish_by = pace.finish_by.as_ref();
         Ok(State {
-            pacer: Pacer::new(arguments.config.pace.clone()),
+            finish_by: finish_by.and_then(|cron| Calendar::new(cron).ok()),
+            pacer: Pacer::new(pace),
             arguments,
             checked: false,
             run: None,
@@ -136,7 +145,10 @@ impl State {
                     return self.report(InternalMsg::Finished(state));
                 }
                 state.account.report.cutoff = Some(bounds.cutoff);
+                let finish = self.finish_by.as_ref();
+                let finish = finish.and_then(|calendar| calendar.after(bounds.now));
                 self.run = Some(Run {
+                    available: finish.map(|finish| time::until(bounds.now, finish)),
                     state,
                     bounds,
                     after: None,
@@ -231,7 +243,10 @@ impl State {
                 } else if timeout.is_some_and(|timeout| run.began.elapsed() >= timeout) {
                     self.conclude(run, Outcome::TimedOut).await
                 } else {
-                    let pause = self.pacer.took(work);
+                    let urgency = run.available.map_or(0.0, |available| {
+                        policy::urgency(run.began.elapsed(), available)
+                    });
+                    let pause = self.pacer.took(work, urgency);
                     run.pause = next_batch(myself, run.id(), pause);
                     self.run = Some(run);
                     Ok(())

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
-use crate::config::{ConfigError, check_age};
-use crate::job::{
-    Batch, BatchRequest, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds, Scope,
-};
+use super::job::{BookingJob, built_in};
+use super::text;
+use crate::config::ConfigError;
+use crate::job::JobName;
+use crate::rule::{Rule, Value, age, eq, moment};
 use crate::store::Store;
 
 /// Expires unpaid bookings.
@@ -17,15 +16,12 @@ use crate::store::Store;
 /// Sets the status `Expired` on bookings that are `Pending`, were created strictly more than
 /// `expire_after` ago, and have no `held_until` in the future. The host sets `held_until` while a
 /// payment is in flight. Reports count `bookings`.
-pub struct BookingExpirer {
-    store: Arc<dyn Store>,
-    expire_after: Option<Duration>,
-}
+pub struct BookingExpirer(BookingJob);
 
 impl fmt::Debug for BookingExpirer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BookingExpirer")
-            .field("expire_after", &self.expire_after)
+            .field("expire_after", &self.0.age)
             .finish_non_exhaustive()
     }
 }
@@ -40,64 +36,33 @@ impl BookingExpirer {
     ///
     /// Fails if the age is zero or longer than 100 years.
     pub fn new(store: Arc<dyn Store>, expire_after: Option<Duration>) -> Result<Self, ConfigError> {
-        check_age("ages.expire_after", expire_after)?;
-        Ok(Self {
+        Ok(Self(BookingJob::new(
             store,
+            "ages.expire_after",
             expire_after,
-        })
+            Self::rule,
+        )?))
     }
 
-    /// Returns the age, which matches no row if the job is disabled.
-    fn expire_after(&self) -> Duration {
-        self.expire_after.unwrap_or(crate::config::MAX_DURATION)
+    /// Returns the rule of this job, as any host would declare it.
+    #[must_use]
+    pub fn rule(expire_after: Duration) -> Rule {
+        Rule::new(Self::NAME.as_str(), "bookings")
+            .due(age("created_at", expire_after).on_sqlite(text()))
+            .only(eq("status", "Pending"))
+            .held_until(moment("held_until").on_sqlite(text()))
+            .set("status", "Expired")
+            .set("updated_at", Value::Now)
+            .scope("user_id")
+            .show([
+                "property_id",
+                "booking_date",
+                "shift_type",
+                "total_cost",
+                "booking_source",
+            ])
+            .expect_backlog()
     }
 }
 
-#[async_trait]
-impl Job for BookingExpirer {
-    fn name(&self) -> JobName {
-        Self::NAME
-    }
-
-    fn is_enabled(&self) -> bool {
-        self.expire_after.is_some()
-    }
-
-    fn is_irreversible(&self) -> bool {
-        false
-    }
-
-    fn check_scope(&self, scope: &Scope) -> Result<(), String> {
-        super::check_user(scope)
-    }
-
-    async fn check(&self) -> Result<(), JobError> {
-        Ok(self.store.check().await?)
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(super::run_bounds(
-            self.store.now().await?,
-            self.expire_after(),
-        ))
-    }
-
-    async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
-        Ok(self.store.expire_bookings(request).await?)
-    }
-
-    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        let bounds = self.begin_run().await?;
-        Ok(self
-            .store
-            .overdue_bookings(bounds.now, bounds.cutoff, scope.user_id()?, page)
-            .await?)
-    }
-
-    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
-        Ok(self
-            .store
-            .booking_forecast(self.expire_after(), rejected)
-            .await?)
-    }
-}
+built_in!(BookingExpirer);

@@ -1,15 +1,14 @@
 //! The built-in jobs, for the schema of a booking application.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::config::ConfigError;
-use crate::job::{Job, RunBounds, Scope};
+use crate::job::Job;
+use crate::rule::Stamp;
 use crate::store::Store;
 
 mod booking_expirer;
+mod job;
 mod policy;
 mod session_cleaner;
 
@@ -33,23 +32,7 @@ pub fn built_in<S: Store>(
     ])
 }
 
-/// Returns the bounds of a run that begins now over rows older than `age`. A cutoff before the
-/// first century is the earliest instant, which no row precedes.
-fn run_bounds(now: DateTime<Utc>, age: Duration) -> RunBounds {
-    let cutoff = TimeDelta::from_std(age)
-        .ok()
-        .and_then(|age| now.checked_sub_signed(age))
-        .unwrap_or(DateTime::<Utc>::MIN_UTC);
-    RunBounds { now, cutoff }
-}
-
-/// Checks that the scope's user is a UUID, the key of users in the booking schema.
-fn check_user(scope: &Scope) -> Result<(), String> {
-    match scope.user_id() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(format!(
-            "{} is not keyed by a UUID, as the booking schema's users are",
-            scope.to_string().escape_debug()
-        )),
-    }
+/// How the booking schema keeps instants on SQLite: as text of one width.
+fn text() -> Stamp {
+    Stamp::Text("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
 }

@@ -81,9 +81,17 @@ impl Pace {
             );
             return wrong("min_batch", &problem);
         }
-        if !(1..=100).contains(&self.duty_percent) {
-            let problem = format!("is {}; give a percentage from 1 to 100", self.duty_percent);
-            return wrong("duty_percent", &problem);
+        for (field, percent) in [
+            ("duty_percent", self.duty_percent),
+            ("min_duty_percent", self.min_duty_percent),
+        ] {
+            if !(1..=100).contains(&percent) {
+                let problem = format!("is {percent}; give a percentage from 1 to 100");
+                return wrong(field, &problem);
+            }
+        }
+        if let Some(cron) = &self.finish_by {
+            check_cron(&format!("{path}.finish_by"), cron)?;
         }
         Ok(())
     }
@@ -324,6 +332,11 @@ mod tests {
                 "job.pace.duty_percent",
                 "is 101; give a percentage from 1 to 100",
             ),
+            (
+                r#"{"job":{"pace":{"min_duty_percent":0}}}"#,
+                "job.pace.min_duty_percent",
+                "is 0; give a percentage from 1 to 100",
+            ),
             (r#"{"job":{"run_timeout":"0s"}}"#, "job.run_timeout", zero),
             (r#"{"job":{"step_timeout":"0s"}}"#, "job.step_timeout", zero),
             (r#"{"job":{"read_timeout":"0s"}}"#, "job.read_timeout", zero),
@@ -404,6 +417,10 @@ mod tests {
 
             assert_eq!(error.expect_err(told).to_string(), told);
         }
+        let mut config = HousekeeperConfig::default();
+        config.job.pace.finish_by = Some("61 * * * *".into());
+        let error = config.check(&[]).expect_err("minute 61 is invalid");
+        assert_eq!(error.setting, "job.pace.finish_by.expression");
         let right =
             Schedule::cron(Cron::new("0 3 * * *").in_zone("America/Argentina/Buenos_Aires"));
         assert_eq!(right.check("schedule"), Ok(()));
@@ -662,10 +679,12 @@ mod tests {
             max_batch: NonZeroU32,
             target in span(),
             duty_percent: u8,
+            min_duty_percent: u8,
+            finish_by in prop::option::of(cron()),
             min_pause in span(),
             max_pause in span(),
         ) -> Pace {
-            Pace { min_batch, max_batch, target, duty_percent, min_pause, max_pause }
+            Pace { min_batch, max_batch, target, duty_percent, min_duty_percent, min_pause, max_pause, finish_by }
         }
     }
 

@@ -1,47 +1,60 @@
-//! How much of the database a job takes: the size of its batches, and the pauses between them.
+//! How much of the database a job uses: the size of its batches, and the pauses between them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How much of the database a job takes.
+use crate::config::Cron;
+
+/// How much of the database a job uses.
 ///
-/// Batches grow while they finish well within the target and shrink when they do not, so that a
-/// slow disk, a busy table or a missing index slows this job down, not other clients. Between
-/// two batches the worker pauses in proportion to the work.
+/// **The size of batches** follows the target. Batches double until one takes more than half of it.
+/// From then on one that took less than that adds `min_batch` rows to the next, and one that took
+/// longer than the target, or failed, halves it: additive increase and multiplicative decrease with
+/// a slow start, as in TCP's congestion control (Jacobson, 1988; Chiu and Jain, 1989). So a slow
+/// disk, a busy table or a missing index slows this job down, not other clients.
 ///
-/// The rule is additive increase and multiplicative decrease with a slow start, as in TCP's
-/// congestion control (Jacobson, 1988; Chiu and Jain, 1989): batches double until one takes more
-/// than half of the target. From then on one that took less than that adds `min_batch` rows to the
-/// next, and one that took longer than the target, or failed (a limit on a lock or a statement was
-/// reached), halves it. After any trouble the largest batch is reached again within `max_batch /
-/// min_batch` batches, four by default.
+/// **The share of time at work** follows the load of others, as in LEDBAT (RFC 6817). A batch waits
+/// for a connection, for locks, for the processor and for the log like any client, so batches take
+/// longer than the best of their size when others load the database. The share doubles while they
+/// take as long as the best, stays at a slowdown of a quarter, and halves at a half and beyond. It
+/// starts at `min_duty_percent`, never falls below it, so that every backlog ends, and never exceeds
+/// `duty_percent`. After each batch the worker pauses accordingly.
+///
+/// **An end time** (`finish_by`) raises the share of a backlog that does not end in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
-    /// Rows of the first batch, and of the smallest.
+    /// Rows of the first batch, and the minimum.
     pub min_batch: NonZeroU32,
-    /// Rows of the largest batch.
+    /// Maximum rows of a batch.
     pub max_batch: NonZeroU32,
-    /// How long a batch, and so a transaction, should take. At most a minute.
+    /// Intended duration of a batch, and so of a transaction. At most a minute.
     #[serde(with = "crate::time::span")]
     pub target: Duration,
-    /// Share of the time in which the job may be at work, 1 to 100 percent. At 25 a batch of 10 ms
-    /// is followed by a pause of 30 ms.
+    /// Maximum share of time at work, 1 to 100 percent. At 25 a pause of 30 ms follows a batch of
+    /// 10 ms.
     pub duty_percent: u8,
-    /// Shortest pause, whatever the share.
+    /// Share of time at work beside the load of others, 1 to 100 percent. The value of
+    /// `duty_percent`, or a greater one, fixes the share.
+    pub min_duty_percent: u8,
+    /// Minimum pause, at any share.
     #[serde(with = "crate::time::span")]
     pub min_pause: Duration,
-    /// Longest pause, whatever the share. At most an hour.
+    /// Maximum pause, at any share. At most an hour.
     #[serde(with = "crate::time::span")]
     pub max_pause: Duration,
+    /// The time at which a run should be done, such as `0 6 * * *` for 6 o'clock. Until its next
+    /// tick, a run is at work for at least the share of the time that has passed since it began:
+    /// half way there half of the time, and without pauses just before. A run that is not done by
+    /// then continues as if it had no end time. Needs the feature `cron`. Default: `None`.
+    pub finish_by: Option<Cron>,
 }
 
 impl Pace {
-    /// Leaves most of the database to others: batches of at most 200 rows and about 25 ms, at work
-    /// less than a third of the time. That is some 5,000 rows a second on two cores, with
-    /// clients who hardly notice: see `benches/foreground`.
+    /// Leaves the database to others first: batches of at most 200 rows and about 25 ms, at work for
+    /// 2 to 15 percent of the time. See `benches/foreground` for its effect on other clients.
     #[must_use]
     pub fn polite() -> Self {
         Self {
@@ -49,13 +62,15 @@ impl Pace {
             max_batch: rows(200),
             // A commit alone takes several milliseconds where it waits for a disk.
             target: Duration::from_millis(25),
-            duty_percent: 30,
+            duty_percent: 15,
+            min_duty_percent: 2,
             min_pause: Duration::from_millis(5),
             max_pause: Duration::from_secs(1),
+            finish_by: None,
         }
     }
 
-    /// Works off a backlog as fast as the database can: batches of about 250 ms, without a pause.
+    /// Handles a backlog as fast as the database can: batches of about 250 ms, without a pause.
     #[must_use]
     pub fn full_speed() -> Self {
         Self {
@@ -63,12 +78,14 @@ impl Pace {
             max_batch: rows(10_000),
             target: Duration::from_millis(250),
             duty_percent: 100,
+            min_duty_percent: 100,
             min_pause: Duration::ZERO,
             max_pause: Duration::ZERO,
+            finish_by: None,
         }
     }
 
-    /// Batches of always the same size, without a pause.
+    /// Handles a backlog in batches of one size, without a pause.
     #[must_use]
     pub fn fixed(batch: NonZeroU32) -> Self {
         Self {

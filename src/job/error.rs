@@ -14,6 +14,12 @@ pub struct JobError {
 }
 
 impl JobError {
+    /// Returns the error as its own type, if it is an `E`.
+    #[must_use]
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.source.downcast_ref()
+    }
+
     /// Returns the error and its chain of causes in one line. Skips a cause whose text is already
     /// part of the line.
     #[must_use]
@@ -71,5 +77,7 @@ mod tests {
             format!("could not begin the run: {cause}")
         );
         assert_eq!(format!("{error:?}"), "Outer(Error)");
+        assert!(error.downcast_ref::<Outer>().is_some());
+        assert!(error.downcast_ref::<std::fmt::Error>().is_none());
     }
 }

@@ -51,12 +51,12 @@ pub enum StoreError {
 impl StoreError {
     /// Returns the text of a [`StoreError::Schema`] if the activity throttle is too long for this
     /// age.
-    pub(crate) fn throttle_problem(idle_after: Duration, throttle: Duration) -> Option<String> {
-        (idle_after <= throttle.saturating_mul(2)).then(|| {
+    pub(crate) fn throttle_problem(age: Duration, throttle: Duration) -> Option<String> {
+        (age <= throttle.saturating_mul(2)).then(|| {
             format!(
-                "idle_after is {}, but must be more than twice the activity throttle of {} that the trigger on messages works with; \
-                 lower the throttle with set_activity_throttle",
-                humantime::format_duration(idle_after),
+                "an age of {} must be more than twice the activity throttle of {} that its trigger works with; \
+                 lower the throttle or raise the age",
+                humantime::format_duration(age),
                 humantime::format_duration(throttle),
             )
         })

@@ -10,7 +10,7 @@ mod schedule;
 
 pub(crate) use clock_guard::{CONFIRM_AFTER, ClockGuard, Leap};
 pub(crate) use health::{HealthInputs, Heartbeat, health, max_silence};
-pub(crate) use pacer::Pacer;
+pub(crate) use pacer::{Pacer, urgency};
 pub(crate) use queue::{QueuedRun, RunQueue};
 pub(crate) use rejections::Rejections;
 pub(crate) use restart::{RestartLog, Verdict, backoff};

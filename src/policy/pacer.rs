@@ -5,16 +5,27 @@ use std::time::Duration;
 
 use crate::config::Pace;
 
-/// Adapts the batch size to the target duration of a [`Pace`].
+mod baseline;
+#[cfg(test)]
+mod simulation;
+
+use baseline::Baseline;
+
+/// Adapts the batch size and the share of time at work to the database.
 ///
 /// The size doubles until a batch comes near the target, then grows by the minimum size, and halves
-/// when a batch takes longer than the target or fails.
+/// when a batch takes longer than the target or fails. The share of time at work grows while batches
+/// take as long as the best of their size, and shrinks while they take longer, because then others
+/// load the database.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,
     batch: NonZeroU32,
     /// Whether no batch has come near the target yet.
     doubling: bool,
+    /// Share of time at work, from 0 to 1.
+    duty: f64,
+    baseline: Baseline,
 }
 
 impl Pacer {
@@ -22,6 +33,8 @@ impl Pacer {
         Self {
             batch: pace.min_batch,
             doubling: true,
+            duty: min_duty(&pace),
+            baseline: Baseline::default(),
             pace,
         }
     }
@@ -31,8 +44,13 @@ impl Pacer {
         self.batch
     }
 
-    /// Adapts the size to a batch that took `work`. Returns the pause before the next batch.
-    pub(crate) fn took(&mut self, work: Duration) -> Duration {
+    /// Adapts to a full batch that took `work`. Returns the pause before the next batch.
+    ///
+    /// `urgency`, from 0 to 1, is the minimum share of time at work: see [`urgency`].
+    pub(crate) fn took(&mut self, work: Duration, urgency: f64) -> Duration {
+        if let Some(slowdown) = self.baseline.slowdown(self.batch, work) {
+            self.adapt_duty(slowdown);
+        }
         if work > self.pace.target {
             self.shrink();
         } else if work < self.pace.target / 2 {
@@ -46,12 +64,16 @@ impl Pacer {
         } else {
             self.doubling = false;
         }
-        self.pause(work)
+        let pause = self.pause(work, urgency.clamp(0.0, 1.0));
+        self.baseline.pass(work.saturating_add(pause));
+        pause
     }
 
-    /// Halves the size after a failed batch: it may have been too large for a timeout.
+    /// Halves size and share after a failed batch: it may have been too large for a timeout, or the
+    /// database too busy.
     pub(crate) fn failed(&mut self) {
         self.shrink();
+        self.set_duty(self.duty / 2.0);
     }
 
     fn shrink(&mut self) {
@@ -60,18 +82,57 @@ impl Pacer {
         self.batch = halved.max(self.pace.min_batch);
     }
 
-    fn pause(&self, work: Duration) -> Duration {
+    /// Doubles the share without a slowdown, keeps it at the tolerated one, and halves it at twice
+    /// that and beyond.
+    fn adapt_duty(&mut self, slowdown: f64) {
+        let excess = (slowdown - 1.0) / TOLERATED_SLOWDOWN;
+        let factor = if excess < 1.0 {
+            2.0 - excess
+        } else {
+            (1.5 - excess / 2.0).max(0.5)
+        };
+        self.set_duty(self.duty * factor);
+    }
+
+    fn set_duty(&mut self, duty: f64) {
+        self.duty = duty.clamp(min_duty(&self.pace), max_duty(&self.pace));
+    }
+
+    fn pause(&self, work: Duration, urgency: f64) -> Duration {
         let Pace {
-            duty_percent,
             min_pause,
             max_pause,
             ..
         } = self.pace;
-        let duty = u32::from(duty_percent.clamp(1, 100));
-        let pause = work.saturating_mul(100 - duty) / duty;
-        pause.min(max_pause).max(min_pause)
+        let duty = self.duty.max(urgency);
+        let pause = work.as_secs_f64() * (1.0 - duty) / duty;
+        let pause = Duration::try_from_secs_f64(pause).unwrap_or(max_pause);
+        pause.min(max_pause).max(min_pause.mul_f64(1.0 - urgency))
     }
 }
+
+/// Returns the share of the time until the end of a run that has passed; zero after the end.
+///
+/// A job that works at least this share of the time is at full speed just before the end. Without
+/// knowledge of the backlog, an early rise would disturb others for nothing.
+pub(crate) fn urgency(elapsed: Duration, available: Duration) -> f64 {
+    if elapsed >= available {
+        return 0.0;
+    }
+    elapsed.as_secs_f64() / available.as_secs_f64()
+}
+
+fn max_duty(pace: &Pace) -> f64 {
+    f64::from(pace.duty_percent.clamp(1, 100)) / 100.0
+}
+
+fn min_duty(pace: &Pace) -> f64 {
+    let min = f64::from(pace.min_duty_percent.clamp(1, 100)) / 100.0;
+    min.min(max_duty(pace))
+}
+
+/// Slowdown against the best latency at which the share neither grows nor shrinks.
+const TOLERATED_SLOWDOWN: f64 = 0.25;
 
 #[cfg(test)]
 mod tests {
@@ -83,10 +144,11 @@ mod tests {
     fn a_quarter_of_duty_pauses_three_times_the_work() {
         let mut pacer = Pacer::new(Pace {
             duty_percent: 25,
+            min_duty_percent: 25,
             ..Pace::polite()
         });
 
-        let pause = pacer.took(Duration::from_millis(8));
+        let pause = pacer.took(Duration::from_millis(8), 0.0);
 
         assert_eq!(pause, Duration::from_millis(24));
     }
@@ -95,7 +157,7 @@ mod tests {
     fn full_speed_never_pauses() {
         let mut pacer = Pacer::new(Pace::full_speed());
 
-        let pause = pacer.took(Duration::from_secs(3));
+        let pause = pacer.took(Duration::from_secs(3), 0.0);
 
         assert_eq!(pause, Duration::ZERO);
     }
@@ -104,9 +166,9 @@ mod tests {
     fn a_fixed_batch_stays_as_it_is() {
         let mut pacer = Pacer::new(Pace::fixed(rows(7)));
 
-        pacer.took(Duration::ZERO);
+        pacer.took(Duration::ZERO, 0.0);
         let quick = pacer.batch();
-        pacer.took(Duration::from_secs(9));
+        pacer.took(Duration::from_secs(9), 0.0);
         pacer.failed();
 
         assert_eq!((quick, pacer.batch()), (rows(7), rows(7)));
@@ -119,7 +181,7 @@ mod tests {
         let mut sizes = Vec::new();
 
         for work in [quick, quick, near, quick, quick] {
-            pacer.took(work);
+            pacer.took(work, 0.0);
             sizes.push(pacer.batch().get() / Pace::full_speed().min_batch);
         }
 
@@ -134,10 +196,10 @@ mod tests {
         let after = |work: Option<Duration>| {
             let mut pacer = Pacer::new(Pace::full_speed());
             for _ in 0..3 {
-                pacer.took(Duration::ZERO);
+                pacer.took(Duration::ZERO, 0.0);
             }
             match work {
-                Some(work) => drop(pacer.took(work)),
+                Some(work) => drop(pacer.took(work, 0.0)),
                 None => pacer.failed(),
             }
             pacer.batch().get()
@@ -157,7 +219,7 @@ mod tests {
             pacer.failed();
 
             for _ in 0..10 {
-                pacer.took(Duration::ZERO);
+                pacer.took(Duration::ZERO, 0.0);
             }
 
             assert_eq!(pacer.batch(), pace.max_batch);
@@ -171,7 +233,7 @@ mod tests {
 
             for outcome in outcomes {
                 let pause = if let Some(work) = outcome {
-                    pacer.took(work)
+                    pacer.took(work, 0.0)
                 } else {
                     pacer.failed();
                     Duration::ZERO
@@ -194,12 +256,12 @@ mod tests {
             };
             let mut pacer = Pacer::new(pace.clone());
             for _ in 0..size_steps(&pace) {
-                pacer.took(cost(pacer.batch()));
+                pacer.took(cost(pacer.batch()), 0.0);
             }
 
             for _ in 0..size_steps(&pace) {
                 let batch = pacer.batch();
-                pacer.took(cost(batch));
+                pacer.took(cost(batch), 0.0);
 
                 // Over target only one step beyond a size that fits, or at the minimum size.
                 let one_less = NonZeroU32::new(batch.get().saturating_sub(pace.min_batch.get()));
@@ -218,23 +280,88 @@ mod tests {
             }
 
             for _ in 0..size_steps(&pace) {
-                pacer.took(Duration::ZERO);
+                pacer.took(Duration::ZERO, 0.0);
             }
 
             prop_assert_eq!(pacer.batch(), pace.max_batch);
         }
 
         #[test]
-        fn the_duty_is_kept_unless_a_bound_cuts_the_pause(pace in pace(), work_us in 1_u64..10_000_000) {
+        fn the_share_is_kept_unless_a_bound_cuts_the_pause(
+            pace in pace(),
+            work_us in 1_u64..10_000_000,
+            urgency in prop_oneof![Just(0.0), 0.0..=1.0_f64],
+        ) {
             let work = Duration::from_micros(work_us);
             let mut pacer = Pacer::new(pace.clone());
 
-            let pause = pacer.took(work);
+            let pause = pacer.took(work, urgency);
 
-            let share = 100.0 * work.as_secs_f64() / (work + pause).as_secs_f64();
-            let cut = pause == pace.max_pause || pause == pace.min_pause;
-            prop_assert!(cut || (share - f64::from(pace.duty_percent)).abs() < 0.5, "{share}");
+            let share = work.as_secs_f64() / (work + pause).as_secs_f64();
+            let expected = min_duty(&pace).max(urgency);
+            let cut = pause == pace.max_pause || pause <= pace.min_pause;
+            prop_assert!(cut || (share - expected).abs() < 0.005, "{share} {expected}");
         }
+
+        /// The minimum share ends any backlog, whatever the latencies.
+        #[test]
+        fn no_latency_moves_the_share_out_of_its_bounds(pace in pace(), outcomes in outcomes(200)) {
+            let mut pacer = Pacer::new(pace.clone());
+
+            for outcome in outcomes {
+                match outcome {
+                    Some(work) => drop(pacer.took(work, 0.0)),
+                    None => pacer.failed(),
+                }
+
+                prop_assert!(pacer.duty >= min_duty(&pace) && pacer.duty <= max_duty(&pace));
+            }
+        }
+
+        #[test]
+        fn the_share_follows_the_slowdown_at_any_latency(
+            pace in pace(),
+            base_us in 200_u64..5_000,
+            factor in 2_u32..10,
+        ) {
+            // A target beyond all latencies, and one size: only the share adapts.
+            let pace = Pace { target: Duration::from_secs(60), max_batch: pace.min_batch, ..pace };
+            let base = Duration::from_micros(base_us);
+            let mut pacer = Pacer::new(pace.clone());
+
+            steady(&mut pacer, base);
+            let alone = pacer.duty;
+            steady(&mut pacer, base * factor);
+            let beside_others = pacer.duty;
+            steady(&mut pacer, base);
+
+            prop_assert!(reached(alone, max_duty(&pace)), "{alone}");
+            prop_assert!(reached(beside_others, min_duty(&pace)), "{beside_others}");
+            prop_assert!(reached(pacer.duty, max_duty(&pace)), "{}", pacer.duty);
+        }
+
+        #[test]
+        fn urgency_rises_to_the_end_and_is_over_then(
+            available in 1_u64..1_000_000,
+            elapsed in prop::collection::vec(0_u64..1_000_000, 2),
+        ) {
+            let at = |elapsed: u64| urgency(Duration::from_secs(elapsed), Duration::from_secs(available));
+            let (early, late) = (elapsed[0].min(elapsed[1]), elapsed[0].max(elapsed[1]));
+
+            prop_assert!(late >= available || at(early) <= at(late));
+            prop_assert!(at(available) == 0.0 && at(available - 1) < 1.0);
+        }
+    }
+
+    /// Enough batches of one latency to move the share from one bound to the other.
+    fn steady(pacer: &mut Pacer, work: Duration) {
+        for _ in 0..100 {
+            pacer.took(work, 0.0);
+        }
+    }
+
+    fn reached(duty: f64, bound: f64) -> bool {
+        (duty - bound).abs() < 1e-9
     }
 
     /// Steps from the minimum size to the maximum.
@@ -248,6 +375,7 @@ mod tests {
             steps in 1_u32..100,
             target_ms in 1_u64..500,
             duty_percent in 1_u8..=100,
+            min_duty_percent in 1_u8..=100,
             min_pause_ms in 0_u64..50,
             max_pause_ms in 50_u64..5_000,
         ) -> Pace {
@@ -256,6 +384,8 @@ mod tests {
                 max_batch: rows(min_batch * steps),
                 target: Duration::from_millis(target_ms),
                 duty_percent,
+                min_duty_percent: min_duty_percent.min(duty_percent),
+                finish_by: None,
                 min_pause: Duration::from_millis(min_pause_ms),
                 max_pause: Duration::from_millis(max_pause_ms),
             }

@@ -135,6 +135,14 @@ impl InstantColumn {
     }
 }
 
+#[cfg(feature = "sqlite")]
+impl InstantColumn {
+    /// How it keeps instants on SQLite, if that is declared.
+    pub(crate) fn sqlite_stamp(&self) -> Option<&Stamp> {
+        self.sqlite.as_ref().or(self.stamp.as_ref())
+    }
+}
+
 impl<T: Into<String>> From<T> for InstantColumn {
     fn from(column: T) -> Self {
         moment(column)
@@ -207,6 +215,34 @@ impl Due {
     pub fn inclusive(mut self) -> Self {
         self.inclusive = true;
         self
+    }
+
+    /// How its first column, or its expression, keeps instants, if that is declared.
+    #[cfg(feature = "_store")]
+    pub(crate) fn stamp(&self) -> Option<&Stamp> {
+        match &self.source {
+            Source::Sql(_, stamp) => Some(stamp),
+            _ => self.instant_columns().next()?.stamp.as_ref(),
+        }
+    }
+
+    /// The same on SQLite.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sqlite_stamp(&self) -> Option<&Stamp> {
+        match &self.source {
+            Source::Sql(_, stamp) => Some(stamp),
+            _ => self.instant_columns().next()?.sqlite_stamp(),
+        }
+    }
+
+    #[cfg(feature = "_store")]
+    fn instant_columns(&self) -> impl Iterator<Item = &InstantColumn> {
+        let (one, several) = match &self.source {
+            Source::Column(instant) => (Some(instant), &[][..]),
+            Source::FirstOf(instants) | Source::Coalesce(instants) => (None, &**instants),
+            Source::Sql(..) => (None, &[][..]),
+        };
+        one.into_iter().chain(several)
     }
 
     fn restamp(mut self, stamp: &Stamp) -> Self {

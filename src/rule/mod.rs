@@ -26,16 +26,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod action;
+mod activity;
 mod due;
 mod filter;
 mod findings;
 mod related;
 mod sql;
+#[cfg(feature = "_store")]
+mod tables;
 mod typed;
 mod validate;
 mod value;
 
 pub use action::{Action, HandOn, hand_on};
+pub use activity::{Activity, newest};
 pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
 pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
 pub use findings::{Finding, Findings};
@@ -47,6 +51,10 @@ pub use typed::name;
 pub use validate::RuleError;
 pub use value::{Literal, Value, column};
 
+#[cfg(feature = "_store")]
+pub(crate) use activity::Noted;
+#[cfg(feature = "postgres")]
+pub(crate) use activity::Through;
 #[cfg(feature = "_store")]
 pub(crate) use due::Source;
 #[cfg(feature = "_store")]
@@ -93,6 +101,8 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unless: Vec<Related>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) active: Option<Activity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) held_until: Option<InstantColumn>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<Action>,
@@ -110,6 +120,8 @@ pub struct Rule {
     pub(crate) show: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counts_as: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) keeps_referenced: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) may_race: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -130,6 +142,7 @@ impl Rule {
             only: None,
             when: Vec::new(),
             unless: Vec::new(),
+            active: None,
             held_until: None,
             action: None,
             with: Vec::new(),
@@ -139,6 +152,7 @@ impl Rule {
             scope: None,
             show: Vec::new(),
             counts_as: None,
+            keeps_referenced: false,
             may_race: false,
             expect_backlog: false,
         }
@@ -195,6 +209,13 @@ impl Rule {
         self
     }
 
+    /// Names activity in another table that keeps a row alive, such as a user's messages.
+    #[must_use]
+    pub fn active(mut self, activity: Activity) -> Self {
+        self.active = Some(activity);
+        self
+    }
+
     /// Names a column that puts a row off until the instant in it. NULL does not put it off.
     #[must_use]
     pub fn held_until(mut self, column: impl Into<InstantColumn>) -> Self {
@@ -243,6 +264,14 @@ impl Rule {
     #[must_use]
     pub fn keeps(mut self, related: Related) -> Self {
         self.keeps.push(related);
+        self
+    }
+
+    /// Rejects a row that any other foreign key keeps, with the reason, instead of asking for each
+    /// key to be declared. Such rows are looked for once the database has refused a batch.
+    #[must_use]
+    pub fn keeps_referenced(mut self) -> Self {
+        self.keeps_referenced = true;
         self
     }
 
@@ -309,8 +338,13 @@ impl Rule {
     }
 
     /// Whether another table decides, so that rows are locked before they are judged.
+    ///
+    /// Activity that a trigger notes in the row itself is decided with the row.
     pub(crate) fn asks_others(&self) -> bool {
-        !self.when.is_empty() || !self.unless.is_empty()
+        let activity = self.active.as_ref();
+        !self.when.is_empty()
+            || !self.unless.is_empty()
+            || activity.is_some_and(|activity| activity.noted_in.is_none())
     }
 
     /// The word for the rows in reports.

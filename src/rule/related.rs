@@ -60,6 +60,8 @@ pub struct Children {
     pub(crate) action: OnParent,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counts_as: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) show_count: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) with: Vec<Children>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,6 +97,7 @@ pub fn children(table: impl Into<String>, column: impl Into<String>) -> Children
         references: None,
         action: OnParent::Delete,
         counts_as: None,
+        show_count: false,
         with: Vec::new(),
         hand_on: Vec::new(),
     }
@@ -120,6 +123,13 @@ impl Children {
     #[must_use]
     pub fn counts_as(mut self, kind: impl Into<String>) -> Self {
         self.counts_as = Some(kind.into());
+        self
+    }
+
+    /// Shows in a preview how many there are. Children of children are not shown.
+    #[must_use]
+    pub fn show_count(mut self) -> Self {
+        self.show_count = true;
         self
     }
 

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::Rule;
 use super::action::{Action, HandOn};
+use super::activity::Activity;
 use super::due::{Due, Source};
 use super::filter::Filter;
 use super::related::{Children, Related};
@@ -58,6 +59,13 @@ impl Rule {
         }
         if let Some(filter) = &self.only {
             problems.filter("only", filter);
+        }
+        if let Some(activity) = &self.active {
+            problems.activity(activity);
+            let due = self.due.as_ref();
+            if due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some()) {
+                problems.add("active", "it excludes `plus` and `lifetime`: give an age");
+            }
         }
         for (part, all) in [
             ("when", &self.when),
@@ -115,6 +123,7 @@ impl Rule {
             || self.only.as_ref().is_some_and(Filter::is_opaque)
             // What another table says, or `then` does there, may end it.
             || self.asks_others()
+            || self.active.is_some()
             || !self.then.is_empty();
         if opaque {
             return false;
@@ -220,6 +229,24 @@ impl Problems {
         self.column(&part, &related.column);
         if let Some(filter) = &related.only {
             self.filter(&part, filter);
+        }
+    }
+
+    fn activity(&mut self, activity: &Activity) {
+        let part = format!("active {}", activity.table);
+        self.table(&part, &activity.table);
+        self.column(&part, &activity.column);
+        self.column(&part, &activity.at.column);
+        if let Some(filter) = &activity.only {
+            self.filter(&part, filter);
+        }
+        if let Some(noted) = &activity.noted_in {
+            self.column(&part, &noted.column);
+            self.sql(&part, &noted.lag);
+        }
+        if let Some(through) = &activity.through {
+            self.table(&part, &through.table);
+            self.column(&part, &through.key);
         }
     }
 
@@ -352,6 +379,13 @@ mod tests {
             .only(sql("length(f) > 3"))
             .when(related("p", "t_id").only(eq("paid", true)))
             .unless(related("q", "t_id").references("other"))
+            .active(
+                newest("m", "t_id", "sent_at")
+                    .references("b")
+                    .only(eq("kind", 1))
+                    .noted_in("seen_at", "note", "60000000")
+                    .through("u", "id"),
+            )
             .held_until(moment("held").stamp(Stamp::Text("%F".to_owned())))
             .set("a", 2)
             .set("b", Value::Null)
@@ -362,7 +396,8 @@ mod tests {
             .with(
                 children("c1", "t_id")
                     .with(children("c2", "c1_id").set_null())
-                    .counts_as("ones"),
+                    .counts_as("ones")
+                    .show_count(),
             )
             .keeps(related("k", "t_id"))
             .then("update stock set n = n + 1 where id in (select a from written)")
@@ -374,6 +409,7 @@ mod tests {
             .scope("u")
             .show(["x"])
             .counts_as("things")
+            .keeps_referenced()
             .may_race()
             .expect_backlog();
         let archive = Rule::new("b", "t")

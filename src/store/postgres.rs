@@ -17,28 +17,22 @@ use crate::config::ConfigError;
 use crate::model::StoreError;
 use crate::time::Clock;
 
-mod address;
 mod attempt;
 mod booking_check;
-mod bookings;
 mod connect;
 mod flight;
 mod history;
-mod keys;
-mod manner;
 mod parameters;
 mod pooler;
 mod rule;
 mod schema;
-mod sessions;
 mod setup;
 mod store_impl;
-mod sweep;
 mod tables;
 mod transaction;
 
+use attempt::transact;
 use flight::{Flight, Purpose};
-use keys::Keys;
 pub(in crate::store) use rule::text_of;
 
 /// A pool of Postgres connections, as a host hands it in.
@@ -85,7 +79,6 @@ pub struct PostgresStore {
     last_error: LastError,
     clock: Option<Arc<dyn Clock>>,
     timeouts: Timeouts,
-    keys: Keys,
     /// Whether prepared statements were seen to last.
     pooler_is_fine: Arc<AtomicBool>,
 }
@@ -109,7 +102,6 @@ impl PostgresStore {
             last_error,
             clock: None,
             timeouts,
-            keys: Keys::default(),
             pooler_is_fine: Arc::default(),
         })
     }
@@ -123,7 +115,6 @@ impl PostgresStore {
             last_error: LastError::default(),
             clock: None,
             timeouts: Timeouts::default(),
-            keys: Keys::default(),
             pooler_is_fine: Arc::default(),
         }
     }
@@ -192,6 +183,17 @@ impl PostgresStore {
 
     fn explain(&self, since: Instant, limit: Duration, error: &dyn Error) -> String {
         self.last_error.explain(&self.pool, since, limit, error)
+    }
+
+    /// Now, by the clock that decides.
+    async fn read_clock(&self) -> Result<DateTime<Utc>, StoreError> {
+        if let Some(clock) = &self.clock {
+            return Ok(clock.now().trunc_subsecs(6));
+        }
+        let what = "read the database's clock";
+        transact!(self, Purpose::Read, what, |flight| self
+            .instant(flight)
+            .await?)
     }
 
     /// The clock's now, or the database's.

@@ -1,8 +1,12 @@
 //! What a rule's statements share on both databases: their parts as text, and values bound into
 //! them.
 
+mod keeper;
+mod keys;
 mod parts;
 mod statement;
 
+pub(crate) use keeper::Keepers;
+pub(crate) use keys::{ForeignKey, OnDelete};
 pub(crate) use parts::{Dialect, MissingSql, identifier, param, table_name};
 pub(crate) use statement::{Bind, Template};

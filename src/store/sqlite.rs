@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -19,16 +18,12 @@ use crate::config::ConfigError;
 use crate::model::StoreError;
 use crate::time::{Clock, SystemClock};
 
-mod bookings;
-mod expressions;
 mod file;
 mod history;
-mod keys;
 mod open;
 mod row_id_buffer;
 mod rule;
 mod schema;
-mod sessions;
 mod setup;
 mod store_impl;
 mod tables;
@@ -36,8 +31,6 @@ mod time;
 mod transaction;
 
 use file::File;
-use keys::Keys;
-use row_id_buffer::Windows;
 
 pub use time::timestamp_text;
 
@@ -89,16 +82,6 @@ pub struct SqliteStore {
     last_error: LastError,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
-    windows: Arc<AllWindows>,
-    keys: Arc<Keys>,
-    warned: Arc<AtomicBool>,
-}
-
-/// What the runs in progress of each job will look at next.
-#[derive(Default)]
-struct AllWindows {
-    sessions: Windows,
-    bookings: Windows,
 }
 
 impl SqliteStore {
@@ -129,9 +112,6 @@ impl SqliteStore {
             last_error,
             clock: Arc::new(SystemClock),
             timeouts,
-            windows: Arc::default(),
-            keys: Arc::default(),
-            warned: Arc::default(),
         })
     }
 
@@ -145,9 +125,6 @@ impl SqliteStore {
             last_error: LastError::default(),
             clock: Arc::new(SystemClock),
             timeouts: Timeouts::default(),
-            windows: Arc::default(),
-            keys: Arc::default(),
-            warned: Arc::default(),
         }
     }
 

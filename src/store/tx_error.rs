@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use diesel::result::Error;
 
 use super::migrations::{Schema, missing_schema};
-use crate::job::BatchRequest;
 use crate::model::StoreError;
 
 mod refusal;
@@ -66,12 +66,15 @@ impl TxError {
         Self::other("nobody waits for it any more")
     }
 
-    /// Sessions are deleted only if those who write are sure to touch them: see the trigger on
-    /// messages. Whoever raises the throttle in the middle of a run is noticed at its next batch.
-    pub(crate) fn unless_throttle_fits(pass: &BatchRequest, throttle_us: i64) -> TxResult<()> {
+    /// Rows are handled only if new activity is sure to touch them. A lag that is raised in the
+    /// middle of a run is noticed at its next batch.
+    pub(crate) fn unless_throttle_fits(
+        now: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
+        throttle_us: i64,
+    ) -> TxResult<()> {
         let throttle = Duration::from_micros(u64::try_from(throttle_us).unwrap_or(0));
-        let idle_after = crate::time::since(pass.now, pass.cutoff);
-        match StoreError::throttle_problem(idle_after, throttle) {
+        match StoreError::throttle_problem(crate::time::since(now, cutoff), throttle) {
             Some(problem) => Err(Self::Schema(problem)),
             None => Ok(()),
         }
@@ -82,12 +85,12 @@ impl TxError {
         match self {
             Self::Schema(text) => StoreError::Schema(text),
             Self::SuppressedByTrigger => Self::other(WITHHELD).tell(what),
-            Self::Query(error) => match missing_table(&error) {
-                Some(schema) => StoreError::Schema(missing_schema(schema)),
-                None => StoreError::Query {
-                    what,
-                    source: error.into(),
-                },
+            Self::Query(error) if has_no_history(&error) => {
+                StoreError::Schema(missing_schema(Schema::Housekeeper))
+            }
+            Self::Query(error) => StoreError::Query {
+                what,
+                source: error.into(),
             },
         }
     }
@@ -120,20 +123,14 @@ impl TxError {
 /// What is said of a row that a trigger skips without a word.
 const WITHHELD: &str = "a trigger of the database withholds it";
 
-/// The set a missing table belongs to. Neither database's error code gets through diesel, so the
-/// text must do; one in another language is told as it is.
-fn missing_table(error: &Error) -> Option<Schema> {
+/// Whether the table of the history is missing. Neither database's error code gets through diesel,
+/// so the text must do; one in another language stays as it is.
+fn has_no_history(error: &Error) -> bool {
     let Error::DatabaseError(_, info) = error else {
-        return None;
+        return false;
     };
     let message = info.message();
     let missing = message.starts_with("no such table")
         || (message.starts_with("relation") && message.ends_with("does not exist"));
-    missing.then(|| {
-        if message.contains("housekeeper_runs") {
-            Schema::Housekeeper
-        } else {
-            Schema::Booking
-        }
-    })
+    missing && message.contains("housekeeper_runs")
 }

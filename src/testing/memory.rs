@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::time::{Clock, SystemClock};
 
+mod job;
 mod rows;
 mod store;
 
@@ -63,8 +64,7 @@ impl MemoryBooking {
 
 /// The booking schema in memory. Clones share their rows.
 ///
-/// It implements the rules of [`Store`](crate::store::Store) to the microsecond and keeps a
-/// history. It never locks or rejects a row.
+/// Its jobs implement the built-in rules to the microsecond, and it keeps a history. It never locks or rejects a row.
 ///
 /// # Examples
 ///
@@ -155,7 +155,7 @@ impl MemoryStore {
         self.rows().bookings.values().cloned().collect()
     }
 
-    /// Sets the answer of [`Store::activity_throttle`](crate::store::Store::activity_throttle). It
+    /// Sets the activity throttle, which the check of the session cleaner compares with its age. It
     /// has no effect on the rows.
     pub fn set_activity_throttle(&self, throttle: Duration) {
         self.rows().throttle = throttle;

@@ -6,7 +6,7 @@ use ractor_housekeeper::config::{Cron, JobConfig, Schedule};
 use ractor_housekeeper::model::{Event, Health, LateCause, NextRun, Trigger};
 use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::time::Clock;
-use ractor_housekeeper::{HousekeeperMsg, RequestError};
+use ractor_housekeeper::{HousekeeperMsg, RequestError, Scope};
 
 use crate::support::host::{Host, Setup, minutes, seconds};
 
@@ -54,6 +54,31 @@ async fn a_job_missed_for_three_nights_runs_once_and_counts_the_rest() {
     assert_eq!(runs, [at("03-30T12:01")]);
     assert_eq!(status.missed_ticks, 2);
     assert_eq!(status.next_ticks.first(), Some(&at("03-31T00:30")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_time_shortens_the_pauses_of_a_run() {
+    let elapsed = async |finish_by: Option<Cron>| {
+        let mut setup = Setup::new();
+        let pace = &mut setup.config.job.pace;
+        (pace.min_pause, pace.max_pause) = (seconds(1), seconds(1));
+        pace.finish_by = finish_by;
+        let host = setup.start().await;
+        host.add_overdue(20);
+        host.run_now(Scope::All)
+            .await
+            .expect("is not rejected")
+            .elapsed
+    };
+
+    // Ten batches of two, and an empty one. It is noon.
+    let alone = elapsed(None).await;
+    let in_time = elapsed(Some("20 0 12 * * *".into())).await;
+    let soon = elapsed(Some("4 0 12 * * *".into())).await;
+
+    assert_eq!(alone, seconds(10));
+    assert!(in_time > seconds(7) && in_time < seconds(9), "{in_time:?}");
+    assert!(soon > seconds(3) && soon < seconds(4), "{soon:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,21 +160,21 @@ async fn a_paused_job_shows_no_tick_and_runs_once_when_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nightly_job_is_late_after_two_nights_without_success() {
-    let host = start(nightly(), "01-10T12:00").await;
-    // A run that hangs neither succeeds nor fails.
+async fn a_job_by_cron_is_late_after_two_ticks_without_success() {
+    let host = start(quiet("30 1,13 * * *"), "01-10T12:00").await;
+    // A run that hangs for less than its timeout, a day, neither succeeds nor fails.
     host.faults.always(Step::Batch, Fault::Hang);
 
-    tokio::time::sleep(minutes(37 * 60 + 30)).await;
-    let second_night = host.status().await.health;
+    tokio::time::sleep(minutes(13 * 60 + 30)).await;
+    let second_tick = host.status().await.health;
     tokio::time::sleep(minutes(2)).await;
     let behind = host.status().await.health;
 
-    assert_eq!(second_night, Health::Healthy);
+    assert_eq!(second_tick, Health::Healthy);
     let reason = behind.reason();
     assert_eq!(
         reason.as_deref(),
-        Some("no run has completed since the start 1day 13h ago")
+        Some("no run has completed since the start 13h 32m ago")
     );
     assert!(
         matches!(
@@ -187,8 +212,8 @@ async fn start(schedule: Schedule, minute: &str) -> Host {
     setup.clock.advance_wall(at(minute) - setup.clock.now());
     let expirer = JobConfig {
         schedule,
-        // A step that hangs is no failure for days.
-        step_timeout: minutes(100 * 60),
+        // A step that hangs fails after a day.
+        step_timeout: minutes(24 * 60),
         ..setup.config.job.clone()
     };
     setup.config.jobs.insert(BookingExpirer::NAME, expirer);

@@ -307,7 +307,7 @@ async fn a_related_row_without_a_foreign_key_is_refused_or_may_race() {
         ),
         (
             Rule::new("r", "orders").due(at("expires")).delete(),
-            "rule `r`, with: the foreign key payments(order_id) keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)",
+            "rule `r`, with: the foreign key payments.order_id keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)",
         ),
         (
             orders().only(ractor_housekeeper::rule::sql("no_such(id)")),

@@ -9,8 +9,6 @@ macro_rules! activity {
         mod $store {
             use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
             use ractor_housekeeper::Scope;
-            use ractor_housekeeper::model::StoreError;
-            use ractor_housekeeper::store::Store;
 
             use crate::TestResult;
             use crate::activity::HOUR;
@@ -156,25 +154,25 @@ macro_rules! activity {
                     world.session(id, user(1), created).await?;
                 }
                 let mut request = crate::rules::idle_request(crate::world::now(), 1);
-                let first = world.store.delete_idle_sessions(&request).await?;
+                let first = world.jobs.delete_idle_sessions(&request).await?;
                 request.after = first.next_cursor;
 
                 world.store.set_activity_throttle(12 * HOUR).await?;
-                let refused = world.store.delete_idle_sessions(&request).await;
+                let refused = world.jobs.delete_idle_sessions(&request).await;
                 let left = world.sessions_left().await?;
                 world
                     .store
                     .set_activity_throttle(12 * HOUR - std::time::Duration::from_micros(1))
                     .await?;
-                let second = world.store.delete_idle_sessions(&request).await?;
+                let second = world.jobs.delete_idle_sessions(&request).await?;
 
                 assert_eq!(first.ids, ["a"]);
                 assert_eq!(left, ["b", "c"]);
-                let Err(StoreError::Schema(text)) = refused else {
-                    panic!("{refused:?}")
-                };
+                let text = refused.expect_err("the throttle is too long").to_string();
                 assert!(
-                    text.starts_with("idle_after is 1day, but must be more than twice the activity throttle of 12h "),
+                    text.starts_with(
+                        "an age of 1day must be more than twice the activity throttle of 12h "
+                    ),
                     "{text}"
                 );
                 assert_eq!(second.ids, ["b"]);
@@ -200,7 +198,7 @@ macro_rules! activity {
                 let mut request = crate::rules::idle_request(now, 10);
                 request.scope = Scope::user(user(1));
 
-                let batch = world.store.delete_idle_sessions(&request).await?;
+                let batch = world.jobs.delete_idle_sessions(&request).await?;
 
                 assert!(batch.ids.is_empty(), "{batch:?}");
                 assert_eq!(world.last_activity_at("1").await?, Some(wrote));

@@ -1,4 +1,4 @@
-//! Rows that a foreign key of the host's keeps are set rejected, each with what keeps it.
+//! Rows that a foreign key of the host's keeps are rejected, each with what keeps it.
 
 /// The cases over one database. `$open` makes a world, or `None`; `$uuid` is the type of a user.
 macro_rules! keys {
@@ -35,9 +35,9 @@ macro_rules! keys {
                 world.execute("create table \"Odd \"\"names\" (\"my Session\" text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b'), ('b'), (null)").await?;
                 world.execute("insert into \"Odd \"\"names\" values ('c')").await?;
-                world.store().check().await?;
+                world.jobs().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&request).await?;
+                let batch = world.jobs().delete_idle_sessions(&request).await?;
 
                 let expected = [("b", "kept by invoices.session_id"), ("c", "kept by Odd \"names.my Session")];
                 assert_eq!(rejected(&batch), expected);
@@ -52,11 +52,11 @@ macro_rules! keys {
                     return Ok(());
                 };
                 let request = fill(&world).await?;
-                world.store().check().await?;
+                world.jobs().check().await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b')").await?;
 
-                let batch = world.store().delete_idle_sessions(&request).await?;
+                let batch = world.jobs().delete_idle_sessions(&request).await?;
 
                 assert_eq!(rejected(&batch), [("b", "kept by invoices.session_id")]);
                 assert_eq!(batch.ids, ["a", "c", "d"]);
@@ -71,10 +71,10 @@ macro_rules! keys {
                 let request = fill(&world).await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b')").await?;
-                world.store().check().await?;
+                world.jobs().check().await?;
                 world.execute("drop table invoices").await?;
 
-                let batch = world.store().delete_idle_sessions(&request).await?;
+                let batch = world.jobs().delete_idle_sessions(&request).await?;
 
                 assert_eq!(rejected(&batch), []);
                 assert_eq!(batch.ids, ["a", "b", "c", "d"]);
@@ -98,9 +98,9 @@ macro_rules! keys {
                 let request = fill(&world).await?;
                 world.execute("create table invoices (session_id text references sessions (id))").await?;
                 world.execute("insert into invoices values ('b')").await?;
-                world.store().check().await?;
+                world.jobs().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&request).await?;
+                let batch = world.jobs().delete_idle_sessions(&request).await?;
 
                 assert_eq!(rejected(&batch), [("b", "kept by invoices.session_id")]);
                 assert_eq!(batch.ids, ["a", "c", "d"]);
@@ -124,9 +124,9 @@ macro_rules! keys {
                 world.execute("create table likes (image_id text references image_sent (id))").await?;
                 world.execute(&format!("insert into pairs values ('{}', 'b'), ('{}', null)", user(1), user(1))).await?;
                 world.execute("insert into likes values ('ic')").await?;
-                world.store().check().await?;
+                world.jobs().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&request).await?;
+                let batch = world.jobs().delete_idle_sessions(&request).await?;
 
                 let expected = [("b", "kept by pairs (owner, session_id)"), ("c", "kept by likes.image_id")];
                 assert_eq!(rejected(&batch), expected);
@@ -144,9 +144,9 @@ macro_rules! keys {
                 world.execute("create table forgets (session_id text references sessions (id) on delete set null)").await?;
                 world.execute("insert into follows values ('b')").await?;
                 world.execute("insert into forgets values ('c')").await?;
-                world.store().check().await?;
+                world.jobs().check().await?;
 
-                let batch = world.store().delete_idle_sessions(&request).await?;
+                let batch = world.jobs().delete_idle_sessions(&request).await?;
 
                 assert_eq!(rejected(&batch), []);
                 assert_eq!(batch.ids, ["a", "b", "c", "d"]);

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+mod jobs;
 mod rules;
 mod world;
 

@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use ractor_housekeeper::Scope;
 use ractor_housekeeper::job::{BatchRequest, BoundedCount, Page, PreviewRow};
-use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{MemoryBooking, MemoryStore};
 use tokio::runtime::Runtime;
 
 use crate::TestResult;
+use crate::jobs::Jobs;
 use crate::world::{StoreUnderTest, clock, now, user};
 
 /// A session's owner and age; a message's owner, sender and age; a booking. Ages are microseconds
@@ -111,7 +111,7 @@ struct Seen {
     bookings: BTreeMap<String, (String, DateTime<Utc>)>,
 }
 
-async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
+async fn look(jobs: &Jobs, rows: &Rows, seen: &mut Seen) -> TestResult {
     let only = rows.only.map(user);
     for of_sessions in [true, false] {
         let mut found = BTreeMap::new();
@@ -119,10 +119,10 @@ async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
         loop {
             let part = if of_sessions {
                 let cutoff = now() - IDLE_AFTER;
-                store.idle_sessions(cutoff, only, &page).await?
+                jobs.idle_sessions(cutoff, only, &page).await?
             } else {
                 let cutoff = now() - EXPIRE_AFTER;
-                store.overdue_bookings(now(), cutoff, only, &page).await?
+                jobs.overdue_bookings(cutoff, only, &page).await?
             };
             for mut row in part.rows {
                 // The model knows nothing of what a booking costs.
@@ -144,15 +144,15 @@ async fn look(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
             .map(|number| format!("{letter}{number:02}"))
             .collect()
     };
-    let forecast = store.session_forecast(IDLE_AFTER, &rejected("s")).await?;
+    let forecast = jobs.session_forecast(IDLE_AFTER, &rejected("s")).await?;
     seen.session_forecast
         .push((forecast.due, forecast.oldest_overdue));
-    let forecast = store.booking_forecast(EXPIRE_AFTER, &rejected("b")).await?;
+    let forecast = jobs.booking_forecast(EXPIRE_AFTER, &rejected("b")).await?;
     seen.booking_forecast.push(forecast);
     Ok(())
 }
 
-async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
+async fn work(jobs: &Jobs, rows: &Rows, seen: &mut Seen) -> TestResult {
     for of_sessions in [true, false] {
         let age = if of_sessions {
             IDLE_AFTER
@@ -170,9 +170,9 @@ async fn work(store: &dyn Store, rows: &Rows, seen: &mut Seen) -> TestResult {
         let mut counts = ractor_housekeeper::job::Counts::default();
         loop {
             let batch = if of_sessions {
-                store.delete_idle_sessions(&request).await?
+                jobs.delete_idle_sessions(&request).await?
             } else {
-                store.expire_bookings(&request).await?
+                jobs.expire_bookings(&request).await?
             };
             ids.extend(batch.ids);
             counts.merge(&batch.counts);
@@ -194,17 +194,15 @@ async fn compare<W: StoreUnderTest>(world: &W, clear: &str, rows: &Rows) -> Test
     fill(world, &model, rows).await?;
 
     let (mut expected, mut seen) = (Seen::default(), Seen::default());
-    for (store, seen) in [
-        (&model as &dyn Store, &mut expected),
-        (world.store(), &mut seen),
-    ] {
-        look(store, rows, seen).await?;
-        work(store, rows, seen).await?;
-        look(store, rows, seen).await?;
+    let exact = Jobs::over(model.clone());
+    for (jobs, seen) in [(&exact, &mut expected), (world.jobs(), &mut seen)] {
+        look(jobs, rows, seen).await?;
+        work(jobs, rows, seen).await?;
+        look(jobs, rows, seen).await?;
     }
     // The databases know the next idle session by a lower bound only: never later than the model.
-    let next = world.store().session_forecast(IDLE_AFTER, &[]).await?;
-    let exact = model.session_forecast(IDLE_AFTER, &[]).await?;
+    let next = world.jobs().session_forecast(IDLE_AFTER, &[]).await?;
+    let exact = exact.session_forecast(IDLE_AFTER, &[]).await?;
     expected.sessions = model.sessions().into_iter().map(|row| row.id).collect();
     expected.bookings = model
         .bookings()

@@ -8,12 +8,12 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{MemoryBooking, PrivatePostgres};
 use uuid::Uuid;
 
 use crate::TestResult;
+use crate::jobs::Jobs;
 use crate::world::{StoreUnderTest, clock};
 
 #[cfg(unix)]
@@ -25,6 +25,7 @@ mod schema_check;
 
 pub(crate) struct PostgresUnderTest {
     pub(crate) store: PostgresStore,
+    pub(crate) jobs: Jobs,
     pub(crate) url: String,
 }
 
@@ -75,7 +76,8 @@ impl PostgresUnderTest {
         };
         let url = server.fresh_database()?;
         let store = PostgresStore::connect(&url)?.with_clock(clock());
-        Ok(Some(Self { store, url }))
+        let jobs = Jobs::over(store.clone());
+        Ok(Some(Self { store, jobs, url }))
     }
 
     pub(crate) async fn sql(&self, sql: &str) -> TestResult {
@@ -118,8 +120,8 @@ impl PostgresUnderTest {
 
 #[async_trait(?Send)]
 impl StoreUnderTest for PostgresUnderTest {
-    fn store(&self) -> &dyn Store {
-        &self.store
+    fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
     fn history(&self) -> &dyn RunHistory {
         &self.store
@@ -201,7 +203,7 @@ mod own {
     use std::time::{Duration, Instant};
 
     use ractor_housekeeper::model::StoreError;
-    use ractor_housekeeper::store::Timeouts;
+    use ractor_housekeeper::store::{Store, Timeouts};
 
     use super::*;
     use crate::rules::{idle_request, request};
@@ -299,7 +301,7 @@ mod own {
                 .await?;
 
             let batch = world
-                .store
+                .jobs
                 .delete_idle_sessions(&idle_request(now(), 10))
                 .await?;
 
@@ -328,12 +330,12 @@ mod own {
             .await?;
 
         let deleted = world
-            .store
+            .jobs
             .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
-        let expired = world.store.expire_bookings(&request(now(), 10)).await?;
+        let expired = world.jobs.expire_bookings(&request(now(), 10)).await?;
         other.batch_execute("commit").await?;
-        let later = world.store.expire_bookings(&request(now(), 10)).await?;
+        let later = world.jobs.expire_bookings(&request(now(), 10)).await?;
 
         assert_eq!(deleted.ids, ["b"]);
         assert_eq!(expired.ids, ["b"]);
@@ -357,12 +359,12 @@ mod own {
             .await?;
 
         let batch = world
-            .store
+            .jobs
             .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
         guest.batch_execute("commit").await?;
         let later = world
-            .store
+            .jobs
             .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
@@ -384,9 +386,9 @@ mod own {
             .sql("create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(20); return old; end $$;
                   create trigger dawdle before delete on sessions for each row execute function dawdle()")
             .await?;
-        let store = world.store.clone();
+        let jobs = world.jobs.clone();
         let everything = idle_request(now(), 10);
-        let batch = tokio::spawn(async move { store.delete_idle_sessions(&everything).await });
+        let batch = tokio::spawn(async move { jobs.delete_idle_sessions(&everything).await });
         let sleeping =
             "pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
         while world.count(sleeping).await? == 0 {
@@ -409,7 +411,7 @@ mod own {
 
         world.sql("drop trigger dawdle on sessions").await?;
         let batch = world
-            .store
+            .jobs
             .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
         assert_eq!(batch.ids, ["a", "b"]);
@@ -437,13 +439,14 @@ mod own {
             .batch_execute("begin; select from image_sent for update")
             .await?;
 
-        let refused = store.delete_idle_sessions(&idle_request(now(), 10)).await;
+        let jobs = Jobs::over(store);
+        let refused = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
         other.batch_execute("rollback").await?;
-        let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
+        let batch = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
 
-        let error = refused.expect_err("the image is locked");
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        assert!(cause.is_some_and(|cause| cause.contains("lock timeout")));
+        assert!(refused.ids.is_empty());
+        let error = &refused.rejected[0].error;
+        assert!(error.contains("lock timeout"), "{error}");
         assert_eq!(batch.ids, ["a"]);
         Ok(())
     }
@@ -464,7 +467,7 @@ mod own {
 
         // The setting is read when a connection is made.
         let store = PostgresStore::connect(&world.url)?.with_clock(clock());
-        let batch = store
+        let batch = Jobs::over(store)
             .delete_idle_sessions(&idle_request(cutoff, 10))
             .await?;
 

@@ -7,7 +7,6 @@ macro_rules! refusals {
         mod $store {
             use ractor_housekeeper::testing::MemoryBooking;
             use ractor_housekeeper::job::BatchRequest;
-            use ractor_housekeeper::store::Store;
 
             use crate::TestResult;
             use crate::rules::idle_request;
@@ -31,7 +30,7 @@ macro_rules! refusals {
                 let request = fill(&world).await?;
                 world.sql(&($raise)("delete", "sessions", "id")).await?;
 
-                let batch = world.store.delete_idle_sessions(&request).await?;
+                let batch = world.jobs.delete_idle_sessions(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.counts.of("sessions"), 2);
@@ -51,7 +50,7 @@ macro_rules! refusals {
                 let request = fill(&world).await?;
                 world.sql(&($raise)("update", "bookings", "booking_id")).await?;
 
-                let batch = world.store.expire_bookings(&request).await?;
+                let batch = world.jobs.expire_bookings(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.counts.of("bookings"), 2);
@@ -78,9 +77,9 @@ macro_rules! refusals {
                     world.sql(&trigger).await?;
 
                     let batch = if table == "sessions" {
-                        world.store.delete_idle_sessions(&request).await?
+                        world.jobs.delete_idle_sessions(&request).await?
                     } else {
-                        world.store.expire_bookings(&request).await?
+                        world.jobs.expire_bookings(&request).await?
                     };
 
                     assert_eq!(batch.ids, ["a", "c"], "{table}");
@@ -104,9 +103,9 @@ macro_rules! refusals {
                     let (mut handled, mut rejected) = (Vec::new(), Vec::new());
                     for _ in 0..4 {
                         let batch = if table == "sessions" {
-                            world.store.delete_idle_sessions(&request).await?
+                            world.jobs.delete_idle_sessions(&request).await?
                         } else {
-                            world.store.expire_bookings(&request).await?
+                            world.jobs.expire_bookings(&request).await?
                         };
                         handled.extend(batch.ids);
                         rejected.extend(batch.rejected.into_iter().map(|row| row.id));
@@ -135,7 +134,7 @@ macro_rules! refusals {
                 world.sql("update sessions set last_activity_at = null where id = 'live'").await?;
                 world.sql(&($raise)("delete", "sessions", "id")).await?;
 
-                let batch = world.store.delete_idle_sessions(&request).await?;
+                let batch = world.jobs.delete_idle_sessions(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
                 assert_eq!(batch.rejected.len(), 1);
@@ -153,7 +152,7 @@ macro_rules! refusals {
                     .sql("create unique index one_expired_a_cost on bookings (total_cost) where status = 'Expired'")
                     .await?;
 
-                let batch = world.store.expire_bookings(&request).await?;
+                let batch = world.jobs.expire_bookings(&request).await?;
 
                 assert_eq!(batch.ids, ["a"]);
                 assert_eq!(batch.counts.of("bookings"), 1);
@@ -173,14 +172,13 @@ macro_rules! refusals {
                     .sql("alter table bookings rename column updated_at to changed_at")
                     .await?;
 
-                let deleted = world.store.delete_idle_sessions(&request).await;
-                let expired = world.store.expire_bookings(&request).await;
+                let deleted = world.jobs.delete_idle_sessions(&request).await;
+                let expired = world.jobs.expire_bookings(&request).await;
 
                 let deleted = deleted.expect_err("a table is gone").to_string();
                 assert!(deleted.contains("booking schema"), "{deleted}");
-                let expired = expired.expect_err("a column is gone");
-                let cause = std::error::Error::source(&expired).map(ToString::to_string);
-                assert!(cause.is_some_and(|cause| cause.contains("updated_at")));
+                let expired = expired.expect_err("a column is gone").to_string();
+                assert!(expired.contains("updated_at"), "{expired}");
                 assert_eq!(world.sessions_left().await?, ["a", "b", "c"]);
                 assert_eq!(world.count("image_sent").await?, 3);
                 assert_eq!(world.count("bookings where status = 'Expired'").await?, 0);
@@ -200,7 +198,7 @@ macro_rules! refusals {
                     .replace("raise exception 'not this one'", "insert into nowhere values (1)");
                 world.sql(&trigger).await?;
 
-                let expired = world.store.expire_bookings(&request).await;
+                let expired = world.jobs.expire_bookings(&request).await;
 
                 assert!(expired.is_err(), "{expired:?}");
                 assert_eq!(world.count("bookings where status = 'Expired'").await?, 0);

@@ -63,7 +63,7 @@ pub(crate) async fn a_session_is_idle_strictly_after_the_cutoff(
     world.session("after", user(3), cutoff + micro()).await?;
 
     let batch = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
@@ -90,15 +90,15 @@ pub(crate) async fn a_message_of_the_guest_keeps_a_session_to_the_microsecond(
     world.message(user(3), "user", cutoff + micro()).await?;
 
     let rows = world
-        .store()
+        .jobs()
         .idle_sessions(cutoff, None, &Page::default())
         .await?;
     let batch = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
     let again = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
@@ -117,7 +117,7 @@ pub(crate) async fn messages_of_others_keep_nothing(world: &impl StoreUnderTest)
     world.message(user(2), "user", now()).await?;
 
     let batch = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
@@ -141,7 +141,7 @@ pub(crate) async fn a_users_messages_keep_every_session_of_the_user(
     world.message(user(1), "user", now()).await?;
 
     let batch = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
@@ -163,15 +163,15 @@ pub(crate) async fn records_of_each_kind_are_deleted_and_counted(
     world.video("live").await?;
 
     let rows = world
-        .store()
+        .jobs()
         .idle_sessions(cutoff, None, &Page::default())
         .await?;
     let batch = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
     let empty = world
-        .store()
+        .jobs()
         .delete_idle_sessions(&request(cutoff, 10))
         .await?;
 
@@ -200,7 +200,7 @@ pub(crate) async fn a_booking_expires_strictly_after_the_cutoff(
         world.booking(&booking).await?;
     }
 
-    let batch = world.store().expire_bookings(&request(cutoff, 10)).await?;
+    let batch = world.jobs().expire_bookings(&request(cutoff, 10)).await?;
 
     assert_eq!(batch.ids, ["before"]);
     assert_eq!(batch.counts.of("bookings"), 1);
@@ -229,11 +229,11 @@ pub(crate) async fn a_hold_keeps_a_booking_until_it_ends(
     }
 
     let rows = world
-        .store()
-        .overdue_bookings(now(), booking_cutoff(), None, &Page::default())
+        .jobs()
+        .overdue_bookings(booking_cutoff(), None, &Page::default())
         .await?;
     let batch = world
-        .store()
+        .jobs()
         .expire_bookings(&request(booking_cutoff(), 10))
         .await?;
 
@@ -254,10 +254,10 @@ pub(crate) async fn other_statuses_are_never_touched(world: &impl StoreUnderTest
     let before = world.bookings_now().await?;
 
     let batch = world
-        .store()
+        .jobs()
         .expire_bookings(&request(booking_cutoff(), 10))
         .await?;
-    let forecast = world.store().booking_forecast(QUARTER, &[]).await?;
+    let forecast = world.jobs().booking_forecast(QUARTER, &[]).await?;
 
     assert!(batch.ids.is_empty());
     assert_eq!(world.bookings_now().await?, before);
@@ -283,17 +283,15 @@ pub(crate) async fn a_scope_covers_one_user_only(world: &impl StoreUnderTest) ->
     };
     let page = Page::default();
 
-    let store = world.store();
-    let sessions = store
+    let jobs = world.jobs();
+    let sessions = jobs
         .idle_sessions(session_cutoff(), Some(user(2)), &page)
         .await?;
-    let bookings = store
-        .overdue_bookings(now(), booking_cutoff(), Some(user(2)), &page)
+    let bookings = jobs
+        .overdue_bookings(booking_cutoff(), Some(user(2)), &page)
         .await?;
-    let deleted = store
-        .delete_idle_sessions(&of_two(session_cutoff()))
-        .await?;
-    let expired = store.expire_bookings(&of_two(booking_cutoff())).await?;
+    let deleted = jobs.delete_idle_sessions(&of_two(session_cutoff())).await?;
+    let expired = jobs.expire_bookings(&of_two(booking_cutoff())).await?;
 
     assert_eq!(sessions.rows[0].user, Some(user(2).to_string()));
     assert_eq!((sessions.rows.len(), sessions.due.count), (1, 1));
@@ -311,11 +309,13 @@ pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl StoreUnderT
         ..request(now(), 10)
     };
 
-    let sessions = world.store().delete_idle_sessions(&nobody).await;
-    let bookings = world.store().expire_bookings(&nobody).await;
+    let sessions = world.jobs().delete_idle_sessions(&nobody).await;
+    let bookings = world.jobs().expire_bookings(&nobody).await;
 
-    assert!(matches!(sessions, Err(StoreError::User { user }) if user == "nobody"));
-    assert!(matches!(bookings, Err(StoreError::User { .. })));
+    for error in [sessions.map(drop), bookings.map(drop)] {
+        let text = error.expect_err("nobody is no UUID").to_string();
+        assert!(text.starts_with("user \"nobody\" is not a UUID"), "{text}");
+    }
     Ok(())
 }
 
@@ -365,7 +365,7 @@ async fn walk(
     world: &impl StoreUnderTest,
     cutoff: DateTime<Utc>,
     of_sessions: bool,
-) -> Result<Vec<String>, StoreError> {
+) -> TestResult<Vec<String>> {
     let mut ids = Vec::new();
     let mut after: Option<Cursor> = None;
     loop {
@@ -374,9 +374,9 @@ async fn walk(
             ..request(cutoff, 4)
         };
         let batch: Batch = if of_sessions {
-            world.store().delete_idle_sessions(&request).await?
+            world.jobs().delete_idle_sessions(&request).await?
         } else {
-            world.store().expire_bookings(&request).await?
+            world.jobs().expire_bookings(&request).await?
         };
         assert!(batch.ids.len() <= 4);
         ids.extend(batch.ids);
@@ -412,13 +412,13 @@ pub(crate) async fn pages_are_complete_and_without_doubles(
         loop {
             let rows = if letter == "s" {
                 world
-                    .store()
+                    .jobs()
                     .idle_sessions(session_cutoff(), None, &page)
                     .await?
             } else {
                 world
-                    .store()
-                    .overdue_bookings(now(), booking_cutoff(), None, &page)
+                    .jobs()
+                    .overdue_bookings(booking_cutoff(), None, &page)
                     .await?
             };
             assert_eq!(rows.due, BoundedCount::from_probe(12));
@@ -443,9 +443,9 @@ pub(crate) async fn the_forecast_of_sessions_is_exact(world: &impl StoreUnderTes
     world
         .session("live", user(1), cutoff + TimeDelta::seconds(30))
         .await?;
-    let ahead = world.store().session_forecast(DAY, &[]).await?;
+    let ahead = world.jobs().session_forecast(DAY, &[]).await?;
     world.session("edge", user(2), cutoff).await?;
-    let edge = world.store().session_forecast(DAY, &[]).await?;
+    let edge = world.jobs().session_forecast(DAY, &[]).await?;
     world
         .session("old", user(3), cutoff - TimeDelta::hours(3))
         .await?;
@@ -458,7 +458,7 @@ pub(crate) async fn the_forecast_of_sessions_is_exact(world: &impl StoreUnderTes
     world
         .session("less old", user(4), cutoff - TimeDelta::seconds(40))
         .await?;
-    let behind = world.store().session_forecast(DAY, &[]).await?;
+    let behind = world.jobs().session_forecast(DAY, &[]).await?;
 
     assert_eq!((ahead.due.count, ahead.oldest_overdue), (0, None));
     assert_eq!(ahead.next_due, Some(Duration::from_micros(30_000_001)));
@@ -478,16 +478,16 @@ pub(crate) async fn the_forecast_of_bookings_is_exact(world: &impl StoreUnderTes
     };
     world.booking(&at("held for long", -9, Some(500))).await?;
     world.booking(&at("held", -5, Some(70))).await?;
-    let held = world.store().booking_forecast(QUARTER, &[]).await?;
+    let held = world.jobs().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("held, but young", 60, Some(5))).await?;
-    let young = world.store().booking_forecast(QUARTER, &[]).await?;
+    let young = world.jobs().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("free", 20, None)).await?;
-    let free = world.store().booking_forecast(QUARTER, &[]).await?;
+    let free = world.jobs().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("edge", 0, None)).await?;
-    let edge = world.store().booking_forecast(QUARTER, &[]).await?;
+    let edge = world.jobs().booking_forecast(QUARTER, &[]).await?;
     world.booking(&at("held lately", -80, Some(-10))).await?;
     world.booking(&at("due", -40, None)).await?;
-    let due = world.store().booking_forecast(QUARTER, &[]).await?;
+    let due = world.jobs().booking_forecast(QUARTER, &[]).await?;
 
     assert_eq!((held.due.count, held.oldest_overdue), (0, None));
     assert_eq!(held.next_due, Some(Duration::from_secs(70)));
@@ -503,14 +503,12 @@ pub(crate) async fn the_forecast_of_bookings_is_exact(world: &impl StoreUnderTes
 }
 
 pub(crate) async fn an_empty_store_has_nothing_to_do(world: &impl StoreUnderTest) -> TestResult {
-    let store = world.store();
-    store.check().await?;
+    let jobs = world.jobs();
 
-    let sessions = store.session_forecast(DAY, &[]).await?;
-    let bookings = store.booking_forecast(QUARTER, &[]).await?;
-    let rows = store.idle_sessions(now(), None, &Page::default()).await?;
+    let sessions = jobs.session_forecast(DAY, &[]).await?;
+    let bookings = jobs.booking_forecast(QUARTER, &[]).await?;
+    let rows = jobs.idle_sessions(now(), None, &Page::default()).await?;
 
-    assert_eq!(store.now().await?, now());
     assert_eq!((sessions.due.count, sessions.next_due), (0, None));
     assert_eq!((bookings.due.count, bookings.next_due), (0, None));
     assert_eq!((rows.rows.len(), rows.due.count, rows.next), (0, 0, None));
@@ -530,11 +528,11 @@ pub(crate) async fn rejected_rows_do_not_count(world: &impl StoreUnderTest) -> T
         .await?;
 
     let sessions = world
-        .store()
+        .jobs()
         .session_forecast(DAY, &["stuck".to_owned()])
         .await?;
     let bookings = world
-        .store()
+        .jobs()
         .booking_forecast(QUARTER, &["b stuck".to_owned()])
         .await?;
 

@@ -9,13 +9,13 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::model::RunHistory;
 use ractor_housekeeper::store::Schema;
-use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
 use ractor_housekeeper::testing::MemoryBooking;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::TestResult;
+use crate::jobs::Jobs;
 use crate::world::{StoreUnderTest, clock};
 
 mod files;
@@ -26,6 +26,7 @@ mod plans;
 
 pub(crate) struct SqliteUnderTest {
     pub(crate) store: SqliteStore,
+    pub(crate) jobs: Jobs,
     pub(crate) folder: TempDir,
 }
 
@@ -54,7 +55,12 @@ impl SqliteUnderTest {
         let folder = tempfile::tempdir()?;
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
         let store = SqliteStore::open(&url).await?.with_clock(clock());
-        Ok(Self { store, folder })
+        let jobs = Jobs::over(store.clone());
+        Ok(Self {
+            store,
+            jobs,
+            folder,
+        })
     }
 
     pub(crate) async fn sql(&self, sql: &str) -> TestResult {
@@ -105,8 +111,8 @@ impl SqliteUnderTest {
 
 #[async_trait(?Send)]
 impl StoreUnderTest for SqliteUnderTest {
-    fn store(&self) -> &dyn Store {
-        &self.store
+    fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
     fn history(&self) -> &dyn RunHistory {
         &self.store
@@ -182,6 +188,8 @@ impl StoreUnderTest for SqliteUnderTest {
 }
 
 mod own {
+    use ractor_housekeeper::store::Store;
+
     use super::*;
     use crate::rules::idle_request;
     use crate::world::{micro, now, user};
@@ -267,7 +275,7 @@ mod own {
         world.session("idle", user(1), now() - micro()).await?;
 
         let batch = world
-            .store
+            .jobs
             .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 
@@ -288,12 +296,12 @@ mod own {
             // Polled once, then dropped: its statements may be running.
             tokio::select! {
                 biased;
-                batch = world.store.delete_idle_sessions(&everything) => { batch?; }
+                batch = world.jobs.delete_idle_sessions(&everything) => { batch?; }
                 () = std::future::ready(()) => {}
             }
         }
 
-        let batch = world.store.delete_idle_sessions(&everything).await?;
+        let batch = world.jobs.delete_idle_sessions(&everything).await?;
         assert_eq!(world.sessions_left().await?.len(), 0);
         assert!(batch.ids.is_empty() || batch.ids.len() == 200);
         Ok(())
@@ -311,7 +319,7 @@ mod own {
             .await?;
 
         let batch = world
-            .store
+            .jobs
             .delete_idle_sessions(&idle_request(now(), 10))
             .await?;
 

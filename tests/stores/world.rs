@@ -6,16 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::model::RunHistory;
-use ractor_housekeeper::store::Store;
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore};
 use uuid::Uuid;
 
 use crate::TestResult;
+use crate::jobs::Jobs;
 
 /// A store, and the rows behind it.
 #[async_trait(?Send)]
 pub(crate) trait StoreUnderTest {
-    fn store(&self) -> &dyn Store;
+    fn jobs(&self) -> &Jobs;
     fn history(&self) -> &dyn RunHistory;
 
     /// Runs SQL as it is.
@@ -33,19 +33,20 @@ pub(crate) trait StoreUnderTest {
     async fn records_left(&self) -> TestResult<(u64, u64)>;
 }
 
-pub(crate) struct MemoryUnderTest(MemoryStore);
+pub(crate) struct MemoryUnderTest(MemoryStore, Jobs);
 
 impl MemoryUnderTest {
     #[expect(clippy::unused_async, reason = "as the worlds of databases are opened")]
     pub(crate) async fn open() -> TestResult<Option<Self>> {
-        Ok(Some(Self(MemoryStore::new().with_clock(clock()))))
+        let store = MemoryStore::new().with_clock(clock());
+        Ok(Some(Self(store.clone(), Jobs::over(store))))
     }
 }
 
 #[async_trait(?Send)]
 impl StoreUnderTest for MemoryUnderTest {
-    fn store(&self) -> &dyn Store {
-        &self.0
+    fn jobs(&self) -> &Jobs {
+        &self.1
     }
     fn history(&self) -> &dyn RunHistory {
         &self.0

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -18,6 +19,7 @@ use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
 use crate::store::tx_error::{TxError, TxResult};
 
+mod activity;
 mod batch;
 mod catalogue;
 mod check;
@@ -56,6 +58,7 @@ impl PostgresStore {
             under_way: AtomicBool::new(false),
             contention: Contention::default(),
             floor: Floor::default(),
+            suspects: AtomicBool::new(false),
             advised: AtomicBool::new(false),
         })
     }
@@ -80,23 +83,35 @@ impl PostgresStore {
 struct RuleJob {
     store: PostgresStore,
     rule: Rule,
-    plan: Mutex<Option<Arc<Plan>>>,
+    plan: Mutex<Option<Compiled>>,
     /// Set while rows are written together. Still set at the next batch, the one before was dropped
     /// or ran out of time.
     under_way: AtomicBool,
     contention: Contention,
     floor: Floor,
+    /// Whether a key that is not declared is thought to keep rows: the database has refused some.
+    ///
+    /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
+    suspects: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
 }
 
+/// A plan, and when it was compiled.
+#[derive(Clone)]
+struct Compiled {
+    plan: Arc<Plan>,
+    at: Instant,
+}
+
 impl RuleJob {
-    /// The plan, compiled anew if it was forgotten.
+    /// The plan, compiled anew if it was forgotten, or if the keys that keep rows may be others.
     async fn plan(&self) -> Result<Arc<Plan>, StoreError> {
         let known = self.known().clone();
+        let suspects = self.suspects.load(Ordering::Relaxed);
         match known {
-            Some(plan) => Ok(plan),
-            None => self.compile().await,
+            Some(known) if !suspects || known.at.elapsed() < TRUST => Ok(known.plan),
+            _ => self.compile().await,
         }
     }
 
@@ -106,20 +121,24 @@ impl RuleJob {
         let plan = Arc::new(transact!(store, Purpose::Look, what, |flight| {
             self.compile_in(flight).await?
         })?);
-        *self.known() = Some(plan.clone());
+        *self.known() = Some(Compiled {
+            plan: plan.clone(),
+            at: Instant::now(),
+        });
         Ok(plan)
     }
 
     async fn compile_in(&self, conn: &mut AsyncPgConnection) -> TxResult<Plan> {
         let catalogue = catalogue::read(conn, &self.rule).await?;
-        let mut plan = Plan::compile(&self.rule, &catalogue)
+        let suspects = self.suspects.load(Ordering::Relaxed);
+        let mut plan = Plan::compile(&self.rule, &catalogue, suspects)
             .map_err(|refused| TxError::Schema(lines(&refused)))?;
         let now = self.store.instant(conn).await?;
         plan.is_served = check::has_index(conn, &plan, now).await?;
         Ok(plan)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Plan>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Compiled>> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,25 +165,45 @@ impl RuleJob {
             self.under_way.store(false, Ordering::Release);
             return batch;
         }
-        let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
-        let done = if self.rule.asks_others() {
-            batch::lock_then_write(&mut flight, &plan, &values).await
-        } else {
-            batch::sweep(&mut flight, &plan, &values).await
-        };
-        let done = flight.land(done).await;
-        let batch = match done {
+        let batch = match self.together(&plan, &values).await? {
             Err(error) if error.goes_row_by_row() => {
                 tracing::debug!(job.name = self.rule.name, error = %error.tell(WRITE), "goes row by row");
-                // The tables may have changed: types, keys.
-                *self.known() = None;
-                let plan = self.plan().await?;
-                self.each(&plan, &values).await
+                self.again(&plan, &values).await
             }
             done => done.map_err(|error| error.tell(WRITE)),
         };
         self.under_way.store(false, Ordering::Release);
         batch
+    }
+
+    async fn together(
+        &self,
+        plan: &Plan,
+        values: &Values<'_>,
+    ) -> Result<TxResult<Batch>, StoreError> {
+        let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
+        let done = if self.rule.asks_others() {
+            batch::lock_then_write(&mut flight, plan, values).await
+        } else {
+            batch::sweep(&mut flight, plan, values).await
+        };
+        Ok(flight.land(done).await)
+    }
+
+    /// The batch once more: all rows together if other keys are known to keep some, else one by
+    /// one.
+    async fn again(&self, before: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
+        self.suspects
+            .store(self.rule.keeps_referenced, Ordering::Relaxed);
+        // The tables may have changed: types, keys.
+        *self.known() = None;
+        let plan = self.plan().await?;
+        if plan.keeper != before.keeper
+            && let Ok(batch) = self.together(&plan, values).await?
+        {
+            return Ok(batch);
+        }
+        self.each(&plan, values).await
     }
 
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
@@ -246,11 +285,7 @@ impl Job for RuleJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        let what = "read the clock";
-        let store = &self.store;
-        let now = transact!(store, Purpose::Read, what, |flight| {
-            store.instant(flight).await?
-        })?;
+        let now = self.store.read_clock().await?;
         Ok(RunBounds {
             now,
             cutoff: self.cutoff(now),
@@ -262,9 +297,8 @@ impl Job for RuleJob {
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
-        let show = &self.rule.show;
         Ok(look!(self, "list due rows", |flight, plan, now| {
-            queries::preview(flight, plan, show, (now, self.cutoff(now)), scope, page).await?
+            queries::preview(flight, plan, (now, self.cutoff(now)), scope, page).await?
         })?)
     }
 
@@ -320,3 +354,6 @@ fn user(scope: &Scope) -> Option<&str> {
 }
 
 const WRITE: &str = "handle due rows";
+
+/// How long keys that were read are believed, once the database has refused a batch.
+const TRUST: Duration = Duration::from_secs(60);

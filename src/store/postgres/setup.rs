@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attempt::transact;
 use super::flight::{Flight, Purpose};
 use super::{PostgresStore, settle, tables};
 use crate::model::StoreError;
@@ -31,6 +32,15 @@ impl PostgresStore {
         let mut flight = self.begin_patiently(what).await?;
         let done = tables::revert(&mut flight, schema).await;
         settle(flight, done, what).await
+    }
+
+    /// Returns how far `sessions.last_activity_at` may lag behind the true last activity.
+    pub async fn activity_throttle(&self) -> Result<Duration, StoreError> {
+        let what = "read the activity throttle";
+        let throttle_us = transact!(self, Purpose::Read, what, |flight| {
+            tables::throttle(flight).await?
+        })?;
+        Ok(Duration::from_micros(throttle_us.max(0).unsigned_abs()))
     }
 
     /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must

@@ -4,11 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use super::schema::{
-    clock_timestamp, current_setting, housekeeper_activity, housekeeper_migrations,
-    pg_stat_get_xact_tuples_deleted, to_regclass,
-};
-use crate::store::migrations::{BOOKING_TABLES, LEDGER, Schema, foreign_table, incomplete_schema};
+use super::schema::{clock_timestamp, housekeeper_activity, housekeeper_migrations};
+use crate::store::migrations::{BOOKING_TABLES, LEDGER, Schema, foreign_table};
 use crate::store::tx_error::{TxError, TxResult};
 
 crate::store::migrations::migrations! {
@@ -116,48 +113,6 @@ async fn ask(conn: &mut AsyncPgConnection, question: &str, name: &str) -> QueryR
 pub(super) async fn throttle(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     housekeeper_activity::table
         .select(housekeeper_activity::throttle_us)
-        .first(conn)
-        .await
-}
-
-/// What a batch of sessions must know before it begins, and counts by when it has ended.
-#[derive(Queryable)]
-pub(super) struct Tally {
-    /// The throttle of the trigger, in microseconds.
-    pub(super) throttle_us: i64,
-    images: Option<i64>,
-    videos: Option<i64>,
-    track_counts: String,
-}
-
-impl Tally {
-    /// Whether the server counts at all.
-    pub(super) fn counts(&self) -> bool {
-        self.track_counts == "on"
-    }
-
-    /// Image and video records deleted so far, as the server counts for its statistics. Only
-    /// differences within one transaction mean anything.
-    pub(super) fn deleted(&self) -> TxResult<[i64; 2]> {
-        let of = |table: &str, deleted: Option<i64>| {
-            let what = || format!("table `{table}` is missing");
-            deleted.ok_or_else(|| TxError::Schema(incomplete_schema(Schema::Booking, &what())))
-        };
-        Ok([
-            of("image_sent", self.images)?,
-            of("video_sent", self.videos)?,
-        ])
-    }
-}
-
-pub(super) async fn tally(conn: &mut AsyncPgConnection) -> QueryResult<Tally> {
-    housekeeper_activity::table
-        .select((
-            housekeeper_activity::throttle_us,
-            pg_stat_get_xact_tuples_deleted(to_regclass("image_sent")),
-            pg_stat_get_xact_tuples_deleted(to_regclass("video_sent")),
-            current_setting("track_counts"),
-        ))
         .first(conn)
         .await
 }

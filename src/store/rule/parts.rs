@@ -40,7 +40,7 @@ pub(crate) fn param(name: &str) -> String {
 
 /// A name as both databases take it.
 pub(crate) fn identifier(name: &str) -> String {
-    crate::store::keys::quoted(name)
+    super::keys::quoted(name)
 }
 
 /// A table as both databases take it, with its schema if it was given with one.

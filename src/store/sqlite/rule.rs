@@ -17,9 +17,11 @@ use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
 use crate::store::tx_error::{TxError, TxResult};
 
+mod activity;
 mod catalogue;
 mod check;
 mod compiler;
+mod keys;
 mod parts;
 mod plan;
 mod queries;
@@ -29,6 +31,7 @@ mod statements;
 mod write;
 mod writing;
 
+use catalogue::Version;
 use plan::{Plan, Values};
 
 impl SqliteStore {
@@ -47,6 +50,7 @@ impl SqliteStore {
                 rule,
                 plan: Mutex::default(),
                 windows: Windows::default(),
+                suspects: AtomicBool::new(false),
                 advised: AtomicBool::new(false),
             }),
         })
@@ -73,12 +77,18 @@ struct RuleJob {
     known: Arc<Known>,
 }
 
+/// What a plan is compiled for: the schema, and whether keys are suspected.
+type PlanKey = (Version, bool);
+
 /// A rule, and what is known of its tables.
 struct Known {
     rule: Rule,
-    /// With the number of the schema it was compiled for.
-    plan: Mutex<Option<(i64, Arc<Plan>)>>,
+    plan: Mutex<Option<(PlanKey, Arc<Plan>)>>,
     windows: Windows,
+    /// Whether a key that is not declared is thought to keep rows: the database has refused some.
+    ///
+    /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
+    suspects: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
 }
@@ -86,17 +96,27 @@ struct Known {
 impl Known {
     /// The plan, compiled anew once the schema has changed.
     fn plan(&self, conn: &mut SqliteConnection) -> TxResult<Arc<Plan>> {
-        let version = catalogue::schema_version(conn)?;
+        let version = catalogue::version(conn)?;
+        // Keys that this connection does not mind keep nothing.
+        let suspects = version.1 && self.suspects.load(Ordering::Relaxed);
+        let version = (version, suspects);
         let mut known = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, plan)) = known.as_ref().filter(|(of, _)| *of == version) {
             return Ok(plan.clone());
         }
         let catalogue = catalogue::read(conn, &self.rule)?;
-        let plan = Plan::compile(&self.rule, &catalogue)
+        let plan = Plan::compile(&self.rule, &catalogue, suspects)
             .map_err(|refused| TxError::Schema(lines(&refused)))?;
         let plan = Arc::new(plan);
         *known = Some((version, plan.clone()));
         Ok(plan)
+    }
+
+    /// Notes that the database has refused rows. Returns whether keys are suspected for it.
+    fn suspect_keys(&self) -> bool {
+        self.suspects
+            .store(self.rule.keeps_referenced, Ordering::Relaxed);
+        self.rule.keeps_referenced
     }
 
     fn cutoff(&self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -149,8 +169,7 @@ impl Job for RuleJob {
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         let (known, request) = (self.known.clone(), request.clone());
         let batch = self.store.run("handle due rows", move |conn| {
-            let plan = known.plan(conn)?;
-            write::batch(conn, &plan, &request, &known.windows)
+            write::batch(conn, &known, &request)
         });
         Ok(batch.await?)
     }
@@ -166,7 +185,7 @@ impl Job for RuleJob {
                 after: &after,
                 ..Values::at(now, known.cutoff(now))
             };
-            queries::preview(conn, &plan, &known.rule.show, &values, &page)
+            queries::preview(conn, &plan, &values, &page)
         });
         Ok(rows.await?)
     }

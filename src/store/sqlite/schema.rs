@@ -1,10 +1,7 @@
 //! The tables as diesel sees them on SQLite.
 
-use diesel::sql_types::{Nullable, Text};
-
 diesel::table! {
     sessions (id) {
-        rowid -> BigInt,
         id -> Text,
         user_id -> Text,
         created_at -> Text,
@@ -40,7 +37,6 @@ diesel::table! {
 
 diesel::table! {
     bookings (booking_id) {
-        rowid -> BigInt,
         booking_id -> Text,
         user_id -> Text,
         property_id -> Nullable<Text>,
@@ -88,30 +84,4 @@ diesel::table! {
         name -> Text,
         tbl_name -> Text,
     }
-}
-
-diesel::table! {
-    pragma_schema_version (schema_version) {
-        schema_version -> BigInt,
-    }
-}
-
-diesel::table! {
-    pragma_foreign_keys (foreign_keys) {
-        foreign_keys -> BigInt,
-    }
-}
-
-diesel::allow_tables_to_appear_in_same_query!(sessions, messages);
-diesel::allow_tables_to_appear_in_same_query!(sessions, image_sent);
-diesel::allow_tables_to_appear_in_same_query!(sessions, video_sent);
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// The first argument that is not null.
-    fn coalesce(first: Nullable<Text>, second: Text) -> Text;
-
-    /// The larger of two texts.
-    #[sql_name = "max"]
-    fn later_of(first: Text, second: Text) -> Text;
 }

@@ -27,6 +27,16 @@ impl SqliteStore {
         .await
     }
 
+    /// Returns how far `sessions.last_activity_at` may lag behind the true last activity.
+    pub async fn activity_throttle(&self) -> Result<Duration, StoreError> {
+        let throttle_us = self.run("read the activity throttle", |conn| {
+            Ok(tables::throttle(conn)?)
+        });
+        Ok(Duration::from_micros(
+            throttle_us.await?.max(0).unsigned_abs(),
+        ))
+    }
+
     /// Sets how far `sessions.last_activity_at` may lag behind, for all who use this database. Must
     /// stay under half of `idle_after`.
     pub async fn set_activity_throttle(&self, throttle: Duration) -> Result<(), StoreError> {

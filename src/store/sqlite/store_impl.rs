@@ -1,16 +1,15 @@
-//! The steps of the jobs on SQLite, each one transaction.
+//! The traits of a store, on SQLite.
 
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{SqliteStore, bookings, history, sessions, tables};
-use crate::job::{Batch, BatchRequest, Forecast, JobName, Page, PreviewRows};
+use super::{SqliteStore, history, tables};
+use crate::job::{Job, JobName};
 use crate::model::{RunHistory, RunRecord, StoreError};
-use crate::store::{Store, user_of};
+use crate::rule::{Rule, RuleError};
+use crate::store::Store;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -19,101 +18,11 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let keys = self.keys.clone();
-        let without_index = self
-            .run("check the booking schema", move |conn| {
-                tables::check(conn)?;
-                Ok(keys.without_index(conn)?)
-            })
-            .await?;
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            for key in without_index {
-                key.warn_without_index("create index");
-            }
-        }
-        Ok(())
+        self.run("check the booking schema", tables::check).await
     }
 
-    async fn activity_throttle(&self) -> Result<Duration, StoreError> {
-        let throttle_us = self
-            .run("read the activity throttle", |conn| {
-                Ok(tables::throttle(conn)?)
-            })
-            .await?;
-        Ok(Duration::from_micros(
-            u64::try_from(throttle_us).unwrap_or(0),
-        ))
-    }
-
-    async fn delete_idle_sessions(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
-        let user = user_of(&pass.scope)?;
-        let (pass, windows, keys) = (pass.clone(), self.windows.clone(), self.keys.clone());
-        self.run("delete idle sessions", move |conn| {
-            sessions::delete(conn, &pass, user, &windows.sessions, &keys)
-        })
-        .await
-    }
-
-    async fn idle_sessions(
-        &self,
-        cutoff: DateTime<Utc>,
-        user: Option<Uuid>,
-        page: &Page,
-    ) -> Result<PreviewRows, StoreError> {
-        let page = page.clone();
-        self.run("list idle sessions", move |conn| {
-            Ok(sessions::preview(conn, cutoff, user, &page)?)
-        })
-        .await
-    }
-
-    async fn session_forecast(
-        &self,
-        idle_after: Duration,
-        rejected: &[String],
-    ) -> Result<Forecast, StoreError> {
-        let now = self.instant();
-        let rejected = rejected.to_vec();
-        self.run_last("look ahead at sessions", move |conn| {
-            Ok(sessions::forecast(conn, now, idle_after, &rejected)?)
-        })
-        .await
-    }
-
-    async fn expire_bookings(&self, pass: &BatchRequest) -> Result<Batch, StoreError> {
-        let user = user_of(&pass.scope)?;
-        let (pass, windows) = (pass.clone(), self.windows.clone());
-        self.run("expire bookings", move |conn| {
-            bookings::expire(conn, &pass, user, &windows.bookings)
-        })
-        .await
-    }
-
-    async fn overdue_bookings(
-        &self,
-        now: DateTime<Utc>,
-        cutoff: DateTime<Utc>,
-        user: Option<Uuid>,
-        page: &Page,
-    ) -> Result<PreviewRows, StoreError> {
-        let page = page.clone();
-        self.run("list overdue bookings", move |conn| {
-            Ok(bookings::preview(conn, now, cutoff, user, &page)?)
-        })
-        .await
-    }
-
-    async fn booking_forecast(
-        &self,
-        expire_after: Duration,
-        rejected: &[String],
-    ) -> Result<Forecast, StoreError> {
-        let now = self.instant();
-        let rejected = rejected.to_vec();
-        self.run_last("look ahead at bookings", move |conn| {
-            Ok(bookings::forecast(conn, now, expire_after, &rejected)?)
-        })
-        .await
+    fn job(&self, rule: Rule) -> Result<Arc<dyn Job>, RuleError> {
+        Ok(Arc::new(self.rule(rule)?))
     }
 }
 

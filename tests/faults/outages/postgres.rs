@@ -8,8 +8,8 @@ use ractor_housekeeper::store::Timeouts;
 
 use super::Outage;
 use crate::TestResult;
-use crate::database::TestDatabase;
 use crate::database::postgres::{PostgresDatabase, SLOW_DOWN, SPEED_UP};
+use crate::database::{DUE, TestDatabase};
 use crate::proxy::Proxy;
 
 mod server;
@@ -32,14 +32,28 @@ struct BrokenBySql {
     messages: &'static [&'static str],
 }
 
+/// Each row is rejected for its time, and none keeps the others.
 #[tokio::test]
 async fn a_statement_that_takes_too_long() -> TestResult {
-    by_sql(BrokenBySql {
-        strike: SLOW_DOWN,
-        mend: SPEED_UP,
-        messages: &["canceling statement due to statement timeout"],
-    })
-    .await
+    let Some(database) = PostgresDatabase::open().await? else {
+        return Ok(());
+    };
+    let mut outage = Outage::ahead(&database, &store(&database.url)?, &[]).await?;
+
+    database.sql(SLOW_DOWN).await?;
+    outage.pause(false).await?;
+    for (job, host) in &mut outage.hosts {
+        let report = host.report().await?;
+        assert_eq!(report.rejected.len(), DUE.len(), "{job}: {report}");
+        for row in &report.rejected {
+            assert_eq!(row.error, "writing it takes too long", "{job}");
+        }
+    }
+    outage.pause(true).await?;
+    database.sql(SPEED_UP).await?;
+    outage.pause(false).await?;
+
+    outage.recovers().await
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ async fn a_schema_of_another_version_is_found_at_the_start<G: TestDatabase>(
             "alter table bookings rename column held_until to reserved_until",
             "alter table bookings rename column reserved_until to held_until",
             [
-                "incomplete: column bookings.held_until does not exist",
+                "incomplete: column bookings.held_until is missing",
                 "incomplete: no such column: bookings.held_until",
             ],
         ),

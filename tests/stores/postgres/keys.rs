@@ -1,7 +1,5 @@
 //! What is special to Postgres about keys and places.
 
-use ractor_housekeeper::store::Store;
-
 use super::PostgresUnderTest;
 use crate::TestResult;
 use crate::rules::idle_request;
@@ -18,10 +16,10 @@ async fn sessions_that_point_at_each_other_go_together() -> TestResult {
     world
         .sql("alter table sessions add column twin text references sessions (id); update sessions set twin = case id when 'a' then 'b' else 'a' end")
         .await?;
-    world.store.check().await?;
+    world.jobs.check().await?;
 
     let batch = world
-        .store
+        .jobs
         .delete_idle_sessions(&idle_request(now(), 10))
         .await?;
 
@@ -44,10 +42,10 @@ async fn a_trigger_that_deletes_the_referencing_rows_may_do_so() -> TestResult {
              create trigger clear before delete on sessions for each row execute function clear()",
         )
         .await?;
-    world.store.check().await?;
+    world.jobs.check().await?;
 
     let batch = world
-        .store
+        .jobs
         .delete_idle_sessions(&idle_request(now(), 10))
         .await?;
 
@@ -66,7 +64,7 @@ async fn partitioned_sessions_are_rejected() -> TestResult {
         .sql("create table old_sessions () inherits (sessions)")
         .await?;
 
-    let checked = world.store.check().await;
+    let checked = world.jobs.check().await;
 
     let error = checked.expect_err("sessions have a child").to_string();
     assert!(error.contains("inherit"), "{error}");

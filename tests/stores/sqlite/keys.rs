@@ -1,11 +1,11 @@
 //! Foreign keys of the host's on SQLite: what they keep is found before it can refuse a batch.
 
 use ractor_housekeeper::job::Batch;
-use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 
 use super::SqliteUnderTest;
 use crate::TestResult;
+use crate::jobs::Jobs;
 use crate::listening_pool;
 use crate::recorder::Recorder;
 use crate::rules::idle_request;
@@ -31,10 +31,8 @@ async fn world_with(host_tables: &str) -> TestResult<SqliteUnderTest> {
     Ok(world)
 }
 
-async fn delete(store: &SqliteStore) -> TestResult<Batch> {
-    Ok(store
-        .delete_idle_sessions(&idle_request(now(), 100))
-        .await?)
+async fn delete(jobs: &Jobs) -> TestResult<Batch> {
+    Ok(jobs.delete_idle_sessions(&idle_request(now(), 100)).await?)
 }
 
 fn rejected(batch: &Batch) -> Vec<(&str, &str)> {
@@ -84,7 +82,7 @@ async fn a_row_kept_by_any_kind_of_key_is_named_with_its_holder() -> TestResult 
     ] {
         let world = world_with(host_tables).await?;
 
-        let batch = delete(&world.store).await?;
+        let batch = delete(&world.jobs).await?;
 
         assert_eq!(batch.ids, ["a", "c", "d", "e"], "{host_tables}");
         assert_eq!(rejected(&batch), [("b", error)], "{host_tables}");
@@ -105,7 +103,7 @@ async fn keys_that_set_null_or_default_keep_nothing() -> TestResult {
     )
     .await?;
 
-    let batch = delete(&world.store).await?;
+    let batch = delete(&world.jobs).await?;
 
     assert_eq!(batch.ids, ["a", "b", "c", "d"]);
     assert_eq!(rejected(&batch), [("e", "kept by invoices.session_id")]);
@@ -125,7 +123,7 @@ async fn a_row_kept_by_a_key_of_a_cascading_table_is_rejected() -> TestResult {
     )
     .await?;
 
-    let batch = delete(&world.store).await?;
+    let batch = delete(&world.jobs).await?;
 
     assert_eq!(batch.ids, ["a", "c", "d", "e"]);
     assert_eq!(rejected(&batch), [("b", "FOREIGN KEY constraint failed")]);
@@ -140,7 +138,7 @@ async fn sessions_that_point_at_each_other_go_together() -> TestResult {
     )
     .await?;
 
-    let batch = delete(&world.store).await?;
+    let batch = delete(&world.jobs).await?;
 
     assert_eq!(batch.ids, ["a", "b", "c", "d", "e"]);
     Ok(())
@@ -152,12 +150,12 @@ async fn keys_made_or_dropped_between_two_batches_are_noticed() -> TestResult {
     let holder = "create table invoices (session_id text references sessions (id)); insert into invoices values ('b')";
     let mut pass = idle_request(now(), 1);
 
-    let first = world.store.delete_idle_sessions(&pass).await?;
+    let first = world.jobs.delete_idle_sessions(&pass).await?;
     world.sql(holder).await?;
     pass.after = first.next_cursor;
-    let second = world.store.delete_idle_sessions(&pass).await?;
+    let second = world.jobs.delete_idle_sessions(&pass).await?;
     world.sql("drop table invoices").await?;
-    let next_run = delete(&world.store).await?;
+    let next_run = delete(&world.jobs).await?;
 
     assert_eq!(first.ids, ["a"]);
     assert!(second.ids.is_empty());
@@ -180,7 +178,10 @@ async fn keys_that_are_not_enforced_keep_nothing() -> TestResult {
     )
     .await?;
 
-    let batch = delete(&SqliteStore::with_pool(pool).with_clock(clock())).await?;
+    let batch = delete(&Jobs::over(
+        SqliteStore::with_pool(pool).with_clock(clock()),
+    ))
+    .await?;
 
     assert_eq!(batch.ids, ["a", "b", "c", "d", "e"]);
     assert_eq!(world.records_left().await?, (0, 0));
@@ -197,12 +198,12 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
     let recorder = heard.clone();
     let file = world.folder.path().join("test.db");
     let pool = listening_pool::pool(&file, move |event| recorder.hear(&event)).await?;
-    let store = SqliteStore::with_pool(pool).with_clock(clock());
+    let jobs = Jobs::over(SqliteStore::with_pool(pool).with_clock(clock()));
     let mut pass = idle_request(now(), 2);
     let (mut gone, mut rejected) = (Vec::new(), Vec::new());
 
     loop {
-        let batch = store.delete_idle_sessions(&pass).await?;
+        let batch = jobs.delete_idle_sessions(&pass).await?;
         gone.extend(batch.ids);
         rejected.extend(batch.rejected.into_iter().map(|row| row.id));
         pass.after = batch.next_cursor;
@@ -216,7 +217,7 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
         ("ace".into(), "bd".into())
     );
     let deletes = heard.take_about(&["sessions"]).into_iter();
-    let deletes = deletes.filter(|statement| statement.sql.starts_with("DELETE FROM `sessions`"));
+    let deletes = deletes.filter(|statement| statement.sql.starts_with("DELETE FROM \"sessions\""));
     // Three batches, and the one that was refused.
     assert_eq!(deletes.count(), 4);
     Ok(())
@@ -237,16 +238,16 @@ async fn an_unindexed_key_is_logged_once_with_its_remedy() -> TestResult {
     .await?;
     let log = Log::listen();
 
-    world.store.check().await?;
-    world.store.clone().check().await?;
+    world.jobs.check().await?;
+    world.jobs.check().await?;
 
     assert_eq!(
         log.of("").iter().filter(|level| *level == "WARN").count(),
         2
     );
     for mend in [
-        r#"create index \"invoices_session_id\" on \"invoices\" (\"session_id\")"#,
-        r#"create index \"scraps_image_id\" on \"scraps\" (\"image_id\")"#,
+        r#"create index "invoices_session_id" on "invoices" ("session_id")"#,
+        r#"create index "scraps_image_id" on "scraps" ("image_id")"#,
     ] {
         assert_eq!(log.of(mend), ["WARN"], "{mend}");
     }

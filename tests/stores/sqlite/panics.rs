@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::connection::InstrumentationEvent;
 use ractor_housekeeper::job::Page;
-use ractor_housekeeper::store::Store;
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::MemoryBooking;
 use tokio::sync::Notify;
 
 use super::SqliteUnderTest;
 use crate::TestResult;
+use crate::jobs::{Jobs, StepError};
 use crate::listening_pool;
 use crate::rules::{idle_request, request};
 use crate::world::{StoreUnderTest, clock, micro, now, user};
@@ -35,19 +35,19 @@ enum StoreCall {
 }
 
 impl StoreCall {
-    async fn run(self, store: &SqliteStore) -> Result<(), ractor_housekeeper::model::StoreError> {
+    async fn run(self, jobs: &Jobs) -> Result<(), StepError> {
         match self {
-            Self::Delete => store
+            Self::Delete => jobs
                 .delete_idle_sessions(&idle_request(now(), 10))
                 .await
                 .map(drop),
-            Self::Expire => store.expire_bookings(&request(now(), 10)).await.map(drop),
-            Self::Preview => store
+            Self::Expire => jobs.expire_bookings(&request(now(), 10)).await.map(drop),
+            Self::Preview => jobs
                 .idle_sessions(now(), None, &Page::default())
                 .await
                 .map(drop),
-            Self::Forecast => store
-                .booking_forecast(std::time::Duration::ZERO, &[])
+            Self::Forecast => jobs
+                .booking_forecast(std::time::Duration::from_secs(60), &[])
                 .await
                 .map(drop),
         }
@@ -57,22 +57,23 @@ impl StoreCall {
 #[tokio::test]
 async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult {
     for (step, statement) in [
-        (StoreCall::Delete, "SELECT `sessions`"),
-        (StoreCall::Delete, "DELETE FROM `video_sent`"),
-        (StoreCall::Delete, "DELETE FROM `sessions`"),
+        (StoreCall::Delete, "SELECT \"sessions\""),
+        (StoreCall::Delete, "DELETE FROM \"video_sent\""),
+        (StoreCall::Delete, "DELETE FROM \"sessions\""),
         (StoreCall::Delete, "COMMIT"),
         // The database is in a transaction, and diesel has not noted it yet.
         (StoreCall::Delete, "after BEGIN IMMEDIATE"),
-        (StoreCall::Expire, "UPDATE `bookings`"),
+        (StoreCall::Expire, "UPDATE \"bookings\""),
         (StoreCall::Expire, "COMMIT"),
-        (StoreCall::Preview, "SELECT `sessions`"),
-        (StoreCall::Forecast, "SELECT count"),
+        (StoreCall::Preview, "SELECT CASE typeof"),
+        (StoreCall::Forecast, "SELECT count(*) FROM ("),
     ] {
         let case = format!("{step:?} at {statement}");
         let (world, store, trigger) = world_that_dies_at(statement).await?;
+        let jobs = Jobs::over(store);
 
         trigger.armed.store(true, Ordering::SeqCst);
-        let dying = store.clone();
+        let dying = jobs.clone();
         let died = tokio::spawn(async move { step.run(&dying).await }).await;
 
         let panic = died.expect_err(&case).into_panic();
@@ -85,8 +86,8 @@ async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult 
         assert_eq!(world.records_left().await?, (1, 1), "{case}");
         assert_eq!(world.bookings_now().await?["b"].0, "Pending", "{case}");
         // The pool of one connection serves again.
-        let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
-        let expired = store.expire_bookings(&request(now(), 10)).await?;
+        let batch = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
+        let expired = jobs.expire_bookings(&request(now(), 10)).await?;
         assert_eq!((batch.ids.len(), expired.ids.len()), (1, 1), "{case}");
         assert_eq!(world.records_left().await?, (0, 0), "{case}");
     }
@@ -97,18 +98,19 @@ async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult 
 #[tokio::test]
 async fn a_panic_inside_a_savepoint_rolls_everything_back() -> TestResult {
     let (world, store, trigger) = world_that_dies_at("RELEASE").await?;
+    let jobs = Jobs::over(store.clone());
     world.session("c", user(3), now() - micro()).await?;
     world
         .sql("create trigger keep before delete on sessions when old.id = 'c' begin select raise(abort, 'not this one'); end")
         .await?;
 
     trigger.armed.store(true, Ordering::SeqCst);
-    let dying = store.clone();
+    let dying = jobs.clone();
     let died = tokio::spawn(async move { StoreCall::Delete.run(&dying).await }).await;
 
     assert!(died.is_err_and(|error| error.is_panic()));
     assert_eq!(world.sessions_left().await?, ["a", "c"]);
-    let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
+    let batch = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
     assert_eq!(batch.rejected.len(), 1);
     Ok(())
@@ -117,15 +119,16 @@ async fn a_panic_inside_a_savepoint_rolls_everything_back() -> TestResult {
 /// The worker was killed meanwhile, so no caller receives the panic, and the pool still works.
 #[tokio::test]
 async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
-    let (world, store, trigger) = world_that_dies_at("DELETE FROM `sessions`").await?;
+    let (world, store, trigger) = world_that_dies_at("DELETE FROM \"sessions\"").await?;
+    let jobs = Jobs::over(store.clone());
 
     trigger.armed.store(true, Ordering::SeqCst);
     tokio::select! {
         biased;
         () = trigger.begun.notified() => {}
-        _ = StoreCall::Delete.run(&store) => {}
+        _ = StoreCall::Delete.run(&jobs) => {}
     }
-    let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
+    let batch = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
 
     assert!(!trigger.armed.load(Ordering::SeqCst), "it died");
     assert_eq!(batch.ids, ["a"]);
@@ -138,6 +141,7 @@ async fn a_panic_after_the_caller_left_keeps_the_pool_usable() -> TestResult {
 #[tokio::test]
 async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
     let (world, store, _) = world_that_dies_at("nothing").await?;
+    let jobs = Jobs::over(store.clone());
     let mut conn = store.pool().get().await?;
     conn.spawn_blocking(|conn| {
         brittle_utils::register_impl(conn, |_: String| -> bool { panic!("the host's function") })
@@ -148,14 +152,14 @@ async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
         .sql("create trigger brittle_one before delete on sessions begin select brittle(old.id); end")
         .await?;
 
-    let refused = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
+    let refused = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
 
     assert!(refused.ids.is_empty());
     assert_eq!(refused.rejected.len(), 1);
     assert_eq!(refused.rejected[0].error, "brittle");
     assert_eq!(world.records_left().await?, (1, 1));
     world.sql("drop trigger brittle_one").await?;
-    let batch = store.delete_idle_sessions(&idle_request(now(), 10)).await?;
+    let batch = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
     assert_eq!(batch.ids, ["a"]);
     Ok(())
 }

@@ -24,7 +24,7 @@ proptest! {
             let named = ["job.", "jobs.", "restart.", "retry.", "ages."];
             prop_assert!(named.iter().any(|setting| refusal.starts_with(setting)), "{}", refusal);
             let says_what_is_right = [
-                "schedule.cron.expression \"",
+                "schedule.cron.expression \"", "pace.finish_by.expression \"",
                 "; the maximum is", "; the minimum is", "; give ", "no job of this housekeeper, which has"];
             prop_assert!(says_what_is_right.iter().any(|right| refusal.contains(right)), "{}", refusal);
         }

@@ -61,6 +61,8 @@ prop_compose! {
         sizes: (NonZeroU32, NonZeroU32),
         target in up_to(60),
         duty_percent in 1..=100_u8,
+        min_duty_percent in 1..=100_u8,
+        finish_by in cron(),
         pauses in (up_to(60 * 60), up_to(60 * 60)),
     ) -> Pace {
         Pace {
@@ -68,6 +70,8 @@ prop_compose! {
             max_batch: sizes.0.max(sizes.1),
             target,
             duty_percent,
+            min_duty_percent,
+            finish_by,
             min_pause: pauses.0.min(pauses.1),
             max_pause: pauses.0.max(pauses.1),
         }

@@ -19,6 +19,8 @@ type WrittenRow = (
     Nullable<BigInt>,
     BigInt,
     Array<BigInt>,
+    Nullable<Array<BigInt>>,
+    Nullable<BigInt>,
 );
 
 /// What a statement that writes has done.
@@ -33,6 +35,9 @@ struct Written {
     micros: Option<i64>,
     to_write: i64,
     counts: Vec<i64>,
+    /// What the server's statistics counted before.
+    tally: Option<Vec<i64>>,
+    lag: Option<i64>,
 }
 
 /// The rows that were locked.
@@ -131,12 +136,39 @@ pub(super) fn empty(plan: &Plan) -> Batch {
 }
 
 impl Written {
+    /// Adds the children that went by their foreign keys.
+    async fn count_children(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        plan: &Plan,
+        values: &Values<'_>,
+        before: &[i64],
+    ) -> TxResult<()> {
+        let Some(tally) = &plan.tally else {
+            return Ok(());
+        };
+        let after: Option<Vec<i64>> = tally
+            .bind::<Nullable<Array<BigInt>>>(|name| plan.value(name, values))
+            .get_result(conn)
+            .await?;
+        let after = after.ok_or_else(|| TxError::other("the server stopped counting"))?;
+        for ((number, before), after) in plan.tallied.iter().zip(before).zip(after) {
+            if let Some(count) = self.counts.get_mut(*number) {
+                *count = after - before;
+            }
+        }
+        Ok(())
+    }
+
     async fn into_batch(
-        self,
+        mut self,
         conn: &mut AsyncPgConnection,
         plan: &Plan,
         values: &Values<'_>,
     ) -> TxResult<Batch> {
+        if let Some(lag) = self.lag {
+            TxError::unless_throttle_fits(values.now, values.cutoff, lag)?;
+        }
         let written = i64::try_from(self.ids.len()).unwrap_or(i64::MAX);
         // A row that was picked and not written was changed after the statement began, or a trigger
         // holds it back. Row by row it will show.
@@ -144,6 +176,9 @@ impl Written {
             return Err(TxError::SuppressedByTrigger);
         }
         if !self.ids.is_empty() {
+            if let Some(before) = self.tally.take() {
+                self.count_children(conn, plan, values, &before).await?;
+            }
             then(conn, plan, values, &self.ids).await?;
             if let Some(template) = &plan.set_back {
                 let values = Values {
@@ -175,6 +210,22 @@ impl Written {
         batch.ids = self.ids;
         Ok(batch)
     }
+}
+
+/// Fails if activity may be noted so late that a row would look due and live.
+pub(super) async fn check_lag(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> TxResult<()> {
+    let Some(template) = &plan.lag else {
+        return Ok(());
+    };
+    let lag: i64 = template
+        .bind::<BigInt>(|name| plan.value(name, values))
+        .get_result(conn)
+        .await?;
+    TxError::unless_throttle_fits(values.now, values.cutoff, lag)
 }
 
 /// Runs the host's statements over the rows just written.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::rule::{Action, Children, Rule};
-use crate::store::rule::table_name;
+use crate::rule::Rule;
+use crate::store::rule::{ForeignKey, OnDelete, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
 #[derive(Debug)]
@@ -16,8 +16,10 @@ pub(super) struct Catalogue {
     /// Unique keys of the rule's own table that know all rows, the primary key first.
     pub(super) keys: Vec<UniqueKey>,
     /// Foreign keys that point at a table of the rule.
-    pub(super) foreign_keys: Vec<ForeignKey>,
+    pub(super) foreign_keys: Vec<Reference>,
     pub(super) is_standby: bool,
+    /// Whether the server counts the rows that a transaction deletes.
+    pub(super) tracks_counts: bool,
     /// The role we are.
     pub(super) role: String,
 }
@@ -38,6 +40,8 @@ struct FoundTable {
     missing_privileges: String,
     #[diesel(sql_type = Bool)]
     set_back: bool,
+    #[diesel(sql_type = Array<Text>)]
+    triggers: Vec<String>,
 }
 
 /// A table.
@@ -55,6 +59,8 @@ pub(super) struct Table {
     pub(super) missing_privileges: String,
     /// Whether a trigger fires after a row was written, and may set it back.
     pub(super) set_back: bool,
+    /// The triggers that are on.
+    pub(super) triggers: Vec<String>,
     pub(super) columns: Vec<Column>,
 }
 
@@ -98,24 +104,61 @@ pub(super) struct UniqueKey {
 }
 
 /// A foreign key that points at a table of the rule.
-#[derive(Debug, QueryableByName)]
-pub(super) struct ForeignKey {
-    #[diesel(sql_type = BigInt)]
+#[derive(Debug)]
+pub(super) struct Reference {
+    /// The table that holds it.
     pub(super) oid: i64,
-    /// The table that holds it, as a statement names it.
-    #[diesel(sql_type = Text)]
-    pub(super) table: String,
-    #[diesel(sql_type = Array<Text>)]
-    pub(super) columns: Vec<String>,
-    #[diesel(sql_type = BigInt)]
+    /// The table that it points at.
     pub(super) parent: i64,
+    pub(super) key: ForeignKey,
+}
+
+#[derive(QueryableByName)]
+struct FoundKey {
+    #[diesel(sql_type = BigInt)]
+    oid: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    schema: Option<String>,
+    #[diesel(sql_type = Text)]
+    table: String,
     #[diesel(sql_type = Array<Text>)]
-    pub(super) parent_columns: Vec<String>,
-    /// Whether it refuses the deletion of a row it points at.
+    columns: Vec<String>,
+    #[diesel(sql_type = BigInt)]
+    parent: i64,
+    #[diesel(sql_type = Text)]
+    parent_table: String,
+    #[diesel(sql_type = Array<Text>)]
+    parent_columns: Vec<String>,
+    /// `pg_constraint.confdeltype`.
+    #[diesel(sql_type = Text)]
+    on_delete: String,
     #[diesel(sql_type = Bool)]
-    pub(super) refuses: bool,
+    readable: bool,
     #[diesel(sql_type = Bool)]
-    pub(super) indexed: bool,
+    indexed: bool,
+}
+
+impl From<FoundKey> for Reference {
+    fn from(found: FoundKey) -> Self {
+        Self {
+            oid: found.oid,
+            parent: found.parent,
+            key: ForeignKey {
+                schema: found.schema,
+                table: found.table,
+                columns: found.columns,
+                parent: found.parent_table,
+                parent_columns: found.parent_columns,
+                on_delete: match found.on_delete.as_str() {
+                    "a" | "r" => OnDelete::Refuse,
+                    "c" => OnDelete::Cascade,
+                    _ => OnDelete::LetGo,
+                },
+                readable: found.readable,
+                indexed: found.indexed,
+            },
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -124,6 +167,8 @@ struct Server {
     standby: bool,
     #[diesel(sql_type = Text)]
     role: String,
+    #[diesel(sql_type = Bool)]
+    tracks_counts: bool,
 }
 
 impl Catalogue {
@@ -131,44 +176,15 @@ impl Catalogue {
     /// alone.
     pub(super) fn referred(&self, table: &str, column: &str, parent: &str) -> Option<&str> {
         let (table, parent) = (self.tables.get(table)?, self.tables.get(parent)?);
-        let key = self.foreign_keys.iter().find(|key| {
-            key.oid == table.oid && key.parent == parent.oid && key.columns == [column]
+        let found = self.foreign_keys.iter().find(|found| {
+            found.oid == table.oid && found.parent == parent.oid && found.key.columns == [column]
         })?;
-        key.parent_columns.iter().map(String::as_str).next()
+        found.key.parent_columns.iter().map(String::as_str).next()
     }
-}
-
-/// Every table the rule names.
-fn names(rule: &Rule) -> Vec<&str> {
-    fn below<'r>(children: &'r [Children], names: &mut Vec<&'r str>) {
-        for one in children {
-            names.push(&one.table);
-            names.extend(one.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
-            below(&one.with, names);
-        }
-    }
-    let mut names = vec![rule.table.as_str()];
-    let related = [&rule.when, &rule.unless, &rule.keeps];
-    names.extend(
-        related
-            .into_iter()
-            .flatten()
-            .map(|related| related.table.as_str()),
-    );
-    names.extend(rule.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
-    let lifetime = rule.due.as_ref().and_then(|due| due.lifetime.as_ref());
-    names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
-    if let Some(Action::Archive(into)) = &rule.action {
-        names.push(into);
-    }
-    below(&rule.with, &mut names);
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResult<Catalogue> {
-    let names = names(rule);
+    let names = rule.tables();
     let quoted: Vec<String> = names.iter().map(|name| table_name(name)).collect();
     let found: Vec<FoundTable> = diesel::sql_query(TABLES)
         .bind::<Array<Text>, _>(names)
@@ -185,14 +201,11 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         .bind::<BigInt, _>(own.map_or(0, |table| table.oid))
         .load(conn)
         .await?;
-    let foreign_keys = diesel::sql_query(FOREIGN_KEYS)
+    let foreign_keys: Vec<FoundKey> = diesel::sql_query(FOREIGN_KEYS)
         .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
         .await?;
-    let Server { standby, role } =
-        diesel::sql_query("select pg_is_in_recovery() as standby, current_user::text as role")
-            .get_result(conn)
-            .await?;
+    let server: Server = diesel::sql_query(SERVER).get_result(conn).await?;
     let mut tables: BTreeMap<String, Table> = found
         .into_iter()
         .map(|found| {
@@ -203,6 +216,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
                 hides_rows: found.hides_rows,
                 missing_privileges: found.missing_privileges,
                 set_back: found.set_back,
+                triggers: found.triggers,
                 columns: Vec::new(),
             };
             (found.given, table)
@@ -228,9 +242,10 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
     Ok(Catalogue {
         tables,
         keys,
-        foreign_keys,
-        is_standby: standby,
-        role,
+        foreign_keys: foreign_keys.into_iter().map(Reference::from).collect(),
+        is_standby: server.standby,
+        tracks_counts: server.tracks_counts,
+        role: server.role,
     })
 }
 
@@ -253,7 +268,8 @@ const TABLES: &str = "
         array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
             where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
         exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
-            and (t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0) as set_back
+            and (t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0) as set_back,
+        array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') as triggers
     from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)";
 
 const COLUMNS: &str = "
@@ -272,16 +288,25 @@ const KEYS: &str = "
     from pg_index i where i.indrelid::bigint = $1 and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
     order by i.indisprimary desc, i.indexrelid";
 
+/// Of a partitioned table only the whole is named, not its parts. A key whose columns lead an
+/// index, or one that leaves out NULL alone, is indexed.
 const FOREIGN_KEYS: &str = "
-    select k.conrelid::bigint as oid, k.conrelid::regclass::text as table,
+    select k.conrelid::bigint as oid, case when not pg_table_is_visible(k.conrelid) then n.nspname::text end as schema,
+        c.relname::text as table,
         array(select a.attname::text from unnest(k.conkey) with ordinality as u(number, place)
             join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number order by place) as columns,
-        k.confrelid::bigint as parent,
+        k.confrelid::bigint as parent, p.relname::text as parent_table,
         array(select a.attname::text from unnest(k.confkey) with ordinality as u(number, place)
             join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by place) as parent_columns,
-        k.confdeltype in ('a', 'r') as refuses,
+        k.confdeltype::text as on_delete,
+        has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable,
         exists (select from pg_index i where i.indrelid = k.conrelid and i.indisvalid
             and (i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey
             and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) ~ '^\\(\\w+ IS NOT NULL\\)$')) as indexed
-    from pg_constraint k where k.contype = 'f' and k.conparentid = 0 and k.confrelid::bigint = any($1)
-    order by 2, k.conname";
+    from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+        join pg_class p on p.oid = k.confrelid
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid::bigint = any($1)
+    order by c.relname, n.nspname, k.conname";
+
+const SERVER: &str = "
+    select pg_is_in_recovery() as standby, current_user::text as role, current_setting('track_counts') = 'on' as tracks_counts";

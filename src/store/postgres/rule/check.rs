@@ -1,5 +1,7 @@
 //! The check of a rule against its database.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -7,6 +9,7 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, Trans
 
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
+use crate::model::StoreError;
 use crate::rule::{Action, Children, Finding, Findings, OnParent, Rule, Source, Stamp};
 use crate::store::rule::{identifier, table_name};
 use crate::store::tx_error::TxResult;
@@ -21,7 +24,7 @@ pub(super) async fn findings(
     let mut findings = Findings::default();
     privileges(rule, &catalogue, &mut findings);
     foreign_keys(rule, &catalogue, &mut findings);
-    match Plan::compile(rule, &catalogue) {
+    match Plan::compile(rule, &catalogue, false) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings).await?,
     }
@@ -58,6 +61,18 @@ async fn look(
         return Ok(());
     }
     written?;
+    if let Some(lag) = &plan.lag {
+        let lag: i64 = lag
+            .bind::<BigInt>(|name| plan.value(name, &values))
+            .get_result(conn)
+            .await?;
+        let lag = Duration::from_micros(u64::try_from(lag).unwrap_or(0));
+        if let Some(problem) = StoreError::throttle_problem(plan.after, lag) {
+            findings
+                .refused
+                .push(Finding::new(&rule.name, "active", problem));
+        }
+    }
     magnitude(conn, rule, findings).await?;
     triggers(conn, rule, catalogue, findings).await?;
     if let Some(table) = catalogue
@@ -191,6 +206,13 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                 .map(|related| (part, related.table.as_str(), &["select"][..])),
         );
     }
+    if let Some(activity) = &rule.active {
+        needed.push(("active", &activity.table, &["select"]));
+        // Locked, as the rule's own rows are.
+        let through = activity.through.iter();
+        needed
+            .extend(through.map(|through| ("active", &*through.table, &["select", "update"][..])));
+    }
     below(&rule.with, &mut needed);
     needed.extend(
         rule.hand_on
@@ -243,24 +265,20 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             .get(name)
             .is_some_and(|table| table.oid == oid)
     };
-    for key in catalogue
+    for found in catalogue
         .foreign_keys
         .iter()
-        .filter(|key| key.parent == own.oid)
+        .filter(|found| found.parent == own.oid)
     {
-        let columns = key.columns.join(", ");
-        let place = format!("{}({columns})", key.table);
-        let declared =
-            rule.with.iter().any(|children| {
-                is(&children.table, key.oid) && key.columns.contains(&children.column)
-            }) || rule
-                .keeps
-                .iter()
-                .chain(rule.unless.iter().filter(|related| related.only.is_none()))
-                .any(|related| {
-                    is(&related.table, key.oid) && key.columns.contains(&related.column)
-                });
-        if key.refuses && !declared {
+        let (key, place) = (&found.key, found.key.place());
+        let declared = rule.with.iter().any(|children| {
+            is(&children.table, found.oid) && key.columns.contains(&children.column)
+        }) || rule
+            .keeps
+            .iter()
+            .chain(rule.unless.iter().filter(|related| related.only.is_none()))
+            .any(|related| is(&related.table, found.oid) && key.columns.contains(&related.column));
+        if key.refuses() && !declared && !rule.keeps_referenced {
             let text = format!(
                 "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
             );
@@ -268,21 +286,26 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                 .refused
                 .push(Finding::new(&rule.name, "with", text));
         }
-        if !key.indexed {
-            let quoted: Vec<String> = key
-                .columns
-                .iter()
-                .map(|column| identifier(column))
-                .collect();
-            let text =
-                format!("{place} has no index, so its whole table is read for each row that goes");
-            findings
-                .advice
-                .push(Finding::new(&rule.name, "with", text).mend(format!(
-                    "create index concurrently on {} ({})",
-                    key.table,
-                    quoted.join(", ")
-                )));
+    }
+    // Children that go have keys of their own to be looked up.
+    let mut going = vec![own.oid];
+    going.extend(
+        rule.children()
+            .into_iter()
+            .filter(|children| children.action == OnParent::Delete)
+            .filter_map(|children| Some(catalogue.tables.get(&children.table)?.oid)),
+    );
+    for found in &catalogue.foreign_keys {
+        let key = &found.key;
+        if !key.indexed && going.contains(&found.parent) {
+            let text = format!(
+                "{} has no index, so its whole table is read for each row deleted from {}",
+                key.place(),
+                key.parent
+            );
+            findings.advice.push(
+                Finding::new(&rule.name, "with", text).mend(key.mend("create index concurrently")),
+            );
         }
     }
 }

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use super::catalogue::{Catalogue, Table};
 use super::stamp::{Form, Moment};
-use crate::rule::{Due, Filter, Finding, InstantColumn, Literal, Related, Rule, Source, nearest};
-use crate::store::rule::{Dialect, MissingSql, identifier, table_name};
+use crate::rule::{
+    Children, Due, Filter, Finding, InstantColumn, Literal, Related, Rule, Source, nearest,
+};
+use crate::store::rule::{Dialect, Keepers, MissingSql, identifier, table_name};
 
 pub(super) struct Compiler<'r> {
     pub(super) rule: &'r Rule,
     pub(super) catalogue: &'r Catalogue,
     pub(super) findings: Vec<Finding>,
     pub(super) instants: Vec<(Form, Duration)>,
+    /// Whether keys that are not declared are thought to keep rows.
+    pub(super) suspects: bool,
 }
 
 impl Compiler<'_> {
@@ -256,7 +260,8 @@ impl Compiler<'_> {
         {
             let exists = self.exists(part, related, of, key)?;
             all.extend([format!(" AND {negation}{exists}")]);
-            self.locks(part, related, key);
+            let referred = related.references.as_deref().unwrap_or(key);
+            self.locks(part, &related.table, &related.column, referred);
         }
         Some(all)
     }
@@ -288,57 +293,100 @@ impl Compiler<'_> {
         self.text(&part, Dialect::Postgres.exists(related, of, &referred))
     }
 
-    /// A related row that is written now must lock the row it belongs to, or it could be missed.
-    pub(super) fn locks(&mut self, part: &str, related: &Related, key: &str) {
-        let pointed_at = related.references.as_deref().unwrap_or(key);
+    /// A row of another table that is written now must lock the row it belongs to, or it could be
+    /// missed.
+    pub(super) fn locks(&mut self, part: &str, table: &str, column: &str, referred: &str) {
         let own = self.own_table().map(|table| table.oid);
-        let theirs = self
-            .catalogue
-            .tables
-            .get(&related.table)
-            .map(|table| table.oid);
-        let has_key = self.catalogue.foreign_keys.iter().any(|foreign| {
-            Some(foreign.parent) == own
-                && Some(foreign.oid) == theirs
-                && foreign.columns.contains(&related.column)
+        let theirs = self.catalogue.tables.get(table).map(|table| table.oid);
+        let has_key = self.catalogue.foreign_keys.iter().any(|found| {
+            Some(found.parent) == own
+                && Some(found.oid) == theirs
+                && found.key.columns.iter().any(|name| name == column)
         });
         if has_key || self.rule.may_race {
             return;
         }
-        let (table, column) = (table_name(&related.table), identifier(&related.column));
         let finding = Finding::new(
             &self.rule.name,
-            format!("{part} {}", related.table),
+            format!("{part} {table}"),
             format!(
-                "no foreign key from `{}.{}`, so a row written while its parent is handled could be missed; \
-                 add one, or accept it with `may_race`",
-                related.table, related.column
+                "no foreign key from `{table}.{column}`, so a row written while its parent is handled could be missed; \
+                 add one, or accept it with `may_race`"
             ),
         );
         self.findings.push(finding.mend(format!(
-            "alter table {table} add foreign key ({column}) references {} ({})",
+            "alter table {} add foreign key ({}) references {} ({})",
+            table_name(table),
+            identifier(column),
             table_name(&self.rule.table),
-            identifier(pointed_at),
+            identifier(referred),
         )));
     }
 
     /// Why a row stays, or null.
     pub(super) fn keeper(&mut self, of: &str, key: &str) -> Option<String> {
         let rule = self.rule;
-        let mut cases = String::new();
+        let mut cases = Vec::new();
         for related in &rule.keeps {
             let exists = self.exists("keeps", related, of, key)?;
-            let reason = format!("kept by {}.{}", related.table, related.column);
-            cases.extend([format!(
-                " WHEN {exists} THEN {}",
-                Dialect::Postgres.text(&reason)
-            )]);
+            cases.push((
+                exists,
+                format!("kept by {}.{}", related.table, related.column),
+            ));
         }
-        Some(if cases.is_empty() {
-            "NULL::text".to_owned()
-        } else {
-            format!("CASE{cases} END")
-        })
+        if self.suspects {
+            cases.extend(self.undeclared_keys(of, key));
+        }
+        if cases.is_empty() {
+            return Some("NULL::text".to_owned());
+        }
+        let cases = cases.into_iter().map(|(condition, reason)| {
+            format!(" WHEN {condition} THEN {}", Dialect::Postgres.text(&reason))
+        });
+        Some(format!("CASE{} END", cases.collect::<String>()))
+    }
+
+    /// What the keys keep that refuse and are not declared.
+    fn undeclared_keys(&self, of: &str, key: &str) -> Vec<(String, String)> {
+        let rule = self.rule;
+        let oid = |name: &str| self.catalogue.tables.get(name).map(|table| table.oid);
+        // Their own rows go as well, or are declared.
+        let mut declared: Vec<Option<i64>> =
+            rule.keeps.iter().map(|kept| oid(&kept.table)).collect();
+        declared.push(oid(&rule.table));
+        declared.extend(
+            rule.children()
+                .into_iter()
+                .map(|children| oid(&children.table)),
+        );
+        let keys_of = |table: &str| {
+            let parent = oid(table);
+            let keys = self.catalogue.foreign_keys.iter().filter(|found| {
+                Some(found.parent) == parent
+                    && found.key.refuses()
+                    && found.key.readable
+                    && !declared.contains(&Some(found.oid))
+            });
+            keys.map(|found| &found.key).collect()
+        };
+        let referred = |table: &str, children: &Children| {
+            let or = if table == rule.table { key } else { "id" };
+            let (child, column) = (&children.table, &children.column);
+            self.reference(table, child, column, children.references.as_deref(), or)
+        };
+        let keepers = Keepers {
+            dialect: Dialect::Postgres,
+            keys_of: &keys_of,
+            referred: &referred,
+        };
+        keepers.of(&rule.table, of, &rule.with)
+    }
+
+    /// The column of the rule's table that children hold.
+    pub(super) fn child_reference(&self, children: &Children, key: &str) -> String {
+        let declared = children.references.as_deref();
+        let (own, child) = (&self.rule.table, &children.table);
+        self.reference(own, child, &children.column, declared, key)
     }
 
     /// The column of `parent` that a column of `table` holds: as declared, by its foreign key, or

@@ -12,7 +12,7 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
-use super::batch::{empty, lock};
+use super::batch::{check_lag, empty, lock};
 use super::cursor;
 use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
@@ -70,6 +70,7 @@ pub(super) async fn write(
         limit: values.limit,
         ..Values::at(values.now, values.cutoff)
     };
+    check_lag(conn, plan, &values).await?;
     // A constraint that is only checked at the commit would refuse all rows for one.
     conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
     conn.batch_execute(&statement(plan, &values, timeouts))

@@ -1,5 +1,6 @@
 //! The parts that all statements of a rule are made of.
 
+use super::activity::Active;
 use super::stamp::Moment;
 use crate::store::rule::{identifier, param};
 
@@ -11,6 +12,7 @@ pub(super) struct Parts {
     pub(super) is_divided: bool,
     pub(super) due: Moment,
     pub(super) inclusive: bool,
+    pub(super) active: Option<Active>,
     pub(super) held: Option<Moment>,
     pub(super) only: String,
     pub(super) related: String,
@@ -66,7 +68,8 @@ impl Parts {
         format!("({}) > ({})", columns.join(", "), values.join(", "))
     }
 
-    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
+    /// Rows to pick and lock: those that are due, or may be, as far as activity is only noted.
+    pub(super) fn claimed(&self, scoped: bool, after: bool) -> String {
         let mut all = self.candidates(scoped);
         all.push_str(" AND ");
         all.push_str(&self.due());
@@ -76,7 +79,7 @@ impl Parts {
             all.push_str(" AND ");
             all.push_str(&self.behind());
         }
-        all.push_str(&self.related);
+        all.push_str(&self.decided());
         all
     }
 
@@ -84,6 +87,62 @@ impl Parts {
     pub(super) fn above_floor(&self) -> String {
         let floor = once("floor", self.due.form.cast());
         format!("{} >= {floor}", self.due.sql)
+    }
+
+    /// Rows that are due.
+    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
+        let mut all = self.claimed(scoped, after);
+        if let Some((active, _)) = self.noted() {
+            all.extend([" AND ", &active.quiet(self.inclusive)]);
+        }
+        all
+    }
+
+    /// What other tables decide in the write.
+    pub(super) fn decided(&self) -> String {
+        let mut all = self.related.clone();
+        if let Some(active) = self.active.as_ref().filter(|active| active.noted.is_none()) {
+            all.extend([" AND ", &active.quiet(self.inclusive)]);
+        }
+        all
+    }
+
+    /// The table, with what is joined to it for the sake of a lock, and what is locked.
+    pub(super) fn locked(&self) -> (String, String) {
+        match self.active.as_ref().and_then(|active| active.join.as_ref()) {
+            None => (self.from.clone(), String::new()),
+            Some((join, name)) => (
+                format!("{} {join}", self.from),
+                format!(" OF {}, {name}", self.of),
+            ),
+        }
+    }
+
+    /// Activity that is noted: the column and its lag.
+    pub(super) fn noted(&self) -> Option<(&Active, &(String, String))> {
+        let active = self.active.as_ref()?;
+        Some((active, active.noted.as_ref()?))
+    }
+
+    /// The instant that a row is due by.
+    pub(super) fn truth(&self) -> &Moment {
+        self.active
+            .as_ref()
+            .map_or(&self.due, |active| &active.truth)
+    }
+
+    /// Which picked rows are written, and which of the others something keeps.
+    pub(super) fn open_and_kept(&self) -> (String, String) {
+        let (mut open, mut kept) = (
+            "hk_keeper IS NULL".to_owned(),
+            "hk_keeper IS NOT NULL".to_owned(),
+        );
+        if let Some((active, _)) = self.noted() {
+            let quiet = active.picked_quiet(self.inclusive);
+            open.extend([" AND ", &quiet]);
+            kept.extend([" AND ", &quiet]);
+        }
+        (open, kept)
     }
 
     pub(super) fn order(&self) -> String {
@@ -133,6 +192,9 @@ impl Parts {
         );
         for (number, key) in self.key.iter().enumerate() {
             columns.extend([format!(", {key} AS hk_p{}", number + 1)]);
+        }
+        if let Some((active, _)) = self.noted() {
+            columns.extend([", ", &active.truth.sql, " AS hk_truth"]);
         }
         for (number, column) in self.references.iter().enumerate() {
             columns.extend([format!(", {of}.{} AS hk_r{number}", identifier(column))]);

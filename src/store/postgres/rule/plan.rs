@@ -22,11 +22,20 @@ pub(super) struct Plan {
     pub(super) write: Template,
     /// The same for the one row at `$1` in `$2`.
     pub(super) write_one: Template,
+    /// Children, by their number, that the server's statistics count, and what reads those.
+    pub(super) tallied: Vec<usize>,
+    pub(super) tally: Option<Template>,
+    /// By how many microseconds activity may be noted too late.
+    pub(super) lag: Option<Template>,
     pub(super) then: Vec<Template>,
     /// How many of the rows just written the rule matches as before, if a trigger may set them
     /// back.
     pub(super) set_back: Option<Template>,
     pub(super) preview: Variants,
+    /// The names of what a preview shows.
+    pub(super) shown: Vec<String>,
+    /// What keeps a row.
+    pub(super) keeper: String,
     pub(super) count: Variants,
     pub(super) oldest: Template,
     /// The instant of the first row that may become due, whatever keeps it back now.
@@ -155,10 +164,16 @@ impl Plan {
     }
 
     /// Compiles a rule against the catalogue, or says everything that stands in its way.
-    pub(super) fn compile(rule: &Rule, catalogue: &Catalogue) -> Result<Self, Vec<Finding>> {
+    /// With `suspects`, keys that are not declared are thought to keep rows.
+    pub(super) fn compile(
+        rule: &Rule,
+        catalogue: &Catalogue,
+        suspects: bool,
+    ) -> Result<Self, Vec<Finding>> {
         let mut compiler = Compiler {
             rule,
             catalogue,
+            suspects,
             findings: Vec::new(),
             instants: Vec::new(),
         };

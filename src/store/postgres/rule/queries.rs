@@ -23,7 +23,6 @@ type Found = (String, Option<String>, i64, String, Vec<Option<String>>);
 pub(super) async fn preview(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
-    show: &[String],
     (now, cutoff): (DateTime<Utc>, DateTime<Utc>),
     scope: &Scope,
     page: &Page,
@@ -52,7 +51,8 @@ pub(super) async fn preview(
             id,
             user,
             since: instant(micros),
-            details: show
+            details: plan
+                .shown
                 .iter()
                 .zip(details)
                 .filter_map(|(name, value)| Some((name.clone(), value?)))

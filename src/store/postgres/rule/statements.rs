@@ -53,19 +53,20 @@ impl Compiler<'_> {
         let keeper = self.keeper(&of, &first_key)?;
         let mut references = Vec::new();
         for children in &rule.with {
-            let name = self.reference(
-                &rule.table,
-                &children.table,
-                &children.column,
-                children.references.as_deref(),
-                &first_key,
-            );
+            let name = self.child_reference(children, &first_key);
             self.column(&format!("with {}", children.table), &rule.table, &name);
             if !references.contains(&name) {
                 references.push(name);
             }
         }
-        let due = due?;
+        let own_due = due?;
+        let (due, active) = match &rule.active {
+            None => (own_due, None),
+            Some(activity) => {
+                let (due, active) = self.active(activity, own_due, &of, &first_key)?;
+                (due, Some(active))
+            }
+        };
         let key_columns: Vec<String> = key
             .iter()
             .map(|name| format!("{of}.{}", identifier(name)))
@@ -86,6 +87,7 @@ impl Compiler<'_> {
             is_divided: has_parts,
             inclusive: due_declared.inclusive,
             due,
+            active,
             held,
             only,
             related,
@@ -107,24 +109,28 @@ impl Compiler<'_> {
         let (from, of) = (&parts.from, &parts.of);
         let picked = parts.picked();
         let order = parts.order();
-        let (writing, kinds) = self.writing(parts)?;
+        let together = self.writing(parts, true)?;
+        // A loop has no statistics for a single row.
+        let writing = self.writing(parts, false)?.text;
         // A related row that appears now takes a weak lock on its parent, which only the strongest
         // lock keeps out.
         let lock = match &rule.action {
             Some(Action::Set(_)) if !rule.asks_others() && rule.with.is_empty() => "NO KEY UPDATE",
             _ => "UPDATE",
         };
+        let (locked_from, locked) = parts.locked();
         let claim = |scoped, after| {
             format!(
-                "FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint FOR {lock} SKIP LOCKED",
-                parts.conditions(scoped, after),
+                "FROM {locked_from} WHERE {} ORDER BY {order} LIMIT {}::bigint FOR {lock}{locked} SKIP LOCKED",
+                parts.claimed(scoped, after),
                 param("limit")
             )
         };
         let sweep = Variants::new(|scoped, after| {
             format!(
-                "WITH hk_picked AS MATERIALIZED (SELECT {picked} {}){writing}",
-                claim(scoped, after)
+                "WITH hk_picked AS MATERIALIZED (SELECT {picked} {}){}",
+                claim(scoped, after),
+                together.text
             )
         });
         let place = parts.own_place();
@@ -139,7 +145,7 @@ impl Compiler<'_> {
                 claim(scoped, after)
             )
         });
-        let judged = format!("{}{}", parts.matches(), parts.related);
+        let judged = format!("{}{}", parts.matches(), parts.decided());
         let several = if parts.is_divided {
             format!(
                 " AND ({of}.tableoid, {of}.ctid) IN (SELECT o::oid, t::tid FROM unnest({}::text[], {}::text[]) AS u(o, t))",
@@ -165,18 +171,29 @@ impl Compiler<'_> {
             ))
         });
         let counts = format!("{} <> ALL ({}::text[])", parts.id, param("rejected"));
-        let details: Vec<String> = rule
+        let mut details: Vec<String> = rule
             .show
             .iter()
             .map(|name| format!("{of}.{}::text", identifier(name)))
             .collect();
+        let mut shown = rule.show.clone();
+        for children in rule.with.iter().filter(|children| children.show_count) {
+            let (from, column) = (table_name(&children.table), identifier(&children.column));
+            let referred = self.child_reference(children, &parts.first_key);
+            details.push(format!(
+                "(SELECT count(*) FROM {from} AS hk_n WHERE hk_n.{column} = {of}.{})::text",
+                identifier(&referred)
+            ));
+            shown.push(children.kind().to_owned());
+        }
+        let since = parts.truth().micros();
         let user = parts
             .scope
             .as_ref()
             .map_or("NULL".to_owned(), |(column, _)| format!("{column}::text"));
         let preview = Variants::new(|scoped, after| {
             format!(
-                "SELECT {}, {user}, {micros}, {place}, ARRAY[{}]::text[] FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint",
+                "SELECT {}, {user}, {since}, {place}, ARRAY[{}]::text[] FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint",
                 parts.id,
                 details.join(", "),
                 parts.conditions(scoped, after),
@@ -193,9 +210,10 @@ impl Compiler<'_> {
         let after = rule.due.as_ref()?.after.unwrap_or_default();
         let shift = i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 4);
         let due_at = format!("{micros} + {shift}");
+        let truly_due_at = format!("{since} + {shift}");
         let freed = match &parts.held {
-            None => due_at.clone(),
-            Some(held) => format!("greatest({due_at}, {})", held.micros()),
+            None => truly_due_at.clone(),
+            Some(held) => format!("greatest({truly_due_at}, {})", held.micros()),
         };
         let oldest = Template::new(&format!(
             "SELECT min(hk_due) FROM (SELECT {freed} AS hk_due FROM {from} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}) AS oldest",
@@ -216,14 +234,26 @@ impl Compiler<'_> {
         let unit = i64::try_from(unit.as_micros()).unwrap_or(0);
         let later = if parts.inclusive { ">" } else { ">=" };
         let cutoff = once("cutoff", parts.due.form.cast());
-        let upcoming = format!("{} {later} {cutoff}", parts.due.sql);
-        let next = Template::new(&format!(
-            "SELECT {due_at} + {unit} FROM {from} WHERE {} AND {upcoming}{} AND {counts} ORDER BY {order} LIMIT 1",
-            parts.candidates(false),
-            parts.related
-        ));
+        let candidates = format!("{}{} AND {counts}", parts.candidates(false), parts.related);
+        let next = Template::new(&match &parts.active {
+            None => format!(
+                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} {later} {cutoff} ORDER BY {order} LIMIT 1",
+                parts.due.sql
+            ),
+            // A row that looks due by what is noted is looked at, and moved forward.
+            Some(active) if active.noted.is_some() => format!(
+                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} IS NOT NULL ORDER BY {order} LIMIT 1",
+                parts.due.sql
+            ),
+            Some(_) => format!(
+                "SELECT min(hk_due) FROM (SELECT {truly_due_at} + {unit} AS hk_due FROM {from} \
+                 WHERE {candidates} AND {} IS NOT NULL ORDER BY {order} LIMIT {LIVING}) AS living HAVING count(*) > 0",
+                parts.due.sql
+            ),
+        });
         let next_held = parts.held.as_ref().map(|held| {
             let until = held.micros();
+            let due_at = if parts.noted().is_some() { &due_at } else { &truly_due_at };
             let later = format!("{} > {}", held.sql, once("held", held.form.cast()));
             Template::new(&format!(
                 "SELECT CASE WHEN count(*) < {OLDEST} THEN min(hk_due) ELSE least(min(hk_due), max(hk_held)) END FROM \
@@ -232,6 +262,9 @@ impl Compiler<'_> {
                 parts.only, parts.due.sql, parts.related, held.sql
             ))
         });
+        let lag = parts
+            .noted()
+            .map(|(_, (_, lag))| Template::new(&format!("SELECT {lag}")));
         let due = rule.due.as_ref()?;
         let is_age =
             matches!(due.source, Source::Column(_)) && due.plus.is_none() && due.lifetime.is_none();
@@ -240,18 +273,25 @@ impl Compiler<'_> {
             lock,
             write,
             write_one,
+            tallied: together.tallied,
+            tally: together.tally,
+            lag,
+            shown,
+            keeper: parts.keeper.clone(),
             then,
             set_back,
             preview,
             count,
             oldest,
             first,
-            may_keep_back: parts.held.is_some() || !parts.related.is_empty(),
+            may_keep_back: parts.held.is_some()
+                || parts.active.is_some()
+                || !parts.related.is_empty(),
             next,
             next_held,
             order: parts.due.sql.clone(),
             is_served: false,
-            kinds,
+            kinds: together.kinds,
             keys: parts.key.len(),
             form: parts.due.form.clone(),
             held: parts.held.as_ref().map(|held| held.form.clone()),
@@ -264,3 +304,6 @@ impl Compiler<'_> {
 
 /// The rows among which the oldest overdue, and the next to be let go, are looked for.
 const OLDEST: u32 = 100;
+
+/// Rows that activity keeps, among which the next to fall due is looked for where none is noted.
+const LIVING: u32 = 1_000;

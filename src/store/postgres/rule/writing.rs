@@ -6,7 +6,7 @@ use super::compiler::Compiler;
 use super::parts::{Parts, once};
 use super::stamp::Form;
 use crate::rule::{Action, Children, HandOn, OnParent, Source, Stamp, Value, bare_name};
-use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+use crate::store::rule::{Dialect, OnDelete, Template, identifier, param, table_name};
 
 impl Compiler<'_> {
     /// A value over a row of `of`, for a column of `table`.
@@ -145,6 +145,13 @@ impl Compiler<'_> {
             );
             self.children(below, &parents, steps)?;
         }
+        if steps.by_statistics && self.cascades(children) {
+            steps.kinds.push(children.kind().to_owned());
+            steps.counted.push("0".to_owned());
+            let oid = self.catalogue.tables.get(&children.table)?.oid;
+            steps.tallied.push((steps.counted.len() - 1, oid));
+            return Some(());
+        }
         let name = format!("hk_c{}", steps.counted.len());
         let condition = format!("WHERE {of}.{column} IN ({parents})");
         let returning = if children.hand_on.is_empty() {
@@ -167,38 +174,71 @@ impl Compiler<'_> {
         Some(())
     }
 
-    /// What is done to the rows of `picked`, behind its definition.
+    /// Whether children go by their foreign key alone, so that the server's statistics of the
+    /// transaction count them.
+    fn cascades(&self, children: &Children) -> bool {
+        let tables = &self.catalogue.tables;
+        let (Some(own), Some(child)) = (tables.get(&self.rule.table), tables.get(&children.table))
+        else {
+            return false;
+        };
+        self.catalogue.tracks_counts
+            && !child.has_parts
+            && children.action == OnParent::Delete
+            && children.with.is_empty()
+            && children.hand_on.is_empty()
+            && !matches!(self.rule.action, Some(Action::Set(_)))
+            && self.rule.with.contains(children)
+            && self.catalogue.foreign_keys.iter().any(|found| {
+                let key = &found.key;
+                let refers = children.references.as_ref();
+                found.oid == child.oid
+                    && found.parent == own.oid
+                    && key.on_delete == OnDelete::Cascade
+                    && key.columns == [children.column.as_str()]
+                    && refers.is_none_or(|column| key.parent_columns == [column.as_str()])
+            })
+    }
+
+    /// What is done to the rows of `picked`, behind its definition. Children that go by their
+    /// foreign key are counted by statistics, or else deleted before.
     #[expect(clippy::too_many_lines, reason = "one statement after the other")]
-    pub(super) fn writing(&mut self, parts: &Parts) -> Option<(String, Vec<String>)> {
+    pub(super) fn writing(&mut self, parts: &Parts, by_statistics: bool) -> Option<Writing> {
         let rule = self.rule;
         let (from, of) = (&parts.from, &parts.of);
-        let mut steps = Steps::default();
+        let (open, kept) = parts.open_and_kept();
+        let mut steps = Steps {
+            by_statistics,
+            ..Steps::default()
+        };
         for children in &rule.with {
-            let referred = self.reference(
-                &rule.table,
-                &children.table,
-                &children.column,
-                children.references.as_deref(),
-                &parts.first_key,
-            );
+            let referred = self.child_reference(children, &parts.first_key);
             let number = parts
                 .references
                 .iter()
                 .position(|column| *column == referred);
             let parents = format!(
-                "SELECT hk_r{} FROM hk_picked WHERE hk_keeper IS NULL",
+                "SELECT hk_r{} FROM hk_picked WHERE {open}",
                 number.unwrap_or(0)
             );
             self.children(children, &parents, &mut steps)?;
         }
         let mut condition = format!(
-            "WHERE {of}.ctid = ANY (ARRAY(SELECT hk_ctid FROM hk_picked WHERE hk_keeper IS NULL)) AND {}",
+            "WHERE {of}.ctid = ANY (ARRAY(SELECT hk_ctid FROM hk_picked WHERE {open})) AND {}",
             parts.matches()
         );
         if parts.is_divided {
             condition.extend([format!(
-                " AND ({of}.tableoid, {of}.ctid) IN (SELECT hk_oid, hk_ctid FROM hk_picked WHERE hk_keeper IS NULL)"
+                " AND ({of}.tableoid, {of}.ctid) IN (SELECT hk_oid, hk_ctid FROM hk_picked WHERE {open})"
             )]);
+        }
+        let tally = (!steps.tallied.is_empty()).then(|| steps.tally());
+        if let Some(tally) = &tally {
+            // Read before the first row is written.
+            steps.ctes.push(format!(
+                "hk_before AS MATERIALIZED (SELECT {tally} AS hk_tally)"
+            ));
+            condition.push_str(" AND (SELECT hk_tally FROM hk_before) IS NOT NULL");
         }
         let whole = !rule.hand_on.is_empty() || matches!(rule.action, Some(Action::Archive(_)));
         let row = if whole {
@@ -208,7 +248,7 @@ impl Compiler<'_> {
         };
         let write = match rule.action.as_ref()? {
             Action::Delete | Action::Archive(_) => format!(
-                "DELETE FROM {from} {condition} RETURNING {} AS hk_id, false AS hk_still{row}",
+                "DELETE FROM {from} {condition} RETURNING {} AS hk_id{row}",
                 parts.id
             ),
             Action::Set(columns) => {
@@ -265,23 +305,62 @@ impl Compiler<'_> {
             let insert = self.handed_on(hand_on, "hk_written", of)?;
             steps.hand(&insert);
         }
+        if let Some((active, (column, _))) = parts.noted() {
+            // So that the next run does not look at it again.
+            steps.ctes.push(format!(
+                "hk_moved AS (UPDATE {from} SET {column} = {} WHERE {of}.ctid = ANY \
+                 (ARRAY(SELECT hk_ctid FROM hk_picked WHERE ({}) IS NOT TRUE)){} AND {})",
+                active.truth.sql,
+                active.picked_quiet(parts.inclusive),
+                if parts.is_divided {
+                    format!(
+                        " AND ({of}.tableoid, {of}.ctid) IN (SELECT hk_oid, hk_ctid FROM hk_picked)"
+                    )
+                } else {
+                    String::new()
+                },
+                parts.matches()
+            ));
+        }
+        let still = match &rule.action {
+            Some(Action::Set(_)) => "count(*) FILTER (WHERE hk_still)",
+            _ => "0::bigint",
+        };
+        let nothing_keeps = parts.keeper.starts_with("NULL");
+        let kept = if nothing_keeps {
+            "'{}'::text[] AS hk_kept, '{}'::text[] AS hk_keepers".to_owned()
+        } else {
+            format!(
+                "coalesce(array_agg(hk_id) FILTER (WHERE {kept}), '{{}}') AS hk_kept, \
+                 coalesce(array_agg(hk_keeper) FILTER (WHERE {kept}), '{{}}') AS hk_keepers"
+            )
+        };
         let place = parts.place(|number| format!("hk_p{number}"));
         let micros = parts.due.form.micros("hk_p0");
-        let counted = steps.counted.join(", ");
         let text = format!(
-            ", {} SELECT ARRAY(SELECT hk_id FROM hk_written) AS hk_ids, (SELECT count(*) FROM hk_written WHERE hk_still) AS hk_still, \
-             ARRAY(SELECT hk_id FROM hk_picked WHERE hk_keeper IS NOT NULL) AS hk_kept, \
-             ARRAY(SELECT hk_keeper FROM hk_picked WHERE hk_keeper IS NOT NULL) AS hk_keepers, \
-             (SELECT {place} FROM hk_picked OFFSET {limit}::bigint - 1) AS hk_place, \
-             (SELECT {micros} FROM hk_picked OFFSET {limit}::bigint - 1) AS hk_micros, \
-             (SELECT count(*) FROM hk_picked WHERE hk_keeper IS NULL) AS hk_to_write, \
-             ARRAY[{counted}]::bigint[] AS hk_counts",
+            ", {} SELECT hk_ids, hk_still, hk_kept, hk_keepers, hk_place, hk_micros, hk_to_write, \
+             ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
+             FROM (SELECT coalesce(array_agg(hk_id), '{{}}') AS hk_ids, {still} AS hk_still FROM hk_written) AS hk_w \
+             CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p \
+             LEFT JOIN (SELECT {place} AS hk_place, {micros} AS hk_micros FROM hk_picked OFFSET {}::bigint - 1) AS hk_l ON true",
             steps.ctes.join(", "),
-            limit = param("limit"),
+            steps.counted.join(", "),
+            if tally.is_some() {
+                "(SELECT hk_tally FROM hk_before)"
+            } else {
+                "'{}'"
+            },
+            parts.noted().map_or("NULL", |(_, (_, lag))| lag),
+            param("limit"),
         );
         let mut kinds = vec![rule.kind().to_owned()];
         kinds.extend(steps.kinds);
-        Some((text, kinds))
+        Some(Writing {
+            text,
+            kinds,
+            tallied: steps.tallied.iter().map(|(counted, _)| *counted).collect(),
+            tally: tally.map(|tally| Template::new(&format!("SELECT {tally}"))),
+        })
     }
 
     /// The host's statements, which read the keys of the rows just written from `written`.
@@ -296,18 +375,45 @@ impl Compiler<'_> {
     }
 }
 
+/// The part of a statement that writes.
+pub(super) struct Writing {
+    pub(super) text: String,
+    /// The words for rows and children, in the order in which they are counted.
+    pub(super) kinds: Vec<String>,
+    /// Children, by their number, that `tally` counts.
+    pub(super) tallied: Vec<usize>,
+    /// Reads how many rows of them the transaction has deleted so far.
+    pub(super) tally: Option<Template>,
+}
+
 /// Parts of a statement that write.
 #[derive(Default)]
 pub(super) struct Steps {
-    pub(super) ctes: Vec<String>,
-    pub(super) counted: Vec<String>,
-    pub(super) kinds: Vec<String>,
-    pub(super) handed: usize,
+    by_statistics: bool,
+    ctes: Vec<String>,
+    counted: Vec<String>,
+    kinds: Vec<String>,
+    handed: usize,
+    /// Children by their number, and their tables.
+    tallied: Vec<(usize, i64)>,
 }
 
 impl Steps {
-    pub(super) fn hand(&mut self, insert: &str) {
+    fn hand(&mut self, insert: &str) {
         self.ctes.push(format!("hk_h{} AS ({insert})", self.handed));
         self.handed += 1;
+    }
+
+    /// Rows that this transaction has deleted, and those before it that are not yet in the
+    /// statistics: only differences mean anything. NULL where the server does not count.
+    fn tally(&self) -> String {
+        let deleted = self
+            .tallied
+            .iter()
+            .map(|(_, oid)| format!("coalesce(pg_stat_get_xact_tuples_deleted({oid}), 0)"));
+        format!(
+            "CASE WHEN current_setting('track_counts') = 'on' THEN ARRAY[{}]::bigint[] END",
+            deleted.collect::<Vec<_>>().join(", ")
+        )
     }
 }

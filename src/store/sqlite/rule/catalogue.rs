@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::rule::{Action, Children, Rule, bare_name, split_name};
-use crate::store::rule::{identifier, table_name};
+use super::keys;
+use crate::rule::{OnParent, Rule, bare_name, split_name};
+use crate::store::rule::{ForeignKey, identifier, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
 #[derive(Debug, Default)]
@@ -22,11 +23,14 @@ pub(super) struct Table {
     /// `table`, `view`, `virtual` or `shadow`.
     pub(super) kind: String,
     pub(super) without_rowid: bool,
-    pub(super) has_triggers: bool,
     pub(super) columns: Vec<Column>,
     /// Unique indexes without a condition.
     pub(super) unique: Vec<Vec<String>>,
-    pub(super) foreign_keys: Vec<ForeignKey>,
+    pub(super) foreign_keys: Vec<OwnKey>,
+    /// The triggers on it, in lower case.
+    pub(super) triggers: Vec<String>,
+    /// Foreign keys that point at it, if rows of it are to go.
+    pub(super) pointed_at_by: Vec<ForeignKey>,
 }
 
 impl Table {
@@ -60,9 +64,9 @@ pub(super) struct Column {
     pub(super) hidden: i64,
 }
 
-/// A foreign key of a table.
+/// A column of a foreign key of a table.
 #[derive(Debug, QueryableByName)]
-pub(super) struct ForeignKey {
+pub(super) struct OwnKey {
     #[diesel(sql_type = Text)]
     pub(super) parent: String,
     #[diesel(sql_type = Text)]
@@ -84,6 +88,12 @@ pub(super) struct Sample {
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = Text)]
+    name: String,
 }
 
 #[derive(QueryableByName)]
@@ -112,47 +122,31 @@ struct Sampled {
     value: String,
 }
 
-pub(super) fn schema_version(conn: &mut SqliteConnection) -> QueryResult<i64> {
+/// The number of the schema, and whether this connection minds foreign keys.
+pub(super) type Version = (i64, bool);
+
+pub(super) fn version(conn: &mut SqliteConnection) -> QueryResult<Version> {
     let version: Number =
         diesel::sql_query("SELECT schema_version AS number FROM pragma_schema_version")
             .get_result(conn)?;
-    Ok(version.number)
-}
-
-/// Every table the rule names.
-fn names(rule: &Rule) -> Vec<&str> {
-    fn below<'r>(children: &'r [Children], names: &mut Vec<&'r str>) {
-        for one in children {
-            names.push(&one.table);
-            names.extend(one.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
-            below(&one.with, names);
-        }
-    }
-    let mut names = vec![rule.table.as_str()];
-    let related = [&rule.when, &rule.unless, &rule.keeps];
-    names.extend(
-        related
-            .into_iter()
-            .flatten()
-            .map(|related| related.table.as_str()),
-    );
-    names.extend(rule.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
-    let lifetime = rule.due.as_ref().and_then(|due| due.lifetime.as_ref());
-    names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
-    if let Some(Action::Archive(into)) = &rule.action {
-        names.push(into);
-    }
-    below(&rule.with, &mut names);
-    names.sort_unstable();
-    names.dedup();
-    names
+    let minds: Number = diesel::sql_query("SELECT foreign_keys AS number FROM pragma_foreign_keys")
+        .get_result(conn)?;
+    Ok((version.number, minds.number != 0))
 }
 
 pub(super) fn read(conn: &mut SqliteConnection, rule: &Rule) -> QueryResult<Catalogue> {
     let mut catalogue = Catalogue::default();
-    for name in names(rule) {
+    for name in rule.tables() {
         if let Some(table) = table(conn, name)? {
             catalogue.tables.insert(name.to_owned(), table);
+        }
+    }
+    let children = rule.children().into_iter();
+    let children = children.filter(|children| children.action == OnParent::Delete);
+    let going = children.map(|children| children.table.as_str());
+    for name in going.chain([rule.table.as_str()]) {
+        if let Some(table) = catalogue.tables.get_mut(name) {
+            table.pointed_at_by = keys::pointing_at(conn, name)?;
         }
     }
     Ok(catalogue)
@@ -224,13 +218,13 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
     .load(conn)?;
-    let triggers: Number = diesel::sql_query(
-        "SELECT count(*) AS number FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
+    let triggers: Vec<Named> = diesel::sql_query(
+        "SELECT lower(name) AS name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
     )
     .bind::<Text, _>(bare)
-    .get_result(conn)?;
+    .load(conn)?;
     let mut table = Table {
-        has_triggers: triggers.number > 0,
+        triggers: triggers.into_iter().map(|found| found.name).collect(),
         kind: listed.kind,
         without_rowid: listed.without_rowid != 0,
         columns,

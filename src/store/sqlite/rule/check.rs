@@ -1,5 +1,7 @@
 //! The check of a rule against its database.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -7,6 +9,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use super::queries;
+use crate::model::StoreError;
 use crate::rule::{Action, Finding, Findings, Rule, bare_name};
 use crate::store::rule::{identifier, table_name};
 use crate::store::tx_error::TxResult;
@@ -20,12 +23,12 @@ pub(super) fn findings(
     let mut catalogue = catalogue::read(conn, rule)?;
     catalogue::look(conn, rule, &mut catalogue)?;
     let mut findings = Findings::default();
-    match Plan::compile(rule, &catalogue) {
+    match Plan::compile(rule, &catalogue, false) {
         Err(refused) => findings.refused = refused,
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings)?,
     }
     if !matches!(rule.action, Some(Action::Set(_))) {
-        foreign_keys(conn, rule, &mut findings)?;
+        foreign_keys(rule, &catalogue, &mut findings);
     }
     Ok(findings)
 }
@@ -58,6 +61,16 @@ fn look(
             }
             prepared => prepared?,
         };
+    }
+    if let Some(lag) = &plan.lag {
+        let lag: i64 = lag
+            .bind::<BigInt>(|name| plan.value(name, &values))
+            .get_result(conn)?;
+        let lag = Duration::from_micros(u64::try_from(lag).unwrap_or(0));
+        if let Some(problem) = StoreError::throttle_problem(plan.after, lag) {
+            let finding = Finding::new(&rule.name, "active", problem);
+            findings.refused.push(finding);
+        }
     }
     let steps: Vec<(i32, i32, i32, String)> = plan
         .preview
@@ -124,71 +137,40 @@ struct Counted {
     rows: i64,
 }
 
-#[derive(QueryableByName)]
-struct ForeignKey {
-    #[diesel(sql_type = Text)]
-    holder: String,
-    #[diesel(sql_type = Text)]
-    column: String,
-    #[diesel(sql_type = Text)]
-    on_delete: String,
-    #[diesel(sql_type = BigInt)]
-    indexed: i64,
-}
-
-fn foreign_keys(
-    conn: &mut SqliteConnection,
-    rule: &Rule,
-    findings: &mut Findings,
-) -> QueryResult<()> {
-    let keys: Vec<ForeignKey> = diesel::sql_query(FOREIGN_KEYS)
-        .bind::<Text, _>(bare_name(&rule.table))
-        .load(conn)?;
-    for key in keys {
-        let place = format!("{}.{}", key.holder, key.column);
-        let is = |table: &str, column: &str| {
-            bare_name(table).eq_ignore_ascii_case(&key.holder)
-                && column.eq_ignore_ascii_case(&key.column)
-        };
-        let unless = rule.unless.iter().filter(|related| related.only.is_none());
-        let declared = rule.with.iter().any(|one| is(&one.table, &one.column))
-            || rule
-                .keeps
-                .iter()
-                .chain(unless)
-                .any(|one| is(&one.table, &one.column));
-        let refuses = matches!(key.on_delete.as_str(), "NO ACTION" | "RESTRICT");
-        if refuses && !declared {
-            let text = format!(
-                "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
-            );
-            findings
-                .refused
-                .push(Finding::new(&rule.name, "with", text));
-        }
-        if key.indexed == 0 {
-            let text =
-                format!("{place} has no index, so its whole table is read for each row that goes");
-            let name = identifier(&format!("{}_{}", key.holder, key.column));
-            let mend = format!(
-                "create index {name} on {} ({})",
-                identifier(&key.holder),
-                identifier(&key.column)
-            );
-            findings
-                .advice
-                .push(Finding::new(&rule.name, "with", text).mend(mend));
+fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
+    for (name, table) in &catalogue.tables {
+        for key in &table.pointed_at_by {
+            let is = |table: &str, column: &str| {
+                bare_name(table).eq_ignore_ascii_case(&key.table)
+                    && key
+                        .columns
+                        .iter()
+                        .any(|own| own.eq_ignore_ascii_case(column))
+            };
+            let unless = rule.unless.iter().filter(|related| related.only.is_none());
+            let declared = rule.with.iter().any(|one| is(&one.table, &one.column))
+                || rule
+                    .keeps
+                    .iter()
+                    .chain(unless)
+                    .any(|one| is(&one.table, &one.column));
+            let place = key.place();
+            if *name == rule.table && key.refuses() && !declared && !rule.keeps_referenced {
+                let text = format!(
+                    "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
+                );
+                findings
+                    .refused
+                    .push(Finding::new(&rule.name, "with", text));
+            }
+            if !key.indexed {
+                let text = format!(
+                    "{place} has no index, so its whole table is read for each row deleted from {}",
+                    key.parent
+                );
+                let finding = Finding::new(&rule.name, "with", text);
+                findings.advice.push(finding.mend(key.mend("create index")));
+            }
         }
     }
-    Ok(())
 }
-
-/// Keys that point at a table, by their first column.
-const FOREIGN_KEYS: &str = "
-    SELECT holder.name AS holder, key.\"from\" AS column, key.on_delete AS on_delete,
-        EXISTS (SELECT 1 FROM pragma_index_list(holder.name) AS one, pragma_index_info(one.name) AS member
-            WHERE member.seqno = 0 AND member.name = key.\"from\")
-        OR EXISTS (SELECT 1 FROM pragma_table_info(holder.name) AS own WHERE own.pk = 1 AND own.name = key.\"from\") AS indexed
-    FROM sqlite_master AS holder, pragma_foreign_key_list(holder.name) AS key
-    WHERE holder.type = 'table' AND key.seq = 0 AND lower(key.\"table\") = lower(?)
-    ORDER BY holder.name, key.id";

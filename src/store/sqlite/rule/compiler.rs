@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use super::catalogue::{Catalogue, Table};
 use super::stamp::{Form, Moment};
-use crate::rule::{Due, Filter, Finding, InstantColumn, Related, Rule, Source, bare_name, nearest};
-use crate::store::rule::{Dialect, MissingSql, identifier, table_name};
+use crate::rule::{
+    Children, Due, Filter, Finding, InstantColumn, Related, Rule, Source, bare_name, nearest,
+};
+use crate::store::rule::{Dialect, Keepers, MissingSql, identifier, table_name};
 
 pub(super) struct Compiler<'r> {
     pub(super) rule: &'r Rule,
     pub(super) catalogue: &'r Catalogue,
     pub(super) findings: Vec<Finding>,
     pub(super) instants: Vec<(Form, Duration)>,
+    /// Whether keys that are not declared are thought to keep rows.
+    pub(super) suspects: bool,
 }
 
 impl Compiler<'_> {
@@ -257,20 +261,67 @@ impl Compiler<'_> {
     /// Why a row stays, or null.
     pub(super) fn keeper(&mut self, of: &str, key: &str) -> Option<String> {
         let rule = self.rule;
-        let mut cases = String::new();
+        let mut cases = Vec::new();
         for related in &rule.keeps {
             let exists = self.exists("keeps", related, of, key)?;
-            let reason = format!("kept by {}.{}", related.table, related.column);
-            cases.extend([format!(
-                " WHEN {exists} THEN {}",
-                Dialect::Sqlite.text(&reason)
-            )]);
+            cases.push((
+                exists,
+                format!("kept by {}.{}", related.table, related.column),
+            ));
         }
-        Some(if cases.is_empty() {
-            "NULL".to_owned()
-        } else {
-            format!("CASE{cases} END")
-        })
+        if self.suspects {
+            cases.extend(self.undeclared_keys(of, key));
+        }
+        if cases.is_empty() {
+            return Some("NULL".to_owned());
+        }
+        let cases = cases.into_iter().map(|(condition, reason)| {
+            format!(" WHEN {condition} THEN {}", Dialect::Sqlite.text(&reason))
+        });
+        Some(format!("CASE{} END", cases.collect::<String>()))
+    }
+
+    /// What the keys keep that refuse and are not declared.
+    fn undeclared_keys(&self, of: &str, key: &str) -> Vec<(String, String)> {
+        let rule = self.rule;
+        // Their own rows go as well, or are declared.
+        let mut declared: Vec<&str> = rule
+            .keeps
+            .iter()
+            .map(|kept| bare_name(&kept.table))
+            .collect();
+        declared.push(bare_name(&rule.table));
+        declared.extend(
+            rule.children()
+                .into_iter()
+                .map(|children| bare_name(&children.table)),
+        );
+        let keys_of = |table: &str| {
+            let keys = self.catalogue.tables.get(table).into_iter();
+            let keys = keys.flat_map(|table| &table.pointed_at_by);
+            let is_declared =
+                |table: &str| declared.iter().any(|name| name.eq_ignore_ascii_case(table));
+            keys.filter(|key| key.refuses() && !is_declared(&key.table))
+                .collect()
+        };
+        let referred = |table: &str, children: &Children| {
+            let or = if table == rule.table { key } else { "id" };
+            let (child, column) = (&children.table, &children.column);
+            self.reference(table, child, column, children.references.as_deref(), or)
+        };
+        let keepers = Keepers {
+            dialect: Dialect::Sqlite,
+            keys_of: &keys_of,
+            referred: &referred,
+        };
+        keepers.of(&rule.table, of, &rule.with)
+    }
+
+    /// The column of the rule's table that children hold.
+    pub(super) fn child_reference(&self, children: &Children, key: &str) -> String {
+        let declared = children.references.as_deref();
+        let (own, child) = (&self.rule.table, &children.table);
+        self.reference(own, child, &children.column, declared, key)
     }
 
     /// The column of `parent` that a column of `table` holds: as declared, by its foreign key, or

@@ -1,5 +1,6 @@
 //! The parts that all statements of a rule are made of.
 
+use super::activity::Active;
 use super::stamp::{Form, Moment};
 use crate::store::rule::param;
 
@@ -11,6 +12,7 @@ pub(super) struct Parts {
     pub(super) rowid: Option<String>,
     pub(super) due: Moment,
     pub(super) inclusive: bool,
+    pub(super) active: Option<Active>,
     pub(super) held: Option<Moment>,
     pub(super) only: String,
     pub(super) related: String,
@@ -57,7 +59,8 @@ impl Parts {
         all.join(" AND ")
     }
 
-    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
+    /// Rows that are due, or may be, as far as activity is only noted.
+    pub(super) fn claimed(&self, scoped: bool, after: bool) -> String {
         let mut all = format!("{} AND {}", self.candidates(scoped), self.due());
         if after {
             let values: Vec<String> = (0..=self.key.len())
@@ -74,6 +77,28 @@ impl Parts {
         }
         all.push_str(&self.related);
         all
+    }
+
+    /// Rows that are due.
+    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
+        let mut all = self.claimed(scoped, after);
+        if let Some(active) = &self.active {
+            all.extend([" AND ", &active.quiet(self.inclusive)]);
+        }
+        all
+    }
+
+    /// Activity that is noted: the column and its lag.
+    pub(super) fn noted(&self) -> Option<(&Active, &(String, String))> {
+        let active = self.active.as_ref()?;
+        Some((active, active.noted.as_ref()?))
+    }
+
+    /// The instant that a row is due by.
+    pub(super) fn truth(&self) -> &Moment {
+        self.active
+            .as_ref()
+            .map_or(&self.due, |active| &active.truth)
     }
 
     pub(super) fn order(&self) -> String {

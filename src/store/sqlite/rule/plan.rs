@@ -31,6 +31,14 @@ pub(super) struct Plan {
     /// Whether a trigger may undo what is written.
     pub(super) has_triggers: bool,
     pub(super) then: Vec<Template>,
+    /// Notes the activity of rows at hand that looked due.
+    pub(super) moved: Option<Variants>,
+    /// By how many microseconds activity may be noted too late.
+    pub(super) lag: Option<Template>,
+    /// The names of what a preview shows.
+    pub(super) shown: Vec<String>,
+    /// What keeps a row.
+    pub(super) keeper: String,
     pub(super) preview: Variants,
     pub(super) count: Variants,
     pub(super) oldest: Template,
@@ -150,10 +158,16 @@ impl Plan {
     }
 
     /// Compiles a rule against the catalogue, or says everything that stands in its way.
-    pub(super) fn compile(rule: &Rule, catalogue: &Catalogue) -> Result<Self, Vec<Finding>> {
+    /// With `suspects`, keys that are not declared are thought to keep rows.
+    pub(super) fn compile(
+        rule: &Rule,
+        catalogue: &Catalogue,
+        suspects: bool,
+    ) -> Result<Self, Vec<Finding>> {
         let mut compiler = Compiler {
             rule,
             catalogue,
+            suspects,
             findings: Vec::new(),
             instants: Vec::new(),
         };

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::plan::{OLDEST, Plan, Values};
 use super::quoted::unquoted;
-use super::write::since;
+use super::write::{instant, since};
 use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{PROBE, capped};
 use crate::store::rule::Template;
@@ -17,7 +17,6 @@ use crate::store::tx_error::TxResult;
 pub(super) fn preview(
     conn: &mut SqliteConnection,
     plan: &Plan,
-    show: &[String],
     values: &Values<'_>,
     page: &Page,
 ) -> TxResult<PreviewRows> {
@@ -27,10 +26,10 @@ pub(super) fn preview(
             limit: i64::from(size) + 1,
             ..values.clone()
         };
-        let mut found: Vec<(String, Option<String>, String, String)> = plan
+        let mut found: Vec<(String, Option<String>, String, String, String)> = plan
             .preview
             .get(&values)
-            .bind::<(Text, Nullable<Text>, Text, Text)>(|name| plan.value(name, &values))
+            .bind::<(Text, Nullable<Text>, Text, Text, Text)>(|name| plan.value(name, &values))
             .load(conn)?;
         let more = found.len() > size as usize;
         found.truncate(size as usize);
@@ -38,13 +37,14 @@ pub(super) fn preview(
             since: since(plan, &row.2).unwrap_or(values.cutoff),
             id: row.2.clone(),
         });
-        let rows = found.into_iter().map(|(id, user, place, details)| {
+        let rows = found.into_iter().map(|(id, user, _, since, details)| {
             let details: Vec<Option<String>> = serde_json::from_str(&details).unwrap_or_default();
             PreviewRow {
                 id,
                 user,
-                since: since(plan, &place).unwrap_or(values.cutoff),
-                details: show
+                since: instant(plan, &since).unwrap_or(values.cutoff),
+                details: plan
+                    .shown
                     .iter()
                     .zip(details)
                     .filter_map(|(name, value)| Some((name.clone(), value?)))

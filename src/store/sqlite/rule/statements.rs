@@ -41,7 +41,14 @@ impl Compiler<'_> {
         let first_key = key.first()?.clone();
         let related = self.related(&of, &first_key)?;
         let keeper = self.keeper(&of, &first_key)?;
-        let due = due?;
+        let own_due = due?;
+        let (due, active) = match &rule.active {
+            None => (own_due, None),
+            Some(activity) => {
+                let (due, active) = self.active(activity, own_due, &of, &first_key)?;
+                (due, Some(active))
+            }
+        };
         let columns: Vec<String> = key
             .iter()
             .map(|name| format!("{of}.{}", identifier(name)))
@@ -53,6 +60,7 @@ impl Compiler<'_> {
             rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{of}._rowid_")),
             inclusive: declared.inclusive,
             due,
+            active,
             held,
             only,
             related,
@@ -85,22 +93,40 @@ impl Compiler<'_> {
         } = self.writing(parts)?;
         let rowid = parts.rowid.clone().unwrap_or_else(|| "0".to_owned());
         let limit = param("limit");
+        // What goes with a row lies in the order of its key.
+        let goes_with = !rule.with.is_empty() && !matches!(rule.action, Some(Action::Set(_)));
+        let sorted = if goes_with { &parts.key[0] } else { &rowid };
         let addresses = Variants::new(|scoped, after| {
-            let conditions = parts.conditions(scoped, after);
+            let conditions = parts.claimed(scoped, after);
             format!(
-                "SELECT hk_address FROM (SELECT {rowid} AS hk_address FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}) ORDER BY 1"
+                "SELECT hk_address FROM (SELECT {rowid} AS hk_address, {sorted} AS hk_sorted FROM {from} \
+                 WHERE {conditions} ORDER BY {order} LIMIT {limit}) ORDER BY hk_sorted"
             )
         });
         let window_end = Variants::new(|scoped, after| {
-            let conditions = parts.conditions(scoped, after);
+            let conditions = parts.claimed(scoped, after);
             format!(
                 "SELECT {place} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT 1 OFFSET {limit} - 1"
             )
         });
         let places = Variants::new(|scoped, after| {
-            let conditions = parts.conditions(scoped, after);
+            let conditions = parts.claimed(scoped, after);
             format!("SELECT {place} FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}")
         });
+        let moved = parts.noted().map(|(active, (column, _))| {
+            // So that the next run does not look at it again.
+            Variants::new(|scoped, _| {
+                format!(
+                    "UPDATE {from} SET {column} = {} WHERE {} AND {} AND ({}) IS NOT TRUE",
+                    active.truth.sql,
+                    parts.at_hand(),
+                    parts.claimed(scoped, false),
+                    active.quiet(parts.inclusive)
+                )
+            })
+        });
+        let lag = parts.noted();
+        let lag = lag.map(|(_, (_, lag))| Template::new(&format!("SELECT {lag}")));
         let judged = |scoped| {
             format!(
                 "{} AND {}",
@@ -141,11 +167,23 @@ impl Compiler<'_> {
             parts.id,
             param("rejected")
         );
-        let details: Vec<String> = rule
+        let mut details: Vec<String> = rule
             .show
             .iter()
             .map(|name| shown(&format!("{}.{}", parts.of, identifier(name))))
             .collect();
+        let mut names = rule.show.clone();
+        for children in rule.with.iter().filter(|children| children.show_count) {
+            let (table, column) = (table_name(&children.table), identifier(&children.column));
+            let referred = self.child_reference(children, &parts.first_key);
+            details.push(format!(
+                "CAST((SELECT count(*) FROM {table} AS hk_n WHERE hk_n.{column} = {}.{}) AS TEXT)",
+                parts.of,
+                identifier(&referred)
+            ));
+            names.push(children.kind().to_owned());
+        }
+        let since = format!("quote({})", parts.truth().sql);
         let user = parts
             .scope
             .as_ref()
@@ -153,7 +191,7 @@ impl Compiler<'_> {
         let preview = Variants::new(|scoped, after| {
             let conditions = parts.conditions(scoped, after);
             format!(
-                "SELECT {}, {user}, {place}, json_array({}) FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}",
+                "SELECT {}, {user}, {place}, {since}, json_array({}) FROM {from} WHERE {conditions} ORDER BY {order} LIMIT {limit}",
                 parts.id,
                 details.join(", ")
             )
@@ -168,17 +206,28 @@ impl Compiler<'_> {
             .held
             .as_ref()
             .map_or("'NULL'".to_owned(), |held| format!("quote({})", held.sql));
-        let instants = format!("SELECT quote({}), {held} FROM {from}", parts.due.sql);
+        let truly = format!("SELECT {since}, {held} FROM {from}");
+        let nearly = format!("SELECT quote({}), {held} FROM {from}", parts.due.sql);
+        let instants = if parts.noted().is_some() {
+            &nearly
+        } else {
+            &truly
+        };
         let oldest = Template::new(&format!(
-            "{instants} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}",
+            "{truly} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}",
             parts.conditions(false, false)
         ));
         let later = if parts.inclusive { ">" } else { ">=" };
+        // A row that looks due by what is noted is looked at, and moved forward.
+        let (later, limit) = match &parts.active {
+            None => (format!("{later} {}", param("cutoff")), 1),
+            Some(active) if active.noted.is_some() => ("IS NOT NULL".to_owned(), 1),
+            Some(_) => ("IS NOT NULL".to_owned(), LIVING),
+        };
         let next = Template::new(&format!(
-            "{instants} WHERE {} AND {} {later} {}{}{} AND {counts} ORDER BY {order} LIMIT 1",
+            "{instants} WHERE {} AND {} {later}{}{} AND {counts} ORDER BY {order} LIMIT {limit}",
             parts.candidates(false),
             parts.due.sql,
-            param("cutoff"),
             parts.readable(),
             parts.related
         ));
@@ -205,8 +254,12 @@ impl Compiler<'_> {
             steps,
             still,
             at_once,
-            has_triggers: self.own_table()?.has_triggers,
+            has_triggers: !self.own_table()?.triggers.is_empty(),
             then,
+            moved,
+            lag,
+            shown: names,
+            keeper: parts.keeper.clone(),
             preview,
             count,
             oldest,
@@ -229,3 +282,6 @@ impl Compiler<'_> {
         })
     }
 }
+
+/// Rows that activity keeps, among which the next to fall due is looked for where none is noted.
+const LIVING: u32 = 1_000;

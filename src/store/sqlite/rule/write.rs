@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::super::row_id_buffer::{self, Found, Windows};
+use super::super::row_id_buffer::{self, Found};
 use super::plan::{Plan, Values};
 use super::quoted::unquoted;
-use super::{place, user};
+use super::{Known, place, user};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};
 
@@ -15,10 +15,10 @@ type Judged = (i64, String, Option<String>, String);
 
 pub(super) fn batch(
     conn: &mut SqliteConnection,
-    plan: &Plan,
+    known: &Known,
     request: &BatchRequest,
-    windows: &Windows,
 ) -> TxResult<Batch> {
+    let plan = &*known.plan(conn)?;
     let after = place(request.after.as_ref(), plan)?;
     let values = Values {
         scope: user(&request.scope),
@@ -29,11 +29,13 @@ pub(super) fn batch(
     if plan.without_rowid {
         return by_key(conn, plan, request, &values);
     }
-    let mut window = windows.take(request, || look_up(conn, plan, request, &values))?;
+    let mut window = known
+        .windows
+        .take(request, || look_up(conn, plan, request, &values))?;
     let rows = window.slice(request.limit);
-    let mut batch = write(conn, plan, &values, &rows)?;
+    let mut batch = write(conn, known, plan, &values, &rows)?;
     batch.next_cursor = window.next_cursor();
-    windows.put_back(window);
+    known.windows.put_back(window);
     Ok(batch)
 }
 
@@ -77,12 +79,18 @@ fn cursor(plan: &Plan, place: String, request: &BatchRequest) -> Cursor {
 /// The instant in a place, if it reads as one.
 pub(super) fn since(plan: &Plan, place: &str) -> Option<chrono::DateTime<chrono::Utc>> {
     let parts: Vec<String> = serde_json::from_str(place).ok()?;
-    let micros = plan.form.micros(&unquoted(parts.first()?))?;
+    instant(plan, parts.first()?)
+}
+
+/// A quoted instant, if it reads as one.
+pub(super) fn instant(plan: &Plan, quoted: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+    let micros = plan.form.micros(&unquoted(quoted))?;
     chrono::DateTime::from_timestamp_micros(micros)
 }
 
 fn write(
     conn: &mut SqliteConnection,
+    known: &Known,
     plan: &Plan,
     values: &Values<'_>,
     rows: &[i64],
@@ -90,22 +98,57 @@ fn write(
     if rows.is_empty() {
         return Ok(empty(plan));
     }
-    match conn.immediate_transaction(|conn| together(conn, plan, values, rows)) {
-        // One row that cannot be written must not keep the others.
-        Err(error) if error.refusal().is_some() => conn.immediate_transaction(|conn| {
-            let mut batch = empty(plan);
-            for row in rows {
-                let addresses = json(&[*row]);
-                let values = Values {
-                    rows: &addresses,
-                    ..values.clone()
-                };
-                alone(conn, plan, &values, &mut batch)?;
-            }
-            Ok(batch)
-        }),
-        done => done,
+    let all = |conn: &mut SqliteConnection, plan: &Plan| {
+        conn.immediate_transaction(|conn| together(conn, plan, values, rows))
+    };
+    let is_refused = |done: &TxResult<Batch>| done.as_ref().is_err_and(|e| e.refusal().is_some());
+    let mut done = all(conn, plan);
+    if is_refused(&done) && known.suspect_keys() {
+        let suspecting = known.plan(conn)?;
+        if suspecting.keeper != plan.keeper {
+            done = all(conn, &suspecting);
+        }
     }
+    if !is_refused(&done) {
+        return done;
+    }
+    // One row that cannot be written must not keep the others.
+    let plan = &*known.plan(conn)?;
+    conn.immediate_transaction(|conn| {
+        check_lag(conn, plan, values)?;
+        let mut batch = empty(plan);
+        for row in rows {
+            let addresses = json(&[*row]);
+            let values = Values {
+                rows: &addresses,
+                ..values.clone()
+            };
+            alone(conn, plan, &values, &mut batch)?;
+        }
+        Ok(batch)
+    })
+}
+
+/// Fails if activity may be noted so late that a row would look due and live.
+fn check_lag(conn: &mut SqliteConnection, plan: &Plan, values: &Values<'_>) -> TxResult<()> {
+    let Some(template) = &plan.lag else {
+        return Ok(());
+    };
+    let lag: i64 = template
+        .bind::<BigInt>(|name| plan.value(name, values))
+        .get_result(conn)?;
+    TxError::unless_throttle_fits(values.now, values.cutoff, lag)
+}
+
+/// Notes the activity of those rows at hand that looked due and live.
+fn move_forward(conn: &mut SqliteConnection, plan: &Plan, values: &Values<'_>) -> QueryResult<()> {
+    if let Some(moved) = &plan.moved {
+        moved
+            .get(values)
+            .bind::<BigInt>(|name| plan.value(name, values))
+            .execute(conn)?;
+    }
+    Ok(())
 }
 
 fn together(
@@ -114,6 +157,7 @@ fn together(
     values: &Values<'_>,
     rows: &[i64],
 ) -> TxResult<Batch> {
+    check_lag(conn, plan, values)?;
     let addresses = json(rows);
     let mut batch = empty(plan);
     let values = Values {
@@ -125,6 +169,9 @@ fn together(
             .get(&values)
             .bind::<Text>(|name| plan.value(name, &values))
             .load(conn)?;
+        if batch.ids.len() < rows.len() {
+            move_forward(conn, plan, &values)?;
+        }
         if plan.has_triggers || batch.ids.len() < rows.len() {
             is_over(conn, plan, &values)?;
         }
@@ -133,6 +180,9 @@ fn together(
         return Ok(batch);
     }
     let judged = judge(conn, plan, &values)?;
+    if judged.len() < rows.len() {
+        move_forward(conn, plan, &values)?;
+    }
     let (free, kept): (Vec<Judged>, Vec<Judged>) =
         judged.into_iter().partition(|row| row.2.is_none());
     for (_, id, keeper, _) in kept {
@@ -156,7 +206,7 @@ fn alone(
     batch: &mut Batch,
 ) -> TxResult<()> {
     let Some(row) = judge(conn, plan, values)?.pop() else {
-        return Ok(());
+        return Ok(move_forward(conn, plan, values)?);
     };
     let id = row.1.clone();
     if let Some(error) = row.2 {
@@ -252,6 +302,7 @@ fn by_key(
     values: &Values<'_>,
 ) -> TxResult<Batch> {
     conn.immediate_transaction(|conn| {
+        check_lag(conn, plan, values)?;
         let places: Vec<String> = plan
             .places
             .get(values)

@@ -6,20 +6,13 @@ use super::compiler::Compiler;
 use super::parts::Parts;
 use super::plan::Step;
 use super::stamp::Form;
-use crate::rule::{Action, Children, HandOn, OnParent, Source, Stamp, Value, bare_name};
+use crate::rule::{Action, Children, HandOn, OnParent, Value, bare_name};
 use crate::store::rule::{Dialect, Template, identifier, param, table_name};
 
 impl Compiler<'_> {
     /// How this rule's instants are kept, which is how `now` is written.
     pub(super) fn now_form(&self) -> Option<Form> {
-        let stamp: Option<&Stamp> = match &self.rule.due.as_ref()?.source {
-            Source::Column(instant) => instant.sqlite.as_ref().or(instant.stamp.as_ref()),
-            Source::FirstOf(instants) | Source::Coalesce(instants) => {
-                let instant = instants.first()?;
-                instant.sqlite.as_ref().or(instant.stamp.as_ref())
-            }
-            Source::Sql(_, stamp) => Some(stamp),
-        };
+        let stamp = self.rule.due.as_ref()?.sqlite_stamp();
         Form::of("", stamp).ok()
     }
 
@@ -146,13 +139,7 @@ impl Compiler<'_> {
         };
         let rows = format!("FROM {from} WHERE {}", parts.at_hand());
         for children in &rule.with {
-            let referred = self.reference(
-                &rule.table,
-                &children.table,
-                &children.column,
-                children.references.as_deref(),
-                &parts.first_key,
-            );
+            let referred = self.child_reference(children, &parts.first_key);
             if !self.column(&format!("with {}", children.table), &rule.table, &referred) {
                 return None;
             }

@@ -17,20 +17,25 @@ pub(crate) struct ForeignKey {
     pub(crate) parent: String,
     /// The columns it points at.
     pub(crate) parent_columns: Vec<String>,
-    /// Whether it refuses the deletion of a row it points at; others cascade or let go.
-    pub(crate) refuses: bool,
+    pub(crate) on_delete: OnDelete,
+    /// Whether this role may read its table.
+    pub(crate) readable: bool,
     /// Whether an index begins with its columns.
     pub(crate) indexed: bool,
 }
 
+/// What a foreign key does when a row it points at is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDelete {
+    Refuse,
+    Cascade,
+    /// It points at another row or at none.
+    LetGo,
+}
+
 impl ForeignKey {
-    /// Whether its own rows go with the session, so that they cannot keep it for long.
-    pub(crate) fn goes_along(&self) -> bool {
-        let ours = ["sessions", "image_sent", "video_sent"];
-        self.schema.is_none()
-            && ours
-                .iter()
-                .any(|table| self.table.eq_ignore_ascii_case(table))
+    pub(crate) fn refuses(&self) -> bool {
+        self.on_delete == OnDelete::Refuse
     }
 
     /// Why a row stays that this key points at, as the text of
@@ -70,28 +75,15 @@ impl ForeignKey {
             quoted_list(&self.columns)
         )
     }
-
-    /// Warns that no index begins with its columns.
-    pub(crate) fn warn_without_index(&self, create: &str) {
-        tracing::warn!(
-            foreign_key.table = %self.table,
-            foreign_key.columns = self.columns.join(", "),
-            foreign_key.parent = %self.parent,
-            foreign_key.mend = self.mend(create),
-            "{} has no index, so its whole table is read for each row deleted from {}",
-            self.place(),
-            self.parent,
-        );
-    }
 }
 
 /// An identifier as both databases take it, whatever is in it.
-pub(crate) fn quoted(identifier: &str) -> String {
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 /// Identifiers, with commas between them.
-pub(crate) fn quoted_list(identifiers: &[String]) -> String {
+fn quoted_list(identifiers: &[String]) -> String {
     let quoted: Vec<String> = identifiers.iter().map(|name| quoted(name)).collect();
     quoted.join(", ")
 }
@@ -107,7 +99,8 @@ mod tests {
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             parent: "sessions".to_owned(),
             parent_columns: vec!["id".to_owned()],
-            refuses: true,
+            on_delete: OnDelete::Refuse,
+            readable: true,
             indexed: false,
         }
     }

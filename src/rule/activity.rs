@@ -1,0 +1,119 @@
+//! Rows of another table that keep a row alive.
+
+use serde::{Deserialize, Serialize};
+
+use super::due::InstantColumn;
+use super::filter::Filter;
+use super::sql::Sql;
+
+/// Activity in another table: a row falls due by the later of its own instant and its newest
+/// activity.
+///
+/// Every row is looked up by its activity unless [`Activity::noted_in`] names a column that a
+/// trigger keeps, which an index can serve.
+///
+/// An activity written while its row is handled must lock that row, or it could be missed: by a
+/// foreign key to the rule's table, by a trigger that writes the noted column, or by a third row
+/// that both refer to ([`Activity::through`]). [`Rule::may_race`](super::Rule::may_race) accepts
+/// the race.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activity {
+    pub(crate) table: String,
+    pub(crate) column: String,
+    pub(crate) at: InstantColumn,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) references: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only: Option<Filter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) noted_in: Option<Noted>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) through: Option<Through>,
+}
+
+/// A column of the rule's table in which a trigger notes activity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Noted {
+    pub(crate) column: String,
+    pub(crate) trigger: String,
+    /// An expression: by how many microseconds the column may lag behind.
+    pub(crate) lag: Sql,
+}
+
+/// A table that a row and its activity both refer to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Through {
+    pub(crate) table: String,
+    pub(crate) key: String,
+}
+
+/// Rows of `table` whose `column` holds the rule's key, each at the instant in `at`. An instant
+/// whose stamp is not given is kept as the rule's own is.
+pub fn newest(
+    table: impl Into<String>,
+    column: impl Into<String>,
+    at: impl Into<InstantColumn>,
+) -> Activity {
+    Activity {
+        table: table.into(),
+        column: column.into(),
+        at: at.into(),
+        references: None,
+        only: None,
+        noted_in: None,
+        through: None,
+    }
+}
+
+impl Activity {
+    /// Names the column of the rule's table that `column` holds. Default: what its foreign key
+    /// refers to, or the key.
+    #[must_use]
+    pub fn references(mut self, column: impl Into<String>) -> Self {
+        self.references = Some(column.into());
+        self
+    }
+
+    /// Restricts it to rows that a condition holds for.
+    #[must_use]
+    pub fn only(mut self, filter: impl Into<Filter>) -> Self {
+        self.only = Some(filter.into());
+        self
+    }
+
+    /// Names the column in which a trigger on the other table notes activity, the trigger, and an
+    /// expression that yields by how many microseconds the column may lag behind.
+    ///
+    /// The column is NULL until it is noted, and never later than the newest activity. The trigger
+    /// must write it, and so lock the row, whenever the noted instant lags by more than that. A
+    /// rule deletes nothing unless its age is more than twice the lag. A row that is found alive
+    /// has its column moved forward.
+    #[must_use]
+    pub fn noted_in(
+        mut self,
+        column: impl Into<String>,
+        trigger: impl Into<String>,
+        lag: impl Into<Sql>,
+    ) -> Self {
+        self.noted_in = Some(Noted {
+            column: column.into(),
+            trigger: trigger.into(),
+            lag: lag.into(),
+        });
+        self
+    }
+
+    /// Names a table, by its key, that the row and its activity both refer to by foreign keys, such
+    /// as `users`. Its row is locked with the rule's row, which keeps new activity out.
+    #[must_use]
+    pub fn through(mut self, table: impl Into<String>, key: impl Into<String>) -> Self {
+        self.through = Some(Through {
+            table: table.into(),
+            key: key.into(),
+        });
+        self
+    }
+}

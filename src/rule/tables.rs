@@ -1,0 +1,49 @@
+//! The tables that a rule names.
+
+use super::Rule;
+use super::action::Action;
+use super::related::Children;
+
+impl Rule {
+    /// All children, with those of children.
+    pub(crate) fn children(&self) -> Vec<&Children> {
+        fn add<'r>(children: &'r [Children], all: &mut Vec<&'r Children>) {
+            for one in children {
+                all.push(one);
+                add(&one.with, all);
+            }
+        }
+        let mut all = Vec::new();
+        add(&self.with, &mut all);
+        all
+    }
+
+    /// Every table that the rule names, as it names it, once each.
+    pub(crate) fn tables(&self) -> Vec<&str> {
+        let mut names = vec![self.table.as_str()];
+        let related = self.when.iter().chain(&self.unless).chain(&self.keeps);
+        names.extend(related.map(|related| related.table.as_str()));
+        if let Some(activity) = &self.active {
+            names.push(&activity.table);
+            names.extend(
+                activity
+                    .through
+                    .iter()
+                    .map(|through| through.table.as_str()),
+            );
+        }
+        names.extend(self.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+        let lifetime = self.due.as_ref().and_then(|due| due.lifetime.as_ref());
+        names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
+        if let Some(Action::Archive(into)) = &self.action {
+            names.push(into);
+        }
+        for children in self.children() {
+            names.push(&children.table);
+            names.extend(children.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}

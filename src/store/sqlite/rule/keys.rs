@@ -1,0 +1,106 @@
+//! Foreign keys that point at a table, as SQLite's catalogue tells them.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use crate::rule::{bare_name, split_name};
+use crate::store::rule::{ForeignKey, OnDelete, identifier};
+
+/// One column of a key.
+#[derive(QueryableByName)]
+struct KeyColumn {
+    #[diesel(sql_type = Text)]
+    holder: String,
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+    #[diesel(sql_type = Text)]
+    holder_column: String,
+    #[diesel(sql_type = Text)]
+    parent_column: String,
+    #[diesel(sql_type = Text)]
+    on_delete: String,
+}
+
+/// One column of an index; none if it is an expression.
+#[derive(QueryableByName)]
+struct IndexColumn {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    part: Option<String>,
+}
+
+/// The foreign keys that point at a table of a rule.
+pub(super) fn pointing_at(
+    conn: &mut SqliteConnection,
+    table: &str,
+) -> QueryResult<Vec<ForeignKey>> {
+    let (schema, parent) = (split_name(table).0, bare_name(table));
+    let columns: Vec<KeyColumn> = diesel::sql_query(format!(
+        "SELECT holder.name AS holder, key.id AS number, key.\"from\" AS holder_column, coalesce(key.\"to\", \
+            (SELECT p.name FROM pragma_table_info(?1, ?2) AS p WHERE p.pk = key.seq + 1), '') AS parent_column, key.on_delete AS on_delete \
+         FROM {}.sqlite_master AS holder, pragma_foreign_key_list(holder.name, ?2) AS key \
+         WHERE holder.type = 'table' AND lower(key.\"table\") = lower(?1) ORDER BY holder.name, key.id, key.seq",
+        identifier(schema.unwrap_or("main"))
+    ))
+    .bind::<Text, _>(parent)
+    .bind::<Text, _>(schema.unwrap_or("main"))
+    .load(conn)?;
+    let mut keys: BTreeMap<(String, i64), ForeignKey> = BTreeMap::new();
+    for column in columns {
+        let number = (column.holder.clone(), column.number);
+        let key = keys.entry(number).or_insert_with(|| ForeignKey {
+            schema: schema.map(str::to_owned),
+            table: column.holder,
+            columns: Vec::new(),
+            parent: parent.to_owned(),
+            parent_columns: Vec::new(),
+            on_delete: match column.on_delete.as_str() {
+                "NO ACTION" | "RESTRICT" => OnDelete::Refuse,
+                "CASCADE" => OnDelete::Cascade,
+                _ => OnDelete::LetGo,
+            },
+            readable: true,
+            indexed: false,
+        });
+        key.columns.push(column.holder_column);
+        key.parent_columns.push(column.parent_column);
+    }
+    let mut keys: Vec<ForeignKey> = keys.into_values().collect();
+    for key in &mut keys {
+        key.indexed = is_indexed(conn, key)?;
+    }
+    Ok(keys)
+}
+
+/// Whether an index, or the table itself, begins with the columns of a key.
+fn is_indexed(conn: &mut SqliteConnection, key: &ForeignKey) -> QueryResult<bool> {
+    // A partial index does not know all rows.
+    let found: Vec<IndexColumn> = diesel::sql_query(
+        "SELECT one.name AS name, member.name AS part FROM pragma_index_list(?1, ?2) AS one, pragma_index_info(one.name, ?2) AS member \
+         WHERE one.partial = 0 \
+         UNION ALL SELECT '', own.name FROM pragma_table_info(?1, ?2) AS own WHERE own.pk = 1 \
+            AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?1, ?2) AS more WHERE more.pk > 1)",
+    )
+    .bind::<Text, _>(&key.table)
+    .bind::<Text, _>(key.schema.as_deref().unwrap_or("main"))
+    .load(conn)?;
+    let mut indexes: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
+    for column in found {
+        let part = column.part.map(|part| part.to_lowercase());
+        indexes.entry(column.name).or_default().push(part);
+    }
+    let wanted: Vec<String> = key.columns.iter().map(|name| name.to_lowercase()).collect();
+    let begins = |index: &Vec<Option<String>>| {
+        index
+            .iter()
+            .take(wanted.len())
+            .flatten()
+            .filter(|part| wanted.contains(part))
+            .count()
+            == wanted.len()
+    };
+    Ok(indexes.values().any(begins))
+}
