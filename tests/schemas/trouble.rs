@@ -15,8 +15,8 @@ use crate::demands::{Host, ORDERS, orders, run};
 /// Orders with a payment each, which go with them.
 const PAID: &str = "alter table payments drop constraint payments_order_id_fkey,
         add foreign key (order_id) references orders on delete cascade;
-    insert into orders select 'o' || n, 'open', timestamptz '2026-01-10 11:00Z' - n * interval '1 ms' from generate_series(1, 2000) n;
-    insert into payments (order_id) select 'o' || n from generate_series(1, 2000) n;";
+    insert into orders select 'o' || n, 'open', timestamptz '2026-01-10 11:00Z' - n * interval '1 ms' from generate_series(1, 1000) n;
+    insert into payments (order_id) select 'o' || n from generate_series(1, 1000) n;";
 
 fn delete_with_payments() -> Rule {
     Rule::new("orders", "orders")
@@ -41,16 +41,16 @@ async fn nine_tenths_of_the_free_rows_go_within_ten_seconds() {
 
     let (handled, rejected) = run(&job, 100).await;
 
-    assert!(handled.len() >= 1_980 * 9 / 10, "{}", handled.len());
+    assert!(handled.len() >= 990 * 9 / 10, "{}", handled.len());
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "{:?}",
         began.elapsed()
     );
-    assert!(rejected.len() <= 20, "{rejected:?}");
+    assert!(rejected.len() <= 10, "{rejected:?}");
     guest.batch_execute("commit").await.expect("frees");
     let (freed, rejected) = run(&job, 100).await;
-    assert_eq!((handled.len() + freed.len(), rejected.len()), (2_000, 0));
+    assert_eq!((handled.len() + freed.len(), rejected.len()), (1_000, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
