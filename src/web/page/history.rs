@@ -220,6 +220,7 @@ mod tests {
         let history = History {
             job,
             runs: vec![record],
+            next: None,
             source: HistorySource::Database,
         };
 
