@@ -213,7 +213,11 @@ fn history(
     let saved = runs.len();
     // Unsaved records are the newest, so only the first page has them.
     if query.after.is_none() {
-        let unsaved: Vec<_> = unsaved.iter().filter(|run| query.matches(run)).cloned().collect();
+        let unsaved: Vec<_> = unsaved
+            .iter()
+            .filter(|run| query.matches(run))
+            .cloned()
+            .collect();
         // Folds by key: a record that counts as unsaved may be saved after all.
         RunRecord::fold_into(&mut runs, &unsaved);
     }

@@ -26,12 +26,7 @@ impl Site {
         })
     }
 
-    pub(crate) async fn history(&self, job: JobName, limit: u32) -> Result<History, Problem> {
-        let message = |reply| HousekeeperMsg::History(job, limit, reply);
-        Ok(self.answer(READ_LIMIT, message).await??)
-    }
-
-    pub(crate) async fn history_page(
+    pub(crate) async fn history(
         &self,
         job: JobName,
         query: HistoryQuery,

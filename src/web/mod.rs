@@ -241,6 +241,7 @@ impl Web {
             .route("/", get(page::overview))
             .route("/jobs/{job}", get(page::job))
             .route("/jobs/{job}/preview", get(page::preview))
+            .route("/runs/{run}", get(page::run))
             .nest(api::ROOT, api::router(&site))
             .route("/events", get(events::stream))
             .merge(health_paths())

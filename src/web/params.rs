@@ -1,5 +1,6 @@
 //! What a request asks of histories and runs.
 
+use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use super::links::encoded;
 use super::problem::Problem;
 use crate::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunId};
 
@@ -21,22 +23,22 @@ pub(crate) struct HistoryParams {
     /// The most lines of the history; 50 if not given.
     #[serde(deserialize_with = "number")]
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<NonZeroU32>,
+    pub(super) limit: Option<NonZeroU32>,
     /// `next` of the page before.
     #[serde(deserialize_with = "cursor")]
     #[schemars(with = "Option<String>")]
-    after: Option<HistoryCursor>,
+    pub(super) after: Option<HistoryCursor>,
     /// Only runs that started at this instant, or in UTC on this date, or later.
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "Option<String>")]
-    from: Option<DateTime<Utc>>,
+    pub(super) from: Option<DateTime<Utc>>,
     /// Only runs that started before this instant, or in UTC before this date.
     #[serde(deserialize_with = "instant")]
     #[schemars(with = "Option<String>")]
-    until: Option<DateTime<Utc>>,
+    pub(super) until: Option<DateTime<Utc>>,
     /// Only runs that ended in one of these ways, separated by commas.
     #[serde(deserialize_with = "outcomes")]
-    outcome: Vec<OutcomeKind>,
+    pub(super) outcome: Vec<OutcomeKind>,
 }
 
 impl HistoryParams {
@@ -56,6 +58,48 @@ impl HistoryParams {
             .after(self.after.clone())
             .between(self.from, self.until)
             .outcomes(self.outcome.iter().copied()))
+    }
+
+    /// Writes the same part as a query, behind this cursor.
+    pub(crate) fn text(&self, after: Option<&HistoryCursor>) -> String {
+        let mut text = format!(
+            "?limit={}",
+            self.limit.map_or(USUAL_HISTORY, NonZeroU32::get)
+        );
+        for (name, at) in [("from", self.from), ("until", self.until)] {
+            if let Some(at) = at {
+                let _ = write!(text, "&{name}={}", encoded(&at.to_rfc3339()));
+            }
+        }
+        if !self.outcome.is_empty() {
+            let kinds: Vec<&str> = self.outcome.iter().map(|kind| kind.as_str()).collect();
+            let _ = write!(text, "&outcome={}", encoded(&kinds.join(",")));
+        }
+        if let Some(after) = after {
+            let _ = write!(text, "&after={}", encoded(&after.to_string()));
+        }
+        text
+    }
+
+    /// Returns whether this is the first page.
+    pub(crate) fn is_first(&self) -> bool {
+        self.after.is_none()
+    }
+
+    /// Returns whether not all runs are asked for.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.from.is_some() || self.until.is_some() || !self.outcome.is_empty()
+    }
+
+    /// Returns whether runs that ended so are asked for.
+    pub(crate) fn has(&self, outcome: OutcomeKind) -> bool {
+        self.outcome == [outcome]
+    }
+
+    /// Returns both ends of the range as fields of a form have them.
+    pub(crate) fn dates(&self) -> [String; 2] {
+        let date = |at: DateTime<Utc>| at.format("%Y-%m-%d").to_string();
+        [self.from, self.until].map(|at| at.map(date).unwrap_or_default())
     }
 }
 
@@ -114,17 +158,21 @@ fn filled<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Erro
     Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
-fn number<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32>, D::Error> {
+pub(super) fn number<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32>, D::Error> {
     let text = filled(field)?;
     text.map(|text| text.parse().map_err(D::Error::custom))
         .transpose()
 }
 
-fn cursor<'de, D: Deserializer<'de>>(field: D) -> Result<Option<HistoryCursor>, D::Error> {
+pub(super) fn cursor<'de, D: Deserializer<'de>>(
+    field: D,
+) -> Result<Option<HistoryCursor>, D::Error> {
     Ok(filled(field)?.map(HistoryCursor::from))
 }
 
-fn instant<'de, D: Deserializer<'de>>(field: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+pub(super) fn instant<'de, D: Deserializer<'de>>(
+    field: D,
+) -> Result<Option<DateTime<Utc>>, D::Error> {
     let Some(text) = filled(field)? else {
         return Ok(None);
     };
@@ -139,7 +187,7 @@ fn instant<'de, D: Deserializer<'de>>(field: D) -> Result<Option<DateTime<Utc>>,
     Ok(Some(date.and_time(chrono::NaiveTime::MIN).and_utc()))
 }
 
-fn outcomes<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<OutcomeKind>, D::Error> {
+pub(super) fn outcomes<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<OutcomeKind>, D::Error> {
     let Some(text) = filled(field)? else {
         return Ok(Vec::new());
     };

@@ -124,9 +124,15 @@ async fn the_status_has_the_ends_of_the_newest_runs() {
         host.run_now(Scope::All).await.expect("a report");
     }
 
-    use OutcomeKind::{Completed, Failed};
-    assert_eq!(outcomes, [Completed, Failed, Completed]);
-    assert_eq!(host.status().await.outcomes, [Completed; 20]);
+    assert_eq!(
+        outcomes,
+        [
+            OutcomeKind::Completed,
+            OutcomeKind::Failed,
+            OutcomeKind::Completed
+        ]
+    );
+    assert_eq!(host.status().await.outcomes, [OutcomeKind::Completed; 20]);
     let sibling = host.ask(HousekeeperMsg::Status).await;
     assert_eq!(sibling.jobs[&SessionCleaner::NAME].outcomes, []);
 }

@@ -76,9 +76,11 @@ pub(super) async fn page(
         let Some((number, at)) = place else {
             return Ok(Vec::new());
         };
-        let together = housekeeper_runs::started_at.lt(at).or(housekeeper_runs::started_at
-            .eq(at)
-            .and(housekeeper_runs::key.lt(after.key())));
+        let together = housekeeper_runs::started_at
+            .lt(at)
+            .or(housekeeper_runs::started_at
+                .eq(at)
+                .and(housekeeper_runs::key.lt(after.key())));
         lines = lines.filter(
             housekeeper_runs::number
                 .lt(number)

@@ -61,6 +61,9 @@ impl RunHistory for PostgresStore {
 
     async fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
         let what = "look up a run";
-        transact!(self, Purpose::Read, what, |flight| history::run(flight, run).await?)
+        transact!(self, Purpose::Read, what, |flight| history::run(
+            flight, run
+        )
+        .await?)
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn history(
     JobPath(job): JobPath,
     Query(params): Query<HistoryParams>,
 ) -> Answer<History> {
-    site.history_page(job, params.query()?).await.map(Json)
+    site.history(job, params.query()?).await.map(Json)
 }
 
 pub(super) async fn run(
