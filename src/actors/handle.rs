@@ -11,7 +11,9 @@ use super::message::HousekeeperMsg;
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, Report, RequestError, Requester, RunId, Status};
+use crate::model::{
+    History, HistoryQuery, Report, RequestError, Requester, RunId, RunStatus, Status,
+};
 
 /// A handle to a housekeeper: each [`HousekeeperMsg`] as a function that returns its answer.
 ///
@@ -96,6 +98,36 @@ impl HousekeeperRef {
             .await
     }
 
+    /// Requests a run and returns its id at once.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`run_now`](HousekeeperRef::run_now).
+    pub async fn enqueue(&self, job: impl Into<JobName>, scope: Scope) -> Result<RunId, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::Enqueue(job, scope, reply))
+            .await
+    }
+
+    /// Returns a run as it is: in the queue, in progress, or ended.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the run is unknown, or could not be looked up.
+    pub async fn run(&self, run: RunId) -> Result<RunStatus, AskError> {
+        self.request(|reply| HousekeeperMsg::Run(run, reply)).await
+    }
+
+    /// Waits for a run that is in the queue or in progress, and returns it once it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the run is unknown, or could not be looked up.
+    pub async fn await_run(&self, run: RunId) -> Result<RunStatus, AskError> {
+        self.request(|reply| HousekeeperMsg::AwaitRun(run, reply))
+            .await
+    }
+
     /// Runs every enabled job and returns the reports in the order of the jobs' names.
     ///
     /// # Errors
@@ -139,6 +171,21 @@ impl HousekeeperRef {
     pub async fn history(&self, job: impl Into<JobName>, limit: u32) -> Result<History, AskError> {
         let job = job.into();
         self.request(|reply| HousekeeperMsg::History(job, limit, reply))
+            .await
+    }
+
+    /// Returns a part of the history of a job, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job.
+    pub async fn history_page(
+        &self,
+        job: impl Into<JobName>,
+        query: HistoryQuery,
+    ) -> Result<History, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::HistoryPage(job, query, reply))
             .await
     }
 

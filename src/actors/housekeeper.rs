@@ -6,6 +6,7 @@ use super::arguments::{self, HousekeeperArguments};
 use super::message::{HousekeeperMsg, Internal, InternalMsg};
 use super::names;
 use crate::metrics::recorder;
+use crate::model::HistoryQuery;
 use shared::answer;
 use state::State;
 
@@ -15,6 +16,7 @@ mod health_check;
 mod job_state;
 mod job_status;
 mod jobs;
+mod lookups;
 mod pending_read;
 mod pending_reads;
 mod publisher;
@@ -59,12 +61,23 @@ impl Housekeeper {
             HousekeeperMsg::RunNow(job, scope, reply) => {
                 state.run_now(&job, scope, by, reply).await;
             }
+            HousekeeperMsg::Enqueue(job, scope, reply) => {
+                answer(reply, state.enqueue(&job, scope, by).await);
+            }
+            HousekeeperMsg::Run(run, reply) => state.run(run, false, reply).await,
+            HousekeeperMsg::AwaitRun(run, reply) => state.run(run, true, reply).await,
             HousekeeperMsg::RunAll(reply) => state.run_all(by, reply).await,
             HousekeeperMsg::Preview(job, scope, page, reply) => {
                 state.preview(&job, scope, page, reply).await;
             }
             HousekeeperMsg::Status(reply) => answer(reply, state.status()),
-            HousekeeperMsg::History(job, limit, reply) => state.history(&job, limit, reply).await,
+            HousekeeperMsg::History(job, limit, reply) => {
+                let query = HistoryQuery::newest(limit);
+                state.history(&job, query, reply).await;
+            }
+            HousekeeperMsg::HistoryPage(job, query, reply) => {
+                state.history(&job, query, reply).await;
+            }
             HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job, by)),
             HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job, by).await),
             HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job, by)),

@@ -8,7 +8,9 @@ use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, Report, RequestError, Requester, RunId, Status};
+use crate::model::{
+    History, HistoryQuery, Report, RequestError, Requester, RunId, RunStatus, Status,
+};
 
 /// Requests of the host. The reply port comes last, as `call_t!` expects; pass
 /// [`ignore_reply`](crate::actors::ignore_reply) to get no answer.
@@ -22,6 +24,13 @@ pub enum HousekeeperMsg {
     /// while the job is degraded. A failed or crashed run of all rows is retried. The run continues
     /// after its caller has timed out.
     RunNow(JobName, Scope, RpcReplyPort<Result<Report, RequestError>>),
+    /// Requests a run as [`RunNow`](HousekeeperMsg::RunNow) does, and replies at once with its id.
+    Enqueue(JobName, Scope, RpcReplyPort<Result<RunId, RequestError>>),
+    /// Looks up a run: in the queue, in progress, or ended. Knows the last 100 runs that messages
+    /// requested, and those that the history has.
+    Run(RunId, RpcReplyPort<Result<RunStatus, RequestError>>),
+    /// Replies once a run has ended; at once for any other than one that waits or is in progress.
+    AwaitRun(RunId, RpcReplyPort<Result<RunStatus, RequestError>>),
     /// Runs every enabled job. Replies when the last run ended, with the reports in the order of
     /// the jobs' names.
     RunAll(RpcReplyPort<Result<Vec<Report>, RequestError>>),
@@ -37,6 +46,13 @@ pub enum HousekeeperMsg {
     /// Lists at most this many past runs of a job, newest first. The history leaves out runs that
     /// did nothing, and folds the deadline runs of a minute into one line.
     History(JobName, u32, RpcReplyPort<Result<History, RequestError>>),
+    /// Lists a part of the history of a job, newest first; [`History::next`] is the place of the
+    /// next page.
+    HistoryPage(
+        JobName,
+        HistoryQuery,
+        RpcReplyPort<Result<History, RequestError>>,
+    ),
     /// Suspends ticks, deadlines and retries of a job until `Resume`. A run in progress continues.
     /// Replies whether the job was running on its schedule.
     Pause(JobName, RpcReplyPort<Result<bool, RequestError>>),
@@ -133,6 +149,7 @@ pub(crate) enum InternalMsg {
 pub(crate) enum ReadResult {
     Preview(Result<Preview, RequestError>),
     History(Result<History, RequestError>),
+    Run(Result<RunStatus, RequestError>),
 }
 
 impl From<InternalMsg> for HousekeeperMsg {

@@ -9,7 +9,10 @@ use crate::actors::message::{HousekeeperMsg, InternalMsg, ReadResult};
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
-use crate::model::{FailureKind, History, HistorySource, RequestError, RunHistory, RunRecord};
+use crate::model::{
+    FailureKind, History, HistoryCursor, HistoryQuery, HistorySource, RequestError, RunHistory,
+    RunId, RunRecord, RunStatus,
+};
 
 /// An actor per read: it reads, reports the result and stops.
 pub(super) struct Reader;
@@ -22,10 +25,14 @@ pub(super) enum ReadRequest {
     },
     History {
         job: JobName,
-        limit: u32,
+        query: HistoryQuery,
         store: Arc<dyn RunHistory>,
         memory: Vec<RunRecord>,
         unsaved: Vec<RunRecord>,
+    },
+    Run {
+        run: RunId,
+        store: Arc<dyn RunHistory>,
     },
 }
 
@@ -72,14 +79,14 @@ impl Reader {
 }
 
 impl ReadRequest {
-    /// Returns the history that this housekeeper saw itself; `None` for a preview, which needs the
+    /// Returns the history that this housekeeper saw itself; `None` for other reads, which need the
     /// database.
     pub(super) fn into_memory(self, reason: String) -> Option<History> {
         match self {
-            Self::Preview { .. } => None,
+            Self::Preview { .. } | Self::Run { .. } => None,
             Self::History {
-                job, limit, memory, ..
-            } => Some(from_memory(job, limit, memory, reason)),
+                job, query, memory, ..
+            } => Some(from_memory(job, &query, memory, reason)),
         }
     }
 
@@ -88,22 +95,24 @@ impl ReadRequest {
             Self::Preview { job, scope, page } => {
                 ReadResult::Preview(preview(&*job, scope, page, left, timeout).await)
             }
+            Self::Run { run, store } => ReadResult::Run(look_up(run, &*store, left, timeout).await),
             Self::History {
                 job,
-                limit,
+                query,
                 store,
                 memory,
                 unsaved,
             } => {
                 let time = recorder::time(&job, Step::HistoryRead);
-                let read = async { Ok(store.runs(&job, limit).await?) };
+                let more = one_more(&query);
+                let read = async { Ok(store.page(&job, &more).await?) };
                 let read = with_timeout(left, "read the history", read).await;
                 drop(time);
                 ReadResult::History(Ok(match read {
-                    Ok(saved) => history(job, limit, HistorySource::Database, saved, &unsaved),
+                    Ok(saved) => history(job, &query, HistorySource::Database, saved, &unsaved),
                     Err(error) => {
                         let what = "read the history";
-                        from_memory(job, limit, memory, reason(&error, what, timeout))
+                        from_memory(job, &query, memory, reason(&error, what, timeout))
                     }
                 }))
             }
@@ -141,14 +150,38 @@ async fn preview(
     })
 }
 
+async fn look_up(
+    run: RunId,
+    store: &dyn RunHistory,
+    left: Duration,
+    timeout: Duration,
+) -> Result<RunStatus, RequestError> {
+    let read = async { Ok(store.run(run).await?) };
+    match with_timeout(left, "look up the run", read).await {
+        Ok(Some(record)) => Ok(record.report.into()),
+        Ok(None) => Err(RequestError::UnknownRun { run }),
+        Err(error) => {
+            let what = format!("look up run {run}");
+            Err(match error.kind {
+                FailureKind::StepTimeout => RequestError::ReadTimeout { what, timeout },
+                _ => RequestError::Failed {
+                    what,
+                    error: error.text,
+                },
+            })
+        }
+    }
+}
+
 /// Returns the history that this housekeeper saw itself.
 pub(super) fn from_memory(
     job: JobName,
-    limit: u32,
+    query: &HistoryQuery,
     memory: Vec<RunRecord>,
     reason: String,
 ) -> History {
-    history(job, limit, HistorySource::Memory { reason }, memory, &[])
+    let memory = one_more(query).pick(memory);
+    history(job, query, HistorySource::Memory { reason }, memory, &[])
 }
 
 /// Returns the text of an error, with the timeout of the request and not what was left of it.
@@ -162,19 +195,43 @@ fn reason(error: &StepError, what: &str, timeout: Duration) -> String {
     }
 }
 
+/// Asks for one more record, which shows whether another page follows.
+fn one_more(query: &HistoryQuery) -> HistoryQuery {
+    HistoryQuery {
+        limit: query.limit.saturating_add(1),
+        ..query.clone()
+    }
+}
+
 fn history(
     job: JobName,
-    limit: u32,
+    query: &HistoryQuery,
     source: HistorySource,
     mut runs: Vec<RunRecord>,
     unsaved: &[RunRecord],
 ) -> History {
     let saved = runs.len();
-    // Folds by key: a record that counts as unsaved may be saved after all.
-    RunRecord::fold_into(&mut runs, unsaved);
+    // Unsaved records are the newest, so only the first page has them.
+    if query.after.is_none() {
+        let unsaved: Vec<_> = unsaved
+            .iter()
+            .filter(|run| query.matches(run))
+            .cloned()
+            .collect();
+        // Folds by key: a record that counts as unsaved may be saved after all.
+        RunRecord::fold_into(&mut runs, &unsaved);
+    }
     let mut new = runs.split_off(saved);
     new.sort_by_key(|record| std::cmp::Reverse(record.report.started_at));
     runs.splice(0..0, new);
-    runs.truncate(limit as usize);
-    History { job, runs, source }
+    let limit = query.limit as usize;
+    let has_more = runs.len() > limit;
+    runs.truncate(limit);
+    let next = runs.last().filter(|_| has_more).map(HistoryCursor::of);
+    History {
+        job,
+        runs,
+        next,
+        source,
+    }
 }

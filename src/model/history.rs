@@ -8,7 +8,7 @@ use chrono::{DateTime, DurationRound, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Outcome, Report, StoreError, Trigger};
+use super::{HistoryCursor, HistoryQuery, Outcome, Report, RunId, StoreError, Trigger};
 use crate::fmt::{Column, Table, instant, line, quantity, span, thousands};
 use crate::job::JobName;
 
@@ -162,6 +162,9 @@ pub struct History {
     pub job: JobName,
     /// Newest first.
     pub runs: Vec<RunRecord>,
+    /// The place of the next page; `None` after the last.
+    #[serde(default)]
+    pub next: Option<HistoryCursor>,
     /// The source of the runs.
     pub source: HistorySource,
 }
@@ -215,6 +218,25 @@ pub trait RunHistory: Send + Sync + 'static {
 
     /// The runs of a job that were written last, the last first.
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// Returns the runs of a job that meet the conditions, newest first.
+    ///
+    /// By default it picks them from all [`runs`](RunHistory::runs) of the job.
+    async fn page(
+        &self,
+        job: &JobName,
+        query: &HistoryQuery,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        Ok(query.pick(self.runs(job, u32::MAX).await?))
+    }
+
+    /// Returns the record of one run. A deadline run that shares a line with others has none of its
+    /// own.
+    ///
+    /// By default it returns none.
+    async fn run(&self, _run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// The source of a history.
@@ -366,6 +388,7 @@ mod tests {
         let history = History {
             job: "sweeper".into(),
             runs: vec![failed, folded],
+            next: None,
             source: HistorySource::Database,
         };
         let empty = History {

@@ -126,7 +126,71 @@ pub enum FailureKind {
     ClockLeap,
 }
 
+/// An [`Outcome`] without its details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OutcomeKind {
+    /// [`Outcome::Completed`]
+    Completed,
+    /// [`Outcome::Failed`]
+    Failed,
+    /// [`Outcome::Crashed`]
+    Crashed,
+    /// [`Outcome::Cancelled`]
+    Cancelled,
+    /// [`Outcome::TimedOut`]
+    TimedOut,
+    /// [`Outcome::ShuttingDown`]
+    ShuttingDown,
+}
+
+impl OutcomeKind {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Crashed,
+        Self::Cancelled,
+        Self::TimedOut,
+        Self::ShuttingDown,
+    ];
+
+    /// Returns the kind as JSON has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Crashed => "crashed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 impl Outcome {
+    /// Returns the kind.
+    #[must_use]
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Completed => OutcomeKind::Completed,
+            Self::Failed { .. } => OutcomeKind::Failed,
+            Self::Crashed { .. } => OutcomeKind::Crashed,
+            Self::Cancelled { .. } => OutcomeKind::Cancelled,
+            Self::TimedOut => OutcomeKind::TimedOut,
+            Self::ShuttingDown => OutcomeKind::ShuttingDown,
+        }
+    }
+
     /// Creates a failure without a time for the retry.
     pub(crate) fn failed(failure: FailureKind, error: String) -> Self {
         Self::Failed {

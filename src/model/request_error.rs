@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::job::JobName;
+use crate::model::RunId;
 
 /// The reason why a request was rejected. A run that began and failed is not rejected: its
 /// [`Report`](crate::Report) has the outcome.
@@ -51,6 +52,13 @@ pub enum RequestError {
         size: u32,
         /// The maximum size.
         max: u32,
+    },
+    /// No run of this id is known: it never was, did nothing and has left the memory, shares a line
+    /// of the history with others, or the history no longer keeps it.
+    #[error("no run {run} is known; runs that changed nothing are not kept")]
+    UnknownRun {
+        /// The id in the request.
+        run: RunId,
     },
     /// The schedule has an invalid value.
     #[error("{problem}")]

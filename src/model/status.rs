@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Schedule;
 use crate::fmt::{Column, Table, line, quantity, relative, span, thousands};
 use crate::job::{Counts, JobName, Scope};
-use crate::model::{Health, Pause, Report, Requester, RunId, Trigger};
+use crate::model::{Health, OutcomeKind, Pause, Report, Requester, RunId, Trigger};
 
 /// The status of a housekeeper. It comes from memory and never waits for the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub struct JobStatus {
     pub waiting: usize,
     /// The last run of all rows.
     pub last: Option<Report>,
+    /// The ends of the newest runs that this housekeeper saw, at most 20, oldest first.
+    #[serde(default)]
+    pub outcomes: Vec<OutcomeKind>,
     /// The end of the last completed run of all rows.
     pub last_success: Option<DateTime<Utc>>,
     /// Time for which the oldest due row has been due, if known.
@@ -352,6 +355,7 @@ invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
             next_ticks: Vec::new(),
             waiting: 0,
             last: None,
+            outcomes: Vec::new(),
             last_success: None,
             oldest_overdue: None,
             rejected: 0,

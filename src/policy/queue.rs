@@ -91,7 +91,6 @@ impl<W> RunQueue<W> {
     }
 
     /// Returns the queued run of this id, and how many wait before it.
-    #[cfg(test)]
     pub(crate) fn find(&mut self, run: RunId) -> Option<(usize, &mut QueuedRun<W>)> {
         let mut runs = self.runs.iter_mut().enumerate();
         runs.find(|(_, queued)| queued.run == run)

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::{ANSWER_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Scope};
-use crate::model::{Report, RequestError, Requester, RunId, WorkerStatus};
+use crate::model::{Report, RequestError, Requester, RunId, RunStatus, WorkerStatus};
 
 /// An act on a job, as [`Web::allow`](super::Web::allow) decides on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,16 +103,22 @@ impl Acting {
         }
     }
 
-    /// Runs a job. Returns the report, or `None` if the run outlasts `wait`: then it goes on.
+    /// Runs a job. Returns the run, and its report unless it outlasts `wait`: then it goes on.
     pub(crate) async fn run(
         &self,
         job: JobName,
         scope: Scope,
         wait: Duration,
-    ) -> Result<Option<Report>, Problem> {
+    ) -> Result<(RunId, Option<Report>), Problem> {
         self.check(Action::Run, &job)?;
-        let message = |reply| HousekeeperMsg::RunNow(job, scope, reply);
-        Ok(self.ask(wait, message).await?.transpose()?)
+        let run = self
+            .switch(|reply| HousekeeperMsg::Enqueue(job, scope, reply))
+            .await?;
+        let report = match self.site.await_run(run, wait).await? {
+            Some(RunStatus::Ended { report }) => Some(*report),
+            _ => None,
+        };
+        Ok((run, report))
     }
 
     /// Runs all jobs, or none if the host does not allow one of them. Returns the reports, or

@@ -42,6 +42,15 @@ pub(crate) struct Accepted {
     message: String,
 }
 
+/// The run goes on; `runs/{run}` has its report later.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct AcceptedRun {
+    /// What goes on.
+    message: String,
+    /// The run.
+    run: RunId,
+}
+
 /// Whether a switch is set now, and whether that is new.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Switched {
@@ -69,12 +78,15 @@ pub(crate) async fn run(
     ScopeOfBody(scope): ScopeOfBody,
 ) -> Result<Response, Problem> {
     let wait = wait.time()?;
-    let report = acting.run(job.clone(), scope.clone(), wait).await?;
-    Ok(match report {
-        Some(report) => Json(report).into_response(),
-        // Of `../jobs/{job}/run`, relative as all our links.
-        None => accepted(still_running(&job, &scope, wait), "../../status"),
-    })
+    let (run, report) = acting.run(job.clone(), scope.clone(), wait).await?;
+    if let Some(report) = report {
+        return Ok(Json(report).into_response());
+    }
+    // Relative to `jobs/{job}/run`.
+    let location = [(header::LOCATION, format!("../../runs/{run}"))];
+    let message = still_running(&job, &scope, wait);
+    let body = Json(AcceptedRun { message, run });
+    Ok((StatusCode::ACCEPTED, location, body).into_response())
 }
 
 pub(crate) async fn run_all(acting: Acting, Query(wait): Query<Wait>) -> Result<Response, Problem> {

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, JobStatus, RequestError, Status};
+use crate::model::{History, HistoryQuery, JobStatus, RequestError, RunId, RunStatus, Status};
 
 impl Site {
     pub(crate) async fn status(&self) -> Result<Status, Problem> {
@@ -26,9 +26,28 @@ impl Site {
         })
     }
 
-    pub(crate) async fn history(&self, job: JobName, limit: u32) -> Result<History, Problem> {
-        let message = |reply| HousekeeperMsg::History(job, limit, reply);
+    pub(crate) async fn history(
+        &self,
+        job: JobName,
+        query: HistoryQuery,
+    ) -> Result<History, Problem> {
+        let message = |reply| HousekeeperMsg::HistoryPage(job, query, reply);
         Ok(self.answer(READ_LIMIT, message).await??)
+    }
+
+    pub(crate) async fn run(&self, run: RunId) -> Result<RunStatus, Problem> {
+        let message = |reply| HousekeeperMsg::Run(run, reply);
+        Ok(self.answer(READ_LIMIT, message).await??)
+    }
+
+    /// Returns a run that has ended, or `None` if it has not within the wait.
+    pub(crate) async fn await_run(
+        &self,
+        run: RunId,
+        wait: Duration,
+    ) -> Result<Option<RunStatus>, Problem> {
+        let message = |reply| HousekeeperMsg::AwaitRun(run, reply);
+        Ok(self.ask(wait, message).await?.transpose()?)
     }
 
     pub(crate) async fn preview(

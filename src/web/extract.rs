@@ -13,8 +13,10 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
 use super::ANSWER_LIMIT;
+use super::params::{self, HistoryParams};
 use super::problem::Problem;
 use crate::job::{Cursor, JobName, Page, Scope};
+use crate::model::{HistoryCursor, OutcomeKind};
 
 /// The job that the path names.
 pub(crate) struct JobPath(pub(crate) JobName);
@@ -76,9 +78,28 @@ impl Limit {
 pub(crate) struct JobQuery {
     limit: Option<NonZeroU32>,
     wait: Option<u64>,
+    #[serde(default, deserialize_with = "params::cursor")]
+    after: Option<HistoryCursor>,
+    #[serde(default, deserialize_with = "params::instant")]
+    from: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "params::instant")]
+    until: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "params::outcomes")]
+    outcome: Vec<OutcomeKind>,
 }
 
 impl JobQuery {
+    /// Which part of the history the page shows.
+    pub(crate) fn history(&self) -> HistoryParams {
+        HistoryParams {
+            limit: self.limit,
+            after: self.after.clone(),
+            from: self.from,
+            until: self.until,
+            outcome: self.outcome.clone(),
+        }
+    }
+
     pub(crate) fn runs(&self) -> Result<u32, Problem> {
         let limit = self.limit;
         Limit { limit }.runs()

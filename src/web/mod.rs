@@ -40,9 +40,10 @@
 //! |---|---|
 //! | `GET api/v1/status` | [`Status`](crate::Status) |
 //! | `GET api/v1/jobs/{job}` | [`JobStatus`](crate::model::JobStatus) |
-//! | `GET api/v1/jobs/{job}/history?limit=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given |
+//! | `GET api/v1/jobs/{job}/history?limit=&after=&from=&until=&outcome=` | [`History`](crate::model::History); `limit` is 1 to 1,000, 50 if not given; `after` is `next` of the page before; `from` and `until` are instants or dates; `outcome` lists kinds such as `failed,crashed` |
+//! | `GET api/v1/runs/{run}?wait=` | [`RunStatus`](crate::model::RunStatus): waiting, in progress, or ended with its report |
 //! | `GET api/v1/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
-//! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report). The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
+//! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report), or 202 with the `run` and its `Location`. The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
 //! | `POST api/v1/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
 //! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
 //! | `POST api/v1/run?wait=` | a list of reports |
@@ -67,7 +68,7 @@
 //! |---|---|
 //! | 400 | `bad_request`: what was sent cannot be read |
 //! | 403 | `read_only`: the host did not switch actions on; `not_allowed`: the host refuses this action; `cross_site`: a browser was sent here by another site |
-//! | 404 | `not_found`, `unknown_job` |
+//! | 404 | `not_found`, `unknown_job`, `unknown_run` |
 //! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
 //! | 409 | `off` |
 //! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
@@ -132,6 +133,7 @@ mod health;
 mod links;
 mod origin;
 mod page;
+mod params;
 mod problem;
 
 pub use acting::Action;
@@ -239,6 +241,7 @@ impl Web {
             .route("/", get(page::overview))
             .route("/jobs/{job}", get(page::job))
             .route("/jobs/{job}/preview", get(page::preview))
+            .route("/runs/{run}", get(page::run))
             .nest(api::ROOT, api::router(&site))
             .route("/events", get(events::stream))
             .merge(health_paths())

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::extract::{JobPath, JobQuery, PreviewParams, Query};
 use super::links::Links;
+use super::params::RunPath;
 use super::problem::Problem;
 use super::{Site, format};
 use crate::fmt::thousands;
@@ -21,6 +22,8 @@ pub(crate) mod forms;
 mod history;
 mod plot;
 mod preview;
+mod run;
+mod spark;
 
 /// A whole page.
 pub(crate) struct Page {
@@ -66,20 +69,21 @@ pub(crate) async fn job(
         let Query(query) = query?;
         let (limit, wait) = (query.runs()?, query.wait()?);
         let status = site.status().await?;
-        let history = timeout(wait, site.history(job.clone(), limit)).await;
+        let part = query.history();
+        let history = timeout(wait, site.history(job.clone(), part.query()?)).await;
         match history {
             Ok(Err(problem)) if !status.jobs.contains_key(&job) => Err(problem),
-            history => Ok((status, history.ok(), limit)),
+            history => Ok((status, history.ok(), limit, part)),
         }
     };
-    let (status, history, limit) = match read.await {
+    let (status, history, limit, part) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
     let main = html! {
         (card::one(&links, &status, &job, site.actions))
         @match &history {
-            Some(Ok(history)) => (history::section(history)),
+            Some(Ok(history)) => (history::section(&links, history, &part)),
             Some(Err(problem)) => (history::missing(&problem.detail)),
             None => (history::pending(&links.to_job(&job, ""), limit)),
         }
@@ -89,6 +93,26 @@ pub(crate) async fn job(
         page.status = problem.status;
     }
     page
+}
+
+/// One run.
+pub(crate) async fn run(
+    State(site): State<Arc<Site>>,
+    links: Links,
+    run: Result<RunPath, Problem>,
+) -> Page {
+    let read = async {
+        let RunPath(run) = run?;
+        let status = site.status().await?;
+        Ok((status, site.run(run).await?))
+    };
+    let (status, run) = match read.await {
+        Ok(read) => read,
+        Err(problem) => return error_page(&links, &problem),
+    };
+    let main = run::section(&links, &run);
+    let title = format!("A run of {}", run.job());
+    page(&links, &title, &heading(&status), &html! {}, &main)
 }
 
 /// What a run would handle.

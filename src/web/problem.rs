@@ -50,6 +50,7 @@ impl From<RequestError> for Problem {
     fn from(refusal: RequestError) -> Self {
         let (status, kind) = match &refusal {
             RequestError::UnknownJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
+            RequestError::UnknownRun { .. } => (StatusCode::NOT_FOUND, "unknown_run"),
             RequestError::Disabled { .. } => (StatusCode::CONFLICT, "off"),
             RequestError::Scope { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "scope"),
             RequestError::TooManyScopes { .. } => {

@@ -14,6 +14,7 @@ mod last_words;
 mod leaps;
 mod limits;
 mod logs;
+mod lookups;
 mod names;
 mod readers;
 mod records;

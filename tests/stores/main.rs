@@ -67,6 +67,7 @@ macro_rules! conformance {
                 runs_written_again_count_once_in_the_history
                 the_history_is_trimmed_in_the_order_it_was_written
                 the_history_keeps_the_newest_of_each_job
+                the_history_is_read_by_page_date_and_outcome
             );
         }
     };

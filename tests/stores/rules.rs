@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::Scope;
 use ractor_housekeeper::job::{Batch, BatchRequest, BoundedCount, Cursor, Page};
-use ractor_housekeeper::model::{RunRecord, StoreError};
+use ractor_housekeeper::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunRecord, StoreError};
 use ractor_housekeeper::testing::MemoryBooking;
+use ractor_housekeeper::{JobName, Outcome, Scope};
 use serde_json::json;
 
 use crate::TestResult;
@@ -660,6 +660,69 @@ pub(crate) async fn the_history_is_trimmed_in_the_order_it_was_written(
         .record(&[record("k1", job, 9, 2)], 3)
         .await?;
     assert_eq!(keys().await?, ["back", "k1", "k0"]);
+    Ok(())
+}
+
+pub(crate) async fn the_history_is_read_by_page_date_and_outcome(
+    world: &impl StoreUnderTest,
+) -> TestResult {
+    let job = JobName::new("booking-expirer");
+    let mut runs: Vec<RunRecord> = (0..7_u32)
+        .map(|second| {
+            record(
+                &format!("k{second}"),
+                job.as_str(),
+                second.into(),
+                u64::from(second) + 1,
+            )
+        })
+        .collect();
+    runs[6].report.started_at = runs[5].report.started_at;
+    runs[1].report.outcome = Outcome::Cancelled { by: None };
+    runs[3].report.outcome = Outcome::TimedOut;
+    // Its error reads like another outcome.
+    runs[2].report.outcome = Outcome::Crashed {
+        reason: r#","outcome":{"kind":"cancelled""#.to_owned(),
+        rows_at_least: 0,
+    };
+    runs[4].key = runs[4].report.run.to_string();
+    let known = runs[4].clone();
+    world.history().record(&runs, 10).await?;
+    let keys = async |query: HistoryQuery| -> Result<String, StoreError> {
+        let runs = world.history().page(&job, &query).await?;
+        let key = |run: RunRecord| {
+            if run.key == known.key {
+                "k4".to_owned()
+            } else {
+                run.key
+            }
+        };
+        Ok(runs.into_iter().map(key).collect::<Vec<_>>().join(" "))
+    };
+    let all = || HistoryQuery::newest(10);
+    let at = |second| now() + TimeDelta::seconds(second);
+
+    let mut pages = Vec::new();
+    let mut after: Option<HistoryCursor> = None;
+    loop {
+        let page = HistoryQuery::newest(2).after(after.clone());
+        let runs = world.history().page(&job, &page).await?;
+        let Some(last) = runs.last() else { break };
+        after = Some(HistoryCursor::of(last));
+        pages.push(keys(page).await?);
+    }
+
+    assert_eq!(pages, ["k6 k5", "k4 k3", "k2 k1", "k0"]);
+    assert_eq!(keys(all().between(at(2), at(4))).await?, "k3 k2");
+    assert_eq!(keys(all().outcomes([OutcomeKind::Cancelled])).await?, "k1");
+    let cut = [OutcomeKind::TimedOut, OutcomeKind::Crashed];
+    assert_eq!(keys(all().outcomes(cut)).await?, "k3 k2");
+    let failed = all().outcomes([OutcomeKind::Failed]).between(None, at(5));
+    assert_eq!(keys(failed).await?, "k4 k0");
+    let found = world.history().run(known.report.run).await?;
+    assert_eq!(found.map(|record| record.key), Some(known.key.clone()));
+    let unknown = user(99).to_string().parse()?;
+    assert_eq!(world.history().run(unknown).await?, None);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod named;
 mod nesting;
 mod pages;
 mod reads;
+mod runs;
 mod streams;
 mod visitor;
 mod webdriver;

@@ -1,6 +1,6 @@
 //! The supervisor's memory of one job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ractor::{Actor, SpawnErr};
@@ -16,7 +16,7 @@ use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
 use crate::model::{
-    Health, Outcome, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
+    Health, Outcome, OutcomeKind, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
 };
 use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue};
 use crate::time::Moment;
@@ -47,6 +47,8 @@ pub(super) struct JobState {
     pub(super) missed_ticks: u64,
     /// Records that are not in the history yet.
     pub(super) unsaved: Vec<RunRecord>,
+    /// The ends of the newest runs, oldest first.
+    pub(super) outcomes: VecDeque<OutcomeKind>,
     /// The newest records, for a history that cannot be read.
     pub(super) recent: Vec<RunRecord>,
     /// The first rows rejected since the last tick.
@@ -81,6 +83,7 @@ impl JobState {
             last_success: None,
             missed_ticks: 0,
             unsaved: Vec::new(),
+            outcomes: VecDeque::new(),
             recent: Vec::new(),
             rejected: BTreeSet::new(),
             clock: ClockGuard::default(),
@@ -225,6 +228,10 @@ impl JobState {
 
     /// Keeps the record of a run in memory, and among the unsaved if its worker did not save it.
     pub(super) fn remember_record(&mut self, report: &Report, shared: &Shared, unsaved: bool) {
+        self.outcomes.push_back(report.outcome.kind());
+        if self.outcomes.len() > MAX_OUTCOMES {
+            self.outcomes.pop_front();
+        }
         let Some(record) = RunRecord::from_report(report.clone(), shared.instance) else {
             return;
         };
@@ -267,3 +274,6 @@ impl JobState {
 
 /// Records of a job kept in memory, recent or unsaved.
 const MAX_RECORDS: usize = 100;
+
+/// Ends of runs that a status lists.
+const MAX_OUTCOMES: usize = 20;

@@ -26,6 +26,7 @@ impl JobState {
             },
             waiting: self.queue.len(),
             last: self.last.clone(),
+            outcomes: self.outcomes.iter().copied().collect(),
             last_success: self.last_success.map(|at| at.wall),
             oldest_overdue: self.oldest_overdue(now),
             rejected: self.rejected.len(),

@@ -9,7 +9,7 @@ use crate::actors::delayed::Delayed;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::reader::ReadRequest;
 use crate::job::{JobName, Preview};
-use crate::model::{History, RequestError};
+use crate::model::{History, RequestError, RunStatus};
 
 /// The reads of one job and one kind.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct Lane {
 pub(super) enum ReadKind {
     Preview,
     History,
+    /// Of a run of any job.
+    Run,
 }
 
 /// A read that waits for its lane, or for a reader.
@@ -38,6 +40,7 @@ pub(super) struct PendingRead {
 pub(super) enum ReadReply {
     Preview(RpcReplyPort<Result<Preview, RequestError>>),
     History(RpcReplyPort<Result<History, RequestError>>),
+    Run(RpcReplyPort<Result<RunStatus, RequestError>>),
 }
 
 impl PendingRead {
@@ -66,6 +69,10 @@ impl PendingRead {
         let job = self.lane.job.clone();
         match self.lane.kind {
             ReadKind::Preview => self.reply.reject(RequestError::Busy { job, waiting }),
+            ReadKind::Run => {
+                self.reply
+                    .reject(failed(format!("{waiting} reads of it wait already")));
+            }
             ReadKind::History => {
                 self.answer_from_memory(format!("{waiting} reads of it wait already"));
             }
@@ -76,7 +83,7 @@ impl PendingRead {
     pub(super) fn time_out(self) {
         let error = timed_out(&self.lane, self.timeout);
         match self.lane.kind {
-            ReadKind::Preview => self.reply.reject(error),
+            ReadKind::Preview | ReadKind::Run => self.reply.reject(error),
             ReadKind::History => self.answer_from_memory(error.to_string()),
         }
     }
@@ -95,6 +102,7 @@ impl ReadReply {
         match self {
             Self::Preview(_) => ReadKind::Preview,
             Self::History(_) => ReadKind::History,
+            Self::Run(_) => ReadKind::Run,
         }
     }
 
@@ -102,6 +110,7 @@ impl ReadReply {
         match self {
             Self::Preview(reply) => reply.is_closed(),
             Self::History(reply) => reply.is_closed(),
+            Self::Run(reply) => reply.is_closed(),
         }
     }
 
@@ -109,6 +118,7 @@ impl ReadReply {
         match self {
             Self::Preview(reply) => answer(reply, Err(error)),
             Self::History(reply) => answer(reply, Err(error)),
+            Self::Run(reply) => answer(reply, Err(error)),
         }
     }
 }
@@ -117,6 +127,7 @@ pub(super) fn timed_out(lane: &Lane, timeout: Duration) -> RequestError {
     let read = match lane.kind {
         ReadKind::Preview => "preview",
         ReadKind::History => "read the history of",
+        ReadKind::Run => "look up",
     };
     RequestError::ReadTimeout {
         what: format!("{read} {}", lane.job),

@@ -119,6 +119,7 @@ impl PendingReads {
             (Some(ReadReply::History(reply)), ReadResult::History(history)) => {
                 answer(reply, history);
             }
+            (Some(ReadReply::Run(reply)), ReadResult::Run(run)) => answer(reply, run),
             _ => {}
         }
     }
@@ -181,7 +182,7 @@ fn seconds(duration: Duration) -> String {
 fn max_readers(kind: ReadKind) -> usize {
     match kind {
         ReadKind::Preview => 2,
-        ReadKind::History => 1,
+        ReadKind::History | ReadKind::Run => 1,
     }
 }
 

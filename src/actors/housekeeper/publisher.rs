@@ -1,6 +1,6 @@
 //! Hands reports to subscribers and waiters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use ractor::RpcReplyPort;
 
@@ -8,7 +8,7 @@ use super::shared::answer;
 use crate::actors::subscribers::{Subscriber, Subscribers};
 use crate::job::JobName;
 use crate::metrics::recorder;
-use crate::model::{Event, Outcome, Report, RequestError, Requester, Trigger};
+use crate::model::{Event, Outcome, Report, RequestError, Requester, RunId, RunStatus, Trigger};
 use crate::policy::QueuedRun;
 use crate::time::Moment;
 
@@ -17,6 +17,8 @@ pub(super) enum Waiter {
     Caller(RpcReplyPort<Result<Report, RequestError>>),
     /// One part of a `RunAll`.
     RunAll(u64),
+    /// An `AwaitRun`.
+    Run(RpcReplyPort<Result<RunStatus, RequestError>>),
 }
 
 /// Emits events, logs reports and answers those who wait for them.
@@ -24,6 +26,8 @@ pub(super) enum Waiter {
 pub(super) struct Publisher {
     subscribers: Subscribers,
     run_alls: PendingRunAlls,
+    /// The newest runs that messages requested: the history keeps none that did nothing.
+    ended: VecDeque<Report>,
 }
 
 impl Publisher {
@@ -83,6 +87,7 @@ impl Publisher {
     pub(super) fn is_closed(&self, waiter: &Waiter) -> bool {
         match waiter {
             Waiter::Caller(reply) => reply.is_closed(),
+            Waiter::Run(reply) => reply.is_closed(),
             Waiter::RunAll(number) => !self.run_alls.open.contains_key(number),
         }
     }
@@ -94,9 +99,19 @@ impl Publisher {
         for waiter in waiters {
             match waiter {
                 Waiter::Caller(reply) => answer(reply, Ok(report.clone())),
+                Waiter::Run(reply) => answer(reply, Ok(report.clone().into())),
                 Waiter::RunAll(number) => self.run_alls.add(number, report.clone()),
             }
         }
+        if report.trigger == Trigger::Manual {
+            self.ended.push_front(report.clone());
+            self.ended.truncate(MAX_ENDED);
+        }
+    }
+
+    /// Returns the report of a run that a message requested.
+    pub(super) fn ended(&self, run: RunId) -> Option<&Report> {
+        self.ended.iter().find(|report| report.run == run)
     }
 }
 
@@ -173,3 +188,6 @@ fn log(report: &Report) {
         }
     }
 }
+
+/// Reports kept for look-ups.
+const MAX_ENDED: usize = 100;

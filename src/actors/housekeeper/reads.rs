@@ -7,7 +7,7 @@ use super::shared::answer;
 use super::state::State;
 use crate::actors::reader::{ReadRequest, from_memory};
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, RequestError};
+use crate::model::{History, HistoryQuery, RequestError};
 
 impl State {
     pub(super) async fn preview(
@@ -43,7 +43,7 @@ impl State {
     pub(super) async fn history(
         &mut self,
         name: &JobName,
-        limit: u32,
+        query: HistoryQuery,
         reply: RpcReplyPort<Result<History, RequestError>>,
     ) {
         let job = match self.jobs.get(name) {
@@ -54,12 +54,12 @@ impl State {
         let memory = job.recent.clone();
         let Some(store) = self.shared.history.clone() else {
             let reason = "no history store was given".to_owned();
-            let history = from_memory(name.clone(), limit, memory, reason);
+            let history = from_memory(name.clone(), &query, memory, reason);
             return answer(reply, Ok(history));
         };
         let request = ReadRequest::History {
             job: name.clone(),
-            limit,
+            query,
             store,
             memory,
             unsaved: job.unsaved.clone(),

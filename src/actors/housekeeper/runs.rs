@@ -200,7 +200,7 @@ impl State {
 
 /// Logs a request for a run: `info` if it says who asks, else `debug`. Its report is logged as
 /// well.
-fn log_request(job: &JobName, scope: &Scope, by: Option<&Requester>) {
+pub(super) fn log_request(job: &JobName, scope: &Scope, by: Option<&Requester>) {
     let scope = line(&scope.to_string());
     if let Some(by) = by {
         tracing::info!(job.name = %job, run.scope = %scope, requested_by = %by, "a run of {job} ({scope}) was requested by {by}");

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::dsl;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::schema::{clock_timestamp, housekeeper_runs};
 use crate::job::JobName;
-use crate::model::{Report, RunRecord};
+use crate::model::{HistoryQuery, Report, RunId, RunRecord};
 use crate::store::tx_error::{TxError, TxResult};
 
 /// Writes runs and drops those written first beyond `keep` of each job they belong to.
@@ -41,19 +43,63 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// The newest runs of a job.
-pub(super) async fn runs(
+/// Returns the runs of a job that meet the conditions, newest first.
+///
+/// The history keeps few runs of a job, so the index on job and start serves the range, and the
+/// outcome is looked up in the text of the report: quotes inside of a JSON string are escaped, so
+/// the pattern matches the member alone.
+pub(super) async fn page(
     conn: &mut AsyncPgConnection,
     job: &JobName,
-    limit: u32,
+    query: &HistoryQuery,
 ) -> TxResult<Vec<RunRecord>> {
-    let lines: Vec<Line> = housekeeper_runs::table
+    let mut lines = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order(newest_first())
-        .limit(limit.into())
+        .limit(query.limit.into())
         .select(Line::as_select())
-        .load(conn)
-        .await?;
+        .into_boxed();
+    if let Some(from) = query.from {
+        lines = lines.filter(housekeeper_runs::started_at.ge(from));
+    }
+    if let Some(until) = query.until {
+        lines = lines.filter(housekeeper_runs::started_at.lt(until));
+    }
+    if let Some(after) = &query.after {
+        // Lines are deleted in the order they were written, so none is left behind a deleted one.
+        let place: Option<(i64, DateTime<Utc>)> = housekeeper_runs::table
+            .find(after.key())
+            .select((housekeeper_runs::number, housekeeper_runs::started_at))
+            .first(conn)
+            .await
+            .optional()?;
+        let Some((number, at)) = place else {
+            return Ok(Vec::new());
+        };
+        let together = housekeeper_runs::started_at
+            .lt(at)
+            .or(housekeeper_runs::started_at
+                .eq(at)
+                .and(housekeeper_runs::key.lt(after.key())));
+        lines = lines.filter(
+            housekeeper_runs::number
+                .lt(number)
+                .or(housekeeper_runs::number.eq(number).and(together)),
+        );
+    }
+    let mut any: Option<Condition> = None;
+    for outcome in &query.outcomes {
+        let pattern = format!(r#"%"outcome":{{"kind":"{outcome}"%"#);
+        let one = housekeeper_runs::report.like(pattern);
+        any = Some(match any {
+            Some(any) => Box::new(any.or(one)),
+            None => Box::new(one),
+        });
+    }
+    if let Some(any) = any {
+        lines = lines.filter(any);
+    }
+    let lines: Vec<Line> = lines.load(conn).await?;
     lines.into_iter().map(RunRecord::try_from).collect()
 }
 
@@ -65,6 +111,19 @@ fn newest_first() -> _ {
         housekeeper_runs::started_at.desc(),
         housekeeper_runs::key.desc(),
     )
+}
+
+type Condition = Box<dyn BoxableExpression<housekeeper_runs::table, Pg, SqlType = Bool>>;
+
+/// Returns the record of one run.
+pub(super) async fn run(conn: &mut AsyncPgConnection, run: RunId) -> TxResult<Option<RunRecord>> {
+    let line: Option<Line> = housekeeper_runs::table
+        .find(run.to_string())
+        .select(Line::as_select())
+        .first(conn)
+        .await
+        .optional()?;
+    line.map(RunRecord::try_from).transpose()
 }
 
 async fn write(

@@ -9,7 +9,7 @@ use super::attempt::transact;
 use super::flight::Purpose;
 use super::{PostgresStore, booking_check, history};
 use crate::job::{Job, JobName};
-use crate::model::{RunHistory, RunRecord, StoreError};
+use crate::model::{HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
 use crate::rule::{Rule, RuleError};
 use crate::store::Store;
 
@@ -44,7 +44,26 @@ impl RunHistory for PostgresStore {
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
         let what = "read past runs";
         transact!(self, Purpose::Read, what, |flight| {
-            history::runs(flight, job, limit).await?
+            history::page(flight, job, &HistoryQuery::newest(limit)).await?
         })
+    }
+
+    async fn page(
+        &self,
+        job: &JobName,
+        query: &HistoryQuery,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let what = "read past runs";
+        transact!(self, Purpose::Read, what, |flight| {
+            history::page(flight, job, query).await?
+        })
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        let what = "look up a run";
+        transact!(self, Purpose::Read, what, |flight| history::run(
+            flight, run
+        )
+        .await?)
     }
 }

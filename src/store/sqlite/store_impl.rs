@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{SqliteStore, history, tables};
 use crate::job::{Job, JobName};
-use crate::model::{RunHistory, RunRecord, StoreError};
+use crate::model::{HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
 use crate::rule::{Rule, RuleError};
 use crate::store::Store;
 
@@ -37,10 +37,22 @@ impl RunHistory for SqliteStore {
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
-        let job = job.clone();
+        self.page(job, &HistoryQuery::newest(limit)).await
+    }
+
+    async fn page(
+        &self,
+        job: &JobName,
+        query: &HistoryQuery,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let (job, query) = (job.clone(), query.clone());
         self.run("read past runs", move |conn| {
-            history::runs(conn, &job, limit)
+            history::page(conn, &job, &query)
         })
         .await
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        Self::run(self, "look up a run", move |conn| history::run(conn, run)).await
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::MemoryStore;
 use super::job::MemoryJob;
 use crate::job::{Job, JobName};
-use crate::model::{RunHistory, RunRecord};
+use crate::model::{RunHistory, RunId, RunRecord};
 use crate::rule::{Rule, RuleError};
 use crate::store::{Store, StoreError};
 
@@ -56,5 +56,11 @@ impl RunHistory for MemoryStore {
         let rows = self.rows();
         let of_job = rows.runs.iter().filter(|run| run.report.job == *job);
         Ok(of_job.take(limit as usize).cloned().collect())
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {
+        let rows = self.rows();
+        let key = run.to_string();
+        Ok(rows.runs.iter().find(|record| record.key == key).cloned())
     }
 }

@@ -138,6 +138,8 @@ fn query_parameters(schema: Schema) -> Vec<Value> {
             "name": name,
             "in": "query",
             "required": false,
+            // Lists are separated by commas.
+            "explode": false,
             "description": description.unwrap_or_default(),
             "schema": schema,
         })

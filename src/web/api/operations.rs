@@ -3,9 +3,10 @@
 use super::operation::Operation;
 use super::reads;
 use crate::job::Preview;
-use crate::model::{History, JobStatus, Report, Status};
-use crate::web::actions::{self, Accepted, Cancelled, Switched};
-use crate::web::extract::{Limit, PreviewParams, ScopeBody, Wait};
+use crate::model::{History, JobStatus, Report, RunStatus, Status};
+use crate::web::actions::{self, Accepted, AcceptedRun, Cancelled, Switched};
+use crate::web::extract::{PreviewParams, ScopeBody, Wait};
+use crate::web::params::{HistoryParams, RunParams};
 
 /// All operations, each with its route.
 pub(super) fn all() -> Vec<Operation> {
@@ -31,8 +32,17 @@ pub(super) fn all() -> Vec<Operation> {
              of a minute share a line.",
             reads::history,
         )
-        .query::<Limit>()
+        .query::<HistoryParams>()
         .problems(&[400, 404, 422, 503, 504]),
+        Operation::read::<RunStatus, _, _>(
+            "/runs/{run}",
+            "getRun",
+            "A run: waiting, in progress, or ended with its report. Knows the last 100 runs that were \
+             requested, and those that the history has.",
+            reads::run,
+        )
+        .query::<RunParams>()
+        .problems(&[400, 404, 422, 502, 503, 504]),
         Operation::read::<Preview, _, _>(
             "/jobs/{job}/preview",
             "getPreview",
@@ -49,7 +59,7 @@ pub(super) fn all() -> Vec<Operation> {
         )
         .query::<Wait>()
         .body::<ScopeBody>()
-        .accepted::<Accepted>("The run takes longer than the wait, and goes on.")
+        .accepted::<AcceptedRun>("The run takes longer than the wait, and goes on.")
         .problems(&[400, 403, 404, 409, 413, 415, 422, 429, 503]),
         Operation::act::<Vec<Report>, _, _>(
             "/run",

@@ -6,9 +6,10 @@ use axum::extract::State;
 
 use super::Json;
 use crate::job::Preview;
-use crate::model::{History, JobStatus, Status};
+use crate::model::{History, JobStatus, RunStatus, Status};
 use crate::web::Site;
-use crate::web::extract::{JobPath, Limit, PreviewParams, Query};
+use crate::web::extract::{JobPath, PreviewParams, Query};
+use crate::web::params::{HistoryParams, RunParams, RunPath};
 use crate::web::problem::Problem;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -24,9 +25,24 @@ pub(super) async fn job(State(site): State<Arc<Site>>, JobPath(job): JobPath) ->
 pub(super) async fn history(
     State(site): State<Arc<Site>>,
     JobPath(job): JobPath,
-    Query(limit): Query<Limit>,
+    Query(params): Query<HistoryParams>,
 ) -> Answer<History> {
-    site.history(job, limit.runs()?).await.map(Json)
+    site.history(job, params.query()?).await.map(Json)
+}
+
+pub(super) async fn run(
+    State(site): State<Arc<Site>>,
+    RunPath(run): RunPath,
+    Query(params): Query<RunParams>,
+) -> Answer<RunStatus> {
+    let found = match params.wait()? {
+        Some(wait) => site.await_run(run, wait).await?,
+        None => None,
+    };
+    match found {
+        Some(ended) => Ok(Json(ended)),
+        None => site.run(run).await.map(Json),
+    }
 }
 
 pub(super) async fn preview(

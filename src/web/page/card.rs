@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::forms;
+use super::{forms, spark};
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{BoundedCount, JobName, Scope};
 use crate::model::{CurrentRun, JobStatus, Outcome, Report, Requester, Status, WorkerStatus};
@@ -165,7 +165,10 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
         dl.facts {
             div.wide {
                 dt { "Last run" }
-                dd { @match last { Some(report) => (outcome(report, now)), None => "none yet" } }
+                dd {
+                    @match last { Some(report) => (outcome(report, now)), None => "none yet" }
+                    (spark::outcomes(&job.outcomes))
+                }
             }
             div {
                 dt { "Backlog" }

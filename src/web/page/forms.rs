@@ -222,7 +222,7 @@ impl Act {
         scope: Scope,
     ) -> Result<Vec<String>, Problem> {
         let sentence = match self {
-            Self::Run => match acting.run(job.clone(), scope.clone(), PATIENCE).await? {
+            Self::Run => match acting.run(job.clone(), scope.clone(), PATIENCE).await?.1 {
                 Some(report) => report.to_string(),
                 None => actions::still_running(&job, &scope, PATIENCE),
             },

@@ -7,17 +7,22 @@ use maud::{Markup, html};
 use super::card::{mark, scope};
 use super::plot::{Plot, Point};
 use crate::fmt::thousands;
-use crate::model::{History, HistorySource, Outcome, Report, Requester, RunRecord};
+use crate::model::{History, HistorySource, Outcome, OutcomeKind, Report, Requester, RunRecord};
 use crate::web::format;
+use crate::web::links::Links;
+use crate::web::params::HistoryParams;
 
-pub(super) fn section(history: &History) -> Markup {
+pub(super) fn section(links: &Links, history: &History, part: &HistoryParams) -> Markup {
     html! {
         section #history .history aria-labelledby="past" {
             h2 #past { "Past runs" }
             @if let HistorySource::Memory { reason } = &history.source {
                 p.reason { "Only what this process saw: " (reason) }
             }
-            @if history.runs.is_empty() {
+            (filter(links, history, part))
+            @if history.runs.is_empty() && (part.is_filtered() || !part.is_first()) {
+                p.empty { "No such run." }
+            } @else if history.runs.is_empty() {
                 p.empty { "No run has changed anything yet. Runs that find nothing to do are not kept." }
             } @else {
                 div.plots data-key="plots" {
@@ -25,7 +30,8 @@ pub(super) fn section(history: &History) -> Markup {
                     (plot(history, "seconds", "Time per run", |record| Some(per_run(record, record.report.elapsed.as_secs_f64())), seconds))
                     (plot(history, "lag", "Lag after each run", lag, seconds))
                 }
-                (table(&history.runs))
+                (table(links, &history.runs))
+                (pages(links, history, part))
             }
         }
     }
@@ -124,7 +130,39 @@ fn seconds(value: f64) -> String {
     format::elapsed(Duration::try_from_secs_f64(value).unwrap_or_default())
 }
 
-fn table(runs: &[RunRecord]) -> Markup {
+/// Narrows the history by date and outcome.
+fn filter(links: &Links, history: &History, part: &HistoryParams) -> Markup {
+    let [from, until] = part.dates();
+    html! {
+        form.filter data-key="filter" action=(links.to_job(&history.job, "")) {
+            label { "From " input type="date" name="from" value=(from); }
+            label { "Before " input type="date" name="until" value=(until); }
+            label {
+                "Outcome "
+                select name="outcome" {
+                    option value="" { "any" }
+                    @for outcome in OutcomeKind::ALL {
+                        option value=(outcome) selected[part.has(outcome)] { (outcome.as_str().replace('_', " ")) }
+                    }
+                }
+            }
+            button { "Show" }
+        }
+    }
+}
+
+/// Leads to older runs, and back to the newest.
+fn pages(links: &Links, history: &History, part: &HistoryParams) -> Markup {
+    let page = |after| links.to_job(&history.job, &part.text(after));
+    html! {
+        nav.pages data-key="pages" aria-label="Pages of past runs" {
+            @if !part.is_first() { a rel="prev" href=(page(None)) { "Newest runs" } }
+            @if let Some(next) = &history.next { a rel="next" href=(page(Some(next))) { "Older runs" } }
+        }
+    }
+}
+
+fn table(links: &Links, runs: &[RunRecord]) -> Markup {
     html! {
         div.scroll data-key="table" tabindex="0" role="region" aria-label="Past runs as a table" {
             table {
@@ -139,17 +177,25 @@ fn table(runs: &[RunRecord]) -> Markup {
                     th.number scope="col" { "Set aside" }
                     th.number scope="col" { "Still due" }
                 } }
-                tbody { @for record in runs { (row(record)) } }
+                tbody { @for record in runs { (row(links, record)) } }
             }
         }
     }
 }
 
-fn row(record: &RunRecord) -> Markup {
+fn row(links: &Links, record: &RunRecord) -> Markup {
     let report = &record.report;
+    let started = html! {
+        time datetime=(report.started_at.to_rfc3339()) { (format::utc(report.started_at)) }
+    };
     html! {
         tr data-key=(record.key) {
-            td { time datetime=(report.started_at.to_rfc3339()) { (format::utc(report.started_at)) } }
+            td {
+                // A line of several runs has no page of its own.
+                @if record.runs > 1 { (started) } @else {
+                    a href=(links.to(&format!("runs/{}", report.run))) { (started) }
+                }
+            }
             td {
                 (mark(&report.outcome))
                 @match &report.outcome {
@@ -220,10 +266,12 @@ mod tests {
         let history = History {
             job,
             runs: vec![record],
+            next: None,
             source: HistorySource::Database,
         };
 
-        let page = section(&history).into_string();
+        let links = Links::default();
+        let page = section(&links, &history, &HistoryParams::default()).into_string();
 
         assert!(
             page.contains(": 2, completed, the mean of 4 runs"),

@@ -80,7 +80,15 @@ async fn a_run_longer_than_the_wait_continues() {
     let report = next_report(&mut host.events, |_| true).await;
 
     assert_eq!(answer.status, 202);
-    assert_eq!(answer.header("location"), "../../status");
+    let location = format!("../../runs/{}", report.run);
+    assert_eq!(answer.header("location"), location);
+    assert_eq!(answer.json()["run"], report.run.to_string());
+    let path = format!("/api/v1/runs/{}", report.run);
+    let later = visitor.get(&path).await.json();
+    assert_eq!(
+        later["report"],
+        serde_json::to_value(&report).expect("is data")
+    );
     let message = answer.json()["message"].as_str().map(str::to_owned);
     assert_eq!(
         message.as_deref(),

@@ -171,6 +171,13 @@ async fn look(contract: &mut Contract, visitor: &Visitor, job: &str) {
     contract.get(visitor, "/jobs/{job}/history", &history).await;
     let preview = format!("{job}/preview?size=1");
     contract.get(visitor, "/jobs/{job}/preview", &preview).await;
+    let queued = format!("{job}/run?wait=0");
+    let run = contract.post(visitor, "/jobs/{job}/run", &queued).await;
+    let run = run.json()["run"].as_str().expect("is an id").to_owned();
+    for wait in ["", "?wait=1"] {
+        let run = format!("/runs/{run}{wait}");
+        contract.get(visitor, "/runs/{run}", &run).await;
+    }
 }
 
 /// Asks for what is refused.
@@ -185,8 +192,23 @@ async fn refuse(contract: &mut Contract, host: &Host, visitor: &Visitor) {
             contract.get(visitor, &template, &path).await;
         }
     }
-    let history = "/jobs/booking-expirer/history?limit=1001";
-    contract.get(visitor, "/jobs/{job}/history", history).await;
+    for query in [
+        "limit=1001",
+        "outcome=lost",
+        "after=x",
+        "from=2026-01-02&until=2026-01-01",
+    ] {
+        let history = format!("/jobs/booking-expirer/history?{query}");
+        contract.get(visitor, "/jobs/{job}/history", &history).await;
+    }
+    let nil = uuid::Uuid::nil();
+    for path in [
+        format!("/runs/{nil}"),
+        "/runs/x".to_owned(),
+        format!("/runs/{nil}?wait=31"),
+    ] {
+        contract.get(visitor, "/runs/{run}", &path).await;
+    }
     let preview = "/jobs/booking-expirer/preview?size=1001";
     contract.get(visitor, "/jobs/{job}/preview", preview).await;
     host.faults

@@ -1,0 +1,88 @@
+//! Runs by their id: in the queue, in progress, or ended.
+
+use ractor::RpcReplyPort;
+
+use super::pending_read::{PendingRead, ReadReply};
+use super::publisher::Waiter;
+use super::runs::{dispatch, log_request};
+use super::shared::answer;
+use super::state::State;
+use crate::actors::reader::ReadRequest;
+use crate::job::{JobName, Scope};
+use crate::model::{RequestError, Requester, RunId, RunStatus, Trigger};
+
+type Reply = RpcReplyPort<Result<RunStatus, RequestError>>;
+
+impl State {
+    /// Requests a run and returns its id.
+    pub(super) async fn enqueue(
+        &mut self,
+        name: &JobName,
+        scope: Scope,
+        by: Option<Requester>,
+    ) -> Result<RunId, RequestError> {
+        if self.shutdown.is_some() {
+            return Err(RequestError::ShuttingDown);
+        }
+        let job = self.jobs.enabled(name)?;
+        job.check_scope(&scope)?;
+        log_request(name, &scope, by.as_ref());
+        let waiting = job.queue.len();
+        let run = job.enqueue(scope, Trigger::Manual, None, by);
+        let run = run.ok_or_else(|| RequestError::TooManyScopes {
+            job: name.clone(),
+            waiting,
+        })?;
+        let escalation = job.revive(&self.shared, &mut self.publisher).await;
+        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        self.escalate_if(escalation).await;
+        Ok(run)
+    }
+
+    /// Answers with a run as it is, or, if `wait` is set, once it has ended.
+    pub(super) async fn run(&mut self, run: RunId, wait: bool, reply: Reply) {
+        for job in self.jobs.iter_mut() {
+            let (name, in_progress) = (job.name.clone(), usize::from(job.active.is_some()));
+            if let Some((before, queued)) = job.queue.find(run) {
+                // Other runs may leave the queue without a report.
+                if wait && queued.trigger == Trigger::Manual {
+                    return queued.waiters.push(Waiter::Run(reply));
+                }
+                let status = RunStatus::Queued {
+                    run,
+                    job: name,
+                    scope: queued.scope.clone(),
+                    trigger: queued.trigger,
+                    requested_by: queued.requested_by.clone(),
+                    ahead: before + in_progress,
+                };
+                return answer(reply, Ok(status));
+            }
+            if let Some(active) = job.active.as_mut().filter(|active| active.id() == run) {
+                let requested = active.account.report.trigger == Trigger::Manual;
+                if wait && (active.began || requested) {
+                    return active.waiters.push(Waiter::Run(reply));
+                }
+                let current = active.status();
+                return answer(reply, Ok(RunStatus::Running { job: name, current }));
+            }
+        }
+        let mut records = self.jobs.iter().flat_map(|job| &job.recent);
+        let mut recent = || records.find(|record| record.report.run == run);
+        let ended = self.publisher.ended(run);
+        if let Some(report) = ended.or_else(|| recent().map(|record| &record.report)) {
+            return answer(reply, Ok(report.clone().into()));
+        }
+        let Some(store) = self.shared.history.clone() else {
+            return answer(reply, Err(RequestError::UnknownRun { run }));
+        };
+        let read = PendingRead::new(
+            JobName::new("runs"),
+            ReadRequest::Run { run, store },
+            ReadReply::Run(reply),
+            self.shared.config.job.read_timeout,
+            &self.shared,
+        );
+        self.reads.push(read, &self.shared).await;
+    }
+}
