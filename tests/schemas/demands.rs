@@ -17,13 +17,13 @@ use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{ManualClock, PrivatePostgres, assert_conforms};
 use ractor_housekeeper::{Job, Scope};
 
-struct Host {
+pub(crate) struct Host {
     url: String,
-    store: PostgresStore,
+    pub(crate) store: PostgresStore,
 }
 
 impl Host {
-    async fn new(schema: &str) -> Option<Self> {
+    pub(crate) async fn new(schema: &str) -> Option<Self> {
         let server = PrivatePostgres::shared().expect("a server")?;
         Some(Self::on(server.fresh_database().expect("a database"), schema).await)
     }
@@ -43,13 +43,13 @@ impl Host {
         host
     }
 
-    async fn connect(&self) -> AsyncPgConnection {
+    pub(crate) async fn connect(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.url)
             .await
             .expect("a connection")
     }
 
-    async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         let mut conn = self.connect().await;
         conn.batch_execute(sql)
             .await
@@ -82,10 +82,10 @@ const ORDERS: &str = "
     create table payments (id bigserial primary key, order_id text references orders);
     create index on payments (order_id);";
 
-type Rejected = Vec<(String, String)>;
+pub(crate) type Rejected = Vec<(String, String)>;
 
 /// Takes a rule through one run; returns what was handled and what was rejected.
-async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Rejected) {
+pub(crate) async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Rejected) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
     let mut request = BatchRequest {
