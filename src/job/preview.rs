@@ -184,11 +184,12 @@ impl fmt::Display for Preview {
         let cells = self.rows.iter().map(|row| row.cells(self.cutoff));
         write!(f, "{}", Table::new(heads, cells))?;
         match &self.next {
+            // A rule's cursor is no text for people, but the id of the last row is.
             Some(next) => write!(
                 f,
                 "\n{} shown, more after {}",
                 thousands(self.rows.len() as u64),
-                line(&next.id)
+                line(self.rows.last().map_or(&next.id, |row| &row.id))
             ),
             None => Ok(()),
         }

@@ -32,7 +32,6 @@ mod filter;
 mod findings;
 mod related;
 mod sql;
-#[cfg(feature = "_store")]
 mod tables;
 mod typed;
 mod validate;
@@ -120,6 +119,12 @@ pub struct Rule {
     pub(crate) show: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) counts_as: Option<String>,
+    #[serde(
+        default,
+        with = "crate::time::span::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(crate) soonest: Option<std::time::Duration>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) keeps_referenced: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -152,6 +157,7 @@ impl Rule {
             scope: None,
             show: Vec::new(),
             counts_as: None,
+            soonest: None,
             keeps_referenced: false,
             may_race: false,
             expect_backlog: false,
@@ -309,6 +315,15 @@ impl Rule {
     #[must_use]
     pub fn counts_as(mut self, kind: impl Into<String>) -> Self {
         self.counts_as = Some(kind.into());
+        self
+    }
+
+    /// Sets the shortest time after which a new row falls due: the job looks again that often, so that
+    /// such a row is handled on time. Default: the age of [`age`]; without an age, the job looks again
+    /// at its ticks.
+    #[must_use]
+    pub fn soonest(mut self, time: std::time::Duration) -> Self {
+        self.soonest = Some(time);
         self
     }
 

@@ -60,6 +60,9 @@ impl Rule {
         if let Some(filter) = &self.only {
             problems.filter("only", filter);
         }
+        if self.soonest.is_some_and(|soonest| soonest.is_zero()) {
+            problems.add("soonest", "it is zero: give a time, such as a minute");
+        }
         if let Some(activity) = &self.active {
             problems.activity(activity);
             let due = self.due.as_ref();
@@ -101,6 +104,12 @@ impl Rule {
         }
         for statement in &self.then {
             problems.sql("then", statement);
+        }
+        if !self.then.is_empty() && self.tables().iter().any(|name| is_written(name)) {
+            problems.add(
+                "then",
+                "the rows just written go by the name `written`, which hides the table of that name: give it with its schema",
+            );
         }
         for hand_on in &self.hand_on {
             problems.hand_on(hand_on);
@@ -283,6 +292,12 @@ impl Problems {
     }
 }
 
+/// Whether a table without its schema has the name that `then` reads the rows just written by.
+fn is_written(table: &str) -> bool {
+    let (schema, name) = split_name(table);
+    schema.is_none() && name.eq_ignore_ascii_case("written")
+}
+
 /// Quotes the statement that goes row by row on Postgres.
 const RESERVED: &str = "$housekeeper$";
 
@@ -318,6 +333,13 @@ mod tests {
             (
                 rule().delete().then("delete from x; drop table y"),
                 "rule `expirer`, then: the SQL holds",
+            ),
+            (
+                rule()
+                    .delete()
+                    .keeps(related("written", "order_id"))
+                    .then("select 1"),
+                "rule `expirer`, then: the rows just written go by the name `written`",
             ),
             (
                 rule().delete().hand_on(hand_on("outbox")),
@@ -409,6 +431,7 @@ mod tests {
             .scope("u")
             .show(["x"])
             .counts_as("things")
+            .soonest(Duration::from_secs(30))
             .keeps_referenced()
             .may_race()
             .expect_backlog();

@@ -6,6 +6,7 @@
 
 #![cfg(feature = "testing")]
 
+mod activity;
 #[cfg(feature = "postgres")]
 mod demands;
 #[cfg(feature = "sqlite")]

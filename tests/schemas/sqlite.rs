@@ -18,9 +18,9 @@ use ractor_housekeeper::{Job, Scope};
 use super::rules::{Case, SQLITE};
 
 /// A file with the schemas and one case's rows.
-struct Host {
+pub(crate) struct Host {
     folder: tempfile::TempDir,
-    store: SqliteStore,
+    pub(crate) store: SqliteStore,
 }
 
 impl Host {
@@ -150,7 +150,7 @@ async fn a_refused_or_withheld_row_is_rejected_and_the_rest_goes() {
 }
 
 /// A host with these tables.
-async fn host(sql: &'static str) -> Host {
+pub(crate) async fn host(sql: &'static str) -> Host {
     let case = Case {
         rule: "",
         rows: sql,

@@ -297,7 +297,7 @@ impl Compiler<'_> {
             held: parts.held.as_ref().map(|held| held.form.clone()),
             instants: std::mem::take(&mut self.instants),
             after,
-            max_age: due.after.filter(|_| is_age),
+            max_age: rule.soonest.or(due.after.filter(|_| is_age)),
         })
     }
 }

@@ -278,7 +278,7 @@ impl Compiler<'_> {
             } else {
                 parts.due.form.unit()
             },
-            max_age: due.after.filter(|_| is_age),
+            max_age: rule.soonest.or(due.after.filter(|_| is_age)),
         })
     }
 }
