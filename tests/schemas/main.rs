@@ -9,6 +9,7 @@
 mod activity;
 #[cfg(feature = "postgres")]
 mod demands;
+mod findings;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
 mod model;

@@ -54,6 +54,7 @@ impl PostgresStore {
             under_way: AtomicBool::new(false),
             suspects: AtomicBool::new(false),
             advised: AtomicBool::new(false),
+            found: Mutex::default(),
         })
     }
 
@@ -87,6 +88,8 @@ struct RuleJob {
     suspects: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
+    /// What the last check found.
+    found: Mutex<Findings>,
 }
 
 /// A plan, and when it was compiled.
@@ -252,6 +255,7 @@ impl Job for RuleJob {
     async fn check(&self) -> Result<(), JobError> {
         self.store.check_pooler().await?;
         let findings = self.store.check_rule(&self.rule).await?;
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = findings.clone();
         if !findings.refused.is_empty() {
             return Err(StoreError::Schema(lines(&findings.refused)).into());
         }
@@ -262,6 +266,11 @@ impl Job for RuleJob {
         }
         self.compile().await?;
         Ok(())
+    }
+
+    fn findings(&self) -> Findings {
+        let found = self.found.lock();
+        found.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
