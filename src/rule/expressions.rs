@@ -31,7 +31,10 @@ pub(crate) struct Assignment<'r> {
     /// `None` is NULL.
     pub(crate) literal: Option<&'r Literal>,
     /// Whether it is written into a new row.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite takes any type"))]
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "SQLite takes any type")
+    )]
     pub(crate) inserts: bool,
 }
 

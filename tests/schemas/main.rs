@@ -13,6 +13,7 @@ mod findings;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
 mod model;
+mod own_tables;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rules;
