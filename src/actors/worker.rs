@@ -131,7 +131,7 @@ impl State {
             let _time = recorder::time(&report.job, Step::BeginRun);
             job.begin_run().await
         };
-        let begun = self
+        let bounds = self
             .step("begin the run", beginning)
             .instrument(span.clone())
             .await;
@@ -142,7 +142,7 @@ impl State {
             );
             self.report(InternalMsg::Checked(name, findings))?;
         }
-        match begun {
+        match bounds {
             Ok(bounds) => {
                 self.checked = true;
                 if let Err(leap) = self.look_at_clock(&mut state, &bounds) {

@@ -198,6 +198,7 @@ mod postgres {
         create table texts (id bigint primary key, at text); insert into texts select n, '2026-01-10 12:00:00' from generate_series(1, 30) n; insert into texts values (31, 'odd');
         create table parts (id bigint, at timestamptz, primary key (id)) partition by hash (id); create table parts_0 partition of parts for values with (modulus 1, remainder 0);";
 
+    #[expect(clippy::too_many_lines, reason = "a table of rules")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn all_faults_are_named_at_once_and_what_works_is_not() {
         let Some(server) = PrivatePostgres::shared().expect("a server") else {

@@ -111,12 +111,13 @@ mod postgres {
             .expect("closes");
         let job = host.store.rule(rules::session_cleaner()).expect("a job");
         let cleaning = tokio::spawn(async move { run(&job).await });
-        let waiting = |kind: &str| {
-            format!("exists (select from pg_locks where locktype = '{kind}' and not granted)")
-        };
-        wait_for(&host, &waiting("advisory")).await;
+        wait_for(
+            &host,
+            "(select count(*) = 1 from pg_locks where not granted)",
+        )
+        .await;
         let mut guest = host.connect().await;
-        let writing = tokio::spawn(async move { guest.batch_execute(WRITES).await });
+        let message = tokio::spawn(async move { guest.batch_execute(WRITES).await });
         wait_for(
             &host,
             "(select count(*) = 2 from pg_locks where not granted)",
@@ -129,7 +130,7 @@ mod postgres {
         handled.sort();
         assert_eq!(handled, ["busy", "quiet"]);
         // The user is there still, and so is the message.
-        writing.await.expect("ends").expect("is written");
+        message.await.expect("ends").expect("is written");
     }
 
     async fn wait_for(host: &Host, fact: &str) {
