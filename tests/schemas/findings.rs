@@ -1,8 +1,6 @@
 //! Findings of the check: each with its text, and the rule beside it that works.
 
-use ractor_housekeeper::rule::{
-    Findings, Rule, Stamp, Value, age, at, eq, hand_on, moment, one_of, related, sql,
-};
+use ractor_housekeeper::rule::{Findings, Rule};
 
 fn texts(findings: &Findings) -> Vec<String> {
     findings.refused.iter().map(ToString::to_string).collect()
@@ -12,16 +10,14 @@ fn rule(table: &str) -> Rule {
     Rule::new("r", table)
 }
 
-fn text(format: &str) -> Stamp {
-    Stamp::Text(format.to_owned())
-}
-
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use std::time::Duration;
 
     use diesel::connection::SimpleConnection;
     use ractor_housekeeper::{HousekeeperArguments, Scope, SqliteStore, start};
+
+    use ractor_housekeeper::rule::{Stamp, Value, age, at, eq, moment, related, sql};
 
     use super::*;
 
@@ -110,7 +106,9 @@ mod sqlite {
             orders().archive("old_orders"),
             rule("millis").due(at("at").millis()).delete(),
             rule("texts")
-                .due(at(moment("at").stamp(text("%Y-%m-%d %H:%M:%S"))))
+                .due(at(
+                    moment("at").stamp(Stamp::Text("%Y-%m-%d %H:%M:%S".to_owned()))
+                ))
                 .delete(),
             orders().unless(related("lines", "order_id")).delete(),
         ];
@@ -180,6 +178,8 @@ mod postgres {
     use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
     use ractor_housekeeper::PostgresStore;
     use ractor_housekeeper::testing::PrivatePostgres;
+
+    use ractor_housekeeper::rule::{Value, at, eq, hand_on, one_of, related, sql};
 
     use super::*;
 
