@@ -1,36 +1,25 @@
 //! A host with tables of its own: the schema of the Python application that this crate replaces,
-//! and two jobs over it.
+//! cleaned by two declared rules on SQLite or Postgres.
 //!
-//! Each job is one file: `sqlite/session_cleaner.rs` and `sqlite/booking_expirer.rs`, or their like
-//! in `postgres/` for a host on Postgres. The rest of this program is the application around them:
-//! it makes the tables, fills them with rows on both sides of both cutoffs, has the housekeeper
-//! preview and run, and then looks for itself.
+//! `rules.rs` has the rules, `postgres.sql` and `sqlite.sql` the tables as they have always been.
+//! The rest is the application around them: it fills the tables with rows on both sides of both
+//! cutoffs, has the housekeeper check, preview and run, and then looks for itself.
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use ractor::{ActorRef, call_t};
-use ractor_housekeeper::config::{JobConfig, Pace, Schedule};
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::job::{JobError, Page};
-use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, JobName, Scope, start,
-};
+use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::{HousekeeperArguments, JobName, Scope, SqliteStore, start};
 
-use population::{Contents, Population};
-use sqlite::SqliteApplication;
+use rules::{booking_expirer, session_cleaner};
 
-mod population;
-#[cfg(feature = "postgres")]
-mod postgres;
-mod sqlite;
-mod status;
-mod walk;
-
-const IDLE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-const EXPIRE_AFTER: Duration = Duration::from_secs(15 * 60);
+mod rules;
 
 const USAGE: &str = "\
 usage: own_tables [--database-url URL]
@@ -39,39 +28,26 @@ usage: own_tables [--database-url URL]
                        without it, a temporary SQLite file
   --help               this text";
 
-/// What differs between the databases.
-#[async_trait]
-trait Application {
-    /// The application's jobs, on its own pool.
-    fn housekeeper(&self) -> HousekeeperArguments;
-    /// The database's clock.
-    async fn now(&self) -> Result<DateTime<Utc>, JobError>;
-    /// Makes the tables and fills them.
-    async fn fill(&self, population: &Population) -> Result<(), JobError>;
-    async fn contents(&self) -> Result<Contents, JobError>;
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let url = match database_url(std::env::args().skip(1)) {
-        Ok(Asked::Run { url }) => url,
-        Ok(Asked::Help) => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        [] => on_sqlite().await,
+        ["--database-url", url] => on_postgres(url).await,
+        ["--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        Err(problem) => {
-            eprintln!("{problem}\n\n{USAGE}");
+        _ => {
+            eprintln!("{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match demonstrate(url.as_deref()).await {
-        Ok(differences) if differences.is_empty() => {
+    match done {
+        Ok(()) => {
             println!("exactly the right rows are gone or expired");
             ExitCode::SUCCESS
-        }
-        Ok(differences) => {
-            eprintln!("{}", differences.join("\n"));
-            ExitCode::FAILURE
         }
         Err(error) => {
             eprintln!("{error}");
@@ -80,99 +56,175 @@ async fn main() -> ExitCode {
     }
 }
 
-enum Asked {
-    Run { url: Option<String> },
-    Help,
-}
-
-fn database_url(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let mut url = None;
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--help" | "-h" => return Ok(Asked::Help),
-            "--database-url" => {
-                url = Some(arguments.next().ok_or("--database-url needs a URL")?);
-            }
-            unknown => return Err(format!("unknown option {unknown}")),
-        }
-    }
-    Ok(Asked::Run { url })
-}
-
-/// Returns what is not as it must be.
-async fn demonstrate(url: Option<&str>) -> Result<Vec<String>, JobError> {
+async fn on_sqlite() -> Result<(), JobError> {
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("application.db");
-    let application = open(url, &file.display().to_string()).await?;
-    let population = Population::around_the_cutoffs(application.now().await?);
-    application.fill(&population).await?;
+    let path = folder.path().join("application.db").display().to_string();
+    let store = SqliteStore::open(&path).await?;
+    // Only the history of runs: the tables are the application's.
+    store.migrate(&[Schema::Housekeeper]).await?;
+    let rows = rows(Utc::now());
+    let filled = store.transaction("fill the tables", move |conn| {
+        conn.batch_execute(include_str!("sqlite.sql"))?;
+        conn.batch_execute(&rows)
+    });
+    filled.await?;
 
-    let arguments = application.housekeeper();
-    let jobs: Vec<JobName> = arguments.jobs.iter().map(|job| job.name()).collect();
-    let housekeeper = start(None, arguments.with_config(config()))
-        .await?
-        .housekeeper;
-    preview(&housekeeper, &jobs).await?;
-    run(&housekeeper).await?;
-    call_t!(
-        housekeeper,
-        HousekeeperMsg::Shutdown,
-        10_000,
-        Duration::from_secs(5)
-    )?;
+    let arguments = HousekeeperArguments::new(Vec::new())
+        .with_job(store.rule(session_cleaner())?)
+        .with_job(store.rule(booking_expirer())?);
+    clean(arguments.with_history(store.clone())).await?;
 
-    let contents = application.contents().await?;
-    Ok(contents.differences(&population.expected()))
-}
-
-async fn open(url: Option<&str>, file: &str) -> Result<Box<dyn Application>, JobError> {
-    match url {
-        None => Ok(Box::new(SqliteApplication::open(file).await?)),
-        #[cfg(feature = "postgres")]
-        Some(url) => Ok(Box::new(postgres::PostgresApplication::connect(url).await?)),
-        #[cfg(not(feature = "postgres"))]
-        Some(_) => Err("this build knows SQLite only; add `--features postgres`".into()),
-    }
-}
-
-/// The rows are to be previewed first, so nothing runs before it is asked.
-fn config() -> HousekeeperConfig {
-    HousekeeperConfig {
-        job: JobConfig {
-            schedule: Schedule {
-                at_start: false,
-                ..Schedule::default()
-            },
-            pace: Pace::fixed(const { NonZeroU32::new(100).expect("100 is not zero") }),
-            ..JobConfig::default()
-        },
-        ..HousekeeperConfig::default()
-    }
-}
-
-async fn preview(housekeeper: &ActorRef<HousekeeperMsg>, jobs: &[JobName]) -> Result<(), JobError> {
-    let page = Page::first(const { NonZeroU32::new(3).expect("3 is not zero") });
-    for job in jobs {
-        let preview = call_t!(
-            housekeeper,
-            HousekeeperMsg::Preview,
-            5_000,
-            job.clone(),
-            Scope::All,
-            page.clone()
-        )??;
-        println!("{job} would handle {} rows, the oldest being", preview.due);
-        for row in preview.rows {
-            println!("  {} of {} {:?}", row.id, row.since, row.details);
-        }
+    for (name, wrong) in WRONG {
+        let found = store.read("look at the tables", move |conn| {
+            use diesel::RunQueryDsl;
+            diesel::select(diesel::dsl::sql::<BigInt>(wrong)).get_result::<i64>(conn)
+        });
+        assert_none(name, found.await?)?;
     }
     Ok(())
 }
 
-async fn run(housekeeper: &ActorRef<HousekeeperMsg>) -> Result<(), JobError> {
-    let reports = call_t!(housekeeper, HousekeeperMsg::RunAll, 30_000)??;
-    for report in reports {
+#[cfg(feature = "postgres")]
+async fn on_postgres(url: &str) -> Result<(), JobError> {
+    use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+    let store = ractor_housekeeper::PostgresStore::connect(url)?;
+    store.migrate(&[Schema::Housekeeper]).await?;
+    let rows = rows(store.clock_now().await?);
+    let filled = store.transaction("fill the tables", async |conn| {
+        conn.batch_execute(include_str!("postgres.sql")).await?;
+        conn.batch_execute(&rows).await
+    });
+    filled.await?;
+
+    let arguments = HousekeeperArguments::new(Vec::new())
+        .with_job(store.rule(session_cleaner())?)
+        .with_job(store.rule(booking_expirer())?);
+    clean(arguments.with_history(store.clone())).await?;
+
+    for (name, wrong) in WRONG {
+        let found = store.read("look at the tables", async |conn| {
+            let query = diesel::select(diesel::dsl::sql::<BigInt>(wrong));
+            query.get_result::<i64>(conn).await
+        });
+        assert_none(name, found.await?)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn on_postgres(_url: &str) -> Result<(), JobError> {
+    Err("this build knows SQLite only; add `--features postgres`".into())
+}
+
+/// Previews both jobs, and runs them.
+async fn clean(mut arguments: HousekeeperArguments) -> Result<(), JobError> {
+    // Nothing runs before the preview, and batches are small enough to need several.
+    arguments.config.job.schedule.at_start = false;
+    arguments.config.job.pace = Pace::fixed(const { NonZeroU32::new(100).expect("is not zero") });
+    let jobs: Vec<JobName> = arguments.jobs.iter().map(|job| job.name()).collect();
+    let housekeeper = start(None, arguments).await?.housekeeper;
+    let page = Page::first(const { NonZeroU32::new(3).expect("is not zero") });
+    for job in jobs {
+        println!(
+            "{}",
+            housekeeper
+                .preview(job.clone(), Scope::All, page.clone())
+                .await?
+        );
+        let report = housekeeper.run_now(job, Scope::All).await?;
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
+    println!("{}", housekeeper.status().await?);
+    housekeeper.shutdown(Duration::from_secs(5)).await;
     Ok(())
+}
+
+fn assert_none(name: &str, found: i64) -> Result<(), JobError> {
+    if found == 0 {
+        return Ok(());
+    }
+    Err(format!("{found} {name}").into())
+}
+
+/// Rows that must not be there afterwards, or are missing. The ids say what must become of a row.
+const WRONG: [(&str, &str); 4] = [
+    (
+        "sessions must be gone",
+        "(select count(*) from sessions where id like 'goes%')",
+    ),
+    (
+        "sessions are missing",
+        "(select 3 - count(*) from sessions where id like 'stays%')",
+    ),
+    (
+        "image or video records are wrong",
+        "(select abs(6 - count(*)) from (select id from \"imageSent\" union all select id from \"videoSent\") records)",
+    ),
+    (
+        "bookings are wrong",
+        "(select count(*) from bookings where (booking_id like 'expires%') <> (updated_at > created_at) \
+         or (booking_id like 'expires%' and status <> 'Expired'))",
+    ),
+];
+
+/// Statements that insert rows on both sides of both cutoffs, for either database.
+fn rows(now: DateTime<Utc>) -> String {
+    // The margin is longer than this program runs.
+    let margin = TimeDelta::seconds(30);
+    let (day, quarter) = (now - TimeDelta::days(1), now - TimeDelta::minutes(15));
+    let (old, new, older) = (day - margin, day + margin, day - TimeDelta::days(1));
+    let mut sql = String::new();
+    let mut user = 0;
+    let mut session = |id: &str, created: DateTime<Utc>, messages: &[(&str, DateTime<Utc>)]| {
+        user += 1;
+        let owner = format!("'00000000-0000-4000-8000-{user:012}'");
+        sql.extend([format!("insert into users values ({owner});")]);
+        sql.extend([format!(
+            "insert into sessions values ('{id}', {owner}, {});",
+            text(created)
+        )]);
+        for (number, (sender, at)) in messages.iter().enumerate() {
+            sql.extend([format!(
+                "insert into messages values ('{id}-{number}', {owner}, '{sender}', '', {});",
+                text(*at)
+            )]);
+        }
+        sql.extend([format!(
+            "insert into \"imageSent\" values ('{id}', '{id}', null); insert into \"videoSent\" values ('{id}', '{id}', null);"
+        )]);
+    };
+    session("goes-never-written", old, &[]);
+    session("goes-quiet", older, &[("user", old)]);
+    // The bot's own messages keep no session.
+    session(
+        "goes-only-the-bot-talks",
+        older,
+        &[("user", old), ("bot", new)],
+    );
+    session("stays-young", new, &[]);
+    session("stays-chatting", older, &[("user", old), ("user", new)]);
+    // A session counts from its creation at least.
+    session("stays-back-after-long", new, &[("user", older)]);
+    for number in 0..250 {
+        session(&format!("goes-crowd-{number}"), older, &[]);
+    }
+    let mut booking = |id: &str, status: &str, created: DateTime<Utc>| {
+        let (owner, at) = ("'00000000-0000-4000-8000-000000000001'", text(created));
+        sql.extend([format!(
+            "insert into bookings (booking_id, user_id, status, created_at, updated_at) values ('{id}', {owner}, '{status}', {at}, {at});"
+        )]);
+    };
+    for status in ["Waiting", "Confirmed", "Cancelled", "Completed", "Expired"] {
+        booking(&format!("stays-{status}"), status, quarter - margin);
+    }
+    booking("stays-young", "Pending", quarter + margin);
+    for number in 0..250 {
+        booking(&format!("expires-{number}"), "Pending", quarter - margin);
+    }
+    sql
+}
+
+/// UTC, as the application writes it.
+fn text(at: DateTime<Utc>) -> String {
+    at.format("'%Y-%m-%d %H:%M:%S%.6f'").to_string()
 }

@@ -133,6 +133,7 @@ impl State {
         match message {
             InternalMsg::Due(job) => self.wake(&job).await,
             InternalMsg::Began(run) => self.began(run),
+            InternalMsg::Checked(job, findings) => self.checked(&job, findings),
             InternalMsg::Committed(batch) => self.committed(batch),
             InternalMsg::Finished(run) => self.finished(*run),
             InternalMsg::ChildExited { child, reason } => self.child_exited(child, reason).await,

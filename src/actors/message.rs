@@ -7,7 +7,7 @@ use ractor::{ActorId, RpcReplyPort};
 use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
-use crate::job::{JobName, Page, Preview, Scope};
+use crate::job::{Findings, JobName, Page, Preview, Scope};
 use crate::model::{
     History, HistoryQuery, Report, RequestError, Requester, RunId, RunStatus, Status,
 };
@@ -122,6 +122,8 @@ pub(crate) enum InternalMsg {
     Due(JobName),
     /// A worker began a run.
     Began(RunId),
+    /// A worker has checked its job, with this result.
+    Checked(JobName, Findings),
     /// A worker committed a batch.
     Committed(Committed),
     /// A run ended.

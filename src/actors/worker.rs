@@ -132,11 +132,18 @@ impl State {
             let _time = recorder::time(&report.job, Step::BeginRun);
             job.begin_run().await
         };
-        match self
+        let bounds = self
             .step("begin the run", beginning)
             .instrument(span.clone())
-            .await
-        {
+            .await;
+        if !checked {
+            let (name, findings) = (
+                state.account.report.job.clone(),
+                self.arguments.job.findings(),
+            );
+            self.report(InternalMsg::Checked(name, findings))?;
+        }
+        match bounds {
             Ok(bounds) => {
                 self.checked = true;
                 if let Err(leap) = self.look_at_clock(&mut state, &bounds) {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 mod batch;
 mod error;
+mod findings;
 mod forecast;
 mod name;
 mod preview;
@@ -11,6 +12,7 @@ mod progress;
 
 pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, RunBounds, Scope};
 pub use error::JobError;
+pub use findings::{Finding, Findings};
 pub use forecast::{BoundedCount, Forecast};
 pub use name::JobName;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
@@ -100,6 +102,12 @@ pub trait Job: Send + Sync + 'static {
     /// worker, so again after a restart; an error fails that run.
     async fn check(&self) -> Result<(), JobError> {
         Ok(())
+    }
+
+    /// Returns what the last check found, for the status. Default: nothing. Called after
+    /// [`Job::check`], also if that failed; must return at once.
+    fn findings(&self) -> Findings {
+        Findings::default()
     }
 
     /// Reads the deciding clock, usually the database's, and derives the cutoff of a run from it.

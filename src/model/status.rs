@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Schedule;
 use crate::fmt::{Column, Table, line, quantity, relative, span, thousands};
-use crate::job::{Counts, JobName, Scope};
+use crate::job::{Counts, Findings, JobName, Scope};
 use crate::model::{Health, OutcomeKind, Pause, Report, Requester, RunId, Trigger};
 
 /// The status of a housekeeper. It comes from memory and never waits for the database.
@@ -74,6 +74,9 @@ pub struct JobStatus {
     /// Other runs may come first.
     #[serde(default)]
     pub next_ticks: Vec<DateTime<Utc>>,
+    /// What the last check of its tables found: faults that keep it from running, and advice.
+    #[serde(default, skip_serializing_if = "Findings::is_empty")]
+    pub findings: Findings,
     /// Number of scopes that wait for a run.
     pub waiting: usize,
     /// The last run of all rows.
@@ -222,6 +225,10 @@ impl fmt::Display for Status {
         for (job, reason) in unwell {
             write!(f, "\n{} is {}: {}", job.job, job.health, line(&reason))?;
         }
+        // A refused finding is the reason of the failure.
+        for finding in self.jobs.values().flat_map(|job| &job.findings.advice) {
+            write!(f, "\nadvice: {}", line(&finding.to_string()))?;
+        }
         Ok(())
     }
 }
@@ -353,6 +360,7 @@ invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
             schedule: Schedule::default(),
             next_run: None,
             next_ticks: Vec::new(),
+            findings: Findings::default(),
             waiting: 0,
             last: None,
             outcomes: Vec::new(),

@@ -236,7 +236,7 @@ impl Due {
     }
 
     #[cfg(feature = "_store")]
-    fn instant_columns(&self) -> impl Iterator<Item = &InstantColumn> {
+    pub(crate) fn instant_columns(&self) -> impl Iterator<Item = &InstantColumn> {
         let (one, several) = match &self.source {
             Source::Column(instant) => (Some(instant), &[][..]),
             Source::FirstOf(instants) | Source::Coalesce(instants) => (None, &**instants),
@@ -463,4 +463,36 @@ impl From<Due> for DueForm {
         }
         form
     }
+}
+
+/// Returns what is wrong with a number in the middle of a sample: it reads as an instant of another
+/// unit.
+#[cfg(feature = "_store")]
+pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String> {
+    let (per_second, name, finer, coarser) = match stamp {
+        Stamp::Seconds => (1, "seconds", "millis", None),
+        Stamp::Millis => (1_000, "millis", "micros", Some("seconds")),
+        Stamp::Micros => (
+            1_000_000,
+            "micros",
+            "a number of nanoseconds",
+            Some("millis"),
+        ),
+        _ => return None,
+    };
+    let year = |seconds: i64| 1970 + seconds / 31_556_952;
+    let reads = year(value / per_second);
+    // Numbers that stand for never are right.
+    if reads > 3_000 && reads != 9_999 && value != i64::MAX {
+        return Some(format!(
+            "`{column}` holds {value}, which reads as the year {reads} in {name}; {finer}?"
+        ));
+    }
+    let coarser = coarser.filter(|_| {
+        let meant = year(value / (per_second / 1_000));
+        value > 0 && reads < 1980 && (2_000..2_100).contains(&meant)
+    })?;
+    Some(format!(
+        "`{column}` holds {value}, which reads as the year {reads} in {name}, so that every row is due; {coarser}?"
+    ))
 }

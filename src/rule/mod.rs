@@ -28,8 +28,11 @@ use serde::{Deserialize, Serialize};
 mod action;
 mod activity;
 mod due;
+#[cfg(feature = "_store")]
+mod expressions;
 mod filter;
-mod findings;
+#[cfg(any(feature = "_store", test))]
+mod nearest;
 mod related;
 mod sql;
 mod tables;
@@ -37,11 +40,11 @@ mod typed;
 mod validate;
 mod value;
 
+pub use crate::job::{Finding, Findings};
 pub use action::{Action, HandOn, hand_on};
 pub use activity::{Activity, newest};
 pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
 pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
-pub use findings::{Finding, Findings};
 pub use related::{Children, OnParent, Related, children, related};
 pub use sql::{Sql, sql};
 pub use typed::Typed;
@@ -55,9 +58,11 @@ pub(crate) use activity::Noted;
 #[cfg(feature = "postgres")]
 pub(crate) use activity::Through;
 #[cfg(feature = "_store")]
-pub(crate) use due::Source;
+pub(crate) use due::{Source, misread};
 #[cfg(feature = "_store")]
-pub(crate) use findings::nearest;
+pub(crate) use expressions::called;
+#[cfg(feature = "_store")]
+pub(crate) use nearest::nearest;
 #[cfg(feature = "postgres")]
 pub(crate) use typed::Fragment;
 
@@ -350,6 +355,16 @@ impl Rule {
             || !self.with.is_empty()
             || !self.hand_on.is_empty()
             || !self.then.is_empty()
+    }
+
+    /// Returns the columns that hold instants, each with its part.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn instants(&self) -> Vec<(&'static str, &InstantColumn)> {
+        let due = self.due.iter().flat_map(Due::instant_columns);
+        let held = self.held_until.iter();
+        due.map(|instant| ("due", instant))
+            .chain(held.map(|instant| ("held_until", instant)))
+            .collect()
     }
 
     /// Whether another table decides, so that rows are locked before they are judged.

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::job::{
-    Batch, BatchRequest, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds, Scope,
+    Batch, BatchRequest, Findings, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
+    Scope,
 };
 
 /// A job with faults in its steps, around any other job.
@@ -295,6 +296,10 @@ impl<H: JobHook> Job for FaultyJob<H> {
         self.hook.before(&Call::Check).await?;
         self.job.check().await?;
         self.hook.after(&Call::Check, &Answer::Check).await
+    }
+
+    fn findings(&self) -> Findings {
+        self.job.findings()
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {

@@ -291,7 +291,7 @@ async fn a_related_row_without_a_foreign_key_is_refused_or_may_race() {
         ),
         (
             Rule::new("r", "order").due(at("expires")).delete(),
-            "rule `r`, table: there is no table `order`",
+            "rule `r`, table: there is no table `order`; did you mean `orders`?",
         ),
         (
             Rule::new("r", "orders")
@@ -311,7 +311,7 @@ async fn a_related_row_without_a_foreign_key_is_refused_or_may_race() {
         ),
         (
             orders().only(ractor_housekeeper::rule::sql("no_such(id)")),
-            "rule `orders`, statement: function no_such(text) does not exist",
+            "rule `orders`, only: function no_such(text) does not exist",
         ),
     ];
     for (rule, expected) in table {

@@ -9,9 +9,11 @@
 mod activity;
 #[cfg(feature = "postgres")]
 mod demands;
+mod findings;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
 mod model;
+mod own_tables;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rules;

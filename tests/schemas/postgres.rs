@@ -151,6 +151,8 @@ fn trigger(case: &Case, table: &str, answer: &str) -> String {
         "spring_session" => "old.primary_id",
         "ciphers" => "old.uuid",
         "invoices" => "old.hash",
+        "offline_user_session" => "jsonb_build_array(old.user_session_id, old.offline_flag)",
+        "verification_token" => "jsonb_build_array(old.identifier, old.token)",
         _ => "old.id",
     };
     let event = if rule.contains("\"set\"") {

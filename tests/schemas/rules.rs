@@ -175,6 +175,56 @@ pub(crate) const POSTGRES: &[Case] = &[
         due: &["[1, 100]", "[1, 101]", "[5, 101]"],
         after: "select count(*) = 3 and bool_or(store_dir = 'artifacts/5') from s21.ci_deleted_objects",
     },
+    Case {
+        rule: r#"{ "name": "river-completed", "table": "s31.river_job", "due": { "at": "finalized_at", "after": "24h" },
+            "only": { "eq": ["state", "completed"] }, "show": ["kind", "queue"], "action": "delete" }"#,
+        rows: "insert into s31.river_job (id, kind, state, finalized_at) select v.id, 'k', v.state::s31.river_job_state, v.at::timestamptz from (values (9, 'completed', '2026-01-09 11:59:59.999999Z'),
+            (10, 'completed', '2026-01-01Z'), (11, 'completed', '2026-01-09 12:00Z'), (12, 'discarded', '2026-01-01Z'), (13, 'running', null)) v(id, state, at)",
+        due: &["10", "9"],
+        after: "select count(*) = 3 from s31.river_job",
+    },
+    Case {
+        rule: r#"{ "name": "oban-pruner", "table": "s32.oban_jobs", "due": { "coalesce": ["completed_at", "cancelled_at", "discarded_at"], "after": "1min", "stamp": "naive_utc" },
+            "only": { "one_of": ["state", ["completed", "cancelled", "discarded"]] }, "show": ["worker"], "action": "delete" }"#,
+        rows: "insert into s32.oban_jobs (id, worker, state, completed_at, cancelled_at, discarded_at) select v.id, 'w', v.state::s32.oban_job_state, v.done::timestamp, v.off::timestamp, v.bad::timestamp from (values
+            (1, 'completed', '2026-01-10 11:58', null, null), (2, 'cancelled', null, '2026-01-10 11:58:59', null), (3, 'discarded', null, null, '2026-01-10 11:00'),
+            (4, 'completed', '2026-01-10 11:59', null, null), (5, 'retryable', null, null, '2026-01-10 11:00'), (6, 'executing', null, null, null)) v(id, state, done, off, bad)",
+        due: &["1", "2", "3"],
+        after: "select count(*) = 3 from s32.oban_jobs",
+    },
+    // No foreign key, and a key of two columns: the children go by a statement of the host's.
+    Case {
+        rule: r#"{ "name": "keycloak-offline", "table": "s33.offline_user_session", "due": { "at": "last_session_refresh", "after": "30days", "stamp": "seconds" },
+            "only": { "eq": ["offline_flag", "1"] }, "scope": "user_id", "action": "delete",
+            "then": ["delete from s33.offline_client_session c using written w where (c.user_session_id, c.offline_flag) = (w.user_session_id, w.offline_flag)"] }"#,
+        rows: "insert into s33.offline_user_session select v.id, 'u', 'r', 0, v.flag, null, extract(epoch from v.at::timestamptz)::int from (values ('a', '1', '2025-12-11 11:59:59Z'), ('a', '0', '2025-01-01Z'),
+            ('b', '1', '2025-01-01Z'), ('c', '1', '2025-12-11 12:00Z')) v(id, flag, at); insert into s33.offline_client_session (user_session_id, client_id, offline_flag) values ('a', 'x', '1'), ('a', 'x', '0'), ('c', 'x', '1')",
+        due: &["[\"a\", \"1\"]", "[\"b\", \"1\"]"],
+        after: "select (select count(*) from s33.offline_client_session) = 2 and (select count(*) from s33.offline_user_session) = 2",
+    },
+    // Two ages, of which the earlier counts: an expression.
+    Case {
+        rule: r#"{ "name": "grafana-tokens", "table": "s34.user_auth_token", "scope": "user_id", "show": ["client_ip"], "action": "delete",
+            "due": { "sql": { "postgres": "least(created_at + 2592000, rotated_at + 604800)", "sqlite": "min(created_at + 2592000, rotated_at + 604800)" }, "stamp": "seconds", "inclusive": true } }"#,
+        rows: "insert into s34.user_auth_token select v.id, 7, v.id::text, v.id::text, '', '::1', true, null, v.rotated, v.created, 0, null from (values (1, 1768046400 - 604800, 1768046000), (2, 1768046399, 1768046400 - 2592000),
+            (3, 1768046400 - 604799, 1768046000), (4, 1768046400, 1768046400)) v(id, rotated, created)",
+        due: &["1", "2"],
+        after: "select count(*) = 2 from s34.user_auth_token",
+    },
+    Case {
+        rule: r#"{ "name": "auth-js-tokens", "table": "s35.verification_token", "due": { "at": "expires" }, "action": "delete", "scope": "identifier" }"#,
+        rows: "insert into s35.verification_token values ('it''s@x', '2026-01-10 11:00Z', 'a'), ('b@x', '2026-01-10 11:59:59.999Z', 'b'), ('b@x', '2026-01-10 12:00Z', 'c')",
+        due: &["[\"b@x\", \"b\"]", "[\"it's@x\", \"a\"]"],
+        after: "select count(*) = 1 from s35.verification_token",
+    },
+    Case {
+        rule: r#"{ "name": "discourse-tokens", "table": "s36.user_auth_tokens", "due": { "at": "rotated_at", "after": "60days", "stamp": "naive_utc" },
+            "scope": "user_id", "show": ["client_ip"], "action": "delete" }"#,
+        rows: "insert into s36.user_auth_tokens (id, user_id, auth_token, prev_auth_token, rotated_at, created_at, updated_at) select v.id, 1, v.id::text, v.id::text, v.at::timestamp, now(), now()
+            from (values (1, '2025-11-11 11:59:59'), (2, '2025-11-11 12:00'), (3, '2025-01-01')) v(id, at)",
+        due: &["1", "3"],
+        after: "select count(*) = 1 from s36.user_auth_tokens",
+    },
 ];
 
 #[cfg(feature = "sqlite")]
@@ -229,6 +279,22 @@ pub(crate) const SQLITE: &[Case] = &[
         due: &["01", "AA"],
         after: "select count(*) = 2 from invoices where state = 2",
     },
+    Case {
+        rule: r#"{ "name": "grafana-tokens", "table": "user_auth_token", "scope": "user_id", "show": ["client_ip"], "action": "delete",
+            "due": { "sql": { "postgres": "least(created_at + 2592000, rotated_at + 604800)", "sqlite": "min(created_at + 2592000, rotated_at + 604800)" }, "stamp": "seconds", "inclusive": true } }"#,
+        rows: "insert into user_auth_token select v.column1, 7, v.column1, v.column1, '', '::1', 1, null, v.column2, v.column3, 0, null from (values (1, 1768046400 - 604800, 1768046000), (2, 1768046399, 1768046400 - 2592000),
+            (3, 1768046400 - 604799, 1768046000), (4, 1768046400, 1768046400)) v",
+        due: &["1", "2"],
+        after: "select count(*) = 2 from user_auth_token",
+    },
+    // Rows refer to rows of the same table.
+    Case {
+        rule: r#"{ "name": "home-assistant-states", "table": "states", "due": { "at": "last_updated_ts", "after": "10days", "stamp": "seconds" },
+            "with": [{ "table": "states", "column": "old_state_id", "action": "set_null", "counts_as": "links" }], "action": "delete" }"#,
+        rows: "insert into states (state_id, last_updated_ts, old_state_id) values (1, 1767182399.75, null), (2, 1767182000.5, 1), (3, 1767182400.25, 2), (4, null, 3), (5, 1768046400, 3)",
+        due: &["2", "1"],
+        after: "select (select count(*) from states) = 3 and (select old_state_id is null from states where state_id = 3)",
+    },
     // The same with no address of rows.
     Case {
         rule: r#"{ "name": "drafts", "table": "drafts", "due": { "first_of": ["expires", "revoked"], "stamp": "millis" }, "action": { "archive": "old_drafts" },
@@ -240,3 +306,30 @@ pub(crate) const SQLITE: &[Case] = &[
         after: "select (select count(*) from old_drafts) = 3 and (select n from counters) = 2",
     },
 ];
+
+/// Prints the rules with their lines: `-- --nocapture rules_and_their_lines`.
+#[test]
+fn the_rules_and_their_lines() {
+    let all: [(&str, &[Case]); 2] = [
+        #[cfg(feature = "postgres")]
+        ("Postgres", POSTGRES),
+        #[cfg(not(feature = "postgres"))]
+        ("Postgres", &[]),
+        #[cfg(feature = "sqlite")]
+        ("SQLite", SQLITE),
+        #[cfg(not(feature = "sqlite"))]
+        ("SQLite", &[]),
+    ];
+    println!("{:<24} {:<9} {:>5}  table", "rule", "database", "lines");
+    for (database, cases) in all {
+        for case in cases {
+            let rule = case.rule();
+            let lines = case.rule.trim().lines().count();
+            println!(
+                "{:<24} {database:<9} {lines:>5}  {}",
+                rule.name(),
+                rule.table()
+            );
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::actors::panics::catch_panic;
 use crate::actors::run_state::{RunAccount, RunState};
 use crate::actors::worker::{Worker, WorkerArguments, WorkerMsg};
 use crate::config::{HousekeeperConfig, JobConfig};
-use crate::job::{Forecast, Job, JobName, Scope};
+use crate::job::{Findings, Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
 use crate::model::{
     Health, Outcome, OutcomeKind, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
@@ -39,6 +39,8 @@ pub(super) struct JobState {
     pub(super) degraded: Option<String>,
     /// Failed runs in a row; the backoff counts them.
     pub(super) failures: u32,
+    /// What the last check of its tables found.
+    pub(super) findings: Findings,
     /// The last run of everything that ended.
     pub(super) last: Option<Report>,
     /// The newest forecast, and when it was read.
@@ -78,6 +80,7 @@ impl JobState {
             restarts: RestartLog::default(),
             degraded: None,
             failures: 0,
+            findings: Findings::default(),
             last: None,
             forecast: None,
             last_success: None,

@@ -24,6 +24,7 @@ impl JobState {
             } else {
                 Vec::new()
             },
+            findings: self.findings.clone(),
             waiting: self.queue.len(),
             last: self.last.clone(),
             outcomes: self.outcomes.iter().copied().collect(),

@@ -13,7 +13,7 @@ use super::timer::TimerHandle;
 use super::worker_slot::WorkerSlot;
 use crate::actors::run_state::{Committed, RunState};
 use crate::fmt::line;
-use crate::job::{Batch, JobName, Scope};
+use crate::job::{Batch, Findings, JobName, Scope};
 use crate::metrics::recorder;
 use crate::model::{Event, Outcome, Report, RequestError, Requester, RunId, Trigger};
 use crate::policy::backoff;
@@ -123,6 +123,12 @@ impl State {
         });
         if was_stalled && self.shutdown.is_none() {
             update_health(job, &self.shared, &mut self.publisher, now);
+        }
+    }
+
+    pub(super) fn checked(&mut self, job: &JobName, findings: Findings) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.findings = findings;
         }
     }
 

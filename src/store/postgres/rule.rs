@@ -60,6 +60,7 @@ impl PostgresStore {
             floor: Floor::default(),
             suspects: AtomicBool::new(false),
             advised: AtomicBool::new(false),
+            found: Mutex::default(),
         })
     }
 
@@ -95,6 +96,8 @@ struct RuleJob {
     suspects: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
+    /// What the last check found.
+    found: Mutex<Findings>,
 }
 
 /// A plan, and when it was compiled.
@@ -272,6 +275,7 @@ impl Job for RuleJob {
     async fn check(&self) -> Result<(), JobError> {
         self.store.check_pooler().await?;
         let findings = self.store.check_rule(&self.rule).await?;
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = findings.clone();
         if !findings.refused.is_empty() {
             return Err(StoreError::Schema(lines(&findings.refused)).into());
         }
@@ -282,6 +286,11 @@ impl Job for RuleJob {
         }
         self.compile().await?;
         Ok(())
+    }
+
+    fn findings(&self) -> Findings {
+        let found = self.found.lock();
+        found.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {

@@ -52,6 +52,7 @@ impl SqliteStore {
                 windows: Windows::default(),
                 suspects: AtomicBool::new(false),
                 advised: AtomicBool::new(false),
+                found: Mutex::default(),
             }),
         })
     }
@@ -91,6 +92,8 @@ struct Known {
     suspects: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
+    /// What the last check found.
+    found: Mutex<Findings>,
 }
 
 impl Known {
@@ -147,6 +150,11 @@ impl Job for RuleJob {
 
     async fn check(&self) -> Result<(), JobError> {
         let findings = self.store.check_rule(&self.known.rule).await?;
+        *self
+            .known
+            .found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = findings.clone();
         if !findings.refused.is_empty() {
             return Err(StoreError::Schema(lines(&findings.refused)).into());
         }
@@ -156,6 +164,11 @@ impl Job for RuleJob {
             }
         }
         Ok(())
+    }
+
+    fn findings(&self) -> Findings {
+        let found = self.known.found.lock();
+        found.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {

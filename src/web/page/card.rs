@@ -54,6 +54,7 @@ fn card(links: &Links, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
             }
             (worker(job, now))
             (facts(job, now))
+            (findings(job))
             footer {
                 @if actions && job.worker != WorkerStatus::Disabled {
                     (forms::of_job(links, job))
@@ -202,6 +203,22 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
             }
             @if job.unsaved_runs > 0 {
                 (count("Unwritten", job.unsaved_runs as u64, "Runs that wait to be written to the history"))
+            }
+        }
+    }
+}
+
+/// What the check of its tables found. Always there, as the reason is.
+fn findings(job: &JobStatus) -> Markup {
+    let found = &job.findings;
+    html! {
+        details.findings hidden[found.is_empty()] {
+            summary { "Check: " (found.refused.len()) " refused, " (found.advice.len()) " advice" }
+            ul {
+                @for finding in found.refused.iter().chain(&found.advice) {
+                    li { (finding.part) ": " (finding.text)
+                        @if let Some(statement) = &finding.statement { " " code { (statement) } } }
+                }
             }
         }
     }

@@ -13,6 +13,8 @@ use crate::store::rule::{ForeignKey, OnDelete, table_name};
 #[derive(Debug)]
 pub(super) struct Catalogue {
     pub(super) tables: BTreeMap<String, Table>,
+    /// Names of all tables in sight, if one that the rule names is missing.
+    pub(super) known: Vec<String>,
     /// Unique keys of the rule's own table that know all rows, the primary key first.
     pub(super) keys: Vec<UniqueKey>,
     /// Foreign keys that point at a table of the rule.
@@ -162,6 +164,12 @@ impl From<FoundKey> for Reference {
 }
 
 #[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
 struct Server {
     #[diesel(sql_type = Bool)]
     standby: bool,
@@ -185,12 +193,18 @@ impl Catalogue {
 
 pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResult<Catalogue> {
     let names = rule.tables();
+    let count = names.len();
     let quoted: Vec<String> = names.iter().map(|name| table_name(name)).collect();
     let found: Vec<FoundTable> = diesel::sql_query(TABLES)
         .bind::<Array<Text>, _>(names)
         .bind::<Array<Text>, _>(quoted)
         .load(conn)
         .await?;
+    let known: Vec<Known> = if found.len() < count {
+        diesel::sql_query(KNOWN).load(conn).await?
+    } else {
+        Vec::new()
+    };
     let oids: Vec<i64> = found.iter().map(|table| table.oid).collect();
     let columns: Vec<Column> = diesel::sql_query(COLUMNS)
         .bind::<Array<BigInt>, _>(&oids)
@@ -241,6 +255,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
     }
     Ok(Catalogue {
         tables,
+        known: known.into_iter().map(|known| known.name).collect(),
         keys,
         foreign_keys: foreign_keys.into_iter().map(Reference::from).collect(),
         is_standby: server.standby,
@@ -271,6 +286,10 @@ const TABLES: &str = "
             and (t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0) as set_back,
         array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') as triggers
     from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)";
+
+const KNOWN: &str = "
+    select distinct relname::text as name from pg_class
+    where relkind in ('r', 'p') and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) order by 1";
 
 const COLUMNS: &str = "
     select a.attrelid::bigint::text as given, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as cast,

@@ -5,14 +5,17 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use crate::model::StoreError;
-use crate::rule::{Action, Children, Finding, Findings, OnParent, Rule, Source, Stamp};
+use crate::rule::{Action, Children, Finding, Findings, OnParent, Rule};
 use crate::store::rule::{identifier, table_name};
 use crate::store::tx_error::TxResult;
+
+mod parts;
+mod stamps;
 
 /// Everything that is wrong with a rule or could be better.
 pub(super) async fn findings(
@@ -22,6 +25,8 @@ pub(super) async fn findings(
 ) -> TxResult<Findings> {
     let catalogue = catalogue::read(conn, rule).await?;
     let mut findings = Findings::default();
+    parts::parts(conn, rule, &catalogue, &mut findings).await?;
+    stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
     privileges(rule, &catalogue, &mut findings);
     foreign_keys(rule, &catalogue, &mut findings);
     match Plan::compile(rule, &catalogue, false) {
@@ -45,22 +50,23 @@ async fn look(
         limit: 1_000,
         ..Values::at(now, cutoff)
     };
-    // What does not parse would fail the transaction.
-    AnsiTransactionManager::begin_transaction(conn).await?;
     let write = if rule.asks_others() {
         &plan.write
     } else {
         plan.sweep.get(false, false)
     };
-    let written = explain(conn, &write.inline(|name| plan.value(name, &values))).await;
-    AnsiTransactionManager::rollback_transaction(conn).await?;
-    if let Err(diesel::result::Error::DatabaseError(_, info)) = &written {
-        findings
-            .refused
-            .push(Finding::new(&rule.name, "statement", info.message()));
-        return Ok(());
+    let statements = plan.then.iter().map(|then| ("then", then));
+    for (part, statement) in [("statement", write)].into_iter().chain(statements) {
+        let statement = statement.inline(|name| plan.value(name, &values));
+        // A part that was refused by itself makes the whole fail.
+        if let Some(problem) = parts::problem(conn, &statement).await? {
+            if findings.refused.is_empty() {
+                let finding = Finding::new(&rule.name, part, problem);
+                findings.refused.push(finding);
+            }
+            return Ok(());
+        }
     }
-    written?;
     if let Some(lag) = &plan.lag {
         let lag: i64 = lag
             .bind::<BigInt>(|name| plan.value(name, &values))
@@ -73,7 +79,6 @@ async fn look(
                 .push(Finding::new(&rule.name, "active", problem));
         }
     }
-    magnitude(conn, rule, findings).await?;
     triggers(conn, rule, catalogue, findings).await?;
     if let Some(table) = catalogue
         .tables
@@ -120,8 +125,12 @@ async fn look(
         );
         let lasting = !order.contains("SELECT");
         findings.advice.push(if lasting {
+            // A partitioned table takes no index concurrently.
+            let own = catalogue.tables.get(&rule.table);
+            let is_partitioned = own.is_some_and(|table| table.relkind == "p");
+            let how = if is_partitioned { "" } else { " concurrently" };
             finding.mend(format!(
-                "create index concurrently on {} ({bare})",
+                "create index{how} on {} ({bare})",
                 table_name(&rule.table)
             ))
         } else {
@@ -316,38 +325,6 @@ struct Largest {
     largest: Option<i64>,
 }
 
-/// Refuses numbers that read as years beyond 3000.
-async fn magnitude(
-    conn: &mut AsyncPgConnection,
-    rule: &Rule,
-    findings: &mut Findings,
-) -> QueryResult<()> {
-    let Some(Source::Column(instant)) = rule.due.as_ref().map(|due| &due.source) else {
-        return Ok(());
-    };
-    let (per_second, finer) = match &instant.stamp {
-        Some(Stamp::Seconds) => (1, "millis"),
-        Some(Stamp::Millis) => (1_000, "micros"),
-        _ => return Ok(()),
-    };
-    let column = identifier(&instant.column);
-    let Largest { largest } = diesel::sql_query(format!(
-        "SELECT max(v)::bigint AS largest FROM (SELECT {column} AS v FROM {} WHERE {column} IS NOT NULL LIMIT 200) AS sample",
-        table_name(&rule.table)
-    ))
-    .get_result(conn)
-    .await?;
-    if let Some(largest) = largest.filter(|largest| *largest / per_second > YEAR_3000) {
-        let year = 1970 + largest / per_second / 31_556_952;
-        let text = format!(
-            "`{}` holds {largest}, which reads as the year {year}; {finer}?",
-            instant.column
-        );
-        findings.refused.push(Finding::new(&rule.name, "due", text));
-    }
-    Ok(())
-}
-
 #[derive(QueryableByName)]
 struct Named {
     #[diesel(sql_type = Text)]
@@ -415,6 +392,3 @@ async fn backlog(
     }
     Ok(())
 }
-
-/// In seconds since 1970.
-const YEAR_3000: i64 = 32_503_680_000;

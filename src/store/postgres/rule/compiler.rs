@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::catalogue::{Catalogue, Table};
 use super::stamp::{Form, Moment};
 use crate::rule::{
-    Children, Due, Filter, Finding, InstantColumn, Literal, Related, Rule, Source, nearest,
+    Children, Due, Filter, Finding, InstantColumn, Literal, Related, Rule, Source, bare_name,
+    nearest,
 };
 use crate::store::rule::{Dialect, Keepers, MissingSql, identifier, table_name};
 
@@ -45,7 +46,10 @@ impl Compiler<'_> {
 
     pub(super) fn table(&mut self, part: &str, name: &str) -> Option<()> {
         let Some(table) = self.catalogue.tables.get(name) else {
-            self.refuse(part, format!("there is no table `{name}`"));
+            let known = self.catalogue.known.iter().map(String::as_str);
+            let hint = nearest(bare_name(name), known)
+                .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+            self.refuse(part, format!("there is no table `{name}`{hint}"));
             return None;
         };
         match table.relkind.as_str() {

@@ -23,10 +23,8 @@ impl Compiler<'_> {
         let key = self.key()?;
         let due_declared = rule.due.as_ref()?;
         let due = self.due(due_declared, &of);
-        let held = match &rule.held_until {
-            None => None,
-            Some(instant) => Some(self.instant("held_until", instant, &of)?),
-        };
+        let held = rule.held_until.as_ref();
+        let held = held.map(|instant| self.instant("held_until", instant, &of));
         for column in &rule.show {
             self.column("show", &rule.table, column);
         }
@@ -38,19 +36,19 @@ impl Compiler<'_> {
             _ => None,
         };
         let only = match &rule.only {
-            None => "true".to_owned(),
+            None => Some("true".to_owned()),
             Some(filter) => {
                 for column in filter.columns() {
                     if self.column("only", &rule.table, column) {
                         self.constants("only", filter, column);
                     }
                 }
-                self.text("only", Dialect::Postgres.filter(filter, &of))?
+                self.text("only", Dialect::Postgres.filter(filter, &of))
             }
         };
         let first_key = key[0].clone();
-        let related = self.related(&of, &first_key)?;
-        let keeper = self.keeper(&of, &first_key)?;
+        let related = self.related(&of, &first_key);
+        let keeper = self.keeper(&of, &first_key);
         let mut references = Vec::new();
         for children in &rule.with {
             let name = self.child_reference(children, &first_key);
@@ -59,7 +57,12 @@ impl Compiler<'_> {
                 references.push(name);
             }
         }
-        let own_due = due?;
+        // Each has named what is wrong with it.
+        let (own_due, only, related, keeper) = (due?, only?, related?, keeper?);
+        let held = match held {
+            None => None,
+            Some(held) => Some(held?),
+        };
         let (due, active) = match &rule.active {
             None => (own_due, None),
             Some(activity) => {

@@ -13,6 +13,8 @@ use crate::store::rule::{ForeignKey, identifier, table_name};
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     pub(super) tables: BTreeMap<String, Table>,
+    /// Names of all tables, if one that the rule names is missing.
+    pub(super) known: Vec<String>,
     /// Types and examples of the columns that hold instants.
     pub(super) samples: BTreeMap<String, Sample>,
 }
@@ -85,6 +87,12 @@ pub(super) struct Sample {
 }
 
 #[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
@@ -139,6 +147,12 @@ pub(super) fn read(conn: &mut SqliteConnection, rule: &Rule) -> QueryResult<Cata
     for name in rule.tables() {
         if let Some(table) = table(conn, name)? {
             catalogue.tables.insert(name.to_owned(), table);
+        } else if catalogue.known.is_empty() {
+            let known: Vec<Known> = diesel::sql_query(
+                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+            )
+            .load(conn)?;
+            catalogue.known = known.into_iter().map(|known| known.name).collect();
         }
     }
     let children = rule.children().into_iter();

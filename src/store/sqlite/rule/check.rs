@@ -14,6 +14,8 @@ use crate::rule::{Action, Finding, Findings, Rule, bare_name};
 use crate::store::rule::{identifier, table_name};
 use crate::store::tx_error::TxResult;
 
+mod parts;
+
 /// Everything that is wrong with a rule or could be better.
 pub(super) fn findings(
     conn: &mut SqliteConnection,
@@ -23,8 +25,9 @@ pub(super) fn findings(
     let mut catalogue = catalogue::read(conn, rule)?;
     catalogue::look(conn, rule, &mut catalogue)?;
     let mut findings = Findings::default();
+    parts::parts(conn, rule, &catalogue, &mut findings)?;
     match Plan::compile(rule, &catalogue, false) {
-        Err(refused) => findings.refused = refused,
+        Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings)?,
     }
     if !matches!(rule.action, Some(Action::Set(_))) {
@@ -54,6 +57,10 @@ fn look(
             .bind::<BigInt>(|name| plan.value(name, &values))
             .execute(conn);
         match prepared {
+            // A part that was refused by itself makes the whole fail.
+            Err(diesel::result::Error::DatabaseError(..)) if !findings.refused.is_empty() => {
+                return Ok(());
+            }
             Err(diesel::result::Error::DatabaseError(_, info)) => {
                 let finding = Finding::new(&rule.name, "statement", info.message());
                 findings.refused.push(finding);

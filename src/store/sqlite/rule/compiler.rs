@@ -45,7 +45,10 @@ impl Compiler<'_> {
 
     pub(super) fn table(&mut self, part: &str, name: &str) -> Option<()> {
         let Some(table) = self.catalogue.tables.get(name) else {
-            self.refuse(part, format!("there is no table `{name}`"));
+            let known = self.catalogue.known.iter().map(String::as_str);
+            let hint = nearest(bare_name(name), known)
+                .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+            self.refuse(part, format!("there is no table `{name}`{hint}"));
             return None;
         };
         if table.kind == "table" {

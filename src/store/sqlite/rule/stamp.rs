@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::catalogue::Sample;
-use crate::rule::Stamp;
+use crate::rule::{Stamp, misread};
 use crate::store::rule::Bind;
 
 /// An expression that yields instants, and the form they have.
@@ -136,17 +136,14 @@ impl Form {
                 }
             }
             Self::Epoch(per_second) => {
-                let unit = f64::from(i32::try_from(*per_second).unwrap_or(1));
-                let beyond = |_: &str, value: &str| {
-                    value
-                        .parse::<f64>()
-                        .is_ok_and(|value| value / unit > 32_503_680_000.0)
+                let stamp = match per_second {
+                    1 => Stamp::Seconds,
+                    1_000 => Stamp::Millis,
+                    _ => Stamp::Micros,
                 };
-                if let Some((_, value)) = odd(&beyond) {
-                    let finer = if *per_second == 1 { "millis" } else { "micros" };
-                    return Err(format!(
-                        "`{name}` holds {value}, which reads as a year beyond 3000: {finer}?"
-                    ));
+                if let Some(problem) = middle(values).and_then(|value| misread(name, value, &stamp))
+                {
+                    return Err(problem);
                 }
             }
         }
@@ -218,4 +215,19 @@ fn begins_with_a_date(format: &str) -> bool {
     ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"]
         .iter()
         .any(|start| expanded.starts_with(start))
+}
+
+/// The number in the middle of a sample.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a fraction of a unit is of no matter, and a number beyond is the last"
+)]
+fn middle(values: &[(String, String)]) -> Option<i64> {
+    let numbers = values.iter().filter_map(|(_, value)| {
+        let whole = value.parse::<i64>().ok();
+        whole.or_else(|| value.parse::<f64>().ok().map(|value| value as i64))
+    });
+    let mut numbers: Vec<i64> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.get(numbers.len() / 2).copied()
 }

@@ -17,10 +17,8 @@ impl Compiler<'_> {
         let key = self.key()?;
         let declared = rule.due.as_ref()?;
         let due = self.due(declared, &of);
-        let held = match &rule.held_until {
-            None => None,
-            Some(instant) => Some(self.instant("held_until", instant, &of)?),
-        };
+        let held = rule.held_until.as_ref();
+        let held = held.map(|instant| self.instant("held_until", instant, &of));
         for column in &rule.show {
             self.column("show", &rule.table, column);
         }
@@ -30,18 +28,23 @@ impl Compiler<'_> {
             .filter(|name| self.column("scope", &rule.table, name))
             .map(|name| format!("{of}.{}", identifier(name)));
         let only = match &rule.only {
-            None => "1".to_owned(),
+            None => Some("1".to_owned()),
             Some(filter) => {
                 for column in filter.columns() {
                     self.column("only", &rule.table, column);
                 }
-                self.text("only", Dialect::Sqlite.filter(filter, &of))?
+                self.text("only", Dialect::Sqlite.filter(filter, &of))
             }
         };
         let first_key = key.first()?.clone();
-        let related = self.related(&of, &first_key)?;
-        let keeper = self.keeper(&of, &first_key)?;
-        let own_due = due?;
+        let related = self.related(&of, &first_key);
+        let keeper = self.keeper(&of, &first_key);
+        // Each has named what is wrong with it.
+        let (own_due, only, related, keeper) = (due?, only?, related?, keeper?);
+        let held = match held {
+            None => None,
+            Some(held) => Some(held?),
+        };
         let (due, active) = match &rule.active {
             None => (own_due, None),
             Some(activity) => {

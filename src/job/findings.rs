@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything a check of a rule found, all at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Findings {
     /// What the rule cannot run with.
@@ -16,6 +17,7 @@ pub struct Findings {
 
 /// One thing that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Finding {
     /// The rule's name.
@@ -25,7 +27,16 @@ pub struct Finding {
     /// What is wrong, and what would be right.
     pub text: String,
     /// A statement that mends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+}
+
+impl Findings {
+    /// Returns whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.refused.is_empty() && self.advice.is_empty()
+    }
 }
 
 #[cfg(any(feature = "_store", test))]
@@ -68,46 +79,9 @@ impl fmt::Display for Findings {
     }
 }
 
-/// The name among `known` that is most likely meant by `given`.
-#[cfg(any(feature = "_store", test))]
-pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// The single characters to add, drop or change between two texts.
-#[cfg(any(feature = "_store", test))]
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let change = corner + usize::from(from != *to);
-            corner = row[j + 1];
-            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_name_is_offered_and_a_far_one_is_not() {
-        let known = ["created_at", "updated_at", "status"];
-        let near = |given| nearest(given, known.into_iter());
-
-        assert_eq!(near("createdAt"), Some("created_at"));
-        assert_eq!(near("stats"), Some("status"));
-        assert_eq!(near("payload"), None);
-    }
 
     #[test]
     fn a_finding_reads_with_its_statement() {

@@ -1,68 +1,3 @@
-//! The application's tables, as they have always been. Timestamps are UTC without saying so.
-
-diesel::table! {
-    users (id) {
-        id -> Text,
-    }
-}
-
-diesel::table! {
-    sessions (id) {
-        id -> Text,
-        user_id -> Text,
-        created_at -> Timestamp,
-    }
-}
-
-diesel::table! {
-    messages (id) {
-        id -> Text,
-        user_id -> Text,
-        sender -> Text,
-        content -> Text,
-        timestamp -> Timestamp,
-    }
-}
-
-diesel::table! {
-    #[sql_name = "imageSent"]
-    image_sent (id) {
-        id -> Text,
-        session_id -> Text,
-        property_id -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    #[sql_name = "videoSent"]
-    video_sent (id) {
-        id -> Text,
-        session_id -> Text,
-        property_id -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    bookings (booking_id) {
-        booking_id -> Text,
-        user_id -> Text,
-        property_id -> Nullable<Text>,
-        booking_date -> Nullable<Date>,
-        shift_type -> Nullable<Text>,
-        total_cost -> Nullable<Text>,
-        booking_source -> Nullable<Text>,
-        status -> Text,
-        booked_at -> Nullable<Timestamp>,
-        created_at -> Timestamp,
-        updated_at -> Timestamp,
-    }
-}
-
-diesel::allow_tables_to_appear_in_same_query!(sessions, messages);
-diesel::allow_tables_to_appear_in_same_query!(sessions, image_sent);
-diesel::allow_tables_to_appear_in_same_query!(sessions, video_sent);
-
-pub(crate) const CREATE: &str = r#"
 create table users (id text not null primary key);
 
 create table sessions (
@@ -110,4 +45,3 @@ create table bookings (
     updated_at timestamp not null
 );
 create index bookings_status on bookings (status, created_at, booking_id);
-"#;

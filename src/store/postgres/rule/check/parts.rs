@@ -1,0 +1,233 @@
+//! Each part of a rule, tried by itself, so that all that is wrong is named at once.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Nullable, Text};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+
+use super::super::catalogue::{Catalogue, Table};
+use super::explain;
+use crate::rule::{Action, Filter, Finding, Findings, Rule, bare_name, called};
+use crate::store::rule::{Dialect, identifier, table_name};
+
+/// Tries expressions, constants and the columns of an archive.
+pub(super) async fn parts(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    for expression in rule.expressions() {
+        let Some(text) = expression.sql.postgres() else {
+            continue;
+        };
+        if !catalogue.tables.contains_key(expression.table) {
+            continue;
+        }
+        let tried = format!("SELECT ({text}) FROM {}", table_name(expression.table));
+        if let Some(problem) = problem(conn, &tried).await? {
+            let finding = Finding::new(&rule.name, expression.part, problem);
+            findings.refused.push(finding);
+        } else if expression.decides {
+            let found = volatile(conn, rule, &expression.part, text).await?;
+            findings.refused.extend(found);
+        }
+    }
+    conditions(conn, rule, catalogue, findings).await?;
+    assignments(conn, rule, catalogue, findings).await?;
+    archive(conn, rule, catalogue, findings).await
+}
+
+/// Constants that are compared with a column of another type.
+async fn conditions(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    for condition in rule.conditions() {
+        let (Filter::Eq(name, _) | Filter::OneOf(name, _) | Filter::NoneOf(name, _)) =
+            condition.leaf
+        else {
+            continue;
+        };
+        let Some(column) = catalogue
+            .tables
+            .get(condition.table)
+            .and_then(|table| table.column(name))
+        else {
+            continue;
+        };
+        let of = identifier(bare_name(condition.table));
+        // Labels of the rule's own table are compared when it is compiled.
+        let is_named = condition.table == rule.table && !column.labels.is_empty();
+        let Ok(text) = Dialect::Postgres.filter(condition.leaf, &of) else {
+            continue;
+        };
+        let tried = format!("SELECT 1 FROM {} WHERE {text}", table_name(condition.table));
+        if let Some(problem) = problem(conn, &tried).await?.filter(|_| !is_named) {
+            let text = format!("`{name}` is `{}`: {problem}", column.cast);
+            findings
+                .refused
+                .push(Finding::new(&rule.name, condition.part, text));
+        }
+    }
+    Ok(())
+}
+
+/// Constants that are written into a column of another type, or NULL into one that is not null.
+async fn assignments(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    for one in rule.assignments() {
+        let Some(column) = catalogue
+            .tables
+            .get(one.table)
+            .and_then(|table| table.column(one.column))
+        else {
+            continue;
+        };
+        let name = identifier(one.column);
+        let text = match one.literal {
+            None if column.not_null => format!("`{}` is not null, and is set to NULL", one.column),
+            None => continue,
+            // Named when the rule is compiled.
+            Some(_) if !one.inserts && (column.generated || !column.labels.is_empty()) => continue,
+            Some(literal) => {
+                let (table, literal) = (table_name(one.table), Dialect::Postgres.literal(literal));
+                let tried = if one.inserts {
+                    format!("INSERT INTO {table} ({name}) SELECT {literal} WHERE false")
+                } else {
+                    format!("UPDATE {table} SET {name} = {literal} WHERE false")
+                };
+                match problem(conn, &tried).await? {
+                    Some(problem) => format!("`{}` is `{}`: {problem}", one.column, column.cast),
+                    None => continue,
+                }
+            }
+        };
+        findings
+            .refused
+            .push(Finding::new(&rule.name, one.part, text));
+    }
+    Ok(())
+}
+
+/// Columns of an archive that do not take what the table has, or get nothing.
+async fn archive(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let Some(Action::Archive(into)) = &rule.action else {
+        return Ok(());
+    };
+    let tables = (
+        catalogue.tables.get(&rule.table),
+        catalogue.tables.get(into),
+    );
+    let (Some(own), Some(archive)) = tables else {
+        return Ok(());
+    };
+    for name in missing(own, archive) {
+        let text = format!(
+            "`{name}` of `{into}` is not null, has no default, and `{}` has no such column",
+            rule.table
+        );
+        findings
+            .refused
+            .push(Finding::new(&rule.name, "archive", text));
+    }
+    for column in own.columns.iter().filter(|column| !column.generated) {
+        let Some(target) = archive.column(&column.name) else {
+            continue;
+        };
+        let name = identifier(&column.name);
+        let tried = format!(
+            "INSERT INTO {} ({name}) SELECT {name} FROM {} WHERE false",
+            table_name(into),
+            table_name(&rule.table)
+        );
+        if problem(conn, &tried).await?.is_some() {
+            let text = format!(
+                "`{}` is `{}` and cannot be written into `{into}`, where it is `{}`",
+                column.name, column.cast, target.cast
+            );
+            let cast = &column.cast;
+            let mend = format!("alter table {} alter {name} type {cast}", table_name(into));
+            let finding = Finding::new(&rule.name, "archive", text);
+            findings.refused.push(finding.mend(mend));
+        }
+    }
+    Ok(())
+}
+
+fn missing<'t>(own: &'t Table, archive: &'t Table) -> impl Iterator<Item = &'t str> {
+    let gets_nothing = archive.columns.iter().filter(|column| {
+        let is_copied = own
+            .column(&column.name)
+            .is_some_and(|column| !column.generated);
+        column.not_null && !column.has_default && !column.generated && !is_copied
+    });
+    gets_nothing.map(|column| column.name.as_str())
+}
+
+/// Returns the database's reason why it does not take a statement, without running it. Privileges
+/// are checked apart.
+pub(super) async fn problem(
+    conn: &mut AsyncPgConnection,
+    statement: &str,
+) -> QueryResult<Option<String>> {
+    // An error would fail the transaction.
+    AnsiTransactionManager::begin_transaction(conn).await?;
+    let explained = explain(conn, statement).await;
+    AnsiTransactionManager::rollback_transaction(conn).await?;
+    match explained {
+        Ok(_) => Ok(None),
+        Err(diesel::result::Error::DatabaseError(_, info)) => {
+            let text = info.message().to_owned();
+            Ok(Some(text).filter(|text| !text.starts_with("permission denied")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(QueryableByName)]
+struct Volatile {
+    #[diesel(sql_type = Text)]
+    name: String,
+    /// The function's signature, if it is the host's.
+    #[diesel(sql_type = Nullable<Text>)]
+    own: Option<String>,
+}
+
+/// A volatile function may say something else of a row each time it is asked.
+async fn volatile(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    part: &str,
+    text: &str,
+) -> QueryResult<Vec<Finding>> {
+    let found: Vec<Volatile> = diesel::sql_query(
+        "select proname::text as name, \
+            min(case when pronamespace <> 'pg_catalog'::regnamespace then oid::regprocedure::text end) as own \
+         from pg_proc where proname = any ($1) group by proname having bool_and(provolatile = 'v') order by 1",
+    )
+    .bind::<Array<Text>, _>(called(text))
+    .load(conn)
+    .await?;
+    let finding = |Volatile { name, own }| {
+        let text = format!(
+            "`{name}` is volatile, so preview, batch and forecast may disagree about a row; use a stable expression"
+        );
+        let finding = Finding::new(&rule.name, part, text);
+        match own {
+            Some(own) => finding.mend(format!("alter function {own} stable")),
+            None => finding,
+        }
+    };
+    Ok(found.into_iter().map(finding).collect())
+}

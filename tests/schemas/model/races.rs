@@ -1,0 +1,285 @@
+//! Guests who save and pay rows while a generated rule runs over them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ractor_housekeeper::job::BatchRequest;
+use ractor_housekeeper::{Job, Scope};
+use tokio::sync::Barrier;
+
+use super::{Database, Key, Row, What, World};
+
+/// A guest's connection.
+pub(crate) enum Guest {
+    #[cfg(feature = "postgres")]
+    Postgres(Box<diesel_async::AsyncPgConnection>),
+    #[cfg(feature = "sqlite")]
+    Sqlite(diesel::SqliteConnection),
+}
+
+impl Guest {
+    /// Returns the rows changed. A row that was deleted meanwhile refuses a payment.
+    async fn change(&mut self, sql: &str) -> usize {
+        let done = match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => {
+                diesel_async::RunQueryDsl::execute(diesel::sql_query(sql), &mut **conn).await
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => tokio::task::block_in_place(|| {
+                diesel::RunQueryDsl::execute(diesel::sql_query(sql), conn)
+            }),
+        };
+        match done {
+            Ok(rows) => rows,
+            Err(diesel::result::Error::DatabaseError(
+                diesel::result::DatabaseErrorKind::ForeignKeyViolation,
+                _,
+            )) => 0,
+            Err(error) => panic!("{error}: {sql}"),
+        }
+    }
+
+    async fn count(&mut self, sql: &str) -> i64 {
+        let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(sql));
+        let found = match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => diesel_async::RunQueryDsl::get_result(query, &mut **conn).await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(conn) => diesel::RunQueryDsl::get_result(query, conn),
+        };
+        found.unwrap_or_else(|error| panic!("{error}: {sql}"))
+    }
+}
+
+impl World {
+    /// A condition that is true for one row.
+    fn is(&self, row: &Row) -> String {
+        let (values, _) = self.key(row.number);
+        match self.key {
+            Key::Composite => format!("(a, id) = ({values})"),
+            Key::Integer | Key::Text => format!("id = {values}"),
+        }
+    }
+
+    /// A guest puts the row off for longer than any rule waits, unless it has expired.
+    fn save(&self, row: &Row) -> String {
+        let later = self.kept.literal(Some(self.now + 86_400_000_000 * 365));
+        format!(
+            "update things set at = {later} where {} and (status is null or status <> 'gone')",
+            self.is(row)
+        )
+    }
+
+    /// A guest pays, which keeps a row only from being deleted: an expired one may be paid.
+    fn pay(&self, row: &Row) -> Option<String> {
+        let pays = self.unless && self.what != What::Expire;
+        pays.then(|| format!("insert into payments values ({})", self.key(row.number).0))
+    }
+
+    /// Runs a job while two guests write, then once more, and returns where a row is half done.
+    pub(crate) async fn race(&self, job: &impl Job, guests: [Guest; 3]) -> Result<(), String> {
+        let start = Arc::new(Barrier::new(3));
+        let [saves, pays, mut looks] = guests;
+        // A row that both write would not show who came first.
+        let saving = self.rows.iter().filter(|row| row.number % 2 == 0);
+        let saving = saving.map(|row| (row.number, self.save(row))).collect();
+        let paying = self.rows.iter().filter(|row| row.number % 2 == 1);
+        let paying = paying
+            .filter_map(|row| Some((row.number, self.pay(row)?)))
+            .collect();
+        let saves = tokio::spawn(write_all(saves, saving, start.clone()));
+        let pays = tokio::spawn(write_all(pays, paying, start.clone()));
+
+        start.wait().await;
+        let (mut handled, mut kids) = self.run(job).await?;
+        let mut kept = saves.await.map_err(|error| error.to_string())?;
+        kept.extend(pays.await.map_err(|error| error.to_string())?);
+        let (later, later_kids) = self.run(job).await?;
+        handled.extend(later);
+        kids += later_kids;
+
+        let mut born = 0;
+        for row in &self.rows {
+            let (_, id) = self.key(row.number);
+            let (is_handled, is_kept) = (handled.contains(&id), kept.contains(&row.number));
+            if is_handled && is_kept {
+                return Err(format!("{id} was handled after a guest had kept it"));
+            }
+            born += if is_handled { row.children } else { 0 };
+            self.assert_whole(row, is_handled, &mut looks).await?;
+            let due = self.due_from(row).is_some_and(|from| from <= self.now);
+            if !is_kept && due != is_handled {
+                return Err(format!("{id} is due: {due}, handled: {is_handled}"));
+            }
+        }
+        if self.with && kids != born {
+            return Err(format!("{kids} children reported, {born} of handled rows"));
+        }
+        Ok(())
+    }
+
+    /// Checks that a row is as before, or wholly handled.
+    async fn assert_whole(
+        &self,
+        row: &Row,
+        is_handled: bool,
+        looks: &mut Guest,
+    ) -> Result<(), String> {
+        let is = self.is(row);
+        let (values, id) = self.key(row.number);
+        let there = looks
+            .count(&format!("(select count(*) from things where {is})"))
+            .await;
+        let old = looks
+            .count(&format!("(select count(*) from old_things where {is})"))
+            .await;
+        let gone = format!("(select count(*) from things where {is} and status = 'gone')");
+        let gone = looks.count(&gone).await;
+        let expected = match (self.what, is_handled) {
+            (What::Delete, true) => (0, 0, 0),
+            (What::Archive, true) => (0, 1, 0),
+            (What::Expire, true) => (1, 0, 1),
+            (_, false) => (1, 0, 0),
+        };
+        if (there, old, gone) != expected {
+            return Err(format!(
+                "{id}: (there, archived, expired) is {:?}, not {expected:?}",
+                (there, old, gone)
+            ));
+        }
+        if self.with {
+            let kids = looks
+                .count(&format!(
+                    "(select count(*) from kids where thing = {values})"
+                ))
+                .await;
+            let expected = if is_handled { 0 } else { row.children };
+            if u64::try_from(kids) != Ok(expected) {
+                return Err(format!("{id} has {kids} children, not {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a job over all rows. Returns the ids handled and the number of children.
+    async fn run(&self, job: &impl Job) -> Result<(BTreeSet<String>, u64), String> {
+        let bounds = job.begin_run().await.map_err(|error| error.to_string())?;
+        let mut request = BatchRequest {
+            scope: Scope::All,
+            now: bounds.now,
+            cutoff: bounds.cutoff,
+            limit: self.limit.try_into().expect("is not zero"),
+            after: None,
+        };
+        let (mut handled, mut kids) = (BTreeSet::new(), 0);
+        loop {
+            let batch = job
+                .batch(&request)
+                .await
+                .map_err(|error| error.to_string())?;
+            kids += batch.counts.of("kids");
+            for id in batch.ids {
+                if !handled.insert(id.clone()) {
+                    return Err(format!("{id} handled twice"));
+                }
+            }
+            match batch.next_cursor {
+                None => return Ok((handled, kids)),
+                next => request.after = next,
+            }
+        }
+    }
+}
+
+/// Returns the rows that a guest changed.
+async fn write_all(
+    mut guest: Guest,
+    statements: Vec<(usize, String)>,
+    start: Arc<Barrier>,
+) -> BTreeSet<usize> {
+    start.wait().await;
+    let mut changed = BTreeSet::new();
+    for (number, sql) in statements {
+        if guest.change(&sql).await > 0 {
+            changed.insert(number);
+        }
+    }
+    changed
+}
+
+/// Rules that guests race.
+const RACES: u64 = 200;
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_generated_rule_leaves_a_row_half_done_on_sqlite() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("races.db");
+    let path = path.to_string_lossy();
+    let clock = super::clock();
+    let store = ractor_housekeeper::SqliteStore::open(&path)
+        .await
+        .expect("a path");
+    let store = store.with_clock(Arc::new(clock.clone()));
+    let connect = || {
+        let mut conn = SqliteConnection::establish(&path).expect("a connection");
+        let setup = "pragma busy_timeout = 30000; pragma journal_mode = wal; pragma synchronous = off; pragma foreign_keys = on";
+        conn.batch_execute(setup).expect("is set");
+        conn
+    };
+    let mut conn = connect();
+    for seed in 1..=RACES {
+        let world = World::generate(seed, Database::Sqlite);
+        conn.batch_execute(&world.sql())
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        clock.set(world.now());
+        let job = store.rule(world.rule()).expect("a rule");
+        let guests = [(); 3].map(|()| Guest::Sqlite(connect()));
+
+        let raced = world.race(&job, guests).await;
+
+        raced.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{world:#?}"));
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_generated_rule_leaves_a_row_half_done_on_postgres() {
+    use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+    use ractor_housekeeper::testing::PrivatePostgres;
+    let Some(server) = PrivatePostgres::shared().expect("a server") else {
+        return;
+    };
+    let url = server.fresh_database().expect("a database");
+    let clock = super::clock();
+    let store = ractor_housekeeper::PostgresStore::connect(&url).expect("a URL");
+    let store = store.with_clock(Arc::new(clock.clone()));
+    let connect = async || {
+        let conn = AsyncPgConnection::establish(&url)
+            .await
+            .expect("a connection");
+        Guest::Postgres(Box::new(conn))
+    };
+    let mut conn = AsyncPgConnection::establish(&url)
+        .await
+        .expect("a connection");
+    conn.batch_execute("set client_min_messages = warning")
+        .await
+        .expect("is set");
+    for seed in 1..=RACES {
+        let world = World::generate(seed, Database::Postgres);
+        conn.batch_execute(&world.sql())
+            .await
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        clock.set(world.now());
+        let job = store.rule(world.rule()).expect("a rule");
+        let guests = [connect().await, connect().await, connect().await];
+
+        let raced = world.race(&job, guests).await;
+
+        raced.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{world:#?}"));
+    }
+}
