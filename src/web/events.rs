@@ -1,5 +1,5 @@
-//! The page's event: one reader of the housekeeper's events, shared by all streams, and a stream
-//! for each page that is open.
+//! Server-sent events: one reader of the housekeeper's events for all streams, and a stream for each
+//! page that follows.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,69 +7,77 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
-use futures_util::stream::{Stream, unfold};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::Site;
 use super::links::Links;
 use super::page::card;
 use super::problem::Problem;
+use super::seats::{Seat, Seats};
 use crate::actors::{Delivery, HousekeeperMsg, Subscriber};
 use crate::job::JobName;
 use crate::model::Event as HousekeeperEvent;
 
-/// Where streams get their frames from.
+/// The frames for all streams.
+#[derive(Default)]
 pub(crate) struct Hub {
-    /// The frames, as long as somebody looks.
+    /// Present while a stream is open.
     frames: Mutex<Weak<watch::Sender<Arc<str>>>>,
-    streams: Arc<Semaphore>,
+    seats: Arc<Seats>,
 }
 
-impl Default for Hub {
-    fn default() -> Self {
-        Self {
-            frames: Mutex::default(),
-            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
-        }
-    }
-}
-
-/// One stream: the newest frame, and then each that differs. A page that is slow misses frames, and
-/// costs no memory.
-pub(crate) async fn stream(
-    State(site): State<Arc<Site>>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let permit = site.hub.streams.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| {
-        Problem::unavailable(
-            "too_many_streams",
-            format!("{MOST_STREAMS} pages are looking already"),
-        )
+/// Streams the newest frame, and then each that differs. A slow page misses frames, and costs no
+/// memory.
+pub(crate) async fn stream(State(site): State<Arc<Site>>) -> Result<Response, Problem> {
+    let seat = site.hub.seats.take().ok_or_else(|| {
+        let detail = format!("{} pages follow already", Seats::MAX);
+        Problem::unavailable("too_many_streams", detail)
     })?;
-    // Or a page would wait for event of a housekeeper that is gone.
+    // A page must not wait for a housekeeper that is gone.
     site.status().await?;
     let viewer = Viewer {
         frames: site.watch(),
-        _permit: permit,
+        seat,
     };
-    Ok(Sse::new(unfold(viewer, Viewer::next)))
+    let stream = Sse::new(unfold(viewer, Viewer::next));
+    // Proxies must neither keep frames back nor store them.
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let mut response = stream.into_response();
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
 }
 
-/// Whoever drops it, a browser that went away for example, gives back its links.
+/// A page that follows. Dropping it, as when a browser goes away, frees its seat.
 struct Viewer {
     frames: watch::Receiver<Arc<str>>,
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl Viewer {
-    /// Ends with the reader, and so with the housekeeper.
+    /// Ends with the housekeeper, or with the seat.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
-        self.frames.changed().await.ok()?;
+        self.seat.reads();
+        tokio::select! {
+            biased;
+            () = self.seat.ended() => return None,
+            changed = self.frames.changed() => changed.ok()?,
+        }
         let frame = self.frames.borrow_and_update().clone();
+        self.seat.writes();
         Some((Ok(Event::default().data(&*frame)), self))
     }
 }
@@ -84,7 +92,7 @@ struct Frame<'a> {
 }
 
 impl Site {
-    /// Frames from now on. The first who looks starts the reader.
+    /// Returns the frames from now on. The first stream starts the reader.
     fn watch(self: &Arc<Self>) -> watch::Receiver<Arc<str>> {
         let mut frames = self.hub.frames();
         if let Some(frames) = frames.upgrade() {
@@ -108,10 +116,10 @@ impl Hub {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody looks any more. Then the next who does starts another reader.
+    /// Returns whether no stream is open any more. Then the next one starts another reader.
     fn is_left(&self, sender: &watch::Sender<Arc<str>>) -> bool {
         let mut frames = self.frames();
-        let left = sender.receiver_count() == 0;
+        let left = sender.receiver_count() == 0 || self.seats.are_empty();
         if left {
             *frames = Weak::new();
         }
@@ -119,12 +127,12 @@ impl Hub {
     }
 }
 
-/// Makes frames as long as somebody looks and the housekeeper lives: one for all that happens
-/// within a quarter of a second, and one every five.
+/// Renders frames while a stream is open and the housekeeper lives: one for all events within a
+/// quarter of a second, and one every five.
 async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     let (subscriber, mut events) = Subscriber::channel();
     let subscribe = HousekeeperMsg::Subscribe(subscriber.with_buffer(BUFFER));
-    // Of one housekeeper: with it the streams end, and those who reconnect begin with the next.
+    // The streams end with this housekeeper; pages that reconnect follow the next one.
     let Ok(housekeeper) = site.address.housekeeper() else {
         return;
     };
@@ -133,8 +141,8 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     }
     let mut ended = BTreeMap::new();
     while !site.hub.is_left(&sender) {
-        // One that does not answer for a moment may the next time; one that is gone has closed the
-        // channel.
+        // A housekeeper that is silent for a moment may answer the next time; one that is gone has
+        // closed the channel.
         if let Ok(status) = site.status().await {
             for job in status.jobs.keys() {
                 ended.entry(job.clone()).or_default();
@@ -158,7 +166,7 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
     }
 }
 
-/// Waits for event, and gathers what comes with it. Returns whether there will be no more.
+/// Waits for an event, and gathers those that follow it. Returns whether no more will come.
 async fn next_news(
     events: &mut UnboundedReceiver<Delivery>,
     ended: &mut BTreeMap<JobName, u64>,
@@ -177,7 +185,7 @@ async fn next_news(
 
 fn note(event: &Delivery, ended: &mut BTreeMap<JobName, u64>) {
     if event.missed > 0 {
-        // Any job may have ended a run unheard.
+        // A run of any job may have ended among them.
         for runs in ended.values_mut() {
             *runs += 1;
         }
@@ -188,9 +196,6 @@ fn note(event: &Delivery, ended: &mut BTreeMap<JobName, u64>) {
         }
     }
 }
-
-/// Pages that can look at the same time.
-const MOST_STREAMS: usize = 64;
 
 /// Events that wait for the reader. It reads all of them each time.
 const BUFFER: u32 = 256;

@@ -135,6 +135,7 @@ mod origin;
 mod page;
 mod params;
 mod problem;
+mod seats;
 
 pub use acting::Action;
 

@@ -164,6 +164,66 @@ async fn a_closed_page_frees_its_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_reads_nothing_loses_its_stream_to_another() {
+    let host = host().await;
+    let visitor = Visitor::reader(&host);
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        let mut stream = open(&visitor).await;
+        // The first frame is on its way, and no more is asked for.
+        next(&mut stream).await.expect("a frame");
+        streams.push(stream);
+    }
+
+    let refused = visitor.get("/events").await;
+    tokio::time::sleep(seconds(31)).await;
+    let mut another = open(&visitor).await;
+
+    assert_eq!(refused.problem(), "too_many_streams");
+    assert!(next(&mut another).await.is_some());
+    assert!(next(&mut streams[0]).await.is_none(), "its seat is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_of_too_many_pages_gives_way_after_a_minute() {
+    let host = host().await;
+    let visitor = Visitor::reader(&host);
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        streams.push(open(&visitor).await);
+    }
+    let alive = async |streams: &mut Vec<BodyDataStream>, time| {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            for stream in &mut *streams {
+                next(stream).await.expect("a frame");
+            }
+        }
+    };
+
+    alive(&mut streams, seconds(50)).await;
+    let early = visitor.get("/events").await;
+    alive(&mut streams, seconds(15)).await;
+    let mut late = open(&visitor).await;
+
+    assert_eq!(early.problem(), "too_many_streams");
+    assert!(next(&mut late).await.is_some());
+    assert!(next(&mut streams[0]).await.is_none());
+    assert!(next(&mut streams[1]).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_after_a_quarter_of_an_hour() {
+    let host = host().await;
+    let mut stream = open(&Visitor::reader(&host)).await;
+    let opened = Instant::now();
+
+    while next(&mut stream).await.is_some() {}
+
+    assert_eq!(opened.elapsed(), seconds(15 * 60));
+}
+
+#[tokio::test(start_paused = true)]
 async fn closed_pages_leave_nothing_behind() {
     let host = host().await;
     let visitor = Visitor::reader(&host);
@@ -191,6 +251,8 @@ pub(crate) async fn open(visitor: &Visitor) -> BodyDataStream {
     let response = visitor.request(request).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
     response.into_body().into_data_stream()
 }
 
