@@ -65,20 +65,47 @@ impl Column {
     }
 }
 
-/// Fits a text into a line: escapes control characters and cuts off a long text.
+/// Fits a text into a cell of a table: as [`log_line`], and shorter.
 pub(crate) fn line(text: &str) -> String {
+    cut(text, MAX_CELL)
+}
+
+/// Fits a text from outside, such as an error or a user, into a line of a log: escapes characters
+/// that are not seen, and cuts off a long text.
+pub(crate) fn log_line(text: &str) -> String {
+    cut(text, MAX_LOG_LINE)
+}
+
+fn cut(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for (place, character) in text.chars().enumerate() {
-        if place == MAX_CELL {
+        if place == max {
             return shown + "..";
         }
-        if character.is_control() {
-            shown.extend(character.escape_debug());
+        if is_unseen(character) {
+            escape(character, &mut shown);
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// Writes a character that is not seen as `\n`, or `\u{202e}`.
+pub(crate) fn escape(character: char, text: &mut String) {
+    match character {
+        '\n' | '\r' | '\t' | '\0' => text.extend(character.escape_debug()),
+        _ => text.extend(character.escape_unicode()),
+    }
+}
+
+/// Returns whether a character is not seen, or changes how others are: control characters, line
+/// separators, and those that direct, join or hide text.
+pub(crate) fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Formats a count with thousands separators: `12,345`.
@@ -172,6 +199,9 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 /// A month of humantime, in seconds.
 const MONTH: u64 = 2_630_016;
+
+/// Maximum characters of a log line.
+const MAX_LOG_LINE: usize = 1_000;
 
 /// Maximum characters of a cell.
 const MAX_CELL: usize = 120;

@@ -128,7 +128,8 @@ impl HousekeeperRef {
             .await
     }
 
-    /// Runs every enabled job and returns the reports in the order of the jobs' names.
+    /// Runs every enabled job that is not paused and returns the reports in the order of the jobs'
+    /// names.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::timeout::with_timeout;
 use crate::config::MAX_HISTORY_WRITE;
+use crate::fmt::log_line;
 use crate::metrics::recorder::{self, Step};
 use crate::model::{RunHistory, RunRecord};
 
@@ -30,7 +31,7 @@ impl HistoryWriter {
         match with_timeout(timeout.min(MAX_HISTORY_WRITE), "write the history", write).await {
             Ok(()) => records.clear(),
             Err(error) => {
-                tracing::warn!(job.name = %job, history.unsaved = records.len(), %error, "history kept in memory");
+                tracing::warn!(job.name = %job, history.unsaved = records.len(), error = %log_line(&error.to_string()), "history kept in memory");
             }
         }
     }

@@ -66,7 +66,8 @@ impl Housekeeper {
             }
             HousekeeperMsg::Run(run, reply) => state.run(run, false, reply).await,
             HousekeeperMsg::AwaitRun(run, reply) => state.run(run, true, reply).await,
-            HousekeeperMsg::RunAll(reply) => state.run_all(by, reply).await,
+            HousekeeperMsg::RunAll(reply) => state.run_all(false, by, reply).await,
+            HousekeeperMsg::RunAllAndPaused(reply) => state.run_all(true, by, reply).await,
             HousekeeperMsg::Preview(job, scope, page, reply) => {
                 state.preview(&job, scope, page, reply).await;
             }
@@ -80,9 +81,12 @@ impl Housekeeper {
             }
             HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job, by)),
             HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job, by).await),
-            HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job, by)),
+            HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job, None, by)),
             HousekeeperMsg::ConfirmClock(job, reply) => {
                 answer(reply, state.confirm_clock(&job, by).await);
+            }
+            HousekeeperMsg::CancelRun(job, run, reply) => {
+                answer(reply, state.cancel(&job, Some(run), by));
             }
             HousekeeperMsg::Reschedule(job, schedule, reply) => {
                 answer(reply, state.reschedule(&job, schedule, by));

@@ -31,9 +31,11 @@ pub enum HousekeeperMsg {
     Run(RunId, RpcReplyPort<Result<RunStatus, RequestError>>),
     /// Replies once a run has ended; at once for any other than one that waits or is in progress.
     AwaitRun(RunId, RpcReplyPort<Result<RunStatus, RequestError>>),
-    /// Runs every enabled job. Replies when the last run ended, with the reports in the order of
-    /// the jobs' names.
+    /// Runs every enabled job that is not paused. Replies when the last run ended, with the reports
+    /// in the order of the jobs' names.
     RunAll(RpcReplyPort<Result<Vec<Report>, RequestError>>),
+    /// Runs every enabled job, paused or not. Replies as [`RunAll`](HousekeeperMsg::RunAll).
+    RunAllAndPaused(RpcReplyPort<Result<Vec<Report>, RequestError>>),
     /// Lists the rows that a run would handle now.
     Preview(
         JobName,
@@ -61,6 +63,13 @@ pub enum HousekeeperMsg {
     /// Ends the run in progress after its batch; the remaining rows wait for the next tick. Replies
     /// with the cancelled run, if there was one.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, RequestError>>),
+    /// Ends this run after its batch, as [`Cancel`](HousekeeperMsg::Cancel). Replies with
+    /// [`RequestError::OtherRun`] if the job has no run in progress, or another one.
+    CancelRun(
+        JobName,
+        RunId,
+        RpcReplyPort<Result<Option<RunId>, RequestError>>,
+    ),
     /// Trusts the clock by which a job's rows fall due, after it leapt ahead by more than
     /// [`max_clock_leap`](crate::config::JobConfig::max_clock_leap), and runs the job once now.
     /// Replies whether its runs were held.

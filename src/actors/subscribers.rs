@@ -7,6 +7,7 @@ use ractor::{ActorId, ActorRef, Message};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::panics::catch_panic;
+use crate::fmt::log_line;
 use crate::metrics::recorder;
 use crate::model::Event;
 
@@ -120,7 +121,7 @@ impl Subscriber {
             _places: places,
         };
         catch_panic(|| (self.deliver)(delivery)).unwrap_or_else(|panic| {
-            tracing::error!(%panic, "a subscriber panicked and is unsubscribed");
+            tracing::error!(panic = %log_line(&panic), "a subscriber panicked and is unsubscribed");
             Err(Gone)
         })
     }

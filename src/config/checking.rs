@@ -54,6 +54,17 @@ impl JobConfig {
         check_wait(&format!("{path}.step_timeout"), self.step_timeout, DAY)?;
         check_wait(&format!("{path}.read_timeout"), self.read_timeout, DAY)?;
         check_duration(&format!("{path}.late_after"), self.late_after)?;
+        if let Some(runbook) = &self.runbook {
+            let is_web = ["https://", "http://"]
+                .iter()
+                .any(|start| runbook.starts_with(start));
+            let is_plain = !runbook.chars().any(|c| c.is_whitespace() || c.is_control());
+            if !(is_web && is_plain) {
+                let path = format!("{path}.runbook");
+                let problem = "is no address; give one such as \"https://wiki.example/cleaner\"";
+                return Err(ConfigError::new(path, problem));
+            }
+        }
         if let Some(limit) = self.run_timeout {
             check_duration(&format!("{path}.run_timeout"), limit)?;
         }
@@ -669,7 +680,7 @@ mod tests {
             max_clock_leap in prop::option::of(span()),
             max_reported_ids: u32,
         ) -> JobConfig {
-            JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_clock_leap, max_reported_ids }
+            JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_clock_leap, runbook: None, max_reported_ids }
         }
     }
 

@@ -97,6 +97,9 @@ pub struct JobConfig {
     /// Default: 1 hour.
     #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,
+    /// The address of the job's runbook, such as `https://wiki.example/cleaner`. The page links to it,
+    /// and the status carries it. Default: `None`.
+    pub runbook: Option<String>,
     /// Maximum number of ids in a report. Default: 100.
     pub max_reported_ids: u32,
 }
@@ -111,6 +114,7 @@ impl Default for JobConfig {
             read_timeout: Duration::from_secs(10),
             late_after: Duration::from_secs(60),
             max_clock_leap: Some(Duration::from_secs(60 * 60)),
+            runbook: None,
             max_reported_ids: 100,
         }
     }

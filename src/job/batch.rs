@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::fmt::{quantity, singular};
+use crate::fmt::{is_unseen, log_line, quantity, singular};
 
 /// The rows that a run covers: all, or those of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -32,6 +32,29 @@ impl Scope {
         Self::User(id.to_string())
     }
 
+    /// Returns what is wrong with a user that can be no key: blank, too long, with spaces at an end,
+    /// or with characters that are not seen.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self::User(user) = self else {
+            return Ok(());
+        };
+        let problem = if user.trim().is_empty() {
+            "is blank; use the scope of all rows for everybody"
+        } else if user.chars().count() > Self::MAX_USER {
+            "is longer than 200 characters"
+        } else if user.trim() != user {
+            "has spaces at an end"
+        } else if user.chars().any(is_unseen) {
+            "has control or invisible characters"
+        } else {
+            return Ok(());
+        };
+        Err(format!("the user {problem}"))
+    }
+
+    /// The longest user, in characters.
+    const MAX_USER: usize = 200;
+
     /// Returns the user as a UUID, for tables that key users by one; `None` for [`Scope::All`].
     ///
     /// # Errors
@@ -49,7 +72,7 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
-            Self::User(id) => write!(f, "user {id}"),
+            Self::User(id) => write!(f, "user {}", log_line(id)),
         }
     }
 }

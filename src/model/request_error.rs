@@ -74,6 +74,19 @@ pub enum RequestError {
         /// Number of previews that wait.
         waiting: usize,
     },
+    /// The run to cancel is not in progress.
+    #[error(
+        "run {run} of {job} is not in progress; {}",
+        running.map_or_else(|| "no run is".to_owned(), |running| format!("run {running} is"))
+    )]
+    OtherRun {
+        /// The job.
+        job: JobName,
+        /// The run to cancel.
+        run: RunId,
+        /// The run in progress.
+        running: Option<RunId>,
+    },
     /// A read took longer than its
     /// [`read_timeout`](crate::config::JobConfig::read_timeout), its wait included.
     #[error("could not {what} within {}", humantime::format_duration(*timeout))]

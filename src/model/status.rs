@@ -101,6 +101,9 @@ pub struct JobStatus {
     pub missed_ticks: u64,
     /// Number of runs that are not in the history yet; the newest 100 stay in memory.
     pub unsaved_runs: usize,
+    /// The address of its runbook, as its settings give it.
+    #[serde(default)]
+    pub runbook: Option<String>,
 }
 
 /// The state of a worker.
@@ -370,6 +373,7 @@ invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
             restarts: 0,
             missed_ticks: 0,
             unsaved_runs: 0,
+            runbook: None,
         }
     }
 

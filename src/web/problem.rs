@@ -40,9 +40,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)
     }
 
-    /// Whether asking again soon may help.
+    /// Whether the same request may succeed soon.
     fn passes(&self) -> bool {
-        matches!(self.kind, "busy" | "too_many_streams")
+        matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        )
     }
 }
 
@@ -59,6 +62,7 @@ impl From<RequestError> for Problem {
             RequestError::Page { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "page"),
             RequestError::Schedule { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schedule"),
             RequestError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            RequestError::OtherRun { .. } => (StatusCode::CONFLICT, "other_run"),
             RequestError::ReadTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "read_timeout"),
             RequestError::Failed { .. } => (StatusCode::BAD_GATEWAY, "failed"),
             RequestError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
@@ -108,9 +112,14 @@ impl IntoResponse for Problem {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
         }
+        response.extensions_mut().insert(Detail(self.detail));
         response
     }
 }
+
+/// The sentence of a problem, beside its JSON: a page shows it as HTML.
+#[derive(Clone)]
+pub(crate) struct Detail(pub(crate) String);
 
 pub(crate) async fn not_found(uri: Uri) -> Problem {
     Problem::new(

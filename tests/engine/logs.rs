@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ractor_housekeeper::testing::{Fault, Step};
-use ractor_housekeeper::{HousekeeperArguments, Scope, start};
+use ractor_housekeeper::{HousekeeperArguments, RequestError, Scope, start};
 
 use crate::health::with_a_row_left;
 use crate::rejected::{RejectsChosenRows, run};
@@ -85,4 +85,42 @@ impl Host {
         let report = self.run_now(Scope::All).await;
         assert!(report.is_ok(), "{report:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn text_from_outside_breaks_no_line_of_the_log() {
+    if ran_alone("logs::text_from_outside_breaks_no_line_of_the_log") {
+        return;
+    }
+    let log = Log::listen();
+    let host = Setup::new().start().await;
+    let error = "row b1\nERROR all is lost\u{1b}[2J\u{202e}".to_owned();
+    host.faults.once(Step::BeginRun, 1, Fault::Fail(error));
+
+    let failed = host.run_now(Scope::All).await.expect("a report");
+    let users = [
+        "a\nERROR forged",
+        "a\u{1b}[31m",
+        "a\u{202e}b",
+        " ",
+        "",
+        " a",
+        &"x".repeat(201),
+    ];
+    for user in users {
+        let refused = host.run_now(Scope::user(user)).await;
+        assert!(
+            matches!(refused, Err(RequestError::Scope { .. })),
+            "{user:?}: {refused:?}"
+        );
+    }
+
+    assert!(!failed.success());
+    let lines = log.of("ERROR all is lost");
+    assert!(
+        !lines.is_empty() && lines.iter().all(|level| level == "WARN"),
+        "{lines:?}"
+    );
+    assert!(log.of("forged").is_empty());
+    assert!(log.of("\u{1b}").is_empty() && log.of("\u{202e}").is_empty());
 }

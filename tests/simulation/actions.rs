@@ -115,7 +115,11 @@ impl Scenario {
         match action {
             Action::RunNow => self.run_now(replica, Scope::All),
             Action::RunForUser => self.run_now(replica, Scope::user(user)),
-            Action::RunAll => self.ask(replica, HousekeeperMsg::RunAll, RequestKind::RunAll),
+            Action::RunAll => self.ask(
+                replica,
+                HousekeeperMsg::RunAllAndPaused,
+                RequestKind::RunAll,
+            ),
             Action::Burst => {
                 for _ in 0..20 {
                     let user = self.world.lock().user();

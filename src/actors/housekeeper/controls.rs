@@ -92,10 +92,16 @@ impl State {
     pub(super) fn cancel(
         &mut self,
         name: &JobName,
+        only: Option<RunId>,
         by: Option<Requester>,
     ) -> Result<Option<RunId>, RequestError> {
         let job = self.jobs.enabled(name)?;
-        let Some(run) = job.active.as_ref().map(super::active_run::ActiveRun::id) else {
+        let running = job.active.as_ref().map(super::active_run::ActiveRun::id);
+        if let Some(run) = only.filter(|run| running != Some(*run)) {
+            let job = name.clone();
+            return Err(RequestError::OtherRun { job, run, running });
+        }
+        let Some(run) = running else {
             return Ok(None);
         };
         log(name, "asked to end its run", by.as_ref());

@@ -7,6 +7,7 @@ use super::publisher::Publisher;
 use super::shared::Shared;
 use super::state::State;
 use crate::actors::message::InternalMsg;
+use crate::fmt::log_line;
 use crate::job::JobName;
 use crate::model::{Event, Health, Status};
 use crate::time::Moment;
@@ -80,7 +81,7 @@ pub(super) fn update_health(
 
 fn log(job: &JobName, before: &Health, health: &Health) {
     let state = health.as_str();
-    match health.reason() {
+    match health.reason().map(|reason| log_line(&reason)) {
         None => tracing::info!(job.name = %job, health.state = state, "{job} is healthy again"),
         Some(reason) if health.is_worse_than(before) => {
             tracing::warn!(job.name = %job, health.state = state, "{job} is {state}: {reason}");

@@ -97,7 +97,8 @@ impl JobState {
 
     /// Returns an error if the job cannot serve the scope.
     pub(super) fn check_scope(&self, scope: &Scope) -> Result<(), RequestError> {
-        catch_panic(|| self.job.check_scope(scope))
+        let check = || scope.check().and_then(|()| self.job.check_scope(scope));
+        catch_panic(check)
             .unwrap_or_else(|panic| Err(format!("the job panicked: {panic}")))
             .map_err(|problem| RequestError::Scope {
                 job: self.name.clone(),

@@ -34,6 +34,7 @@ impl JobState {
             restarts: self.restarts.total(),
             missed_ticks: self.missed_ticks,
             unsaved_runs: self.unsaved.len(),
+            runbook: self.config.runbook.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ use ractor::RpcReplyPort;
 
 use super::shared::answer;
 use crate::actors::subscribers::{Subscriber, Subscribers};
+use crate::fmt::log_line;
 use crate::job::JobName;
 use crate::metrics::recorder;
 use crate::model::{Event, Outcome, Report, RequestError, Requester, RunId, RunStatus, Trigger};
@@ -175,7 +176,7 @@ fn log(report: &Report) {
     let by = by.trim_start_matches(" by ");
     let elapsed_ms = u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX);
     let rows = report.counts.total();
-    let message = report.message();
+    let message = log_line(&report.message());
     match report.outcome {
         Outcome::Failed { .. } | Outcome::Crashed { .. } => {
             tracing::warn!(job.name = %job, run.id = %run, run.trigger = %trigger, run.scope = %scope, requested_by = by, run.rows = rows, run.batches = batches, elapsed_ms, "{message}");

@@ -9,6 +9,7 @@ use super::shared::Shared;
 use super::state::State;
 use super::worker_slot::WorkerSlot;
 use crate::config::OnRestartLimit;
+use crate::fmt::log_line;
 use crate::job::Scope;
 use crate::metrics::recorder;
 use crate::model::{Event, Outcome, Trigger};
@@ -74,7 +75,7 @@ impl State {
 
     fn timer_died(&mut self, reason: String) {
         self.timer.schedule_restart(&self.shared);
-        tracing::warn!(%reason, "the timer died and is restarted");
+        tracing::warn!(reason = %log_line(&reason), "the timer died and is restarted");
         self.publisher.emit(Event::TimerRestarted { reason });
     }
 }
@@ -122,7 +123,7 @@ impl JobState {
         match verdict {
             Verdict::RestartAfter(wait) if !half_open => {
                 let at = now.after(wait);
-                tracing::warn!(job.name = %job, restart.at = %at.wall, %reason, "the worker of {job} died and is restarted");
+                tracing::warn!(job.name = %job, restart.at = %at.wall, reason = %log_line(&reason), "the worker of {job} died and is restarted");
                 publisher.emit(Event::WorkerRestarting {
                     job: job.clone(),
                     reason: reason.clone(),
@@ -131,7 +132,7 @@ impl JobState {
                 self.worker = WorkerSlot::Restarting { at, reason };
             }
             _ if config.on_limit == OnRestartLimit::Escalate => {
-                tracing::error!(job.name = %job, %reason, "{job} is escalated: its worker died too often");
+                tracing::error!(job.name = %job, reason = %log_line(&reason), "{job} is escalated: its worker died too often");
                 let error = format!("{job} died too often: {reason}");
                 let until = now.after(config.cool_down);
                 self.worker = WorkerSlot::Degraded { until, reason };
@@ -185,7 +186,7 @@ impl JobState {
         };
         let job = &self.name;
         publisher.reject(job, self.queue.drain(), &outcome, now);
-        tracing::error!(job.name = %job, degraded.until = %until.wall, %reason, "{job} is degraded: its worker died too often");
+        tracing::error!(job.name = %job, degraded.until = %until.wall, reason = %log_line(&reason), "{job} is degraded: its worker died too often");
         publisher.emit(Event::JobDegraded {
             job: job.clone(),
             reason,

@@ -47,19 +47,21 @@ impl State {
 
     pub(super) async fn run_all(
         &mut self,
+        paused: bool,
         by: Option<Requester>,
         reply: RpcReplyPort<Result<Vec<Report>, RequestError>>,
     ) {
         if self.shutdown.is_some() {
             return answer(reply, Err(RequestError::ShuttingDown));
         }
-        let enabled = self.jobs.iter().filter(|job| job.enabled).count();
-        if enabled == 0 {
+        let takes_part = |job: &JobState| job.enabled && (paused || !job.planner.is_paused());
+        let jobs = self.jobs.iter().filter(|job| takes_part(job)).count();
+        if jobs == 0 {
             return answer(reply, Ok(Vec::new()));
         }
-        let number = self.publisher.open_run_all(reply, enabled);
+        let number = self.publisher.open_run_all(reply, jobs);
         let mut escalation = None;
-        for job in self.jobs.iter_mut().filter(|job| job.enabled) {
+        for job in self.jobs.iter_mut().filter(|job| takes_part(job)) {
             log_request(&job.name, &Scope::All, by.as_ref());
             let part = Some(Waiter::RunAll(number));
             job.enqueue(Scope::All, Trigger::Manual, part, by.clone());

@@ -52,7 +52,7 @@ prop_compose! {
         max_clock_leap in prop::option::of(span()),
         max_reported_ids: u32,
     ) -> JobConfig {
-        JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_clock_leap, max_reported_ids }
+        JobConfig { schedule, pace, run_timeout, step_timeout, read_timeout, late_after, max_clock_leap, runbook: None, max_reported_ids }
     }
 }
 
