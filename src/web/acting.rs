@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ractor::RpcReplyPort;
 
+use super::privacy::Private;
 use super::problem::Problem;
 use super::{ANSWER_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
@@ -90,6 +91,14 @@ impl FromRequestParts<Arc<Site>> for Acting {
     }
 }
 
+/// A run of all jobs.
+pub(crate) struct RunAll {
+    /// `None` if the runs outlast the wait: then they go on.
+    pub(crate) reports: Option<Vec<Report>>,
+    /// Jobs that are paused, and did not run.
+    pub(crate) left_out: Vec<JobName>,
+}
+
 impl Acting {
     /// Returns a problem unless the host allows the action on the job.
     pub(crate) fn check(&self, action: Action, job: &JobName) -> Result<(), Problem> {
@@ -121,22 +130,42 @@ impl Acting {
         Ok((run, report))
     }
 
-    /// Runs all jobs, or none if the host does not allow one of them. Returns the reports, or
-    /// `None` if the runs outlast `wait`: then they go on.
-    pub(crate) async fn run_all(&self, wait: Duration) -> Result<Option<Vec<Report>>, Problem> {
+    /// Runs all jobs that are not paused, and those as well if `paused` asks for them; none if the
+    /// host does not allow one of them.
+    pub(crate) async fn run_all(&self, wait: Duration, paused: bool) -> Result<RunAll, Problem> {
+        let mut left_out = Vec::new();
         for job in self.site.status().await?.jobs.values() {
-            if job.worker != WorkerStatus::Disabled {
+            if job.worker == WorkerStatus::Disabled {
+                continue;
+            }
+            if job.paused && !paused {
+                left_out.push(job.job.clone());
+            } else {
                 self.check(Action::Run, &job.job)?;
             }
         }
-        Ok(self.ask(wait, HousekeeperMsg::RunAll).await?.transpose()?)
+        let message = if paused {
+            HousekeeperMsg::RunAllAndPaused
+        } else {
+            HousekeeperMsg::RunAll
+        };
+        let reports = self.ask(wait, message).await?.transpose()?;
+        Ok(RunAll { reports, left_out })
     }
 
     /// Returns the run that ends after its batch, if there is one.
-    pub(crate) async fn cancel(&self, job: JobName) -> Result<Option<RunId>, Problem> {
+    /// With `only`, ends no other run.
+    pub(crate) async fn cancel(
+        &self,
+        job: JobName,
+        only: Option<RunId>,
+    ) -> Result<Option<RunId>, Problem> {
         self.check(Action::Cancel, &job)?;
-        self.switch(|reply| HousekeeperMsg::Cancel(job, reply))
-            .await
+        self.switch(|reply| match only {
+            Some(run) => HousekeeperMsg::CancelRun(job, run, reply),
+            None => HousekeeperMsg::Cancel(job, reply),
+        })
+        .await
     }
 
     /// Returns whether the job ran on its schedule before.
@@ -152,7 +181,7 @@ impl Acting {
             .await
     }
 
-    async fn switch<T: Send + 'static>(
+    async fn switch<T: Private + Send + 'static>(
         &self,
         message: impl FnOnce(RpcReplyPort<Result<T, RequestError>>) -> HousekeeperMsg,
     ) -> Result<T, Problem> {
@@ -160,7 +189,7 @@ impl Acting {
         Ok(self.site.answer(ANSWER_LIMIT, message).await??)
     }
 
-    async fn ask<T: Send + 'static>(
+    async fn ask<T: Private + Send + 'static>(
         &self,
         wait: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,

@@ -11,12 +11,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Site;
-use super::acting::Acting;
+use super::acting::{Acting, RunAll};
 use super::api::Json;
-use super::extract::{JobPath, Query, ScopeOfBody, Wait};
+use super::extract::{JobPath, JsonBody, Nothing, OnlyRun, Query, RunAllBody, ScopeBody, Wait};
 use super::problem::Problem;
 use crate::job::{JobName, Scope};
-use crate::model::RunId;
+use crate::model::{Report, RunId};
 
 /// Lets nothing pass unless the host switched actions on.
 pub(crate) async fn if_allowed(
@@ -51,6 +51,15 @@ pub(crate) struct AcceptedRun {
     run: RunId,
 }
 
+/// The runs of all jobs.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct AllReports {
+    /// A report for each job that ran, in the order of their names.
+    reports: Vec<Report>,
+    /// Jobs that did not run because they are paused.
+    left_out: Vec<JobName>,
+}
+
 /// Whether a switch is set now, and whether that is new.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Switched {
@@ -75,7 +84,7 @@ pub(crate) async fn run(
     acting: Acting,
     JobPath(job): JobPath,
     Query(wait): Query<Wait>,
-    ScopeOfBody(scope): ScopeOfBody,
+    JsonBody(ScopeBody { scope }): JsonBody<ScopeBody>,
 ) -> Result<Response, Problem> {
     let wait = wait.time()?;
     let (run, report) = acting.run(job.clone(), scope.clone(), wait).await?;
@@ -89,19 +98,31 @@ pub(crate) async fn run(
     Ok((StatusCode::ACCEPTED, location, body).into_response())
 }
 
-pub(crate) async fn run_all(acting: Acting, Query(wait): Query<Wait>) -> Result<Response, Problem> {
+pub(crate) async fn run_all(
+    acting: Acting,
+    Query(wait): Query<Wait>,
+    JsonBody(RunAllBody { scope, paused }): JsonBody<RunAllBody>,
+) -> Result<Response, Problem> {
+    if scope != Scope::All {
+        return Err(Problem::unprocessable(
+            "all jobs run for everybody; run each job by itself for one user",
+        ));
+    }
     let wait = wait.time()?;
-    Ok(match acting.run_all(wait).await? {
-        Some(reports) => Json(reports).into_response(),
-        None => accepted(all_still_running(wait), "status"),
+    let RunAll { reports, left_out } = acting.run_all(wait, paused).await?;
+    Ok(match reports {
+        Some(reports) => Json(AllReports { reports, left_out }).into_response(),
+        None => accepted(all_still_running(wait, &left_out), "status"),
     })
 }
 
 pub(crate) async fn cancel(
     acting: Acting,
     JobPath(job): JobPath,
+    Query(OnlyRun { run }): Query<OnlyRun>,
+    _: JsonBody<Nothing>,
 ) -> Result<Json<Cancelled>, Problem> {
-    let run = acting.cancel(job.clone()).await?;
+    let run = acting.cancel(job.clone(), run).await?;
     Ok(Json(Cancelled {
         message: cancelled(&job, run),
         cancelled: run,
@@ -111,6 +132,8 @@ pub(crate) async fn cancel(
 pub(crate) async fn pause(
     acting: Acting,
     JobPath(job): JobPath,
+    _: Query<Nothing>,
+    _: JsonBody<Nothing>,
 ) -> Result<Json<Switched>, Problem> {
     let changed = acting.pause(job.clone()).await?;
     Ok(Json(Switched {
@@ -123,6 +146,8 @@ pub(crate) async fn pause(
 pub(crate) async fn resume(
     acting: Acting,
     JobPath(job): JobPath,
+    _: Query<Nothing>,
+    _: JsonBody<Nothing>,
 ) -> Result<Json<Switched>, Problem> {
     let changed = acting.resume(job.clone()).await?;
     Ok(Json(Switched {
@@ -139,11 +164,17 @@ pub(crate) fn still_running(job: &JobName, scope: &Scope, waited: Duration) -> S
     )
 }
 
-pub(crate) fn all_still_running(waited: Duration) -> String {
-    format!(
+pub(crate) fn all_still_running(waited: Duration, left_out: &[JobName]) -> String {
+    let mut message = format!(
         "not all runs have ended within {}; they go on",
         humantime::format_duration(waited)
-    )
+    );
+    if !left_out.is_empty() {
+        let names: Vec<&str> = left_out.iter().map(JobName::as_str).collect();
+        message.push_str("; left out because paused: ");
+        message.push_str(&names.join(", "));
+    }
+    message
 }
 
 pub(crate) fn cancelled(job: &JobName, run: Option<RunId>) -> String {

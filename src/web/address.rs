@@ -12,8 +12,8 @@ use crate::model::HousekeeperState;
 pub(crate) enum Address {
     /// To this one, whether it lives or not.
     One(ActorRef<HousekeeperMsg>),
-    /// To whoever has the name. Not remembered from one request to the next: a reference to one
-    /// that died stays dead.
+    /// To the housekeeper that has the name. Not remembered from one request to the next: a
+    /// reference to one that died stays dead.
     Name(String),
 }
 

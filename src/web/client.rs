@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use ractor::RpcReplyPort;
 use ractor::rpc::CallResult;
 
+use super::privacy::Private;
 use super::problem::Problem;
 use super::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
@@ -56,12 +58,16 @@ impl Site {
         scope: Scope,
         page: Page,
     ) -> Result<Preview, Problem> {
+        if self.privacy.without_previews {
+            let detail = "the host does not show previews";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "no_previews", detail));
+        }
         let message = |reply| HousekeeperMsg::Preview(job, scope, page, reply);
         Ok(self.answer(READ_LIMIT, message).await??)
     }
 
     /// An answer that is due within the limit.
-    pub(crate) async fn answer<T: Send + 'static>(
+    pub(crate) async fn answer<T: Private + Send + 'static>(
         &self,
         limit: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
@@ -75,14 +81,17 @@ impl Site {
     }
 
     /// An answer, or `None` if there was none within the limit.
-    pub(crate) async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Private + Send + 'static>(
         &self,
         limit: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
     ) -> Result<Option<T>, Problem> {
         let housekeeper = self.address.housekeeper()?;
         match housekeeper.call(message, Some(limit)).await {
-            Ok(CallResult::Success(answer)) => Ok(Some(answer)),
+            Ok(CallResult::Success(mut answer)) => {
+                answer.redact(&self.privacy);
+                Ok(Some(answer))
+            }
             Ok(CallResult::Timeout) => Ok(None),
             Ok(CallResult::SenderError) | Err(_) => Err(self.address.stopped()),
         }

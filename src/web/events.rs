@@ -1,5 +1,5 @@
-//! Server-sent events: one reader of the housekeeper's events for all streams, and a stream for each
-//! page that follows.
+//! Server-sent events: one reader of the housekeeper's events for all streams, and a stream for
+//! each page that follows.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Site;
 use super::links::Links;
-use super::page::card;
+use super::page::{Filter, triage};
 use super::problem::Problem;
 use super::seats::{Seat, Seats};
 use crate::actors::{Delivery, HousekeeperMsg, Subscriber};
@@ -147,7 +147,9 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
             for job in status.jobs.keys() {
                 ended.entry(job.clone()).or_default();
             }
-            let html = card::cards(&Links::default(), &status, site.actions).into_string();
+            let html =
+                triage::overview(&Links::default(), &status, site.shows(), &Filter::default());
+            let html = html.into_string();
             let frame = Frame {
                 html,
                 ended: &ended,

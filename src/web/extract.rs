@@ -13,10 +13,11 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
 use super::ANSWER_LIMIT;
+use super::page::Done;
 use super::params::{self, HistoryParams};
 use super::problem::Problem;
 use crate::job::{Cursor, JobName, Page, Scope};
-use crate::model::{HistoryCursor, OutcomeKind};
+use crate::model::{HistoryCursor, OutcomeKind, RunId};
 
 /// The job that the path names.
 pub(crate) struct JobPath(pub(crate) JobName);
@@ -86,9 +87,16 @@ pub(crate) struct JobQuery {
     until: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "params::outcomes")]
     outcome: Vec<OutcomeKind>,
+    done: Option<String>,
+    run: Option<RunId>,
 }
 
 impl JobQuery {
+    /// What a form did that led here.
+    pub(crate) fn done(&self) -> Option<Done> {
+        Done::parse(self.done.as_deref()?, self.run)
+    }
+
     /// Which part of the history the page shows.
     pub(crate) fn history(&self) -> HistoryParams {
         HistoryParams {
@@ -178,26 +186,61 @@ impl Wait {
     }
 }
 
-/// The scope in a body of JSON; an empty body is everything.
-pub(crate) struct ScopeOfBody(pub(crate) Scope);
+/// A body of JSON; an empty body has no members. A list is refused, although serde takes one for
+/// the members in their order.
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
 /// A body that says for whom a run is.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScopeBody {
     /// `all`, or `{"user": ".."}`; all if not given.
     #[serde(default)]
-    scope: Scope,
+    pub(crate) scope: Scope,
 }
 
-impl<S: Send + Sync> FromRequest<S> for ScopeOfBody {
+/// A body that says which jobs run.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunAllBody {
+    /// `all`: all jobs run for everybody.
+    #[serde(default)]
+    #[schemars(with = "AllRows")]
+    pub(crate) scope: Scope,
+    /// Whether paused jobs run; they do not if not given.
+    #[serde(default)]
+    pub(crate) paused: bool,
+}
+
+/// The only scope of a run of all jobs.
+#[derive(Default, JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+enum AllRows {
+    #[default]
+    All,
+}
+
+/// A query or a body without members.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// The run that a request is about.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnlyRun {
+    /// Ends this run, and no other; the run in progress if not given.
+    pub(crate) run: Option<RunId>,
+}
+
+impl<S: Send + Sync, T: Default + DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
         let body = body(request, state).await?;
         if body.is_empty() {
-            return Ok(Self(Scope::All));
+            return Ok(Self(T::default()));
         }
         if !is_json {
             return Err(Problem::new(
@@ -206,12 +249,15 @@ impl<S: Send + Sync> FromRequest<S> for ScopeOfBody {
                 "a body has to be sent as application/json",
             ));
         }
-        serde_json::from_slice(&body)
-            .map(|ScopeBody { scope }| Self(scope))
-            .map_err(|error| match error.classify() {
-                serde_json::error::Category::Data => Problem::unprocessable(error.to_string()),
-                _ => Problem::bad_request(error.to_string()),
-            })
+        let read = serde_json::from_slice(&body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => Problem::unprocessable(error.to_string()),
+            _ => Problem::bad_request(error.to_string()),
+        })?;
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            let detail = "the body must be an object, such as {}";
+            return Err(Problem::unprocessable(detail));
+        }
+        Ok(Self(read))
     }
 }
 
@@ -242,9 +288,10 @@ fn unless_empty<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZeroU32
     }
 }
 
-/// Nobody is no user: an empty field of a form asks for everything.
+/// Returns the scope of a field in which a user may stand. An empty one is everybody; any other is
+/// a user, who may be invalid.
 pub(crate) fn scope(user: Option<&str>) -> Scope {
-    match user.map(str::trim) {
+    match user {
         None | Some("") => Scope::All,
         Some(user) => Scope::user(user),
     }

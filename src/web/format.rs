@@ -6,14 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
 use crate::config::Schedule;
-use crate::fmt::{instant, span};
+use crate::fmt::{escape, instant, is_unseen, span};
 
-/// How long something took, or what a scale reads: below ten milliseconds with a tenth.
+/// How long something took, or what a scale reads: `0.1 ms`, `340 ms`, `1.2 s`, `3m 20s`.
 pub(crate) fn elapsed(time: Duration) -> String {
     let tenths = (time.as_secs_f64() * 10_000.0).round();
     match tenths {
-        0.0 => "0ms".to_owned(),
-        ..=100.0 => format!("{}ms", tenths / 10.0),
+        0.0 => "0 ms".to_owned(),
+        ..=100.0 => format!("{} ms", tenths / 10.0),
+        ..10_000.0 => format!("{} ms", (tenths / 10.0).round()),
+        ..100_000.0 => format!("{} s", (tenths / 1_000.0).round() / 10.0),
         _ => span(time),
     }
 }
@@ -33,7 +35,7 @@ pub(crate) fn schedule(schedule: &Schedule) -> String {
         parts.push("at the start".to_owned());
     }
     match parts.as_slice() {
-        [] => "only when asked".to_owned(),
+        [] => "on request only".to_owned(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
@@ -72,6 +74,27 @@ fn distance(delta: TimeDelta) -> String {
     span(Duration::from_secs(seconds))
 }
 
+/// The time of day in UTC, which the script shows beside the local one.
+pub(crate) fn clock(at: DateTime<Utc>) -> Markup {
+    html! {
+        time.clock datetime=(at.to_rfc3339()) data-clock { (at.format("%H:%M")) " UTC" }
+    }
+}
+
+/// A text from outside as a page shows it: characters that are not seen, or that change how others
+/// are, stand as escapes.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unseen(character) && character != '\n' {
+            escape(character, &mut shown);
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 pub(crate) fn utc(at: DateTime<Utc>) -> String {
     format!("{} UTC", instant(at))
 }
@@ -88,7 +111,7 @@ mod tests {
 
         assert_eq!(
             told,
-            ["0ms", "0ms", "2.5ms", "10ms", "340ms", "1s 234ms", "12s"]
+            ["0 ms", "0 ms", "2.5 ms", "10 ms", "340 ms", "1.2 s", "12s"]
         );
     }
 
@@ -112,7 +135,7 @@ mod tests {
             [
                 "every 15m, when a row falls due and at the start",
                 "every 15m",
-                "only when asked"
+                "on request only"
             ]
         );
     }

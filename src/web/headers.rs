@@ -9,8 +9,7 @@ pub(crate) async fn secure(mut response: Response) -> Response {
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // Live data is old the moment it is stored; only assets and streams say otherwise, and streams
-    // are kept by nobody either.
+    // Live data is old once it is stored. Only assets say otherwise.
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));

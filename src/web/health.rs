@@ -38,7 +38,8 @@ pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Well>, P
     }))
 }
 
-/// Whether every job does its work.
+/// Whether every job does its work. Says no reasons: probes come without a login, and a reason may
+/// quote a row.
 pub(crate) async fn jobs(
     State(site): State<Arc<Site>>,
 ) -> Result<Json<BTreeMap<JobName, Health>>, Problem> {
@@ -46,8 +47,8 @@ pub(crate) async fn jobs(
     let unwell: Vec<String> = jobs
         .values()
         .filter_map(|job| {
-            let reason = job.health.reason()?;
-            Some(format!("{} is {}: {reason}", job.job, job.health))
+            let state = &job.health;
+            (*state != Health::Healthy).then(|| format!("{} is {state}", job.job))
         })
         .collect();
     if !unwell.is_empty() {

@@ -48,7 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Ok(OriginalUri(whole)) = OriginalUri::from_request_parts(parts, state).await;
-        // Whoever nests at a path that ends in a slash has the overview there, and not at the path
+        // Nested at a path that ends in a slash, the overview is there, and not at the path
         // without it.
         let nested = parts.extensions.get::<NestedPath>();
         let slash = nested.is_some_and(|at| at.as_str().ends_with('/'));
@@ -87,7 +87,7 @@ fn home(whole: &str, inner: &str, slash: bool) -> String {
     let at = whole.strip_suffix(inner).unwrap_or_default();
     match at.rsplit('/').next() {
         Some(last) if !slash && !last.is_empty() => format!("{root}../{last}"),
-        // Not nested, or somebody rewrote the path.
+        // Not nested, or the path was rewritten.
         _ => root,
     }
 }

@@ -2,7 +2,7 @@
 //! (feature `web`).
 //!
 //! It speaks to the housekeeper by messages alone and can do nothing that the host could not. It
-//! only reads, until the host says [`Web::with_actions`]. It knows nobody: put your own
+//! only reads, until the host says [`Web::with_actions`]. It has no users: put your own
 //! authentication around it, as `examples/web.rs` does.
 //!
 //! ```no_run
@@ -44,9 +44,9 @@
 //! | `GET api/v1/runs/{run}?wait=` | [`RunStatus`](crate::model::RunStatus): waiting, in progress, or ended with its report |
 //! | `GET api/v1/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
 //! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report), or 202 with the `run` and its `Location`. The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
-//! | `POST api/v1/jobs/{job}/cancel` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
+//! | `POST api/v1/jobs/{job}/cancel?run=` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
 //! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
-//! | `POST api/v1/run?wait=` | a list of reports |
+//! | `POST api/v1/run?wait=` | `{"reports": [..], "left_out": [..]}`. Paused jobs are left out unless the body is `{"paused": true}` |
 //! | `GET api/v1/openapi.json` | the OpenAPI 3.1 document of the paths above, for generated clients |
 //! | `GET health/live` | 200 as long as the housekeeper answers within a second |
 //! | `GET health/ready` | 200 if it takes runs |
@@ -67,15 +67,16 @@
 //! | status | `kind` |
 //! |---|---|
 //! | 400 | `bad_request`: what was sent cannot be read |
-//! | 403 | `read_only`: the host did not switch actions on; `not_allowed`: the host refuses this action; `cross_site`: a browser was sent here by another site |
+//! | 403 | `read_only`: the host did not switch actions on; `not_allowed`: the host refuses this action; `cross_site`: a browser was sent here by another site; `no_previews` |
 //! | 404 | `not_found`, `unknown_job`, `unknown_run` |
+//! | 421 | `unknown_host`: the application did not list this name with [`Web::with_hosts`] |
 //! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
-//! | 409 | `off` |
+//! | 409 | `off`; `other_run`: the run to cancel is not in progress |
 //! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
 //! | 429 | `too_many_scopes` |
 //! | 502 | `failed`: the database did not answer the housekeeper |
 //! | 504 | `read_timeout`: the database did not answer a read in time |
-//! | 503 | `busy`, `too_many_streams` (both with `Retry-After`), `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
+//! | 503 | `busy`, `too_many_streams`, `shutting_down`, `not_answering`, `never_started`, `stopped`, `unhealthy` |
 //!
 //! An answer from memory comes within a second, or is `not_answering`. A read of a database ends
 //! within [`JobConfig::read_timeout`](crate::config::JobConfig::read_timeout), 10 s by default and
@@ -89,17 +90,18 @@
 //! the housekeeper again it is 503 for a moment, so let the probe fail more than once.
 //! `health/ready` tells it whether to send traffic, and so says nothing of jobs: a cleaning job
 //! that fails would take every replica of the host out of service, over rows that can wait.
-//! `health/jobs` is for whoever is called at night; it says which job is late, failing or degraded,
-//! and why. [`Web::health`] is a router of these paths alone, for probes without a password.
+//! `health/jobs` is for the alert of the person on call; it names the jobs that are late, failing
+//! or degraded, and `api/v1/status` says why. [`Web::health`] is a router of these paths alone, for
+//! probes without a password.
 //!
 //! # Who may do what
 //!
 //! Requests that change something need [`Web::with_actions`] and are refused when a browser was
-//! sent by another site (by `Sec-Fetch-Site`, else by `Origin`). That is no authentication: whoever
-//! can reach the router may use it. A host decides further with [`Web::allow`], per action and job,
-//! and names who acts: a [`Requester`](crate::Requester) among the request's extensions reaches
-//! reports, events, the history, the status and the log. A graceful shutdown of the host's server
-//! waits for streams, which end with the housekeeper: stop the housekeeper first.
+//! sent by another site (by `Sec-Fetch-Site`, else by `Origin`). That is no authentication:
+//! everyone who reaches the router may use it. A host decides further with [`Web::allow`], per
+//! action and job, and names who acts: a [`Requester`](crate::Requester) among the request's
+//! extensions reaches reports, events, the history, the status and the log. A graceful shutdown of
+//! the host's server waits for streams, which end with the housekeeper: stop the housekeeper first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +119,9 @@ use crate::job::JobName;
 use acting::Allow;
 use address::Address;
 use events::Hub;
-use page::forms;
+use hosts::Hosts;
+use page::confirm;
+use privacy::Privacy;
 
 mod acting;
 mod actions;
@@ -130,14 +134,17 @@ mod extract;
 mod format;
 mod headers;
 mod health;
+mod hosts;
 mod links;
 mod origin;
 mod page;
 mod params;
+mod privacy;
 mod problem;
 mod seats;
 
 pub use acting::Action;
+pub use privacy::Sensitive;
 
 /// A page to watch a housekeeper by, and to steer it if the host allows that.
 #[derive(Debug, Clone)]
@@ -145,6 +152,8 @@ pub struct Web {
     address: Address,
     actions: bool,
     allow: Allow,
+    hosts: Option<Hosts>,
+    privacy: Privacy,
 }
 
 impl Web {
@@ -158,6 +167,8 @@ impl Web {
             address: Address::One(housekeeper.into()),
             actions: false,
             allow: Allow::default(),
+            hosts: None,
+            privacy: Privacy::default(),
         }
     }
 
@@ -180,14 +191,73 @@ impl Web {
             address: Address::Name(name.into()),
             actions: false,
             allow: Allow::default(),
+            hosts: None,
+            privacy: Privacy::default(),
         }
     }
 
-    /// Lets whoever reaches the router run, cancel, pause and resume jobs. Put an authentication
-    /// around it.
+    /// Lets everyone who reaches the router run, cancel, pause and resume jobs. Put an
+    /// authentication around it, and list the names under which it is served with
+    /// [`with_hosts`](Web::with_hosts): until then it answers to names of this machine only, such
+    /// as `localhost`.
     #[must_use]
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
+        self
+    }
+
+    /// Lists the names under which the router is served, as browsers send them in `Host`: behind a
+    /// proxy that rewrites `Host`, the name that it sends. A name without a port has any. Requests
+    /// to another name are answered with 421 `unknown_host`, except those of probes.
+    ///
+    /// A page of another site whose name resolves to this machine (DNS rebinding) could otherwise
+    /// read and act as the visitor. Default: names of this machine if actions are enabled, else
+    /// any.
+    ///
+    /// ```
+    /// use ractor_housekeeper::web::Web;
+    ///
+    /// let web = Web::named("housekeeper").with_actions().with_hosts(["admin.example.com", "localhost"]);
+    /// ```
+    #[must_use]
+    pub fn with_hosts(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hosts = Some(Hosts::new(names));
+        self
+    }
+
+    /// Shows no previews: they are 403 `no_previews`, and the page has no links to them.
+    #[must_use]
+    pub fn without_previews(mut self) -> Self {
+        self.privacy.without_previews = true;
+        self
+    }
+
+    /// Shows no ids of rows: reports list none, rejected and previewed rows read `hidden`, and a
+    /// preview has one page, because a cursor holds an id.
+    #[must_use]
+    pub fn without_ids(mut self) -> Self {
+        self.privacy.without_ids = true;
+        self
+    }
+
+    /// Rewrites each text that may hold personal data before the router shows it, on the page, as
+    /// JSON and in streams. Logs, events and the history are not affected, and neither is the
+    /// cursor of a preview, which holds the id of a row.
+    ///
+    /// ```
+    /// use ractor_housekeeper::web::{Sensitive, Web};
+    ///
+    /// let web = Web::named("housekeeper").redact(|kind, text| match kind {
+    ///     Sensitive::User | Sensitive::Error => "***".to_owned(),
+    ///     _ => text.to_owned(),
+    /// });
+    /// ```
+    #[must_use]
+    pub fn redact(
+        mut self,
+        rewrite: impl Fn(Sensitive, &str) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.privacy.redact = Some(Arc::new(rewrite));
         self
     }
 
@@ -218,8 +288,8 @@ impl Web {
         self
     }
 
-    /// Only the paths below `health`, for probes that cannot authenticate. They tell no rows, but
-    /// `health/jobs` tells what failed and why.
+    /// Only the paths below `health`, for probes that cannot authenticate. They show states, and
+    /// neither rows nor reasons.
     pub fn health(&self) -> Router {
         let site = Arc::new(self.site());
         health_paths()
@@ -234,8 +304,11 @@ impl Web {
     pub fn router(&self) -> Router {
         let site = Arc::new(self.site());
         let acts = Router::new()
-            .route("/run", get(forms::confirm_all).post(forms::submit_all))
-            .route("/jobs/{job}/{act}", get(forms::confirm).post(forms::submit));
+            .route("/run", get(confirm::confirm_all).post(confirm::submit_all))
+            .route(
+                "/jobs/{job}/{act}",
+                get(confirm::confirm).post(confirm::submit),
+            );
         let acts = acts.route_layer(from_fn_with_state(site.clone(), actions::if_allowed));
         Router::new()
             .merge(acts)
@@ -243,6 +316,7 @@ impl Web {
             .route("/jobs/{job}", get(page::job))
             .route("/jobs/{job}/preview", get(page::preview))
             .route("/runs/{run}", get(page::run))
+            .route("/jobs/{job}/card", get(page::card_of))
             .nest(api::ROOT, api::router(&site))
             .route("/events", get(events::stream))
             .merge(health_paths())
@@ -250,7 +324,8 @@ impl Web {
             .fallback(problem::not_found)
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(DefaultBodyLimit::max(LARGEST_BODY))
-            .layer(from_fn(origin::guard))
+            .layer(from_fn_with_state(site.clone(), origin::guard))
+            .layer(from_fn(page::errors_as_pages))
             .layer(map_response(headers::secure))
             .with_state(site)
     }
@@ -260,6 +335,8 @@ impl Web {
             address: self.address.clone(),
             actions: self.actions,
             allow: self.allow.clone(),
+            hosts: self.hosts.clone(),
+            privacy: self.privacy.clone(),
             hub: Hub::default(),
         }
     }
@@ -277,6 +354,8 @@ pub(crate) struct Site {
     address: Address,
     actions: bool,
     allow: Allow,
+    hosts: Option<Hosts>,
+    privacy: Privacy,
     hub: Hub,
 }
 

@@ -1,16 +1,33 @@
-//! Forged requests: those that another site makes a visitor's browser send.
+//! Forged requests: those that another site makes a visitor's browser send, and those to a name
+//! that is not ours.
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::Site;
+use super::hosts::is_loopback;
 use super::problem::Problem;
+use crate::fmt::log_line;
 
-/// Lets nothing pass that would change something and comes from another site.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
+/// Refuses requests to a name that is not ours, and requests of another site that would change
+/// something. Probes may use any name, since they show nothing.
+pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let source = Source::of(request.headers(), request.uri());
+    let is_probe = request.uri().path().starts_with("/health/");
+    if let Some(host) = source.host.filter(|host| !is_probe && !site.serves(host)) {
+        let host = log_line(host);
+        return Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "unknown_host",
+            format!("this page is not served as {host}; the application lists its names with `Web::with_hosts`"),
+        )
+        .into_response();
+    }
     if is_safe(request.method()) || source.is_ours() {
         return next.run(request).await;
     }
@@ -20,6 +37,17 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
         "another site sent this request, so it may not be what its user wanted",
     )
     .into_response()
+}
+
+impl Site {
+    /// Returns whether the page may be requested under this name. While it can act, an unlisted
+    /// name must be one of this machine.
+    fn serves(&self, host: &str) -> bool {
+        match &self.hosts {
+            Some(hosts) => hosts.allow(host),
+            None => !self.actions || is_loopback(host),
+        }
+    }
 }
 
 /// What a request says about where it comes from.
@@ -44,7 +72,7 @@ impl<'a> Source<'a> {
     }
 
     /// The algorithm of `CrossOriginProtection` in Go 1.25: it needs no token and no state, because
-    /// no script can set these two headers. Neither of them means no browser, and so nobody whose
+    /// no script can set these two headers. Neither of them means no browser, and so no user whose
     /// cookies are abused.
     fn is_ours(self) -> bool {
         match (self.site, self.origin) {

@@ -2,28 +2,43 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::extract::{JobPath, JobQuery, PreviewParams, Query};
 use super::links::Links;
 use super::params::RunPath;
-use super::problem::Problem;
+use super::problem::{Detail, Problem};
 use super::{Site, format};
 use crate::fmt::thousands;
 use crate::model::Status;
 
 pub(crate) mod card;
-pub(crate) mod forms;
+pub(crate) mod confirm;
+mod forms;
 mod history;
 mod plot;
 mod preview;
+mod result;
 mod run;
 mod spark;
+pub(crate) mod triage;
+
+pub(crate) use result::Done;
+pub(crate) use triage::Filter;
+
+/// What the host shows on the page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shows {
+    pub(crate) actions: bool,
+    pub(crate) previews: bool,
+}
 
 /// A whole page.
 pub(crate) struct Page {
@@ -38,24 +53,44 @@ impl IntoResponse for Page {
     }
 }
 
-/// A card for each job.
-pub(crate) async fn overview(State(site): State<Arc<Site>>, links: Links) -> Page {
-    let status = match site.status().await {
-        Ok(status) => status,
+/// The query of the overview. Other members are ignored: a host may have its own.
+#[derive(Deserialize)]
+pub(crate) struct OverviewQuery {
+    done: Option<String>,
+    #[serde(flatten)]
+    filter: Filter,
+}
+
+/// All jobs, the worst first.
+pub(crate) async fn overview(
+    State(site): State<Arc<Site>>,
+    links: Links,
+    query: Result<Query<OverviewQuery>, Problem>,
+) -> Page {
+    let read = async {
+        let Query(query) = query?;
+        Ok((query, site.status().await?))
+    };
+    let (OverviewQuery { done, filter }, status) = match read.await {
+        Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
+    let done = done.and_then(|word| Done::parse(&word, None));
     let main = html! {
-        (card::cards(&links, &status, site.actions))
+        @if let Some(done) = done { (done.of_all(&status)) }
+        (filter.form(&links, &status))
+        (triage::overview(&links, &status, site.shows(), &filter))
         @if status.jobs.is_empty() {
             p.empty { "This housekeeper has no jobs." }
         }
     };
     let aside = html! {
         @if site.actions && !status.jobs.is_empty() {
-            (forms::run_all(&links))
+            (forms::run_all(&links, &confirm::paused(&status)))
         }
     };
-    page(&links, "Housekeeping", &heading(&status), &aside, &main)
+    let title = triage::title(&status);
+    page(&links, &title, &heading(&status), &aside, &main)
 }
 
 /// A job's card and its past.
@@ -67,21 +102,23 @@ pub(crate) async fn job(
 ) -> Page {
     let read = async {
         let Query(query) = query?;
-        let (limit, wait) = (query.runs()?, query.wait()?);
+        let (limit, wait, done) = (query.runs()?, query.wait()?, query.done());
         let status = site.status().await?;
         let part = query.history();
         let history = timeout(wait, site.history(job.clone(), part.query()?)).await;
         match history {
             Ok(Err(problem)) if !status.jobs.contains_key(&job) => Err(problem),
-            history => Ok((status, history.ok(), limit, part)),
+            history => Ok((status, history.ok(), limit, part, done)),
         }
     };
-    let (status, history, limit, part) = match read.await {
+    let (status, history, limit, part, done) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
+    let known = history.as_ref().and_then(|history| history.as_ref().ok());
     let main = html! {
-        (card::one(&links, &status, &job, site.actions))
+        @if let (Some(done), Some(job)) = (done, status.jobs.get(&job)) { (done.of_job(job, known)) }
+        (card::one(&links, &status, &job, site.shows()))
         @match &history {
             Some(Ok(history)) => (history::section(&links, history, &part)),
             Some(Err(problem)) => (history::missing(&problem.detail)),
@@ -113,6 +150,22 @@ pub(crate) async fn run(
     let main = run::section(&links, &run);
     let title = format!("A run of {}", run.job());
     page(&links, &title, &heading(&status), &html! {}, &main)
+}
+
+/// The card of a job alone, with links from the root of the router, for the script: frames have a
+/// row of a healthy job.
+pub(crate) async fn card_of(
+    State(site): State<Arc<Site>>,
+    JobPath(job): JobPath,
+) -> Result<Page, Problem> {
+    let status = site.status().await?;
+    if !status.jobs.contains_key(&job) {
+        site.job(&job).await?;
+    }
+    Ok(Page {
+        status: StatusCode::OK,
+        markup: card::one(&Links::default(), &status, &job, site.shows()),
+    })
 }
 
 /// What a run would handle.
@@ -153,6 +206,35 @@ pub(crate) fn error_page(links: &Links, problem: &Problem) -> Page {
     page
 }
 
+/// Answers problems of pages as HTML. The other paths are for programs.
+pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    let first = path.split('/').next().unwrap_or_default();
+    let for_programs = ["api", "events", "health", "assets"].contains(&first);
+    let response = next.run(request).await;
+    let detail = response.extensions().get::<Detail>().cloned();
+    let Some(Detail(detail)) = detail.filter(|_| !for_programs) else {
+        return response;
+    };
+    let (head, _) = response.into_parts();
+    let mut page = error_page(&links, &Problem::new(head.status, "page", detail)).into_response();
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = head.headers.get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+impl Site {
+    pub(crate) fn shows(&self) -> Shows {
+        Shows {
+            actions: self.actions,
+            previews: !self.privacy.without_previews,
+        }
+    }
+}
+
 /// Whose page it is, and since when it runs.
 fn heading(status: &Status) -> Markup {
     html! {
@@ -176,7 +258,7 @@ fn page(links: &Links, title: &str, heading: &Markup, aside: &Markup, main: &Mar
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) @if title != "Housekeeping" { " · Housekeeping" } }
+                title { (title) " · Housekeeping" }
                 link rel="icon" type="image/svg+xml" href=(links.to(&ICON.address()));
                 link rel="stylesheet" href=(links.to(&STYLE.address()));
                 script defer src=(links.to(&SCRIPT.address())) {}
@@ -193,7 +275,7 @@ fn page(links: &Links, title: &str, heading: &Markup, aside: &Markup, main: &Mar
                 div #answer role="status" aria-live="polite" {}
                 footer {
                     a href=(links.to("api/v1/status")) { "Status as JSON" }
-                    span { "All times are UTC." }
+                    span { "Times are UTC, unless they say local." }
                 }
                 (forms::dialog())
             }

@@ -25,9 +25,10 @@ pub(crate) struct Seat {
 }
 
 impl Seats {
-    /// Returns a seat. Streams that take no frames lose theirs. Once all seats are taken, the stream
-    /// that has had its seat for longest gives way if that is longer than [`MIN_STAY`]: a client
-    /// whose buffers are large may read nothing for long, and a page that is alive reconnects.
+    /// Returns a seat. Streams that take no frames lose theirs. Once all seats are taken, the
+    /// stream that has had its seat for longest gives way if that is longer than [`MIN_STAY`]: a
+    /// client whose buffers are large may read nothing for long, and a page that is alive
+    /// reconnects.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Seat> {
         let mut places = self.places();
         if places.len() >= Self::MAX {

@@ -4,8 +4,8 @@ use super::operation::Operation;
 use super::reads;
 use crate::job::Preview;
 use crate::model::{History, JobStatus, Report, RunStatus, Status};
-use crate::web::actions::{self, Accepted, AcceptedRun, Cancelled, Switched};
-use crate::web::extract::{PreviewParams, ScopeBody, Wait};
+use crate::web::actions::{self, Accepted, AcceptedRun, AllReports, Cancelled, Switched};
+use crate::web::extract::{OnlyRun, PreviewParams, RunAllBody, ScopeBody, Wait};
 use crate::web::params::{HistoryParams, RunParams};
 
 /// All operations, each with its route.
@@ -50,7 +50,7 @@ pub(super) fn all() -> Vec<Operation> {
             reads::preview,
         )
         .query::<PreviewParams>()
-        .problems(&[400, 404, 409, 422, 502, 503, 504]),
+        .problems(&[400, 403, 404, 409, 422, 502, 503, 504]),
         Operation::act::<Report, _, _>(
             "/jobs/{job}/run",
             "runJob",
@@ -61,35 +61,37 @@ pub(super) fn all() -> Vec<Operation> {
         .body::<ScopeBody>()
         .accepted::<AcceptedRun>("The run takes longer than the wait, and goes on.")
         .problems(&[400, 403, 404, 409, 413, 415, 422, 429, 503]),
-        Operation::act::<Vec<Report>, _, _>(
+        Operation::act::<AllReports, _, _>(
             "/run",
             "runAllJobs",
-            "Runs all jobs now.",
+            "Runs all jobs now, without those that are paused unless the body asks for them.",
             actions::run_all,
         )
         .query::<Wait>()
+        .body::<RunAllBody>()
         .accepted::<Accepted>("A run takes longer than the wait, and goes on.")
-        .problems(&[400, 403, 422, 503]),
+        .problems(&[400, 403, 413, 415, 422, 503]),
         Operation::act::<Cancelled, _, _>(
             "/jobs/{job}/cancel",
             "cancelRun",
             "Ends the run in progress after its batch.",
             actions::cancel,
         )
-        .problems(&[400, 403, 404, 409, 503]),
+        .query::<OnlyRun>()
+        .problems(&[400, 403, 404, 409, 413, 415, 422, 503]),
         Operation::act::<Switched, _, _>(
             "/jobs/{job}/pause",
             "pauseJob",
             "Suspends the schedule of a job on this instance. A run in progress continues.",
             actions::pause,
         )
-        .problems(&[400, 403, 404, 409, 503]),
+        .problems(&[400, 403, 404, 409, 413, 415, 422, 503]),
         Operation::act::<Switched, _, _>(
             "/jobs/{job}/resume",
             "resumeJob",
             "Resumes the schedule of a job on this instance, and runs it once now.",
             actions::resume,
         )
-        .problems(&[400, 403, 404, 409, 503]),
+        .problems(&[400, 403, 404, 409, 413, 415, 422, 503]),
     ]
 }

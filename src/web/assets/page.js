@@ -3,6 +3,9 @@
 // What comes from the server as HTML was escaped there; all else is written with textContent.
 
 const root = document.documentElement.dataset.root;
+// Not relative to the page: its address may hold a password, which a request must not.
+const base = new URL(root, location.origin + location.pathname);
+const at = (path) => new URL(path, base).href;
 const jobs = document.getElementById("jobs");
 const link = document.getElementById("link");
 const answer = document.getElementById("answer");
@@ -34,6 +37,18 @@ function countOn() {
     if ("until" in time.dataset) text = seconds > 0 ? `in ${span(seconds)}` : "now";
     if (time.textContent !== text) time.textContent = text;
   }
+  for (const time of document.querySelectorAll("time[data-clock]")) showLocal(time);
+}
+
+const local = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+const isUtc = new Date().getTimezoneOffset() === 0;
+
+// 14:05 local, 12:05 UTC
+function showLocal(time) {
+  const instant = new Date(time.dateTime);
+  const utc = `${instant.toISOString().slice(11, 16)} UTC`;
+  const text = isUtc ? utc : `${local.format(instant)} local, ${utc}`;
+  if (time.textContent !== text) time.textContent = text;
 }
 
 // --- Taking over a fresh copy of a part, touching only what differs: focus, selections and what was typed stay.
@@ -52,17 +67,20 @@ function takeOver(old, fresh) {
     if (value === null) old.removeAttribute(name);
     else if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
-  // Parts with a key are the same where their keys are, all others where they stand. What is new is put in between, and nothing is moved.
+  // Parts with a key are the same where their keys are, all others where they stand.
   const key = (node) => node.dataset?.key;
+  const kept = new Map([...old.childNodes].filter(key).map((node) => [key(node), node]));
   const keys = new Set([...fresh.childNodes].map(key));
   for (const child of [...old.childNodes]) if (!keys.has(key(child))) child.remove();
   let next = old.firstChild;
   for (const child of [...fresh.childNodes]) {
-    if (next && key(next) === key(child)) {
-      const same = next;
-      next = next.nextSibling;
+    const same = key(child) ? kept.get(key(child)) : next && !key(next) ? next : null;
+    if (!same) old.insertBefore(child, next);
+    else {
+      if (same === next) next = next.nextSibling;
+      else move(same, old, next);
       takeOver(same, child);
-    } else old.insertBefore(child, next);
+    }
   }
   while (next) {
     const gone = next;
@@ -71,43 +89,99 @@ function takeOver(old, fresh) {
   }
 }
 
+// A part that moves keeps the focus.
+function move(node, parent, next) {
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  parent.insertBefore(node, next);
+  focused?.focus({ preventScroll: true });
+}
+
 function parse(html) {
   return new DOMParser().parseFromString(html, "text/html");
 }
 
-// --- News.
+// --- Frames. A browser opens few connections to a host, so the visible pages of this housekeeper
+// share one stream, and a hidden page has none.
 
 let source = null;
+let release = null; // gives up the stream, or the wait for it
 let seen = null; // runs that ended, of the job of this page
 let heard = Date.now();
+let newest = null;
+const name = `housekeeper ${base.href}`;
+// Where there are no locks (no TLS), each visible page has a stream of its own.
+const channel = navigator.locks && window.BroadcastChannel ? new BroadcastChannel(name) : null;
 
 function say(state, text) {
   link.dataset.state = state;
   if (link.textContent !== text) link.textContent = text;
 }
 
+function join() {
+  if (document.hidden || release) return;
+  heard = Date.now();
+  if (!channel) {
+    release = () => {};
+    return follow();
+  }
+  const waiting = new AbortController();
+  release = () => waiting.abort();
+  channel.postMessage("newest?");
+  const hold = () =>
+    new Promise((done) => {
+      if (waiting.signal.aborted) return done();
+      release = done;
+      follow();
+    });
+  navigator.locks.request(name, { signal: waiting.signal }, hold).catch(() => {});
+}
+
+function leave() {
+  release?.();
+  release = null;
+  source?.close();
+  source = null;
+}
+
 function follow() {
   source?.close();
   heard = Date.now();
-  const mine = new EventSource(`${root}events`);
+  const mine = new EventSource(at("events"));
   source = mine;
   mine.onmessage = (event) => {
-    heard = Date.now();
-    const frame = JSON.parse(event.data);
-    show(parse(frame.html).getElementById("jobs"));
-    say("live", "Live");
-    const job = jobs.classList.contains("single") && jobs.firstElementChild?.dataset.job;
-    if (job) {
-      const ended = frame.ended[job] ?? 0;
-      if (seen !== null && ended !== seen) refreshHistory();
-      seen = ended;
-    }
+    newest = event.data;
+    channel?.postMessage({ frame: newest });
+    take(newest);
   };
-  mine.onerror = () => {
+  mine.onerror = async () => {
     lose();
     // A refusal ends an EventSource for good; a broken connection it mends by itself.
-    if (mine.readyState === EventSource.CLOSED) setTimeout(() => source === mine && follow(), 5000);
+    if (mine.readyState !== EventSource.CLOSED) return;
+    const { signedOut, text } = await ask("api/v1/status");
+    if (source !== mine) return;
+    if (signedOut) return say("lost", text);
+    setTimeout(() => source === mine && follow(), 5000);
   };
+}
+
+channel?.addEventListener("message", ({ data }) => {
+  if (data.frame) take(data.frame);
+  else if (source && newest) channel.postMessage({ frame: newest });
+});
+
+function take(data) {
+  if (document.hidden) return;
+  heard = Date.now();
+  const frame = JSON.parse(data);
+  const fresh = parse(frame.html);
+  show(fresh.getElementById("jobs"), fresh.getElementById("sum"));
+  say("live", "Live");
+  const job = jobs.classList.contains("single") && jobs.firstElementChild?.dataset.job;
+  if (job) {
+    const ended = frame.ended[job] ?? 0;
+    if (seen !== null && ended !== seen) refreshHistory();
+    seen = ended;
+  }
 }
 
 function lose() {
@@ -115,19 +189,42 @@ function lose() {
   say("lost", "Connection lost, trying again");
 }
 
-function show(fresh) {
-  // Links in it begin at the root of the router.
-  for (const at of fresh.querySelectorAll("[href]")) at.setAttribute("href", root + at.getAttribute("href"));
-  for (const at of fresh.querySelectorAll("[action]")) at.setAttribute("action", root + at.getAttribute("action"));
+function show(fresh, sum) {
+  // Links in it begin at the root of the router; runbooks are elsewhere.
+  for (const attribute of ["href", "action"]) {
+    for (const node of fresh.querySelectorAll(`[${attribute}]`)) {
+      const to = node.getAttribute(attribute);
+      if (!/^https?:/.test(to)) node.setAttribute(attribute, root + to);
+    }
+  }
   if (jobs.classList.contains("single")) {
     const job = jobs.firstElementChild?.dataset.job;
     const card = [...fresh.children].find((card) => card.dataset.job === job);
+    // The overview has a row for a healthy job.
+    if (card?.matches(".row, .short")) return refreshCard(job);
     fresh.replaceChildren(...(card ? [card] : []));
     fresh.className = jobs.className;
   }
   takeOver(jobs, fresh);
+  const old = document.getElementById("sum");
+  if (old && sum) {
+    takeOver(old, sum);
+    document.title = `${sum.dataset.title} · Housekeeping`;
+  }
+  applyFilter();
   setClock(jobs);
   countOn();
+}
+
+let refreshingCard = false;
+
+async function refreshCard(job) {
+  if (refreshingCard) return;
+  refreshingCard = true;
+  const card = await fetch(at(`jobs/${encodeURIComponent(job)}/card`)).then((response) => response.text(), () => "");
+  const fresh = parse(card).getElementById("jobs");
+  if (fresh) show(fresh);
+  setTimeout(() => (refreshingCard = false), 500);
 }
 
 let refreshing = false;
@@ -140,61 +237,120 @@ function refreshHistory() {
   refreshing = true;
   setTimeout(async () => {
     again = false;
-    await loadHistory(location.href);
+    await loadHistory(location.pathname + location.search);
     refreshing = false;
     if (again) refreshHistory();
   }, 2000);
 }
 
 async function loadHistory(url) {
-  const page = await fetch(url).then((response) => response.text(), () => "");
+  const page = await fetch(new URL(url, location.origin + location.pathname)).then((response) => response.text(), () => "");
   const fresh = parse(page).getElementById("history");
   const old = document.getElementById("history");
   // A history that is late again must not hide the one that is there.
   if (fresh && (!fresh.dataset.pending || old.dataset.pending)) takeOver(old, fresh);
 }
 
+// --- The filter of the overview. Without this script, its button asks the server.
+
+const filter = document.getElementById("filter");
+
+function applyFilter() {
+  if (!filter) return;
+  const [state, part] = [filter.elements.state.value, filter.elements.name.value.trim().toLowerCase()];
+  let shown = 0;
+  for (const job of jobs.children) {
+    const states = job.dataset.states.split(" ");
+    job.hidden = (state !== "" && !states.includes(state)) || !job.dataset.job.toLowerCase().includes(part);
+    if (!job.hidden) shown += 1;
+  }
+  const text = shown === jobs.children.length ? "" : `${shown} of ${jobs.children.length} jobs shown`;
+  const line = document.getElementById("shown");
+  if (line.textContent !== text) line.textContent = text;
+}
+
+filter?.addEventListener("input", applyFilter);
+filter?.addEventListener("submit", (event) => event.preventDefault());
+
 // --- Actions: a question, a request, the answer.
 
 const dialog = document.getElementById("ask");
+const part = (id) => document.getElementById(`ask-${id}`);
 let asking = null;
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.dataset?.api) return;
   event.preventDefault();
-  asking = { api: form.dataset.api, user: form.elements.user?.value.trim() ?? "" };
-  document.getElementById("ask-question").textContent = form.dataset.question;
-  document.getElementById("ask-consequence").textContent = form.dataset.consequence;
-  const scope = document.getElementById("ask-scope");
-  scope.hidden = asking.user === "";
-  scope.textContent = `Only rows of user ${asking.user}.`;
+  const { api, title, consequence, count } = form.dataset;
+  const user = form.elements.user?.value ?? "";
+  const mine = { api, user, run: form.elements.run?.value };
+  asking = mine;
+  const act = count ? `${title} for ${user ? `user ${user}` : "all users"}` : title;
+  part("title").textContent = `${act}?`;
+  part("yes").textContent = act;
+  part("consequence").textContent = consequence;
+  part("due").hidden = !count;
+  if (count) {
+    part("due").textContent = "Counting the due rows …";
+    dueRows(count, user).then((text) => {
+      if (asking === mine) part("due").textContent = text;
+    });
+  }
   dialog.returnValue = "no";
   dialog.showModal();
-  document.getElementById("ask-yes").focus();
+  part("no").focus();
 });
+
+async function dueRows(path, user) {
+  const { body, ok, text } = await ask(user ? `${path}&user=${encodeURIComponent(user)}` : path);
+  if (!ok) return `The number of due rows is not known: ${text}`;
+  const { count, capped } = body.due;
+  if (capped) return `More than ${count} rows are due now.`;
+  return count === 1 ? "1 row is due now." : `${count || "No"} rows are due now.`;
+}
 
 dialog.addEventListener("close", () => {
   if (dialog.returnValue === "yes" && asking) act(asking);
   asking = null;
 });
 
-async function act({ api, user }) {
-  tell("busy", "Asked the housekeeper …");
+// One request, and what came of it as a sentence. The status is read before the body, which need not be ours.
+async function ask(path, request = {}) {
+  const unknown = request.method === "POST" ? " Whether it was done, the page will show." : "";
+  let response;
+  try {
+    response = await fetch(at(path), { ...request, redirect: "manual" });
+  } catch {
+    return { ok: false, text: `There was no answer.${unknown}` };
+  }
+  const kind = response.headers.get("content-type") ?? "";
+  const ours = /^application\/(problem\+)?json/.test(kind);
+  const signedOut = response.type === "opaqueredirect" || (!ours && [200, 401, 403, 407].includes(response.status));
+  if (signedOut) return { ok: false, signedOut, text: "You are signed out: nothing was done. Reload the page to sign in." };
+  const said = `${response.status} ${response.statusText}`.trim();
+  if (!ours) {
+    const text = response.status >= 500 ? `The server answered ${said}.${unknown}` : `The server answered ${said}: nothing was done.`;
+    return { ok: false, text };
+  }
+  const body = await response.json().catch(() => null);
+  if (body === null) return { ok: false, text: `The answer broke off.${unknown}` };
+  return { ok: response.ok, body, text: body.message ?? body.detail ?? said };
+}
+
+async function act({ api, user, run }) {
+  tell("busy", "The request is on its way …");
   const request = { method: "POST" };
   if (user) {
     request.headers = { "Content-Type": "application/json" };
     request.body = JSON.stringify({ scope: { user } });
   }
-  try {
-    const response = await fetch(root + api, request);
-    const body = await response.json();
-    const parts = Array.isArray(body) ? body : [body];
-    const failed = !response.ok || parts.some((part) => part.success === false);
-    tell(failed ? "bad" : "good", ...parts.map((part) => part.message ?? part.detail ?? response.statusText));
-  } catch {
-    tell("bad", "There was no answer. Whether it was done, the page will show.");
-  }
+  const { ok, body, text } = await ask(run ? `${api}?run=${encodeURIComponent(run)}` : api, request);
+  const reports = body?.reports ?? [body];
+  const failed = !ok || reports.some((report) => report?.success === false);
+  const sentences = body?.reports ? reports.map((report) => report.message) : [text];
+  if (body?.left_out?.length) sentences.push(`Left out because paused: ${body.left_out.join(", ")}`);
+  tell(failed ? "bad" : "good", ...sentences);
 }
 
 function tell(state, ...sentences) {
@@ -228,14 +384,19 @@ const pending = document.getElementById("history")?.dataset.pending;
 if (pending) loadHistory(pending);
 if (jobs) {
   setClock(jobs);
+  applyFilter();
+  countOn();
   setInterval(countOn, 1000);
   // Frames come at least every five seconds; a connection that is silent for longer may be dead without saying so.
   setInterval(() => {
-    if (Date.now() - heard <= 15000) return;
+    if (!release || Date.now() - heard <= 15000) return;
     lose();
     follow();
   }, 5000);
-  follow();
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", join);
+  join();
 } else {
   link.hidden = true;
 }

@@ -3,65 +3,58 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::{forms, spark};
+use super::triage::states;
+use super::{Shows, forms, spark};
 use crate::fmt::{quantity, span, thousands};
-use crate::job::{BoundedCount, JobName, Scope};
+use crate::job::{BoundedCount, Counts, JobName, Scope};
 use crate::model::{CurrentRun, JobStatus, Outcome, Report, Requester, Status, WorkerStatus};
-use crate::web::format;
+use crate::web::format::{self, shown};
 use crate::web::links::Links;
 
-/// The cards of all jobs. Sent again with every frame, so they hold nothing that is worth more than
-/// a look.
-pub(crate) fn cards(links: &Links, status: &Status, actions: bool) -> Markup {
-    html! {
-        div #jobs .cards data-now=(status.at.to_rfc3339()) {
-            @for job in status.jobs.values() {
-                (card(links, job, status.at, actions))
-            }
-        }
-    }
-}
-
 /// The card of one job.
-pub(crate) fn one(links: &Links, status: &Status, job: &JobName, actions: bool) -> Markup {
+pub(crate) fn one(links: &Links, status: &Status, job: &JobName, shows: Shows) -> Markup {
     html! {
         div #jobs .cards.single data-now=(status.at.to_rfc3339()) {
             @if let Some(job) = status.jobs.get(job) {
-                (card(links, job, status.at, actions))
+                (card(links, job, status.at, shows, (false, false)))
             }
         }
     }
 }
 
-fn card(links: &Links, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Markup {
+pub(super) fn card(
+    links: &Links,
+    job: &JobStatus,
+    now: DateTime<Utc>,
+    shows: Shows,
+    (short, hidden): (bool, bool),
+) -> Markup {
+    let reason = job.health.reason();
     html! {
-        article.job data-job=(job.job) aria-label=(job.job) {
+        article.job.short[short] data-key=(job.job) data-job=(job.job) data-states=(states(job))
+            aria-label=(job.job) hidden[hidden] {
             header {
                 h2 { a href=(links.to_job(&job.job, "")) { (job.job) } }
-                p.badges {
-                    @if job.paused { span.badge.paused { "paused" } }
-                    @if job.worker == WorkerStatus::Disabled {
-                        span.badge.off { "off" }
-                    } @else {
-                        span.badge.(job.health.as_str()) { (job.health.as_str()) }
-                    }
-                }
+                (badges(job))
             }
             // Always there: the script takes a fresh card over part by part, and what comes after
             // would change places with it.
-            p.reason.(job.health.as_str()) hidden[job.health.reason().is_none()] {
-                (job.health.reason().unwrap_or_default())
+            p.reason.(job.health.as_str()) hidden[reason.is_none()] {
+                (shown(&reason.unwrap_or_default()))
             }
             (worker(job, now))
-            (facts(job, now))
+            (facts(job, now, short))
             (findings(job))
             footer {
-                @if actions && job.worker != WorkerStatus::Disabled {
+                @if shows.actions && job.worker != WorkerStatus::Disabled {
                     (forms::of_job(links, job))
                 }
                 nav aria-label={ "More on " (job.job) } {
+                    @if let Some(runbook) = &job.runbook {
+                        a href=(runbook) rel="noreferrer" { "Runbook" } " "
+                    }
                     a href=(links.to_job(&job.job, "")) { "History" }
-                    @if job.worker != WorkerStatus::Disabled {
+                    @if job.worker != WorkerStatus::Disabled && shows.previews {
                         " " a href=(links.to_job(&job.job, "/preview")) { "Preview" }
                     }
                 }
@@ -70,7 +63,21 @@ fn card(links: &Links, job: &JobStatus, now: DateTime<Utc>, actions: bool) -> Ma
     }
 }
 
-/// What is done right now.
+/// The health of a job, and whether it is paused.
+pub(super) fn badges(job: &JobStatus) -> Markup {
+    html! {
+        p.badges {
+            @if job.paused { span.badge.paused { "paused" } }
+            @if job.worker == WorkerStatus::Disabled {
+                span.badge.off { "off" }
+            } @else {
+                span.badge.(job.health.as_str()) { (job.health.as_str()) }
+            }
+        }
+    }
+}
+
+/// What the worker does right now.
 fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
     html! {
         div.now {
@@ -89,18 +96,19 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                                 @if let Some(by) = &pause.by { " by " (by) }
                                 ","
                             }
-                            " runs only when asked"
+                            " runs on request only"
                         }
-                        None => { span.state { "Idle" } " runs only when asked" }
+                        None => { span.state { "Idle" } " runs on request only" }
                     }
                 },
                 WorkerStatus::Disabled => p { span.state { "Off" } " its setting is not set" },
                 WorkerStatus::Stopped => p { span.state { "Stopped" } " with its housekeeper" },
                 WorkerStatus::Restarting { at, .. } => p {
-                    span.state { "Worker died" } " starts again " (format::until(*at, now))
+                    span.state { "Worker crashed" } " restarts " (format::until(*at, now))
                 },
                 WorkerStatus::Degraded { until, .. } => p {
-                    span.state { "Given up for now" } " tried again " (format::until(*until, now))
+                    span.state { "Degraded" } " crashed too often; next attempt "
+                    (format::until(*until, now)) ", or when a run is requested"
                 },
             }
         }
@@ -132,7 +140,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
             ", " (quantity(run.batches, "batch", "batches"))
-            @if now - run.heard_at > QUIET { ", last heard of " (format::ago(run.heard_at, now)) }
+            @if now - run.heard_at > QUIET { ", silent since " (format::ago(run.heard_at, now)) }
             @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
     }
@@ -159,7 +167,8 @@ fn rate(rows: u64, seconds: f64) -> Option<u64> {
     (rows > 0 && seconds >= 0.1).then(|| (rows as f64 / seconds).round() as u64)
 }
 
-fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
+/// A short card leaves out what is seldom needed first; the job's own page has it.
+fn facts(job: &JobStatus, now: DateTime<Utc>, short: bool) -> Markup {
     let last = job.last.as_ref();
     let due = last.and_then(|report| Some(report.forecast?.due));
     html! {
@@ -167,7 +176,7 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
             div.wide {
                 dt { "Last run" }
                 dd {
-                    @match last { Some(report) => (outcome(report, now)), None => "none yet" }
+                    @match last { Some(report) => (outcome(report, now)), None => "no run yet" }
                     (spark::outcomes(&job.outcomes))
                 }
             }
@@ -191,19 +200,7 @@ fn facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                 dt { "Last success" }
                 dd { @match job.last_success { Some(at) => (format::ago(at, now)), None => "none yet" } }
             }
-            div.wide {
-                dt { "Schedule" }
-                dd { (format::schedule(&job.schedule)) (ticks(job, now)) }
-            }
-            (count("Restarts", job.restarts, "How often its worker was started again"))
-            (count("Missed ticks", job.missed_ticks, "Ticks that met a run in progress or a sleeping machine, and merged into one"))
-            (count("Set aside", job.rejected as u64, "Rows that could not be handled since the last tick"))
-            @if job.waiting > 0 {
-                (count("Waiting", job.waiting as u64, "Runs that wait for their turn"))
-            }
-            @if job.unsaved_runs > 0 {
-                (count("Unwritten", job.unsaved_runs as u64, "Runs that wait to be written to the history"))
-            }
+            @if !short { (other_facts(job, now)) }
         }
     }
 }
@@ -216,7 +213,7 @@ fn findings(job: &JobStatus) -> Markup {
             summary { "Check: " (found.refused.len()) " refused, " (found.advice.len()) " advice" }
             ul {
                 @for finding in found.refused.iter().chain(&found.advice) {
-                    li { (finding.part) ": " (finding.text)
+                    li { (finding.part) ": " (shown(&finding.text))
                         @if let Some(statement) = &finding.statement { " " code { (statement) } } }
                 }
             }
@@ -224,12 +221,32 @@ fn findings(job: &JobStatus) -> Markup {
     }
 }
 
-/// The next five ticks. Where there is none to come, the schedule has said so.
+fn other_facts(job: &JobStatus, now: DateTime<Utc>) -> Markup {
+    html! {
+            div.wide {
+                dt { "Schedule" }
+                dd { (format::schedule(&job.schedule)) (ticks(job, now)) }
+            }
+            (count("Restarts", job.restarts, "Restarts of its worker"))
+            (count("Missed ticks", job.missed_ticks, "Ticks that met a run in progress or a sleeping machine, and merged into one"))
+            (count("Rejected", job.rejected as u64, "Due rows that failed since the last tick"))
+            @if job.waiting > 0 {
+                (count("Waiting", job.waiting as u64, "Runs that wait for their turn"))
+            }
+            @if job.unsaved_runs > 0 {
+                (count("Unsaved", job.unsaved_runs as u64, "Runs that are not in the history yet"))
+            }
+    }
+}
+
+/// The next five ticks, with the time of day in UTC; the script adds the local one.
 fn ticks(job: &JobStatus, now: DateTime<Utc>) -> Markup {
     html! {
         @if !job.next_ticks.is_empty() {
             ol.ticks aria-label="Next ticks" {
-                @for tick in &job.next_ticks { li { (format::until(*tick, now)) } }
+                @for tick in &job.next_ticks {
+                    li { (format::until(*tick, now)) " " (format::clock(*tick)) }
+                }
             }
         }
     }
@@ -245,13 +262,21 @@ fn count(name: &str, count: u64, meaning: &str) -> Markup {
 }
 
 /// How a run ended, and what it did.
-fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
+pub(super) fn outcome(report: &Report, now: DateTime<Utc>) -> Markup {
     html! {
-        (mark(&report.outcome)) " "
-        (report.counts) " in " (format::elapsed(report.elapsed))
-        ", " (report.trigger) (Requester::by(&report.requested_by)) ", " (format::ago(report.started_at, now))
-        @if report.rejected_count > 0 { ", " (thousands(report.rejected_count)) " set aside" }
+        (mark(&report.outcome)) " · " (changes(&report.counts)) " · " (format::elapsed(report.elapsed))
+        " · " (report.trigger) (shown(&Requester::by(&report.requested_by)))
+        " " (format::ago(report.started_at, now))
+        @if report.rejected_count > 0 { " · " (thousands(report.rejected_count)) " rejected" }
     }
+}
+
+/// The rows that a run changed.
+pub(super) fn changes(counts: &Counts) -> String {
+    if counts.total() == 0 {
+        return "no rows changed".to_owned();
+    }
+    counts.to_string()
 }
 
 /// The outcome in a word, with a colour.
@@ -267,8 +292,8 @@ pub(super) fn mark(outcome: &Outcome) -> Markup {
 pub(super) fn scope(scope: &Scope) -> Markup {
     html! {
         @match scope {
-            Scope::All => "everything",
-            Scope::User(user) => { "user " code { (user) } },
+            Scope::All => "all users",
+            Scope::User(user) => { "user " code { (shown(user)) } },
         }
     }
 }

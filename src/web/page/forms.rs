@@ -1,69 +1,50 @@
-//! What changes something: a form that asks whether it is meant, on the page with a script, on a
-//! page of its own without.
+//! Forms that change something. Each asks for a confirmation: in a dialog with a script, on a page
+//! of its own without.
 
-use std::time::Duration;
-
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Page, error_page, page};
-use crate::job::{JobName, Scope};
+use crate::job::JobName;
 use crate::model::{JobStatus, WorkerStatus};
-use crate::web::acting::{Acting, Action};
-use crate::web::actions;
-use crate::web::extract::{JobPath, Query, scope, unread};
+use crate::web::acting::Action;
 use crate::web::links::{Links, encoded};
 use crate::web::problem::{self, Problem};
 
-/// What can be done to a job.
+/// An action on a job, as a page names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
-    Run,
-    Cancel,
-    Pause,
-    Resume,
-}
+pub(crate) struct Act(pub(crate) Action);
 
 impl Act {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Cancel => "cancel",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-        }
-    }
-
     fn label(self) -> &'static str {
-        match self {
-            Self::Run => "Run",
-            Self::Cancel => "Cancel",
-            Self::Pause => "Pause",
-            Self::Resume => "Resume",
+        match self.0 {
+            Action::Run => "Run",
+            Action::Cancel => "Cancel",
+            Action::Pause => "Pause",
+            Action::Resume => "Resume",
         }
     }
 
-    fn question(self, job: &JobName) -> String {
-        match self {
-            Self::Run => format!("Run {job} now?"),
-            Self::Cancel => format!("Cancel the run of {job}?"),
-            Self::Pause => format!("Pause {job}?"),
-            Self::Resume => format!("Resume {job}?"),
+    /// The action and its object, for titles and buttons.
+    pub(super) fn title(self, job: &JobName) -> String {
+        match self.0 {
+            Action::Cancel => format!("Cancel the run of {job}"),
+            _ => format!("{} {job}", self.label()),
         }
     }
 
-    fn consequence(self) -> &'static str {
-        match self {
-            Self::Run => "It handles every row that is due; the preview shows which.",
-            Self::Cancel => {
-                "It ends after the batch in flight. What is left waits for the next tick."
+    pub(super) fn consequence(self) -> &'static str {
+        match self.0 {
+            Action::Run => "A run in progress ends first. The preview lists the rows.",
+            Action::Cancel => {
+                "It ends after the batch in progress. The rest waits for the next run."
             }
-            Self::Pause => {
-                "It runs no more by itself until it is resumed. A run in progress goes on."
+            Action::Pause => {
+                "The schedule stops until it is resumed. A run in progress continues, and requested \
+                 runs still work."
             }
-            Self::Resume => "It runs by itself again, and once at once.",
+            Action::Resume => "The schedule continues, and the job runs once now.",
         }
     }
 }
@@ -78,11 +59,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
         }
         let path = Path::<ActInPath>::from_request_parts(parts, state).await;
         let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-        match [Self::Run, Self::Cancel, Self::Pause, Self::Resume]
-            .into_iter()
-            .find(|act| act.as_str() == path.act)
-        {
-            Some(act) => Ok(act),
+        let mut actions = Action::ALL.into_iter();
+        match actions.find(|action| action.as_str() == path.act) {
+            Some(action) => Ok(Self(action)),
             None => Err(problem::not_found(parts.uri.clone()).await),
         }
     }
@@ -90,185 +69,83 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
 
 /// The buttons of a job.
 pub(super) fn of_job(links: &Links, job: &JobStatus) -> Markup {
-    let switch = if job.paused { Act::Resume } else { Act::Pause };
-    let running = matches!(job.worker, WorkerStatus::Running(_));
+    let switch = if job.paused {
+        Action::Resume
+    } else {
+        Action::Pause
+    };
+    let run = match &job.worker {
+        WorkerStatus::Running(run) => Some(run.run.to_string()),
+        _ => None,
+    };
     html! {
         div.acts role="group" aria-label={ "Actions on " (job.job) } {
-            (form(links, &job.job, Act::Run, true))
-            (form(links, &job.job, Act::Cancel, running))
-            (form(links, &job.job, switch, true))
+            (form(links, &job.job, Act(Action::Run), None))
+            (form(links, &job.job, Act(Action::Cancel), run.as_deref()))
+            (form(links, &job.job, Act(switch), None))
         }
     }
 }
 
-/// Without a script it leads to a page that asks; with one, to the dialog.
-fn form(links: &Links, job: &JobName, act: Act, can: bool) -> Markup {
-    let label = format!("{} {job}", act.label());
+/// `run` is the run that the form ends.
+fn form(links: &Links, job: &JobName, act: Act, run: Option<&str>) -> Markup {
+    let action = act.0.as_str();
+    let preview = format!("api/v1/jobs/{}/preview?size=1", encoded(job.as_str()));
+    let runs = act.0 == Action::Run;
     html! {
-        form.act.(act.as_str()) action=(links.to_job(job, &format!("/{}", act.as_str())))
-            data-api=(format!("api/v1/jobs/{}/{}", encoded(job.as_str()), act.as_str()))
-            data-question=(act.question(job)) data-consequence=(act.consequence()) {
-            @if act == Act::Run {
+        form.act.(action) action=(links.to_job(job, &format!("/{action}")))
+            data-api=(format!("api/v1/jobs/{}/{action}", encoded(job.as_str())))
+            data-title=(act.title(job)) data-consequence=(act.consequence())
+            data-count=[runs.then_some(preview)] {
+            @if runs {
                 input name="user" maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"
                     aria-label={ "User whose rows " (job) " handles; empty for all" };
             }
-            button aria-label=(label) disabled[!can] { (act.label()) }
+            @if let Some(run) = run { input type="hidden" name="run" value=(run); }
+            button aria-label=(act.title(job)) disabled[act.0 == Action::Cancel && run.is_none()] {
+                (act.label())
+            }
         }
     }
 }
 
 /// The button for all jobs.
-pub(super) fn run_all(links: &Links) -> Markup {
+pub(super) fn run_all(links: &Links, paused: &[&JobName]) -> Markup {
     html! {
-        form.act action=(links.to("run")) data-api="api/v1/run" data-question=(ALL_QUESTION)
-            data-consequence=(ALL_CONSEQUENCE) {
+        form.act action=(links.to("run")) data-api="api/v1/run" data-title=(ALL_TITLE)
+            data-consequence=(all_consequence(paused)) {
             button { "Run all" }
         }
     }
 }
 
-/// Filled in and opened by the script.
+/// Filled in and opened by the script. The safe button comes first, and has the focus.
 pub(super) fn dialog() -> Markup {
     html! {
-        dialog #ask aria-labelledby="ask-question" aria-describedby="ask-consequence" {
+        dialog #ask aria-labelledby="ask-title" aria-describedby="ask-due ask-consequence" {
             form method="dialog" {
-                h2 #ask-question {}
-                p #ask-scope hidden {}
+                h2 #ask-title {}
+                p #ask-due hidden {}
                 p #ask-consequence {}
                 div.buttons {
-                    button value="no" { "Leave it" }
-                    button.go value="yes" #ask-yes { "Yes" }
+                    button value="no" #ask-no autofocus { "Go back" }
+                    button.go value="yes" #ask-yes {}
                 }
             }
         }
     }
 }
 
-/// What the fields of a form say.
-#[derive(Deserialize)]
-pub(crate) struct Fields {
-    user: Option<String>,
-}
-
-/// The page that asks, for those without a script.
-pub(crate) async fn confirm(
-    acting: Acting,
-    links: Links,
-    JobPath(job): JobPath,
-    act: Act,
-    Query(fields): Query<Fields>,
-) -> Page {
-    if let Err(problem) = acting.check(act.action(), &job) {
-        return error_page(&links, &problem);
+pub(super) fn all_consequence(paused: &[&JobName]) -> String {
+    let mut text =
+        "Each job handles its due rows. A job that fails does not stop the others.".to_owned();
+    if !paused.is_empty() {
+        let names: Vec<&str> = paused.iter().map(|job| job.as_str()).collect();
+        text.push_str(" Left out because paused: ");
+        text.push_str(&names.join(", "));
+        text.push('.');
     }
-    let (question, consequence) = (act.question(&job), act.consequence());
-    asked(&links, &question, consequence, fields.user.as_deref())
+    text
 }
 
-pub(crate) async fn confirm_all(links: Links) -> Page {
-    asked(&links, ALL_QUESTION, ALL_CONSEQUENCE, None)
-}
-
-/// Does it, for those without a script.
-pub(crate) async fn submit(
-    acting: Acting,
-    links: Links,
-    JobPath(job): JobPath,
-    act: Act,
-    request: Request,
-) -> Page {
-    let done = async {
-        let scope = Form::read(request).await?;
-        act.perform(&acting, job, scope).await
-    };
-    answered(&links, done.await)
-}
-
-pub(crate) async fn submit_all(acting: Acting, links: Links) -> Page {
-    let done = acting.run_all(PATIENCE).await.map(|reports| match reports {
-        Some(reports) => reports.iter().map(ToString::to_string).collect(),
-        None => vec![actions::all_still_running(PATIENCE)],
-    });
-    answered(&links, done)
-}
-
-/// The scope in the body of a form.
-struct Form;
-
-impl Form {
-    async fn read(request: Request) -> Result<Scope, Problem> {
-        let fields = axum::extract::Form::<Fields>::from_request(request, &()).await;
-        let fields =
-            fields.map_err(|rejection| unread(rejection.status(), rejection.body_text()))?;
-        Ok(scope(fields.user.as_deref()))
-    }
-}
-
-impl Act {
-    fn action(self) -> Action {
-        match self {
-            Self::Run => Action::Run,
-            Self::Cancel => Action::Cancel,
-            Self::Pause => Action::Pause,
-            Self::Resume => Action::Resume,
-        }
-    }
-
-    /// What came of it, in sentences.
-    async fn perform(
-        self,
-        acting: &Acting,
-        job: JobName,
-        scope: Scope,
-    ) -> Result<Vec<String>, Problem> {
-        let sentence = match self {
-            Self::Run => match acting.run(job.clone(), scope.clone(), PATIENCE).await?.1 {
-                Some(report) => report.to_string(),
-                None => actions::still_running(&job, &scope, PATIENCE),
-            },
-            Self::Cancel => actions::cancelled(&job, acting.cancel(job.clone()).await?),
-            Self::Pause => actions::paused(&job, acting.pause(job.clone()).await?),
-            Self::Resume => actions::resumed(&job, acting.resume(job.clone()).await?),
-        };
-        Ok(vec![sentence])
-    }
-}
-
-fn asked(links: &Links, question: &str, consequence: &str, user: Option<&str>) -> Page {
-    let user = user.map(str::trim).filter(|user| !user.is_empty());
-    let main = html! {
-        section.question {
-            h2 { (question) }
-            @if let Some(user) = user { p { "Only rows of user " code { (user) } "." } }
-            p { (consequence) }
-            form method="post" {
-                @if let Some(user) = user { input type="hidden" name="user" value=(user); }
-                button.go { "Yes" }
-                " " a href=(links.home()) { "Leave it" }
-            }
-        }
-    };
-    page(links, question, &html! {}, &html! {}, &main)
-}
-
-fn answered(links: &Links, done: Result<Vec<String>, Problem>) -> Page {
-    let sentences = match done {
-        Ok(sentences) => sentences,
-        Err(problem) => return error_page(links, &problem),
-    };
-    let main = html! {
-        section.question {
-            h2 { "Done" }
-            @for sentence in sentences { p { (sentence) } }
-            p { a href=(links.home()) { "To the overview" } }
-        }
-    };
-    page(links, "Done", &html! {}, &html! {}, &main)
-}
-
-/// How long a page without a script waits for a run.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-const ALL_QUESTION: &str = "Run all jobs now?";
-const ALL_CONSEQUENCE: &str =
-    "Each handles every row that is due. One that fails does not stop the others.";
+pub(super) const ALL_TITLE: &str = "Run all jobs";

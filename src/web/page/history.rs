@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::card::{mark, scope};
+use super::card::{changes as changed_rows, mark, scope};
 use super::plot::{Plot, Point};
 use crate::fmt::thousands;
 use crate::model::{History, HistorySource, Outcome, OutcomeKind, Report, Requester, RunRecord};
-use crate::web::format;
+use crate::web::format::{self, shown};
 use crate::web::links::Links;
 use crate::web::params::HistoryParams;
 
@@ -17,7 +17,7 @@ pub(super) fn section(links: &Links, history: &History, part: &HistoryParams) ->
         section #history .history aria-labelledby="past" {
             h2 #past { "Past runs" }
             @if let HistorySource::Memory { reason } = &history.source {
-                p.reason { "Only what this process saw: " (reason) }
+                p.reason { "Only what this process saw: " (shown(reason)) }
             }
             (filter(links, history, part))
             @if history.runs.is_empty() && (part.is_filtered() || !part.is_first()) {
@@ -55,7 +55,7 @@ pub(super) fn missing(why: &str) -> Markup {
     html! {
         section #history .history aria-labelledby="past" {
             h2 #past { "Past runs" }
-            p.reason { "They could not be read: " (why) }
+            p.reason { "They could not be read: " (shown(why)) }
         }
     }
 }
@@ -111,7 +111,7 @@ fn changed(report: &Report) -> f64 {
     report.counts.total() as f64
 }
 
-/// How long the oldest row had waited when the run ended; nothing if nobody could look.
+/// How long the oldest row had waited when the run ended; nothing without a forecast.
 fn lag(record: &RunRecord) -> Option<f64> {
     let forecast = record.report.forecast?;
     Some(forecast.oldest_overdue.unwrap_or_default().as_secs_f64())
@@ -174,7 +174,7 @@ fn table(links: &Links, runs: &[RunRecord]) -> Markup {
                     th scope="col" { "Changed" }
                     th.number scope="col" { "Took" }
                     th.number scope="col" { "Batches" }
-                    th.number scope="col" { "Set aside" }
+                    th.number scope="col" { "Rejected" }
                     th.number scope="col" { "Still due" }
                 } }
                 tbody { @for record in runs { (row(links, record)) } }
@@ -199,8 +199,8 @@ fn row(links: &Links, record: &RunRecord) -> Markup {
             td {
                 (mark(&report.outcome))
                 @match &report.outcome {
-                    Outcome::Failed { error, .. } => div.why { (error) },
-                    Outcome::Crashed { reason, .. } => div.why { (reason) },
+                    Outcome::Failed { error, .. } => div.why { (shown(error)) },
+                    Outcome::Crashed { reason, .. } => div.why { (shown(reason)) },
                     _ => {}
                 }
             }
@@ -222,14 +222,14 @@ fn row(links: &Links, record: &RunRecord) -> Markup {
 fn changes(report: &Report) -> Markup {
     html! {
         @if report.ids.is_empty() && report.rejected.is_empty() {
-            (report.counts)
+            (changed_rows(&report.counts))
         } @else {
             details {
-                summary { (report.counts) }
+                summary { (changed_rows(&report.counts)) }
                 ul.ids {
-                    @for id in report.ids.iter().take(IDS_SHOWN) { li { (id) } }
+                    @for id in report.ids.iter().take(IDS_SHOWN) { li { (shown(id)) } }
                     @if report.more_ids || report.ids.len() > IDS_SHOWN { li.quiet { "and more" } }
-                    @for row in report.rejected.iter().take(IDS_SHOWN) { li { (row.id) " set aside: " (row.error) } }
+                    @for row in report.rejected.iter().take(IDS_SHOWN) { li { (shown(&row.id)) " rejected: " (shown(&row.error)) } }
                 }
             }
         }
@@ -251,7 +251,7 @@ mod tests {
     use crate::model::Trigger;
 
     #[test]
-    fn of_runs_that_were_folded_into_a_line_the_plots_show_what_one_did() {
+    fn plots_show_the_mean_of_runs_that_were_folded_into_a_line() {
         let job = crate::job::JobName::from("sweeper");
         let (scope, start) = (Scope::All, DateTime::UNIX_EPOCH);
         let mut report = Report::blank(job.clone(), scope, Trigger::Deadline, start);
@@ -278,7 +278,7 @@ mod tests {
             "{page}"
         );
         assert!(
-            page.contains(": 500ms, completed, the mean of 4 runs"),
+            page.contains(": 500 ms, completed, the mean of 4 runs"),
             "{page}"
         );
     }

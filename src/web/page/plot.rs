@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scale_ends_at_a_round_number_just_above_the_largest_value() {
+    fn the_scale_ends_at_a_round_number_above_the_largest_value() {
         let table = [
             (0.0, 1.0),
             (0.003, 0.003),

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::job::Preview;
 use crate::web::extract::PreviewParams;
-use crate::web::format;
+use crate::web::format::{self, shown};
 use crate::web::links::{Links, encoded};
 
 pub(super) fn section(links: &Links, preview: &Preview, which: &PreviewParams) -> Markup {
@@ -16,8 +16,9 @@ pub(super) fn section(links: &Links, preview: &Preview, which: &PreviewParams) -
             h2 #preview { "Preview of " a href=(links.to_job(&preview.job, "")) { (preview.job) } }
             p {
                 strong { (preview.due) }
-                " rows would be handled: those older than " (format::utc(preview.cutoff)) ". "
-                span.quiet { "Nothing is changed by looking." }
+                @if preview.due.count == 1 { " row is" } @else { " rows are" }
+                " due: older than " (format::utc(preview.cutoff)) ". "
+                span.quiet { "A preview changes nothing." }
             }
             form.filter action=(here) {
                 label { "User " input name="user" value=(user) maxlength="200" autocomplete="off" spellcheck="false" placeholder="all users"; }
@@ -55,12 +56,12 @@ fn table(preview: &Preview) -> Markup {
                 tbody {
                     @for row in &preview.rows {
                         tr {
-                            td.id { (row.id) }
-                            td.id { (row.user.as_deref().unwrap_or("–")) }
+                            td.id { (shown(&row.id)) }
+                            td.id { (shown(row.user.as_deref().unwrap_or("–"))) }
                             td { (format::utc(row.since)) }
                             td {
                                 @for (name, value) in &row.details {
-                                    span.detail { span.quiet { (name.replace('_', " ")) } " " (value) } " "
+                                    span.detail { span.quiet { (shown(&name.replace('_', " "))) } " " (shown(value)) } " "
                                 }
                             }
                         }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::card::{mark, scope};
 use crate::fmt::thousands;
 use crate::model::{CurrentRun, Outcome, Report, Requester, RunStatus};
-use crate::web::format;
+use crate::web::format::{self, shown};
 use crate::web::links::Links;
 
 pub(super) fn section(links: &Links, run: &RunStatus) -> Markup {
@@ -45,8 +45,8 @@ fn ended(report: &Report) -> Markup {
     html! {
         p { (mark(&report.outcome)) " " (report.message()) }
         @match &report.outcome {
-            Outcome::Failed { error, .. } => p.reason { (error) },
-            Outcome::Crashed { reason, .. } => p.reason { (reason) },
+            Outcome::Failed { error, .. } => p.reason { (shown(error)) },
+            Outcome::Crashed { reason, .. } => p.reason { (shown(reason)) },
             _ => {}
         }
         dl.facts {

@@ -15,7 +15,6 @@ async fn each_invalid_query_is_a_problem_that_says_why() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
     let table = [
-        ("/nowhere", 404, "not_found"),
         ("/api", 404, "not_found"),
         ("/assets/other.js", 404, "not_found"),
         ("/api/v1/jobs/other", 404, "unknown_job"),
@@ -192,7 +191,12 @@ async fn a_disabled_job_is_a_conflict() {
     let off = BookingExpirer::new(std::sync::Arc::new(store), None).expect("is off");
     let arguments = HousekeeperArguments::new(vec![std::sync::Arc::new(off)]);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
-    let visitor = Visitor(Web::new(housekeeper).with_actions().router());
+    let visitor = Visitor(
+        Web::new(housekeeper)
+            .with_actions()
+            .with_hosts(["a.example"])
+            .router(),
+    );
 
     let answer = visitor.post("/api/v1/jobs/booking-expirer/run").await;
     let page = visitor.get("/").await;
@@ -211,6 +215,10 @@ async fn a_stopped_housekeeper_is_unavailable_and_pages_say_so() {
     let stopped = host.housekeeper.stop_and_wait(None, None).await;
     stopped.expect("it stops");
 
+    assert_eq!(
+        visitor.get("/api/v1/status").await.header("retry-after"),
+        "5"
+    );
     let paths = [
         "/api/v1/status",
         "/api/v1/jobs/x",
@@ -251,7 +259,12 @@ async fn a_silent_housekeeper_is_unavailable_after_a_second() {
     let (mute, handle) = Actor::spawn(None, SilentHousekeeper, ())
         .await
         .expect("it starts");
-    let visitor = Visitor(Web::new(mute.clone()).with_actions().router());
+    let visitor = Visitor(
+        Web::new(mute.clone())
+            .with_actions()
+            .with_hosts(["a.example"])
+            .router(),
+    );
     let asked = tokio::time::Instant::now();
 
     let answer = visitor.get("/health/live").await;
@@ -280,7 +293,29 @@ async fn missing_pages_say_so_in_html() {
 
     assert!(job.page(404).contains("unknown job"));
     assert!(preview.page(422).contains("cannot run for this scope"));
-    assert_eq!(act.problem(), "not_found");
+    assert!(act.page(404).contains("there is nothing at"));
+    for path in [
+        "/nowhere",
+        "/jobs/booking-expirer/",
+        "/jobs/healthy/",
+        "/jobs",
+        "/runs/x/y",
+    ] {
+        let page = visitor.get(path).await;
+        assert!(page.page(404).contains("To the overview"), "{path}");
+    }
+    assert!(
+        visitor
+            .get("/jobs/%ff")
+            .await
+            .page(400)
+            .contains("To the overview")
+    );
+    let method = visitor
+        .send(Method::DELETE, "/jobs/booking-expirer", &[], "")
+        .await;
+    method.page(405);
+    assert_eq!(method.header("allow"), "GET,HEAD");
     for path in ["preview?size=x", "preview?size=0", "?limit=x"] {
         let page = visitor
             .get(&format!("/jobs/booking-expirer/{path}").replace("/?", "?"))

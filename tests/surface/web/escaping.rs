@@ -74,7 +74,7 @@ async fn input_of_a_visitor_stays_text() {
 
     assert_text(preview.page(422));
     assert_text(job.page(404));
-    assert_text(question.page(200));
+    assert_text(question.page(404));
 }
 
 fn add(host: &Host, id: &str) {

@@ -27,11 +27,15 @@ async fn requests_of_other_sites_change_nothing() {
         .flat_map(|path| foreign.map(|headers| (path, headers)))
     {
         let answer = visitor.send(Method::POST, path, headers, "").await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.problem().as_str()),
-            (403, "cross_site"),
-            "{headers:?}"
-        );
+        assert_eq!(answer.status, 403, "{path} {headers:?}");
+        if path.starts_with("/api") {
+            assert_eq!(answer.problem(), "cross_site", "{headers:?}");
+        } else {
+            assert!(
+                answer.body.contains("another site sent this request"),
+                "{headers:?}"
+            );
+        }
     }
 
     assert!(!host.status().await.paused);

@@ -78,7 +78,12 @@ async fn reconnected_streams_follow_the_next_housekeeper() {
 #[tokio::test(start_paused = true)]
 async fn a_page_without_its_housekeeper_names_the_missing_one() {
     let name = "still-to-come";
-    let visitor = Visitor(Web::named(name).with_actions().router());
+    let visitor = Visitor(
+        Web::named(name)
+            .with_actions()
+            .with_hosts(["a.example"])
+            .router(),
+    );
 
     let before = visitor.get("/health/live").await;
     let page = visitor.get("/").await;

@@ -51,7 +51,10 @@ async fn every_link_of_a_service_works_with_and_without_a_slash() {
     host.add_overdue(3);
 
     for at in ["/housekeeping", "/admin/housekeeping"] {
-        let ours = Web::new(host.housekeeper.clone()).with_actions().router();
+        let ours = Web::new(host.housekeeper.clone())
+            .with_actions()
+            .with_hosts(["a.example"])
+            .router();
         let visitor = Visitor(Router::new().nest_service(at, ours));
         for end in ["", "/"] {
             every_link_leads_somewhere(&visitor, at, end).await;
@@ -105,13 +108,16 @@ async fn other_paths_belong_to_the_host() {
     assert_eq!(visitor.get("/").await.body, "the host");
     assert_eq!(visitor.get("/other").await.body, "not here");
     assert_eq!(
-        visitor.get("/housekeeping/other").await.problem(),
+        visitor.get("/housekeeping/api/other").await.problem(),
         "not_found"
     );
 }
 
 fn nested(host: &Host, at: &str) -> Visitor {
-    let ours = Web::new(host.housekeeper.clone()).with_actions().router();
+    let ours = Web::new(host.housekeeper.clone())
+        .with_actions()
+        .with_hosts(["a.example"])
+        .router();
     if at.is_empty() {
         return Visitor(ours);
     }

@@ -31,7 +31,7 @@ async fn a_stream_begins_with_the_cards_and_shows_a_run() {
 
     let html = |frame: &Value| frame["html"].as_str().expect("is text").to_owned();
     assert!(html(&first).contains("none yet"));
-    assert!(html(&second).contains("3 bookings in"));
+    assert!(html(&second).contains("3 bookings · "));
     // Links begin at the root of the router; the script knows the way there.
     assert!(html(&second).contains("href=\"jobs/booking-expirer\""));
 }
@@ -123,7 +123,7 @@ async fn a_line_end_in_an_error_does_not_break_a_frame() {
     let html = frame.expect("a frame")["html"].as_str().map(str::to_owned);
     assert!(
         html.expect("is text")
-            .contains("two\r\n\r\nlines\rand\nmore")
+            .contains("two\\r\n\\r\nlines\\rand\nmore")
     );
 }
 

@@ -30,7 +30,12 @@ impl Visitor {
 
     /// Of a page that can act.
     pub(crate) fn actor(host: &Host) -> Self {
-        Self(Web::new(host.housekeeper.clone()).with_actions().router())
+        Self(
+            Web::new(host.housekeeper.clone())
+                .with_actions()
+                .with_hosts(["a.example"])
+                .router(),
+        )
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -53,10 +58,21 @@ impl Visitor {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
+        self.send_to("a.example", method, path, headers, body).await
+    }
+
+    pub(crate) async fn send_to(
+        &self,
+        host: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "a.example");
+            .header("host", host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -86,6 +86,23 @@ impl Browser {
         self.order("url", &json!({ "url": url }));
     }
 
+    /// Opens a window with this page, and looks at it from now on.
+    pub(crate) fn open_window(&self, url: &str) {
+        let window = self.order("window/new", &json!({ "type": "window" }));
+        self.order("window", &json!({ "handle": window["handle"] }));
+        self.open(url);
+    }
+
+    /// Looks at each window in turn.
+    pub(crate) fn each_window(&self, mut look: impl FnMut(&Self)) {
+        let path = format!("/session/{}/window/handles", self.session);
+        let handles = self.request("GET", &path, &Value::Null);
+        for handle in handles.as_array().expect("windows") {
+            self.order("window", &json!({ "handle": handle }));
+            look(self);
+        }
+    }
+
     /// What an expression of JavaScript is on the page.
     pub(crate) fn look(&self, expression: &str) -> Value {
         let script = json!({ "script": format!("return {expression}"), "args": [] });
@@ -98,6 +115,20 @@ impl Browser {
             json!(selector)
         ));
         text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits for a text in the document, which a page has without a script as well.
+    pub(crate) fn wait_for_source(&self, text: &str) {
+        let began = std::time::Instant::now();
+        while !self.source().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "no {text} in {}", self.source());
+        }
+    }
+
+    fn source(&self) -> String {
+        let path = format!("/session/{}/source", self.session);
+        let source = self.request("GET", &path, &Value::Null);
+        source.as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until an expression holds on the page.
@@ -180,7 +211,10 @@ impl Browser {
         stream
             .set_read_timeout(Some(PATIENCE * 3))
             .expect("a limit");
-        let body = body.to_string();
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\

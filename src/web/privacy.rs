@@ -1,0 +1,208 @@
+//! Personal data in answers: what the host hides or rewrites before anything leaves the router.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::job::{Preview, Scope};
+use crate::model::{
+    CurrentRun, FailingCause, Health, History, HistorySource, JobStatus, Outcome, Report,
+    RequestError, RunId, RunStatus, Status, WorkerStatus,
+};
+
+/// A kind of text that may hold personal data, as [`Web::redact`](super::Web::redact) receives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Sensitive {
+    /// The id of a row.
+    Id,
+    /// The user of a row or of a scope.
+    User,
+    /// A detail of a row of a preview.
+    Detail,
+    /// The text of an error, which may quote a row.
+    Error,
+}
+
+/// The host's switches. By default everything is shown.
+#[derive(Clone, Default)]
+pub(crate) struct Privacy {
+    pub(crate) without_previews: bool,
+    pub(crate) without_ids: bool,
+    pub(crate) redact: Option<Arc<Redact>>,
+}
+
+pub(crate) type Redact = dyn Fn(Sensitive, &str) -> String + Send + Sync;
+
+impl fmt::Debug for Privacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Privacy")
+            .field("without_previews", &self.without_previews)
+            .field("without_ids", &self.without_ids)
+            .field("redact", &self.redact.is_some())
+            .finish()
+    }
+}
+
+impl Privacy {
+    fn text(&self, kind: Sensitive, text: &mut String) {
+        if self.without_ids && kind == Sensitive::Id {
+            HIDDEN.clone_into(text);
+        } else if let Some(redact) = &self.redact {
+            *text = redact(kind, text);
+        }
+    }
+
+    fn scope(&self, scope: &mut Scope) {
+        if let Scope::User(user) = scope {
+            self.text(Sensitive::User, user);
+        }
+    }
+}
+
+/// An answer whose texts the host may hide or rewrite.
+pub(crate) trait Private {
+    fn redact(&mut self, privacy: &Privacy);
+}
+
+impl Private for Status {
+    fn redact(&mut self, privacy: &Privacy) {
+        self.jobs.values_mut().for_each(|job| job.redact(privacy));
+    }
+}
+
+impl Private for JobStatus {
+    fn redact(&mut self, privacy: &Privacy) {
+        match &mut self.health {
+            Health::Failing { cause } => match cause {
+                FailingCause::RunFailed { error: text }
+                | FailingCause::RunCrashed { reason: text }
+                | FailingCause::WorkerRestarting { reason: text } => {
+                    privacy.text(Sensitive::Error, text);
+                }
+                FailingCause::Stalled { .. } => {}
+            },
+            Health::Degraded { reason } => privacy.text(Sensitive::Error, reason),
+            Health::Healthy | Health::Late { .. } => {}
+        }
+        match &mut self.worker {
+            WorkerStatus::Running(CurrentRun { scope, .. }) => privacy.scope(scope),
+            WorkerStatus::Restarting { reason, .. } | WorkerStatus::Degraded { reason, .. } => {
+                privacy.text(Sensitive::Error, reason);
+            }
+            WorkerStatus::Disabled | WorkerStatus::Idle | WorkerStatus::Stopped => {}
+        }
+        if let Some(report) = &mut self.last {
+            report.redact(privacy);
+        }
+    }
+}
+
+impl Private for Report {
+    fn redact(&mut self, privacy: &Privacy) {
+        privacy.scope(&mut self.scope);
+        match &mut self.outcome {
+            Outcome::Failed { error: text, .. } | Outcome::Crashed { reason: text, .. } => {
+                privacy.text(Sensitive::Error, text);
+            }
+            _ => {}
+        }
+        if privacy.without_ids {
+            self.more_ids |= !self.ids.is_empty();
+            self.ids.clear();
+        }
+        self.ids
+            .iter_mut()
+            .for_each(|id| privacy.text(Sensitive::Id, id));
+        for row in &mut self.rejected {
+            privacy.text(Sensitive::Id, &mut row.id);
+            privacy.text(Sensitive::Error, &mut row.error);
+        }
+    }
+}
+
+impl Private for RunStatus {
+    fn redact(&mut self, privacy: &Privacy) {
+        match self {
+            Self::Queued { scope, .. } => privacy.scope(scope),
+            Self::Running { current, .. } => privacy.scope(&mut current.scope),
+            Self::Ended { report } => report.redact(privacy),
+        }
+    }
+}
+
+impl Private for History {
+    fn redact(&mut self, privacy: &Privacy) {
+        if let HistorySource::Memory { reason } = &mut self.source {
+            privacy.text(Sensitive::Error, reason);
+        }
+        self.runs
+            .iter_mut()
+            .for_each(|record| record.report.redact(privacy));
+    }
+}
+
+impl Private for Preview {
+    fn redact(&mut self, privacy: &Privacy) {
+        privacy.scope(&mut self.scope);
+        if privacy.without_ids {
+            // A cursor holds an id.
+            self.next = None;
+        }
+        for row in &mut self.rows {
+            privacy.text(Sensitive::Id, &mut row.id);
+            if let Some(user) = &mut row.user {
+                privacy.text(Sensitive::User, user);
+            }
+            row.details
+                .values_mut()
+                .for_each(|text| privacy.text(Sensitive::Detail, text));
+        }
+    }
+}
+
+impl Private for RequestError {
+    fn redact(&mut self, privacy: &Privacy) {
+        match self {
+            Self::Failed { error: text, .. } | Self::Scope { problem: text, .. } => {
+                privacy.text(Sensitive::Error, text);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<T: Private, E: Private> Private for Result<T, E> {
+    fn redact(&mut self, privacy: &Privacy) {
+        match self {
+            Ok(answer) => answer.redact(privacy),
+            Err(error) => error.redact(privacy),
+        }
+    }
+}
+
+impl<T: Private> Private for Vec<T> {
+    fn redact(&mut self, privacy: &Privacy) {
+        for answer in self {
+            answer.redact(privacy);
+        }
+    }
+}
+
+impl<T: Private> Private for Option<T> {
+    fn redact(&mut self, privacy: &Privacy) {
+        if let Some(answer) = self {
+            answer.redact(privacy);
+        }
+    }
+}
+
+impl Private for bool {
+    fn redact(&mut self, _: &Privacy) {}
+}
+
+impl Private for RunId {
+    fn redact(&mut self, _: &Privacy) {}
+}
+
+/// In place of an id.
+const HIDDEN: &str = "hidden";
