@@ -16,6 +16,9 @@ pub mod embedding {}
 #[doc = include_str!("../docs/guides/own_tables.md")]
 pub mod own_tables {}
 
+#[doc = include_str!("../docs/guides/telling_others.md")]
+pub mod telling_others {}
+
 /// [embedding]: embedding
 /// [upgrading]: upgrading
 // Its code needs a driver that only the feature builds.

@@ -1,12 +1,13 @@
 //! Compares the tables with the guests' log and the housekeeper's reports.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::job::Counts;
 
 use crate::guest_log::Entries;
+use crate::mailer::Sent;
 use crate::observer::Totals;
 use crate::records::{Booking, Contents};
 use crate::{EXPIRE_AFTER, IDLE_AFTER, Progress};
@@ -16,6 +17,7 @@ pub(crate) struct Audit<'a> {
     pub(crate) guests: &'a Entries,
     pub(crate) events: &'a Totals,
     pub(crate) progress: &'a Progress,
+    pub(crate) post: &'a Sent,
 }
 
 impl Audit<'_> {
@@ -25,6 +27,7 @@ impl Audit<'_> {
         self.bookings(&mut faults);
         self.sessions(&mut faults);
         self.media(&mut faults);
+        self.mails(&mut faults);
         self.reports(&mut faults);
         self.volume(&mut faults);
         self.print();
@@ -48,6 +51,31 @@ impl Audit<'_> {
                 )),
             };
             faults.extend(fault.map(|fault| format!("booking {} {fault}", booking.id)));
+        }
+    }
+
+    /// Each expired booking's guest has one mail, and nobody else has any. Only a crash repeats one.
+    fn mails(&self, faults: &mut Vec<String>) {
+        let expired: BTreeSet<&String> = self.expired().map(|booking| &booking.id).collect();
+        let mailed: BTreeSet<&String> = self.post.mails.keys().collect();
+        for id in expired.difference(&mailed) {
+            faults.push(format!("booking {id} expired, and its guest has no mail"));
+        }
+        for id in mailed.difference(&expired) {
+            faults.push(format!(
+                "booking {id} did not expire, and its guest has a mail"
+            ));
+        }
+        for (id, mails) in self.post.mails.iter().filter(|(_, mails)| mails.len() > 1) {
+            faults.push(format!("booking {id} has different mails: {mails:?}"));
+        }
+        if self.post.repeated > self.post.crashes {
+            let Sent {
+                repeated, crashes, ..
+            } = self.post;
+            faults.push(format!(
+                "{repeated} mails were repeated by {crashes} crashes"
+            ));
         }
     }
 
@@ -207,6 +235,12 @@ impl Audit<'_> {
             "  the housekeeper changed {} in {} runs",
             self.changed(),
             self.events.runs
+        );
+        println!(
+            "  {} guests mailed, {} mails repeated by {} crashes of the mailer",
+            self.post.mails.len(),
+            self.post.repeated,
+            self.post.crashes
         );
         let by_row = self.expired().map(|row| row.updated_at - deadline(row));
         println!("  lateness by updated_at: {}", Spread::of(by_row));

@@ -2,7 +2,7 @@
 //!
 //! Guests chat, look at pictures, book, and pay or walk away. The policy's ages are seconds instead
 //! of hours. An observer subscribes to the housekeeper's events. A final audit checks by SQL that
-//! every booking is paid or expired on time, that no active session is lost, and that the reports
+//! every booking is paid or expired on time and its guest told by mail, that no active session is lost, and that the reports
 //! add up. The exit status is the result of the audit.
 
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorRef, call_t};
-use ractor_housekeeper::actors::Started;
+use ractor_housekeeper::actors::{Destination, Started};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner};
 use ractor_housekeeper::config::{JobConfig, Schedule};
 use ractor_housekeeper::job::Page;
@@ -27,6 +27,7 @@ use uuid::Uuid;
 use audit::Audit;
 use guest::{Guest, Shared};
 use guest_log::GuestLog;
+use mailer::Post;
 use observer::{Observer, ObserverMsg, Totals};
 use options::{Command, Options, USAGE, parse};
 use panic_once::{PanicOnce, PanicTrigger};
@@ -36,6 +37,7 @@ use records::sqlite::SqliteRecords;
 mod audit;
 mod guest;
 mod guest_log;
+mod mailer;
 mod observer;
 mod options;
 mod panic_once;
@@ -93,7 +95,9 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let file = folder.path().join("bookings.db");
     let records = open(options.database_url.as_deref(), &file.display().to_string()).await?;
     let trigger = PanicTrigger::default();
-    let arguments = arguments(&*records, &trigger)?;
+    let post = Post::default();
+    let mailer = post.open(format!("mailer-{}", Uuid::new_v4()));
+    let arguments = arguments(&*records, &trigger, mailer)?;
     let Started {
         housekeeper,
         handle,
@@ -112,6 +116,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         housekeeper: housekeeper.clone(),
         observer: observer.clone(),
         trigger,
+        post: post.clone(),
     };
     let progress = simulation.run(options).await?;
     simulation.settle().await?;
@@ -126,6 +131,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         guests: &log.entries(),
         events: &totals,
         progress: &progress,
+        post: &post.sent(),
     };
     Ok(audit.run())
 }
@@ -142,7 +148,11 @@ async fn open(url: Option<&str>, file: &str) -> Result<Arc<dyn Records>, Error> 
     }
 }
 
-fn arguments(records: &dyn Records, trigger: &PanicTrigger) -> Result<HousekeeperArguments, Error> {
+fn arguments(
+    records: &dyn Records,
+    trigger: &PanicTrigger,
+    mailer: Destination,
+) -> Result<HousekeeperArguments, Error> {
     let policy = BookingPolicy {
         idle_after: Some(IDLE_AFTER),
         expire_after: Some(EXPIRE_AFTER),
@@ -159,7 +169,7 @@ fn arguments(records: &dyn Records, trigger: &PanicTrigger) -> Result<Housekeepe
         },
         ..HousekeeperConfig::default()
     };
-    let mut arguments = records.housekeeper(&policy)?.with_config(config);
+    let mut arguments = records.housekeeper(&policy, mailer)?.with_config(config);
     for job in &mut arguments.jobs {
         if job.name() == BookingExpirer::NAME {
             *job = Arc::new(PanicOnce::new(job.clone(), trigger.clone())) as Arc<dyn Job>;
@@ -184,6 +194,7 @@ struct Simulation {
     housekeeper: HousekeeperRef,
     observer: ActorRef<ObserverMsg>,
     trigger: PanicTrigger,
+    post: Post,
 }
 
 impl Simulation {
@@ -288,6 +299,18 @@ impl Simulation {
         // After a timeout the audit lists the bookings that are still pending.
         if let Ok(settled) = timeout(SETTLE_TIMEOUT, settled).await {
             settled?;
+        }
+        let mailed = async {
+            loop {
+                let expired = self.records.contents().await?.expired();
+                if self.post.sent().mails.len() >= expired {
+                    return Ok::<(), Error>(());
+                }
+                tokio::time::sleep(MIN_INTERVAL).await;
+            }
+        };
+        if let Ok(mailed) = timeout(SETTLE_TIMEOUT, mailed).await {
+            mailed?;
         }
         for report in self.housekeeper.run_all().await? {
             println!("final run: {report}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ractor_housekeeper::HousekeeperArguments;
+use ractor_housekeeper::actors::Destination;
 use ractor_housekeeper::booking::BookingPolicy;
 use uuid::Uuid;
 
@@ -16,8 +17,12 @@ pub(crate) mod sqlite;
 
 #[async_trait]
 pub(crate) trait Records: Send + Sync {
-    /// The two built-in jobs over these tables, with a history.
-    fn housekeeper(&self, policy: &BookingPolicy) -> Result<HousekeeperArguments, Error>;
+    /// The two jobs over these tables, with a history. Expired bookings go to the mailer.
+    fn housekeeper(
+        &self,
+        policy: &BookingPolicy,
+        mailer: Destination,
+    ) -> Result<HousekeeperArguments, Error>;
 
     /// Opens a session and inserts the pictures and films sent in it.
     async fn open_session(&self, user: Uuid, media: Media) -> Result<Opened, Error>;
@@ -80,6 +85,11 @@ pub(crate) struct Deletion {
 }
 
 impl Contents {
+    pub(crate) fn expired(&self) -> usize {
+        let expired = |booking: &&Booking| booking.status == "Expired";
+        self.bookings.iter().filter(expired).count()
+    }
+
     pub(crate) fn pending(&self) -> usize {
         let pending = |booking: &&Booking| booking.status == "Pending";
         self.bookings.iter().filter(pending).count()

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use ractor::SpawnErr;
 use thiserror::Error;
 
+use super::destination::Destination;
 use super::handle::HousekeeperRef;
 use crate::config::{ConfigError, HousekeeperConfig};
 use crate::job::{Job, JobName};
-use crate::model::RunHistory;
+use crate::model::{Outbox, RunHistory};
 use crate::time::{Clock, SystemClock};
 
 /// The arguments of a housekeeper.
@@ -33,6 +34,8 @@ pub struct HousekeeperArguments {
     pub config: HousekeeperConfig,
     /// The jobs, with distinct names.
     pub jobs: Vec<Arc<dyn Job>>,
+    /// The couriers, one for each rule whose entries in the outbox this process delivers.
+    pub couriers: Vec<CourierOf>,
     /// The store of past runs; `None` keeps them in memory only.
     pub history: Option<Arc<dyn RunHistory>>,
     /// The wall clock, which tests replace.
@@ -46,6 +49,7 @@ impl fmt::Debug for HousekeeperArguments {
         f.debug_struct("HousekeeperArguments")
             .field("config", &self.config)
             .field("jobs", &jobs)
+            .field("couriers", &self.couriers)
             .field("history", &self.history.is_some())
             .finish_non_exhaustive()
     }
@@ -58,6 +62,7 @@ impl HousekeeperArguments {
         Self {
             config: HousekeeperConfig::default(),
             jobs,
+            couriers: Vec::new(),
             history: None,
             clock: Arc::new(SystemClock),
         }
@@ -73,6 +78,23 @@ impl HousekeeperArguments {
     #[must_use]
     pub fn with_job(mut self, job: impl Job) -> Self {
         self.jobs.push(Arc::new(job));
+        self
+    }
+
+    /// With a courier that delivers what a rule hands on to the outbox. `outbox` is the store that
+    /// the rule writes to. The rule may run in another process.
+    #[must_use]
+    pub fn with_courier(
+        mut self,
+        rule: impl Into<JobName>,
+        outbox: impl Outbox,
+        destination: Destination,
+    ) -> Self {
+        self.couriers.push(CourierOf {
+            rule: rule.into(),
+            outbox: Arc::new(outbox),
+            destination,
+        });
         self
     }
 
@@ -92,6 +114,25 @@ impl HousekeeperArguments {
             clock: Arc::new(clock),
             ..self
         }
+    }
+}
+
+/// The delivery of what one rule hands on.
+#[derive(Clone)]
+pub struct CourierOf {
+    /// The rule.
+    pub rule: JobName,
+    /// The store that the rule writes to.
+    pub outbox: Arc<dyn Outbox>,
+    /// The receiver.
+    pub destination: Destination,
+}
+
+impl fmt::Debug for CourierOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CourierOf")
+            .field("rule", &self.rule)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,6 +156,12 @@ pub enum StartError {
     SameName {
         /// The name.
         job: JobName,
+    },
+    /// Two couriers deliver the entries of one rule.
+    #[error("two couriers are given for {rule}; each rule needs one")]
+    SameCourier {
+        /// The rule.
+        rule: JobName,
     },
     /// The name belongs to another kind of actor.
     #[error("the name {name:?} belongs to another actor of this process")]
@@ -151,5 +198,14 @@ pub(crate) fn check(arguments: &HousekeeperArguments) -> Result<(), StartError> 
         }
         names.push(job);
     }
+    let mut rules: Vec<JobName> = Vec::new();
+    for CourierOf { rule, .. } in &arguments.couriers {
+        if rules.contains(rule) {
+            let rule = rule.clone();
+            return Err(StartError::SameCourier { rule });
+        }
+        rules.push(rule.clone());
+    }
+    arguments.config.check_couriers(&rules)?;
     Ok(arguments.config.check(&names)?)
 }

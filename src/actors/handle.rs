@@ -12,7 +12,8 @@ use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{
-    History, HistoryQuery, Report, RequestError, Requester, RunId, RunStatus, Status,
+    History, HistoryQuery, ParkedEntries, ParkedPage, Report, RequestError, Requester, RunId,
+    RunStatus, Status, WhichEntries,
 };
 
 /// A handle to a housekeeper: each [`HousekeeperMsg`] as a function that returns its answer.
@@ -247,6 +248,51 @@ impl HousekeeperRef {
     ) -> Result<(), AskError> {
         let job = job.into();
         self.request(|reply| HousekeeperMsg::Reschedule(job, schedule, reply))
+            .await
+    }
+
+    /// Returns a page of the entries of a rule that failed too often.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the rule has no courier here, or the read failed.
+    pub async fn parked(
+        &self,
+        rule: impl Into<JobName>,
+        page: ParkedPage,
+    ) -> Result<ParkedEntries, AskError> {
+        let rule = rule.into();
+        self.request(|reply| HousekeeperMsg::Parked(rule, page, reply))
+            .await
+    }
+
+    /// Delivers parked entries of a rule again. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the rule has no courier here, or the write failed.
+    pub async fn redeliver(
+        &self,
+        rule: impl Into<JobName>,
+        which: WhichEntries,
+    ) -> Result<u64, AskError> {
+        let rule = rule.into();
+        self.request(|reply| HousekeeperMsg::Redeliver(rule, which, reply))
+            .await
+    }
+
+    /// Deletes parked entries of a rule undelivered. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the rule has no courier here, or the write failed.
+    pub async fn discard(
+        &self,
+        rule: impl Into<JobName>,
+        which: WhichEntries,
+    ) -> Result<u64, AskError> {
+        let rule = rule.into();
+        self.request(|reply| HousekeeperMsg::Discard(rule, which, reply))
             .await
     }
 

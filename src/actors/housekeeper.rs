@@ -3,8 +3,9 @@
 use ractor::{ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::arguments::{self, HousekeeperArguments};
-use super::message::{HousekeeperMsg, Internal, InternalMsg};
+use super::message::{HousekeeperMsg, Internal, InternalMsg, ReadResult};
 use super::names;
+use super::reader::Change;
 use crate::metrics::recorder;
 use crate::model::HistoryQuery;
 use shared::answer;
@@ -12,6 +13,7 @@ use state::State;
 
 mod active_run;
 mod controls;
+mod couriers;
 mod health_check;
 mod job_state;
 mod job_status;
@@ -91,6 +93,17 @@ impl Housekeeper {
             HousekeeperMsg::Reschedule(job, schedule, reply) => {
                 answer(reply, state.reschedule(&job, schedule, by));
             }
+            HousekeeperMsg::Parked(rule, page, reply) => state.parked(&rule, page, reply).await,
+            HousekeeperMsg::Redeliver(rule, which, reply) => {
+                state
+                    .change_parked(&rule, which, Change::Redeliver, reply)
+                    .await;
+            }
+            HousekeeperMsg::Discard(rule, which, reply) => {
+                state
+                    .change_parked(&rule, which, Change::Discard, reply)
+                    .await;
+            }
             HousekeeperMsg::Subscribe(subscriber) => state.publisher.subscribe(subscriber),
             HousekeeperMsg::Shutdown(grace, reply) => state.shut_down(grace, reply).await,
             HousekeeperMsg::Internal(Internal(message)) => state.handle_internal(message).await,
@@ -141,7 +154,19 @@ impl State {
             InternalMsg::Committed(batch) => self.committed(batch),
             InternalMsg::Finished(run) => self.finished(*run),
             InternalMsg::ChildExited { child, reason } => self.child_exited(child, reason).await,
+            InternalMsg::Couried(rule, news) => {
+                let now = self.shared.now();
+                self.couriers.news(&rule, *news, now, &mut self.publisher);
+            }
+            InternalMsg::CourierRestartDue(rule) => {
+                if self.shutdown.is_none() {
+                    self.couriers.restart(&rule, &self.shared).await;
+                }
+            }
             InternalMsg::Read { reader, result } => {
+                if let ReadResult::Changed(rule, Ok(_)) = &*result {
+                    self.couriers.wake(rule);
+                }
                 self.reads.answer(reader, *result);
                 self.reads.start_next(&self.shared).await;
             }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use ractor::{ActorId, RpcReplyPort};
 
+use super::courier::CourierNews;
 use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{Findings, JobName, Page, Preview, Scope};
 use crate::model::{
-    History, HistoryQuery, Report, RequestError, Requester, RunId, RunStatus, Status,
+    History, HistoryQuery, ParkedEntries, ParkedPage, Report, RequestError, Requester, RunId,
+    RunStatus, Status, WhichEntries,
 };
 
 /// Requests of the host. The reply port comes last, as `call_t!` expects; pass
@@ -77,6 +79,24 @@ pub enum HousekeeperMsg {
     /// Replaces the whole schedule of a job; start from the one in its status to change a part. The
     /// next tick is one interval from now, or the next of its cron expression.
     Reschedule(JobName, Schedule, RpcReplyPort<Result<(), RequestError>>),
+    /// Lists entries that a rule handed on and that failed too often, in the order of writing.
+    Parked(
+        JobName,
+        ParkedPage,
+        RpcReplyPort<Result<ParkedEntries, RequestError>>,
+    ),
+    /// Delivers parked entries of a rule again, with all attempts. Replies with their number.
+    Redeliver(
+        JobName,
+        WhichEntries,
+        RpcReplyPort<Result<u64, RequestError>>,
+    ),
+    /// Deletes parked entries of a rule undelivered. Replies with their number.
+    Discard(
+        JobName,
+        WhichEntries,
+        RpcReplyPort<Result<u64, RequestError>>,
+    ),
     /// Sends all events from now on to this subscriber.
     Subscribe(Subscriber),
     /// Rejects new runs, lets batches in flight end within the grace, then stops. Replies once all
@@ -151,6 +171,10 @@ pub(crate) enum InternalMsg {
     TimerRestartDue,
     /// The grace of a shutdown is over.
     GraceEnded,
+    /// A courier has news.
+    Couried(JobName, Box<CourierNews>),
+    /// The backoff before a courier's restart is over.
+    CourierRestartDue(JobName),
     /// The next health check is due.
     CheckDue,
 }
@@ -161,6 +185,9 @@ pub(crate) enum ReadResult {
     Preview(Result<Preview, RequestError>),
     History(Result<History, RequestError>),
     Run(Result<RunStatus, RequestError>),
+    Parked(Result<ParkedEntries, RequestError>),
+    /// The rule, and how many entries were changed.
+    Changed(JobName, Result<u64, RequestError>),
 }
 
 impl From<InternalMsg> for HousekeeperMsg {

@@ -1,7 +1,9 @@
 //! The actors: they carry out the decisions of the policies.
 
 mod arguments;
+mod courier;
 mod delayed;
+mod destination;
 mod handle;
 mod history_writer;
 mod housekeeper;
@@ -16,7 +18,8 @@ mod timeout;
 mod timer;
 mod worker;
 
-pub use arguments::{HousekeeperArguments, StartError};
+pub use arguments::{CourierOf, HousekeeperArguments, StartError};
+pub use destination::{Destination, Refusal};
 pub use handle::{AskError, HousekeeperRef};
 pub use housekeeper::Housekeeper;
 pub use message::HousekeeperMsg;

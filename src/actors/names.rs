@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use ractor::ActorRef;
+use ractor::{ActorRef, Message};
 
 use super::message::HousekeeperMsg;
 use crate::model::HousekeeperState;
@@ -26,6 +26,11 @@ pub(crate) fn present(name: &str) -> Result<ActorRef<HousekeeperMsg>, Housekeepe
             HousekeeperState::NeverStarted
         }
     })
+}
+
+/// The actor of the host that has this name now.
+pub(crate) fn receiver<M: Message>(name: &str) -> Option<ActorRef<M>> {
+    ActorRef::where_is(name)
 }
 
 pub(crate) fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {

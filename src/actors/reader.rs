@@ -1,4 +1,4 @@
-//! Reads one preview or one history for the supervisor.
+//! Reads one preview or one history for the supervisor, or works on parked entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::actors::timeout::{StepError, with_timeout};
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{
-    FailureKind, History, HistoryCursor, HistoryQuery, HistorySource, RequestError, RunHistory,
-    RunId, RunRecord, RunStatus,
+    FailureKind, History, HistoryCursor, HistoryQuery, HistorySource, Outbox, ParkedEntries,
+    ParkedPage, RequestError, RunHistory, RunId, RunRecord, RunStatus, WhichEntries,
 };
 
 /// An actor per read: it reads, reports the result and stops.
@@ -34,6 +34,24 @@ pub(super) enum ReadRequest {
         run: RunId,
         store: Arc<dyn RunHistory>,
     },
+    Parked {
+        rule: JobName,
+        page: ParkedPage,
+        outbox: Arc<dyn Outbox>,
+    },
+    Change {
+        rule: JobName,
+        which: WhichEntries,
+        change: Change,
+        outbox: Arc<dyn Outbox>,
+    },
+}
+
+/// A change of parked entries.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change {
+    Redeliver,
+    Discard,
 }
 
 pub(super) struct ReaderState {
@@ -83,7 +101,9 @@ impl ReadRequest {
     /// database.
     pub(super) fn into_memory(self, reason: String) -> Option<History> {
         match self {
-            Self::Preview { .. } | Self::Run { .. } => None,
+            Self::Preview { .. } | Self::Run { .. } | Self::Parked { .. } | Self::Change { .. } => {
+                None
+            }
             Self::History {
                 job, query, memory, ..
             } => Some(from_memory(job, &query, memory, reason)),
@@ -96,6 +116,37 @@ impl ReadRequest {
                 ReadResult::Preview(preview(&*job, scope, page, left, timeout).await)
             }
             Self::Run { run, store } => ReadResult::Run(look_up(run, &*store, left, timeout).await),
+            Self::Parked { rule, page, outbox } => {
+                let reading = async { Ok(outbox.parked(&rule, &page).await?) };
+                let read = with_timeout(left, "list parked entries", reading).await;
+                let parked = read.map(|entries| {
+                    let full = entries.len() == page.size.get() as usize;
+                    let next = entries.last().filter(|_| full).map(|last| last.entry.id);
+                    ParkedEntries::new(rule, entries, next)
+                });
+                let what = "list parked entries".to_owned();
+                ReadResult::Parked(parked.map_err(|error| failure(error, what, timeout)))
+            }
+            Self::Change {
+                rule,
+                which,
+                change,
+                outbox,
+            } => {
+                let what = match change {
+                    Change::Redeliver => "redeliver parked entries",
+                    Change::Discard => "discard parked entries",
+                };
+                let changing = async {
+                    Ok(match change {
+                        Change::Redeliver => outbox.redeliver(&rule, &which).await?,
+                        Change::Discard => outbox.discard(&rule, &which).await?,
+                    })
+                };
+                let changed = with_timeout(left, what, changing).await;
+                let changed = changed.map_err(|error| failure(error, what.to_owned(), timeout));
+                ReadResult::Changed(rule, changed)
+            }
             Self::History {
                 job,
                 query,
@@ -120,6 +171,16 @@ impl ReadRequest {
     }
 }
 
+fn failure(error: StepError, what: String, timeout: Duration) -> RequestError {
+    match error.kind {
+        FailureKind::StepTimeout => RequestError::ReadTimeout { what, timeout },
+        _ => RequestError::Failed {
+            what,
+            error: error.text,
+        },
+    }
+}
+
 async fn preview(
     job: &dyn Job,
     scope: Scope,
@@ -130,16 +191,8 @@ async fn preview(
     let time = recorder::time(&job.name(), Step::Preview);
     let rows = with_timeout(left, "read the preview", job.preview(&scope, &page)).await;
     drop(time);
-    let rows = rows.map_err(|error| {
-        let what = format!("preview {}", job.name());
-        match error.kind {
-            FailureKind::StepTimeout => RequestError::ReadTimeout { what, timeout },
-            _ => RequestError::Failed {
-                what,
-                error: error.text,
-            },
-        }
-    })?;
+    let what = format!("preview {}", job.name());
+    let rows = rows.map_err(|error| failure(error, what, timeout))?;
     Ok(Preview {
         job: job.name(),
         scope,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{BackoffConfig, ConfigError, HousekeeperConfig, JobConfig, Schedule};
+use super::{BackoffConfig, ConfigError, CourierConfig, HousekeeperConfig, JobConfig, Schedule};
 use crate::config::Pace;
 use crate::config::cron::{Calendar, Cron, CronError};
 use crate::job::JobName;
@@ -44,6 +44,48 @@ impl HousekeeperConfig {
         check_duration("restart.within", self.restart.within)?;
         check_duration("restart.cool_down", self.restart.cool_down)?;
         self.retry.check("retry")
+    }
+}
+
+impl HousekeeperConfig {
+    /// Returns the settings of a courier: its own, or else the common ones.
+    #[must_use]
+    pub fn for_courier(&self, rule: &JobName) -> &CourierConfig {
+        self.couriers.get(rule).unwrap_or(&self.courier)
+    }
+
+    /// Checks the settings of couriers, and that each one named is one of `known`.
+    pub(crate) fn check_couriers(&self, known: &[JobName]) -> Result<(), ConfigError> {
+        for name in known {
+            check_name(name.as_str())?;
+        }
+        self.courier.check("courier")?;
+        for (name, courier) in &self.couriers {
+            let path = format!("couriers.{}", name.as_str().escape_debug());
+            if !known.contains(name) {
+                let known: Vec<&str> = known.iter().map(JobName::as_str).collect();
+                let problem = format!(
+                    "is no courier of this housekeeper, which has {}",
+                    if known.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        known.join(", ")
+                    }
+                );
+                return Err(ConfigError::new(path, problem));
+            }
+            courier.check(&path)?;
+        }
+        Ok(())
+    }
+}
+
+impl CourierConfig {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        check_wait(&format!("{path}.answer_timeout"), self.answer_timeout, DAY)?;
+        check_wait(&format!("{path}.look_every"), self.look_every, DAY)?;
+        check_duration(&format!("{path}.late_after"), self.late_after)?;
+        self.backoff.check(&format!("{path}.backoff"))
     }
 }
 
@@ -662,10 +704,27 @@ mod tests {
             job in job(),
             jobs in prop::collection::btree_map("[a-z-]{1,9}".prop_map(JobName::from), job(), 0..3),
             restart in restart(),
+            courier in courier(),
+            couriers in prop::collection::btree_map("[a-z-]{1,9}".prop_map(JobName::from), courier(), 0..3),
             retry in wait(),
             runs: NonZeroU32,
         ) -> HousekeeperConfig {
-            HousekeeperConfig { job, jobs, restart, retry, history: HistoryConfig { runs } }
+            HousekeeperConfig { job, jobs, courier, couriers, restart, retry, history: HistoryConfig { runs } }
+        }
+    }
+
+    prop_compose! {
+        fn courier()(
+            sizes: (NonZeroU32, NonZeroU32, NonZeroU32),
+            per_key: bool,
+            answer_timeout in span(),
+            look_every in span(),
+            late_after in span(),
+            backoff in wait(),
+        ) -> CourierConfig {
+            let (batch, in_flight, max_attempts) = sizes;
+            let order = if per_key { DeliveryOrder::PerKey } else { DeliveryOrder::AsWritten };
+            CourierConfig { batch, in_flight, order, answer_timeout, look_every, max_attempts, backoff, late_after }
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::JobName;
 
 mod checking;
+mod courier;
 pub(crate) mod cron;
 mod error;
 mod pace;
@@ -18,6 +19,7 @@ mod schedule;
 #[cfg(feature = "_store")]
 pub(crate) use checking::{HOUR, check_wait};
 pub(crate) use checking::{MAX_DURATION, check_age};
+pub use courier::{CourierConfig, DeliveryOrder};
 pub use cron::Cron;
 pub use error::ConfigError;
 pub use pace::Pace;
@@ -58,6 +60,10 @@ pub struct HousekeeperConfig {
     pub job: JobConfig,
     /// Settings of single jobs, complete: a field left out has its default, not the value of `job`.
     pub jobs: BTreeMap<JobName, JobConfig>,
+    /// Settings of every courier that has none of its own in `couriers`.
+    pub courier: CourierConfig,
+    /// Settings of single couriers by rule, whole as in `jobs`.
+    pub couriers: BTreeMap<JobName, CourierConfig>,
     /// Restarts of a worker that crashed.
     pub restart: RestartConfig,
     /// Backoff between retries of a failed run.

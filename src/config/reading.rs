@@ -6,7 +6,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Deserializer as Tracked, Track};
 
-use super::{BackoffConfig, HistoryConfig, HousekeeperConfig, JobConfig, RestartConfig};
+use super::{
+    BackoffConfig, CourierConfig, HistoryConfig, HousekeeperConfig, JobConfig, RestartConfig,
+};
 use crate::job::JobName;
 
 /// The fields of a [`HousekeeperConfig`], as serde reads them.
@@ -19,6 +21,8 @@ use crate::job::JobName;
 struct HousekeeperFields {
     job: JobConfig,
     jobs: BTreeMap<JobName, JobConfig>,
+    courier: CourierConfig,
+    couriers: BTreeMap<JobName, CourierConfig>,
     restart: RestartConfig,
     retry: BackoffConfig,
     history: HistoryConfig,

@@ -18,6 +18,14 @@
 //! | `housekeeper_batch_seconds` | histogram, seconds | `job` | One batch, whatever its outcome: the wait for a connection, select, locks, write and commit. | a high quantile beyond the target of the pace |
 //! | `housekeeper_batch_rows` | histogram, rows | `job` | Rows of all kinds changed by a batch that was committed. | |
 //! | `housekeeper_step_seconds` | histogram, seconds | `job`, `step` | A step that only reads, or writes the history, whatever its outcome: `check`, `begin_run` (the clock), `forecast`, `preview`, `history_read`, `history_write`. | a high quantile: an index is missing |
+//! | `housekeeper_deliveries_total` | counter | `job`, `outcome` | Entries of the outbox that a receiver was sent, by answer: `acknowledged`, `refused`, `unavailable`, or `lost` with a receiver that stopped. | a share of `refused` that stays |
+//! | `housekeeper_parkings_total` | counter | `job` | Entries that failed too often and wait to be redelivered or discarded. | any |
+//! | `housekeeper_courier_restarts_total` | counter | `job` | Crashes of the courier, each followed by a restart. | any: a crash is a bug |
+//! | `housekeeper_delivery_seconds` | histogram, seconds | `job` | From the sending of an entry to its answer. | |
+//! | `housekeeper_outbox_waiting_entries` | gauge, entries | `job` | Entries that are not delivered yet; counting stops at 10,000. | growth |
+//! | `housekeeper_outbox_failing_entries` | gauge, entries | `job` | Of these, entries whose delivery has failed before. | any that stay |
+//! | `housekeeper_outbox_parked_entries` | gauge, entries | `job` | Entries that failed too often; counting stops at 10,000. | any |
+//! | `housekeeper_outbox_oldest_seconds` | gauge, seconds | `job` | How long the oldest waiting entry has waited since its row was changed. | more than users bear |
 //! | `housekeeper_backlog_rows` | gauge, rows | `job` | Due rows left after the last run that counted them; counting stops at 10,000. | growth over several ticks |
 //! | `housekeeper_oldest_overdue_seconds` | gauge, seconds | `job` | How long the oldest known due row has been due. Grows while no run succeeds. | more than users bear |
 //! | `housekeeper_last_success_timestamp_seconds` | gauge, seconds since 1970 | `job` | When a run of everything last completed. Absent before the first. | more than some ticks ago |
@@ -131,6 +139,14 @@ metrics! {
     BATCH_SECONDS = "housekeeper_batch_seconds": Histogram of Seconds [JOB] &STEP_SECONDS_BUCKETS, "Time of a batch, whatever its outcome.";
     BATCH_ROWS = "housekeeper_batch_rows": Histogram of Count [JOB] &BATCH_ROWS_BUCKETS, "Rows changed by a batch.";
     STEP_SECONDS = "housekeeper_step_seconds": Histogram of Seconds [JOB, STEP] &STEP_SECONDS_BUCKETS, "Time of a step other than a batch, whatever its outcome.";
+    DELIVERIES = "housekeeper_deliveries_total": Counter of Count [JOB, OUTCOME] &[], "Entries of the outbox that a receiver was sent.";
+    PARKINGS = "housekeeper_parkings_total": Counter of Count [JOB] &[], "Entries of the outbox that failed too often.";
+    COURIER_RESTARTS = "housekeeper_courier_restarts_total": Counter of Count [JOB] &[], "Crashes of the courier.";
+    DELIVERY_SECONDS = "housekeeper_delivery_seconds": Histogram of Seconds [JOB] &STEP_SECONDS_BUCKETS, "Time from the sending of an entry to its answer.";
+    OUTBOX_WAITING = "housekeeper_outbox_waiting_entries": Gauge of Count [JOB] &[], "Entries that are not delivered yet, at most 10,000.";
+    OUTBOX_FAILING = "housekeeper_outbox_failing_entries": Gauge of Count [JOB] &[], "Of these, entries whose delivery has failed before.";
+    OUTBOX_PARKED = "housekeeper_outbox_parked_entries": Gauge of Count [JOB] &[], "Entries that failed too often, at most 10,000.";
+    OUTBOX_OLDEST = "housekeeper_outbox_oldest_seconds": Gauge of Seconds [JOB] &[], "How long the oldest waiting entry has waited.";
     BACKLOG = "housekeeper_backlog_rows": Gauge of Count [JOB] &[], "Due rows left after the last run that counted them, at most 10,000.";
     OLDEST_OVERDUE = "housekeeper_oldest_overdue_seconds": Gauge of Seconds [JOB] &[], "How long the oldest known due row has been due.";
     LAST_SUCCESS = "housekeeper_last_success_timestamp_seconds": Gauge of Seconds [JOB] &[], "When a run of everything last completed, since 1970.";

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::names;
 use crate::job::{Counts, JobName};
-use crate::model::{Health, Report};
+use crate::model::{Health, OutboxCounts, Report};
 
 /// Describes the metrics and sets counters without further labels to zero, so that the first
 /// occurrence shows as an increase.
@@ -60,6 +60,60 @@ pub(crate) fn ticks_missed(job: &JobName, ticks: u64) {
 
 pub(crate) fn event_missed() {
     counter!(names::EVENTS_MISSED).increment(1);
+}
+
+/// An entry of the outbox was sent and answered.
+pub(crate) fn delivered(rule: &JobName, took: Duration, outcome: &'static str) {
+    let job = rule.to_string();
+    histogram!(names::DELIVERY_SECONDS, names::JOB => job.clone()).record(took);
+    counter!(names::DELIVERIES, names::JOB => job, names::OUTCOME => outcome).increment(1);
+}
+
+pub(crate) fn parked(rule: &JobName) {
+    counter!(names::PARKINGS, names::JOB => rule.to_string()).increment(1);
+}
+
+pub(crate) fn courier_died(rule: &JobName) {
+    counter!(names::COURIER_RESTARTS, names::JOB => rule.to_string()).increment(1);
+}
+
+/// The gauges of one courier. Dropping them sets them to zero.
+#[derive(Default)]
+pub(crate) struct CourierGauges {
+    /// Empty until the gauges were first set.
+    job: String,
+}
+
+impl CourierGauges {
+    pub(crate) fn record(&mut self, rule: &JobName, counts: Option<&OutboxCounts>) {
+        let Some(counts) = counts else { return };
+        rule.as_str().clone_into(&mut self.job);
+        self.set(names::OUTBOX_WAITING, figure(counts.waiting.count));
+        self.set(names::OUTBOX_FAILING, figure(counts.failing.count));
+        self.set(names::OUTBOX_PARKED, figure(counts.parked.count));
+        let oldest = counts.oldest.unwrap_or_default();
+        self.set(names::OUTBOX_OLDEST, oldest.as_secs_f64());
+    }
+
+    fn set(&self, name: &'static str, value: f64) {
+        gauge!(name, names::JOB => self.job.clone()).set(value);
+    }
+}
+
+impl Drop for CourierGauges {
+    fn drop(&mut self) {
+        if self.job.is_empty() {
+            return;
+        }
+        for name in [
+            names::OUTBOX_WAITING,
+            names::OUTBOX_FAILING,
+            names::OUTBOX_PARKED,
+            names::OUTBOX_OLDEST,
+        ] {
+            self.set(name, 0.0);
+        }
+    }
 }
 
 /// A measured step of a job.

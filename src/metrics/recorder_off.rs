@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::job::{Counts, JobName};
-use crate::model::{Health, Report};
+use crate::model::{Health, OutboxCounts, Report};
 
 pub(crate) fn started<'a>(_: impl Iterator<Item = &'a JobName>) {}
 
@@ -20,6 +20,20 @@ pub(crate) fn timer_died() {}
 pub(crate) fn ticks_missed(_: &JobName, _: u64) {}
 
 pub(crate) fn event_missed() {}
+
+pub(crate) fn delivered(_: &JobName, _: Duration, _: &'static str) {}
+
+pub(crate) fn parked(_: &JobName) {}
+
+pub(crate) fn courier_died(_: &JobName) {}
+
+#[derive(Default)]
+pub(crate) struct CourierGauges(());
+
+impl CourierGauges {
+    #[expect(clippy::unused_self, reason = "the recorder needs it")]
+    pub(crate) fn record(&mut self, _: &JobName, _: Option<&OutboxCounts>) {}
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::Schedule;
 use crate::job::{Counts, JobName, Scope};
-use crate::model::{Health, Report, Requester, RunId, Trigger};
+use crate::model::{EntryId, Health, Report, Requester, RunId, Trigger};
 
 /// An event of a housekeeper.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -94,6 +94,25 @@ pub enum Event {
         job: JobName,
         /// The new health.
         health: Health,
+    },
+    /// An entry that a rule handed on failed too often, and is delivered no more until it is asked
+    /// for.
+    EntryParked {
+        /// The rule.
+        rule: JobName,
+        /// The entry.
+        id: EntryId,
+        /// The key of its row.
+        key: String,
+        /// Why its last delivery failed.
+        error: String,
+    },
+    /// A courier died and restarts.
+    CourierRestarted {
+        /// The rule.
+        rule: JobName,
+        /// Why it died.
+        reason: String,
     },
     /// The timer crashed and was restarted.
     TimerRestarted {

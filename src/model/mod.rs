@@ -1,9 +1,11 @@
 //! Answers and events: plain data.
 
+mod courier;
 mod event;
 mod health;
 mod history;
 mod history_query;
+mod outbox;
 mod report;
 mod request_error;
 mod requester;
@@ -12,10 +14,15 @@ mod schedule_json;
 mod status;
 mod store_error;
 
+pub use courier::{CourierState, CourierStatus, DeliveryEnd, DeliveryRecord, ParkedEntries};
 pub use event::Event;
 pub use health::{FailingCause, Health, LateCause};
 pub use history::{History, HistorySource, RunHistory, RunRecord};
 pub use history_query::{HistoryCursor, HistoryQuery};
+pub use outbox::{
+    Claim, Claimed, EntryId, Outbox, OutboxCounts, OutboxEntry, ParkedEntry, ParkedPage,
+    RefusedEntry, Settlement, WhichEntries,
+};
 pub use report::{FailureKind, Outcome, OutcomeKind, Report, RunId, Trigger};
 pub use request_error::RequestError;
 pub use requester::{Pause, Requester};

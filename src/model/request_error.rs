@@ -23,6 +23,17 @@ pub enum RequestError {
         /// The known names.
         known: Vec<JobName>,
     },
+    /// The rule has no courier in this process.
+    #[error(
+        "there is no courier for {rule:?}; this housekeeper has {}",
+        names(known)
+    )]
+    NoCourier {
+        /// The name that was given.
+        rule: JobName,
+        /// The names that would be right.
+        known: Vec<JobName>,
+    },
     /// The job is disabled.
     #[error("{job} is switched off; a built-in job is on when its age is set")]
     Disabled {
@@ -112,6 +123,9 @@ pub enum RequestError {
 }
 
 fn names(known: &[JobName]) -> String {
+    if known.is_empty() {
+        return "none".to_owned();
+    }
     known
         .iter()
         .map(JobName::as_str)

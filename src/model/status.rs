@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Schedule;
 use crate::fmt::{Column, Table, line, quantity, relative, span, thousands};
 use crate::job::{Counts, Findings, JobName, Scope};
-use crate::model::{Health, OutcomeKind, Pause, Report, Requester, RunId, Trigger};
+use crate::model::{CourierStatus, Health, OutcomeKind, Pause, Report, Requester, RunId, Trigger};
 
 /// The status of a housekeeper. It comes from memory and never waits for the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Status {
     pub timer_restarts: u64,
     /// The jobs, by name.
     pub jobs: BTreeMap<JobName, JobStatus>,
+    /// The deliveries of what its rules hand on to the outbox, by rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub couriers: BTreeMap<JobName, CourierStatus>,
 }
 
 /// The state of a housekeeper.
@@ -183,7 +186,14 @@ impl Status {
             started_at: None,
             timer_restarts: 0,
             jobs: BTreeMap::new(),
+            couriers: BTreeMap::new(),
         }
+    }
+
+    fn fmt_couriers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.couriers
+            .values()
+            .try_for_each(|courier| write!(f, "\n{courier}"))
     }
 
     /// Returns whether the housekeeper runs; a shutdown in progress does not count.
@@ -208,7 +218,7 @@ impl fmt::Display for Status {
             write!(f, ", its timer restarted {times}")?;
         }
         if self.jobs.is_empty() {
-            return Ok(());
+            return self.fmt_couriers(f);
         }
         let heads = [
             Column::Words("job"),
@@ -232,7 +242,7 @@ impl fmt::Display for Status {
         for finding in self.jobs.values().flat_map(|job| &job.findings.advice) {
             write!(f, "\nadvice: {}", line(&finding.to_string()))?;
         }
-        Ok(())
+        self.fmt_couriers(f)
     }
 }
 
@@ -315,6 +325,9 @@ mod tests {
         cleaner.paused = true;
         cleaner.restarts = 1_234;
         cleaner.oldest_overdue = Some(Duration::from_secs(7_530));
+        let mut mail = CourierStatus::new("draft-collector".into());
+        mail.acknowledged = 1;
+        mail.problem = Some("the receiver is not running".to_owned());
         let status = Status {
             name: None,
             state: HousekeeperState::Running,
@@ -322,11 +335,13 @@ mod tests {
             started_at: Some(now() - TimeDelta::seconds(200)),
             timer_restarts: 0,
             jobs: [expirer, cleaner].map(|job| (job.job.clone(), job)).into(),
+            couriers: [(mail.rule.clone(), mail)].into(),
         };
         let absent = Status {
             state: HousekeeperState::Stopped,
             timer_restarts: 2,
             jobs: BTreeMap::new(),
+            couriers: BTreeMap::new(),
             ..status.clone()
         };
 
@@ -337,7 +352,8 @@ housekeeper: running for 3m 20s
 job              health   worker        last run                        next run        overdue  restarts
 draft-collector  healthy  idle          completed 12s ago, 12,345 rows  tick in 2m 48s  -               0
 invoice-cleaner  failing  idle, paused  failed 12s ago, 12,345 rows     -               2h 5m       1,234
-invoice-cleaner is failing: the last run failed: the database is away\\nfor now"
+invoice-cleaner is failing: the last run failed: the database is away\\nfor now
+draft-collector hands on: stopped, 1 delivery acknowledged, 0 refused: the receiver is not running"
         );
         assert_eq!(
             absent.to_string(),

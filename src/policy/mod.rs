@@ -1,6 +1,7 @@
 //! Decisions as pure values: callers pass the time and the jitter.
 
 mod clock_guard;
+mod delivery;
 mod health;
 mod pacer;
 mod queue;
@@ -9,6 +10,7 @@ mod restart;
 mod schedule;
 
 pub(crate) use clock_guard::{CONFIRM_AFTER, ClockGuard, Leap};
+pub(crate) use delivery::{BatchEnd, DeliveryPace, again_after};
 pub(crate) use health::{HealthInputs, Heartbeat, health, max_silence};
 pub(crate) use pacer::{Pacer, urgency};
 pub(crate) use queue::{QueuedRun, RunQueue};

@@ -1,6 +1,6 @@
 //! The host's SQL and constants in a rule, each with its part and the table it is about.
 
-use super::action::{Action, HandOn};
+use super::action::{Action, HandOn, Target};
 use super::due::Source;
 use super::filter::Filter;
 use super::sql::Sql;
@@ -128,15 +128,13 @@ impl Rule {
             found: &mut Vec<(String, &'r str, &'r str, &'r str, &'r Value)>,
         ) {
             for hand_on in all {
-                let part = format!("hand_on {}", hand_on.into);
+                // Entries of the outbox and arguments are no columns of a table of the host.
+                let Target::Table(into) = &hand_on.to else {
+                    continue;
+                };
+                let part = hand_on.part();
                 found.extend(hand_on.columns.iter().map(|(column, value)| {
-                    (
-                        part.clone(),
-                        from,
-                        hand_on.into.as_str(),
-                        column.as_str(),
-                        value,
-                    )
+                    (part.clone(), from, into.as_str(), column.as_str(), value)
                 }));
             }
         }

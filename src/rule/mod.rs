@@ -41,7 +41,7 @@ mod validate;
 mod value;
 
 pub use crate::job::{Finding, Findings};
-pub use action::{Action, HandOn, hand_on};
+pub use action::{Action, HandOn, call, hand_on, json, outbox};
 pub use activity::{Activity, newest};
 pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
 pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
@@ -53,6 +53,8 @@ pub use typed::name;
 pub use validate::RuleError;
 pub use value::{Literal, Value, column};
 
+#[cfg(feature = "_store")]
+pub(crate) use action::{OUTBOX, Target};
 #[cfg(feature = "_store")]
 pub(crate) use activity::Noted;
 #[cfg(feature = "postgres")]
@@ -294,7 +296,8 @@ impl Rule {
         self
     }
 
-    /// Inserts a row into a table of the host for each row just written, in the same transaction.
+    /// Hands each row just written on, in the same transaction: to the outbox, into a table of the
+    /// host, or to a function. It has the values that the action left.
     #[must_use]
     pub fn hand_on(mut self, hand_on: HandOn) -> Self {
         self.hand_on.push(hand_on);

@@ -1,7 +1,7 @@
 //! The tables that a rule names.
 
 use super::Rule;
-use super::action::Action;
+use super::action::{Action, HandOn};
 use super::related::Children;
 
 impl Rule {
@@ -32,7 +32,7 @@ impl Rule {
                     .map(|through| through.table.as_str()),
             );
         }
-        names.extend(self.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+        names.extend(self.hand_on.iter().filter_map(HandOn::table));
         let lifetime = self.due.as_ref().and_then(|due| due.lifetime.as_ref());
         names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
         if let Some(Action::Archive(into)) = &self.action {
@@ -40,7 +40,7 @@ impl Rule {
         }
         for children in self.children() {
             names.push(&children.table);
-            names.extend(children.hand_on.iter().map(|hand_on| hand_on.into.as_str()));
+            names.extend(children.hand_on.iter().filter_map(HandOn::table));
         }
         names.sort_unstable();
         names.dedup();

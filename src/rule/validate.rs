@@ -1,9 +1,11 @@
 //! What is wrong with a rule before any database is asked.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use super::Rule;
-use super::action::{Action, HandOn};
+use super::action::{Action, HandOn, Target};
 use super::activity::Activity;
 use super::due::{Due, Source};
 use super::filter::Filter;
@@ -272,14 +274,33 @@ impl Problems {
     }
 
     fn hand_on(&mut self, hand_on: &HandOn) {
-        let part = format!("hand_on {}", hand_on.into);
-        self.table(&part, &hand_on.into);
-        if hand_on.columns.is_empty() {
+        let part = hand_on.part();
+        match &hand_on.to {
+            Target::Table(name) => self.table(&part, name),
+            Target::Function(name) => {
+                if split_name(name).1.is_empty() || name.contains('\0') {
+                    self.add(&part, format!("`{name}` is no name of a function"));
+                }
+            }
+            Target::Outbox(Some(topic)) if topic.trim().is_empty() || topic.contains('\0') => {
+                self.add(&part, format!("`{topic}` is no name of a topic"));
+            }
+            Target::Outbox(_) => {}
+        }
+        if hand_on.columns.is_empty() && !matches!(hand_on.to, Target::Function(_)) {
             self.add(&part, "no column is filled");
         }
-        for (column, value) in &hand_on.columns {
-            self.column(&part, column);
-            self.value(&part, value);
+        self.fields(&part, &hand_on.columns);
+    }
+
+    fn fields(&mut self, part: &str, fields: &BTreeMap<String, Value>) {
+        for (name, value) in fields {
+            self.column(part, name);
+            match value {
+                Value::Json(fields) => self.fields(part, fields),
+                Value::Key | Value::IdempotencyKey => {}
+                value => self.value(part, value),
+            }
         }
     }
 
@@ -287,6 +308,10 @@ impl Problems {
         match value {
             Value::Sql(sql) => self.sql(part, sql),
             Value::Column(column) => self.column(part, column),
+            Value::Json(_) | Value::Key | Value::IdempotencyKey => self.add(
+                part,
+                "`json`, `key` and `idempotency_key` are values of `hand_on` alone",
+            ),
             _ => {}
         }
     }
@@ -424,9 +449,17 @@ mod tests {
             .keeps(related("k", "t_id"))
             .then("update stock set n = n + 1 where id in (select a from written)")
             .hand_on(
-                hand_on("outbox")
+                hand_on("queue")
                     .column("what", "gone")
+                    .column("args", json(["a"]))
                     .column("id", column("a")),
+            )
+            .hand_on(outbox(["a"]).column("at", Value::Now))
+            .hand_on(outbox(["b"]).topic("other"))
+            .hand_on(
+                call("q.send")
+                    .argument("k", Value::Key)
+                    .argument("u", Value::IdempotencyKey),
             )
             .scope("u")
             .show(["x"])

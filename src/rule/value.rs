@@ -1,5 +1,6 @@
 //! Values: constants, and what a column is set to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,13 @@ pub enum Value {
     Column(String),
     /// An expression over the row.
     Sql(Sql),
+    /// One JSON object of these fields. Only in what is handed on.
+    Json(BTreeMap<String, Value>),
+    /// The row's key as text. Only in what is handed on.
+    Key,
+    /// A text that names this change of this row: the rule, the key and the instant of the run.
+    /// Only in what is handed on.
+    IdempotencyKey,
 }
 
 /// A column of the row.
@@ -107,6 +115,9 @@ enum Other {
     Now(bool),
     Column(String),
     Sql(Sql),
+    Json(BTreeMap<String, Value>),
+    Key(bool),
+    IdempotencyKey(bool),
 }
 
 impl From<ValueForm> for Value {
@@ -118,6 +129,9 @@ impl From<ValueForm> for Value {
             ValueForm::Other(Other::NowPlus(span)) => Self::NowPlus(span),
             ValueForm::Other(Other::Column(name)) => Self::Column(name),
             ValueForm::Other(Other::Sql(sql)) => Self::Sql(sql),
+            ValueForm::Other(Other::Json(fields)) => Self::Json(fields),
+            ValueForm::Other(Other::Key(_)) => Self::Key,
+            ValueForm::Other(Other::IdempotencyKey(_)) => Self::IdempotencyKey,
         }
     }
 }
@@ -131,6 +145,9 @@ impl From<Value> for ValueForm {
             Value::NowPlus(span) => Other::NowPlus(span),
             Value::Column(name) => Other::Column(name),
             Value::Sql(sql) => Other::Sql(sql),
+            Value::Json(fields) => Other::Json(fields),
+            Value::Key => Other::Key(true),
+            Value::IdempotencyKey => Other::IdempotencyKey(true),
         })
     }
 }

@@ -7,12 +7,15 @@
 
 /// A set of tables that [`migrate`](crate::store) makes and `revert` drops.
 ///
-/// The two sets are independent. A host that brings its own tables for its own jobs needs only the
-/// first, or none.
+/// The sets are independent. A host that brings its own tables for its own jobs needs only the
+/// first, or none, and [`Schema::Outbox`] if a rule of it hands on to the
+/// [outbox](crate::rule::outbox).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Schema {
     /// What the housekeeper keeps for itself: the history of runs.
     Housekeeper,
+    /// The table `housekeeper_outbox`, which rules hand entries on to and couriers deliver from.
+    Outbox,
     /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings.
     /// Users and properties are UUIDs. A message counts as activity if its `sender` is `user`. On
     /// SQLite instants are text as `store::sqlite::timestamp_text` writes it, and UUIDs lower-case
@@ -27,13 +30,14 @@ pub enum Schema {
 }
 
 impl Schema {
-    /// Both sets: what an application needs that starts with this crate's tables.
-    pub const ALL: &[Self] = &[Self::Housekeeper, Self::Booking];
+    /// All sets: enough for an application that starts with this crate's tables.
+    pub const ALL: &[Self] = &[Self::Housekeeper, Self::Outbox, Self::Booking];
 
     /// The name in the ledger and in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Housekeeper => "housekeeper",
+            Self::Outbox => "outbox",
             Self::Booking => "booking",
         }
     }
@@ -42,6 +46,7 @@ impl Schema {
     pub(crate) fn variant(self) -> &'static str {
         match self {
             Self::Housekeeper => "Schema::Housekeeper",
+            Self::Outbox => "Schema::Outbox",
             Self::Booking => "Schema::Booking",
         }
     }
@@ -111,7 +116,7 @@ pub(crate) fn foreign_table(schema: Schema, table: &str) -> String {
 /// Says that nothing is there.
 pub(crate) fn missing_schema(schema: Schema) -> String {
     let advice = match schema {
-        Schema::Housekeeper => "",
+        Schema::Housekeeper | Schema::Outbox => "",
         Schema::Booking => " or hand in a Job over your own tables",
     };
     format!(

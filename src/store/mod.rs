@@ -17,6 +17,8 @@ mod counted;
 mod last_error;
 #[cfg(feature = "_store")]
 mod migrations;
+#[cfg(feature = "_store")]
+mod outbox;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "_store")]

@@ -22,6 +22,7 @@ mod booking_check;
 mod connect;
 mod flight;
 mod history;
+mod outbox;
 mod parameters;
 mod pooler;
 mod rule;

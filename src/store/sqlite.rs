@@ -21,6 +21,7 @@ use crate::time::{Clock, SystemClock};
 mod file;
 mod history;
 mod open;
+mod outbox;
 mod row_id_buffer;
 mod rule;
 mod schema;

@@ -7,6 +7,7 @@ use diesel::result::Error;
 
 use super::migrations::{Schema, missing_schema};
 use crate::model::StoreError;
+use crate::rule::OUTBOX;
 
 mod refusal;
 
@@ -85,12 +86,12 @@ impl TxError {
         match self {
             Self::Schema(text) => StoreError::Schema(text),
             Self::SuppressedByTrigger => Self::other(WITHHELD).tell(what),
-            Self::Query(error) if has_no_history(&error) => {
-                StoreError::Schema(missing_schema(Schema::Housekeeper))
-            }
-            Self::Query(error) => StoreError::Query {
-                what,
-                source: error.into(),
+            Self::Query(error) => match missing_table(&error) {
+                Some(schema) => StoreError::Schema(missing_schema(schema)),
+                None => StoreError::Query {
+                    what,
+                    source: error.into(),
+                },
             },
         }
     }
@@ -123,14 +124,19 @@ impl TxError {
 /// What is said of a row that a trigger skips without a word.
 const WITHHELD: &str = "a trigger of the database withholds it";
 
-/// Whether the table of the history is missing. Neither database's error code gets through diesel,
-/// so the text must do; one in another language stays as it is.
-fn has_no_history(error: &Error) -> bool {
+/// The set of the crate's own tables that one is missing of. Neither database's error code gets
+/// through diesel, so the text must do; one in another language stays as it is.
+fn missing_table(error: &Error) -> Option<Schema> {
     let Error::DatabaseError(_, info) = error else {
-        return false;
+        return None;
     };
     let message = info.message();
     let missing = message.starts_with("no such table")
         || (message.starts_with("relation") && message.ends_with("does not exist"));
-    missing && message.contains("housekeeper_runs")
+    let tables = [
+        ("housekeeper_runs", Schema::Housekeeper),
+        (OUTBOX, Schema::Outbox),
+    ];
+    let named = |(table, _): &(&str, Schema)| missing && message.contains(table);
+    tables.into_iter().find(named).map(|(_, schema)| schema)
 }

@@ -16,6 +16,9 @@
 //! | [`next_event`], [`next_report`] | wait for an event or a report |
 //! | [`FaultyJob`], [`Faults`], [`Gate`] | errors, panics and hanging steps in any job |
 //! | [`MemoryStore`] | the built-in jobs without a database |
+//! | [`MemoryOutbox`] | entries for a receiver without a database |
+//! | [`drain`] | the entries that a rule handed on, in a test of the rule |
+//! | [`FaultyReceiver`] | a receiver that refuses, hangs, dies or answers late, when the test wants it |
 //! | `PrivatePostgres` | a Postgres server for the duration of a test (feature `postgres`) |
 //!
 //! # The job under test
@@ -215,14 +218,18 @@ mod clock;
 mod conformance;
 mod faults;
 mod memory;
+mod outbox;
 #[cfg(all(feature = "postgres", unix))]
 mod postgres;
+mod receiver;
 mod waiting;
 
 pub use clock::ManualClock;
 pub use conformance::{Conformance, Conformed, Guest, assert_conforms};
 pub use faults::{Answer, Call, Fault, Faults, FaultyJob, Gate, JobHook, Step};
 pub use memory::{MemoryBooking, MemorySession, MemoryStore};
+pub use outbox::{MemoryOutbox, drain};
 #[cfg(all(feature = "postgres", unix))]
 pub use postgres::PrivatePostgres;
+pub use receiver::{FaultyReceiver, ReceiverFault};
 pub use waiting::{next_event, next_report};

@@ -59,6 +59,8 @@ durations! {
     silent_for, silent_for_ms: Duration as "String" by "crate::time::span";
     timeout, timeout_ms: Duration as "String" by "crate::time::span";
     step_timeout, step_timeout_ms: Duration as "String" by "crate::time::span";
+    again_after, again_after_ms: Duration as "String" by "crate::time::span";
+    oldest, oldest_ms: Option<Duration> as "Option<String>" by "crate::time::span::option";
     oldest_overdue, oldest_overdue_ms: Option<Duration> as "Option<String>" by "crate::time::span::option";
     next_due, next_due_ms: Option<Duration> as "Option<String>" by "crate::time::span::option";
     max_age, max_age_ms: Option<Duration> as "Option<String>" by "crate::time::span::option";

@@ -54,6 +54,7 @@ impl From<RequestError> for Problem {
         let (status, kind) = match &refusal {
             RequestError::UnknownJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
             RequestError::UnknownRun { .. } => (StatusCode::NOT_FOUND, "unknown_run"),
+            RequestError::NoCourier { .. } => (StatusCode::NOT_FOUND, "no_courier"),
             RequestError::Disabled { .. } => (StatusCode::CONFLICT, "off"),
             RequestError::Scope { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "scope"),
             RequestError::TooManyScopes { .. } => {

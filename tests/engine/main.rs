@@ -1,6 +1,7 @@
 //! The tree of actors: runs, schedule, restarts, health and shutdown, each behaviour by itself.
 
 mod clocks;
+mod couriers;
 #[cfg(feature = "cron")]
 mod cron;
 mod deaths;

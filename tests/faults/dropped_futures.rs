@@ -17,7 +17,7 @@ use crate::statement_fault::StatementFault;
 
 /// When a future is dropped.
 #[derive(Debug, Clone, Copy)]
-enum DropPoint {
+pub(crate) enum DropPoint {
     /// While the database is at work for it.
     Asked,
     /// When the database has answered, and the future has not seen it yet.
@@ -49,7 +49,7 @@ const CONDITIONS: [Conditions; 3] = [
 ];
 
 /// Drops the future at its n-th await; `None` if it came to that.
-async fn dropped_at<F: Future>(
+pub(crate) async fn dropped_at<F: Future>(
     point: usize,
     drop_point: DropPoint,
     future: F,
@@ -71,7 +71,7 @@ async fn dropped_at<F: Future>(
 }
 
 /// The result of the future, or `None` if it panicked.
-async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
+pub(crate) async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(move |context| {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));

@@ -8,6 +8,7 @@ use std::error::Error;
 
 mod crashes;
 mod database;
+mod deliveries;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod disk;
 mod dropped_futures;

@@ -10,6 +10,8 @@ mod activity;
 #[cfg(feature = "postgres")]
 mod demands;
 mod findings;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod handed_on;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
 mod model;

@@ -259,9 +259,11 @@ impl Scenario {
         let (child, kind) = choose(&mut world.rng, &children);
         let fault = match (action, *kind) {
             (Action::KillChild, "worker") => "kill of a worker",
+            (Action::KillChild, "courier") => "kill of a courier",
             (Action::KillChild, "timer") => "kill of the timer",
             (Action::KillChild, _) => "kill of a reader",
             (_, "worker") => "stop of a worker",
+            (_, "courier") => "stop of a courier",
             (_, "timer") => "stop of the timer",
             _ => "stop of a reader",
         };

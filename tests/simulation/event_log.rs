@@ -174,6 +174,7 @@ impl EmittedEvents {
                     world.break_promise(format!("{job} is no wedge: {health:?}"));
                 }
             }
+            Event::CourierRestarted { .. } => world.totals.outcome("courier restarts", 1),
             Event::JobPaused { job, .. } => self.job(job).paused = Some(world.now()),
             Event::JobResumed { job, .. } => self.job(job).paused = None,
             Event::TimerRestarted { .. } => world.totals.outcome("timer restarts", 1),

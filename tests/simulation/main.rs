@@ -4,6 +4,7 @@
 //! `HOUSEKEEPER_SEEDS=N` plays N seeds instead of 50. `HOUSEKEEPER_SEED=S` plays the one, aloud.
 
 mod actions;
+mod deliveries;
 mod event_log;
 mod guests;
 mod histories;

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use fastrand::Rng;
 use ractor::{ActorCell, ActorRef};
 use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
-use ractor_housekeeper::config::{BackoffConfig, OnRestartLimit, Pace, Schedule};
+use ractor_housekeeper::config::{BackoffConfig, DeliveryOrder, OnRestartLimit, Pace, Schedule};
 use ractor_housekeeper::testing::ManualClock;
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
@@ -17,6 +17,7 @@ use ractor_housekeeper::{
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::deliveries::{UnreliableOutbox, receiver};
 use crate::event_log::EventLog;
 use crate::histories::KEPT_LINES;
 use crate::unreliable::{FaultSource, UnreliableHistory, UnreliableJob};
@@ -34,8 +35,8 @@ pub(crate) struct Replica {
     stopped_reading_at: Option<Instant>,
     may_escalate: bool,
     fault_source: FaultSource,
-    /// Of the workers' messages, and of the timer's.
-    kinds: [TypeId; 2],
+    /// Of the messages of the workers, the courier and the timer.
+    kinds: [TypeId; 3],
 }
 
 /// What is to become of it.
@@ -68,10 +69,19 @@ impl Replica {
         let clock = ManualClock::new(world.lock().clock.now() + wrong);
         let may_escalate = config.restart.on_limit == OnRestartLimit::Escalate;
         let (jobs, history) = jobs(&fault_source);
+        let outbox = world.lock().outbox.clone();
         let arguments = HousekeeperArguments::new(jobs)
             .with_config(config)
             .with_clock(clock.clone())
-            .with_history(history);
+            .with_history(history)
+            .with_courier(
+                BookingExpirer::NAME,
+                UnreliableOutbox {
+                    inner: outbox,
+                    fault_source: fault_source.clone(),
+                },
+                receiver(&fault_source),
+            );
         let started = start(None, arguments).await.expect("it starts");
         let housekeeper = started.housekeeper;
         let _ = fault_source.housekeeper.set(housekeeper.get_cell());
@@ -84,7 +94,8 @@ impl Replica {
         Self {
             number,
             world: world.clone(),
-            kinds: [children[0].get_type_id(), children[2].get_type_id()],
+            // Two workers, the courier and the timer.
+            kinds: [0, 2, 3].map(|place| children[place].get_type_id()),
             housekeeper: housekeeper.into(),
             handle: started.handle,
             clock,
@@ -143,10 +154,11 @@ impl Replica {
 
     /// Its children in the order in which they were started, each with what it is.
     pub(crate) fn children(&self) -> Vec<(ActorCell, &'static str)> {
-        let [worker, timer] = self.kinds;
+        let [worker, courier, timer] = self.kinds;
         let named = |child: ActorCell| {
             let kind = match child.get_type_id() {
                 kind if kind == worker => "worker",
+                kind if kind == courier => "courier",
                 kind if kind == timer => "timer",
                 _ => "reader",
             };
@@ -192,6 +204,12 @@ fn settings(rng: &mut Rng) -> HousekeeperConfig {
     config.restart.max_restarts = rng.u32(0..6);
     config.restart.within = Duration::from_secs(rng.u64(10..60));
     config.restart.cool_down = Duration::from_secs(rng.u64(1..30));
+    config.courier.batch = (*choose(rng, &[1, 2, 10])).try_into().expect("not zero");
+    config.courier.in_flight = (*choose(rng, &[1, 3])).try_into().expect("not zero");
+    config.courier.order = *choose(rng, &[DeliveryOrder::AsWritten, DeliveryOrder::PerKey]);
+    config.courier.answer_timeout = Duration::from_secs(5);
+    config.courier.max_attempts = u32::MAX.try_into().expect("not zero");
+    config.courier.backoff = backoff(rng, 30);
     config.history.runs = KEPT_LINES.try_into().expect("not zero");
     if rng.u8(0..10) == 0 {
         config.restart.on_limit = OnRestartLimit::Escalate;

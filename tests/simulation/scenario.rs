@@ -147,7 +147,9 @@ impl Scenario {
         }
         self.pass(Duration::from_secs(2)).await;
         self.compare_histories().await;
+        self.pass(Duration::from_secs(6)).await;
         let mut world = self.world.lock();
+        world.check_deliveries();
         if let Some(late) = world.late() {
             world.break_promise(format!("{late} is late in without_faults weather"));
         }
@@ -164,6 +166,7 @@ impl Scenario {
             if !bookings.is_empty() || !sessions.is_empty() {
                 broken.push(format!("left behind: {bookings:?} {sessions:?}"));
             }
+            broken.extend(world.undelivered(since));
             for requests in &self.requests {
                 broken.push(format!("{} was never answered", requests.what()));
             }

@@ -40,7 +40,7 @@ enum Fault {
 
 impl FaultSource {
     /// A place in a step where a fault may strike.
-    async fn pass(&self, place: &'static str) -> Result<(), &'static str> {
+    pub(crate) async fn pass(&self, place: &'static str) -> Result<(), &'static str> {
         let fault = self.draw(place);
         match fault {
             None => Ok(()),
@@ -118,6 +118,10 @@ impl UnreliableJob {
         let mut world = self.fault_source.world.lock();
         let change = world.audit(self.is_expirer);
         let mut changed: Vec<&str> = change.rows.iter().map(|(id, ..)| id.as_str()).collect();
+        if self.is_expirer {
+            let keys: Vec<String> = change.rows.iter().map(|(id, ..)| id.clone()).collect();
+            world.hand_on(&keys);
+        }
         let mut named: Vec<&str> = batch.ids.iter().map(String::as_str).collect();
         changed.sort_unstable();
         named.sort_unstable();
@@ -203,7 +207,7 @@ impl RunHistory for UnreliableHistory {
     }
 }
 
-fn as_store(error: &'static str) -> StoreError {
+pub(crate) fn as_store(error: &'static str) -> StoreError {
     StoreError::Query {
         what: "use the history",
         source: error.into(),

@@ -9,10 +9,11 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fastrand::Rng;
 use ractor_housekeeper::JobName;
-use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore};
+use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryOutbox, MemoryStore};
 use ractor_housekeeper::time::Clock;
 use uuid::Uuid;
 
+use crate::deliveries::Deliveries;
 use crate::guests::{Booking, BookingPolicy, Change, Guests, Session};
 use crate::totals::Totals;
 
@@ -25,6 +26,8 @@ pub(crate) struct WorldState {
     /// The database's; housekeepers have their own, which may be wrong.
     pub(crate) clock: ManualClock,
     pub(crate) store: MemoryStore,
+    pub(crate) outbox: MemoryOutbox,
+    pub(crate) deliveries: Deliveries,
     pub(crate) guests: Guests,
     pub(crate) ages: BookingPolicy,
     /// How often a step goes wrong, in percent.
@@ -53,6 +56,8 @@ impl World {
         Self(Arc::new(Mutex::new(WorldState {
             rng,
             store: MemoryStore::new().with_clock(Arc::new(clock.clone())),
+            outbox: MemoryOutbox::new().with_clock(Arc::new(clock.clone())),
+            deliveries: Deliveries::default(),
             clock,
             guests: Guests::default(),
             ages,

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 mod jobs;
+mod outbox;
 mod rules;
 mod world;
 

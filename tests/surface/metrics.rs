@@ -43,6 +43,7 @@ async fn exactly_the_documented_metrics_and_labels_appear() {
     host.ask(preview).await.expect("is not refused");
     let history = |reply| HousekeeperMsg::History(BookingExpirer::NAME, 9, reply);
     host.ask(history).await.expect("is not refused");
+    deliver().await;
 
     let seen = figures.labels();
     let documented: BTreeMap<String, BTreeSet<String>> = metrics::ALL
@@ -112,6 +113,31 @@ fn the_table_in_the_documentation_is_the_table_in_the_code() {
         rows
     };
     assert_eq!(sorted(documented), sorted(table));
+}
+
+/// Has one entry acknowledged and one parked, and kills the courier.
+async fn deliver() {
+    let outbox = ractor_housekeeper::testing::MemoryOutbox::new();
+    let receiver = ractor_housekeeper::testing::FaultyReceiver::start().await;
+    let refuse = ractor_housekeeper::testing::ReceiverFault::Refuse("no".to_owned());
+    receiver.once(1, refuse);
+    for key in ["a", "b"] {
+        outbox.write(BookingExpirer::NAME, "bookings", key, "{}");
+    }
+    let mut arguments = ractor_housekeeper::HousekeeperArguments::new(Vec::new()).with_courier(
+        BookingExpirer::NAME,
+        outbox,
+        receiver.destination(),
+    );
+    arguments.config.courier.max_attempts = 1.try_into().expect("is not zero");
+    let started = ractor_housekeeper::start(None, arguments).await;
+    let housekeeper = started.expect("starts").housekeeper;
+    receiver.acknowledged(1).await;
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    for child in housekeeper.get_children() {
+        child.kill();
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
 }
 
 #[test]

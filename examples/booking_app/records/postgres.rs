@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Timestamptz};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::booking::{BookingPolicy, built_in};
+use ractor_housekeeper::actors::Destination;
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::{HousekeeperArguments, PostgresStore};
 use uuid::Uuid;
 
 use super::{Booking, Contents, Deletion, Media, Opened, Records};
+use crate::mailer::expirer;
 use crate::{ACTIVITY_THROTTLE, Error};
 
 pub(crate) struct PostgresRecords {
@@ -31,7 +35,7 @@ impl PostgresRecords {
             return Err("the database is not empty; give one that was just created".into());
         }
         store
-            .migrate(&[Schema::Housekeeper, Schema::Booking])
+            .migrate(&[Schema::Housekeeper, Schema::Outbox, Schema::Booking])
             .await?;
         store.set_activity_throttle(ACTIVITY_THROTTLE).await?;
         conn.batch_execute(RECORD_DELETIONS).await?;
@@ -41,9 +45,20 @@ impl PostgresRecords {
 
 #[async_trait]
 impl Records for PostgresRecords {
-    fn housekeeper(&self, policy: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
-        let jobs = built_in(self.store.clone(), policy)?;
-        Ok(HousekeeperArguments::new(jobs).with_history(self.store.clone()))
+    fn housekeeper(
+        &self,
+        policy: &BookingPolicy,
+        mailer: Destination,
+    ) -> Result<HousekeeperArguments, Error> {
+        let mut jobs = built_in(self.store.clone(), policy)?;
+        for job in &mut jobs {
+            if job.name() == BookingExpirer::NAME {
+                *job = Arc::new(self.store.rule(expirer(job.name().as_str()))?);
+            }
+        }
+        Ok(HousekeeperArguments::new(jobs)
+            .with_history(self.store.clone())
+            .with_courier(BookingExpirer::NAME, self.store.clone(), mailer))
     }
 
     async fn open_session(&self, user: Uuid, media: Media) -> Result<Opened, Error> {

@@ -1,18 +1,21 @@
 //! The records in an SQLite file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use ractor_housekeeper::booking::{BookingPolicy, built_in};
+use ractor_housekeeper::actors::Destination;
+use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::store::sqlite::{Pool, timestamp_text};
 use ractor_housekeeper::store::{Schema, Timeouts};
 use ractor_housekeeper::{HousekeeperArguments, SqliteStore};
 use uuid::Uuid;
 
 use super::{Booking, Contents, Deletion, Media, Opened, Records};
+use crate::mailer::expirer;
 use crate::{ACTIVITY_THROTTLE, Error};
 
 pub(crate) struct SqliteRecords {
@@ -25,7 +28,7 @@ impl SqliteRecords {
     pub(crate) async fn open(path: &str) -> Result<Self, Error> {
         let store = SqliteStore::open(path).await?;
         store
-            .migrate(&[Schema::Housekeeper, Schema::Booking])
+            .migrate(&[Schema::Housekeeper, Schema::Outbox, Schema::Booking])
             .await?;
         store.set_activity_throttle(ACTIVITY_THROTTLE).await?;
         let patient = Timeouts {
@@ -82,9 +85,20 @@ struct Change {
 
 #[async_trait]
 impl Records for SqliteRecords {
-    fn housekeeper(&self, policy: &BookingPolicy) -> Result<HousekeeperArguments, Error> {
-        let jobs = built_in(self.store.clone(), policy)?;
-        Ok(HousekeeperArguments::new(jobs).with_history(self.store.clone()))
+    fn housekeeper(
+        &self,
+        policy: &BookingPolicy,
+        mailer: Destination,
+    ) -> Result<HousekeeperArguments, Error> {
+        let mut jobs = built_in(self.store.clone(), policy)?;
+        for job in &mut jobs {
+            if job.name() == BookingExpirer::NAME {
+                *job = Arc::new(self.store.rule(expirer(job.name().as_str()))?);
+            }
+        }
+        Ok(HousekeeperArguments::new(jobs)
+            .with_history(self.store.clone())
+            .with_courier(BookingExpirer::NAME, self.store.clone(), mailer))
     }
 
     async fn open_session(&self, user: Uuid, media: Media) -> Result<Opened, Error> {

@@ -27,6 +27,7 @@ impl State {
             job.drop_closed(&self.publisher);
         }
         self.update_all(self.shared.now());
+        self.couriers.record_gauges(self.shared.now());
         let next = self
             .shared
             .send_after(CHECK_INTERVAL, || InternalMsg::CheckDue);
@@ -51,6 +52,7 @@ impl State {
             jobs: jobs
                 .map(|job| (job.name.clone(), job.status(now, started)))
                 .collect(),
+            couriers: self.couriers.statuses(now),
         }
     }
 

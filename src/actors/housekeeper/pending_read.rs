@@ -9,7 +9,7 @@ use crate::actors::delayed::Delayed;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::reader::ReadRequest;
 use crate::job::{JobName, Preview};
-use crate::model::{History, RequestError, RunStatus};
+use crate::model::{History, ParkedEntries, RequestError, RunStatus};
 
 /// The reads of one job and one kind.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum ReadKind {
     History,
     /// Of a run of any job.
     Run,
+    /// Parked entries of the outbox, listed or changed.
+    Outbox,
 }
 
 /// A read that waits for its lane, or for a reader.
@@ -41,6 +43,8 @@ pub(super) enum ReadReply {
     Preview(RpcReplyPort<Result<Preview, RequestError>>),
     History(RpcReplyPort<Result<History, RequestError>>),
     Run(RpcReplyPort<Result<RunStatus, RequestError>>),
+    Parked(RpcReplyPort<Result<ParkedEntries, RequestError>>),
+    Changed(RpcReplyPort<Result<u64, RequestError>>),
 }
 
 impl PendingRead {
@@ -68,7 +72,9 @@ impl PendingRead {
     pub(super) fn turn_down(self, waiting: usize) {
         let job = self.lane.job.clone();
         match self.lane.kind {
-            ReadKind::Preview => self.reply.reject(RequestError::Busy { job, waiting }),
+            ReadKind::Preview | ReadKind::Outbox => {
+                self.reply.reject(RequestError::Busy { job, waiting });
+            }
             ReadKind::Run => {
                 self.reply
                     .reject(failed(format!("{waiting} reads of it wait already")));
@@ -83,7 +89,7 @@ impl PendingRead {
     pub(super) fn time_out(self) {
         let error = timed_out(&self.lane, self.timeout);
         match self.lane.kind {
-            ReadKind::Preview | ReadKind::Run => self.reply.reject(error),
+            ReadKind::Preview | ReadKind::Run | ReadKind::Outbox => self.reply.reject(error),
             ReadKind::History => self.answer_from_memory(error.to_string()),
         }
     }
@@ -103,6 +109,7 @@ impl ReadReply {
             Self::Preview(_) => ReadKind::Preview,
             Self::History(_) => ReadKind::History,
             Self::Run(_) => ReadKind::Run,
+            Self::Parked(_) | Self::Changed(_) => ReadKind::Outbox,
         }
     }
 
@@ -111,6 +118,8 @@ impl ReadReply {
             Self::Preview(reply) => reply.is_closed(),
             Self::History(reply) => reply.is_closed(),
             Self::Run(reply) => reply.is_closed(),
+            Self::Parked(reply) => reply.is_closed(),
+            Self::Changed(reply) => reply.is_closed(),
         }
     }
 
@@ -119,6 +128,8 @@ impl ReadReply {
             Self::Preview(reply) => answer(reply, Err(error)),
             Self::History(reply) => answer(reply, Err(error)),
             Self::Run(reply) => answer(reply, Err(error)),
+            Self::Parked(reply) => answer(reply, Err(error)),
+            Self::Changed(reply) => answer(reply, Err(error)),
         }
     }
 }
@@ -128,6 +139,7 @@ pub(super) fn timed_out(lane: &Lane, timeout: Duration) -> RequestError {
         ReadKind::Preview => "preview",
         ReadKind::History => "read the history of",
         ReadKind::Run => "look up",
+        ReadKind::Outbox => "list or change parked entries of",
     };
     RequestError::ReadTimeout {
         what: format!("{read} {}", lane.job),

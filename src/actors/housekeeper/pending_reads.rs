@@ -120,6 +120,10 @@ impl PendingReads {
                 answer(reply, history);
             }
             (Some(ReadReply::Run(reply)), ReadResult::Run(run)) => answer(reply, run),
+            (Some(ReadReply::Parked(reply)), ReadResult::Parked(parked)) => answer(reply, parked),
+            (Some(ReadReply::Changed(reply)), ReadResult::Changed(_, changed)) => {
+                answer(reply, changed);
+            }
             _ => {}
         }
     }
@@ -182,7 +186,7 @@ fn seconds(duration: Duration) -> String {
 fn max_readers(kind: ReadKind) -> usize {
     match kind {
         ReadKind::Preview => 2,
-        ReadKind::History | ReadKind::Run => 1,
+        ReadKind::History | ReadKind::Run | ReadKind::Outbox => 1,
     }
 }
 

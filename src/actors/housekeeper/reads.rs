@@ -1,13 +1,15 @@
 //! Previews and histories: checked and queued.
 
+use std::time::Duration;
+
 use ractor::RpcReplyPort;
 
 use super::pending_read::{PendingRead, ReadReply};
 use super::shared::answer;
 use super::state::State;
-use crate::actors::reader::{ReadRequest, from_memory};
+use crate::actors::reader::{Change, ReadRequest, from_memory};
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, HistoryQuery, RequestError};
+use crate::model::{History, HistoryQuery, ParkedEntries, ParkedPage, RequestError, WhichEntries};
 
 impl State {
     pub(super) async fn preview(
@@ -40,6 +42,58 @@ impl State {
         self.reads.push(read, &self.shared).await;
     }
 
+    pub(super) async fn parked(
+        &mut self,
+        rule: &JobName,
+        page: ParkedPage,
+        reply: RpcReplyPort<Result<ParkedEntries, RequestError>>,
+    ) {
+        if page.size.get() > Page::MAX_SIZE {
+            let error = RequestError::Page {
+                size: page.size.get(),
+                max: Page::MAX_SIZE,
+            };
+            return answer(reply, Err(error));
+        }
+        let outbox = match self.couriers.get(rule) {
+            Ok(courier) => courier.outbox.clone(),
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let request = ReadRequest::Parked {
+            rule: rule.clone(),
+            page,
+            outbox,
+        };
+        let (name, reply) = (rule.clone(), ReadReply::Parked(reply));
+        let read = PendingRead::new(name, request, reply, PARKED_TIMEOUT, &self.shared);
+        self.reads.push(read, &self.shared).await;
+    }
+
+    pub(super) async fn change_parked(
+        &mut self,
+        rule: &JobName,
+        which: WhichEntries,
+        change: Change,
+        reply: RpcReplyPort<Result<u64, RequestError>>,
+    ) {
+        if self.shutdown.is_some() {
+            return answer(reply, Err(RequestError::ShuttingDown));
+        }
+        let outbox = match self.couriers.get(rule) {
+            Ok(courier) => courier.outbox.clone(),
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let request = ReadRequest::Change {
+            rule: rule.clone(),
+            which,
+            change,
+            outbox,
+        };
+        let (name, reply) = (rule.clone(), ReadReply::Changed(reply));
+        let read = PendingRead::new(name, request, reply, CHANGE_TIMEOUT, &self.shared);
+        self.reads.push(read, &self.shared).await;
+    }
+
     pub(super) async fn history(
         &mut self,
         name: &JobName,
@@ -69,3 +123,9 @@ impl State {
         self.reads.push(read, &self.shared).await;
     }
 }
+
+/// Timeout of a list of parked entries.
+const PARKED_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Timeout of a change of parked entries, which goes part by part.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);

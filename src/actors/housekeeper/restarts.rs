@@ -28,11 +28,12 @@ pub(super) fn death(event: &SupervisionEvent) -> Option<(ActorId, String)> {
 }
 
 impl State {
-    /// Spawns the workers, then the timer that wakes for them.
+    /// Spawns the workers and couriers, then the timer that wakes for them.
     pub(super) async fn spawn_all(&mut self) -> Result<(), SpawnErr> {
         for job in self.jobs.iter_mut() {
             job.try_spawn_worker(&self.shared).await?;
         }
+        self.couriers.spawn_all(&self.shared).await?;
         self.try_spawn_timer().await
     }
 
@@ -61,6 +62,12 @@ impl State {
         }
         if self.timer.is(child) {
             return self.timer_died(reason);
+        }
+        if self
+            .couriers
+            .died(child, &reason, &self.shared, &mut self.publisher)
+        {
+            return;
         }
         let Some(job) = self.jobs.of_worker(child) else {
             return;

@@ -151,6 +151,7 @@ impl State {
         recorder::batch_committed(&job.name, &counts);
         // Rejected rows are in the report.
         if counts.total() > 0 {
+            self.couriers.wake(&job.name);
             self.publisher.emit(Event::BatchCommitted {
                 run,
                 job: job.name.clone(),

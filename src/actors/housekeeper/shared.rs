@@ -41,7 +41,7 @@ impl Shared {
     pub(super) fn send_after(
         &self,
         wait: Duration,
-        message: fn() -> InternalMsg,
+        message: impl FnOnce() -> InternalMsg + Send + 'static,
     ) -> Delayed<HousekeeperMsg> {
         Delayed(self.myself.send_after(wait, move || message().into()))
     }

@@ -57,6 +57,7 @@ impl State {
                 .reject(&job.name, queued, &Outcome::ShuttingDown, now);
             job.ensure_worker(&self.shared).await;
         }
+        self.couriers.stop();
         self.stop_next();
     }
 
@@ -65,6 +66,7 @@ impl State {
         if self.timer.is(child) {
             self.timer.clear();
         }
+        self.couriers.stopped(child);
         let now = self.shared.now();
         if let Some(job) = self.jobs.of_worker(child) {
             job.worker = WorkerSlot::Vacant;
@@ -92,6 +94,10 @@ impl State {
         }
         let mut jobs = self.jobs.iter().rev();
         let Some((job, worker)) = jobs.find_map(|job| Some((job, job.worker.actor()?))) else {
+            // The couriers wait for what is under way, beside the workers.
+            if self.couriers.are_up() {
+                return;
+            }
             return self.stop();
         };
         if job.active.is_some() {
@@ -112,6 +118,7 @@ impl State {
         for job in self.jobs.iter_mut() {
             job.worker = WorkerSlot::Vacant;
         }
+        self.couriers.clear();
         self.timer.clear();
         self.stop();
     }

@@ -2,6 +2,7 @@
 
 use ractor::{ActorRef, RpcReplyPort};
 
+use super::couriers::Couriers;
 use super::jobs::Jobs;
 use super::pending_reads::PendingReads;
 use super::publisher::Publisher;
@@ -21,6 +22,7 @@ use crate::time::{Clocks, Moment};
 pub struct State {
     pub(super) shared: Shared,
     pub(super) jobs: Jobs,
+    pub(super) couriers: Couriers,
     pub(super) timer: TimerHandle,
     pub(super) publisher: Publisher,
     pub(super) reads: PendingReads,
@@ -42,12 +44,14 @@ impl State {
         let HousekeeperArguments {
             config,
             jobs,
+            couriers,
             history,
             clock,
         } = arguments;
         let clocks = Clocks::start(clock);
         let started = clocks.now();
         let jobs = Jobs::new(jobs, &config, started);
+        let couriers = Couriers::new(couriers, &config);
         let shared = Shared {
             myself,
             config,
@@ -59,6 +63,7 @@ impl State {
         Self {
             shared,
             jobs,
+            couriers,
             timer: TimerHandle::default(),
             publisher: Publisher::default(),
             reads: PendingReads::default(),

@@ -27,6 +27,7 @@ mod compiler;
 mod contention;
 mod each;
 mod floor;
+mod hand_on;
 mod parts;
 mod plan;
 mod queries;

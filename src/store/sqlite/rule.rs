@@ -21,6 +21,7 @@ mod activity;
 mod catalogue;
 mod check;
 mod compiler;
+mod hand_on;
 mod keys;
 mod parts;
 mod plan;

@@ -18,6 +18,7 @@ use crate::store::tx_error::{TxError, TxResult};
 crate::store::migrations::migrations! {
     "sqlite":
     Housekeeper ["housekeeper/2026-01-10-000000_create_runs" &["housekeeper_runs"]]
+    Outbox ["outbox/2026-11-28-000000_create_outbox" &["housekeeper_outbox"]]
     Booking [
         "booking/2026-01-10-000000_create_booking_tables" BOOKING_TABLES,
         "booking/2026-11-28-000000_real_instants" &[],

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use ractor_housekeeper::booking::BookingPolicy;
 use ractor_housekeeper::config::{
-    BackoffConfig, Cron, HistoryConfig, JobConfig, OnRestartLimit, Pace, RestartConfig, Schedule,
+    BackoffConfig, CourierConfig, Cron, DeliveryOrder, HistoryConfig, JobConfig, OnRestartLimit,
+    Pace, RestartConfig, Schedule,
 };
 use ractor_housekeeper::job::{Cursor, Page};
 use ractor_housekeeper::{HousekeeperConfig, JobName, Scope};
@@ -34,10 +35,27 @@ prop_compose! {
         job in job().boxed(),
         jobs in prop::collection::btree_map(name(), job().boxed(), 0..2),
         restart in restart().boxed(),
+        courier in courier().boxed(),
+        couriers in prop::collection::btree_map(name(), courier().boxed(), 0..2),
         retry in wait().boxed(),
         runs: NonZeroU32,
     ) -> HousekeeperConfig {
-        HousekeeperConfig { job, jobs, restart, retry, history: HistoryConfig { runs } }
+        HousekeeperConfig { job, jobs, courier, couriers, restart, retry, history: HistoryConfig { runs } }
+    }
+}
+
+prop_compose! {
+    fn courier()(
+        sizes: (NonZeroU32, NonZeroU32, NonZeroU32),
+        per_key: bool,
+        answer_timeout in up_to(24 * 60 * 60),
+        look_every in up_to(24 * 60 * 60),
+        late_after in span(),
+        backoff in wait().boxed(),
+    ) -> CourierConfig {
+        let (batch, in_flight, max_attempts) = sizes;
+        let order = if per_key { DeliveryOrder::PerKey } else { DeliveryOrder::AsWritten };
+        CourierConfig { batch, in_flight, order, answer_timeout, look_every, max_attempts, backoff, late_after }
     }
 }
 

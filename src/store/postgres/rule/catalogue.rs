@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use crate::rule::Rule;
+use crate::rule::{Children, HandOn, Rule, Target, split_name};
 use crate::store::rule::{ForeignKey, OnDelete, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
@@ -17,6 +17,10 @@ pub(super) struct Catalogue {
     pub(super) known: Vec<String>,
     /// Unique keys of the rule's own table that know all rows, the primary key first.
     pub(super) keys: Vec<UniqueKey>,
+    /// Primary keys of the rule's other tables, by the names the rule has for them.
+    pub(super) primary_keys: BTreeMap<String, Vec<String>>,
+    /// The functions that the rule calls, each with its overloads: types by argument.
+    pub(super) functions: BTreeMap<String, Vec<BTreeMap<String, String>>>,
     /// Foreign keys that point at a table of the rule.
     pub(super) foreign_keys: Vec<Reference>,
     pub(super) is_standby: bool,
@@ -99,6 +103,8 @@ pub(super) struct Column {
 /// A unique key.
 #[derive(Debug, QueryableByName)]
 pub(super) struct UniqueKey {
+    #[diesel(sql_type = BigInt)]
+    oid: i64,
     #[diesel(sql_type = Array<Text>)]
     pub(super) columns: Vec<String>,
     #[diesel(sql_type = Bool)]
@@ -164,6 +170,16 @@ impl From<FoundKey> for Reference {
 }
 
 #[derive(QueryableByName)]
+struct FoundFunction {
+    #[diesel(sql_type = Text)]
+    given: String,
+    #[diesel(sql_type = Array<Text>)]
+    names: Vec<String>,
+    #[diesel(sql_type = Array<Text>)]
+    types: Vec<String>,
+}
+
+#[derive(QueryableByName)]
 struct Known {
     #[diesel(sql_type = Text)]
     name: String,
@@ -211,10 +227,22 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         .load(conn)
         .await?;
     let own = found.iter().find(|table| table.given == rule.table);
-    let keys = diesel::sql_query(KEYS)
-        .bind::<BigInt, _>(own.map_or(0, |table| table.oid))
+    let own = own.map_or(0, |table| table.oid);
+    let keys: Vec<UniqueKey> = diesel::sql_query(KEYS)
+        .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
         .await?;
+    let (keys, others): (Vec<UniqueKey>, Vec<UniqueKey>) =
+        keys.into_iter().partition(|key| key.oid == own);
+    let primary_keys = others
+        .into_iter()
+        .filter(|key| key.primary)
+        .flat_map(|key| {
+            let tables = found.iter().filter(move |table| table.oid == key.oid);
+            tables.map(move |table| (table.given.clone(), key.columns.clone()))
+        })
+        .collect();
+    let functions = called(conn, rule).await?;
     let foreign_keys: Vec<FoundKey> = diesel::sql_query(FOREIGN_KEYS)
         .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
@@ -257,11 +285,60 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         tables,
         known: known.into_iter().map(|known| known.name).collect(),
         keys,
+        primary_keys,
+        functions,
         foreign_keys: foreign_keys.into_iter().map(Reference::from).collect(),
         is_standby: server.standby,
         tracks_counts: server.tracks_counts,
         role: server.role,
     })
+}
+
+/// The functions that a rule calls.
+async fn called(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+) -> QueryResult<BTreeMap<String, Vec<BTreeMap<String, String>>>> {
+    fn below<'r>(children: &'r [Children], all: &mut Vec<&'r HandOn>) {
+        for one in children {
+            all.extend(&one.hand_on);
+            below(&one.with, all);
+        }
+    }
+    let mut all: Vec<&HandOn> = rule.hand_on.iter().collect();
+    below(&rule.with, &mut all);
+    let names: Vec<&str> = all
+        .into_iter()
+        .filter_map(|hand_on| match &hand_on.to {
+            Target::Function(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut functions: BTreeMap<String, Vec<BTreeMap<String, String>>> = BTreeMap::new();
+    if names.is_empty() {
+        return Ok(functions);
+    }
+    let (schemas, bare): (Vec<&str>, Vec<&str>) = names
+        .iter()
+        .map(|name| split_name(name))
+        .map(|(schema, bare)| (schema.unwrap_or(""), bare))
+        .unzip();
+    let found: Vec<FoundFunction> = diesel::sql_query(FUNCTIONS)
+        .bind::<Array<Text>, _>(names)
+        .bind::<Array<Text>, _>(schemas)
+        .bind::<Array<Text>, _>(bare)
+        .load(conn)
+        .await?;
+    for FoundFunction {
+        given,
+        names,
+        types,
+    } in found
+    {
+        let arguments = names.into_iter().zip(types).collect();
+        functions.entry(given).or_default().push(arguments);
+    }
+    Ok(functions)
 }
 
 impl Column {
@@ -301,11 +378,21 @@ const COLUMNS: &str = "
     where a.attrelid::bigint = any($1) and a.attnum > 0 and not a.attisdropped order by a.attnum";
 
 const KEYS: &str = "
-    select array(select a.attname::text from generate_series(0, i.indnkeyatts - 1) as n
+    select i.indrelid::bigint as oid, array(select a.attname::text from generate_series(0, i.indnkeyatts - 1) as n
             join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n] order by n) as columns,
         i.indisprimary as primary
-    from pg_index i where i.indrelid::bigint = $1 and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+    from pg_index i where i.indrelid::bigint = any($1) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
     order by i.indisprimary desc, i.indexrelid";
+
+const FUNCTIONS: &str = "
+    select u.given,
+        array(select coalesce(p.proargnames[place], '') from generate_series(1, greatest(p.pronargs, cardinality(p.proargmodes))) as place
+            where p.proargmodes is null or p.proargmodes[place] in ('i', 'b', 'v') order by place) as names,
+        array(select format_type(type, null) from unnest(p.proargtypes) with ordinality as a(type, place) order by place) as types
+    from (select distinct * from unnest($1, $2, $3)) as u(given, schema, name)
+    join pg_proc p on p.proname = u.name join pg_namespace n on n.oid = p.pronamespace
+    where case when u.schema = '' then pg_function_is_visible(p.oid) else n.nspname = u.schema end
+        and p.prokind = 'f' and has_function_privilege(p.oid, 'execute') order by p.oid";
 
 /// Of a partitioned table only the whole is named, not its parts. A key whose columns lead an
 /// index, or one that leaves out NULL alone, is indexed.

@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use crate::model::StoreError;
-use crate::rule::{Action, Children, Finding, Findings, OnParent, Rule};
+use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
 use crate::store::rule::{identifier, table_name};
 use crate::store::tx_error::TxResult;
 
@@ -191,7 +191,8 @@ fn below<'r>(
             children
                 .hand_on
                 .iter()
-                .map(|hand_on| ("hand_on", hand_on.into.as_str(), &["insert"][..])),
+                .filter_map(HandOn::table)
+                .map(|table| ("hand_on", table, &["insert"][..])),
         );
         below(&children.with, needed);
     }
@@ -226,7 +227,8 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     needed.extend(
         rule.hand_on
             .iter()
-            .map(|hand_on| ("hand_on", hand_on.into.as_str(), &["insert"][..])),
+            .filter_map(HandOn::table)
+            .map(|table| ("hand_on", table, &["insert"][..])),
     );
     if let Some(Action::Archive(into)) = &rule.action {
         needed.push(("archive", into, &["insert"]));

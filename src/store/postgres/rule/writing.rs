@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::compiler::Compiler;
+use super::hand_on::{HandedRows, Handing};
 use super::parts::{Parts, once};
 use super::stamp::Form;
-use crate::rule::{Action, Children, HandOn, OnParent, Source, Stamp, Value, bare_name};
+use crate::rule::{Action, Children, OnParent, Source, Stamp, Value, bare_name};
 use crate::store::rule::{Dialect, OnDelete, Template, identifier, param, table_name};
 
 impl Compiler<'_> {
@@ -27,6 +28,10 @@ impl Compiler<'_> {
                     part,
                     Dialect::Postgres.sql(sql).map(|text| format!("({text})")),
                 );
+            }
+            Value::Json(_) | Value::Key | Value::IdempotencyKey => {
+                self.refuse(part, "this value is for `hand_on` alone");
+                return None;
             }
             Value::Now => Duration::ZERO,
             Value::NowPlus(after) => *after,
@@ -70,46 +75,6 @@ impl Compiler<'_> {
         self.instants.push((form, after));
         let number = self.instants.len() - 1;
         Some(once(&format!("i{number}"), &cast))
-    }
-
-    pub(super) fn handed_on(&mut self, hand_on: &HandOn, rows: &str, of: &str) -> Option<String> {
-        let part = format!("hand_on {}", hand_on.into);
-        self.table(&part, &hand_on.into)?;
-        let (mut names, mut values) = (Vec::new(), Vec::new());
-        let mut fine = true;
-        for (name, value) in &hand_on.columns {
-            fine &= self.column(&part, &hand_on.into, name);
-            names.push(identifier(name));
-            values.push(self.value(&part, value, of, &hand_on.into, name));
-        }
-        let missing: Vec<String> = self
-            .catalogue
-            .tables
-            .get(&hand_on.into)?
-            .columns
-            .iter()
-            .filter(|column| {
-                column.not_null
-                    && !column.has_default
-                    && !hand_on.columns.contains_key(&column.name)
-            })
-            .map(|column| column.name.clone())
-            .collect();
-        for name in missing {
-            self.refuse(
-                &part,
-                format!("`{name}` is not null, has no default and gets nothing"),
-            );
-        }
-        let values: Vec<String> = values.into_iter().collect::<Option<_>>()?;
-        fine.then(|| {
-            format!(
-                "INSERT INTO {} ({}) SELECT {} FROM {rows} AS {of} RETURNING 1",
-                table_name(&hand_on.into),
-                names.join(", "),
-                values.join(", ")
-            )
-        })
     }
 
     /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of
@@ -168,8 +133,14 @@ impl Compiler<'_> {
         steps.counted.push(format!("(SELECT count(*) FROM {name})"));
         steps.kinds.push(children.kind().to_owned());
         for hand_on in &children.hand_on {
-            let insert = self.handed_on(hand_on, &name, &of)?;
-            steps.hand(&insert);
+            let handed = HandedRows {
+                rows: &name,
+                of: &of,
+                table: &children.table,
+                key: self.child_key(&children.table, &of, &children.column),
+            };
+            let handing = self.handed_on(hand_on, &handed)?;
+            steps.hand(handing);
         }
         Some(())
     }
@@ -296,14 +267,20 @@ impl Compiler<'_> {
             }
             let names: Vec<String> = names.iter().map(|name| identifier(name)).collect();
             let names = names.join(", ");
-            steps.hand(&format!(
+            steps.hand(Handing::Insert(format!(
                 "INSERT INTO {} ({names}) SELECT {names} FROM hk_written RETURNING 1",
                 table_name(into)
-            ));
+            )));
         }
         for hand_on in &rule.hand_on {
-            let insert = self.handed_on(hand_on, "hk_written", of)?;
-            steps.hand(&insert);
+            let handed = HandedRows {
+                rows: "hk_written",
+                of,
+                table: &rule.table,
+                key: format!("{of}.hk_id"),
+            };
+            let handing = self.handed_on(hand_on, &handed)?;
+            steps.hand(handing);
         }
         if let Some((active, (column, _))) = parts.noted() {
             // So that the next run does not look at it again.
@@ -337,6 +314,13 @@ impl Compiler<'_> {
         };
         let place = parts.place(|number| format!("hk_p{number}"));
         let micros = parts.due.form.micros("hk_p0");
+        // Behind the counts of kinds, where no kind reads them.
+        let counted: Vec<&str> = steps
+            .counted
+            .iter()
+            .chain(&steps.called)
+            .map(String::as_str)
+            .collect();
         let text = format!(
             ", {} SELECT hk_ids, hk_still, hk_kept, hk_keepers, hk_place, hk_micros, hk_to_write, \
              ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
@@ -344,7 +328,7 @@ impl Compiler<'_> {
              CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p \
              LEFT JOIN (SELECT {place} AS hk_place, {micros} AS hk_micros FROM hk_picked OFFSET {}::bigint - 1) AS hk_l ON true",
             steps.ctes.join(", "),
-            steps.counted.join(", "),
+            counted.join(", "),
             if tally.is_some() {
                 "(SELECT hk_tally FROM hk_before)"
             } else {
@@ -394,14 +378,24 @@ pub(super) struct Steps {
     counted: Vec<String>,
     kinds: Vec<String>,
     handed: usize,
+    /// Reads the calls, so that Postgres makes them.
+    called: Vec<String>,
     /// Children by their number, and their tables.
     tallied: Vec<(usize, i64)>,
 }
 
 impl Steps {
-    fn hand(&mut self, insert: &str) {
-        self.ctes.push(format!("hk_h{} AS ({insert})", self.handed));
+    fn hand(&mut self, handing: Handing) {
+        let name = format!("hk_h{}", self.handed);
         self.handed += 1;
+        self.ctes.push(match handing {
+            Handing::Insert(insert) => format!("{name} AS ({insert})"),
+            Handing::Call(call) => {
+                let called = format!("(SELECT count(hk_called) FROM {name})");
+                self.called.push(called);
+                format!("{name} AS MATERIALIZED ({call})")
+            }
+        });
     }
 
     /// Rows that this transaction has deleted, and those before it that are not yet in the

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::compiler::Compiler;
+use super::hand_on::HandedRows;
 use super::parts::Parts;
 use super::plan::Step;
 use super::stamp::Form;
-use crate::rule::{Action, Children, HandOn, OnParent, Value, bare_name};
+use crate::rule::{Action, Children, OnParent, Value, bare_name};
 use crate::store::rule::{Dialect, Template, identifier, param, table_name};
 
 impl Compiler<'_> {
@@ -28,54 +29,16 @@ impl Compiler<'_> {
                     Dialect::Sqlite.sql(sql).map(|text| format!("({text})")),
                 );
             }
+            Value::Json(_) | Value::Key | Value::IdempotencyKey => {
+                self.refuse(part, "this value is for `hand_on` alone");
+                return None;
+            }
             Value::Now => Duration::ZERO,
             Value::NowPlus(after) => *after,
         };
         let form = self.now_form()?;
         self.instants.push((form, after));
         Some(param(&format!("i{}", self.instants.len() - 1)))
-    }
-
-    pub(super) fn handed_on(&mut self, hand_on: &HandOn, of: &str, rows: &str) -> Option<Template> {
-        let part = format!("hand_on {}", hand_on.into);
-        self.table(&part, &hand_on.into)?;
-        let (mut names, mut values) = (Vec::new(), Vec::new());
-        let mut fine = true;
-        for (name, value) in &hand_on.columns {
-            fine &= self.column(&part, &hand_on.into, name);
-            names.push(identifier(name));
-            values.push(self.value(&part, value, of));
-        }
-        let missing: Vec<String> = self
-            .catalogue
-            .tables
-            .get(&hand_on.into)?
-            .columns
-            .iter()
-            .filter(|column| column.not_null != 0 && column.has_default == 0 && column.pk == 0)
-            .filter(|column| {
-                !hand_on
-                    .columns
-                    .keys()
-                    .any(|name| name.eq_ignore_ascii_case(&column.name))
-            })
-            .map(|column| column.name.clone())
-            .collect();
-        for name in missing {
-            self.refuse(
-                &part,
-                format!("`{name}` is not null, has no default and gets nothing"),
-            );
-        }
-        let values: Vec<String> = values.into_iter().collect::<Option<_>>()?;
-        fine.then(|| {
-            Template::new(&format!(
-                "INSERT INTO {} ({}) SELECT {} {rows}",
-                table_name(&hand_on.into),
-                names.join(", "),
-                values.join(", ")
-            ))
-        })
     }
 
     /// Writes to the children of the rows that `parents` yields, deepest first.
@@ -114,7 +77,13 @@ impl Compiler<'_> {
             )?;
         }
         for hand_on in &children.hand_on {
-            let insert = self.handed_on(hand_on, &of, &rows)?;
+            let handed = HandedRows {
+                rows: &rows,
+                of: &of,
+                table: &children.table,
+                key: self.child_key(&children.table, &of, &children.column),
+            };
+            let insert = self.handed_on(hand_on, &handed)?;
             steps.add(insert, None);
         }
         let kind = steps.kinds.len();
@@ -149,10 +118,16 @@ impl Compiler<'_> {
                 &mut steps,
             )?;
         }
+        let handed = HandedRows {
+            rows: &rows,
+            of,
+            table: &rule.table,
+            key: parts.id.clone(),
+        };
         let hand_on: Vec<Template> = rule
             .hand_on
             .iter()
-            .filter_map(|hand_on| self.handed_on(hand_on, of, &rows))
+            .filter_map(|hand_on| self.handed_on(hand_on, &handed))
             .collect();
         match rule.action.as_ref()? {
             Action::Set(columns) => {

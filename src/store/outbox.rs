@@ -1,0 +1,64 @@
+//! What the outboxes of both databases share.
+
+use std::time::Duration;
+
+use crate::model::{EntryId, WhichEntries};
+
+/// Parked entries that are changed in parts, so that no transaction is long.
+#[derive(Debug)]
+pub(crate) enum Parts<'w> {
+    /// All that are left.
+    All,
+    /// Those that are left of a list.
+    These(std::slice::Chunks<'w, EntryId>),
+    /// None are left.
+    Done,
+}
+
+/// Entries that are changed in one transaction.
+pub(crate) struct Part {
+    /// All that are left are meant without ids.
+    pub(crate) ids: Option<Vec<i64>>,
+}
+
+const SIZE: usize = 5_000;
+
+impl<'w> Parts<'w> {
+    /// Entries of one part.
+    pub(crate) const SIZE: i64 = 5_000;
+
+    pub(crate) fn of(which: &'w WhichEntries) -> Self {
+        match which {
+            WhichEntries::All => Self::All,
+            WhichEntries::These(ids) => Self::These(ids.chunks(SIZE)),
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Part> {
+        match self {
+            Self::All => Some(Part { ids: None }),
+            Self::These(parts) => parts.next().map(|ids| Part {
+                ids: Some(ids_of(ids)),
+            }),
+            Self::Done => None,
+        }
+    }
+
+    /// Notes how many entries the last part changed.
+    pub(crate) fn changed(&mut self, entries: usize) {
+        if matches!(self, Self::All) && entries < SIZE {
+            *self = Self::Done;
+        }
+    }
+}
+
+pub(crate) fn ids_of(ids: &[EntryId]) -> Vec<i64> {
+    ids.iter().map(|id| id.0).collect()
+}
+
+pub(crate) fn micros_of(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).map_or(FAR, |micros| micros.min(FAR))
+}
+
+/// A hundred years, which every calendar holds.
+const FAR: i64 = 100 * 365 * 24 * 60 * 60 * 1_000_000;

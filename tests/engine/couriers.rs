@@ -1,0 +1,690 @@
+//! Couriers: what a rule hands on reaches its receiver, whatever fails.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ractor_housekeeper::actors::{AskError, Destination, HousekeeperRef, Refusal};
+use ractor_housekeeper::config::{BackoffConfig, CourierConfig, DeliveryOrder};
+use ractor_housekeeper::job::{
+    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
+};
+use ractor_housekeeper::model::{
+    Claim, Claimed, CourierState, CourierStatus, DeliveryEnd, EntryId, Event, Outbox, OutboxCounts,
+    OutboxEntry, ParkedEntry, ParkedPage, Settlement, StoreError, WhichEntries,
+};
+use ractor_housekeeper::testing::{
+    FaultyReceiver, ManualClock, MemoryOutbox, ReceiverFault, next_event,
+};
+use ractor_housekeeper::{
+    HousekeeperArguments, Job, JobName, RequestError, Scope, Subscriber, start,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const RULE: &str = "expirer";
+
+/// An outbox in memory under a courier.
+struct World {
+    outbox: Unreliable,
+    receiver: FaultyReceiver,
+    housekeeper: HousekeeperRef,
+    events: tokio::sync::mpsc::UnboundedReceiver<ractor_housekeeper::actors::Delivery>,
+}
+
+/// An outbox whose steps fail or panic on request, and are counted.
+#[derive(Clone)]
+struct Unreliable {
+    inner: MemoryOutbox,
+    faults: Arc<Mutex<Vec<(&'static str, Broken)>>>,
+    claims: Arc<AtomicU32>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Broken {
+    Fails,
+    Panics,
+}
+
+impl Unreliable {
+    fn next(&self, step: &'static str, broken: Broken) {
+        self.faults.lock().expect("no panic").push((step, broken));
+    }
+
+    fn step(&self, step: &'static str) -> Result<(), StoreError> {
+        let mut faults = self.faults.lock().expect("no panic");
+        let Some(place) = faults.iter().position(|(of, _)| *of == step) else {
+            return Ok(());
+        };
+        let (_, broken) = faults.remove(place);
+        drop(faults);
+        match broken {
+            Broken::Fails => Err(StoreError::Schema(format!("{step} fails"))),
+            Broken::Panics => panic!("{step} was told to panic"),
+        }
+    }
+
+    fn write(&self, keys: &[&str]) -> Vec<EntryId> {
+        let ids = keys
+            .iter()
+            .map(|key| self.inner.write(RULE, "orders", *key, "{}"));
+        ids.collect()
+    }
+}
+
+#[async_trait]
+impl Outbox for Unreliable {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        self.claims.fetch_add(1, Ordering::Relaxed);
+        self.step("claim")?;
+        let claimed = self.inner.claim(claim).await?;
+        self.step("claimed")?;
+        Ok(claimed)
+    }
+    async fn settle(&self, owner: Uuid, settlement: &Settlement) -> Result<(), StoreError> {
+        self.step("settle")?;
+        self.inner.settle(owner, settlement).await?;
+        self.step("settled")
+    }
+    async fn release(&self, rule: &JobName, owner: Uuid) -> Result<u64, StoreError> {
+        self.inner.release(rule, owner).await
+    }
+    async fn counts(&self, rule: &JobName) -> Result<OutboxCounts, StoreError> {
+        self.inner.counts(rule).await
+    }
+    async fn parked(
+        &self,
+        rule: &JobName,
+        page: &ParkedPage,
+    ) -> Result<Vec<ParkedEntry>, StoreError> {
+        self.inner.parked(rule, page).await
+    }
+    async fn redeliver(&self, rule: &JobName, which: &WhichEntries) -> Result<u64, StoreError> {
+        self.inner.redeliver(rule, which).await
+    }
+    async fn discard(&self, rule: &JobName, which: &WhichEntries) -> Result<u64, StoreError> {
+        self.inner.discard(rule, which).await
+    }
+}
+
+/// A job whose batches hand on the rows in its list.
+struct Writer(MemoryOutbox, Arc<Mutex<Vec<&'static str>>>);
+
+#[async_trait]
+impl Job for Writer {
+    fn name(&self) -> JobName {
+        RULE.into()
+    }
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        let now = "2026-01-10T12:00:00Z".parse()?;
+        Ok(RunBounds::new(now, now))
+    }
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
+        let keys = std::mem::take(&mut *self.1.lock().expect("no panic"));
+        for key in &keys {
+            self.0.write(RULE, "orders", *key, "{}");
+        }
+        Ok(Batch::default().with_count("orders", keys.len() as u64))
+    }
+    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
+        Ok(PreviewRows::none("2026-01-10T12:00:00Z".parse()?))
+    }
+    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
+        Ok(Forecast::default())
+    }
+}
+
+impl World {
+    async fn new(change: impl FnOnce(&mut CourierConfig)) -> Self {
+        Self::with(change, FaultyReceiver::destination).await
+    }
+
+    async fn with(
+        change: impl FnOnce(&mut CourierConfig),
+        destination: impl FnOnce(&FaultyReceiver) -> Destination,
+    ) -> Self {
+        let clock = ManualClock::new("2026-01-10T12:00:00Z".parse().expect("is an instant"));
+        let outbox = Unreliable {
+            inner: MemoryOutbox::new().with_clock(Arc::new(clock.clone())),
+            faults: Arc::default(),
+            claims: Arc::default(),
+        };
+        let receiver = FaultyReceiver::start().await;
+        let mut arguments = HousekeeperArguments::new(Vec::new())
+            .with_clock(clock)
+            .with_courier(RULE, outbox.clone(), destination(&receiver));
+        change(&mut arguments.config.courier);
+        let housekeeper = start(None, arguments).await.expect("starts").housekeeper;
+        let (subscriber, events) = Subscriber::channel();
+        housekeeper.subscribe(subscriber).expect("is up");
+        Self {
+            outbox,
+            receiver,
+            housekeeper,
+            events,
+        }
+    }
+
+    async fn status(&self) -> CourierStatus {
+        let status = self.housekeeper.status().await.expect("an answer");
+        status.couriers[&JobName::from(RULE)].clone()
+    }
+
+    /// Waits until the status is as wanted.
+    async fn until(&self, wanted: impl Fn(&CourierStatus) -> bool) -> CourierStatus {
+        let began = Instant::now();
+        loop {
+            let status = self.status().await;
+            if wanted(&status) {
+                return status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(3_600), "{status:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn delivered(&self) {
+        let is_empty = || self.outbox.inner.waiting().is_empty();
+        self.until(|_| is_empty()).await;
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let received = self.receiver.received();
+        received.into_iter().map(|entry| entry.key).collect()
+    }
+}
+
+fn one_at_a_time(config: &mut CourierConfig) {
+    config.in_flight = 1.try_into().expect("is not zero");
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_are_sent_in_the_order_of_writing_and_deleted() {
+    let world = World::new(|_| {}).await;
+    let keys: Vec<String> = (0..250).map(|number| format!("{number:03}")).collect();
+    let ids = world
+        .outbox
+        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let acknowledged = world.receiver.acknowledged(250).await;
+    world.delivered().await;
+
+    assert_eq!((acknowledged, world.keys()), (ids, keys));
+    let status = world.until(|status| status.acknowledged == 250).await;
+    assert_eq!((status.refused, status.problem), (0, None));
+    assert_eq!(status.recent.len(), CourierStatus::MAX_RECENT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_entry_comes_again_and_holds_up_no_other() {
+    let world = World::new(|_| {}).await;
+    world
+        .receiver
+        .once(1, ReceiverFault::Refuse("no such guest".to_owned()));
+    world.receiver.once(4, ReceiverFault::Drop);
+    world.outbox.write(&["a", "b", "c"]);
+
+    world.receiver.acknowledged(3).await;
+    world.delivered().await;
+
+    assert_eq!(world.keys(), ["a", "b", "c", "a", "a"]);
+    let attempts: Vec<u32> = world
+        .receiver
+        .received()
+        .iter()
+        .map(|entry| entry.attempts)
+        .collect();
+    assert_eq!(attempts, [0, 0, 0, 1, 2]);
+    let status = world.until(|status| status.acknowledged == 3).await;
+    let errors: Vec<&str> = status
+        .recent
+        .iter()
+        .filter_map(|record| match &record.end {
+            DeliveryEnd::Refused { error, .. } => Some(error.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        errors,
+        [
+            "the receiver dropped the entry without an answer",
+            "no such guest"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_fails_too_often_is_parked_until_redelivered() {
+    let mut world =
+        World::new(|config| config.max_attempts = 3.try_into().expect("is not zero")).await;
+    world
+        .receiver
+        .always(ReceiverFault::Refuse("no".to_owned()));
+    let ids = world.outbox.write(&["a", "b"]);
+
+    for _ in 0..2 {
+        next_event(&mut world.events, |event| {
+            matches!(event, Event::EntryParked { .. })
+        })
+        .await;
+    }
+    let is_parked = |problem: &String| problem.starts_with("2 parked");
+    let status = world
+        .until(|status| status.problem.as_ref().is_some_and(is_parked))
+        .await;
+    let parked = world
+        .housekeeper
+        .parked(RULE, ParkedPage::default())
+        .await
+        .expect("a page");
+    world.receiver.heal();
+    let discarded = world
+        .housekeeper
+        .discard(RULE, WhichEntries::These(vec![ids[1]]))
+        .await;
+    let redelivered = world.housekeeper.redeliver(RULE, WhichEntries::All).await;
+    let acknowledged = world.receiver.acknowledged(1).await;
+
+    assert_eq!((status.parked, status.refused), (2, 6));
+    assert_eq!(
+        (parked.entries.len(), parked.entries[0].error.as_deref()),
+        (2, Some("no"))
+    );
+    assert_eq!((discarded, redelivered), (Ok(1), Ok(1)));
+    assert_eq!(acknowledged, [ids[0]]);
+    let unknown = world
+        .housekeeper
+        .parked("another", ParkedPage::default())
+        .await;
+    assert!(matches!(
+        unknown,
+        Err(AskError::Request(RequestError::NoCourier { .. }))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_not_there_costs_no_attempt() {
+    let named = |entry: OutboxEntry, reply| (entry, reply);
+    let world = World::with(|_| {}, |_| Destination::named(NAME, named)).await;
+    world.outbox.write(&["a", "b", "c"]);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let waiting = world.status().await;
+    let claims = world.outbox.claims.load(Ordering::Relaxed);
+
+    let (actor, handle) = ractor::Actor::spawn(Some(NAME.to_owned()), Accepting, ())
+        .await
+        .expect("starts");
+    world.delivered().await;
+
+    assert_eq!(waiting.courier, CourierState::Waiting);
+    assert_eq!(
+        waiting.problem.as_deref(),
+        Some("the receiver is not running")
+    );
+    assert_eq!(waiting.refused, 0);
+    // About one each five seconds.
+    assert!(claims < 200, "{claims}");
+    actor.stop(None);
+    handle.await.expect("stops");
+}
+
+const NAME: &str = "couriers-accepting";
+
+/// Acknowledges everything.
+struct Accepting;
+
+type Accepted = (OutboxEntry, ractor::RpcReplyPort<Result<(), Refusal>>);
+
+#[ractor::actor(message = Accepted, state = (), arguments = ())]
+impl Accepting {
+    async fn pre_start(
+        &self,
+        _: ractor::ActorRef<Accepted>,
+        (): (),
+    ) -> Result<(), ractor::ActorProcessingErr> {
+        Ok(())
+    }
+    async fn handle(
+        &self,
+        _: ractor::ActorRef<Accepted>,
+        (_, reply): Accepted,
+        (): &mut (),
+    ) -> Result<(), ractor::ActorProcessingErr> {
+        let _ = reply.send(Ok(()));
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_dies_costs_the_entry_at_hand_one_attempt() {
+    let world = World::new(|_| {}).await;
+    world.receiver.once(2, ReceiverFault::Die);
+    world.outbox.write(&["a", "b", "c", "d"]);
+
+    world.receiver.acknowledged(4).await;
+    world.delivered().await;
+
+    let received = world.receiver.received();
+    let mut second: Vec<(&str, u32)> = received[2..]
+        .iter()
+        .map(|entry| (entry.key.as_str(), entry.attempts))
+        .collect();
+    second.sort_unstable();
+    assert_eq!(second, [("b", 1), ("c", 0), ("d", 0)]);
+    assert_eq!(world.status().await.refused, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_come_in_time_is_a_failure() {
+    let world = World::new(|_| {}).await;
+    world.receiver.once(1, ReceiverFault::Hang);
+    world
+        .receiver
+        .once(2, ReceiverFault::AnswerLate(Duration::from_secs(45)));
+    let ids = world.outbox.write(&["a", "b"]);
+    let began = Instant::now();
+
+    let acknowledged = world.receiver.acknowledged(3).await;
+    world.delivered().await;
+
+    assert!(
+        began.elapsed() >= Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    // The late answer counts for nothing, and the entry is acknowledged twice.
+    assert_eq!(acknowledged.iter().filter(|id| **id == ids[1]).count(), 2);
+    assert_eq!(world.status().await.refused, 2);
+    assert_eq!(world.status().await.acknowledged, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_courier_that_dies_is_restarted_and_delivers_at_once() {
+    for step in ["claim", "claimed", "settle", "settled"] {
+        let mut world = World::new(|_| {}).await;
+        world.outbox.next(step, Broken::Panics);
+        world.outbox.write(&["a", "b"]);
+        let began = Instant::now();
+
+        next_event(&mut world.events, |event| {
+            matches!(event, Event::CourierRestarted { .. })
+        })
+        .await;
+        world.delivered().await;
+
+        // Not after the lease, which is a minute and a half.
+        assert!(
+            began.elapsed() < Duration::from_secs(7),
+            "{step}: {:?}",
+            began.elapsed()
+        );
+        let repeats = if step == "settle" { 4 } else { 2 };
+        assert_eq!(world.keys().len(), repeats, "{step}");
+        assert_eq!(world.status().await.restarts, 1, "{step}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outbox_that_fails_is_tried_again_and_repeats_nothing() {
+    for step in ["claim", "settle", "settled"] {
+        let world = World::new(|_| {}).await;
+        for _ in 0..4 {
+            world.outbox.next(step, Broken::Fails);
+        }
+        world.outbox.write(&["a", "b"]);
+
+        world.until(|status| status.problem.is_some()).await;
+        world.delivered().await;
+        let status = world.until(|status| status.acknowledged == 2).await;
+
+        assert_eq!(world.keys(), ["a", "b"], "{step}");
+        assert_eq!((status.restarts, status.refused), (0, 0), "{step}");
+        world.until(|status| status.problem.is_none()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_what_is_under_way() {
+    let world = World::new(one_at_a_time).await;
+    world
+        .receiver
+        .once(1, ReceiverFault::AnswerLate(Duration::from_secs(10)));
+    world.outbox.write(&["a", "b"]);
+    world
+        .until(|status| matches!(status.courier, CourierState::Delivering { .. }))
+        .await;
+    let began = Instant::now();
+
+    world.housekeeper.shutdown(Duration::from_secs(60)).await;
+
+    assert!(
+        began.elapsed() < Duration::from_secs(11),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(world.keys(), ["a"]);
+    let left = world
+        .outbox
+        .inner
+        .claim(&claim())
+        .await
+        .expect("a claim")
+        .entries;
+    assert_eq!(
+        left.iter()
+            .map(|entry| (entry.key.as_str(), entry.attempts))
+            .collect::<Vec<_>>(),
+        [("b", 0)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_with_its_grace() {
+    let world = World::new(|_| {}).await;
+    world.receiver.always(ReceiverFault::Hang);
+    world.outbox.write(&["a"]);
+    world
+        .until(|status| matches!(status.courier, CourierState::Delivering { .. }))
+        .await;
+    let began = Instant::now();
+
+    world.housekeeper.shutdown(Duration::from_secs(2)).await;
+
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(world.outbox.inner.waiting().len(), 1);
+}
+
+fn claim() -> Claim {
+    Claim {
+        rule: RULE.into(),
+        owner: Uuid::nil(),
+        limit: 10.try_into().expect("is not zero"),
+        lease: Duration::from_secs(60),
+        in_order_of_key: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_in_this_process_wakes_the_courier() {
+    let outbox = MemoryOutbox::new();
+    let receiver = FaultyReceiver::start().await;
+    let rows = Arc::new(Mutex::new(vec!["a"]));
+    let mut arguments = HousekeeperArguments::new(Vec::new())
+        .with_job(Writer(outbox.clone(), rows.clone()))
+        .with_courier(RULE, outbox.clone(), receiver.destination());
+    arguments.config.courier.look_every = Duration::from_secs(24 * 60 * 60);
+    arguments.config.job.schedule.at_start = false;
+    let housekeeper = start(None, arguments).await.expect("starts").housekeeper;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+
+    housekeeper
+        .run_now(RULE, Scope::All)
+        .await
+        .expect("a report");
+    receiver.acknowledged(1).await;
+
+    assert!(
+        began.elapsed() < Duration::from_millis(50),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_outbox_costs_its_looks_alone() {
+    let world = World::new(|_| {}).await;
+
+    tokio::time::sleep(Duration::from_secs(500)).await;
+
+    let claims = world.outbox.claims.load(Ordering::Relaxed);
+    assert!((100..=115).contains(&claims), "{claims}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_entries_are_in_flight_than_allowed() {
+    let world = World::new(|config| config.in_flight = 3.try_into().expect("is not zero")).await;
+    world
+        .receiver
+        .always(ReceiverFault::AnswerLate(Duration::from_secs(1)));
+    let keys: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+    world
+        .outbox
+        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    world
+        .until(|status| matches!(status.courier, CourierState::Delivering { .. }))
+        .await;
+
+    let first = world.keys().len();
+    world.receiver.acknowledged(9).await;
+
+    assert_eq!(first, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_order_of_key_a_refused_entry_holds_up_its_key() {
+    let world = World::new(|config| config.order = DeliveryOrder::PerKey).await;
+    world
+        .receiver
+        .once(1, ReceiverFault::Refuse("not now".to_owned()));
+    world.outbox.write(&["a", "b", "a"]);
+
+    world.receiver.acknowledged(3).await;
+    world.delivered().await;
+
+    let received = world.receiver.received();
+    let of_a: Vec<i64> = received
+        .iter()
+        .filter(|entry| entry.key == "a")
+        .map(|entry| entry.id.0)
+        .collect();
+    assert_eq!(of_a, [1, 1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_refuses_all_costs_few_attempts() {
+    let world = World::new(|_| {}).await;
+    world
+        .receiver
+        .always(ReceiverFault::Refuse("the mail server is down".to_owned()));
+    let keys: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
+    world
+        .outbox
+        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let sent = world.keys().len();
+    world.receiver.heal();
+    world.receiver.acknowledged(1_000).await;
+
+    assert!(sent < 350, "{sent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_fail_panic_or_ask_for_a_pause() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = calls.clone();
+    let world = World::with(
+        |config| {
+            config.backoff = BackoffConfig {
+                first: Duration::from_millis(10),
+                max: Duration::from_millis(10),
+            };
+        },
+        move |_| {
+            Destination::handler(move |entry: OutboxEntry| {
+                let call = count.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    match call {
+                        0 => Err("no".into()),
+                        1 => panic!("the handler was told to panic"),
+                        2 => {
+                            tokio::task::yield_now().await;
+                            panic!("{} panics later", entry.key)
+                        }
+                        3 => Err(Refusal::unavailable("busy")),
+                        _ => Ok(()),
+                    }
+                }
+            })
+        },
+    )
+    .await;
+    world.outbox.write(&["a"]);
+
+    world.delivered().await;
+
+    let status = world.until(|status| status.acknowledged == 1).await;
+    assert_eq!(
+        (
+            status.refused,
+            status.restarts,
+            calls.load(Ordering::Relaxed)
+        ),
+        (3, 0, 5)
+    );
+}
+
+#[tokio::test]
+async fn couriers_are_checked_at_the_start() {
+    let receiver = FaultyReceiver::start().await;
+    let arguments = || {
+        HousekeeperArguments::new(Vec::new()).with_courier(
+            RULE,
+            MemoryOutbox::new(),
+            receiver.destination(),
+        )
+    };
+    let twice = arguments().with_courier(RULE, MemoryOutbox::new(), receiver.destination());
+    let mut zero = arguments();
+    zero.config.courier.look_every = Duration::ZERO;
+    let mut unknown = arguments();
+    unknown
+        .config
+        .couriers
+        .insert("expierer".into(), CourierConfig::default());
+
+    let errors = [twice, zero, unknown].map(|arguments| async {
+        start(None, arguments)
+            .await
+            .expect_err("is refused")
+            .to_string()
+    });
+
+    let [twice, zero, unknown] = errors;
+    assert_eq!(
+        twice.await,
+        "two couriers are given for expirer; each rule needs one"
+    );
+    assert!(zero.await.contains("courier.look_every"));
+    assert!(
+        unknown
+            .await
+            .contains("couriers.expierer is no courier of this housekeeper, which has expirer")
+    );
+}
