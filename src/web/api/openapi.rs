@@ -24,7 +24,8 @@ fn build() -> Value {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
         })
-        .with_transform(RecursiveTransform(describe_plainly));
+        .with_transform(RecursiveTransform(describe_plainly))
+        .with_transform(RecursiveTransform(list_constants));
     let mut answers = settings.clone().for_serialize().into_generator();
     let mut requests = settings
         .with(|settings| settings.inline_subschemas = true)
@@ -134,6 +135,11 @@ fn query_parameters(schema: Schema) -> Vec<Value> {
                 schema["type"] = kind.clone();
             }
         }
+        if schema["default"].is_null() {
+            schema
+                .as_object_mut()
+                .map(|schema| schema.remove("default"));
+        }
         json!({
             "name": name,
             "in": "query",
@@ -152,6 +158,28 @@ fn describe_plainly(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = without_links(text);
     }
+}
+
+/// Writes a choice of constants as an enumeration, which generators of clients read better.
+fn list_constants(schema: &mut Schema) {
+    let Some(Value::Array(choices)) = schema.get("oneOf") else {
+        return;
+    };
+    let constants: Option<Vec<Value>> = choices
+        .iter()
+        .map(|choice| {
+            choice
+                .get("const")
+                .filter(|constant| constant.is_string())
+                .cloned()
+        })
+        .collect();
+    let Some(constants) = constants else {
+        return;
+    };
+    schema.remove("oneOf");
+    schema.insert("type".to_owned(), json!("string"));
+    schema.insert("enum".to_owned(), Value::Array(constants));
 }
 
 /// Writes ``[`Health`](crate::Health)`` and ``[`Health`]`` as `` `Health` ``.

@@ -261,6 +261,12 @@ async fn the_document_names_only_what_it_defines() {
         );
     }
     assert!(!text.contains("crate::"), "a link of Rust's documentation");
+    assert!(
+        !text.contains(r#""default":null"#),
+        "a parameter is never null"
+    );
+    let trigger = &schemas["Trigger"]["enum"];
+    assert_eq!(trigger.as_array().map(Vec::len), Some(5), "{trigger}");
     let names: BTreeSet<String> = contract.operations().into_values().collect();
     assert_eq!(names.len(), contract.operations().len(), "{names:?}");
     assert_eq!(contract.document["openapi"], "3.1.0");
