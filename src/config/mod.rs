@@ -96,9 +96,9 @@ pub struct JobConfig {
     /// Default: 1 minute.
     #[serde(with = "crate::time::span")]
     pub late_after: Duration,
-    /// Longest leap ahead of the clock by which rows fall due, against the monotonic one. Beyond it,
-    /// runs of a job that [cannot be undone](crate::Job::is_irreversible) fail until the clock has
-    /// kept step for five minutes, until it is set right, or until
+    /// Longest leap ahead of the clock by which rows fall due, against the monotonic one. Beyond
+    /// it, runs of a job that [cannot be undone](crate::Job::is_irreversible) fail until the clock
+    /// has kept step for five minutes, until it is set right, or until
     /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). `None`: the clock is always trusted.
     /// Default: 1 hour.
     #[serde(with = "crate::time::span::option")]

@@ -19,8 +19,8 @@ use crate::config::Cron;
 /// for a connection, for locks, for the processor and for the log like any client, so batches take
 /// longer than the best of their size when others load the database. The share doubles while they
 /// take as long as the best, stays at a slowdown of a quarter, and halves at a half and beyond. It
-/// starts at `min_duty_percent`, never falls below it, so that every backlog ends, and never exceeds
-/// `duty_percent`. After each batch the worker pauses accordingly.
+/// starts at `min_duty_percent`, never falls below it, so that every backlog ends, and never
+/// exceeds `duty_percent`. After each batch the worker pauses accordingly.
 ///
 /// **An end time** (`finish_by`) raises the share of a backlog that does not end in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +53,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Leaves the database to others first: batches of at most 200 rows and about 25 ms, at work for
-    /// 2 to 15 percent of the time. See `benches/foreground` for its effect on other clients.
+    /// Leaves the database to others first: batches of at most 200 rows and about 25 ms, at work
+    /// for 2 to 15 percent of the time. See `benches/foreground` for its effect on other clients.
     #[must_use]
     pub fn polite() -> Self {
         Self {

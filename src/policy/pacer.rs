@@ -14,9 +14,9 @@ use baseline::Baseline;
 /// Adapts the batch size and the share of time at work to the database.
 ///
 /// The size doubles until a batch comes near the target, then grows by the minimum size, and halves
-/// when a batch takes longer than the target or fails. The share of time at work grows while batches
-/// take as long as the best of their size, and shrinks while they take longer, because then others
-/// load the database.
+/// when a batch takes longer than the target or fails. The share of time at work grows while
+/// batches take as long as the best of their size, and shrinks while they take longer, because then
+/// others load the database.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,

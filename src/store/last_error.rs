@@ -9,18 +9,18 @@ use diesel_async::pooled_connection::PoolError;
 /// What a pool could not do lately. Without it, a refused password and a server that is away would
 /// both read as a timeout.
 ///
-/// Kept until somebody gets a connection: of several who wait, all are to be told, and the pool
+/// Kept until a caller gets a connection, because all callers that wait report it, and the pool
 /// does not try anew for each of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastError(Arc<Mutex<Option<(Instant, String)>>>);
 
 impl LastError {
-    /// Somebody got a connection.
+    /// A caller got a connection.
     pub(crate) fn forget(&self) {
         *self.lock() = None;
     }
 
-    /// Why somebody who has waited this long since then got no connection. The pool itself only
+    /// Returns why a caller that has waited this long got no connection. The pool itself only
     /// knows that it ran out of time.
     pub(crate) fn explain<M: bb8::ManageConnection>(
         &self,
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_explained_by_an_error_in_it_or_just_before_it_and_by_none_of_long_ago() {
+    fn a_recent_error_explains_a_wait_for_a_connection() {
         let limit = Duration::from_secs(5);
         let at = Instant::now();
         let explained =

@@ -60,7 +60,7 @@ pub(crate) struct Migration {
     pub(crate) up: &'static str,
     /// Undoes `up`.
     pub(crate) down: &'static str,
-    /// The tables it makes. One that is there already belongs to somebody else.
+    /// The tables it creates. An existing one belongs to the host.
     pub(crate) tables: &'static [&'static str],
 }
 

@@ -38,7 +38,8 @@ pub use timeouts::Timeouts;
 #[cfg(feature = "_store")]
 pub use tx_error::refusal;
 
-/// A database that runs declared rules, with the booking application's tables for the built-in ones.
+/// A database that runs declared rules, with the booking application's tables for the built-in
+/// ones.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// The instant it is by the clock that decides.

@@ -90,8 +90,8 @@ impl SqliteStore {
     /// created when it is first used.
     ///
     /// A relative path counts from the working folder of this moment, also for connections that are
-    /// opened later. The log beside the file (`-wal`) keeps at most 32 MiB once no long reader needs
-    /// more.
+    /// opened later. The log beside the file (`-wal`) keeps at most 32 MiB once no long reader
+    /// needs more.
     ///
     /// Fails if the address cannot be right: nothing, `:memory:` (each connection would be a
     /// database of its own), another database's URL, a folder that does not exist.

@@ -61,10 +61,10 @@ impl TxError {
         Self::Query(Error::QueryBuilderError(reason.into()))
     }
 
-    /// Whoever asked for the work has given it up, and said that it failed.
+    /// The caller was dropped and has reported a failure.
     #[cfg(feature = "sqlite")]
     pub(crate) fn unasked() -> Self {
-        Self::other("nobody waits for it any more")
+        Self::other("its caller was dropped")
     }
 
     /// Rows are handled only if new activity is sure to touch them. A lag that is raised in the

@@ -64,7 +64,8 @@ impl MemoryBooking {
 
 /// The booking schema in memory. Clones share their rows.
 ///
-/// Its jobs implement the built-in rules to the microsecond, and it keeps a history. It never locks or rejects a row.
+/// Its jobs implement the built-in rules to the microsecond, and it keeps a history. It never locks
+/// or rejects a row.
 ///
 /// # Examples
 ///

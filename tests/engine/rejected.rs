@@ -115,7 +115,7 @@ async fn rows_rejected_alike_fail_the_run_until_they_are_mended() {
         let mended = Instant::now();
         let after = next_report(&mut events, Report::success).await;
 
-        let error = format!("{rows} of {rows} rows were rejected alike: somebody needs it");
+        let error = format!("{rows} of {rows} rows were rejected alike: an invoice needs it");
         for report in [&report, &again] {
             let Outcome::Failed {
                 failure: FailureKind::RowsRejected,

@@ -313,7 +313,7 @@ pub(crate) async fn a_scope_that_is_no_uuid_is_rejected(world: &impl StoreUnderT
     let bookings = world.jobs().expire_bookings(&nobody).await;
 
     for error in [sessions.map(drop), bookings.map(drop)] {
-        let text = error.expect_err("nobody is no UUID").to_string();
+        let text = error.expect_err("the user is not a UUID").to_string();
         assert!(text.starts_with("user \"nobody\" is not a UUID"), "{text}");
     }
     Ok(())

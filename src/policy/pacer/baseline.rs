@@ -7,9 +7,9 @@ use std::time::Duration;
 /// The best latency of batches by size, over the last ten to twenty minutes of a job's runs.
 ///
 /// A batch waits for a connection, for locks, for the processor and for the flush of the log like
-/// any other client, so its latency rises with their load. As in LEDBAT (RFC 6817), a rise above the
-/// best is taken for the load of others. Medians of a few batches are compared with medians, so that
-/// ordinary jitter cancels out, and old ones are dropped, because tables grow.
+/// any other client, so its latency rises with their load. As in LEDBAT (RFC 6817), a rise above
+/// the best is taken for the load of others. Medians of a few batches are compared with medians, so
+/// that ordinary jitter cancels out, and old ones are dropped, because tables grow.
 #[derive(Debug, Default)]
 pub(super) struct Baseline {
     size: Option<NonZeroU32>,

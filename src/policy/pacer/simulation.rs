@@ -95,8 +95,8 @@ struct Request {
     disk: f64,
 }
 
-/// Simulates a pace on two processors. Requests of 0.7 ms arrive at random, at `load` times the rate
-/// that the processors can bear.
+/// Simulates a pace on two processors. Requests of 0.7 ms arrive at random, at `load` times the
+/// rate that the processors can bear.
 fn simulate(
     pace: impl Into<Option<Pace>>,
     seconds: f64,

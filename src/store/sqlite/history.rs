@@ -15,8 +15,8 @@ use crate::model::{HistoryQuery, Report, RunId, RunRecord};
 use crate::store::tx_error::{TxError, TxResult};
 use crate::time::{Clock, SystemClock};
 
-/// Writes runs and drops those written first beyond `keep` of each job they belong to, if the caller still
-/// waits when the file is free.
+/// Writes runs and drops those written first beyond `keep` of each job they belong to, if the
+/// caller still waits when the file is free.
 ///
 /// What was given up before then is handed over again with the next runs. Written after those, it
 /// would be counted twice.

@@ -137,7 +137,7 @@ fn refused(reason: impl Into<String>) -> StoreError {
 }
 
 /// Opens the file. One that is made by it is opened anew: only of what was there before is it known
-/// that nobody put another in its place while it was opened.
+/// that no other file took its place while it was opened.
 fn connect(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> {
     let before = || {
         file.before_opening()
@@ -197,7 +197,7 @@ const NO_PATH: &str = "this is no path but reads like another kind of address; g
                        name with an `@`";
 
 /// Copies the log into the file and empties it, if it has outgrown [`LOG_SIZE`] and no other
-/// connection needs it. Waits for nobody.
+/// connection needs it. Does not wait.
 pub(super) fn shrink_log(conn: &mut SqliteConnection) -> QueryResult<()> {
     #[derive(QueryableByName)]
     struct Opened {

@@ -159,7 +159,7 @@ async fn connections_that_only_read_are_left_for_others() -> TestResult {
     Ok(())
 }
 
-/// Somebody else's `deallocate all`, as poolers send it, leaves statements that only the client
+/// Another client's `deallocate all`, as poolers send it, leaves statements that only the client
 /// knows.
 #[tokio::test]
 async fn statements_that_the_server_forgot_are_prepared_anew() -> TestResult {
