@@ -37,6 +37,17 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The answer to a commit was lost, and the database cannot be asked for it yet.
+    ///
+    /// The rows may be handled. They are reported with the next batch, once the database says so.
+    #[error("the commit of {rows} rows was not confirmed, so they are in doubt")]
+    InDoubt {
+        /// How many rows.
+        rows: usize,
+        /// Why the commit was not confirmed.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The schema does not fit the store or the rule.
     #[error("{0}")]
     Schema(String),

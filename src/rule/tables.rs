@@ -18,6 +18,13 @@ impl Rule {
         all
     }
 
+    /// Whether rows, or children of theirs, are handed on.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn hands_on(&self) -> bool {
+        let children = self.children().into_iter();
+        !self.hand_on.is_empty() || children.flat_map(|one| &one.hand_on).next().is_some()
+    }
+
     /// Every table that the rule names, as it names it, once each.
     pub(crate) fn tables(&self) -> Vec<&str> {
         let mut names = vec![self.table.as_str()];

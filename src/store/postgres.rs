@@ -20,6 +20,7 @@ use crate::time::Clock;
 mod attempt;
 mod booking_check;
 mod connect;
+mod doubt;
 mod flight;
 mod history;
 mod outbox;
@@ -82,6 +83,25 @@ pub struct PostgresStore {
     timeouts: Timeouts,
     /// Whether prepared statements were seen to last.
     pooler_is_fine: Arc<AtomicBool>,
+    durability: Durability,
+}
+
+/// Which batches raise `synchronous_commit` from `off` or `local` to `on`, for their transaction.
+///
+/// Where the server's default is `off`, a crash or a failover loses the last commits, of up to a
+/// second. For the rows this is harmless: they are due again. But they were reported, and are
+/// reported again; and what was handed on may be acted on although its row is as before. A default
+/// above `on`, such as `remote_apply`, stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Those of rules that hand rows on.
+    #[default]
+    HandedOn,
+    /// Every batch.
+    Always,
+    /// None: the server's default counts.
+    Default,
 }
 
 impl PostgresStore {
@@ -104,6 +124,7 @@ impl PostgresStore {
             clock: None,
             timeouts,
             pooler_is_fine: Arc::default(),
+            durability: Durability::default(),
         })
     }
 
@@ -117,6 +138,7 @@ impl PostgresStore {
             clock: None,
             timeouts: Timeouts::default(),
             pooler_is_fine: Arc::default(),
+            durability: Durability::default(),
         }
     }
 
@@ -139,6 +161,14 @@ impl PostgresStore {
             self.pool = connect::pool(url, &timeouts, &self.last_error);
         }
         Ok(self)
+    }
+
+    /// Sets which batches wait until a crash of the server cannot lose them. Affects jobs that are
+    /// made afterwards.
+    #[must_use]
+    pub fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
     }
 
     /// The pool, for the host's own queries.

@@ -10,3 +10,6 @@ pub(crate) use keeper::Keepers;
 pub(crate) use keys::{ForeignKey, OnDelete};
 pub(crate) use parts::{Dialect, MissingSql, identifier, param, table_name};
 pub(crate) use statement::{Bind, Template};
+
+/// Said of a row whose instant cannot be read.
+pub(crate) const UNREADABLE: &str = "its instant cannot be read";

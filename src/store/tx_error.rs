@@ -74,10 +74,28 @@ impl TxError {
         cutoff: DateTime<Utc>,
         throttle_us: i64,
     ) -> TxResult<()> {
-        let throttle = Duration::from_micros(u64::try_from(throttle_us).unwrap_or(0));
-        match StoreError::throttle_problem(crate::time::since(now, cutoff), throttle) {
+        match Self::lag_problem(crate::time::since(now, cutoff), throttle_us) {
             Some(problem) => Err(Self::Schema(problem)),
             None => Ok(()),
+        }
+    }
+
+    /// Why rows of this age must not be handled, if their activity is noted so many microseconds
+    /// late.
+    pub(crate) fn lag_problem(age: Duration, lag_us: i64) -> Option<String> {
+        match lag_us {
+            NOT_NOTED => Some(
+                "activity is not noted, because its trigger is missing or off: a row that looks idle may be in use"
+                    .to_owned(),
+            ),
+            NOT_READ => Some(
+                "by how much noted activity may lag cannot be read: the table that says so has no row"
+                    .to_owned(),
+            ),
+            _ => {
+                let lag = Duration::from_micros(u64::try_from(lag_us).unwrap_or(0));
+                StoreError::throttle_problem(age, lag)
+            }
         }
     }
 
@@ -120,6 +138,12 @@ impl TxError {
         }
     }
 }
+
+/// Stands for the lag of activity whose trigger is missing or off.
+pub(crate) const NOT_NOTED: i64 = -1;
+
+/// Stands for a lag that is NULL.
+pub(crate) const NOT_READ: i64 = -2;
 
 /// What is said of a row that a trigger skips without a word.
 const WITHHELD: &str = "a trigger of the database withholds it";

@@ -15,6 +15,8 @@ mod dropped_futures;
 #[cfg(feature = "postgres")]
 mod from_first_batch;
 mod host;
+#[cfg(feature = "postgres")]
+mod in_doubt;
 mod operations;
 mod outages;
 #[cfg(feature = "postgres")]

@@ -123,6 +123,11 @@ impl FaultPoint for ConnectionFaultPoint {
     fn is_a_crash(&self) -> bool {
         self.needs_a_kill()
     }
+
+    /// The store asks the server what became of a commit.
+    fn may_lose_a_batch(&self) -> bool {
+        false
+    }
 }
 
 impl Drop for Proxy {

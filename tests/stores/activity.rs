@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-/// The cases over one database. `$open` makes a world, or `None`.
+/// The cases over one database. `$open` makes a world, or `None`; `$off` turns off the trigger.
 macro_rules! activity {
-    ($store:ident, $open:expr) => {
+    ($store:ident, $open:expr, $off:expr) => {
         mod $store {
             use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
             use ractor_housekeeper::Scope;
@@ -179,6 +179,37 @@ macro_rules! activity {
                 Ok(())
             }
 
+            #[tokio::test]
+            async fn activity_that_is_not_noted_any_more_stops_deletions() -> TestResult {
+                for (change, expected) in [
+                    ($off, "is missing"),
+                    (
+                        "delete from housekeeper_activity",
+                        "the table that says so has no row",
+                    ),
+                ] {
+                    let Some(world) = $open.await? else {
+                        return Ok(());
+                    };
+                    for id in ["a", "b", "c"] {
+                        let created = crate::world::now() - micro();
+                        world.session(id, user(1), created).await?;
+                    }
+                    let mut request = crate::rules::idle_request(crate::world::now(), 1);
+                    let first = world.jobs.delete_idle_sessions(&request).await?;
+                    request.after = first.next_cursor;
+
+                    world.sql(change).await?;
+                    let refused = world.jobs.delete_idle_sessions(&request).await;
+
+                    assert_eq!(first.ids, ["a"]);
+                    let text = refused.expect_err(change).to_string();
+                    assert!(text.contains(expected), "{text}");
+                    assert_eq!(world.sessions_left().await?, ["b", "c"]);
+                }
+                Ok(())
+            }
+
             /// So that the next run does not look at it again.
             #[tokio::test]
             async fn an_active_candidate_is_updated_if_it_is_in_the_scope() -> TestResult {
@@ -229,9 +260,14 @@ macro_rules! activity {
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(feature = "sqlite")]
-activity!(sqlite_activity, crate::sqlite::SqliteUnderTest::open());
+activity!(
+    sqlite_activity,
+    crate::sqlite::SqliteUnderTest::open(),
+    "drop trigger housekeeper_note_activity"
+);
 #[cfg(feature = "postgres")]
 activity!(
     postgres_activity,
-    crate::postgres::PostgresUnderTest::open()
+    crate::postgres::PostgresUnderTest::open(),
+    "alter table messages disable trigger housekeeper_note_activity"
 );

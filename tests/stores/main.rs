@@ -5,6 +5,8 @@ use std::error::Error;
 mod jobs;
 mod outbox;
 mod rules;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod runs;
 mod world;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -18,6 +18,7 @@ use crate::world::{StoreUnderTest, clock};
 
 #[cfg(unix)]
 mod connections;
+mod instants;
 mod keys;
 mod plans;
 mod privileges;

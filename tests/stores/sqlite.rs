@@ -20,6 +20,7 @@ use crate::world::{StoreUnderTest, clock};
 
 mod files;
 mod given_up;
+mod instants;
 mod keys;
 mod panics;
 mod plans;

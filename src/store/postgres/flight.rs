@@ -19,6 +19,8 @@ pub(super) struct Flight {
     conn: PooledConnection<'static, AsyncPgConnection>,
     cancel: CancelToken,
     landed: bool,
+    /// Runs once the commit is confirmed, or the transaction rolled back.
+    on_certain_end: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What a transaction is for.
@@ -48,6 +50,7 @@ impl Flight {
             cancel: conn.cancel_token(),
             conn,
             landed: false,
+            on_certain_end: None,
         };
         match flight.open(timeouts, purpose).await {
             Ok(()) => Ok(flight),
@@ -85,10 +88,16 @@ impl Flight {
         opened
     }
 
+    /// Runs this once the commit is confirmed, or the transaction rolled back.
+    pub(super) fn on_certain_end(&mut self, run: impl FnOnce() + Send + 'static) {
+        self.on_certain_end = Some(Box::new(run));
+    }
+
     /// Commits what went well, and rolls back what did not. The pool closes a connection that may
     /// be at fault.
     pub(super) async fn land<R>(mut self, done: TxResult<R>) -> TxResult<R> {
         let conn = &mut *self.conn;
+        let was_to_commit = done.is_ok();
         let done = match done {
             Ok(value) => AnsiTransactionManager::commit_transaction(conn)
                 .await
@@ -105,6 +114,10 @@ impl Flight {
             }
         };
         self.landed = true;
+        // A commit that failed may have succeeded.
+        if done.is_ok() || !was_to_commit {
+            self.on_certain_end.take().into_iter().for_each(|run| run());
+        }
         done
     }
 }

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 
-use super::PostgresStore;
 use super::attempt::transact;
-use super::flight::Purpose;
+use super::doubt::Doubts;
+use super::flight::{Flight, Purpose};
+use super::{Durability, PostgresStore};
 use crate::job::{
     Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
     Scope,
@@ -52,14 +53,21 @@ impl PostgresStore {
     /// The part of the rule that is wrong, whatever the database is.
     pub fn rule(&self, rule: Rule) -> Result<impl Job + use<>, RuleError> {
         rule.validate()?;
+        let durable = match self.durability {
+            Durability::HandedOn => rule.hands_on(),
+            Durability::Always => true,
+            Durability::Default => false,
+        };
         Ok(RuleJob {
             store: self.clone(),
+            doubts: Doubts::new(durable),
             rule,
             plan: Mutex::default(),
             under_way: AtomicBool::new(false),
             contention: Contention::default(),
             floor: Floor::default(),
             suspects: AtomicBool::new(false),
+            careful: AtomicBool::new(false),
             advised: AtomicBool::new(false),
             found: Mutex::default(),
         })
@@ -74,16 +82,24 @@ impl PostgresStore {
     pub async fn check_rule(&self, rule: &Rule) -> Result<Findings, JobError> {
         rule.validate()?;
         let what = "check a rule";
-        Ok(transact!(self, Purpose::Look, what, |flight| {
-            let now = self.instant(flight).await?;
-            check::findings(flight, rule, now).await?
-        })?)
+        let mut careful = false;
+        loop {
+            let found = transact!(self, Purpose::Look, what, |flight| {
+                let now = self.instant(flight).await?;
+                check::findings(flight, rule, now, careful).await?
+            });
+            match found {
+                Err(StoreError::Query { .. }) if adds(rule) && !careful => careful = true,
+                found => return Ok(found?),
+            }
+        }
     }
 }
 
 /// A rule, and what is known of its tables.
 struct RuleJob {
     store: PostgresStore,
+    doubts: Doubts,
     rule: Rule,
     plan: Mutex<Option<Compiled>>,
     /// Set while rows are written together. Still set at the next batch, the one before was dropped
@@ -95,6 +111,9 @@ struct RuleJob {
     ///
     /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
     suspects: AtomicBool,
+    /// Whether a sum of an instant and a span is larger than its type holds: a statement has failed,
+    /// and the rule adds. Forgotten with each run, because no index serves the sum.
+    careful: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
     /// What the last check found.
@@ -135,7 +154,8 @@ impl RuleJob {
     async fn compile_in(&self, conn: &mut AsyncPgConnection) -> TxResult<Plan> {
         let catalogue = catalogue::read(conn, &self.rule).await?;
         let suspects = self.suspects.load(Ordering::Relaxed);
-        let mut plan = Plan::compile(&self.rule, &catalogue, suspects)
+        let careful = self.careful.load(Ordering::Relaxed);
+        let mut plan = Plan::compile(&self.rule, &catalogue, suspects, careful)
             .map_err(|refused| TxError::Schema(lines(&refused)))?;
         let now = self.store.instant(conn).await?;
         plan.is_served = check::has_index(conn, &plan, now).await?;
@@ -144,6 +164,40 @@ impl RuleJob {
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Compiled>> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is about to be committed.
+    async fn noted(&self, flight: &mut Flight, done: TxResult<Batch>) -> TxResult<Batch> {
+        let batch = done?;
+        self.doubts.note(flight, &batch).await?;
+        Ok(batch)
+    }
+
+    /// The batch whose commit was not confirmed, once the database says that it was committed.
+    async fn confirm(&self, error: StoreError, after: u64) -> Result<Batch, StoreError> {
+        if self.doubts.rows() == 0 {
+            return Err(error);
+        }
+        self.doubts.resolve(&self.store).await;
+        match (self.doubts.take_committed(after), self.doubts.rows()) {
+            (Some(batch), _) => Ok(batch),
+            (None, 0) => Err(error),
+            (None, rows) => Err(StoreError::InDoubt {
+                rows,
+                source: error.into(),
+            }),
+        }
+    }
+
+    /// Returns whether what failed should run again, because a sum may have been too large.
+    fn grows_careful<T>(&self, done: &Result<T, StoreError>) -> bool {
+        let again = matches!(done, Err(StoreError::Query { .. }))
+            && adds(&self.rule)
+            && !self.careful.swap(true, Ordering::Relaxed);
+        if again {
+            *self.known() = None;
+        }
+        again
     }
 
     fn cutoff(&self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -191,6 +245,7 @@ impl RuleJob {
         } else {
             batch::sweep(&mut flight, plan, values).await
         };
+        let done = self.noted(&mut flight, done).await;
         Ok(flight.land(done).await)
     }
 
@@ -220,7 +275,11 @@ impl RuleJob {
             store,
             plan.to_write(),
             WRITE,
-            |flight| each::write(flight, plan, values, timeouts).await?,
+            |flight| {
+                let batch = each::write(flight, plan, values, timeouts).await?;
+                self.doubts.note(flight, &batch).await?;
+                batch
+            },
             timeouts
         )?;
         self.contention.note(&batch);
@@ -241,7 +300,11 @@ macro_rules! look {
                 $work
             });
             match found {
-                Err(StoreError::Query { .. }) if !again => *$job.known() = None,
+                Err(StoreError::Query { .. }) if !again => {
+                    // A sum may have been too large.
+                    $job.careful.store(adds(&$job.rule), Ordering::Relaxed);
+                    *$job.known() = None;
+                }
                 found => break found,
             }
             again = true;
@@ -286,6 +349,7 @@ impl Job for RuleJob {
             }
         }
         self.compile().await?;
+        self.doubts.see_server(&self.store).await;
         Ok(())
     }
 
@@ -295,6 +359,9 @@ impl Job for RuleJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        if self.careful.swap(false, Ordering::Relaxed) {
+            *self.known() = None;
+        }
         let now = self.store.read_clock().await?;
         Ok(RunBounds {
             now,
@@ -303,7 +370,22 @@ impl Job for RuleJob {
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
-        Ok(RuleJob::batch(self, request).await?)
+        self.doubts.resolve(&self.store).await;
+        if self.doubts.is_answered() {
+            // At once, because the batch to come may be in doubt as well.
+            let again = again_at(request.after.as_ref());
+            return Ok(self.doubts.join(Batch::new(Vec::new(), Some(again))));
+        }
+        let last = self.doubts.last();
+        let mut done = RuleJob::batch(self, request).await;
+        if self.grows_careful(&done) {
+            done = RuleJob::batch(self, request).await;
+        }
+        let batch = match done {
+            Err(error) => self.confirm(error, last).await?,
+            Ok(batch) => batch,
+        };
+        Ok(self.doubts.join(batch))
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
@@ -327,15 +409,35 @@ impl Job for RuleJob {
     }
 }
 
+/// Whether a row's instant is a sum, which may be larger than its type holds.
+fn adds(rule: &Rule) -> bool {
+    let due = rule.due.as_ref();
+    due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some())
+}
+
 /// The texts in a place, which [`cursor`] put there.
 fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError> {
-    let Some(cursor) = cursor else {
+    let Some(cursor) = cursor.filter(|cursor| !cursor.id.is_empty()) else {
         return Ok(Vec::new());
     };
     let texts: Option<Vec<String>> = serde_json::from_str(&cursor.id).ok();
     texts
         .filter(|texts| texts.len() == keys + 1)
         .ok_or_else(|| StoreError::Schema(format!("`{}` is no place of this rule", cursor.id)))
+}
+
+/// The place where a run is, as another cursor: what a run is given back must not be where it was.
+fn again_at(after: Option<&Cursor>) -> Cursor {
+    match after {
+        Some(cursor) => Cursor {
+            id: format!("{} ", cursor.id),
+            ..cursor.clone()
+        },
+        None => Cursor {
+            since: DateTime::<Utc>::MIN_UTC,
+            id: String::new(),
+        },
+    }
 }
 
 /// A row's place in the order of the rule.

@@ -70,7 +70,12 @@ mod sqlite {
     async fn a_missing_schema_is_found_at_the_start() -> TestResult {
         let database = SqliteDatabase::bare().await?;
         let store = database.store().await?;
-        a_missing_schema(&database, &store, store.migrate(Schema::ALL)).await
+        Box::pin(a_missing_schema(
+            &database,
+            &store,
+            store.migrate(Schema::ALL),
+        ))
+        .await
     }
 }
 

@@ -215,3 +215,23 @@ async fn handle_all(job: &dyn Job) -> Result<Vec<String>, ractor_housekeeper::jo
     job.forecast(&[]).await?;
     Ok(batch.ids)
 }
+
+#[tokio::test]
+async fn a_missing_grant_is_named_with_its_statement() -> TestResult {
+    let Some(roles) = Roles::open().await? else {
+        return Ok(());
+    };
+    roles.grant("select on bookings").await?;
+
+    let checked = roles.job("booking-expirer")?.check().await;
+
+    let error = checked.expect_err("it may not update").chain();
+    assert!(
+        error.contains(&format!(
+            "grant update on \"bookings\" to \"{}\"",
+            roles.role
+        )),
+        "{error}"
+    );
+    Ok(())
+}

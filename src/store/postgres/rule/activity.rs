@@ -5,6 +5,7 @@ use super::parts::once;
 use super::stamp::Moment;
 use crate::rule::{Activity, Finding, Noted, Through};
 use crate::store::rule::{Dialect, identifier, table_name};
+use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 /// What a row's activity adds to the parts of a rule.
 pub(super) struct Active {
@@ -140,9 +141,17 @@ impl Compiler<'_> {
         let moment = Moment::of(column, of, stamp);
         let moment = self.noted(part, moment)?;
         let moment = self.same_form(part, moment, own)?;
-        let lag = Dialect::Postgres
-            .sql(&noted.lag)
-            .map(|lag| format!("({lag})::bigint"));
+        let (trigger, table) = (
+            Dialect::Postgres.text(&noted.trigger),
+            Dialect::Postgres.text(&table_name(&activity.table)),
+        );
+        // A trigger may be turned off, and its table emptied, while runs rely on both.
+        let lag = Dialect::Postgres.sql(&noted.lag).map(|lag| {
+            format!(
+                "(CASE WHEN EXISTS (SELECT FROM pg_trigger AS hk_g WHERE hk_g.tgrelid = to_regclass({table}) AND hk_g.tgname = {trigger} \
+                 AND hk_g.tgenabled IN ('O', 'A')) THEN coalesce(({lag})::bigint, {NOT_READ}) ELSE {NOT_NOTED} END)"
+            )
+        });
         let lag = self.text(part, lag)?;
         let bound = Moment {
             sql: format!("coalesce({}, {})", moment.sql, own.sql),

@@ -1,7 +1,5 @@
 //! The check of a rule against its database.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -9,10 +7,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
-use crate::model::StoreError;
 use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
 use crate::store::rule::{identifier, table_name};
-use crate::store::tx_error::TxResult;
+use crate::store::tx_error::{TxError, TxResult};
 
 mod parts;
 mod stamps;
@@ -22,6 +19,7 @@ pub(super) async fn findings(
     conn: &mut AsyncPgConnection,
     rule: &Rule,
     now: DateTime<Utc>,
+    careful: bool,
 ) -> TxResult<Findings> {
     let catalogue = catalogue::read(conn, rule).await?;
     let mut findings = Findings::default();
@@ -29,7 +27,7 @@ pub(super) async fn findings(
     stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
     privileges(rule, &catalogue, &mut findings);
     foreign_keys(rule, &catalogue, &mut findings);
-    match Plan::compile(rule, &catalogue, false) {
+    match Plan::compile(rule, &catalogue, false, careful) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings).await?,
     }
@@ -72,8 +70,7 @@ async fn look(
             .bind::<BigInt>(|name| plan.value(name, &values))
             .get_result(conn)
             .await?;
-        let lag = Duration::from_micros(u64::try_from(lag).unwrap_or(0));
-        if let Some(problem) = StoreError::throttle_problem(plan.after, lag) {
+        if let Some(problem) = TxError::lag_problem(plan.after, lag) {
             findings
                 .refused
                 .push(Finding::new(&rule.name, "active", problem));

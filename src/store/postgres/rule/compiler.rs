@@ -8,7 +8,7 @@ use crate::rule::{
     Children, Due, Filter, Finding, InstantColumn, Literal, Related, Rule, Source, bare_name,
     nearest,
 };
-use crate::store::rule::{Dialect, Keepers, MissingSql, identifier, table_name};
+use crate::store::rule::{Dialect, Keepers, MissingSql, UNREADABLE, identifier, table_name};
 
 pub(super) struct Compiler<'r> {
     pub(super) rule: &'r Rule,
@@ -17,6 +17,8 @@ pub(super) struct Compiler<'r> {
     pub(super) instants: Vec<(Form, Duration)>,
     /// Whether keys that are not declared are thought to keep rows.
     pub(super) suspects: bool,
+    /// Whether sums of instants and spans may be larger than their types hold.
+    pub(super) careful: bool,
 }
 
 impl Compiler<'_> {
@@ -162,7 +164,8 @@ impl Compiler<'_> {
                 return None;
             }
             let base = self.own_table()?.column(name)?.base.clone();
-            let sum = moment.plus(&format!("{of}.{}", identifier(name)), &base, unit.millis());
+            let span = format!("{of}.{}", identifier(name));
+            let sum = self.sum(&moment, &span, &base, unit.millis());
             return self.noted("due", sum);
         }
         if let Some(lifetime) = &due.lifetime {
@@ -189,9 +192,18 @@ impl Compiler<'_> {
                 identifier(&lifetime.key),
                 identifier(&lifetime.by),
             );
-            return self.noted("due", moment.plus(&span, &base, lifetime.unit.millis()));
+            let sum = self.sum(&moment, &span, &base, lifetime.unit.millis());
+            return self.noted("due", sum);
         }
         Some(moment)
+    }
+
+    fn sum(&self, moment: &Moment, span: &str, base: &str, millis: i64) -> Result<Moment, String> {
+        if self.careful {
+            moment.plus_carefully(span, base, millis)
+        } else {
+            moment.plus(span, base, millis)
+        }
     }
 
     /// Several columns in one form: their own if they share it.
@@ -328,9 +340,11 @@ impl Compiler<'_> {
     }
 
     /// Why a row stays, or null.
-    pub(super) fn keeper(&mut self, of: &str, key: &str) -> Option<String> {
+    pub(super) fn keeper(&mut self, of: &str, key: &str, due: &Moment) -> Option<String> {
         let rule = self.rule;
-        let mut cases = Vec::new();
+        let unreadable = due.unreadable();
+        let unreadable = unreadable.map(|condition| (condition, UNREADABLE.to_owned()));
+        let mut cases: Vec<(String, String)> = unreadable.into_iter().collect();
         for related in &rule.keeps {
             let exists = self.exists("keeps", related, of, key)?;
             cases.push((

@@ -164,16 +164,19 @@ impl Plan {
     }
 
     /// Compiles a rule against the catalogue, or says everything that stands in its way.
-    /// With `suspects`, keys that are not declared are thought to keep rows.
+    /// With `suspects`, keys that are not declared are thought to keep rows; with `careful`, sums of
+    /// instants and spans may be larger than their types hold.
     pub(super) fn compile(
         rule: &Rule,
         catalogue: &Catalogue,
         suspects: bool,
+        careful: bool,
     ) -> Result<Self, Vec<Finding>> {
         let mut compiler = Compiler {
             rule,
             catalogue,
             suspects,
+            careful,
             findings: Vec::new(),
             instants: Vec::new(),
         };

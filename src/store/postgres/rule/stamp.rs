@@ -142,6 +142,37 @@ impl Moment {
         Ok(Self { sql, form })
     }
 
+    /// A condition for a value that is no instant, if there may be one.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        match self.form {
+            Form::Text(_) => Some(format!("{} !~ '{READABLE}'", self.sql)),
+            _ => None,
+        }
+    }
+
+    /// Later by a span in another column of this type, in numbers that are large enough for any
+    /// sum. No index serves it.
+    pub(super) fn plus_carefully(
+        &self,
+        span: &str,
+        base: &str,
+        millis: i64,
+    ) -> Result<Self, String> {
+        self.plus(span, base, millis)?;
+        let span = if base == "interval" {
+            format!("extract(epoch FROM {span})::numeric * 1000000")
+        } else {
+            format!("{span}::numeric * {}", millis.saturating_mul(1_000))
+        };
+        Ok(Self {
+            sql: format!("({}::numeric + {span})", self.micros()),
+            form: Form::Epoch {
+                per_second: 1_000_000,
+                cast: "numeric".to_owned(),
+            },
+        })
+    }
+
     /// Later by a span in another column of this type.
     pub(super) fn plus(&self, span: &str, base: &str, millis: i64) -> Result<Self, String> {
         if base == "interval" {
@@ -191,10 +222,13 @@ impl Form {
             Self::Epoch { per_second, .. } => {
                 format!("({sql})::numeric * {}", 1_000_000 / per_second)
             }
-            // Whole seconds: a forecast may be early by less than one, never late.
-            Self::Text(_) => {
-                format!("extract(epoch FROM left({sql}, 19)::timestamp)::numeric * 1000000")
-            }
+            // Whole seconds: a forecast may be early by less than one, never late. A 30th of
+            // February is the 2nd of March. What does not read is the first instant.
+            Self::Text(_) => format!(
+                "CASE WHEN {sql} ~ '{READABLE}' THEN (extract(epoch FROM (left({sql}, 7) || '-01')::date)::numeric \
+                 + (substr({sql}, 9, 2)::int - 1) * 86400 + substr({sql}, 12, 2)::int * 3600 \
+                 + substr({sql}, 15, 2)::int * 60 + substr({sql}, 18, 2)::int) * 1000000 END"
+            ),
         };
         match self {
             // Before Postgres 14, infinity is no numeric.
@@ -270,6 +304,9 @@ pub(super) fn begins_with_a_date(format: &str) -> bool {
         .iter()
         .any(|start| expanded.starts_with(start))
 }
+
+/// The beginning of a text that reads as an instant.
+const READABLE: &str = "^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[ T]([01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9]";
 
 /// The years 1 and 9999, in microseconds since 1970.
 pub(super) const FIRST: i64 = -62_135_596_800_000_000;

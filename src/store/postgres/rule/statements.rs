@@ -48,7 +48,6 @@ impl Compiler<'_> {
         };
         let first_key = key[0].clone();
         let related = self.related(&of, &first_key);
-        let keeper = self.keeper(&of, &first_key);
         let mut references = Vec::new();
         for children in &rule.with {
             let name = self.child_reference(children, &first_key);
@@ -58,7 +57,7 @@ impl Compiler<'_> {
             }
         }
         // Each has named what is wrong with it.
-        let (own_due, only, related, keeper) = (due?, only?, related?, keeper?);
+        let (own_due, only, related) = (due?, only?, related?);
         let held = match held {
             None => None,
             Some(held) => Some(held?),
@@ -70,6 +69,7 @@ impl Compiler<'_> {
                 (due, Some(active))
             }
         };
+        let keeper = self.keeper(&of, &first_key, &due)?;
         let key_columns: Vec<String> = key
             .iter()
             .map(|name| format!("{of}.{}", identifier(name)))

@@ -2,8 +2,9 @@
 
 use super::compiler::Compiler;
 use super::stamp::{Form, Moment};
-use crate::rule::{Activity, Noted};
+use crate::rule::{Activity, Noted, bare_name};
 use crate::store::rule::{Dialect, identifier, param, table_name};
+use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 /// What a row's activity adds to the parts of a rule.
 pub(super) struct Active {
@@ -109,9 +110,17 @@ impl Compiler<'_> {
             );
             self.refuse(part, text);
         }
-        let lag = Dialect::Sqlite
-            .sql(&noted.lag)
-            .map(|lag| format!("({lag})"));
+        let (trigger, table) = (
+            Dialect::Sqlite.text(&noted.trigger.to_lowercase()),
+            Dialect::Sqlite.text(&bare_name(&activity.table).to_lowercase()),
+        );
+        // A trigger may be dropped, and its table emptied, while runs rely on both.
+        let lag = Dialect::Sqlite.sql(&noted.lag).map(|lag| {
+            format!(
+                "(CASE WHEN EXISTS (SELECT 1 FROM sqlite_master AS hk_g WHERE hk_g.type = 'trigger' AND lower(hk_g.name) = {trigger} \
+                 AND lower(hk_g.tbl_name) = {table}) THEN coalesce(({lag}), {NOT_READ}) ELSE {NOT_NOTED} END)"
+            )
+        });
         let lag = self.text(part, lag)?;
         let column = identifier(&noted.column);
         let bound = Moment {

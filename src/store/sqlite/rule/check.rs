@@ -1,7 +1,5 @@
 //! The check of a rule against its database.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -9,10 +7,9 @@ use diesel::sql_types::{BigInt, Text};
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use super::queries;
-use crate::model::StoreError;
 use crate::rule::{Action, Finding, Findings, Rule, bare_name};
 use crate::store::rule::{identifier, table_name};
-use crate::store::tx_error::TxResult;
+use crate::store::tx_error::{TxError, TxResult};
 
 mod parts;
 
@@ -73,8 +70,7 @@ fn look(
         let lag: i64 = lag
             .bind::<BigInt>(|name| plan.value(name, &values))
             .get_result(conn)?;
-        let lag = Duration::from_micros(u64::try_from(lag).unwrap_or(0));
-        if let Some(problem) = StoreError::throttle_problem(plan.after, lag) {
+        if let Some(problem) = TxError::lag_problem(plan.after, lag) {
             let finding = Finding::new(&rule.name, "active", problem);
             findings.refused.push(finding);
         }

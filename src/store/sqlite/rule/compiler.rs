@@ -7,7 +7,7 @@ use super::stamp::{Form, Moment};
 use crate::rule::{
     Children, Due, Filter, Finding, InstantColumn, Related, Rule, Source, bare_name, nearest,
 };
-use crate::store::rule::{Dialect, Keepers, MissingSql, identifier, table_name};
+use crate::store::rule::{Dialect, Keepers, MissingSql, UNREADABLE, identifier, table_name};
 
 pub(super) struct Compiler<'r> {
     pub(super) rule: &'r Rule,
@@ -262,9 +262,11 @@ impl Compiler<'_> {
     }
 
     /// Why a row stays, or null.
-    pub(super) fn keeper(&mut self, of: &str, key: &str) -> Option<String> {
+    pub(super) fn keeper(&mut self, of: &str, key: &str, due: &Moment) -> Option<String> {
         let rule = self.rule;
-        let mut cases = Vec::new();
+        let unreadable = due.unreadable();
+        let unreadable = unreadable.map(|condition| (condition, UNREADABLE.to_owned()));
+        let mut cases: Vec<(String, String)> = unreadable.into_iter().collect();
         for related in &rule.keeps {
             let exists = self.exists("keeps", related, of, key)?;
             cases.push((

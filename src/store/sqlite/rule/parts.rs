@@ -1,7 +1,7 @@
 //! The parts that all statements of a rule are made of.
 
 use super::activity::Active;
-use super::stamp::{Form, Moment};
+use super::stamp::Moment;
 use crate::store::rule::param;
 
 /// The parts that all statements of a rule are made of.
@@ -27,20 +27,13 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn due(&self) -> String {
         let sign = if self.inclusive { "<=" } else { "<" };
-        format!(
-            "{} {sign} {}{}",
-            self.due.sql,
-            param("cutoff"),
-            self.readable()
-        )
+        format!("{} {sign} {}", self.due.sql, param("cutoff"))
     }
 
-    /// A number is less than any text, so what is no instant must not count as a long past one.
+    /// Leaves out rows that a later instant must not be read from.
     pub(super) fn readable(&self) -> String {
-        match self.due.form {
-            Form::Epoch(_) => String::new(),
-            Form::Text(_) => format!(" AND {} >= '0000'", self.due.sql),
-        }
+        let unreadable = self.due.unreadable();
+        unreadable.map_or(String::new(), |condition| format!(" AND NOT ({condition})"))
     }
 
     /// What only the row itself decides, but for when it is due.

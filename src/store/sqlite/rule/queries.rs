@@ -129,7 +129,10 @@ pub(super) fn forecast(
                 next = Some(next.map_or(due, |next| next.min(due)));
             }
         }
-        forecast.next_due = next.map(|next| distance(now, next));
+        // The end of the calendar is never.
+        forecast.next_due = next
+            .filter(|next| *next < LAST)
+            .map(|next| distance(now, next));
         Ok(forecast)
     })
 }
@@ -162,3 +165,6 @@ fn micros(span: Duration) -> i64 {
 fn distance(from: i64, to: i64) -> Duration {
     Duration::from_micros(u64::try_from(to.saturating_sub(from)).unwrap_or(0))
 }
+
+/// The end of the year 9999, in microseconds since 1970.
+const LAST: i64 = 253_402_300_799_000_000;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 use super::catalogue::Sample;
 use crate::rule::{Stamp, misread};
@@ -37,6 +37,18 @@ impl Moment {
             form.agrees(name, sample)?;
         }
         Ok(Self { sql, form })
+    }
+
+    /// A condition for a value that is no instant, if there may be one. A number is less than any
+    /// text, and would count as long past.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        let sql = &self.sql;
+        match self.form {
+            Form::Text(_) => Some(format!(
+                "NOT (typeof({sql}) = 'text' AND {sql} GLOB '[0-9][0-9][0-9][0-9]-[0-9]*' AND julianday(substr({sql}, 1, 19)) IS NOT NULL)"
+            )),
+            Form::Epoch(_) => None,
+        }
     }
 
     /// Whole seconds since 1970, which can be added to.
@@ -100,8 +112,9 @@ impl Form {
         }
     }
 
-    /// Whether the rows hold what is declared. One in twenty may be odd: such rows are never due,
-    /// and do not stop the others.
+    /// Whether the rows hold what is declared. A stamp that reads no row at all is wrong; where it
+    /// reads some, the others are rejected one by one. Of what reads, one in twenty may be out of
+    /// order, or of another magnitude.
     fn agrees(&self, name: &str, sample: &Sample) -> Result<(), String> {
         let values = &sample.values;
         let odd = |is_odd: &dyn Fn(&str, &str) -> bool| {
@@ -109,18 +122,22 @@ impl Form {
             let first = odd.next()?;
             (odd.count() * 20 + 20 > values.len()).then_some(first)
         };
+        let all_odd = |is_odd: &dyn Fn(&str, &str) -> bool| {
+            let all = values.iter().all(|(kind, value)| is_odd(kind, value));
+            values.first().filter(|_| all)
+        };
         let wanted: &[&str] = match self {
             Self::Epoch(_) => &["integer", "real"],
             Self::Text(_) => &["text"],
         };
-        if let Some((kind, value)) = odd(&|kind, _| !wanted.contains(&kind)) {
+        if let Some((kind, value)) = all_odd(&|kind, _| !wanted.contains(&kind)) {
             return Err(format!(
                 "`{name}` holds values of type {kind}, such as `{value}`, which this stamp does not read"
             ));
         }
         match self {
             Self::Text(format) => {
-                if let Some((_, value)) = odd(&|_, value| self.read(value).is_none()) {
+                if let Some((_, value)) = all_odd(&|_, value| self.read(value).is_none()) {
                     return Err(format!(
                         "`{name}` holds `{value}`, which `{format}` does not read"
                     ));
@@ -171,7 +188,7 @@ impl Form {
     pub(super) fn micros(&self, value: &Bind) -> Option<i64> {
         match (self, value) {
             (Self::Epoch(per_second), Bind::Integer(number)) => {
-                number.checked_mul(1_000_000 / per_second)
+                Some(number.saturating_mul(1_000_000 / per_second))
             }
             #[expect(
                 clippy::cast_possible_truncation,
@@ -190,8 +207,10 @@ impl Form {
         let Self::Text(format) = self else {
             return None;
         };
-        let parsed = NaiveDateTime::parse_from_str(text, format).ok()?;
-        Some(parsed.and_utc().timestamp_micros())
+        match NaiveDateTime::parse_from_str(text, format) {
+            Ok(parsed) => Some(parsed.and_utc().timestamp_micros()),
+            Err(_) => read_leniently(text),
+        }
     }
 
     /// The unit in which instants of this form are told apart.
@@ -207,6 +226,20 @@ impl Form {
             Self::Text(_) => Duration::from_secs(1),
         }
     }
+}
+
+/// Reads whole seconds as SQLite does: a 30th of February is the 2nd of March, hour 24 the next day.
+fn read_leniently(text: &str) -> Option<i64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if !(1..=31).contains(&day) || hour > 24 || minute > 59 || second > 59 {
+        return None;
+    }
+    let first = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, 1)?;
+    let seconds = (day - 1) * 86_400 + hour * 3_600 + minute * 60 + second;
+    let instant = first.and_time(NaiveTime::MIN).and_utc() + TimeDelta::seconds(seconds.into());
+    Some(instant.timestamp_micros())
 }
 
 /// Whether texts in this format are in the order of their instants.

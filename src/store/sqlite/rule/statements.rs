@@ -38,9 +38,8 @@ impl Compiler<'_> {
         };
         let first_key = key.first()?.clone();
         let related = self.related(&of, &first_key);
-        let keeper = self.keeper(&of, &first_key);
         // Each has named what is wrong with it.
-        let (own_due, only, related, keeper) = (due?, only?, related?, keeper?);
+        let (own_due, only, related) = (due?, only?, related?);
         let held = match held {
             None => None,
             Some(held) => Some(held?),
@@ -52,6 +51,7 @@ impl Compiler<'_> {
                 (due, Some(active))
             }
         };
+        let keeper = self.keeper(&of, &first_key, &due)?;
         let columns: Vec<String> = key
             .iter()
             .map(|name| format!("{of}.{}", identifier(name)))
@@ -161,7 +161,12 @@ impl Compiler<'_> {
             && !matches!(rule.action, Some(Action::Archive(_)));
         let at_once = is_plain.then(|| {
             Variants::new(|scoped, _| {
-                format!("{write} WHERE {} RETURNING {}", judged(scoped), parts.id)
+                format!(
+                    "{write} WHERE {}{} RETURNING {}",
+                    judged(scoped),
+                    parts.readable(),
+                    parts.id
+                )
             })
         });
         let then = self.then(parts)?;

@@ -52,7 +52,7 @@ pub(super) async fn stamps(
         let text = match &instant.stamp {
             Some(stamp @ (Stamp::Seconds | Stamp::Millis | Stamp::Micros)) if is_number => {
                 let middle: Middle = diesel::sql_query(format!(
-                    "SELECT (percentile_disc(0.5) WITHIN GROUP (ORDER BY v))::bigint AS value FROM {sample}"
+                    "SELECT (percentile_disc(0.5) WITHIN GROUP (ORDER BY CASE WHEN v BETWEEN -9e18 AND 9e18 THEN v END))::bigint AS value FROM {sample}"
                 ))
                 .get_result(conn)
                 .await?;
