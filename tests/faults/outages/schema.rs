@@ -97,6 +97,11 @@ mod postgres {
         };
         let database = PostgresDatabase::bare(server)?;
         let store = database.store().await?;
-        a_missing_schema(&database, &store, store.migrate(Schema::ALL)).await
+        Box::pin(a_missing_schema(
+            &database,
+            &store,
+            store.migrate(Schema::ALL),
+        ))
+        .await
     }
 }
