@@ -54,7 +54,8 @@ impl Audit<'_> {
         }
     }
 
-    /// Each expired booking's guest has one mail, and nobody else has any. Only a crash repeats one.
+    /// Each expired booking's guest has one mail, and no other guest has any. Only a crash repeats
+    /// one.
     fn mails(&self, faults: &mut Vec<String>) {
         let expired: BTreeSet<&String> = self.expired().map(|booking| &booking.id).collect();
         let mailed: BTreeSet<&String> = self.post.mails.keys().collect();

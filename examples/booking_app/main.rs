@@ -2,8 +2,8 @@
 //!
 //! Guests chat, look at pictures, book, and pay or walk away. The policy's ages are seconds instead
 //! of hours. An observer subscribes to the housekeeper's events. A final audit checks by SQL that
-//! every booking is paid or expired on time and its guest told by mail, that no active session is lost, and that the reports
-//! add up. The exit status is the result of the audit.
+//! every booking is paid or expired on time and its guest told by mail, that no active session is
+//! lost, and that the reports add up. The exit status is the result of the audit.
 
 use std::num::NonZeroU32;
 use std::process::ExitCode;

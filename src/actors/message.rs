@@ -115,7 +115,8 @@ impl HousekeeperMsg {
     /// Returns the message with the name of who asks for it.
     ///
     /// ```no_run
-    /// # async fn example(housekeeper: ractor_housekeeper::HousekeeperRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use ractor_housekeeper::HousekeeperRef;
+    /// # async fn example(housekeeper: HousekeeperRef) -> Result<(), Box<dyn std::error::Error>> {
     /// use ractor_housekeeper::HousekeeperMsg;
     ///
     /// let pause = |job, reply| HousekeeperMsg::Pause(job, reply).requested_by("anna");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{ConfigError, check_age};
 use crate::job::{
-    Batch, BatchRequest, Forecast, Job, JobError, Page, PreviewRows, RunBounds, Scope,
+    Batch, BatchRequest, Findings, Forecast, Job, JobError, Page, PreviewRows, RunBounds, Scope,
 };
 use crate::rule::Rule;
 use crate::store::{Store, StoreError};
@@ -35,6 +35,14 @@ impl BookingJob {
 
     pub(super) fn is_irreversible(&self) -> bool {
         self.job.is_irreversible()
+    }
+
+    pub(super) fn prepare_run(&self, from_start: bool) {
+        self.job.prepare_run(from_start);
+    }
+
+    pub(super) fn findings(&self) -> Findings {
+        self.job.findings()
     }
 
     pub(super) async fn check(&self) -> Result<(), JobError> {
@@ -116,6 +124,14 @@ macro_rules! built_in {
 
             fn is_irreversible(&self) -> bool {
                 self.0.is_irreversible()
+            }
+
+            fn prepare_run(&self, from_start: bool) {
+                self.0.prepare_run(from_start);
+            }
+
+            fn findings(&self) -> crate::job::Findings {
+                self.0.findings()
             }
 
             fn check_scope(&self, scope: &crate::job::Scope) -> Result<(), String> {

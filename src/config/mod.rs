@@ -103,8 +103,8 @@ pub struct JobConfig {
     /// Default: 1 hour.
     #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,
-    /// The address of the job's runbook, such as `https://wiki.example/cleaner`. The page links to it,
-    /// and the status carries it. Default: `None`.
+    /// The address of the job's runbook, such as `https://wiki.example/cleaner`. The page links to
+    /// it, and the status carries it. Default: `None`.
     pub runbook: Option<String>,
     /// Maximum number of ids in a report. Default: 100.
     pub max_reported_ids: u32,

@@ -32,8 +32,8 @@ impl Scope {
         Self::User(id.to_string())
     }
 
-    /// Returns what is wrong with a user that can be no key: blank, too long, with spaces at an end,
-    /// or with characters that are not seen.
+    /// Returns what is wrong with a user that can be no key: blank, too long, with spaces at an
+    /// end, or with characters that are not seen.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Self::User(user) = self else {
             return Ok(());

@@ -86,7 +86,12 @@ impl PreviewRows {
     /// use ractor_housekeeper::job::{BoundedCount, Page, PreviewRow, PreviewRows};
     ///
     /// let since = Utc::now();
-    /// let row = |id: &str| PreviewRow { id: id.to_owned(), user: None, since, details: [].into() };
+    /// let row = |id: &str| PreviewRow {
+    ///     id: id.to_owned(),
+    ///     user: None,
+    ///     since,
+    ///     details: [].into(),
+    /// };
     /// let page = Page::first(2.try_into()?);
     /// assert_eq!(page.probe(), 3);
     ///

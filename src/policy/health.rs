@@ -442,18 +442,18 @@ mod tests {
             (Health::Healthy, r#"{"state":"healthy"}"#),
             (
                 late(LateCause::RowOverdue { by: MINUTE * 5 }),
-                r#"{"state":"late","reason":"a row has been due for 5m","cause":{"kind":"row_overdue","by":"5m"}}"#,
+                r#"{"state":"late","reason":"a row has been due for 5m","cause":{"kind":"row_overdue","by":"5m","by_ms":300000}}"#,
             ),
             (
                 late(LateCause::RunOverdue { by: MINUTE }),
-                r#"{"state":"late","reason":"a run should have started 1m ago","cause":{"kind":"run_overdue","by":"1m"}}"#,
+                r#"{"state":"late","reason":"a run should have started 1m ago","cause":{"kind":"run_overdue","by":"1m","by_ms":60000}}"#,
             ),
             (
                 late(LateCause::NoSuccess {
                     elapsed: MINUTE,
                     completed_before: false,
                 }),
-                r#"{"state":"late","reason":"no run has completed since the start 1m ago","cause":{"kind":"no_success","elapsed":"1m","completed_before":false}}"#,
+                r#"{"state":"late","reason":"no run has completed since the start 1m ago","cause":{"kind":"no_success","elapsed":"1m","elapsed_ms":60000,"completed_before":false}}"#,
             ),
             (
                 failing(failed()),
@@ -472,7 +472,7 @@ mod tests {
                     silent_for: MINUTE,
                     step_timeout: MINUTE,
                 }),
-                r#"{"state":"failing","reason":"its run has been silent for 1m, with a step timeout of 1m: the job's code blocks its worker","cause":{"kind":"stalled","silent_for":"1m","step_timeout":"1m"}}"#,
+                r#"{"state":"failing","reason":"its run has been silent for 1m, with a step timeout of 1m: the job's code blocks its worker","cause":{"kind":"stalled","silent_for":"1m","silent_for_ms":60000,"step_timeout":"1m","step_timeout_ms":60000}}"#,
             ),
             (
                 Health::Degraded { reason: reason() },

@@ -326,9 +326,9 @@ impl Rule {
         self
     }
 
-    /// Sets the shortest time after which a new row falls due: the job looks again that often, so that
-    /// such a row is handled on time. Default: the age of [`age`]; without an age, the job looks again
-    /// at its ticks.
+    /// Sets the shortest time after which a new row falls due: the job looks again that often, so
+    /// that such a row is handled on time. Default: the age of [`age`]; without an age, the job
+    /// looks again at its ticks.
     #[must_use]
     pub fn soonest(mut self, time: std::time::Duration) -> Self {
         self.soonest = Some(time);

@@ -141,7 +141,8 @@ impl Children {
         self
     }
 
-    /// Hands each child on before it goes: to the outbox, into a table of the host, or to a function.
+    /// Hands each child on before it goes: to the outbox, into a table of the host, or to a
+    /// function.
     #[must_use]
     pub fn hand_on(mut self, hand_on: HandOn) -> Self {
         self.hand_on.push(hand_on);

@@ -25,7 +25,7 @@ pub enum Schema {
     #[doc = include_str!("../../migrations/sqlite/booking/2026-01-10-000000_create_booking_tables/up.sql")]
     /// ```
     ///
-    /// A later step has the checks reject instants that no calendar has, such as a 30th of February.
+    /// A later step makes the checks reject instants that do not exist, as a 30th of February.
     Booking,
 }
 

@@ -44,21 +44,20 @@ pub type Pool = bb8::Pool<AsyncPgConnection>;
 ///
 /// Clones share one pool. The clock that decides is the database's.
 ///
-/// # Tables of the host's that refer to these
+/// # Host tables that refer to these
 ///
 /// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session
-/// its rows point at. Once Postgres has refused a batch, such sessions are found in the statement
-/// that deletes the others, set aside, and named in the report with what keeps them, as in `kept by
-/// invoices.session_id`. The keys are read again every minute. What is refused for another reason,
-/// by a trigger say, or by a table that this role may not read, is found by trying row by row,
-/// which is slower.
+/// its rows point at. Once Postgres has refused a batch, the statement that deletes the others
+/// rejects such sessions, and the report names each with its reason, as in `kept by
+/// invoices.session_id`. The keys are read again every minute. A row refused for another reason (a
+/// trigger, a table that this role may not read) is found by trying row by row, which is slower.
 ///
 /// Every foreign key needs an index on its columns, or Postgres reads the whole table it is in for
 /// each session that is deleted. Those without one are named in a warning when the tables are
 /// checked, with the statement that makes it.
 ///
-/// `sessions` must be a plain table: rows are deleted by their place in it, and places are told
-/// apart in one table only.
+/// `sessions` must be a plain table: rows are deleted by their address, and an address is unique
+/// within one table only.
 ///
 /// # Examples
 ///

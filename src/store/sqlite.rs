@@ -42,13 +42,13 @@ pub type Pool = bb8::Pool<SyncConnectionWrapper<SqliteConnection>>;
 ///
 /// Clones share one pool. The clock that decides is the machine's.
 ///
-/// # Tables of the host's that refer to these
+/// # Host tables that refer to these
 ///
 /// A foreign key to `sessions`, `image_sent` or `video_sent` without `on delete` keeps the session
-/// its rows point at. Once SQLite has refused a batch, such sessions are looked for before each,
-/// set aside, and named in the report with what keeps them, as in `kept by invoices.session_id`;
-/// the others go at full speed. What is refused for another reason, by a trigger say, is found by
-/// trying row by row, which is slower.
+/// its rows point at. Once SQLite has refused a batch, such sessions are rejected before each
+/// attempt, and the report names each with its reason, as in `kept by invoices.session_id`; the
+/// others go at full speed. A row refused for another reason (a trigger) is found by trying row by
+/// row, which is slower.
 ///
 /// Every foreign key needs an index on its columns, or SQLite reads the whole table it is in for
 /// each session that is deleted. Those without one are named in a warning when the tables are
@@ -160,8 +160,8 @@ impl SqliteStore {
     /// Runs one piece of work on a connection, all the way to its end.
     ///
     /// The wrapper's futures must not be dropped while a statement runs (one runtime blocks, the
-    /// other panics, and so does the next user of the connection). So they belong to a task nobody
-    /// ends, and what the caller may drop is only its handle.
+    /// other panics, and so does the next user of the connection). So they belong to a detached
+    /// task, and the caller may drop only its handle.
     async fn run<R: Send + 'static>(
         &self,
         what: &'static str,

@@ -12,7 +12,9 @@ use crate::config::{ConfigError, HOUR, check_wait};
 /// # Examples
 ///
 /// ```
-/// let timeouts: ractor_housekeeper::store::Timeouts = serde_json::from_str(r#"{ "lock": "200ms" }"#)?;
+/// use ractor_housekeeper::store::Timeouts;
+///
+/// let timeouts: Timeouts = serde_json::from_str(r#"{ "lock": "200ms" }"#)?;
 ///
 /// assert_eq!(timeouts.acquire.as_secs(), 5);
 /// # Ok::<(), serde_json::Error>(())

@@ -183,7 +183,8 @@ impl Web {
     /// use axum::Router;
     /// use ractor_housekeeper::web::Web;
     ///
-    /// let application: Router = Router::new().nest("/admin/housekeeping", Web::named("housekeeper").router());
+    /// let web = Web::named("housekeeper").router();
+    /// let application: Router = Router::new().nest("/admin/housekeeping", web);
     /// ```
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
@@ -217,7 +218,9 @@ impl Web {
     /// ```
     /// use ractor_housekeeper::web::Web;
     ///
-    /// let web = Web::named("housekeeper").with_actions().with_hosts(["admin.example.com", "localhost"]);
+    /// let web = Web::named("housekeeper")
+    ///     .with_actions()
+    ///     .with_hosts(["admin.example.com", "localhost"]);
     /// ```
     #[must_use]
     pub fn with_hosts(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {

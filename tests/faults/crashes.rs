@@ -35,8 +35,8 @@ pub(crate) trait FaultPoint: Send + Sync {
     /// Whether the worker dies of it.
     fn is_a_crash(&self) -> bool;
 
-    /// Whether a batch may be committed and never reported: its answer was given, and lost above the
-    /// store.
+    /// Whether a batch may be committed and never reported: its answer was given, and lost above
+    /// the store.
     fn may_lose_a_batch(&self) -> bool {
         true
     }

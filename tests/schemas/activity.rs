@@ -6,7 +6,7 @@ use ractor_housekeeper::rule::{Rule, Stamp, age, eq, newest};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Threads that nobody has written to for an hour.
+/// Threads without a message for an hour.
 fn threads() -> Rule {
     Rule::new("threads", "threads")
         .due(age("begun", HOUR).on_sqlite(Stamp::Seconds))

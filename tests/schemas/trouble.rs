@@ -112,7 +112,7 @@ async fn a_slow_row_does_not_cost_each_run_a_whole_batch() {
 
 /// Triggers that undo a write, or let none happen, in three ways.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_a_trigger_undoes_is_neither_counted_nor_repeated() {
+async fn a_write_that_a_trigger_undoes_is_not_counted_or_repeated() {
     let bodies = [
         ("before", "new.status := old.status; return new;"),
         ("before", "return null;"),

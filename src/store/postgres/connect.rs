@@ -19,9 +19,9 @@ use crate::store::timeouts::Timeouts;
 /// A pool of our own. Connects to nothing yet.
 pub(super) fn pool(url: &str, timeouts: &Timeouts, last_error: &LastError) -> Pool {
     let mut config = ManagerConfig::default();
-    // A little less than anybody waits for it, so that whoever did is told. Without a limit, a
-    // server that takes the connection and then says nothing would keep the pool waiting for it,
-    // and everybody for the pool, for good.
+    // A little shorter than the wait of a caller, so that the caller sees the reason. Without a
+    // timeout, a server that accepts the connection and then sends nothing would block the pool,
+    // and with it all callers, for good.
     let limit = timeouts.acquire.mul_f64(0.9);
     // The same of a connection that has been idle: in this time, several of them can be found dead.
     let probe_limit = timeouts.acquire / 8;

@@ -1,14 +1,15 @@
 //! Batches whose commit was sent and not confirmed.
 //!
-//! A connection may break between a COMMIT and its answer, and a caller may give up: the rows may be
-//! written, and no report counts them. Before its commit, each batch that wrote is noted here with
-//! the number of its transaction. A confirmed commit clears the note. A note that stays is in doubt
-//! until the server answers whether the transaction was committed; its rows then join the next
-//! batch.
+//! A connection may break between a COMMIT and its answer, and a caller may give up: the rows may
+//! be written, and no report counts them. Before its commit, each batch that wrote is noted here
+//! with the number of its transaction. A confirmed commit clears the note. A note that stays is in
+//! doubt until the server answers whether the transaction was committed; its rows then join the
+//! next batch.
 //!
-//! Numbers of transactions mean nothing to a server that took over without them. So servers are told
-//! apart by their start and their timeline, and where another one answers, or the same one after a
-//! crash that may have lost commits (`synchronous_commit = off`), the rows are named as in doubt.
+//! Numbers of transactions mean nothing to a server that took over without them. So a server is
+//! identified by its start and its timeline, and where another one answers, or the same one
+//! after a crash that may have lost commits (`synchronous_commit = off`), the rows are named as in
+//! doubt.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -81,8 +81,8 @@ impl Flight {
         let conn = &mut *self.conn;
         let opened = AnsiTransactionManager::begin_transaction_sql(conn, &begin).await;
         if opened.is_err() {
-            // The transaction may have begun all the same, which diesel does not know: the pool has
-            // to close the connection.
+            // The transaction may have begun without diesel's knowledge, so the pool has to close
+            // the connection.
             condemn(conn);
         }
         opened

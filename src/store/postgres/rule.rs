@@ -111,8 +111,8 @@ struct RuleJob {
     ///
     /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
     suspects: AtomicBool,
-    /// Whether a sum of an instant and a span is larger than its type holds: a statement has failed,
-    /// and the rule adds. Forgotten with each run, because no index serves the sum.
+    /// Whether a sum of an instant and a span is larger than its type holds: a statement has
+    /// failed, and the rule adds. Forgotten with each run, because no index serves the sum.
     careful: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
@@ -329,7 +329,7 @@ impl Job for RuleJob {
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         match scope {
             Scope::User(_) if self.rule.scope.is_none() => Err(format!(
-                "rule `{}` has no `scope`, so its rows are nobody's in particular",
+                "rule `{}` has no `scope`, so a run of one user's rows is not possible",
                 self.rule.name
             )),
             _ => Ok(()),

@@ -130,5 +130,5 @@ pub(super) async fn set_throttle(
         .map(drop)
 }
 
-/// A number nobody else is likely to lock.
+/// A number that no other program is likely to lock.
 const MIGRATION_LOCK: i64 = 0x6873_6b70_6d69_6772;

@@ -1,8 +1,8 @@
-//! Foreign keys of the host's that point at rows we delete.
+//! The host's foreign keys that point at the rows a rule deletes.
 //!
-//! One without `on delete` refuses the deletion of a row it points at; such rows are found
-//! beforehand and set aside. One whose columns no index begins with makes the database read its
-//! whole table for every row that is deleted.
+//! One without `on delete` refuses the deletion of a row it points at; such rows are rejected
+//! before the attempt. One whose columns no index begins with makes the database read its whole
+//! table for every row that is deleted.
 
 /// A foreign key, as the catalogue tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]

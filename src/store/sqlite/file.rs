@@ -1,7 +1,7 @@
 //! Whether the file is still the one that was opened.
 //!
-//! A file that is removed, or replaced by a backup, lives on for those who have it open: they would
-//! go on, and nobody else would see what they do.
+//! A file that is removed, or replaced by a backup, lives on for the processes that have it open.
+//! Their writes would be invisible to all others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

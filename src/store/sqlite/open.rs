@@ -64,8 +64,7 @@ pub(super) fn path(url: &str) -> Result<String, StoreError> {
             None => (url, false),
         },
     };
-    // A path is told in errors and in the log, and a mistaken address of a server may hold a
-    // password.
+    // Errors and logs print the path, and a mistaken address of a server may hold a password.
     let first = path.split(['/', '\\']).next().unwrap_or_default();
     if first.starts_with("jdbc:") {
         return Err(refused(

@@ -4,9 +4,8 @@
 //! Age finds the rows that are due, but says nothing of where they are. Small batches by age would
 //! each touch pages all over the file, and every page is written anew by each batch that touches
 //! it: three to five times as much as one large statement writes. So a run reads the addresses of
-//! the next [`SIZE`] rows by age, in a read that keeps nobody waiting, puts them in the order of
-//! their place, and its batches take slices of that. What is written is decided again in the write:
-//! an address is only a hint.
+//! the next [`SIZE`] rows by age, in a read that blocks no writer, sorts them by address, and
+//! its batches take slices of them. The write judges each row again: an address is only a hint.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -82,7 +81,7 @@ impl RowIdBuffer {
 pub(super) struct Windows(Mutex<VecDeque<RowIdBuffer>>);
 
 impl Windows {
-    /// Takes out the window of this run, or has the next one looked up. Whoever fails to put it
+    /// Takes out the buffer of this run, or looks the next one up. A caller that does not put it
     /// back begins a new one.
     pub(super) fn take(
         &self,
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_hand_out_each_row_once_and_every_mark_lies_behind_the_one_before() {
+    fn slices_hand_out_each_row_once_and_marks_ascend() {
         let windows = Windows::default();
         let mut after = None;
         let mut rows = Vec::new();

@@ -142,7 +142,7 @@ impl Job for RuleJob {
     fn check_scope(&self, scope: &Scope) -> Result<(), String> {
         match scope {
             Scope::User(_) if self.known.rule.scope.is_none() => Err(format!(
-                "rule `{}` has no `scope`, so its rows are nobody's in particular",
+                "rule `{}` has no `scope`, so a run of one user's rows is not possible",
                 self.known.rule.name
             )),
             _ => Ok(()),

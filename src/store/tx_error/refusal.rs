@@ -26,7 +26,7 @@ pub(super) fn refusal(error: &Error) -> Option<String> {
 }
 
 /// An error that another row would meet as well. Neither database's error code gets through diesel,
-/// so the text must do. One in another language counts as a refusal: its rows are set aside one by
+/// so the text must do. One in another language counts as a refusal: its rows are rejected one by
 /// one, each with its text, and are tried again in the next run.
 fn concerns_all_rows(info: &dyn DatabaseErrorInformation) -> bool {
     let message = info.message();

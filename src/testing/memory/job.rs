@@ -188,6 +188,10 @@ impl Job for MemoryJob {
         self.name.clone()
     }
 
+    fn is_irreversible(&self) -> bool {
+        self.of_sessions
+    }
+
     async fn check(&self) -> Result<(), JobError> {
         let throttle = self.store.rows().throttle;
         match StoreError::throttle_problem(self.age, throttle).filter(|_| self.of_sessions) {

@@ -39,7 +39,7 @@ async fn an_infinite_hold_is_never_due_and_stops_no_other() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_booking_of_the_infinite_past_is_due_and_keeps_none_behind_it() -> TestResult {
+async fn a_booking_of_the_infinite_past_is_due_and_blocks_none() -> TestResult {
     let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
@@ -70,7 +70,7 @@ async fn a_booking_of_the_infinite_past_is_due_and_keeps_none_behind_it() -> Tes
 }
 
 #[tokio::test]
-async fn infinite_activity_keeps_a_session_and_an_infinite_past_does_not() -> TestResult {
+async fn infinite_activity_keeps_a_session_an_infinite_past_not() -> TestResult {
     let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };

@@ -202,7 +202,7 @@ fn concerns_row(state: &str) -> bool {
         "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42",
         "53", "54", "55", "57", "58", "72", "F0", "HV", "XX",
     ];
-    // A lock that is not to be had, a wait in a circle, too long.
+    // A lock timeout, a deadlock, a statement timeout.
     matches!(state, "55P03" | "40P01" | "57014")
         || !OTHERS.contains(&state.get(..2).unwrap_or("XX"))
 }

@@ -1,6 +1,6 @@
 //! The instant below which nothing was due, where deadline runs begin.
 //!
-//! A snapshot that somebody holds keeps the index entries of rows that are gone. They lie in front
+//! An old snapshot keeps the index entries of deleted rows. They lie in front
 //! of the oldest row that is left, and a run that begins at the start walks all of them.
 
 use std::sync::{Mutex, PoisonError};
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_deadline_run_after_a_look_from_the_start_begins_at_the_floor() {
+    fn a_deadline_run_begins_at_the_floor_after_a_full_look() {
         let floor = Floor::default();
         let end = |from_start| {
             floor.begin(from_start);

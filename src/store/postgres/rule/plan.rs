@@ -163,8 +163,8 @@ impl Plan {
         }
     }
 
-    /// Compiles a rule against the catalogue, or says everything that stands in its way.
-    /// With `suspects`, keys that are not declared are thought to keep rows; with `careful`, sums of
+    /// Compiles a rule against the catalogue, or says everything that stands in its way. With
+    /// `suspects`, keys that are not declared are thought to keep rows; with `careful`, sums of
     /// instants and spans may be larger than their types hold.
     pub(super) fn compile(
         rule: &Rule,

@@ -274,7 +274,7 @@ impl Form {
         }
     }
 
-    /// The unit in which instants of this form are told apart.
+    /// The smallest difference between two instants of this form.
     pub(super) fn unit(&self) -> Duration {
         match self {
             Self::Zoned | Self::Naive => Duration::from_micros(1),

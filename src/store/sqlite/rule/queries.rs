@@ -99,7 +99,7 @@ pub(super) fn forecast(
                 let at = at?.saturating_add(after);
                 Some(held.map_or(at, |held| at.max(held)))
             });
-            // A row whose instant does not read is due all the same.
+            // A row whose instant does not read counts as due.
             let since = oldest.min().unwrap_or(now);
             forecast.oldest_overdue = Some(distance(since, now));
             forecast.next_due = Some(Duration::ZERO);

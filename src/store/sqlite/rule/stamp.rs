@@ -213,7 +213,7 @@ impl Form {
         }
     }
 
-    /// The unit in which instants of this form are told apart.
+    /// The smallest difference between two instants of this form.
     pub(super) fn unit(&self) -> Duration {
         match self {
             Self::Epoch(per_second) => {
@@ -228,7 +228,8 @@ impl Form {
     }
 }
 
-/// Reads whole seconds as SQLite does: a 30th of February is the 2nd of March, hour 24 the next day.
+/// Reads whole seconds as SQLite does: a 30th of February is the 2nd of March, hour 24 the next
+/// day.
 fn read_leniently(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);

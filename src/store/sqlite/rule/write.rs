@@ -238,7 +238,7 @@ fn judge(
         .load(conn)
 }
 
-/// Does to the rows at hand what the rule says. Nobody else writes in the meantime.
+/// Applies the rule's action to the rows at hand. No other connection writes meanwhile.
 fn act(
     conn: &mut SqliteConnection,
     plan: &Plan,
