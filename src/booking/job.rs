@@ -81,12 +81,15 @@ impl BookingJob {
             Err(error) => error,
             done => return done,
         };
-        if let Some(StoreError::Schema(problem)) = error.downcast_ref()
-            && let Err(StoreError::Schema(why)) = self.store.check().await
-        {
-            return Err(StoreError::Schema(format!("{why} ({problem})")).into());
+        let Some(StoreError::Schema(problem)) = error.downcast_ref() else {
+            return Err(error);
+        };
+        match self.store.check().await {
+            Err(StoreError::Schema(why)) => {
+                Err(StoreError::Schema(format!("{why} ({problem})")).into())
+            }
+            _ => Err(error),
         }
-        Err(error)
     }
 }
 

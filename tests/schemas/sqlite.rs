@@ -270,5 +270,9 @@ async fn a_number_among_texts_is_not_long_past() {
 
     let (handled, rejected) = run(&job, 10).await;
 
-    assert_eq!((handled, rejected), (set(["1"]), Vec::new()));
+    let unread = |id: &str| (id.to_owned(), "its instant cannot be read".to_owned());
+    assert_eq!(
+        (handled, rejected),
+        (set(["1"]), vec![unread("3"), unread("4")])
+    );
 }

@@ -447,7 +447,7 @@ mod own {
 
         assert!(refused.ids.is_empty());
         let error = &refused.rejected[0].error;
-        assert!(error.contains("lock timeout"), "{error}");
+        assert_eq!(error, "locked by another transaction");
         assert_eq!(batch.ids, ["a"]);
         Ok(())
     }

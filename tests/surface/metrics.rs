@@ -638,6 +638,10 @@ fn is_value(label: &str, value: &str) -> bool {
             "cancelled",
             "timed_out",
             "shutting_down",
+            "acknowledged",
+            "refused",
+            "unavailable",
+            "lost",
         ]
         .contains(&value),
         "step" => [

@@ -257,10 +257,10 @@ impl RuleJob {
         // The tables may have changed: types, keys.
         *self.known() = None;
         let plan = self.plan().await?;
-        if plan.keeper != before.keeper
-            && let Ok(batch) = self.together(&plan, values).await?
-        {
-            return Ok(batch);
+        if plan.keeper != before.keeper {
+            if let Ok(batch) = self.together(&plan, values).await? {
+                return Ok(batch);
+            }
         }
         self.each(&plan, values).await
     }

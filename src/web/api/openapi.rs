@@ -25,7 +25,8 @@ fn build() -> Value {
             settings.meta_schema = None;
         })
         .with_transform(RecursiveTransform(describe_plainly))
-        .with_transform(RecursiveTransform(list_constants));
+        .with_transform(RecursiveTransform(list_constants))
+        .with_transform(RecursiveTransform(leave_out_null));
     let mut answers = settings.clone().for_serialize().into_generator();
     let mut requests = settings
         .with(|settings| settings.inline_subschemas = true)
@@ -135,11 +136,6 @@ fn query_parameters(schema: Schema) -> Vec<Value> {
                 schema["type"] = kind.clone();
             }
         }
-        if schema["default"].is_null() {
-            schema
-                .as_object_mut()
-                .map(|schema| schema.remove("default"));
-        }
         json!({
             "name": name,
             "in": "query",
@@ -157,6 +153,13 @@ fn query_parameters(schema: Schema) -> Vec<Value> {
 fn describe_plainly(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get_mut("description") {
         *text = without_links(text);
+    }
+}
+
+/// Takes out a default of null: what is left out is null by itself, and not every type allows it.
+fn leave_out_null(schema: &mut Schema) {
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
     }
 }
 

@@ -21,11 +21,12 @@ proptest! {
         let text = serde_json::to_string(&settings).expect("is plain data");
 
         if let Err(refusal) = drive::settings(&text) {
-            let named = ["job.", "jobs.", "restart.", "retry.", "ages."];
+            let named = ["job.", "jobs.", "courier.", "couriers.", "restart.", "retry.", "ages."];
             prop_assert!(named.iter().any(|setting| refusal.starts_with(setting)), "{}", refusal);
             let says_what_is_right = [
                 "schedule.cron.expression \"", "pace.finish_by.expression \"",
-                "; the maximum is", "; the minimum is", "; give ", "no job of this housekeeper, which has"];
+                "; the maximum is", "; the minimum is", "; give ", "no job of this housekeeper, which has",
+                "no courier of this housekeeper, which has"];
             prop_assert!(says_what_is_right.iter().any(|right| refusal.contains(right)), "{}", refusal);
         }
     }

@@ -145,7 +145,7 @@ impl Moment {
     /// A condition for a value that is no instant, if there may be one.
     pub(super) fn unreadable(&self) -> Option<String> {
         match self.form {
-            Form::Text(_) => Some(format!("{} !~ '{READABLE}'", self.sql)),
+            Form::Text(ref format) => Some(format!("{} !~ '{}'", self.sql, readable(format))),
             _ => None,
         }
     }
@@ -224,10 +224,11 @@ impl Form {
             }
             // Whole seconds: a forecast may be early by less than one, never late. A 30th of
             // February is the 2nd of March. What does not read is the first instant.
-            Self::Text(_) => format!(
-                "CASE WHEN {sql} ~ '{READABLE}' THEN (extract(epoch FROM (left({sql}, 7) || '-01')::date)::numeric \
+            Self::Text(format) => format!(
+                "CASE WHEN {sql} ~ '{readable}' THEN (extract(epoch FROM (left({sql}, 7) || '-01')::date)::numeric \
                  + (substr({sql}, 9, 2)::int - 1) * 86400 + substr({sql}, 12, 2)::int * 3600 \
-                 + substr({sql}, 15, 2)::int * 60 + substr({sql}, 18, 2)::int) * 1000000 END"
+                 + substr({sql}, 15, 2)::int * 60 + substr({sql}, 18, 2)::int) * 1000000 END",
+                readable = readable(format)
             ),
         };
         match self {
@@ -254,7 +255,12 @@ impl Form {
     pub(super) fn lowest(&self) -> &'static str {
         match self {
             Self::Zoned | Self::Naive => "-infinity",
-            Self::Epoch { .. } => "-9223372036854775808",
+            Self::Epoch { cast, .. } => match cast.as_str() {
+                "double precision" | "real" => "-infinity",
+                // Before Postgres 14, infinity is no numeric.
+                "numeric" => "-1e1000",
+                _ => "-9223372036854775808",
+            },
             Self::Text(_) => "",
         }
     }
@@ -305,8 +311,18 @@ pub(super) fn begins_with_a_date(format: &str) -> bool {
         .any(|start| expanded.starts_with(start))
 }
 
-/// The beginning of a text that reads as an instant.
-const READABLE: &str = "^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[ T]([01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9]";
+/// The beginning of a text that reads as an instant. Another character between date and time than
+/// the format's sorts elsewhere.
+fn readable(format: &str) -> String {
+    let separator = if format.starts_with("%Y-%m-%dT") || format.starts_with("%FT") {
+        'T'
+    } else {
+        ' '
+    };
+    format!(
+        "^(?!0000)[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]){separator}([01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9]"
+    )
+}
 
 /// The years 1 and 9999, in microseconds since 1970.
 pub(super) const FIRST: i64 = -62_135_596_800_000_000;

@@ -44,8 +44,9 @@ impl Moment {
     pub(super) fn unreadable(&self) -> Option<String> {
         let sql = &self.sql;
         match self.form {
-            Form::Text(_) => Some(format!(
-                "NOT (typeof({sql}) = 'text' AND {sql} GLOB '[0-9][0-9][0-9][0-9]-[0-9]*' AND julianday(substr({sql}, 1, 19)) IS NOT NULL)"
+            Form::Text(ref format) => Some(format!(
+                "NOT (typeof({sql}) = 'text' AND {sql} GLOB '[0-9][0-9][0-9][0-9]-[0-9]*' AND substr({sql}, 11, 1) = '{}' AND julianday(substr({sql}, 1, 19)) IS NOT NULL)",
+                separator(format)
             )),
             Form::Epoch(_) => None,
         }
@@ -209,7 +210,9 @@ impl Form {
         };
         match NaiveDateTime::parse_from_str(text, format) {
             Ok(parsed) => Some(parsed.and_utc().timestamp_micros()),
-            Err(_) => read_leniently(text),
+            // Another separator sorts elsewhere.
+            Err(_) if text.get(10..11) == Some(separator(format)) => read_leniently(text),
+            Err(_) => None,
         }
     }
 
@@ -249,6 +252,15 @@ fn begins_with_a_date(format: &str) -> bool {
     ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"]
         .iter()
         .any(|start| expanded.starts_with(start))
+}
+
+/// The character between date and time.
+fn separator(format: &str) -> &'static str {
+    if format.starts_with("%Y-%m-%dT") || format.starts_with("%FT") {
+        "T"
+    } else {
+        " "
+    }
 }
 
 /// The number in the middle of a sample.
