@@ -423,7 +423,12 @@ fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError
     let texts: Option<Vec<String>> = serde_json::from_str(&cursor.id).ok();
     texts
         .filter(|texts| texts.len() == keys + 1)
-        .ok_or_else(|| StoreError::Schema(format!("`{}` is no place of this rule", cursor.id)))
+        .ok_or_else(|| {
+            StoreError::Schema(format!(
+                "`{}` is no place of this rule",
+                cursor.id.escape_debug()
+            ))
+        })
 }
 
 /// The place where a run is, as another cursor: what a run is given back must not be where it was.

@@ -229,7 +229,12 @@ fn place(cursor: Option<&Cursor>, plan: &Plan) -> TxResult<Vec<String>> {
     let texts: Option<Vec<String>> = serde_json::from_str(text).ok();
     texts
         .filter(|texts| texts.len() == plan.keys + 1)
-        .ok_or_else(|| TxError::Schema(format!("`{text}` is no place of this rule")))
+        .ok_or_else(|| {
+            TxError::Schema(format!(
+                "`{}` is no place of this rule",
+                text.escape_debug()
+            ))
+        })
 }
 
 fn lines(findings: &[Finding]) -> String {

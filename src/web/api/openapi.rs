@@ -25,8 +25,7 @@ fn build() -> Value {
             settings.meta_schema = None;
         })
         .with_transform(RecursiveTransform(describe_plainly))
-        .with_transform(RecursiveTransform(list_constants))
-        .with_transform(RecursiveTransform(leave_out_null));
+        .with_transform(RecursiveTransform(list_constants));
     let mut answers = settings.clone().for_serialize().into_generator();
     let mut requests = settings
         .with(|settings| settings.inline_subschemas = true)
@@ -38,7 +37,7 @@ fn build() -> Value {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = of_operation(&operation, &problem, &mut answers, &mut requests);
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Housekeeper",
@@ -50,7 +49,9 @@ fn build() -> Value {
         "servers": [{ "url": "." }],
         "paths": paths,
         "components": { "schemas": answers.take_definitions(true) },
-    })
+    });
+    leave_out_null(&mut document);
+    document
 }
 
 fn of_operation(
@@ -156,10 +157,17 @@ fn describe_plainly(schema: &mut Schema) {
     }
 }
 
-/// Takes out a default of null: what is left out is null by itself, and not every type allows it.
-fn leave_out_null(schema: &mut Schema) {
-    if schema.get("default").is_some_and(Value::is_null) {
-        schema.remove("default");
+/// Takes out each default of null, which not every type allows, and which leaving out means anyway.
+fn leave_out_null(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.get("default").is_some_and(Value::is_null) {
+                members.remove("default");
+            }
+            members.values_mut().for_each(leave_out_null);
+        }
+        Value::Array(values) => values.iter_mut().for_each(leave_out_null),
+        _ => {}
     }
 }
 
