@@ -242,7 +242,11 @@ async fn check_aftermath<G: TestDatabase>(
 
     let again: BTreeSet<String> = again.into_iter().collect();
     let both: BTreeSet<String> = changed.union(&again).cloned().collect();
-    assert!(changed.is_disjoint(&again), "{context}: emitted twice");
+    // A batch that crashed behind its commit is in doubt, and joins the next report.
+    assert!(
+        emitted.is_none() || changed.is_disjoint(&again),
+        "{context}: emitted twice"
+    );
     assert_eq!(
         database.changed(&job, context).await?,
         both,
