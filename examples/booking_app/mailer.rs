@@ -6,25 +6,17 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use ractor_housekeeper::actors::{Destination, Refusal};
+use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::model::OutboxEntry;
-use ractor_housekeeper::rule::{Rule, Stamp, Value, age, eq, outbox};
+use ractor_housekeeper::rule::{Rule, outbox};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::EXPIRE_AFTER;
 
 /// Expires bookings as the built-in rule does, and hands each on to the mailer.
-pub(crate) fn expirer(name: &str) -> Rule {
-    let text = Stamp::Text("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned());
-    Rule::new(name, "bookings")
-        .due(age("created_at", EXPIRE_AFTER).on_sqlite(text))
-        .only(eq("status", "Pending"))
-        .held_until("held_until")
-        .set("status", "Expired")
-        .set("updated_at", Value::Now)
-        .scope("user_id")
-        .counts_as("bookings")
-        .hand_on(outbox(["booking_id", "user_id"]))
+pub(crate) fn expirer() -> Rule {
+    BookingExpirer::rule(EXPIRE_AFTER).hand_on(outbox(["booking_id", "user_id"]))
 }
 
 /// The mails that were sent. Clones share them.

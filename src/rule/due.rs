@@ -218,7 +218,7 @@ impl Due {
     }
 
     /// How its first column, or its expression, keeps instants, if that is declared.
-    #[cfg(feature = "_store")]
+    #[cfg(feature = "postgres")]
     pub(crate) fn stamp(&self) -> Option<&Stamp> {
         match &self.source {
             Source::Sql(_, stamp) => Some(stamp),

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -80,8 +79,8 @@ pub struct PostgresStore {
     last_error: LastError,
     clock: Option<Arc<dyn Clock>>,
     timeouts: Timeouts,
-    /// Whether prepared statements were seen to last.
-    pooler_is_fine: Arc<AtomicBool>,
+    /// Whether it is known if prepared statements last, or cannot be found out.
+    pooler_is_checked: Arc<tokio::sync::Mutex<bool>>,
     durability: Durability,
 }
 
@@ -122,7 +121,7 @@ impl PostgresStore {
             last_error,
             clock: None,
             timeouts,
-            pooler_is_fine: Arc::default(),
+            pooler_is_checked: Arc::default(),
             durability: Durability::default(),
         })
     }
@@ -136,7 +135,7 @@ impl PostgresStore {
             last_error: LastError::default(),
             clock: None,
             timeouts: Timeouts::default(),
-            pooler_is_fine: Arc::default(),
+            pooler_is_checked: Arc::default(),
             durability: Durability::default(),
         }
     }

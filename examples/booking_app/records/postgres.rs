@@ -53,7 +53,7 @@ impl Records for PostgresRecords {
         let mut jobs = built_in(self.store.clone(), policy)?;
         for job in &mut jobs {
             if job.name() == BookingExpirer::NAME {
-                *job = Arc::new(self.store.rule(expirer(job.name().as_str()))?);
+                *job = Arc::new(self.store.rule(expirer())?);
             }
         }
         Ok(HousekeeperArguments::new(jobs)

@@ -1,7 +1,6 @@
 //! Whether statements stay prepared behind a pooler.
 
 use std::error::Error as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::PooledConnection;
@@ -23,10 +22,14 @@ impl PostgresStore {
     ///
     /// The pooler does not, with what would be right. Nothing is said where it cannot be found out.
     pub(super) async fn check_pooler(&self) -> Result<(), StoreError> {
-        if AtomicBool::load(&self.pooler_is_fine, Ordering::Relaxed) {
+        // One job at a time, so that no two of them hold a connection each and wait for another.
+        let mut is_checked = self.pooler_is_checked.lock().await;
+        if *is_checked {
             return Ok(());
         }
         let (Some(mut first), Some(mut second)) = (self.soon().await, self.soon().await) else {
+            // A pool of one connection never has two.
+            *is_checked = true;
             return Ok(());
         };
         let probed = probe(&mut first, &mut second).await;
@@ -41,14 +44,14 @@ impl PostgresStore {
                 Err(StoreError::Schema(format!("{ADVICE} (it said: {said})")))
             }
             Some(Ok(())) => {
-                self.pooler_is_fine.store(true, Ordering::Relaxed);
+                *is_checked = true;
                 Ok(())
             }
             None => Ok(()),
         }
     }
 
-    /// A connection, if the pool has one to spare. Several jobs check at the same time.
+    /// A connection, if the pool has one to spare.
     async fn soon(&self) -> Option<PooledConnection<'static, AsyncPgConnection>> {
         let connection = tokio::time::timeout(SOON, self.pool.get_owned()).await;
         connection.ok()?.ok()
