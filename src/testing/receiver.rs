@@ -19,9 +19,8 @@ use crate::model::{EntryId, OutboxEntry};
 /// use ractor_housekeeper::testing::{FaultyReceiver, MemoryOutbox, ReceiverFault};
 /// use ractor_housekeeper::{HousekeeperArguments, start};
 ///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # std::panic::set_hook(Box::new(|_| {}));
 /// let outbox = MemoryOutbox::new();
 /// let receiver = FaultyReceiver::start().await;
 /// receiver.once(1, ReceiverFault::Die);
