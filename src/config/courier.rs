@@ -42,12 +42,8 @@ pub enum DeliveryOrder {
     /// Entries are sent in the order of writing. One that fails does not hold up the others.
     #[default]
     AsWritten,
-    /// An entry is sent once all earlier ones of the same key are acknowledged or parked. Create
-    /// the index that serves it:
-    ///
-    /// ```sql
-    /// create index on housekeeper_outbox (rule, key, id) where parked_at is null
-    /// ```
+    /// An entry is sent once all earlier ones of the same key are acknowledged or parked. An index
+    /// on `(rule, key, id) where parked_at is null` of `housekeeper_outbox` serves it.
     PerKey,
 }
 

@@ -62,6 +62,7 @@ pub enum StoreError {
 impl StoreError {
     /// Returns the text of a [`StoreError::Schema`] if the activity throttle is too long for this
     /// age.
+    #[cfg(any(feature = "_store", feature = "testing"))]
     pub(crate) fn throttle_problem(age: Duration, throttle: Duration) -> Option<String> {
         (age <= throttle.saturating_mul(2)).then(|| {
             format!(

@@ -130,6 +130,7 @@ impl TxError {
     }
 
     /// What the database said, if it refused a row and would let others go.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn refusal(&self) -> Option<String> {
         match self {
             Self::Query(error) => refusal::refusal(error),

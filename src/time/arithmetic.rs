@@ -22,7 +22,6 @@ pub(crate) fn after(since: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
 
 /// Returns the first instant, in the databases' microseconds, that is more than `age` after
 /// `since`.
-#[cfg(any(feature = "_store", feature = "testing"))]
 pub(crate) fn strictly_after(since: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
     after(since, age.saturating_add(Duration::from_micros(1)))
 }

@@ -7,8 +7,8 @@ mod moment;
 pub(crate) mod span;
 
 #[cfg(any(feature = "_store", feature = "testing"))]
-pub(crate) use arithmetic::{after, before, strictly_after};
-pub(crate) use arithmetic::{since, until};
+pub(crate) use arithmetic::before;
+pub(crate) use arithmetic::{after, since, strictly_after, until};
 pub(crate) use clock::Clocks;
 pub use clock::{Clock, SystemClock};
 pub(crate) use moment::Moment;
