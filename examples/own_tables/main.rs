@@ -34,7 +34,12 @@ async fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         [] => on_sqlite().await,
+        #[cfg(feature = "postgres")]
         ["--database-url", url] => on_postgres(url).await,
+        #[cfg(not(feature = "postgres"))]
+        ["--database-url", _] => {
+            Err("this build knows SQLite only; add `--features postgres`".into())
+        }
         ["--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -109,11 +114,6 @@ async fn on_postgres(url: &str) -> Result<(), JobError> {
         assert_none(name, found.await?)?;
     }
     Ok(())
-}
-
-#[cfg(not(feature = "postgres"))]
-async fn on_postgres(_url: &str) -> Result<(), JobError> {
-    Err("this build knows SQLite only; add `--features postgres`".into())
 }
 
 /// Previews both jobs, and runs them.

@@ -98,6 +98,7 @@ impl Database {
 
     /// A store with a pool of its own, as each replica has. With a `clock`, that decides instead of
     /// the database's.
+    #[cfg_attr(not(feature = "sqlite"), expect(clippy::unused_async))]
     pub(crate) async fn store(&self, clock: Option<&ManualClock>) -> TestResult<Arc<dyn Store>> {
         let timeouts = Timeouts {
             lock: PATIENCE,

@@ -1,6 +1,5 @@
 //! All steps of one run of a job.
 
-use chrono::{DateTime, Utc};
 use ractor_housekeeper::job::{BatchRequest, Forecast, Job, JobError, Page, Scope};
 
 use crate::TestResult;
@@ -13,6 +12,7 @@ pub(crate) struct Run {
     /// Ids and errors, in their order.
     pub(crate) rejected: Vec<(String, String)>,
     /// Ids of the preview before it, in the order in which they are due.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code))]
     pub(crate) preview: Vec<String>,
     /// What is due when it has ended.
     pub(crate) forecast: Forecast,
@@ -66,9 +66,4 @@ pub(crate) fn built_in_job(
     let jobs = built_in(store, &BookingPolicy::default())?;
     let job = jobs.into_iter().find(|job| job.name().as_str() == name);
     Ok(job.ok_or("no such job")?)
-}
-
-/// An instant as SQL.
-pub(crate) fn quoted(instant: DateTime<Utc>) -> String {
-    format!("'{}'", instant.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
 }

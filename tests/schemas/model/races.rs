@@ -19,6 +19,7 @@ pub(crate) enum Guest {
 
 impl Guest {
     /// Returns the rows changed. A row that was deleted meanwhile refuses a payment.
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async))]
     async fn change(&mut self, sql: &str) -> usize {
         let done = match self {
             #[cfg(feature = "postgres")]
@@ -40,6 +41,7 @@ impl Guest {
         }
     }
 
+    #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async))]
     async fn count(&mut self, sql: &str) -> i64 {
         let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(sql));
         let found = match self {

@@ -6,7 +6,7 @@ use ractor_housekeeper::testing::MemoryBooking;
 
 use super::PostgresUnderTest;
 use crate::TestResult;
-use crate::runs::{built_in_job, quoted, run};
+use crate::runs::{built_in_job, run};
 use crate::world::{StoreUnderTest, now, user};
 
 #[tokio::test]
@@ -142,7 +142,8 @@ async fn a_text_that_is_no_instant_is_rejected_by_itself() -> TestResult {
 
 #[tokio::test]
 async fn a_lifetime_too_large_for_its_type_is_never_over() -> TestResult {
-    let old = quoted(now() - TimeDelta::days(3));
+    let old = now() - TimeDelta::days(3);
+    let old = format!("'{}'", old.to_rfc3339());
     let table = [
         (
             format!(
