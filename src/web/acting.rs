@@ -1,6 +1,5 @@
-//! Who acts by a request, and what the host allows.
+//! Requests that act, each in the name of its requester.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,69 +8,13 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ractor::RpcReplyPort;
 
+use super::allow::Action;
 use super::privacy::Private;
 use super::problem::Problem;
-use super::{ANSWER_LIMIT, Site};
+use super::site::{ANSWER_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Scope};
 use crate::model::{Report, RequestError, Requester, RunId, RunStatus, WorkerStatus};
-
-/// An act on a job, as [`Web::allow`](super::Web::allow) decides on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Action {
-    /// Runs the job now.
-    Run,
-    /// Ends the run in progress.
-    Cancel,
-    /// Suspends the schedule.
-    Pause,
-    /// Resumes the schedule.
-    Resume,
-}
-
-impl Action {
-    /// All actions.
-    pub const ALL: [Self; 4] = [Self::Run, Self::Cancel, Self::Pause, Self::Resume];
-
-    /// Returns the word in paths: `run`, `cancel`, `pause` or `resume`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Cancel => "cancel",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The host's decision on an action. Everything is allowed by default.
-#[derive(Clone, Default)]
-pub(crate) struct Allow(Option<Arc<Decide>>);
-
-type Decide = dyn Fn(&Parts, Action, &JobName) -> bool + Send + Sync;
-
-impl Allow {
-    pub(crate) fn new(
-        decide: impl Fn(&Parts, Action, &JobName) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        Self(Some(Arc::new(decide)))
-    }
-}
-
-impl fmt::Debug for Allow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decides = if self.0.is_some() { "host" } else { "all" };
-        f.debug_tuple("Allow").field(&decides).finish()
-    }
-}
 
 /// A request that acts. Each of its messages is checked with the host, and carries the
 /// [`Requester`] of the request's extensions.
@@ -102,14 +45,14 @@ pub(crate) struct RunAll {
 impl Acting {
     /// Returns a problem unless the host allows the action on the job.
     pub(crate) fn check(&self, action: Action, job: &JobName) -> Result<(), Problem> {
-        match &self.site.allow.0 {
-            Some(decide) if !decide(&self.parts, action, job) => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "not_allowed",
-                format!("the host does not allow you to {action} {job}"),
-            )),
-            _ => Ok(()),
+        if self.site.allow.allows(&self.parts, action, job) {
+            return Ok(());
         }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "not_allowed",
+            format!("the host does not allow you to {action} {job}"),
+        ))
     }
 
     /// Runs a job. Returns the run, and its report unless it outlasts `wait`: then it goes on.

@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Site;
 use super::acting::{Acting, RunAll};
-use super::api::Json;
 use super::extract::{JobPath, JsonBody, Nothing, OnlyRun, Query, RunAllBody, ScopeBody, Wait};
+use super::json::Json;
 use super::problem::Problem;
+use super::site::Site;
 use crate::job::{JobName, Scope};
 use crate::model::{Report, RunId};
 

@@ -4,14 +4,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
-use super::Site;
 use super::actions::if_allowed;
-use super::problem::Problem;
+use super::site::Site;
 
 mod openapi;
 mod operation;
@@ -35,22 +31,4 @@ pub(crate) fn router(site: &Arc<Site>) -> Router<Arc<Site>> {
     reads
         .route("/openapi.json", axum::routing::get(openapi::document))
         .merge(acts.route_layer(from_fn_with_state(site.clone(), if_allowed)))
-}
-
-/// An answer as JSON.
-pub(crate) struct Json<T>(pub(crate) T);
-
-impl<T: Serialize> IntoResponse for Json<T> {
-    fn into_response(self) -> Response {
-        match serde_json::to_string(&self.0) {
-            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-            // Only a map whose keys are not text cannot be written, and no answer has one.
-            Err(error) => Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "unwritable",
-                error.to_string(),
-            )
-            .into_response(),
-        }
-    }
 }

@@ -8,7 +8,7 @@ use ractor::rpc::CallResult;
 
 use super::privacy::Private;
 use super::problem::Problem;
-use super::{ANSWER_LIMIT, READ_LIMIT, Site};
+use super::site::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{History, HistoryQuery, JobStatus, RequestError, RunId, RunStatus, Status};

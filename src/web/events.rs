@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -16,22 +16,15 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::Site;
 use super::links::Links;
-use super::page::{Filter, triage};
+use super::page::filter::Filter;
+use super::page::triage;
 use super::problem::Problem;
 use super::seats::{Seat, Seats};
+use super::site::Site;
 use crate::actors::{Delivery, HousekeeperMsg, Subscriber};
 use crate::job::JobName;
 use crate::model::Event as HousekeeperEvent;
-
-/// The frames for all streams.
-#[derive(Default)]
-pub(crate) struct Hub {
-    /// Present while a stream is open.
-    frames: Mutex<Weak<watch::Sender<Arc<str>>>>,
-    seats: Arc<Seats>,
-}
 
 /// Streams the newest frame, and then each that differs. A slow page misses frames, and costs no
 /// memory.
@@ -108,22 +101,6 @@ impl Site {
         *frames = Arc::downgrade(&sender);
         tokio::spawn(read(self.clone(), sender));
         receiver
-    }
-}
-
-impl Hub {
-    fn frames(&self) -> MutexGuard<'_, Weak<watch::Sender<Arc<str>>>> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns whether no stream is open any more. Then the next one starts another reader.
-    fn is_left(&self, sender: &watch::Sender<Arc<str>>) -> bool {
-        let mut frames = self.frames();
-        let left = sender.receiver_count() == 0 || self.seats.are_empty();
-        if left {
-            *frames = Weak::new();
-        }
-        left
     }
 }
 

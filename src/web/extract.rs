@@ -12,10 +12,10 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 
-use super::ANSWER_LIMIT;
-use super::page::Done;
+use super::done::Done;
 use super::params::{self, HistoryParams};
 use super::problem::Problem;
+use super::site::ANSWER_LIMIT;
 use crate::job::{Cursor, JobName, Page, Scope};
 use crate::model::{HistoryCursor, OutcomeKind, RunId};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 
-use super::Site;
-use super::api::Json;
+use super::json::Json;
 use super::problem::Problem;
+use super::site::Site;
 use crate::job::JobName;
 use crate::model::{Health, HousekeeperState};
 

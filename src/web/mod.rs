@@ -104,7 +104,6 @@
 //! the host's server waits for streams, which end with the housekeeper: stop the housekeeper first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -116,25 +115,30 @@ use ractor::ActorRef;
 use crate::actors::HousekeeperMsg;
 use crate::job::JobName;
 
-use acting::Allow;
 use address::Address;
-use events::Hub;
+use allow::Allow;
 use hosts::Hosts;
+use hub::Hub;
 use page::confirm;
 use privacy::Privacy;
+use site::Site;
 
 mod acting;
 mod actions;
 mod address;
+mod allow;
 mod api;
 mod assets;
 mod client;
+mod done;
 mod events;
 mod extract;
 mod format;
 mod headers;
 mod health;
 mod hosts;
+mod hub;
+mod json;
 mod links;
 mod origin;
 mod page;
@@ -142,8 +146,9 @@ mod params;
 mod privacy;
 mod problem;
 mod seats;
+mod site;
 
-pub use acting::Action;
+pub use allow::Action;
 pub use privacy::Sensitive;
 
 /// A page to watch a housekeeper by, and to steer it if the host allows that.
@@ -352,22 +357,5 @@ fn health_paths() -> Router<Arc<Site>> {
         .route("/health/jobs", get(health::jobs))
 }
 
-/// What all requests share.
-pub(crate) struct Site {
-    address: Address,
-    actions: bool,
-    allow: Allow,
-    hosts: Option<Hosts>,
-    privacy: Privacy,
-    hub: Hub,
-}
-
 /// The largest body: a scope takes less than a hundred bytes.
 const LARGEST_BODY: usize = 16 * 1024;
-
-/// What is answered from memory. A housekeeper that takes longer is stuck or gone.
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-
-/// Longest wait for a read, which the housekeeper answers within its `read_timeout`. Below the 60
-/// seconds of most proxies.
-const READ_LIMIT: Duration = Duration::from_secs(50);

@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Site;
 use super::hosts::is_loopback;
 use super::problem::Problem;
+use super::site::Site;
 use crate::fmt::log_line;
 
 /// Refuses requests to a name that is not ours, and requests of another site that would change

@@ -6,22 +6,25 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::assets::{ICON, SCRIPT, STYLE};
+use super::done::Done;
 use super::extract::{JobPath, JobQuery, PreviewParams, Query};
+use super::format;
 use super::links::Links;
 use super::params::RunPath;
 use super::problem::{Detail, Problem};
-use super::{Site, format};
+use super::site::Site;
 use crate::fmt::thousands;
 use crate::model::Status;
 
 pub(crate) mod card;
 pub(crate) mod confirm;
+pub(crate) mod filter;
 mod forms;
+mod frame;
 mod history;
 mod plot;
 mod preview;
@@ -30,28 +33,8 @@ mod run;
 mod spark;
 pub(crate) mod triage;
 
-pub(crate) use result::Done;
-pub(crate) use triage::Filter;
-
-/// What the host shows on the page.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shows {
-    pub(crate) actions: bool,
-    pub(crate) previews: bool,
-}
-
-/// A whole page.
-pub(crate) struct Page {
-    status: StatusCode,
-    markup: Markup,
-}
-
-impl IntoResponse for Page {
-    fn into_response(self) -> Response {
-        let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-        (self.status, kind, self.markup.into_string()).into_response()
-    }
-}
+use filter::Filter;
+use frame::{Page, error_page, page};
 
 /// The query of the overview. Other members are ignored: a host may have its own.
 #[derive(Deserialize)]
@@ -86,7 +69,7 @@ pub(crate) async fn overview(
     };
     let aside = html! {
         @if site.actions && !status.jobs.is_empty() {
-            (forms::run_all(&links, &confirm::paused(&status)))
+            (forms::run_all(&links, &forms::paused(&status)))
         }
     };
     let title = triage::title(&status);
@@ -191,21 +174,6 @@ pub(crate) async fn preview(
     page(&links, &title, &heading(&status), &html! {}, &main)
 }
 
-/// What went wrong, with its status.
-pub(crate) fn error_page(links: &Links, problem: &Problem) -> Page {
-    let title = problem.status.canonical_reason().unwrap_or("Error");
-    let main = html! {
-        section.problem {
-            h2 { (title) }
-            p { (problem.detail) }
-            p { a href=(links.home()) { "To the overview" } }
-        }
-    };
-    let mut page = page(links, title, &html! {}, &html! {}, &main);
-    page.status = problem.status;
-    page
-}
-
 /// Answers problems of pages as HTML. The other paths are for programs.
 pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) -> Response {
     let path = request.uri().path().trim_start_matches('/');
@@ -226,15 +194,6 @@ pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) 
     page
 }
 
-impl Site {
-    pub(crate) fn shows(&self) -> Shows {
-        Shows {
-            actions: self.actions,
-            previews: !self.privacy.without_previews,
-        }
-    }
-}
-
 /// Whose page it is, and since when it runs.
 fn heading(status: &Status) -> Markup {
     html! {
@@ -246,43 +205,5 @@ fn heading(status: &Status) -> Markup {
         @if status.timer_restarts > 0 {
             ", timer restarted " (thousands(status.timer_restarts)) "×"
         }
-    }
-}
-
-/// The frame around all pages.
-fn page(links: &Links, title: &str, heading: &Markup, aside: &Markup, main: &Markup) -> Page {
-    let markup = html! {
-        (DOCTYPE)
-        html lang="en" data-root=(links.root()) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · Housekeeping" }
-                link rel="icon" type="image/svg+xml" href=(links.to(&ICON.address()));
-                link rel="stylesheet" href=(links.to(&STYLE.address()));
-                script defer src=(links.to(&SCRIPT.address())) {}
-            }
-            body {
-                a.skip href="#main" { "Skip to the content" }
-                header.top {
-                    h1 { a href=(links.home()) { "Housekeeping" } }
-                    p.state { (heading) }
-                    p.link #link role="status" { "Not live: reload to see more" }
-                    div.aside { (aside) }
-                }
-                main #main tabindex="-1" { (main) }
-                div #answer role="status" aria-live="polite" {}
-                footer {
-                    a href=(links.to("api/v1/status")) { "Status as JSON" }
-                    span { "Times are UTC, unless they say local." }
-                }
-                (forms::dialog())
-            }
-        }
-    };
-    Page {
-        status: StatusCode::OK,
-        markup,
     }
 }

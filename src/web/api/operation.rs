@@ -6,7 +6,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::web::Site;
+use crate::web::site::Site;
 
 /// A request that the API answers.
 pub(super) struct Operation {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::Json;
 use crate::job::Preview;
 use crate::model::{History, JobStatus, RunStatus, Status};
-use crate::web::Site;
 use crate::web::extract::{JobPath, PreviewParams, Query};
+use crate::web::json::Json;
 use crate::web::params::{HistoryParams, RunParams, RunPath};
 use crate::web::problem::Problem;
+use crate::web::site::Site;
 
 type Answer<T> = Result<Json<T>, Problem>;
 

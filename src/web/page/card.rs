@@ -3,13 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 
-use super::triage::states;
-use super::{Shows, forms, spark};
+use super::filter::states;
+use super::{forms, spark};
 use crate::fmt::{quantity, span, thousands};
 use crate::job::{BoundedCount, Counts, JobName, Scope};
 use crate::model::{CurrentRun, JobStatus, Outcome, Report, Requester, Status, WorkerStatus};
 use crate::web::format::{self, shown};
 use crate::web::links::Links;
+use crate::web::site::Shows;
 
 /// The card of one job.
 pub(crate) fn one(links: &Links, status: &Status, job: &JobName, shows: Shows) -> Markup {

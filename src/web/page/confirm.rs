@@ -11,18 +11,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::forms::{ALL_TITLE, Act, all_consequence};
-use super::result::Done;
-use super::{Page, error_page, page};
+use super::forms::{ALL_TITLE, Act, all_consequence, paused};
+use super::frame::{Page, error_page, page};
 use crate::fmt::quantity;
 use crate::job::{self, JobName, Scope};
-use crate::model::{JobStatus, RunId, Status, WorkerStatus};
-use crate::web::Site;
-use crate::web::acting::{Acting, Action, RunAll};
+use crate::model::{JobStatus, RunId};
+use crate::web::acting::{Acting, RunAll};
+use crate::web::allow::Action;
+use crate::web::done::Done;
 use crate::web::extract::{JobPath, Nothing, Query, scope, unread};
 use crate::web::format::shown;
 use crate::web::links::{Links, encoded};
 use crate::web::problem::Problem;
+use crate::web::site::Site;
 
 /// The fields of a form.
 #[derive(Deserialize)]
@@ -137,14 +138,6 @@ pub(crate) async fn confirm_all(
         }
         Err(problem) => error_page(&links, &problem),
     }
-}
-
-/// The jobs that a run of all leaves out.
-pub(super) fn paused(status: &Status) -> Vec<&JobName> {
-    let jobs = status.jobs.values();
-    jobs.filter(|job| job.paused && job.worker != WorkerStatus::Disabled)
-        .map(|job| &job.job)
-        .collect()
 }
 
 /// Acts, and redirects to the result, so that a reload does not act again.

@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::job::JobName;
-use crate::model::{JobStatus, WorkerStatus};
-use crate::web::acting::Action;
+use crate::model::{JobStatus, Status, WorkerStatus};
+use crate::web::allow::Action;
 use crate::web::links::{Links, encoded};
 use crate::web::problem::{self, Problem};
 
@@ -149,3 +149,11 @@ pub(super) fn all_consequence(paused: &[&JobName]) -> String {
 }
 
 pub(super) const ALL_TITLE: &str = "Run all jobs";
+
+/// The jobs that a run of all leaves out.
+pub(super) fn paused(status: &Status) -> Vec<&JobName> {
+    let jobs = status.jobs.values();
+    jobs.filter(|job| job.paused && job.worker != WorkerStatus::Disabled)
+        .map(|job| &job.job)
+        .collect()
+}

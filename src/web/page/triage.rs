@@ -2,77 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::Shows;
 use super::card::{self, card};
+use super::filter::{Filter, MAX_CARDS, in_trouble, states};
 use crate::fmt::thousands;
 use crate::model::{Health, JobStatus, Status, WorkerStatus};
 use crate::web::format;
 use crate::web::links::Links;
-
-/// Which jobs a person wants to see.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Filter {
-    #[serde(default)]
-    state: State,
-    #[serde(default)]
-    name: String,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    #[default]
-    #[serde(alias = "")]
-    Any,
-    Trouble,
-    Running,
-    Paused,
-    Healthy,
-    Off,
-}
-
-impl State {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
-        (Self::Any, "", "any state"),
-        (Self::Trouble, "trouble", "needs you"),
-        (Self::Running, "running", "running"),
-        (Self::Paused, "paused", "paused"),
-        (Self::Healthy, "healthy", "healthy"),
-        (Self::Off, "off", "off"),
-    ];
-}
-
-impl Filter {
-    fn shows(&self, job: &JobStatus) -> bool {
-        let name = job.job.as_str().to_lowercase();
-        let state = State::ALL.iter().find(|state| state.0 == self.state);
-        let states = states(job);
-        let has_state = state.is_none_or(|(_, word, _)| word.is_empty() || states.contains(word));
-        has_state && name.contains(&self.name.trim().to_lowercase())
-    }
-
-    /// The form of the filter. Few jobs need none.
-    pub(super) fn form(&self, links: &Links, status: &Status) -> Markup {
-        html! {
-            @if status.jobs.len() > MAX_CARDS {
-                form #filter.filter role="search" aria-label="Filter the jobs" action=(links.home()) {
-                    label { "State "
-                        select name="state" {
-                            @for (state, word, text) in State::ALL {
-                                option value=(word) selected[state == self.state] { (text) }
-                            }
-                        }
-                    }
-                    label { "Name " input name="name" type="search" value=(self.name) autocomplete="off" spellcheck="false"; }
-                    button { "Show" }
-                    p #shown.quiet role="status" {}
-                }
-            }
-        }
-    }
-}
+use crate::web::site::Shows;
 
 /// The line that sums up, and the jobs. Sent again with every frame.
 pub(crate) fn overview(links: &Links, status: &Status, shows: Shows, filter: &Filter) -> Markup {
@@ -135,30 +72,6 @@ fn worst_first(status: &Status) -> Vec<&JobStatus> {
     jobs
 }
 
-fn in_trouble(job: &JobStatus) -> bool {
-    job.health != Health::Healthy && job.worker != WorkerStatus::Disabled
-}
-
-/// The words of the filter that apply to a job, for the script.
-pub(super) fn states(job: &JobStatus) -> String {
-    let mut states = Vec::new();
-    if job.worker == WorkerStatus::Disabled {
-        return "off".to_owned();
-    }
-    states.push(if in_trouble(job) {
-        "trouble"
-    } else {
-        "healthy"
-    });
-    if matches!(job.worker, WorkerStatus::Running(_)) {
-        states.push("running");
-    }
-    if job.paused {
-        states.push("paused");
-    }
-    states.join(" ")
-}
-
 /// A healthy job in a line.
 fn row(links: &Links, job: &JobStatus, now: DateTime<Utc>, hidden: bool) -> Markup {
     html! {
@@ -182,6 +95,3 @@ fn row(links: &Links, job: &JobStatus, now: DateTime<Utc>, hidden: bool) -> Mark
         }
     }
 }
-
-/// Up to this many jobs all are cards, and there is no filter.
-const MAX_CARDS: usize = 6;

@@ -1,0 +1,71 @@
+//! Actions, and the host's decision on each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+
+use crate::job::JobName;
+
+/// An act on a job, as [`Web::allow`](super::Web::allow) decides on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// Runs the job now.
+    Run,
+    /// Ends the run in progress.
+    Cancel,
+    /// Suspends the schedule.
+    Pause,
+    /// Resumes the schedule.
+    Resume,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 4] = [Self::Run, Self::Cancel, Self::Pause, Self::Resume];
+
+    /// Returns the word in paths: `run`, `cancel`, `pause` or `resume`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The host's decision on an action. Everything is allowed by default.
+#[derive(Clone, Default)]
+pub(crate) struct Allow(Option<Arc<Decide>>);
+
+type Decide = dyn Fn(&Parts, Action, &JobName) -> bool + Send + Sync;
+
+impl Allow {
+    pub(crate) fn new(
+        decide: impl Fn(&Parts, Action, &JobName) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(Arc::new(decide)))
+    }
+
+    /// Returns whether the host allows the action on the job.
+    pub(crate) fn allows(&self, parts: &Parts, action: Action, job: &JobName) -> bool {
+        let decide = self.0.as_ref();
+        decide.is_none_or(|decide| decide(parts, action, job))
+    }
+}
+
+impl fmt::Debug for Allow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decides = if self.0.is_some() { "host" } else { "all" };
+        f.debug_tuple("Allow").field(&decides).finish()
+    }
+}
