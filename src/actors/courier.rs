@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::delayed::Delayed;
 use super::destination::{Delivered, Destination, answer_of};
-use super::message::{HousekeeperMsg, InternalMsg};
+use super::message::{CourierNews, HousekeeperMsg, InternalMsg};
 use super::timeout::with_timeout;
 use crate::config::{CourierConfig, DeliveryOrder};
 use crate::job::{JobError, JobName};
@@ -51,18 +51,6 @@ pub(crate) struct CourierArguments {
     /// Names the leases of this courier and of those that follow it after a crash.
     pub(crate) owner: Uuid,
     pub(crate) supervisor: ActorRef<HousekeeperMsg>,
-}
-
-/// News of a courier for its supervisor.
-#[derive(Debug, Default)]
-pub(crate) struct CourierNews {
-    /// Deliveries whose ends were written.
-    pub(crate) ends: Vec<DeliveryRecord>,
-    /// Entries that are claimed and not settled.
-    pub(crate) under_way: usize,
-    pub(crate) counts: Option<OutboxCounts>,
-    /// The reason why the courier waits, if it does.
-    pub(crate) problem: Option<String>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]

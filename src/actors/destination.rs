@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ractor::{ActorRef, Message, RpcReplyPort};
 
-use super::names::receiver;
+use super::names::find;
 use super::panics::catch_panic;
 use crate::job::JobError;
 use crate::model::OutboxEntry;
@@ -136,7 +136,7 @@ impl Destination {
         wrap: impl Fn(OutboxEntry, RpcReplyPort<Result<(), Refusal>>) -> M + Send + Sync + 'static,
     ) -> Self {
         let name = name.into();
-        Self::found(move || receiver(&name), wrap)
+        Self::found(move || find(&name), wrap)
     }
 
     /// Sends entries to the actor that `find` returns when an entry is sent. While it returns none,

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use ractor::{ActorId, RpcReplyPort};
 
-use super::courier::CourierNews;
 use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{Findings, JobName, Page, Preview, Scope};
 use crate::model::{
-    History, HistoryQuery, ParkedEntries, ParkedPage, Report, RequestError, Requester, RunId,
-    RunStatus, Status, WhichEntries,
+    DeliveryRecord, History, HistoryQuery, OutboxCounts, ParkedEntries, ParkedPage, Report,
+    RequestError, Requester, RunId, RunStatus, Status, WhichEntries,
 };
 
 /// Requests of the host. The reply port comes last, as `call_t!` expects; pass
@@ -189,6 +188,18 @@ pub(crate) enum ReadResult {
     Parked(Result<ParkedEntries, RequestError>),
     /// The rule, and how many entries were changed.
     Changed(JobName, Result<u64, RequestError>),
+}
+
+/// News of a courier for its supervisor.
+#[derive(Debug, Default)]
+pub(crate) struct CourierNews {
+    /// Deliveries whose ends were written.
+    pub(crate) ends: Vec<DeliveryRecord>,
+    /// Entries that are claimed and not settled.
+    pub(crate) under_way: usize,
+    pub(crate) counts: Option<OutboxCounts>,
+    /// The reason why the courier waits, if it does.
+    pub(crate) problem: Option<String>,
 }
 
 impl From<InternalMsg> for HousekeeperMsg {

@@ -1,11 +1,10 @@
-//! The registry: housekeepers by name.
+//! The registry: actors by name.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use ractor::{ActorRef, Message};
 
-use super::message::HousekeeperMsg;
 use crate::model::HousekeeperState;
 
 /// Remembers that a housekeeper of this name was started in this process.
@@ -17,7 +16,7 @@ pub(crate) fn remember(name: Option<String>) {
 }
 
 /// The housekeeper that has this name now; if none has, whether one was ever started.
-pub(crate) fn present(name: &str) -> Result<ActorRef<HousekeeperMsg>, HousekeeperState> {
+pub(crate) fn present<M: Message>(name: &str) -> Result<ActorRef<M>, HousekeeperState> {
     find(name).ok_or_else(|| {
         let known = known().lock().unwrap_or_else(PoisonError::into_inner);
         if known.contains(name) {
@@ -28,12 +27,8 @@ pub(crate) fn present(name: &str) -> Result<ActorRef<HousekeeperMsg>, Housekeepe
     })
 }
 
-/// The actor of the host that has this name now.
-pub(crate) fn receiver<M: Message>(name: &str) -> Option<ActorRef<M>> {
-    ActorRef::where_is(name)
-}
-
-pub(crate) fn find(name: &str) -> Option<ActorRef<HousekeeperMsg>> {
+/// The actor that has this name now.
+pub(crate) fn find<M: Message>(name: &str) -> Option<ActorRef<M>> {
     ActorRef::where_is(name)
 }
 

@@ -9,6 +9,7 @@ mod outbox;
 mod report;
 mod request_error;
 mod requester;
+mod run_record;
 mod run_status;
 mod schedule_json;
 mod status;
@@ -17,7 +18,7 @@ mod store_error;
 pub use courier::{CourierState, CourierStatus, DeliveryEnd, DeliveryRecord, ParkedEntries};
 pub use event::Event;
 pub use health::{FailingCause, Health, LateCause};
-pub use history::{History, HistorySource, RunHistory, RunRecord};
+pub use history::{History, HistorySource, RunHistory};
 pub use history_query::{HistoryCursor, HistoryQuery};
 pub use outbox::{
     Claim, Claimed, EntryId, Outbox, OutboxCounts, OutboxEntry, ParkedEntry, ParkedPage,
@@ -26,6 +27,7 @@ pub use outbox::{
 pub use report::{FailureKind, Outcome, OutcomeKind, Report, RunId, Trigger};
 pub use request_error::RequestError;
 pub use requester::{Pause, Requester};
+pub use run_record::RunRecord;
 pub use run_status::RunStatus;
 pub use status::{CurrentRun, HousekeeperState, JobStatus, NextRun, Status, WorkerStatus};
 pub use store_error::StoreError;

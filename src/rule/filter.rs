@@ -193,6 +193,28 @@ impl Filter {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl Filter {
+    /// A condition on a row, typed by diesel, for Postgres: `Filter::postgres(orders::table,
+    /// orders::status.eq("Pending"))`.
+    ///
+    /// Its constants stand in the statement, so that a partial index can be used.
+    pub fn postgres<T, P>(_table: T, predicate: P) -> Self
+    where
+        P: diesel::Expression<SqlType = diesel::sql_types::Bool>
+            + diesel::AppearsOnTable<T>
+            + diesel::expression::ValidGrouping<()>
+            + diesel::query_builder::QueryFragment<diesel::pg::Pg>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self::Typed(Typed {
+            postgres: Some(std::sync::Arc::new(predicate)),
+        })
+    }
+}
+
 impl From<Sql> for Filter {
     fn from(sql: Sql) -> Self {
         Self::Sql(sql)

@@ -4,9 +4,6 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-#[cfg(feature = "postgres")]
-use super::filter::Filter;
-
 /// A condition that diesel's types check, for Postgres.
 ///
 /// Made with `Filter::postgres`. It is code, so a rule that has one cannot be written to a file.
@@ -20,28 +17,6 @@ pub struct Typed {
 #[cfg(feature = "postgres")]
 pub(crate) type Fragment =
     std::sync::Arc<dyn diesel::query_builder::QueryFragment<diesel::pg::Pg> + Send + Sync>;
-
-#[cfg(feature = "postgres")]
-impl Filter {
-    /// A condition on a row, typed by diesel, for Postgres: `Filter::postgres(orders::table,
-    /// orders::status.eq("Pending"))`.
-    ///
-    /// Its constants stand in the statement, so that a partial index can be used.
-    pub fn postgres<T, P>(_table: T, predicate: P) -> Self
-    where
-        P: diesel::Expression<SqlType = diesel::sql_types::Bool>
-            + diesel::AppearsOnTable<T>
-            + diesel::expression::ValidGrouping<()>
-            + diesel::query_builder::QueryFragment<diesel::pg::Pg>
-            + Send
-            + Sync
-            + 'static,
-    {
-        Self::Typed(Typed {
-            postgres: Some(std::sync::Arc::new(predicate)),
-        })
-    }
-}
 
 /// The name of a column that diesel's types check.
 #[cfg(feature = "_store")]

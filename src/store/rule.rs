@@ -8,8 +8,10 @@ mod statement;
 
 pub(crate) use keeper::Keepers;
 pub(crate) use keys::{ForeignKey, OnDelete};
-pub(crate) use parts::{Dialect, MissingSql, identifier, param, table_name};
-pub(crate) use statement::{Bind, Template};
+pub(crate) use parts::{Dialect, MissingSql, identifier, table_name};
+#[cfg(feature = "postgres")]
+pub(crate) use statement::quoted_text;
+pub(crate) use statement::{Bind, Template, param};
 
 /// Said of a row whose instant cannot be read.
 pub(crate) const UNREADABLE: &str = "its instant cannot be read";

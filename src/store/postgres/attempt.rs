@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::PostgresStore;
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::bb8::Pool;
+
 use super::flight::Flight;
 use crate::model::StoreError;
 use crate::store::tx_error::{TxError, TxResult};
@@ -27,7 +29,7 @@ macro_rules! transact {
         )
     };
     ($store:expr, $purpose:expr, $what:expr, |$flight:ident| $work:expr, $timeouts:expr) => {{
-        let mut attempts = $crate::store::postgres::attempt::Attempts::new($store, $what);
+        let mut attempts = $crate::store::postgres::attempt::Attempts::new(&$store.pool, $what);
         loop {
             let done = match $store.open($timeouts, $purpose).await {
                 Ok(Ok(mut opened)) => {
@@ -50,7 +52,7 @@ pub(super) use transact;
 
 /// The attempts at one piece of work.
 pub(super) struct Attempts<'s> {
-    store: &'s PostgresStore,
+    pool: &'s Pool<AsyncPgConnection>,
     what: &'static str,
     began: Instant,
     /// Connections of the pool that may be as old as one that failed.
@@ -58,9 +60,9 @@ pub(super) struct Attempts<'s> {
 }
 
 impl<'s> Attempts<'s> {
-    pub(super) fn new(store: &'s PostgresStore, what: &'static str) -> Self {
+    pub(super) fn new(pool: &'s Pool<AsyncPgConnection>, what: &'static str) -> Self {
         Self {
-            store,
+            pool,
             what,
             began: Instant::now(),
             left: None,
@@ -85,7 +87,7 @@ impl<'s> Attempts<'s> {
 
     /// Returns the error, or `None` if the work should run again.
     pub(super) fn fail<T>(&mut self, error: TxError) -> Option<Result<T, StoreError>> {
-        let pool = &self.store.pool;
+        let pool = self.pool;
         let left = self
             .left
             // One more is opened for the work.

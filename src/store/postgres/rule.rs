@@ -26,6 +26,7 @@ mod catalogue;
 mod check;
 mod compiler;
 mod contention;
+mod cursor;
 mod each;
 mod floor;
 mod hand_on;
@@ -443,19 +444,6 @@ fn again_at(after: Option<&Cursor>) -> Cursor {
             id: String::new(),
         },
     }
-}
-
-/// A row's place in the order of the rule.
-fn cursor(place: String, micros: i64) -> Cursor {
-    Cursor {
-        since: instant(micros),
-        id: place,
-    }
-}
-
-/// An instant in microseconds since 1970.
-fn instant(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 fn lines(findings: &[Finding]) -> String {

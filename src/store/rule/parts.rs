@@ -2,7 +2,8 @@
 
 use crate::rule::{Filter, Literal, Related, Sql, Typed, split_name};
 
-use super::statement::MARK;
+#[cfg(feature = "postgres")]
+use super::statement::quoted_text;
 
 /// Which database a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +34,6 @@ impl MissingSql {
     }
 }
 
-/// The place of a value in a text that becomes a [`Template`](super::Template).
-pub(crate) fn param(name: &str) -> String {
-    format!("{MARK}{name}{MARK}")
-}
-
 /// A name as both databases take it.
 pub(crate) fn identifier(name: &str) -> String {
     super::keys::quoted(name)
@@ -48,18 +44,6 @@ pub(crate) fn table_name(name: &str) -> String {
     match split_name(name) {
         (Some(schema), table) => format!("{}.{}", identifier(schema), identifier(table)),
         (None, table) => identifier(table),
-    }
-}
-
-/// A text constant.
-#[cfg(feature = "postgres")]
-pub(super) fn quoted_text(text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    // Says by itself what a backslash means, whatever `standard_conforming_strings` is.
-    if text.contains('\\') {
-        format!(" E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
     }
 }
 

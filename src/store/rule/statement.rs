@@ -9,7 +9,12 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 
 /// Encloses the name of a value in a text that becomes a [`Template`]. No SQL of a host holds it.
-pub(super) const MARK: char = '\u{1}';
+const MARK: char = '\u{1}';
+
+/// The place of a value in a text that becomes a [`Template`].
+pub(crate) fn param(name: &str) -> String {
+    format!("{MARK}{name}{MARK}")
+}
 
 /// A statement with places for values, by name.
 #[derive(Debug, Clone)]
@@ -82,7 +87,6 @@ impl Template {
     /// The statement with the values in its text, for Postgres.
     #[cfg(feature = "postgres")]
     pub(crate) fn inline(&self, value: impl Fn(&str) -> Bind) -> String {
-        use super::parts::quoted_text;
         let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
             Piece::Value(name) => match value(name) {
@@ -97,6 +101,18 @@ impl Template {
             },
         });
         pieces.collect()
+    }
+}
+
+/// A text constant of Postgres.
+#[cfg(feature = "postgres")]
+pub(crate) fn quoted_text(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    // Says by itself what a backslash means, whatever `standard_conforming_strings` is.
+    if text.contains('\\') {
+        format!(" E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{MemoryBooking, MemorySession};
+use super::records::{MemoryBooking, MemorySession};
 use crate::job::{BoundedCount, Cursor, Page, PreviewRow, PreviewRows};
 use crate::model::RunRecord;
 

@@ -1,8 +1,7 @@
 //! Activity in another table, which keeps rows alive.
 
 use super::compiler::Compiler;
-use super::parts::once;
-use super::stamp::Moment;
+use super::stamp::{Moment, once};
 use crate::rule::{Activity, Finding, Noted, Through};
 use crate::store::rule::{Dialect, identifier, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};

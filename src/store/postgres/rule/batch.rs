@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::cursor;
+use super::cursor::cursor;
 use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};

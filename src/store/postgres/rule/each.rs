@@ -13,7 +13,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
 use super::batch::{check_lag, empty, lock};
-use super::cursor;
+use super::cursor::cursor;
 use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;

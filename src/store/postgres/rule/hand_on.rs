@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::compiler::Compiler;
-use super::parts::once;
-use super::stamp::Form;
+use super::stamp::{Form, once};
 use crate::rule::{HandOn, OUTBOX, Target, Value, bare_name};
 use crate::store::migrations::{Schema, missing_schema};
 use crate::store::rule::{Dialect, identifier, param, table_name};

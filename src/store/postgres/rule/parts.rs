@@ -1,7 +1,7 @@
 //! The parts that all statements of a rule are made of.
 
 use super::activity::Active;
-use super::stamp::Moment;
+use super::stamp::{Moment, once};
 use crate::store::rule::{identifier, param};
 
 /// The parts that all statements of a rule are made of.
@@ -201,9 +201,4 @@ impl Parts {
         }
         columns
     }
-}
-
-/// A value that is read from its text once for a statement, and not for each row.
-pub(super) fn once(name: &str, cast: &str) -> String {
-    format!("(SELECT {}::{cast})", param(name))
 }

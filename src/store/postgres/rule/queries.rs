@@ -7,10 +7,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::cursor::{cursor, instant};
 use super::floor;
 use super::plan::{Plan, Values};
 use super::stamp::LAST;
-use super::{cursor, instant, place, user};
+use super::{place, user};
 use crate::job::{BoundedCount, Forecast, Page, PreviewRow, PreviewRows, Scope};
 use crate::store::counted::{PROBE, capped};
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, Utc};
 
 use super::catalogue::Column;
 use crate::rule::Stamp;
-use crate::store::rule::{Dialect, identifier};
+use crate::store::rule::{Dialect, identifier, param};
 
 /// An expression that yields instants, and the form they have.
 #[derive(Debug, Clone, PartialEq)]
@@ -327,3 +327,8 @@ fn readable(format: &str) -> String {
 /// The years 1 and 9999, in microseconds since 1970.
 pub(super) const FIRST: i64 = -62_135_596_800_000_000;
 pub(super) const LAST: i64 = 253_402_300_799_000_000;
+
+/// A value that is read from its text once for a statement, and not for each row.
+pub(super) fn once(name: &str, cast: &str) -> String {
+    format!("(SELECT {}::{cast})", param(name))
+}

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::compiler::Compiler;
-use super::parts::{Parts, once};
+use super::parts::Parts;
 use super::plan::{Plan, Variants};
+use super::stamp::once;
 use crate::rule::{Action, Source, bare_name};
 use crate::store::rule::{Dialect, Template, identifier, param, table_name};
 

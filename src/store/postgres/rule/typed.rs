@@ -5,7 +5,7 @@ use diesel::query_builder::QueryBuilder;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 
 use crate::rule::Fragment;
-use crate::store::rule::Dialect;
+use crate::store::rule::quoted_text;
 
 /// The text of a part, or what stands in its way.
 pub(in crate::store) fn text(fragment: &Fragment) -> Result<String, String> {
@@ -42,7 +42,7 @@ impl PgMetadataLookup for Unknown {
 const UNKNOWN: u32 = 705;
 
 fn constant(bytes: &[u8], oid: u32) -> Option<String> {
-    let text = || Some(Dialect::Postgres.text(std::str::from_utf8(bytes).ok()?));
+    let text = || Some(quoted_text(std::str::from_utf8(bytes).ok()?));
     Some(match oid {
         16 => (if bytes == [0] { "FALSE" } else { "TRUE" }).to_owned(),
         20 => i64::from_be_bytes(bytes.try_into().ok()?).to_string(),

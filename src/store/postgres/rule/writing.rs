@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::compiler::Compiler;
 use super::hand_on::{HandedRows, Handing};
-use super::parts::{Parts, once};
-use super::stamp::Form;
+use super::parts::Parts;
+use super::stamp::{Form, once};
 use crate::rule::{Action, Children, OnParent, Source, Stamp, Value, bare_name};
 use crate::store::rule::{Dialect, OnDelete, Template, identifier, param, table_name};
 

@@ -1,0 +1,18 @@
+//! Places of rows in the order of a rule.
+
+use chrono::{DateTime, Utc};
+
+use crate::job::Cursor;
+
+/// A row's place in the order of the rule.
+pub(super) fn cursor(place: String, micros: i64) -> Cursor {
+    Cursor {
+        since: instant(micros),
+        id: place,
+    }
+}
+
+/// An instant in microseconds since 1970.
+pub(super) fn instant(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}
