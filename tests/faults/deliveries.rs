@@ -331,7 +331,6 @@ where
     G: TestDatabase,
     G::Store: Rules,
 {
-    std::panic::set_hook(Box::new(|_| {}));
     let clock = ManualClock::new(chrono::Utc::now());
     let fault = StatementFault::default();
     let store = database.store_with_fault(fault.clone()).await?.at(&clock);
@@ -410,7 +409,6 @@ where
     G: TestDatabase,
     G::Store: Rules,
 {
-    std::panic::set_hook(Box::new(|_| {}));
     let count = entries();
     let clock = ManualClock::new(chrono::Utc::now());
     insert_bookings(database, count).await?;
