@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::JobName;
 
+mod bounds;
 mod checking;
 mod courier;
 pub(crate) mod cron;
@@ -17,8 +18,8 @@ mod reading;
 mod schedule;
 
 #[cfg(feature = "_store")]
-pub(crate) use checking::{HOUR, check_wait};
-pub(crate) use checking::{MAX_DURATION, check_age};
+pub(crate) use bounds::{HOUR, check_wait};
+pub(crate) use bounds::{MAX_DURATION, check_age};
 pub use courier::{CourierConfig, DeliveryOrder};
 pub use cron::Cron;
 pub use error::ConfigError;

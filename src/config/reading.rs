@@ -44,3 +44,6 @@ pub(crate) fn named<E: Error>(track: Track, error: E) -> E {
     }
     E::custom(format_args!("{path}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;
