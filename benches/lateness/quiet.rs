@@ -8,8 +8,9 @@ use tokio::sync::oneshot;
 use crate::Plan;
 use crate::housekeeper::{Measured, seconds};
 use crate::support::Result;
-use crate::support::database::{Database, Kind};
+use crate::support::database::Database;
 use crate::support::figures::percentile;
+use crate::support::job::clock;
 
 /// Many bookings that fall due at one instant.
 pub(crate) async fn burst(database: &mut Database, plan: &Plan) -> Result<()> {
@@ -17,10 +18,7 @@ pub(crate) async fn burst(database: &mut Database, plan: &Plan) -> Result<()> {
     database.settle().await?;
     let housekeeper = Measured::start(database, plan).await?;
     let (tell_total, total) = oneshot::channel();
-    let now = match database.kind {
-        Kind::Sqlite { .. } => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
-        Kind::Postgres { .. } => "now()",
-    };
+    let (now, _) = clock(database);
     database
         .execute(&format!(
             "with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {}) \

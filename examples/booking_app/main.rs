@@ -15,8 +15,9 @@ use ractor_housekeeper::actors::{Destination, Started};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, SessionCleaner};
 use ractor_housekeeper::config::{JobConfig, Schedule};
 use ractor_housekeeper::job::Page;
+use ractor_housekeeper::testing::FaultyJob;
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperRef, Job, Outcome, Scope, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperRef, Outcome, Scope, Subscriber, start,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,7 +31,7 @@ use guest_log::GuestLog;
 use mailer::Post;
 use observer::{Observer, ObserverMsg, Totals};
 use options::{Command, Options, USAGE, parse};
-use panic_once::{PanicOnce, PanicTrigger};
+use panic_once::PanicOnce;
 use records::Records;
 use records::sqlite::SqliteRecords;
 
@@ -94,10 +95,10 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("bookings.db");
     let records = open(options.database_url.as_deref(), &file.display().to_string()).await?;
-    let trigger = PanicTrigger::default();
+    let panic = PanicOnce::default();
     let post = Post::default();
     let mailer = post.open(format!("mailer-{}", Uuid::new_v4()));
-    let arguments = arguments(&*records, &trigger, mailer)?;
+    let arguments = arguments(&*records, &panic, mailer)?;
     let Started {
         housekeeper,
         handle,
@@ -115,7 +116,7 @@ async fn simulate(options: &Options) -> Result<Vec<String>, Error> {
         log: log.clone(),
         housekeeper: housekeeper.clone(),
         observer: observer.clone(),
-        trigger,
+        panic,
         post: post.clone(),
     };
     let progress = simulation.run(options).await?;
@@ -150,7 +151,7 @@ async fn open(url: Option<&str>, file: &str) -> Result<Arc<dyn Records>, Error> 
 
 fn arguments(
     records: &dyn Records,
-    trigger: &PanicTrigger,
+    panic: &PanicOnce,
     mailer: Destination,
 ) -> Result<HousekeeperArguments, Error> {
     let policy = BookingPolicy {
@@ -172,7 +173,7 @@ fn arguments(
     let mut arguments = records.housekeeper(&policy, mailer)?.with_config(config);
     for job in &mut arguments.jobs {
         if job.name() == BookingExpirer::NAME {
-            *job = Arc::new(PanicOnce::new(job.clone(), trigger.clone())) as Arc<dyn Job>;
+            *job = Arc::new(FaultyJob::with_hook(job.clone(), panic.clone()));
         }
     }
     Ok(arguments)
@@ -193,7 +194,7 @@ struct Simulation {
     log: Arc<GuestLog>,
     housekeeper: HousekeeperRef,
     observer: ActorRef<ObserverMsg>,
-    trigger: PanicTrigger,
+    panic: PanicOnce,
     post: Post,
 }
 
@@ -271,7 +272,7 @@ impl Simulation {
     async fn crash_worker(&self) -> Result<bool, Error> {
         println!("the next run for one guest panics on purpose");
         let scope = Scope::user(Uuid::new_v4());
-        self.trigger.arm(scope.clone());
+        self.panic.arm(scope.clone());
         let report = self
             .housekeeper
             .run_now(BookingExpirer::NAME, scope)

@@ -253,7 +253,7 @@ impl State {
         let max_attempts = config.max_attempts.get();
         for entry in claimed.entries {
             if entry.attempts >= max_attempts {
-                let error = "its lease ran out each time: the process died, or was too slow";
+                let error = "its lease ran out each time: the process crashed, or was too slow";
                 self.refuse(&entry, entry.attempts, error.to_owned());
             } else {
                 self.queue.push_back(entry);

@@ -223,5 +223,5 @@ const ABSENT: &str = "the receiver is not running";
 
 const UNANSWERED: &str = "the receiver dropped the entry without an answer";
 
-/// Time in which an actor that dies in a handler is known to have stopped.
+/// Time in which an actor that crashes in a handler is known to have stopped.
 const GRACE: Duration = Duration::from_millis(100);

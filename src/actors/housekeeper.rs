@@ -119,9 +119,9 @@ impl Housekeeper {
         event: SupervisionEvent,
         _: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        // Supervision events overtake messages, so the death of a worker arrives before its last
-        // report. Sent again as a message, the death is handled behind it.
-        if let Some((child, reason)) = restarts::death(&event) {
+        // Supervision events overtake messages, so the exit of a worker arrives before its last
+        // report. Sent again as a message, the exit is handled behind it.
+        if let Some((child, reason)) = restarts::exit_of(&event) {
             let _ = myself.cast(InternalMsg::ChildExited { child, reason }.into());
         }
         Ok(())

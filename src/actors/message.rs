@@ -157,7 +157,7 @@ pub(crate) enum InternalMsg {
     Committed(Committed),
     /// A run ended.
     Finished(Box<RunState>),
-    /// A child died. The supervisor sends this to itself, so that it handles the child's messages
+    /// A child exited. The supervisor sends this to itself, so that it handles the child's messages
     /// first.
     ChildExited { child: ActorId, reason: String },
     /// A reader has its result.

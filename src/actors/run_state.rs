@@ -39,7 +39,7 @@ pub(crate) struct Committed {
 ///
 /// The worker and the supervisor each keep one, because they know different things: the worker what
 /// it committed, which it writes into the history; the supervisor what was reported, which it
-/// publishes if the worker dies.
+/// publishes if the worker crashes.
 #[derive(Debug, Clone)]
 pub(crate) struct RunAccount {
     pub(crate) report: Report,

@@ -78,7 +78,7 @@ impl State {
         self.armed.retain(|job, at| {
             let reached = at.reached(now);
             if reached {
-                // Fails only if the supervisor has died, which ends its timer.
+                // Fails only if the supervisor has exited, which ends its timer.
                 let _ = supervisor.cast(InternalMsg::Due(job.clone()).into());
             }
             !reached

@@ -8,7 +8,7 @@
 //! | metric | kind, unit | labels | what it means | alert on |
 //! |---|---|---|---|---|
 //! | `housekeeper_runs_total` | counter | `job`, `trigger`, `outcome` | Runs that ended. A run rejected before it reached a worker does not count. | a share of `failed` or `crashed` that stays |
-//! | `housekeeper_rows_total` | counter, rows | `job`, `kind` | Rows changed, as each batch reports. A batch in flight when its worker dies is in no report, and not counted. | no increase where there always was one |
+//! | `housekeeper_rows_total` | counter, rows | `job`, `kind` | Rows changed, as each batch reports. A batch in flight when its worker crashes is in no report, and not counted. | no increase where there always was one |
 //! | `housekeeper_batches_total` | counter | `job` | Batches committed, including those without changes. | |
 //! | `housekeeper_restarts_total` | counter | `job` | Crashes of the worker, each followed by a restart or a cool-down. | an increase that goes on: a crash is a bug |
 //! | `housekeeper_timer_restarts_total` | counter | | Crashes of the timer. | any |
@@ -43,11 +43,11 @@
 //! steps that only select are in `housekeeper_step_seconds`. Who wants a statement in parts asks
 //! the database (`auto_explain`).
 //!
-//! **Gauges** are set after each run, death, pause and resume of a job, when its status is asked,
+//! **Gauges** are set after each run, crash, pause and resume of a job, when its status is asked,
 //! and at least once a minute. They are zero when the housekeeper has stopped, was killed or has
-//! failed, but for the time of the last success, which stays true; a housekeeper whose process died
-//! leaves none. If it is started again before the old one is quite gone, they are right at the next
-//! look.
+//! failed, but for the time of the last success, which stays true; a housekeeper whose process
+//! crashed leaves none. If it is started again before the old one is quite gone, they are right at
+//! the next look.
 //!
 //! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in
 //! [`Batch::counts`](crate::job::Batch::counts). No id is a label. Two housekeepers of one process

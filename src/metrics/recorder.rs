@@ -46,11 +46,11 @@ pub(crate) fn batch_committed(job: &JobName, counts: &Counts) {
     }
 }
 
-pub(crate) fn worker_died(job: &JobName) {
+pub(crate) fn worker_crashed(job: &JobName) {
     counter!(names::RESTARTS, names::JOB => job.to_string()).increment(1);
 }
 
-pub(crate) fn timer_died() {
+pub(crate) fn timer_crashed() {
     counter!(names::TIMER_RESTARTS).increment(1);
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn parked(rule: &JobName) {
     counter!(names::PARKINGS, names::JOB => rule.to_string()).increment(1);
 }
 
-pub(crate) fn courier_died(rule: &JobName) {
+pub(crate) fn courier_crashed(rule: &JobName) {
     counter!(names::COURIER_RESTARTS, names::JOB => rule.to_string()).increment(1);
 }
 

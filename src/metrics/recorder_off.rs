@@ -13,9 +13,9 @@ pub(crate) fn run_ended(_: &Report) {}
 
 pub(crate) fn batch_committed(_: &JobName, _: &Counts) {}
 
-pub(crate) fn worker_died(_: &JobName) {}
+pub(crate) fn worker_crashed(_: &JobName) {}
 
-pub(crate) fn timer_died() {}
+pub(crate) fn timer_crashed() {}
 
 pub(crate) fn ticks_missed(_: &JobName, _: u64) {}
 
@@ -25,7 +25,7 @@ pub(crate) fn delivered(_: &JobName, _: Duration, _: &'static str) {}
 
 pub(crate) fn parked(_: &JobName) {}
 
-pub(crate) fn courier_died(_: &JobName) {}
+pub(crate) fn courier_crashed(_: &JobName) {}
 
 #[derive(Default)]
 pub(crate) struct CourierGauges(());

@@ -75,9 +75,9 @@ pub enum CourierState {
     },
     /// It waits for the receiver or the database.
     Waiting,
-    /// It died and restarts.
+    /// It crashed and restarts.
     Restarting {
-        /// Why it died.
+        /// Why it crashed.
         reason: String,
         /// When it restarts.
         at: DateTime<Utc>,

@@ -107,11 +107,11 @@ pub enum Event {
         /// Why its last delivery failed.
         error: String,
     },
-    /// A courier died and restarts.
+    /// A courier crashed and restarts.
     CourierRestarted {
         /// The rule.
         rule: JobName,
-        /// Why it died.
+        /// Why it crashed.
         reason: String,
     },
     /// The timer crashed and was restarted.

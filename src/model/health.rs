@@ -28,9 +28,10 @@ pub enum Health {
         /// The failure.
         cause: FailingCause,
     },
-    /// The worker died too often. It restarts after a cool-down, or when a message requests a run.
+    /// The worker crashed too often. It restarts after a cool-down, or when a message requests a
+    /// run.
     Degraded {
-        /// Why it died.
+        /// Why it crashed.
         reason: String,
     },
 }
@@ -80,12 +81,12 @@ pub enum FailingCause {
     },
     /// The last run of all rows ended as [`Outcome::Crashed`](crate::Outcome::Crashed).
     RunCrashed {
-        /// Why the worker died.
+        /// Why the worker crashed.
         reason: String,
     },
-    /// The worker died and restarts.
+    /// The worker crashed and restarts.
     WorkerRestarting {
-        /// Why it died.
+        /// Why it crashed.
         reason: String,
     },
     /// The run in progress has been silent for longer than two [step
@@ -188,7 +189,7 @@ impl fmt::Display for FailingCause {
         match self {
             Self::RunFailed { error } => write!(f, "the last run failed: {error}"),
             Self::RunCrashed { reason } => write!(f, "the last run crashed: {reason}"),
-            Self::WorkerRestarting { reason } => write!(f, "its worker died: {reason}"),
+            Self::WorkerRestarting { reason } => write!(f, "its worker crashed: {reason}"),
             Self::Stalled {
                 silent_for,
                 step_timeout,

@@ -465,7 +465,7 @@ mod tests {
             ),
             (
                 failing(FailingCause::WorkerRestarting { reason: reason() }),
-                r#"{"state":"failing","reason":"its worker died: bug","cause":{"kind":"worker_restarting","reason":"bug"}}"#,
+                r#"{"state":"failing","reason":"its worker crashed: bug","cause":{"kind":"worker_restarting","reason":"bug"}}"#,
             ),
             (
                 failing(FailingCause::Stalled {

@@ -1,4 +1,4 @@
-//! Decides whether and when a dead worker restarts.
+//! Decides whether and when a crashed worker restarts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,54 +16,54 @@ pub(crate) fn backoff(config: &BackoffConfig, attempt: u32, jitter: f64) -> Dura
     whole.mul_f64(0.5 + jitter / 2.0).clamp(whole / 2, whole)
 }
 
-/// The decision about a death.
+/// The decision about a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The worker restarts after this wait.
     RestartAfter(Duration),
-    /// The worker died too often within the window.
+    /// The worker crashed too often within the window.
     LimitReached,
 }
 
-/// The deaths of one job's workers.
+/// The crashes of one job's workers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RestartLog {
     /// By the monotonic clock, oldest first; none older than the window.
-    deaths: VecDeque<Duration>,
-    /// Deaths since the last completed run: the attempt of the backoff.
+    crashes: VecDeque<Duration>,
+    /// Crashes since the last completed run: the attempt of the backoff.
     streak: u32,
     total: u64,
 }
 
 impl RestartLog {
-    /// Records a death at `now`, by the monotonic clock.
+    /// Records a crash at `now`, by the monotonic clock.
     pub(crate) fn record(&mut self, now: Duration, config: &RestartConfig, jitter: f64) -> Verdict {
-        self.deaths.push_back(now);
-        self.deaths
-            .retain(|death| now.saturating_sub(*death) <= config.within);
+        self.crashes.push_back(now);
+        self.crashes
+            .retain(|crash| now.saturating_sub(*crash) <= config.within);
         let attempt = self.streak;
         self.streak = self.streak.saturating_add(1);
         self.total = self.total.saturating_add(1);
-        if u32::try_from(self.deaths.len()).is_ok_and(|deaths| deaths <= config.max_restarts) {
+        if u32::try_from(self.crashes.len()).is_ok_and(|crashes| crashes <= config.max_restarts) {
             Verdict::RestartAfter(backoff(&config.backoff, attempt, jitter))
         } else {
             Verdict::LimitReached
         }
     }
 
-    /// Restarts the backoff after a completed run. The window keeps its deaths: a worker that
-    /// completes one run between any two deaths would otherwise restart for ever.
+    /// Restarts the backoff after a completed run. The window keeps its crashes: a worker that
+    /// completes one run between any two crashes would otherwise restart for ever.
     pub(crate) fn reset_backoff(&mut self) {
         self.streak = 0;
     }
 
     /// Clears the window and the backoff after the attempt that ends a cool-down succeeded.
     pub(crate) fn clear(&mut self) {
-        self.deaths.clear();
+        self.crashes.clear();
         self.streak = 0;
     }
 
-    /// Returns the number of all deaths.
+    /// Returns the number of all crashes.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
@@ -220,16 +220,16 @@ mod tests {
             let config = limit(max_restarts, within);
             let mut log = RestartLog::default();
             let mut now = 0;
-            let mut deaths: Vec<u64> = Vec::new();
+            let mut crashes: Vec<u64> = Vec::new();
             let (mut streak, mut total) = (0, 0);
 
             for event in events {
                 match event {
-                    Event::Death(wait) => {
+                    Event::Crash(wait) => {
                         now += wait;
-                        deaths.push(now);
+                        crashes.push(now);
                         total += 1;
-                        let recent = deaths.iter().filter(|death| now - **death <= within).count();
+                        let recent = crashes.iter().filter(|crash| now - **crash <= within).count();
                         let expected = if recent > max_restarts as usize {
                             Verdict::LimitReached
                         } else {
@@ -245,7 +245,7 @@ mod tests {
                     }
                     Event::Clear => {
                         streak = 0;
-                        deaths.clear();
+                        crashes.clear();
                         log.clear();
                     }
                 }
@@ -256,14 +256,14 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Event {
-        Death(u64),
+        Crash(u64),
         Reset,
         Clear,
     }
 
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
-            8 => (0..10_u64).prop_map(Event::Death),
+            8 => (0..10_u64).prop_map(Event::Crash),
             1 => Just(Event::Reset),
             1 => Just(Event::Clear),
         ]

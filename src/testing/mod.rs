@@ -18,7 +18,7 @@
 //! | [`MemoryStore`] | the built-in jobs without a database |
 //! | [`MemoryOutbox`] | entries for a receiver without a database |
 //! | [`drain`] | the entries that a rule handed on, in a test of the rule |
-//! | [`FaultyReceiver`] | a receiver that refuses, hangs, dies or answers late, when the test wants it |
+//! | [`FaultyReceiver`] | a receiver that refuses, hangs, panics or answers late on request |
 //! | `PrivatePostgres` | a Postgres server for the duration of a test (feature `postgres`) |
 //!
 //! # The job under test

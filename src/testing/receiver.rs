@@ -1,4 +1,4 @@
-//! A receiver of entries that fails when the test wants it.
+//! A receiver of entries that fails on request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ use crate::model::{EntryId, OutboxEntry};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let outbox = MemoryOutbox::new();
 /// let receiver = FaultyReceiver::start().await;
-/// receiver.once(1, ReceiverFault::Die);
+/// receiver.once(1, ReceiverFault::Panic);
 /// outbox.write("booking-expirer", "bookings", "b1", "{}");
 ///
 /// let arguments = HousekeeperArguments::new(Vec::new()).with_courier(
@@ -59,7 +59,7 @@ pub enum ReceiverFault {
     /// It answers after this time, and goes on with the next entry meanwhile.
     AnswerLate(Duration),
     /// It panics, and another one starts after a tenth of a second.
-    Die,
+    Panic,
 }
 
 #[derive(Debug, Default)]
@@ -222,7 +222,7 @@ impl Receiver {
                     shared.acknowledge(id, reply);
                 });
             }
-            Some(ReceiverFault::Die) => panic!("the receiver was told to die"),
+            Some(ReceiverFault::Panic) => panic!("the planned panic of a receiver"),
         }
         Ok(())
     }
@@ -240,7 +240,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Time between the death of a receiver and the start of the next.
+/// Time between the end of a receiver and the start of the next.
 const RESTART: Duration = Duration::from_millis(100);
 
 const PATIENCE: Duration = Duration::from_secs(60 * 60);

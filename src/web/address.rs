@@ -13,7 +13,7 @@ pub(crate) enum Address {
     /// To this one, whether it lives or not.
     One(ActorRef<HousekeeperMsg>),
     /// To the housekeeper that has the name. Not remembered from one request to the next: a
-    /// reference to one that died stays dead.
+    /// reference to one that stopped stays closed.
     Name(String),
 }
 

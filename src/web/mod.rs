@@ -22,7 +22,7 @@
 //! 503 from then on. It is right where a housekeeper lives as long as its host, or has no name.
 //! [`Web::named`] looks the name up for each request. Take it where a supervisor starts the
 //! housekeeper again: the page goes on with the new one, its streams after they have reconnected,
-//! and `health/live` tells of the one that runs and not of one that is dead.
+//! and `health/live` tells of the one that runs and not of one that has stopped.
 //!
 //! # The page
 //!

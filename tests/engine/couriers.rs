@@ -61,7 +61,7 @@ impl Unreliable {
         drop(faults);
         match broken {
             Broken::Fails => Err(StoreError::Schema(format!("{step} fails"))),
-            Broken::Panics => panic!("{step} was told to panic"),
+            Broken::Panics => panic!("the planned panic of {step}"),
         }
     }
 
@@ -357,9 +357,9 @@ impl Accepting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_dies_costs_the_entry_at_hand_one_attempt() {
+async fn a_receiver_that_panics_costs_its_entry_one_attempt() {
     let world = World::new(|_| {}).await;
-    world.receiver.once(2, ReceiverFault::Die);
+    world.receiver.once(2, ReceiverFault::Panic);
     world.outbox.write(&["a", "b", "c", "d"]);
 
     world.receiver.acknowledged(4).await;
@@ -400,7 +400,7 @@ async fn an_answer_that_does_not_come_in_time_is_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_courier_that_dies_is_restarted_and_delivers_at_once() {
+async fn a_courier_that_crashes_restarts_and_delivers_at_once() {
     for step in ["claim", "claimed", "settle", "settled"] {
         let mut world = World::new(|_| {}).await;
         world.outbox.next(step, Broken::Panics);
@@ -622,7 +622,7 @@ async fn a_handler_may_fail_panic_or_ask_for_a_pause() {
                 async move {
                     match call {
                         0 => Err("no".into()),
-                        1 => panic!("the handler was told to panic"),
+                        1 => panic!("the planned panic of a handler"),
                         2 => {
                             tokio::task::yield_now().await;
                             panic!("{} panics later", entry.key)

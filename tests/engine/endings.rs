@@ -243,7 +243,7 @@ async fn a_plain_stop_does_not_lengthen_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_death_during_shutdown_is_a_crash_and_delays_nothing() {
+async fn a_worker_crash_during_shutdown_delays_nothing() {
     let host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, running) = host.in_second_batch().await;

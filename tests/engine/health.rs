@@ -1,4 +1,4 @@
-//! Health that is noticed by itself, and told once for each change.
+//! Health is checked without a request, and emitted once for each change.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A worker that dies too often.
+//! A worker that crashes too often.
 
 use ractor::{Actor, ActorStatus};
 use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
@@ -14,7 +14,7 @@ use crate::helpers::{degraded, parent_actor};
 use crate::support::host::{Setup, children, minutes, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn too_many_deaths_degrade_a_job_and_no_other() {
+async fn too_many_crashes_degrade_a_job_and_no_other() {
     let mut host = Setup::new().start().await;
     host.faults.always(Step::BeginRun, Fault::Panic);
 
@@ -258,7 +258,7 @@ async fn escalation_fails_the_housekeeper_and_answers_every_caller() {
         let report = answer.expect("an answer").expect("is not refused");
         assert_eq!(report.outcome, Outcome::ShuttingDown);
     }
-    assert_eq!(reason, "booking-expirer died too often: killed");
+    assert_eq!(reason, "booking-expirer crashed too often: killed");
     assert!(
         workers
             .iter()

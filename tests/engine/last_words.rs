@@ -1,4 +1,4 @@
-//! What a child said before it died is heard, whatever else is in the mailbox.
+//! Reports of a child that crashes are handled first, whatever else is in the mailbox.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +22,7 @@ const ROUNDS: u64 = 1_000;
 const BUSY: usize = 20;
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
+async fn a_worker_that_exits_behind_its_report_has_not_crashed() {
     for death in [ActorCell::kill, |worker: &ActorCell| worker.stop(None)] {
         for mailbox in [0, BUSY] {
             let (mut host, history) = start(death, mailbox).await;
@@ -43,7 +43,7 @@ async fn a_worker_that_dies_with_its_report_on_the_way_did_not_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_report_and_a_death_on_several_threads_arrive_in_order() {
+async fn a_report_and_an_exit_on_several_threads_arrive_in_order() {
     let (mut host, history) = start(ActorCell::kill, 0).await;
     let housekeeper = host.housekeeper.clone();
     // With a limit: a question that crosses a kill may stay in the mailbox, unread and
@@ -66,7 +66,7 @@ async fn a_report_and_a_death_on_several_threads_arrive_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_before_its_report_has_crashed() {
+async fn a_worker_that_exits_before_its_report_has_crashed() {
     let (host, history) = start(|_| panic!("before the report"), BUSY).await;
 
     for round in 0..ROUNDS {

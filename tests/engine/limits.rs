@@ -1,4 +1,4 @@
-//! How many deaths are one too many, and how long a worker rests after each.
+//! The restart limit, and the backoff after each crash.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::support::host::{Host, Setup, seconds};
 
 #[tokio::test(start_paused = true)]
-async fn a_death_beyond_max_restarts_is_not_restarted() {
+async fn a_crash_beyond_max_restarts_is_not_restarted() {
     let mut host = start(3).await;
 
     let mut restarted = 0;
@@ -50,7 +50,7 @@ async fn deaths_older_than_the_window_do_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_restart_backoff_doubles_with_each_consecutive_death() {
+async fn the_restart_backoff_doubles_with_each_consecutive_crash() {
     let mut host = start(u32::MAX).await;
 
     for whole in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
@@ -61,7 +61,7 @@ async fn the_restart_backoff_doubles_with_each_consecutive_death() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_completed_run_resets_the_backoff_but_earlier_deaths_count() {
+async fn a_completed_run_resets_the_backoff_but_earlier_crashes_count() {
     let mut host = start(4).await;
 
     for whole in [100, 200, 400] {
@@ -77,7 +77,7 @@ async fn a_completed_run_resets_the_backoff_but_earlier_deaths_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recovery_clears_the_deaths_before_it() {
+async fn a_recovery_clears_the_crashes_before_it() {
     let mut host = start(2).await;
     while host.kill_worker().await.is_some() {}
 
@@ -92,7 +92,7 @@ async fn a_recovery_clears_the_deaths_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_die_together_restart_apart() {
+async fn workers_that_crash_together_restart_apart() {
     let mut rests = Vec::new();
 
     for _ in 0..20 {
@@ -106,7 +106,7 @@ async fn workers_that_die_together_restart_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_always_dies_at_once_leaves_no_caller_waiting() {
+async fn a_worker_that_always_crashes_leaves_no_caller_waiting() {
     let host = start(5).await;
     host.faults.always(Step::Check, Fault::Panic);
 

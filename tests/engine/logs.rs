@@ -68,7 +68,7 @@ async fn worse_health_logs_a_warning_and_better_health_info() {
     tokio::time::sleep(minutes(5)).await;
     let late = log.of("booking-expirer is late: a row has been due for");
     host.kill_worker().await;
-    let died = log.of("booking-expirer is failing: its worker died");
+    let died = log.of("booking-expirer is failing: its worker crashed");
     tokio::time::sleep(minutes(1)).await;
     let restarted = log.of("booking-expirer is no longer failing but late: a row");
     host.run().await;

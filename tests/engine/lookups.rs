@@ -70,7 +70,7 @@ async fn a_run_of_an_earlier_housekeeper_comes_from_the_history() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_worker_dies_first_keeps_its_id() {
+async fn a_run_whose_worker_crashes_first_keeps_its_id() {
     let mut host = Setup::new().start().await;
     host.add_overdue(1);
     host.child("worker").kill();

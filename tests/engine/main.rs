@@ -2,9 +2,9 @@
 
 mod clocks;
 mod couriers;
+mod crashes;
 #[cfg(feature = "cron")]
 mod cron;
-mod deaths;
 mod endings;
 mod handle;
 mod health;

@@ -1,5 +1,5 @@
-//! Rows that could not be handled: known also when the worker dies before it reports, and until the
-//! next tick.
+//! Rows that could not be handled: known even if the worker crashes before it reports, and until
+//! the next tick.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

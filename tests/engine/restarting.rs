@@ -40,7 +40,7 @@ async fn a_run_waits_for_the_first_worker_that_lives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_timer_delays_a_worker_by_its_own_backoff_at_most() {
+async fn a_crashed_timer_delays_a_worker_by_its_backoff_at_most() {
     for runs in [false, true] {
         let mut host = slow_to_restart().start().await;
         host.add_overdue(3);
@@ -94,7 +94,7 @@ async fn a_restarted_timer_starts_a_worker_whose_backoff_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn children_that_die_together_all_restart() {
+async fn children_that_crash_together_all_restart() {
     let mut host = Setup::new().start().await;
     host.add_overdue(5);
     let (_gate, running) = host.in_second_batch().await;
@@ -128,7 +128,7 @@ async fn children_that_die_together_all_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_worked_since_its_death_has_the_first_backoff() {
+async fn a_timer_that_worked_since_its_crash_has_the_first_backoff() {
     let mut setup = Setup::new();
     let ticking = Schedule {
         every: Some(minutes(15)),

@@ -213,7 +213,7 @@ async fn with_a_thousand_users_queued_a_run_of_everything_is_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn run_all_reports_every_job_even_if_one_fails_or_dies() {
+async fn run_all_reports_every_job_even_if_one_fails_or_crashes() {
     let host = Setup::new().start().await;
     host.add_overdue(3);
     for fault in [Fault::Fail("no route".to_owned()), Fault::Panic] {

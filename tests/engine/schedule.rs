@@ -348,7 +348,7 @@ async fn a_killed_timer_restarts_and_the_deadline_is_met() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_restarts_after_any_number_of_deaths() {
+async fn a_timer_restarts_after_any_number_of_crashes() {
     let mut host = start(ticking()).await;
 
     for _ in 0..20 {

@@ -124,7 +124,7 @@ async fn a_reader_killed_in_a_preview_lets_the_next_reads_run() {
     let Err(RequestError::Failed { error, .. }) = killed.await else {
         panic!("it was killed");
     };
-    assert_eq!(error, "the reader died: killed");
+    assert_eq!(error, "the reader crashed: killed");
     for answer in waiting {
         assert_eq!(answer.await.expect("is not refused").due.count, 3);
     }

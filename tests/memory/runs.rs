@@ -204,7 +204,7 @@ async fn an_unread_channel_holds_a_bounded_number_of_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_actor_that_dies_with_a_full_buffer_is_removed() {
+async fn an_actor_that_stops_with_a_full_buffer_is_removed() {
     let _alone = ALONE.lock().await;
     let host = Host::start(CountingJob::new(100, 1)).await;
     let sleeper = BlockedSubscriber::start().await;

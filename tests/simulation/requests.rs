@@ -238,7 +238,7 @@ impl Check<'_> {
                 !self.replica.is_running() || self.replica.event_log.events().shutting_down
             }
             RequestError::Failed { error, .. } => {
-                let causes = [ERROR, PANIC, "within", "the reader died"];
+                let causes = [ERROR, PANIC, "within", "the reader crashed"];
                 causes.iter().any(|cause| error.contains(cause))
             }
             RequestError::Busy { waiting, .. } => *waiting >= 16,

@@ -1,58 +1,40 @@
-//! A job whose code blocks its thread, past every limit.
+//! A hook that blocks the thread of a job, past every timeout.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::DateTime;
-use ractor_housekeeper::job::{
-    Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
-};
-use ractor_housekeeper::{Job, JobName, Scope};
+use ractor_housekeeper::JobName;
+use ractor_housekeeper::booking::SessionCleaner;
+use ractor_housekeeper::job::JobError;
+use ractor_housekeeper::testing::{Call, FaultyJob, JobHook, MemoryStore};
 
-/// Blocks its thread in its only batch until it is released.
-pub(crate) struct Blocker {
-    release: Mutex<Receiver<()>>,
-    calls: AtomicUsize,
-}
+/// Blocks the thread in the first batch until it is released.
+pub(crate) struct Blocker(Mutex<Option<Receiver<()>>>);
 
 impl Blocker {
-    pub(crate) const NAME: JobName = JobName::new("blocker");
+    pub(crate) const NAME: JobName = SessionCleaner::NAME;
 
-    pub(crate) fn new() -> (Self, Sender<()>) {
+    /// Returns a job without rows, and its release.
+    pub(crate) fn new() -> (FaultyJob<Self>, Sender<()>) {
         let (sender, receiver) = channel();
-        let job = Self {
-            release: Mutex::new(receiver),
-            calls: AtomicUsize::new(0),
-        };
-        (job, sender)
+        let job = SessionCleaner::new(Arc::new(MemoryStore::new()), Some(Duration::from_secs(60)));
+        let job = Arc::new(job.expect("the age is valid"));
+        let hook = Self(Mutex::new(Some(receiver)));
+        (FaultyJob::with_hook(job, hook), sender)
     }
 }
 
 #[async_trait]
-impl Job for Blocker {
-    fn name(&self) -> JobName {
-        Self::NAME
-    }
-
-    async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds::new(DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH))
-    }
-
-    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
-        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            let release = self.release.lock().unwrap_or_else(PoisonError::into_inner);
-            release.recv()?;
+impl JobHook for Blocker {
+    async fn before(&self, call: &Call<'_>) -> Result<(), JobError> {
+        if matches!(call, Call::Batch(_)) {
+            let mut release = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(release) = release.take() {
+                release.recv()?;
+            }
         }
-        Ok(Batch::default())
-    }
-
-    async fn preview(&self, _: &Scope, _: &Page) -> Result<PreviewRows, JobError> {
-        Ok(PreviewRows::none(DateTime::UNIX_EPOCH))
-    }
-
-    async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
-        Ok(Forecast::default())
+        Ok(())
     }
 }

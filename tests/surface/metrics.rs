@@ -300,7 +300,7 @@ async fn a_stopped_or_killed_housekeeper_keeps_one_gauge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn missed_ticks_dead_timers_and_missed_events_are_counted() {
+async fn missed_ticks_timer_crashes_and_missed_events_are_counted() {
     let figures = Figures::here();
     let mut setup = Setup::new();
     setup.config.job.schedule.every = Some(minutes(15));
@@ -368,7 +368,7 @@ async fn a_run_that_blocks_its_thread_is_stalled_until_it_continues() {
     arguments.config.job.schedule = messages_only();
     arguments.config.job.step_timeout = Duration::from_millis(20);
     let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
-    let stalled = || figures.of("housekeeper_stalled{job=\"blocker\"}");
+    let stalled = || figures.of("housekeeper_stalled{job=\"session-cleaner\"}");
 
     let (reply, answer) = ractor::concurrency::oneshot();
     let message = HousekeeperMsg::RunNow(Blocker::NAME, Scope::All, reply.into());

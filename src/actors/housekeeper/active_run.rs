@@ -45,7 +45,7 @@ impl ActiveRun {
         (report, self.waiters)
     }
 
-    /// Ends the run because its worker died.
+    /// Ends the run because its worker crashed.
     pub(super) fn crashed(self, now: Moment, reason: &str) -> (Report, Vec<Waiter>) {
         let rows_at_least = self.account.report.counts.total();
         let reason = reason.to_owned();

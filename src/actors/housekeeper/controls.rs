@@ -78,7 +78,7 @@ impl State {
         if !job.clock.confirm() {
             return Ok(false);
         }
-        log(name, "told to trust its clock", by.as_ref());
+        log(name, "clock confirmed", by.as_ref());
         if self.shutdown.is_none() {
             job.enqueue(Scope::All, Trigger::Manual, None, by);
             let escalation = job.revive(&self.shared, &mut self.publisher).await;

@@ -34,7 +34,7 @@ pub(super) struct CourierSlot {
     owner: Uuid,
     courier: Option<ActorRef<CourierMsg>>,
     restarts: RestartLog,
-    /// Why the courier died, when it restarts, and the message that does it.
+    /// Why the courier crashed, when it restarts, and the message that does it.
     restart: Option<(String, Moment, Delayed<HousekeeperMsg>)>,
     under_way: usize,
     counts: Option<(OutboxCounts, Moment)>,
@@ -88,7 +88,7 @@ impl Couriers {
     /// Wakes the courier of a rule, which has written entries.
     pub(super) fn wake(&self, rule: &JobName) {
         if let Some(courier) = self.0.get(rule).and_then(|slot| slot.courier.as_ref()) {
-            // One that has just died looks when it is up again.
+            // One that has just crashed looks when it is up again.
             let _ = courier.cast(CourierMsg::Wake);
         }
     }
@@ -104,13 +104,13 @@ impl Couriers {
         if let Some(slot) = self.0.get_mut(rule) {
             slot.restart = None;
             if let Err(error) = slot.try_spawn(shared).await {
-                slot.died(shared, error.to_string());
+                slot.crashed(shared, error.to_string());
             }
         }
     }
 
-    /// Handles the death of a child. Returns whether it was a courier.
-    pub(super) fn died(
+    /// Handles the exit of a child. Returns whether it was a courier.
+    pub(super) fn crashed(
         &mut self,
         child: ActorId,
         reason: &str,
@@ -120,7 +120,7 @@ impl Couriers {
         let Some(slot) = self.slot_of(child) else {
             return false;
         };
-        slot.died(shared, reason.to_owned());
+        slot.crashed(shared, reason.to_owned());
         publisher.emit(Event::CourierRestarted {
             rule: slot.rule.clone(),
             reason: reason.to_owned(),
@@ -239,20 +239,20 @@ impl CourierSlot {
         Ok(())
     }
 
-    /// Plans the restart of a courier that died. It is never given up, because its entries wait.
-    fn died(&mut self, shared: &Shared, reason: String) {
+    /// Plans the restart of a courier that crashed. It is never given up, because its entries wait.
+    fn crashed(&mut self, shared: &Shared, reason: String) {
         self.courier = None;
         self.under_way = 0;
         let now = shared.now();
         let config = &shared.config.restart;
-        recorder::courier_died(&self.rule);
+        recorder::courier_crashed(&self.rule);
         let wait = match self.restarts.record(now.mono, config, fastrand::f64()) {
             Verdict::RestartAfter(wait) => wait,
             Verdict::LimitReached => config.cool_down,
         };
         let rule = self.rule.clone();
         let at = now.after(wait);
-        tracing::warn!(job.name = %rule, restart.at = %at.wall, %reason, "the courier of {rule} died and is restarted");
+        tracing::warn!(job.name = %rule, restart.at = %at.wall, %reason, "the courier of {rule} crashed and is restarted");
         let restart = shared.send_after(wait, move || InternalMsg::CourierRestartDue(rule));
         self.restart = Some((reason, at, restart));
     }
@@ -290,7 +290,7 @@ impl CourierSlot {
 
     fn problem_at(&self, now: Moment) -> Option<String> {
         if let Some((reason, ..)) = &self.restart {
-            return Some(format!("the courier died: {reason}"));
+            return Some(format!("the courier crashed: {reason}"));
         }
         if self.problem.is_some() {
             return self.problem.clone();

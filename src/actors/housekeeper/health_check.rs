@@ -16,7 +16,7 @@ impl State {
     /// Checks every job, drops waiters that gave up, and schedules the next check.
     ///
     /// The check is a message of the housekeeper to itself, not the timer's: it comes when nothing
-    /// is planned and while the timer is dead. One is on its way at a time, so a stall is followed
+    /// is planned and while the timer is down. One is on its way at a time, so a stall is followed
     /// by one check.
     pub(super) fn health_check(&mut self) {
         if self.shutdown.is_some() {

@@ -179,10 +179,10 @@ impl JobState {
             ..Report::blank(self.name.clone(), scope, trigger, now.wall)
         };
         let account = RunAccount::new(report);
-        // Copies: the worker's own are lost when it dies.
+        // Copies: the worker's own are lost when it crashes.
         let (unsaved, rejected) = (self.unsaved.clone(), self.rejected.clone());
         let run = RunState::new(account.clone(), unsaved, rejected, self.clock.clone());
-        // A worker that has just died takes no message; its death puts the run back.
+        // A worker that has just crashed takes no message; its exit puts the run back.
         let _ = worker.cast(WorkerMsg::Run(Box::new(run)));
         self.active = Some(ActiveRun::new(account, waiters, now));
     }

@@ -128,13 +128,13 @@ impl PendingReads {
         }
     }
 
-    /// Answers for a reader that died. Returns whether the child was one.
+    /// Answers for a reader that crashed. Returns whether the child was one.
     pub(super) fn reader_exited(&mut self, child: ActorId, reason: &str) -> bool {
         let Some(read) = self.open.remove(&child) else {
             return false;
         };
         if let Some(reply) = read.reply {
-            reply.reject(failed(format!("the reader died: {reason}")));
+            reply.reject(failed(format!("the reader crashed: {reason}")));
         }
         true
     }

@@ -1,4 +1,4 @@
-//! Children: spawned in order, restarted when they die, degraded when they die too often.
+//! Children: spawned in order, restarted when they crash, degraded when they crash too often.
 
 use ractor::{ActorId, SpawnErr, SupervisionEvent};
 
@@ -15,8 +15,8 @@ use crate::metrics::recorder;
 use crate::model::{Event, Outcome, Trigger};
 use crate::policy::{QueuedRun, Verdict};
 
-/// Returns the child that died and why, if this event is a death.
-pub(super) fn death(event: &SupervisionEvent) -> Option<(ActorId, String)> {
+/// Returns the child that exited and why, if this event is an exit.
+pub(super) fn exit_of(event: &SupervisionEvent) -> Option<(ActorId, String)> {
     match event {
         SupervisionEvent::ActorFailed(child, error) => Some((child.get_id(), error.to_string())),
         SupervisionEvent::ActorTerminated(child, _, reason) => Some((
@@ -40,7 +40,7 @@ impl State {
     pub(super) async fn spawn_timer(&mut self) {
         if self.shutdown.is_none() {
             if let Err(error) = self.try_spawn_timer().await {
-                self.timer_died(error.to_string());
+                self.timer_crashed(error.to_string());
             }
         }
     }
@@ -52,7 +52,7 @@ impl State {
         self.timer.spawn(&self.shared, armed.collect()).await
     }
 
-    /// Handles the death of a child, behind all its messages.
+    /// Handles the exit of a child, behind all its messages.
     pub(super) async fn child_exited(&mut self, child: ActorId, reason: String) {
         if self.reads.reader_exited(child, &reason) {
             return self.reads.start_next(&self.shared).await;
@@ -61,18 +61,18 @@ impl State {
             return self.child_stopped(child, &reason).await;
         }
         if self.timer.is(child) {
-            return self.timer_died(reason);
+            return self.timer_crashed(reason);
         }
         if self
             .couriers
-            .died(child, &reason, &self.shared, &mut self.publisher)
+            .crashed(child, &reason, &self.shared, &mut self.publisher)
         {
             return;
         }
         let Some(job) = self.jobs.of_worker(child) else {
             return;
         };
-        let escalation = job.worker_died(&self.shared, &mut self.publisher, reason);
+        let escalation = job.worker_crashed(&self.shared, &mut self.publisher, reason);
         if escalation.is_none() {
             let now = self.shared.now();
             refresh(job, &self.shared, &self.timer, &mut self.publisher, now);
@@ -80,9 +80,9 @@ impl State {
         self.escalate_if(escalation).await;
     }
 
-    fn timer_died(&mut self, reason: String) {
+    fn timer_crashed(&mut self, reason: String) {
         self.timer.schedule_restart(&self.shared);
-        tracing::warn!(reason = %log_line(&reason), "the timer died and is restarted");
+        tracing::warn!(reason = %log_line(&reason), "the timer crashed and is restarted");
         self.publisher.emit(Event::TimerRestarted { reason });
     }
 }
@@ -101,7 +101,7 @@ impl JobState {
         }
     }
 
-    /// Spawns the worker. A failed spawn counts as a death. Returns the error of an escalation.
+    /// Spawns the worker. A failed spawn counts as a crash. Returns the error of an escalation.
     pub(super) async fn spawn_worker(
         &mut self,
         shared: &Shared,
@@ -109,12 +109,12 @@ impl JobState {
     ) -> Option<String> {
         // The workers' `pre_start` cannot fail, so this is ractor's own failure.
         let error = self.try_spawn_worker(shared).await.err()?;
-        self.worker_died(shared, publisher, error.to_string())
+        self.worker_crashed(shared, publisher, error.to_string())
     }
 
-    /// Answers for the run of a worker that died, and plans the restart. Returns the error of an
+    /// Answers for the run of a worker that crashed, and plans the restart. Returns the error of an
     /// escalation.
-    fn worker_died(
+    fn worker_crashed(
         &mut self,
         shared: &Shared,
         publisher: &mut Publisher,
@@ -122,7 +122,7 @@ impl JobState {
     ) -> Option<String> {
         let now = shared.now();
         let config = &shared.config.restart;
-        recorder::worker_died(&self.name);
+        recorder::worker_crashed(&self.name);
         let verdict = self.restarts.record(now.mono, config, fastrand::f64());
         let half_open = self.degraded.is_some();
         self.finish_crashed(shared, publisher, &reason);
@@ -130,7 +130,7 @@ impl JobState {
         match verdict {
             Verdict::RestartAfter(wait) if !half_open => {
                 let at = now.after(wait);
-                tracing::warn!(job.name = %job, restart.at = %at.wall, reason = %log_line(&reason), "the worker of {job} died and is restarted");
+                tracing::warn!(job.name = %job, restart.at = %at.wall, reason = %log_line(&reason), "the worker of {job} crashed and is restarted");
                 publisher.emit(Event::WorkerRestarting {
                     job: job.clone(),
                     reason: reason.clone(),
@@ -139,8 +139,8 @@ impl JobState {
                 self.worker = WorkerSlot::Restarting { at, reason };
             }
             _ if config.on_limit == OnRestartLimit::Escalate => {
-                tracing::error!(job.name = %job, reason = %log_line(&reason), "{job} is escalated: its worker died too often");
-                let error = format!("{job} died too often: {reason}");
+                tracing::error!(job.name = %job, reason = %log_line(&reason), "{job} is escalated: its worker crashed too often");
+                let error = format!("{job} crashed too often: {reason}");
                 let until = now.after(config.cool_down);
                 self.worker = WorkerSlot::Degraded { until, reason };
                 return Some(error);
@@ -150,7 +150,7 @@ impl JobState {
         None
     }
 
-    /// Answers for a run whose worker died. A run that never began goes back to the queue.
+    /// Answers for a run whose worker crashed. A run that never began goes back to the queue.
     fn finish_crashed(&mut self, shared: &Shared, publisher: &mut Publisher, reason: &str) {
         let Some(active) = self.active.take() else {
             return;
@@ -193,7 +193,7 @@ impl JobState {
         };
         let job = &self.name;
         publisher.reject(job, self.queue.drain(), &outcome, now);
-        tracing::error!(job.name = %job, degraded.until = %until.wall, reason = %log_line(&reason), "{job} is degraded: its worker died too often");
+        tracing::error!(job.name = %job, degraded.until = %until.wall, reason = %log_line(&reason), "{job} is degraded: its worker crashed too often");
         publisher.emit(Event::JobDegraded {
             job: job.clone(),
             reason,

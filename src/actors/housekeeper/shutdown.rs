@@ -80,7 +80,7 @@ impl State {
                     job.remember_record(&report, &self.shared, true);
                 }
                 self.publisher.publish(&report, waiters);
-                // Not for a worker that died while it saved: the next one would die as well.
+                // Not for a worker that crashed while it saved: the next one would die as well.
                 job.ensure_worker(&self.shared).await;
             }
         }

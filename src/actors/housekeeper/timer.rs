@@ -44,15 +44,15 @@ impl TimerHandle {
     /// Arms the timer for a job, instead of what it was armed for before.
     pub(super) fn arm(&self, job: &JobState, now: Moment) {
         if let Some(timer) = &self.timer {
-            // A timer that has just died takes no message; the next one is armed from memory.
+            // A timer that has just crashed takes no message; the next one is armed from memory.
             let _ = timer.cast(TimerMsg::Arm(job.name.clone(), job.wake_at(now)));
         }
     }
 
-    /// Schedules the restart of a timer that died.
+    /// Schedules the restart of a timer that crashed.
     pub(super) fn schedule_restart(&mut self, shared: &Shared) {
         self.timer = None;
-        recorder::timer_died();
+        recorder::timer_crashed();
         let config = &shared.config.restart;
         let now = shared.now().mono;
         let wait = match self.restarts.record(now, config, fastrand::f64()) {

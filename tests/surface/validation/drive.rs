@@ -143,9 +143,9 @@ async fn live(settings: Settings) -> Result<(), String> {
     let status = ask(&housekeeper, HousekeeperMsg::Status)
         .await
         .expect("it lives");
-    assert_eq!(status.timer_restarts, 0, "the timer died\n{status}");
+    assert_eq!(status.timer_restarts, 0, "the timer crashed\n{status}");
     for job in status.jobs.values() {
-        assert_eq!(job.restarts, 0, "the worker died\n{status}");
+        assert_eq!(job.restarts, 0, "the worker crashed\n{status}");
     }
     let written = serde_json::to_string(&status).expect("is plain data");
     assert_eq!(serde_json::from_str(&written).ok(), Some(status));

@@ -190,7 +190,7 @@ async fn a_preview_leads_to_its_next_page_and_back_to_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_died_is_shown_with_the_reason() {
+async fn a_worker_that_crashed_is_shown_with_the_reason() {
     let mut host = host().await;
     host.child("worker").kill();
     let restarting = |news: &Event| matches!(news, Event::WorkerRestarting { .. });
@@ -200,7 +200,7 @@ async fn a_worker_that_died_is_shown_with_the_reason() {
 
     assert!(page.page(200).contains("Worker crashed"), "{}", page.body);
     assert!(
-        page.body.contains("its worker died: killed"),
+        page.body.contains("its worker crashed: killed"),
         "{}",
         page.body
     );

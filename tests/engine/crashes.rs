@@ -1,4 +1,4 @@
-//! A worker that dies: its run is answered, and it is started again.
+//! A worker that crashes: its run is answered, and it restarts.
 
 use ractor::ActorCell;
 use ractor_housekeeper::booking::BookingExpirer;
@@ -200,7 +200,7 @@ async fn a_success_makes_the_next_failure_the_first_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_dies_after_its_report_has_not_crashed() {
+async fn a_worker_that_exits_after_its_report_has_not_crashed() {
     let mut setup = Setup::new();
     setup.config.restart.max_restarts = u32::MAX;
     setup.config.restart.backoff.max = seconds(1);
