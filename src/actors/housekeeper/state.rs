@@ -15,6 +15,10 @@ use crate::model::HousekeeperState;
 use crate::time::{Clocks, Moment};
 
 /// The supervisor's memory. `pub` only because ractor's trait names it as the actor's state.
+#[expect(
+    missing_debug_implementations,
+    reason = "hosts cannot name it, and it holds jobs and reply ports"
+)]
 pub struct State {
     pub(super) shared: Shared,
     pub(super) jobs: Jobs,

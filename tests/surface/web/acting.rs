@@ -1,15 +1,12 @@
 //! Who acts, as the host's request says, and what the host allows.
 
 use axum::Extension;
-use axum::http::Method;
 use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
 use ractor_housekeeper::web::{Action, Web};
 use ractor_housekeeper::{HousekeeperMsg, Requester, Scope};
 
 use crate::support::host::Host;
 use crate::web::visitor::{Visitor, host};
-
-const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
 
 #[tokio::test(start_paused = true)]
 async fn a_request_acts_in_the_name_that_its_extension_gives() {
@@ -23,9 +20,8 @@ async fn a_request_acts_in_the_name_that_its_extension_gives() {
     visitor.post("/api/v1/jobs/booking-expirer/pause").await;
     let pause = host.status().await.pause.expect("it is paused");
     let page = visitor.get("/jobs/booking-expirer").await;
-    let form = [("content-type", "application/x-www-form-urlencoded")];
     let path = "/jobs/booking-expirer/run";
-    let form = visitor.send(Method::POST, path, &form, "user=").await;
+    let form = visitor.post_form(path, "user=").await;
 
     assert_eq!(run.json()["requested_by"][0], name.as_str());
     assert_eq!(all.json()["reports"][0]["requested_by"][0], name.as_str());
@@ -65,10 +61,12 @@ async fn the_host_decides_by_action_and_job() {
     for job in [BookingExpirer::NAME, SessionCleaner::NAME] {
         for action in Action::ALL {
             for root in ["/api/v1/jobs", "/jobs"] {
-                let form = [("content-type", "application/x-www-form-urlencoded")];
-                let form = if root == "/jobs" { &form[..] } else { &[] };
                 let path = format!("{root}/{job}/{action}");
-                let answer = visitor.send(Method::POST, &path, form, "").await;
+                let answer = if root == "/jobs" {
+                    visitor.post_form(&path, "").await
+                } else {
+                    visitor.post(&path).await
+                };
                 if root == "/jobs" {
                     let asked = visitor.get(&path).await;
                     assert_eq!(asked.status == 403, answer.status == 403, "{path}");
@@ -89,7 +87,7 @@ async fn the_host_decides_by_action_and_job() {
     host.ask(resume).await.expect("the job is there");
     let all = [
         visitor.post("/api/v1/run").await,
-        visitor.send(Method::POST, "/run", &FORM, "").await,
+        visitor.post_form("/run", "").await,
     ];
 
     let expected = ["run", "cancel", "resume"].iter().flat_map(|action| {

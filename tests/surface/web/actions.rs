@@ -1,6 +1,5 @@
 //! What changes something.
 
-use axum::http::Method;
 use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};
 use ractor_housekeeper::{Outcome, Report, Scope};
@@ -184,21 +183,18 @@ async fn without_a_script_a_form_asks_first_and_then_acts() {
     let host = host().await;
     host.add_overdue(1);
     let visitor = Visitor::actor(&host);
-    let form = [("content-type", "application/x-www-form-urlencoded")];
     let user = Uuid::nil();
     let path = "/jobs/booking-expirer/run";
 
     let question = visitor.get(&format!("{path}?user={user}")).await;
     let untouched = host.expired().is_empty();
     let body = format!("user={user}");
-    let done = visitor.send(Method::POST, path, &form, &body).await;
+    let done = visitor.post_form(path, &body).await;
     let result = see(&visitor, &done).await;
     let other = format!("user={}", Uuid::from_u128(7));
-    let nothing = visitor.send(Method::POST, path, &form, &other).await;
+    let nothing = visitor.post_form(path, &other).await;
     let nothing = see(&visitor, &nothing).await;
-    let paused = visitor
-        .send(Method::POST, "/jobs/booking-expirer/pause", &form, "")
-        .await;
+    let paused = visitor.post_form("/jobs/booking-expirer/pause", "").await;
     let paused = see(&visitor, &paused).await;
 
     let question = question.page(200);
@@ -231,10 +227,9 @@ async fn a_result_is_headed_by_its_outcome_and_survives_a_reload() {
     let error = "the database is away".to_owned();
     host.faults.once(Step::Batch, 1, Fault::Fail(error));
     let visitor = Visitor::actor(&host);
-    let form = [("content-type", "application/x-www-form-urlencoded")];
     let path = "/jobs/booking-expirer/run";
 
-    let failed = visitor.send(Method::POST, path, &form, "user=").await;
+    let failed = visitor.post_form(path, "user=").await;
     let first = see(&visitor, &failed).await;
     let again = see(&visitor, &failed).await;
     let forged = visitor.get("/jobs/booking-expirer?done=paused").await;

@@ -1,14 +1,11 @@
 //! Requests that say less, or something else, than they seem to: nothing makes a scope wider.
 
-use axum::http::Method;
 use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
 use ractor_housekeeper::{HousekeeperMsg, Scope};
 
 use crate::web::visitor::{Visitor, host};
-
-const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_not_understood_runs_nothing() {
@@ -82,7 +79,7 @@ async fn a_field_that_is_not_understood_runs_nothing() {
     ];
 
     for (path, body) in table {
-        let done = visitor.send(Method::POST, path, &FORM, body).await;
+        let done = visitor.post_form(path, body).await;
         done.page(422);
         let asked = visitor.get(&format!("{path}?{body}")).await;
         assert!([400, 422].contains(&asked.status.as_u16()), "{path}?{body}");
@@ -103,7 +100,7 @@ async fn paused_jobs_are_left_out_of_all_and_named() {
     let asked = visitor.get("/run").await;
     let without = visitor.post("/api/v1/run").await.json();
     let untouched = host.expired().is_empty();
-    let form = visitor.send(Method::POST, "/run", &FORM, "").await;
+    let form = visitor.post_form("/run", "").await;
     let page = visitor.get("/?done=ran_all").await;
     let with = visitor
         .post_json("/api/v1/run", r#"{"paused": true}"#)
@@ -163,7 +160,7 @@ async fn another_run_than_the_one_named_is_not_cancelled() {
     let running = refusal["running"].as_str().expect("a run").to_owned();
     let form = format!("run={other}");
     let page = visitor
-        .send(Method::POST, "/jobs/booking-expirer/cancel", &FORM, &form)
+        .post_form("/jobs/booking-expirer/cancel", &form)
         .await;
     let cancelled = visitor.post(&format!("{path}{running}")).await;
     gate.open();

@@ -51,6 +51,11 @@ impl Visitor {
         self.send(Method::POST, path, &kind, body).await
     }
 
+    pub(crate) async fn post_form(&self, path: &str, body: &str) -> Answer {
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        self.send(Method::POST, path, &kind, body).await
+    }
+
     pub(crate) async fn send(
         &self,
         method: Method,
