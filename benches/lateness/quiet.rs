@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::Plan;
 use crate::housekeeper::{Measured, seconds};
 use crate::support::Result;
-use crate::support::database::Database;
+use crate::support::database::{Database, Kind};
 use crate::support::figures::percentile;
 use crate::support::job::clock;
 
