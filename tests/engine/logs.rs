@@ -30,7 +30,7 @@ async fn a_failed_run_logs_a_warning_and_an_empty_one_debug() {
     let failed = log.of("booking-expirer failed: no route");
     host.faults.always(Step::BeginRun, Fault::Panic);
     host.run().await;
-    let crashed = log.of("booking-expirer crashed");
+    let crashed = log.of("booking-expirer crashed: ");
     let second_batch = log.of("housekeeper.batch{batch.number=2 batch.limit=2}: new");
 
     assert_eq!(nothing, ["DEBUG"]);

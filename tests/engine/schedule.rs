@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
 use ractor_housekeeper::config::{JobConfig, Pace, Schedule};
-use ractor_housekeeper::model::{Event, NextRun, Trigger};
+use ractor_housekeeper::model::{Event, NextRun, Trigger, WorkerStatus};
 use ractor_housekeeper::testing::{Fault, Gate, MemoryBooking, Step, next_event, next_report};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{HousekeeperMsg, Outcome, Report, Scope};
@@ -512,10 +512,11 @@ async fn a_pause_holds_back_a_queued_run_without_callers() {
     let _ = host.pause().await;
     gate.open();
     let running = running.await.expect("is not refused");
+    let status = host.status().await;
 
     assert_eq!(running.outcome, Outcome::Completed);
     assert_eq!(host.faults.calls(Step::BeginRun), 1);
-    assert_eq!(host.status().await.waiting, 0);
+    assert_eq!((status.worker, status.waiting), (WorkerStatus::Idle, 0));
 }
 
 #[tokio::test(start_paused = true)]
