@@ -107,7 +107,7 @@ async fn a_frozen_database_leaves_the_card_usable() {
     };
     let mut setup = Setup::new();
     setup.arguments = setup.arguments.with_history(FrozenHistory);
-    setup.config.job.read_timeout = std::time::Duration::from_secs(2);
+    setup.config.job.read_timeout = std::time::Duration::from_secs(10);
     let host = setup.start().await;
     host.faults.always(Step::Preview, Fault::Hang);
     host.add_overdue(2);
