@@ -13,6 +13,8 @@ use state::State;
 
 mod active_run;
 mod controls;
+mod courier_advice;
+mod courier_slot;
 mod couriers;
 mod health_check;
 mod job_state;

@@ -41,6 +41,10 @@ impl BookingJob {
         self.job.prepare_run(from_start);
     }
 
+    pub(super) fn hands_on(&self) -> bool {
+        self.job.hands_on()
+    }
+
     pub(super) fn findings(&self) -> Findings {
         self.job.findings()
     }
@@ -131,6 +135,10 @@ macro_rules! built_in {
 
             fn prepare_run(&self, from_start: bool) {
                 self.0.prepare_run(from_start);
+            }
+
+            fn hands_on(&self) -> bool {
+                self.0.hands_on()
             }
 
             fn findings(&self) -> crate::job::Findings {

@@ -32,6 +32,12 @@ pub struct Finding {
 }
 
 impl Findings {
+    pub(crate) fn with_advice(&self, advice: &[Finding]) -> Self {
+        let mut findings = self.clone();
+        findings.advice.extend_from_slice(advice);
+        findings
+    }
+
     /// Returns whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -39,7 +45,6 @@ impl Findings {
     }
 }
 
-#[cfg(any(feature = "_store", test))]
 impl Finding {
     pub(crate) fn new(rule: &str, part: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -50,6 +55,7 @@ impl Finding {
         }
     }
 
+    #[cfg(any(feature = "_store", test))]
     pub(crate) fn mend(mut self, statement: impl Into<String>) -> Self {
         self.statement = Some(statement.into());
         self

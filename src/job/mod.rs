@@ -76,6 +76,13 @@ pub trait Job: Send + Sync + 'static {
         true
     }
 
+    /// Returns whether batches write entries to the outbox for a courier to deliver. Called once,
+    /// at the start: the status names a job whose entries no courier of this process delivers.
+    /// Default: `false`.
+    fn hands_on(&self) -> bool {
+        false
+    }
+
     /// Prepares for a run. `from_start` is false for a run that starts because a row fell due. Such
     /// a run may begin at the place below which nothing was due at the last run; every other run
     /// looks for rows that were set back behind it. Default: does nothing.

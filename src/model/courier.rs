@@ -37,6 +37,9 @@ pub struct CourierStatus {
     pub recent: Vec<DeliveryRecord>,
     /// The reason why entries wait, if anything is wrong.
     pub problem: Option<String>,
+    /// A hint that no rule of this process hands on under this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 impl CourierStatus {
@@ -56,6 +59,7 @@ impl CourierStatus {
             restarts: 0,
             recent: Vec::new(),
             problem: None,
+            advice: None,
         }
     }
 }
@@ -171,7 +175,7 @@ impl ParkedEntries {
 }
 
 impl fmt::Display for CourierStatus {
-    /// Writes one line.
+    /// Writes one line, and a line of advice.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} hands on: {}", self.rule, self.courier)?;
         if let Some(counts) = &self.counts {
@@ -187,6 +191,9 @@ impl fmt::Display for CourierStatus {
         write!(f, ", {acknowledged} acknowledged, {} refused", self.refused)?;
         if let Some(problem) = &self.problem {
             write!(f, ": {}", line(problem))?;
+        }
+        if let Some(advice) = &self.advice {
+            write!(f, "\nadvice: courier of {}: {}", self.rule, line(advice))?;
         }
         Ok(())
     }

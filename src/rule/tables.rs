@@ -1,6 +1,8 @@
 //! The tables that a rule names.
 
 use super::Rule;
+#[cfg(feature = "_store")]
+use super::action::Target;
 use super::action::{Action, HandOn};
 use super::related::Children;
 
@@ -23,6 +25,17 @@ impl Rule {
     pub(crate) fn hands_on(&self) -> bool {
         let children = self.children().into_iter();
         !self.hand_on.is_empty() || children.flat_map(|one| &one.hand_on).next().is_some()
+    }
+
+    /// Returns whether rows, or children of theirs, are handed on to the outbox.
+    #[cfg(feature = "_store")]
+    pub(crate) fn hands_on_to_outbox(&self) -> bool {
+        let children = self.children().into_iter();
+        let mut all = self
+            .hand_on
+            .iter()
+            .chain(children.flat_map(|one| &one.hand_on));
+        all.any(|hand_on| matches!(hand_on.to, Target::Outbox(_)))
     }
 
     /// Every table that the rule names, as it names it, once each.

@@ -284,6 +284,10 @@ impl<H: JobHook> Job for FaultyJob<H> {
         self.job.is_irreversible()
     }
 
+    fn hands_on(&self) -> bool {
+        self.job.hands_on()
+    }
+
     fn prepare_run(&self, from_start: bool) {
         self.job.prepare_run(from_start);
     }

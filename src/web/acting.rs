@@ -132,7 +132,7 @@ impl Acting {
         Ok(self.site.answer(ANSWER_LIMIT, message).await??)
     }
 
-    async fn ask<T: Private + Send + 'static>(
+    pub(super) async fn ask<T: Private + Send + 'static>(
         &self,
         wait: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,

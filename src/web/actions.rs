@@ -199,7 +199,7 @@ pub(crate) fn resumed(job: &JobName, changed: bool) -> String {
     }
 }
 
-fn accepted(message: String, look: &'static str) -> Response {
+pub(crate) fn accepted(message: String, look: &str) -> Response {
     let location = [(header::LOCATION, look)];
     (StatusCode::ACCEPTED, location, Json(Accepted { message })).into_response()
 }

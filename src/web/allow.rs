@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use crate::job::JobName;
 
-/// An act on a job, as [`Web::allow`](super::Web::allow) decides on it.
+/// An act on a job or on what it hands on, as [`Web::allow`](super::Web::allow) decides on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
@@ -19,13 +19,30 @@ pub enum Action {
     Pause,
     /// Resumes the schedule.
     Resume,
+    /// Redelivers parked entries of the rule.
+    Redeliver,
+    /// Deletes parked entries of the rule, which are never delivered.
+    Discard,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 4] = [Self::Run, Self::Cancel, Self::Pause, Self::Resume];
+    pub const ALL: [Self; 6] = [
+        Self::Run,
+        Self::Cancel,
+        Self::Pause,
+        Self::Resume,
+        Self::Redeliver,
+        Self::Discard,
+    ];
 
-    /// Returns the word in paths: `run`, `cancel`, `pause` or `resume`.
+    /// Returns whether it acts on parked entries, and not on a job.
+    #[must_use]
+    pub fn is_on_entries(self) -> bool {
+        matches!(self, Self::Redeliver | Self::Discard)
+    }
+
+    /// Returns the word in paths, such as `run`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +50,8 @@ impl Action {
             Self::Cancel => "cancel",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Redeliver => "redeliver",
+            Self::Discard => "discard",
         }
     }
 }

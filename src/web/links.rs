@@ -37,6 +37,11 @@ impl Links {
         format!("{}jobs/{}{rest}", self.root, encoded(job.as_str()))
     }
 
+    /// A link to something of a courier's.
+    pub(crate) fn to_courier(&self, rule: &JobName, rest: &str) -> String {
+        format!("{}couriers/{}{rest}", self.root, encoded(rule.as_str()))
+    }
+
     /// As the script wants it.
     pub(crate) fn root(&self) -> &str {
         &self.root

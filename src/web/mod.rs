@@ -26,8 +26,9 @@
 //!
 //! # The page
 //!
-//! `/` has a card for each job, `jobs/{job}` its history as plots and as a table,
-//! `jobs/{job}/preview` what a run would handle. It is HTML from the server that reads without a
+//! `/` has a card for each job and courier, `jobs/{job}` its history as plots and as a table,
+//! `jobs/{job}/preview` what a run would handle, `couriers/{rule}` its deliveries and parked
+//! entries. It is HTML from the server that reads without a
 //! script; with one it follows the housekeeper by server-sent events (`events`). All links are
 //! relative, so it may be nested at any path, and behind a proxy that takes a prefix away.
 //! (`Router::nest` takes the path as it is written; `nest_service` takes it with and without a
@@ -46,6 +47,9 @@
 //! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report), or 202 with the `run` and its `Location`. The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
 //! | `POST api/v1/jobs/{job}/cancel?run=` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
 //! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
+//! | `GET api/v1/couriers/{rule}` | [`CourierStatus`](crate::model::CourierStatus) of what the rule hands on |
+//! | `GET api/v1/couriers/{rule}/parked?after=&size=` | [`ParkedEntries`](crate::model::ParkedEntries); `size` is 1 to 1,000, 100 if not given; `after` is `next` of the page before |
+//! | `POST api/v1/couriers/{rule}/redeliver`, `discard` | `{"entries": 3}`, or 202 after 10 s, and the change goes on. The body is `{"entries": "all"}`, or `{"entries": {"these": [7]}}` with ids; those that are not parked do not count |
 //! | `POST api/v1/run?wait=` | `{"reports": [..], "left_out": [..]}`. Paused jobs are left out unless the body is `{"paused": true}` |
 //! | `GET api/v1/openapi.json` | the OpenAPI 3.1 document of the paths above, for generated clients |
 //! | `GET health/live` | 200 as long as the housekeeper answers within a second |
@@ -68,7 +72,7 @@
 //! |---|---|
 //! | 400 | `bad_request`: what was sent cannot be read |
 //! | 403 | `read_only`: the host did not switch actions on; `not_allowed`: the host refuses this action; `cross_site`: a browser was sent here by another site; `no_previews` |
-//! | 404 | `not_found`, `unknown_job`, `unknown_run` |
+//! | 404 | `not_found`, `unknown_job`, `unknown_run`, `no_courier` |
 //! | 421 | `unknown_host`: the application did not list this name with [`Web::with_hosts`] |
 //! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
 //! | 409 | `off`; `other_run`: the run to cancel is not in progress |
@@ -130,6 +134,7 @@ mod allow;
 mod api;
 mod assets;
 mod client;
+mod couriers;
 mod done;
 mod events;
 mod extract;
@@ -202,10 +207,10 @@ impl Web {
         }
     }
 
-    /// Lets everyone who reaches the router run, cancel, pause and resume jobs. Put an
-    /// authentication around it, and list the names under which it is served with
-    /// [`with_hosts`](Web::with_hosts): until then it answers to names of this machine only, such
-    /// as `localhost`.
+    /// Lets everyone who reaches the router run, cancel, pause and resume jobs, and redeliver and
+    /// discard parked entries. Put an authentication around it, and list the names under which it
+    /// is served with [`with_hosts`](Web::with_hosts): until then it answers to names of this
+    /// machine only, such as `localhost`.
     #[must_use]
     pub fn with_actions(mut self) -> Self {
         self.actions = true;
@@ -316,6 +321,10 @@ impl Web {
             .route(
                 "/jobs/{job}/{act}",
                 get(confirm::confirm).post(confirm::submit),
+            )
+            .route(
+                "/couriers/{rule}/{act}",
+                get(page::parked::confirm).post(page::parked::submit),
             );
         let acts = acts.route_layer(from_fn_with_state(site.clone(), actions::if_allowed));
         Router::new()
@@ -325,6 +334,7 @@ impl Web {
             .route("/jobs/{job}/preview", get(page::preview))
             .route("/runs/{run}", get(page::run))
             .route("/jobs/{job}/card", get(page::card_of))
+            .route("/couriers/{rule}", get(page::parked::courier))
             .nest(api::ROOT, api::router(&site))
             .route("/events", get(events::stream))
             .merge(health_paths())

@@ -6,26 +6,25 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use maud::{Markup, html};
+use maud::html;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::done::Done;
 use super::extract::{JobPath, JobQuery, PreviewParams, Query};
-use super::format;
 use super::links::Links;
 use super::params::RunPath;
 use super::problem::{Detail, Problem};
 use super::site::Site;
-use crate::fmt::thousands;
-use crate::model::Status;
 
 pub(crate) mod card;
 pub(crate) mod confirm;
+mod couriers;
 pub(crate) mod filter;
 mod forms;
 mod frame;
 mod history;
+pub(crate) mod parked;
 mod plot;
 mod preview;
 mod result;
@@ -34,7 +33,7 @@ mod spark;
 pub(crate) mod triage;
 
 use filter::Filter;
-use frame::{Page, error_page, page};
+use frame::{Page, error_page, heading, page};
 
 /// The query of the overview. Other members are ignored: a host may have its own.
 #[derive(Deserialize)]
@@ -192,18 +191,4 @@ pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) 
         }
     }
     page
-}
-
-/// Whose page it is, and since when it runs.
-fn heading(status: &Status) -> Markup {
-    html! {
-        @if let Some(name) = &status.name { span { (name) } " " }
-        span { (status.state) }
-        @if let Some(started_at) = status.started_at {
-            " for " (format::lasting(started_at, status.at))
-        }
-        @if status.timer_restarts > 0 {
-            ", timer restarted " (thousands(status.timer_restarts)) "×"
-        }
-    }
 }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use crate::job::{Preview, Scope};
 use crate::model::{
-    CurrentRun, FailingCause, Health, History, HistorySource, JobStatus, Outcome, Report,
-    RequestError, RunId, RunStatus, Status, WorkerStatus,
+    CourierState, CourierStatus, CurrentRun, DeliveryEnd, FailingCause, Health, History,
+    HistorySource, JobStatus, Outcome, ParkedEntries, Report, RequestError, RunId, RunStatus,
+    Status, WorkerStatus,
 };
 
 /// A kind of text that may hold personal data, as [`Web::redact`](super::Web::redact) receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sensitive {
-    /// The id of a row.
+    /// The id of a row, which is the key of its entry in the outbox.
     Id,
     /// The user of a row or of a scope.
     User,
-    /// A detail of a row of a preview.
+    /// A detail of a row of a preview, and the payload of a parked entry.
     Detail,
     /// The text of an error, which may quote a row.
     Error,
@@ -67,6 +68,45 @@ pub(crate) trait Private {
 impl Private for Status {
     fn redact(&mut self, privacy: &Privacy) {
         self.jobs.values_mut().for_each(|job| job.redact(privacy));
+        let couriers = self.couriers.values_mut();
+        couriers.for_each(|courier| courier.redact(privacy));
+    }
+}
+
+impl Private for CourierStatus {
+    fn redact(&mut self, privacy: &Privacy) {
+        if let CourierState::Restarting { reason, .. } = &mut self.courier {
+            privacy.text(Sensitive::Error, reason);
+        }
+        if let Some(problem) = &mut self.problem {
+            privacy.text(Sensitive::Error, problem);
+        }
+        for record in &mut self.recent {
+            privacy.text(Sensitive::Id, &mut record.key);
+            match &mut record.end {
+                DeliveryEnd::Refused { error, .. } | DeliveryEnd::Parked { error } => {
+                    privacy.text(Sensitive::Error, error);
+                }
+                DeliveryEnd::Acknowledged => {}
+            }
+        }
+    }
+}
+
+impl Private for ParkedEntries {
+    fn redact(&mut self, privacy: &Privacy) {
+        for parked in &mut self.entries {
+            privacy.text(Sensitive::Id, &mut parked.entry.key);
+            // It may hold ids, and columns that a preview would show.
+            if privacy.without_ids || privacy.without_previews {
+                HIDDEN.clone_into(&mut parked.entry.payload);
+            } else {
+                privacy.text(Sensitive::Detail, &mut parked.entry.payload);
+            }
+            if let Some(error) = &mut parked.error {
+                privacy.text(Sensitive::Error, error);
+            }
+        }
     }
 }
 
@@ -197,6 +237,10 @@ impl<T: Private> Private for Option<T> {
 }
 
 impl Private for bool {
+    fn redact(&mut self, _: &Privacy) {}
+}
+
+impl Private for u64 {
     fn redact(&mut self, _: &Privacy) {}
 }
 

@@ -116,6 +116,9 @@ impl Job for Writer {
     fn name(&self) -> JobName {
         RULE.into()
     }
+    fn hands_on(&self) -> bool {
+        true
+    }
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
         let now = "2026-01-10T12:00:00Z".parse()?;
         Ok(RunBounds::new(now, now))
@@ -132,6 +135,28 @@ impl Job for Writer {
     }
     async fn forecast(&self, _: &[String]) -> Result<Forecast, JobError> {
         Ok(Forecast::default())
+    }
+}
+
+/// A job of the same name that hands nothing on.
+struct Silent(Writer);
+
+#[async_trait]
+impl Job for Silent {
+    fn name(&self) -> JobName {
+        RULE.into()
+    }
+    async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        self.0.begin_run().await
+    }
+    async fn batch(&self, _: &BatchRequest) -> Result<Batch, JobError> {
+        Ok(Batch::default())
+    }
+    async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
+        self.0.preview(scope, page).await
+    }
+    async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
+        self.0.forecast(rejected).await
     }
 }
 
@@ -687,4 +712,49 @@ async fn couriers_are_checked_at_the_start() {
             .await
             .contains("couriers.expierer is no courier of this housekeeper, which has expirer")
     );
+}
+
+#[tokio::test]
+async fn a_rule_and_a_courier_that_miss_each_other_are_named() {
+    let receiver = FaultyReceiver::start().await;
+    let outbox = MemoryOutbox::new();
+    let writer = || Writer(outbox.clone(), Arc::default());
+    let started = |arguments: HousekeeperArguments, rule| async move {
+        let started = start(None, arguments).await.expect("it starts");
+        let housekeeper = started.housekeeper;
+        let status = housekeeper.status().await.expect("a status");
+        housekeeper.stop(None);
+        let advice = &status
+            .jobs
+            .get(&RULE.into())
+            .map(|job| &job.findings.advice);
+        let advice = advice.and_then(|advice| Some(advice.first()?.to_string()));
+        let courier = status.couriers.get(&JobName::new(rule));
+        (advice, courier.and_then(|courier| courier.advice.clone()))
+    };
+    let courier = |arguments: HousekeeperArguments, rule| {
+        arguments.with_courier(rule, outbox.clone(), receiver.destination())
+    };
+    let with_job = || HousekeeperArguments::new(Vec::new()).with_job(writer());
+
+    let both = started(courier(with_job(), RULE), RULE).await;
+    let no_courier = started(with_job(), RULE).await;
+    let misspelt = started(courier(with_job(), "expierer"), "expierer").await;
+    let silent = HousekeeperArguments::new(Vec::new()).with_job(Silent(writer()));
+    let silent = started(courier(silent, RULE), RULE).await;
+
+    let no_courier_advice = "rule `expirer`, hand_on outbox: no courier of this process delivers its \
+                             entries: right if another process has it, else add it or check the name";
+    assert_eq!(both, (None, None));
+    assert_eq!(no_courier, (Some(no_courier_advice.to_owned()), None));
+    assert_eq!(misspelt.0.as_deref(), Some(no_courier_advice));
+    assert_eq!(
+        misspelt.1.as_deref(),
+        Some(
+            "no rule of this process has this name: right if another process has it, else add it or \
+             check the name"
+        )
+    );
+    let silent_advice = "the job of this name hands nothing on to the outbox";
+    assert_eq!(silent, (None, Some(silent_advice.to_owned())));
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ractor_housekeeper::Scope;
 use ractor_housekeeper::job::Page;
+use ractor_housekeeper::model::{Claim, Outbox, ParkedPage, RefusedEntry, Settlement};
+use uuid::Uuid;
 
 use crate::TestResult;
 use crate::jobs::Jobs;
@@ -53,4 +55,37 @@ pub(crate) async fn do_everything(jobs: &Jobs) -> TestResult {
         (20, 20, 20)
     );
     Ok(())
+}
+
+/// The rule of the entries in the outbox.
+pub(crate) const RULE: &str = "expirer";
+
+/// Delivers ten entries beside parked ones, as a courier does, and lists parked ones. Returns the
+/// number of entries that were claimed.
+pub(crate) async fn deliver_beside_parked(outbox: &impl Outbox) -> TestResult<usize> {
+    let mut claim = Claim {
+        rule: RULE.into(),
+        owner: Uuid::from_u128(1),
+        limit: 100.try_into()?,
+        lease: QUARTER,
+        in_order_of_key: false,
+    };
+    outbox.release(&claim.rule, claim.owner).await?;
+    let claimed = outbox.claim(&claim).await?.entries;
+    let settlement = Settlement {
+        acknowledged: vec![claimed[0].id],
+        refused: vec![RefusedEntry {
+            id: claimed[1].id,
+            attempts: 1,
+            error: Some("not now".to_owned()),
+            again_after: Some(Duration::ZERO),
+        }],
+    };
+    outbox.settle(claim.owner, &settlement).await?;
+    outbox.counts(&claim.rule).await?;
+    outbox.parked(&claim.rule, &ParkedPage::default()).await?;
+    outbox.release(&claim.rule, claim.owner).await?;
+    claim.in_order_of_key = true;
+    outbox.claim(&claim).await?;
+    Ok(claimed.len())
 }

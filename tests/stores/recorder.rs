@@ -35,6 +35,14 @@ impl Recorder {
         heard
     }
 
+    /// What was sent with this word since this was asked before.
+    pub(crate) fn take_with(&self, word: &str) -> Vec<Statement> {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = std::mem::take(&mut *heard);
+        heard.retain(|statement| statement.sql.contains(word));
+        heard
+    }
+
     /// The first word of each statement to the tables of the jobs, since this was asked before.
     #[cfg(feature = "sqlite")]
     pub(crate) fn kinds(&self) -> Vec<String> {

@@ -158,7 +158,11 @@ impl Host {
 pub(crate) fn children(housekeeper: &ActorRef<HousekeeperMsg>) -> [ActorCell; 3] {
     let mut children = housekeeper.get_children();
     children.sort_by_key(ActorCell::get_id);
-    children.try_into().expect("three children")
+    // Couriers start between the workers and the timer.
+    let timer = children.pop().expect("a timer");
+    children.truncate(2);
+    let [worker, sibling] = children.try_into().expect("two workers");
+    [worker, sibling, timer]
 }
 
 pub(crate) fn messages_only() -> Schedule {

@@ -6,6 +6,7 @@ mod browser;
 mod browser_states;
 mod browser_streams;
 mod contract;
+mod couriers;
 mod errors;
 mod escaping;
 mod fleet;

@@ -13,7 +13,7 @@ use crate::actors::panics::catch_panic;
 use crate::actors::run_state::{RunAccount, RunState};
 use crate::actors::worker::{Worker, WorkerArguments, WorkerMsg};
 use crate::config::{HousekeeperConfig, JobConfig};
-use crate::job::{Findings, Forecast, Job, JobName, Scope};
+use crate::job::{Finding, Findings, Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
 use crate::model::{
     Health, Outcome, OutcomeKind, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
@@ -41,6 +41,8 @@ pub(super) struct JobState {
     pub(super) failures: u32,
     /// What the last check of its tables found.
     pub(super) findings: Findings,
+    /// Advice from beyond its tables.
+    pub(super) advice: Vec<Finding>,
     /// The last run of everything that ended.
     pub(super) last: Option<Report>,
     /// The newest forecast, and when it was read.
@@ -81,6 +83,7 @@ impl JobState {
             degraded: None,
             failures: 0,
             findings: Findings::default(),
+            advice: Vec::new(),
             last: None,
             forecast: None,
             last_success: None,

@@ -24,7 +24,7 @@ impl JobState {
             } else {
                 Vec::new()
             },
-            findings: self.findings.clone(),
+            findings: self.findings.with_advice(&self.advice),
             waiting: self.queue.len(),
             last: self.last.clone(),
             outcomes: self.outcomes.iter().copied().collect(),

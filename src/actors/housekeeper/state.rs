@@ -2,6 +2,7 @@
 
 use ractor::{ActorRef, RpcReplyPort};
 
+use super::courier_advice::advise;
 use super::couriers::Couriers;
 use super::jobs::Jobs;
 use super::pending_reads::PendingReads;
@@ -50,8 +51,9 @@ impl State {
         } = arguments;
         let clocks = Clocks::start(clock);
         let started = clocks.now();
-        let jobs = Jobs::new(jobs, &config, started);
-        let couriers = Couriers::new(couriers, &config);
+        let mut jobs = Jobs::new(jobs, &config, started);
+        let mut couriers = Couriers::new(couriers, &config);
+        advise(&mut jobs, &mut couriers);
         let shared = Shared {
             myself,
             config,

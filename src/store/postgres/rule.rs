@@ -354,6 +354,10 @@ impl Job for RuleJob {
         Ok(())
     }
 
+    fn hands_on(&self) -> bool {
+        self.rule.hands_on_to_outbox()
+    }
+
     fn findings(&self) -> Findings {
         let found = self.found.lock();
         found.unwrap_or_else(PoisonError::into_inner).clone()

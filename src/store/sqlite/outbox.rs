@@ -284,21 +284,24 @@ const REFUSE: &str = "
     update housekeeper_outbox set attempts = ?2, last_error = coalesce(?3, last_error), leased_by = null, due_at = ?4, parked_at = ?5
     where id = ?1 and leased_by = ?6 and parked_at is null";
 
+// With statistics of a table whose entries are almost all parked, SQLite would walk the whole table
+// for parked entries, and does so when they are few again.
 const COUNTS: &str = "
     select count(*) as waiting, coalesce(sum(attempts > 0), 0) as failing, min(at) as oldest,
-        (select count(*) from (select 1 from housekeeper_outbox where rule = ?1 and parked_at is not null order by id limit ?2)) as parked
+        (select count(*) from (select 1 from housekeeper_outbox indexed by housekeeper_outbox_parked where rule = ?1 and parked_at is not null limit ?2)) as parked
     from (select attempts, at from housekeeper_outbox where rule = ?1 and parked_at is null order by due_at, id limit ?2)";
 
 const PARKED: &str = "
     select id, topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error
-    from housekeeper_outbox where rule = ?1 and parked_at is not null and id > ?2 order by id limit ?3";
+    from housekeeper_outbox indexed by housekeeper_outbox_parked
+    where rule = ?1 and parked_at is not null and id > ?2 order by id limit ?3";
 
 const REDELIVER: &str = "
     update housekeeper_outbox set parked_at = null, attempts = 0, leased_by = null, due_at = ?2
-    where id in (select id from housekeeper_outbox where rule = ?1 and parked_at is not null
+    where id in (select id from housekeeper_outbox indexed by housekeeper_outbox_parked where rule = ?1 and parked_at is not null
         and (?3 is null or id in (select value from json_each(?3))) order by id limit ?4)";
 
 const DISCARD: &str = "
     delete from housekeeper_outbox where ?2 is not null
-        and id in (select id from housekeeper_outbox where rule = ?1 and parked_at is not null
+        and id in (select id from housekeeper_outbox indexed by housekeeper_outbox_parked where rule = ?1 and parked_at is not null
         and (?3 is null or id in (select value from json_each(?3))) order by id limit ?4)";

@@ -167,6 +167,10 @@ impl Job for RuleJob {
         Ok(())
     }
 
+    fn hands_on(&self) -> bool {
+        self.known.rule.hands_on_to_outbox()
+    }
+
     fn findings(&self) -> Findings {
         let found = self.known.found.lock();
         found.unwrap_or_else(PoisonError::into_inner).clone()

@@ -97,7 +97,7 @@ fn of_operation(
     });
     if let Some(body) = operation.body {
         described["requestBody"] = json!({
-            "required": false,
+            "required": operation.needs_body,
             "content": { "application/json": { "schema": body(requests) } },
         });
     }

@@ -21,6 +21,8 @@ pub(super) struct Operation {
     pub(super) acts: bool,
     pub(super) query: Option<SchemaOf>,
     pub(super) body: Option<SchemaOf>,
+    /// Whether a request needs its body.
+    pub(super) needs_body: bool,
     pub(super) answers: Vec<Answer>,
     /// Statuses of its problems.
     pub(super) problems: &'static [u16],
@@ -77,6 +79,7 @@ impl Operation {
             acts: false,
             query: None,
             body: None,
+            needs_body: false,
             answers: vec![Answer {
                 status: 200,
                 meaning: "The answer.",
@@ -97,6 +100,14 @@ impl Operation {
     pub(super) fn body<B: JsonSchema>(mut self) -> Self {
         self.body = Some(SchemaGenerator::subschema_for::<B>);
         self
+    }
+
+    /// Takes a `B` as body.
+    pub(super) fn required_body<B: JsonSchema>(self) -> Self {
+        Self {
+            needs_body: true,
+            ..self.body::<B>()
+        }
     }
 
     /// May answer 202 with a `T` while its work goes on, and a `Location` of the result.

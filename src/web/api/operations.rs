@@ -3,13 +3,20 @@
 use super::operation::Operation;
 use super::reads;
 use crate::job::Preview;
-use crate::model::{History, JobStatus, Report, RunStatus, Status};
+use crate::model::{CourierStatus, History, JobStatus, ParkedEntries, Report, RunStatus, Status};
 use crate::web::actions::{self, Accepted, AcceptedRun, AllReports, Cancelled, Switched};
+use crate::web::couriers::{self, Changed, EntriesBody, ParkedParams};
 use crate::web::extract::{OnlyRun, PreviewParams, RunAllBody, ScopeBody, Wait};
 use crate::web::params::{HistoryParams, RunParams};
 
 /// All operations, each with its route.
 pub(super) fn all() -> Vec<Operation> {
+    let mut all = on_jobs();
+    all.extend(on_entries());
+    all
+}
+
+fn on_jobs() -> Vec<Operation> {
     vec![
         Operation::read::<Status, _, _>(
             "/status",
@@ -93,5 +100,44 @@ pub(super) fn all() -> Vec<Operation> {
             actions::resume,
         )
         .problems(&[400, 403, 404, 409, 413, 415, 422, 503]),
+    ]
+}
+
+/// Operations on what rules hand on.
+fn on_entries() -> Vec<Operation> {
+    vec![
+        Operation::read::<CourierStatus, _, _>(
+            "/couriers/{rule}",
+            "getCourier",
+            "The delivery of what a rule hands on, from memory.",
+            couriers::courier,
+        )
+        .problems(&[400, 404, 503]),
+        Operation::read::<ParkedEntries, _, _>(
+            "/couriers/{rule}/parked",
+            "getParked",
+            "Entries that were delivered too often without success, in the order of writing.",
+            couriers::parked,
+        )
+        .query::<ParkedParams>()
+        .problems(&[400, 404, 422, 502, 503, 504]),
+        Operation::act::<Changed, _, _>(
+            "/couriers/{rule}/redeliver",
+            "redeliverEntries",
+            "Makes parked entries due again, with all attempts.",
+            couriers::redeliver,
+        )
+        .required_body::<EntriesBody>()
+        .accepted::<Accepted>("The change takes longer than 10 seconds, and goes on.")
+        .problems(&[400, 403, 404, 413, 415, 422, 502, 503, 504]),
+        Operation::act::<Changed, _, _>(
+            "/couriers/{rule}/discard",
+            "discardEntries",
+            "Deletes parked entries, which are never delivered.",
+            couriers::discard,
+        )
+        .required_body::<EntriesBody>()
+        .accepted::<Accepted>("The change takes longer than 10 seconds, and goes on.")
+        .problems(&[400, 403, 404, 413, 415, 422, 502, 503, 504]),
     ]
 }

@@ -175,6 +175,8 @@ function take(data) {
   const frame = JSON.parse(data);
   const fresh = parse(frame.html);
   show(fresh.getElementById("jobs"), fresh.getElementById("sum"));
+  const [couriers, now] = [document.getElementById("couriers"), fresh.getElementById("couriers")];
+  if (couriers && now) takeOver(couriers, rooted(now));
   say("live", "Live");
   const job = jobs.classList.contains("single") && jobs.firstElementChild?.dataset.job;
   if (job) {
@@ -189,14 +191,19 @@ function lose() {
   say("lost", "Connection lost, trying again");
 }
 
-function show(fresh, sum) {
-  // Links in it begin at the root of the router; runbooks are elsewhere.
+// Links in a frame begin at the root of the router; runbooks are elsewhere.
+function rooted(fresh) {
   for (const attribute of ["href", "action"]) {
     for (const node of fresh.querySelectorAll(`[${attribute}]`)) {
       const to = node.getAttribute(attribute);
       if (!/^https?:/.test(to)) node.setAttribute(attribute, root + to);
     }
   }
+  return fresh;
+}
+
+function show(fresh, sum) {
+  rooted(fresh);
   if (jobs.classList.contains("single")) {
     const job = jobs.firstElementChild?.dataset.job;
     const card = [...fresh.children].find((card) => card.dataset.job === job);
@@ -282,9 +289,9 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.dataset?.api) return;
   event.preventDefault();
-  const { api, title, consequence, count } = form.dataset;
+  const { api, title, consequence, count, body } = form.dataset;
   const user = form.elements.user?.value ?? "";
-  const mine = { api, user, run: form.elements.run?.value };
+  const mine = { api, user, run: form.elements.run?.value, body };
   asking = mine;
   const act = count ? `${title} for ${user ? `user ${user}` : "all users"}` : title;
   part("title").textContent = `${act}?`;
@@ -338,12 +345,12 @@ async function ask(path, request = {}) {
   return { ok: response.ok, body, text: body.message ?? body.detail ?? said };
 }
 
-async function act({ api, user, run }) {
+async function act({ api, user, run, body: given }) {
   tell("busy", "The request is on its way …");
   const request = { method: "POST" };
-  if (user) {
+  if (user || given) {
     request.headers = { "Content-Type": "application/json" };
-    request.body = JSON.stringify({ scope: { user } });
+    request.body = given ?? JSON.stringify({ scope: { user } });
   }
   const { ok, body, text } = await ask(run ? `${api}?run=${encodeURIComponent(run)}` : api, request);
   const reports = body?.reports ?? [body];

@@ -180,13 +180,13 @@ pub(crate) async fn submit_all(
     }
 }
 
-async fn form<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+pub(super) async fn form<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let form = axum::extract::Form::<T>::from_request(request, &()).await;
     let form = form.map_err(|rejection| unread(rejection.status(), rejection.body_text()))?;
     Ok(form.0)
 }
 
-fn see(location: &str) -> Response {
+pub(super) fn see(location: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
@@ -208,11 +208,15 @@ impl Act {
             },
             Action::Pause => acting.pause(job).await.map(|_| Done::Paused)?,
             Action::Resume => acting.resume(job).await.map(|_| Done::Resumed)?,
+            Action::Redeliver | Action::Discard => {
+                let detail = format!("{} is for parked entries", self.0);
+                return Err(Problem::unprocessable(detail));
+            }
         })
     }
 }
 
-fn asked(
+pub(super) fn asked(
     links: &Links,
     word: &str,
     title: &str,

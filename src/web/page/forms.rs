@@ -17,12 +17,14 @@ use crate::web::problem::{self, Problem};
 pub(crate) struct Act(pub(crate) Action);
 
 impl Act {
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self.0 {
             Action::Run => "Run",
             Action::Cancel => "Cancel",
             Action::Pause => "Pause",
             Action::Resume => "Resume",
+            Action::Redeliver => "Redeliver",
+            Action::Discard => "Discard",
         }
     }
 
@@ -30,6 +32,9 @@ impl Act {
     pub(super) fn title(self, job: &JobName) -> String {
         match self.0 {
             Action::Cancel => format!("Cancel the run of {job}"),
+            Action::Redeliver | Action::Discard => {
+                format!("{} all parked entries of {job}", self.label())
+            }
             _ => format!("{} {job}", self.label()),
         }
     }
@@ -45,6 +50,8 @@ impl Act {
                  runs still work."
             }
             Action::Resume => "The schedule continues, and the job runs once now.",
+            Action::Redeliver => "The courier delivers them again, with all attempts.",
+            Action::Discard => "They are deleted, and the receiver never gets them.",
         }
     }
 }
@@ -53,17 +60,28 @@ impl<S: Send + Sync> FromRequestParts<S> for Act {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        #[derive(Deserialize)]
-        struct ActInPath {
-            act: String,
-        }
-        let path = Path::<ActInPath>::from_request_parts(parts, state).await;
-        let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-        let mut actions = Action::ALL.into_iter();
-        match actions.find(|action| action.as_str() == path.act) {
-            Some(action) => Ok(Self(action)),
-            None => Err(problem::not_found(parts.uri.clone()).await),
-        }
+        action_in_path(parts, state, false).await.map(Self)
+    }
+}
+
+/// Returns the action that a path names, on jobs or on parked entries.
+pub(super) async fn action_in_path<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    on_entries: bool,
+) -> Result<Action, Problem> {
+    #[derive(Deserialize)]
+    struct ActInPath {
+        act: String,
+    }
+    let path = Path::<ActInPath>::from_request_parts(parts, state).await;
+    let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let mut actions = Action::ALL.into_iter();
+    let found =
+        actions.find(|action| action.as_str() == path.act && action.is_on_entries() == on_entries);
+    match found {
+        Some(action) => Ok(action),
+        None => Err(problem::not_found(parts.uri.clone()).await),
     }
 }
 

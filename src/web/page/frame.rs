@@ -5,7 +5,10 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::forms;
+use crate::fmt::thousands;
+use crate::model::Status;
 use crate::web::assets::{ICON, SCRIPT, STYLE};
+use crate::web::format;
 use crate::web::links::Links;
 use crate::web::problem::Problem;
 
@@ -19,6 +22,20 @@ impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
         (self.status, kind, self.markup.into_string()).into_response()
+    }
+}
+
+/// Whose page it is, and since when it runs.
+pub(super) fn heading(status: &Status) -> Markup {
+    html! {
+        @if let Some(name) = &status.name { span { (name) } " " }
+        span { (status.state) }
+        @if let Some(started_at) = status.started_at {
+            " for " (format::lasting(started_at, status.at))
+        }
+        @if status.timer_restarts > 0 {
+            ", timer restarted " (thousands(status.timer_restarts)) "×"
+        }
     }
 }
 

@@ -4,14 +4,16 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::card::{self, card};
+use super::couriers;
 use super::filter::{Filter, MAX_CARDS, in_trouble, states};
 use crate::fmt::thousands;
+use crate::job::JobName;
 use crate::model::{Health, JobStatus, Status, WorkerStatus};
 use crate::web::format;
 use crate::web::links::Links;
 use crate::web::site::Shows;
 
-/// The line that sums up, and the jobs. Sent again with every frame.
+/// The line that sums up, the jobs and the couriers. Sent again with every frame.
 pub(crate) fn overview(links: &Links, status: &Status, shows: Shows, filter: &Filter) -> Markup {
     let (now, few) = (status.at, status.jobs.len() <= MAX_CARDS);
     html! {
@@ -25,17 +27,19 @@ pub(crate) fn overview(links: &Links, status: &Status, shows: Shows, filter: &Fi
                 }
             }
         }
+        (couriers::section(links, status))
     }
 }
 
 /// A line such as `2 of 8 need you: draft-sweeper failing, token-cleaner late`. It changes only
 /// with the states, since screen readers announce it.
 fn summary(status: &Status) -> Markup {
-    let troubled: Vec<String> = worst_first(status)
-        .into_iter()
+    let jobs = worst_first(status).into_iter();
+    let jobs = jobs
         .filter(|job| in_trouble(job))
-        .map(|job| format!("{} {}", job.job, job.health))
-        .collect();
+        .map(|job| format!("{} {}", job.job, job.health));
+    let couriers = couriers_in_trouble(status).map(|rule| format!("entries of {rule} wait"));
+    let troubled: Vec<String> = jobs.chain(couriers).collect();
     let (bad, all) = (troubled.len(), status.jobs.len());
     let title = title(status);
     html! {
@@ -48,14 +52,22 @@ fn summary(status: &Status) -> Markup {
 
 /// The state of all jobs in a few words, for the title of the page.
 pub(super) fn title(status: &Status) -> String {
-    let bad = status.jobs.values().filter(|job| in_trouble(job)).count();
-    match (bad, status.jobs.len()) {
-        (_, 0) => "No jobs".to_owned(),
-        (0, 1) => "The job is healthy".to_owned(),
-        (0, all) => format!("All {all} jobs are healthy"),
-        (1, all) => format!("1 of {all} needs you"),
-        (bad, all) => format!("{bad} of {all} need you"),
+    let jobs = status.jobs.values().filter(|job| in_trouble(job)).count();
+    let bad = jobs + couriers_in_trouble(status).count();
+    match (bad, status.jobs.len(), status.couriers.len()) {
+        (0, 0, _) => "No jobs".to_owned(),
+        (0, 1, _) => "The job is healthy".to_owned(),
+        (0, all, _) => format!("All {all} jobs are healthy"),
+        (1, jobs, couriers) => format!("1 of {} needs you", jobs + couriers),
+        (bad, jobs, couriers) => format!("{bad} of {} need you", jobs + couriers),
     }
+}
+
+fn couriers_in_trouble(status: &Status) -> impl Iterator<Item = &JobName> {
+    let couriers = status.couriers.values();
+    couriers
+        .filter(|courier| couriers::in_trouble(courier))
+        .map(|courier| &courier.rule)
 }
 
 fn worst_first(status: &Status) -> Vec<&JobStatus> {

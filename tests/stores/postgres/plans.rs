@@ -3,12 +3,13 @@
 use diesel::sql_types::Text;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::postgres::PostgresStore;
 
 use super::PostgresUnderTest;
 use crate::TestResult;
 use crate::jobs::Jobs;
-use crate::plans::{TABLES, do_everything};
+use crate::plans::{RULE, TABLES, deliver_beside_parked, do_everything};
 use crate::recorder::{Recorder, Statement};
 use crate::world::{clock, now};
 
@@ -51,6 +52,45 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
         );
     }
     println!("{} statements", statements.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
+    let Some(world) = PostgresUnderTest::empty()? else {
+        return Ok(());
+    };
+    world.store.migrate(&[Schema::Outbox]).await?;
+    let at = format!("'{}'::timestamptz - interval '1 hour'", now());
+    world
+        .sql(&format!(
+            "insert into housekeeper_outbox (rule, topic, key, at, payload, due_at, attempts, parked_at)
+                select '{RULE}', 'orders', 'k' || n, {at}, '{{}}', {at}, 20, {at} from generate_series(1, 100000) n;
+             insert into housekeeper_outbox (rule, topic, key, at, payload, due_at)
+                select '{RULE}', 'orders', 'k' || n, {at}, '{{}}', {at} from generate_series(1, 10) n;
+             insert into housekeeper_outbox (rule, topic, key, at, payload, due_at)
+                select 'other', 'orders', 'k' || n, {at}, '{{}}', {at} from generate_series(1, 100000) n;
+             analyze housekeeper_outbox"
+        ))
+        .await?;
+    let heard = Recorder::default();
+    let store = listening(&world, &heard).await?;
+
+    let claimed = deliver_beside_parked(&store).await?;
+
+    assert_eq!(claimed, 10);
+    let statements = heard.take_with("housekeeper_outbox");
+    // Those that settle find their entries by id.
+    let by_id = |sql: &str| sql.contains("where id = any($1)") || sql.contains("unnest(");
+    for statement in statements.iter().filter(|it| !by_id(&it.sql)) {
+        let plan = explain(&world, statement).await?;
+        let scans = plan.contains("Seq Scan on housekeeper_outbox");
+        let index = ["housekeeper_outbox_due", "housekeeper_outbox_parked"]
+            .iter()
+            .any(|index| plan.contains(index));
+        assert!(index && !scans, "{}: {plan}", statement.sql);
+    }
+    assert!(statements.len() >= 9, "{statements:#?}");
     Ok(())
 }
 
@@ -103,6 +143,10 @@ async fn explain(world: &PostgresUnderTest, statement: &Statement) -> TestResult
 
 /// Type and value, as SQL. No text in these tests holds a quote.
 fn literal(value: &str) -> (String, String) {
+    let given = value
+        .strip_prefix("Some(")
+        .and_then(|it| it.strip_suffix(')'));
+    let value = given.unwrap_or(value);
     let quoted = value.replace('"', "'");
     let (kind, literal) = if value == "None" {
         ("text", "null".to_owned())

@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
+use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
 use ractor_housekeeper::testing::MemoryBooking;
 
@@ -9,7 +10,7 @@ use super::SqliteUnderTest;
 use crate::TestResult;
 use crate::jobs::Jobs;
 use crate::listening_pool;
-use crate::plans::{TABLES, do_everything};
+use crate::plans::{RULE, TABLES, deliver_beside_parked, do_everything};
 use crate::recorder::{Recorder, Statement};
 use crate::rules::{idle_request, request};
 use crate::world::{StoreUnderTest, clock, micro, now, user};
@@ -89,6 +90,51 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
         }
     }
     println!("{} statements", statements.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
+    let world = SqliteUnderTest::empty().await?;
+    world.store.migrate(&[Schema::Outbox]).await?;
+    let at = now().timestamp_micros() - 3_600_000_000;
+    let numbers =
+        "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n <";
+    world
+        .sql(&format!(
+            "{numbers} 20000) insert into housekeeper_outbox (rule, topic, key, at, payload, due_at, attempts, parked_at)
+                select '{RULE}', 'orders', 'k' || n, {at}, '{{}}', {at}, 20, {at} from numbers;
+             {numbers} 10) insert into housekeeper_outbox (rule, topic, key, at, payload, due_at)
+                select '{RULE}', 'orders', 'k' || n, {at}, '{{}}', {at} from numbers"
+        ))
+        .await?;
+
+    for statistics in ["", "analyze"] {
+        world.sql(statistics).await?;
+        let heard = Recorder::default();
+        let recorder = heard.clone();
+        let file = world.folder.path().join("test.db");
+        let pool = listening_pool::pool(&file, move |event| recorder.hear(&event)).await?;
+        let store = SqliteStore::with_pool(pool).with_clock(clock());
+
+        let claimed = deliver_beside_parked(&store).await?;
+
+        assert!(claimed >= 9, "{claimed}");
+        let statements = heard.take_with("housekeeper_outbox");
+        for statement in &statements {
+            let plan = explain(&world, statement).await?;
+            let scans = plan.iter().any(|step| {
+                step.starts_with("SCAN housekeeper_outbox")
+                    || step.starts_with("SCAN o")
+                    || step.contains("INTEGER PRIMARY KEY (rowid>")
+            });
+            assert!(!scans, "{}: {plan:#?}", statement.sql);
+        }
+        assert!(statements.len() >= 9, "{statements:#?}");
+        world
+            .sql("update housekeeper_outbox set leased_by = null, due_at = at where parked_at is null")
+            .await?;
+    }
     Ok(())
 }
 

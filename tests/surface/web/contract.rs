@@ -7,10 +7,11 @@ use jsonschema::Validator;
 use ractor_housekeeper::Scope;
 use ractor_housekeeper::config::Schedule;
 use ractor_housekeeper::model::Event;
-use ractor_housekeeper::testing::{Fault, Gate, Step, next_event};
+use ractor_housekeeper::testing::{Fault, Gate, MemoryOutbox, Step, next_event};
 use serde_json::{Value, json};
 
 use crate::support::host::{Host, minutes, seconds};
+use crate::web::couriers::{park, with_courier};
 use crate::web::visitor::{Answer, Visitor, host, setup};
 
 /// The document, and what of it was seen.
@@ -78,6 +79,18 @@ impl Contract {
         answer
     }
 
+    async fn post_json(
+        &mut self,
+        visitor: &Visitor,
+        template: &str,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let answer = visitor.post_json(&format!("/api/v1{path}"), body).await;
+        self.check("post", template, &answer);
+        answer
+    }
+
     async fn post(&mut self, visitor: &Visitor, template: &str, path: &str) -> Answer {
         let answer = visitor.post(&format!("/api/v1{path}")).await;
         self.check("post", template, &answer);
@@ -87,7 +100,7 @@ impl Contract {
 
 #[tokio::test(start_paused = true)]
 async fn each_answer_fits_the_document() {
-    let mut setup = setup();
+    let (mut setup, outbox) = with_courier(setup(), "booking-expirer");
     setup.config.job.schedule = Schedule {
         at_start: false,
         ..Schedule::default()
@@ -139,6 +152,7 @@ async fn each_answer_fits_the_document() {
     let finished = |news: &Event| matches!(news, Event::RunFinished(_));
     next_event(&mut host.events, finished).await;
 
+    deliver(&mut contract, &mut host, &outbox, &visitor).await;
     refuse(&mut contract, &host, &visitor).await;
     let read_only = Visitor::reader(&host);
     contract.post(&read_only, "/run", "/run").await;
@@ -149,9 +163,14 @@ async fn each_answer_fits_the_document() {
         .expect("it stops");
     for ((method, template), _) in contract.operations() {
         let path = template.replace("{job}", "booking-expirer");
+        let path = path.replace("{rule}", "booking-expirer");
         let path = path.replace("{run}", &uuid::Uuid::nil().to_string());
         match method.as_str() {
             "get" => contract.get(&visitor, &template, &path).await,
+            _ if template.starts_with("/couriers") => {
+                let all = r#"{"entries":"all"}"#;
+                contract.post_json(&visitor, &template, &path, all).await
+            }
             _ => contract.post(&visitor, &template, &path).await,
         };
     }
@@ -177,6 +196,39 @@ async fn look(contract: &mut Contract, visitor: &Visitor, job: &str) {
     for wait in ["", "?wait=1"] {
         let run = format!("/runs/{run}{wait}");
         contract.get(visitor, "/runs/{run}", &run).await;
+    }
+}
+
+/// Reads and changes parked entries, and asks for some that are not there.
+async fn deliver(
+    contract: &mut Contract,
+    host: &mut Host,
+    outbox: &MemoryOutbox,
+    visitor: &Visitor,
+) {
+    let (root, rule) = ("/couriers/{rule}", "booking-expirer");
+    outbox.write(rule, "bookings", "good", "{}");
+    park(host, outbox, rule, &["b1", "b2"]).await;
+    for name in [rule, "other", "%ff"] {
+        let path = format!("/couriers/{name}");
+        contract.get(visitor, root, &path).await;
+        contract.get(visitor, "/status", "/status").await;
+        let parked = format!("{root}/parked");
+        for query in ["", "?size=1", "?size=1001", "?after=7", "?size=0"] {
+            contract
+                .get(visitor, &parked, &format!("{path}/parked{query}"))
+                .await;
+        }
+        for (action, body) in [
+            ("redeliver", r#"{"entries":{"these":[0]}}"#),
+            ("discard", r#"{"entries":{"these":[2]}}"#),
+            ("discard", "{}"),
+            ("discard", ""),
+        ] {
+            let template = format!("{root}/{action}");
+            let path = format!("{path}/{action}");
+            contract.post_json(visitor, &template, &path, body).await;
+        }
     }
 }
 

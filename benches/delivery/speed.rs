@@ -1,0 +1,126 @@
+//! Deliveries per second: a courier beside a plain loop over the same table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use ractor_housekeeper::start;
+
+use crate::support::Result;
+use crate::support::database::Kind;
+use crate::support::figures::{Bound, Spread, target};
+use crate::world::{RULE, World, courier, reached};
+
+/// Deliveries per second of each round.
+pub(crate) struct Rates {
+    courier: Vec<f64>,
+}
+
+pub(crate) async fn measure(world: &mut World, rows: u32, rounds: usize) -> Result<Rates> {
+    let (mut plain, mut delivered) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        fill(world, rows).await?;
+        let began = Instant::now();
+        plain_loop(world, rows).await?;
+        plain.push(f64::from(rows) / began.elapsed().as_secs_f64());
+
+        fill(world, rows).await?;
+        let began = Instant::now();
+        by_courier(world, rows).await?;
+        delivered.push(f64::from(rows) / began.elapsed().as_secs_f64());
+    }
+    println!(
+        "{}, deliveries a second: {} by a courier, {} by a plain loop",
+        world.name(),
+        Spread::of(&delivered),
+        Spread::of(&plain)
+    );
+    Ok(Rates { courier: delivered })
+}
+
+/// The courier's speed beside parked entries against its speed without.
+pub(crate) fn compare(world: &World, alone: &Rates, beside: &Rates) {
+    let median = Spread::of(&alone.courier).median;
+    let ratios: Vec<f64> = beside.courier.iter().map(|rate| rate / median).collect();
+    let name = format!("deliveries beside parked entries on {}", world.name());
+    target(&name, Bound::AtLeast(0.9), "times", &ratios);
+}
+
+async fn fill(world: &mut World, rows: u32) -> Result<()> {
+    world.clear().await?;
+    world.insert(rows).await?;
+    let job = world.job(true)?;
+    world.run(&*job, rows).await?;
+    world.database.settle().await
+}
+
+async fn by_courier(world: &World, rows: u32) -> Result<()> {
+    let done = Arc::new(AtomicU64::new(0));
+    let count = done.clone();
+    let arguments = courier(Vec::new(), world.outbox.clone(), move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let housekeeper = start(None, arguments).await?.housekeeper;
+    reached(&done, rows.into()).await;
+    housekeeper.shutdown(Duration::from_secs(10)).await;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Entry {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    payload: String,
+}
+
+/// Deletes a hundred entries, handles them, and commits, until there are none.
+async fn plain_loop(world: &mut World, rows: u32) -> Result<()> {
+    let mut handled = 0;
+    let mut handle = |entries: &[Entry]| {
+        let read = entries
+            .iter()
+            .filter(|entry| entry.id > 0 && !entry.payload.is_empty());
+        handled += u32::try_from(read.count()).unwrap_or(0);
+        !entries.is_empty()
+    };
+    match &mut world.database.kind {
+        Kind::Sqlite { connection, .. } => {
+            let delete = format!(
+                "delete from housekeeper_outbox where id in (select id from housekeeper_outbox where rule = '{RULE}' and parked_at is null \
+                 order by due_at, id limit 100) returning id, payload"
+            );
+            while connection.immediate_transaction(|connection| {
+                let entries: Vec<Entry> = diesel::sql_query(&delete).load(connection)?;
+                Ok::<_, diesel::result::Error>(handle(&entries))
+            })? {}
+        }
+        Kind::Postgres { connection, .. } => {
+            let delete = format!(
+                "delete from housekeeper_outbox where id = any (array(select id from housekeeper_outbox where rule = '{RULE}' and parked_at is null \
+                 order by due_at, id limit 100 for update skip locked)) returning id, payload::text as payload"
+            );
+            let connection = &mut **connection;
+            loop {
+                let more = connection
+                    .transaction(async |connection: &mut AsyncPgConnection| {
+                        let query = diesel::sql_query(&delete);
+                        let entries: Vec<Entry> =
+                            diesel_async::RunQueryDsl::load(query, connection).await?;
+                        Ok::<_, diesel::result::Error>(handle(&entries))
+                    })
+                    .await?;
+                if !more {
+                    break;
+                }
+            }
+        }
+    }
+    if handled != rows {
+        return Err(format!("{handled} of {rows} entries were handled").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! When a courier looks for due entries.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When a courier looks for due entries.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// Whether there may be due entries.
+    woken: bool,
+    next_due: Option<Instant>,
+    /// Until then nothing is claimed.
+    blocked: Option<Instant>,
+}
+
+impl Looks {
+    /// Notes that there may be due entries.
+    pub(super) fn wake(&mut self) {
+        self.woken = true;
+    }
+
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken
+    }
+
+    /// Claims nothing for a while, and looks then.
+    pub(super) fn block(&mut self, wait: Duration) {
+        self.blocked = Some(Instant::now() + wait);
+    }
+
+    /// Notes when the next entry is due, as the database knows it.
+    pub(super) fn set_next_due(&mut self, at: Option<Instant>) {
+        self.next_due = at;
+    }
+
+    /// Notes an entry that is due after this wait.
+    pub(super) fn due_after(&mut self, wait: Duration) {
+        let at = Instant::now() + wait;
+        self.next_due = Some(self.next_due.map_or(at, |next| next.min(at)));
+    }
+
+    /// Returns whether to look now; then that look is taken.
+    pub(super) fn take(&mut self) -> bool {
+        let now = Instant::now();
+        self.blocked = self.blocked.filter(|until| *until > now);
+        self.blocked.is_none() && std::mem::take(&mut self.woken)
+    }
+
+    /// Returns the wait before the next look. `jitter` lies between 0 and 1.
+    pub(super) fn wait(&self, look_every: Duration, jitter: f64) -> Duration {
+        let now = Instant::now();
+        if let Some(until) = self.blocked {
+            return until.saturating_duration_since(now).max(MIN_SLEEP);
+        }
+        // Replicas that looked together drift apart.
+        let longest = look_every.mul_f64(0.9 + jitter / 10.0);
+        let due = self.next_due.map(|due| due.saturating_duration_since(now));
+        due.map_or(longest, |due| due.min(longest)).max(MIN_SLEEP)
+    }
+}
+
+/// Shortest time between two looks that no commit asks for.
+const MIN_SLEEP: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_is_taken_once_and_not_while_blocked() {
+        let mut looks = Looks::default();
+
+        assert!(!looks.take());
+        looks.wake();
+        looks.block(EVERY);
+        assert!(!looks.take());
+        assert_eq!(looks.wait(EVERY, 1.0), EVERY);
+        tokio::time::advance(EVERY).await;
+        assert!(looks.take());
+        assert!(!looks.take());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_due_entry_or_the_look_ends_the_wait() {
+        let mut looks = Looks::default();
+
+        let idle = [0.0, 1.0].map(|jitter| looks.wait(EVERY, jitter).as_millis());
+        looks.due_after(Duration::from_secs(3));
+        looks.due_after(Duration::from_secs(4));
+        let due = looks.wait(EVERY, 0.0);
+        tokio::time::advance(EVERY).await;
+
+        assert_eq!(idle, [4_500, 5_000]);
+        assert_eq!(due.as_secs(), 3);
+        assert_eq!(looks.wait(EVERY, 0.0), MIN_SLEEP);
+    }
+}

@@ -1,0 +1,143 @@
+//! Entries between their claim and the end of their delivery.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use ractor::ActorRef;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::CourierMsg;
+use crate::actors::destination::{Delivered, Destination, answer_of};
+use crate::model::{EntryId, OutboxEntry};
+
+/// Entries between their claim and the end of their delivery.
+pub(super) struct Sending {
+    /// Claimed and not sent yet.
+    queue: VecDeque<OutboxEntry>,
+    until: Instant,
+    under_way: BTreeMap<EntryId, UnderWay>,
+    /// Entries whose receiver stopped, in the order of sending.
+    lost: BTreeMap<u64, OutboxEntry>,
+    sent: u64,
+}
+
+/// One delivery. Dropping it ends its task.
+pub(super) struct UnderWay {
+    number: u64,
+    pub(super) entry: OutboxEntry,
+    pub(super) sent_at: Instant,
+    task: Option<AbortHandle>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Sending {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            until: Instant::now(),
+            under_way: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            sent: 0,
+        }
+    }
+
+    /// Takes a claimed entry. None is sent after `until`: its lease could end before its answer.
+    pub(super) fn push(&mut self, entry: OutboxEntry, until: Instant) {
+        self.queue.push_back(entry);
+        self.until = until;
+    }
+
+    /// Returns the entry to send next while fewer than `in_flight` are under way.
+    pub(super) fn next(&mut self, in_flight: usize) -> Option<OutboxEntry> {
+        let may_send = self.under_way.len() < in_flight && Instant::now() < self.until;
+        may_send.then(|| self.queue.pop_front()).flatten()
+    }
+
+    /// Returns whether claimed entries have to be put back.
+    pub(super) fn is_too_late(&self) -> bool {
+        !self.queue.is_empty() && Instant::now() >= self.until
+    }
+
+    /// Takes out the entries that are not sent.
+    pub(super) fn take_unsent(&mut self) -> VecDeque<OutboxEntry> {
+        std::mem::take(&mut self.queue)
+    }
+
+    /// Returns the number of entries that are claimed and whose delivery has not ended.
+    pub(super) fn entries(&self) -> usize {
+        self.queue.len() + self.under_way.len()
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Sends an entry. Returns the end of its delivery if it has ended at once; otherwise a message
+    /// brings it.
+    pub(super) async fn send(
+        &mut self,
+        entry: OutboxEntry,
+        (destination, timeout): (&Destination, Duration),
+        myself: &ActorRef<CourierMsg>,
+    ) -> Option<Delivered> {
+        let id = entry.id;
+        self.sent += 1;
+        let mut answer = Box::pin(answer_of(destination, entry.clone()));
+        let mut under_way = UnderWay {
+            number: self.sent,
+            entry,
+            sent_at: Instant::now(),
+            task: None,
+        };
+        // The first step of each call is taken here, so that calls begin in the order of writing.
+        let ended = match once(answer.as_mut()).await {
+            Poll::Ready(delivered) => Some(delivered),
+            Poll::Pending => {
+                let myself = myself.clone();
+                let task = tokio::spawn(async move {
+                    let delivered = tokio::time::timeout(timeout, answer).await;
+                    let delivered = delivered.unwrap_or_else(|_| {
+                        let limit = humantime::format_duration(timeout);
+                        Delivered::Refused(format!("no answer within {limit}"))
+                    });
+                    let _ = myself.cast(CourierMsg::Delivered(id, delivered));
+                });
+                under_way.task = Some(task.abort_handle());
+                None
+            }
+        };
+        self.under_way.insert(id, under_way);
+        ended
+    }
+
+    /// Takes out a delivery that has ended.
+    pub(super) fn end(&mut self, id: EntryId) -> Option<UnderWay> {
+        self.under_way.remove(&id)
+    }
+
+    /// Notes an entry whose receiver stopped.
+    pub(super) fn lose(&mut self, delivery: &UnderWay) {
+        self.lost.insert(delivery.number, delivery.entry.clone());
+    }
+
+    /// Takes out the entries whose receiver stopped, in the order of sending.
+    pub(super) fn take_lost(&mut self) -> impl Iterator<Item = OutboxEntry> + use<> {
+        std::mem::take(&mut self.lost).into_values()
+    }
+}
+
+/// Polls a future once.
+async fn once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
