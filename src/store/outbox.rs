@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{EntryId, WhichEntries};
+use crate::model::{Claim, Claimed, EntryId, OutboxEntry, WhichEntries};
 
 /// Parked entries that are changed in parts, so that no transaction is long.
 #[derive(Debug)]
@@ -50,6 +50,26 @@ impl<'w> Parts<'w> {
             *self = Self::Done;
         }
     }
+}
+
+/// Returns whether a claim got all that it asked for, so that more may be due.
+pub(crate) fn is_full(claim: &Claim, entries: usize) -> bool {
+    u32::try_from(entries).is_ok_and(|entries| entries >= claim.limit.get())
+}
+
+/// Returns the answer to a claim, in the order of writing.
+pub(crate) fn claimed(
+    entries: impl Iterator<Item = OutboxEntry>,
+    next_due: Option<Duration>,
+) -> Claimed {
+    let mut entries: Vec<OutboxEntry> = entries.collect();
+    entries.sort_by_key(|entry| entry.id);
+    Claimed { entries, next_due }
+}
+
+/// Returns a span of microseconds; one that lies in the past is zero.
+pub(crate) fn span_of(micros: i64) -> Duration {
+    Duration::from_micros(micros.max(0).unsigned_abs())
 }
 
 pub(crate) fn ids_of(ids: &[EntryId]) -> Vec<i64> {

@@ -17,7 +17,7 @@ use crate::model::{
     Settlement, StoreError, WhichEntries,
 };
 use crate::store::counted::{PROBE, capped};
-use crate::store::outbox::{Part, Parts, ids_of, micros_of};
+use crate::store::outbox::{Part, Parts, claimed, ids_of, is_full, micros_of, span_of};
 use crate::store::tx_error::{TxError, TxResult};
 
 #[derive(QueryableByName)]
@@ -112,7 +112,7 @@ impl Outbox for PostgresStore {
         let what = "claim entries of the outbox";
         let now = self.given_now();
         let mut flight = self.begin(Purpose::Sweep, what).await?;
-        let claimed: TxResult<Claimed> = async {
+        let done: TxResult<Claimed> = async {
             let statement = if claim.in_order_of_key {
                 CLAIM_IN_ORDER_OF_KEY
             } else {
@@ -126,26 +126,21 @@ impl Outbox for PostgresStore {
                 .bind::<SqlUuid, _>(claim.owner)
                 .load(&mut *flight)
                 .await?;
-            let mut claimed = Claimed::default();
-            let full = u32::try_from(lines.len()).is_ok_and(|lines| lines >= claim.limit.get());
-            if full {
-                claimed.next_due = Some(Duration::ZERO);
+            let next_due = if is_full(claim, lines.len()) {
+                Some(Duration::ZERO)
             } else {
                 let next: Next = diesel::sql_query(NEXT)
                     .bind::<Text, _>(claim.rule.as_str())
                     .bind::<Nullable<Timestamptz>, _>(now)
                     .get_result(&mut *flight)
                     .await?;
-                let wait = next.wait.map(|micros| micros.max(0).unsigned_abs());
-                claimed.next_due = wait.map(Duration::from_micros);
-            }
+                next.wait.map(span_of)
+            };
             let entries = lines.into_iter().map(|line| line.entry(&claim.rule));
-            claimed.entries = entries.collect();
-            claimed.entries.sort_by_key(|entry| entry.id);
-            Ok(claimed)
+            Ok(claimed(entries, next_due))
         }
         .await;
-        settle(flight, claimed, what).await
+        settle(flight, done, what).await
     }
 
     async fn settle(&self, owner: Uuid, settlement: &Settlement) -> Result<(), StoreError> {
@@ -207,12 +202,11 @@ impl Outbox for PostgresStore {
             .get_result(&mut *flight)
             .await;
         let counted = settle(flight, counted.map_err(TxError::from), what).await?;
-        let oldest = counted.oldest.map(|micros| micros.max(0).unsigned_abs());
         Ok(OutboxCounts::new(
             capped(counted.waiting),
             capped(counted.failing),
             capped(counted.parked),
-            oldest.map(Duration::from_micros),
+            counted.oldest.map(span_of),
         ))
     }
 

@@ -15,7 +15,7 @@ use crate::model::{
     Settlement, StoreError, WhichEntries,
 };
 use crate::store::counted::{PROBE, capped};
-use crate::store::outbox::{Part, Parts, ids_of, micros_of};
+use crate::store::outbox::{Part, Parts, claimed, ids_of, is_full, micros_of, span_of};
 
 #[derive(QueryableByName)]
 struct Line {
@@ -115,13 +115,12 @@ impl Outbox for SqliteStore {
             if next.is_none_or(|due_at| due_at > now) || caller.strong_count() == 0 {
                 return Ok(Claimed {
                     entries: Vec::new(),
-                    next_due: next.map(|due_at| until(due_at, now)),
+                    next_due: next.map(|due_at| span_of(due_at.saturating_sub(now))),
                 });
             }
             conn.immediate_transaction(|conn| {
-                let mut claimed = Claimed::default();
                 if caller.strong_count() == 0 {
-                    return Ok(claimed);
+                    return Ok(Claimed::default());
                 }
                 let statement = if claim.in_order_of_key {
                     CLAIM_IN_ORDER_OF_KEY
@@ -135,16 +134,14 @@ impl Outbox for SqliteStore {
                     .bind::<BigInt, _>(now.saturating_add(micros_of(claim.lease)))
                     .bind::<Text, _>(claim.owner.to_string())
                     .load(conn)?;
-                let full = u32::try_from(lines.len()).is_ok_and(|lines| lines >= claim.limit.get());
-                claimed.next_due = if full {
+                let next_due = if is_full(&claim, lines.len()) {
                     Some(Duration::ZERO)
                 } else {
-                    self::next(conn, &claim.rule, now)?.map(|due_at| until(due_at, now))
+                    let next = self::next(conn, &claim.rule, now)?;
+                    next.map(|due_at| span_of(due_at.saturating_sub(now)))
                 };
                 let entries = lines.into_iter().map(|line| line.entry(&claim.rule));
-                claimed.entries = entries.collect();
-                claimed.entries.sort_by_key(|entry| entry.id);
-                Ok(claimed)
+                Ok(claimed(entries, next_due))
             })
         })
         .await
@@ -201,7 +198,7 @@ impl Outbox for SqliteStore {
                 capped(counted.waiting),
                 capped(counted.failing),
                 capped(counted.parked),
-                counted.oldest.map(|at| until(now, at)),
+                counted.oldest.map(|at| span_of(now.saturating_sub(at))),
             ))
         })
         .await
@@ -249,12 +246,6 @@ fn next(conn: &mut SqliteConnection, rule: &JobName, after: i64) -> QueryResult<
     .bind::<BigInt, _>(after)
     .get_result(conn)?;
     Ok(next.due_at)
-}
-
-/// From `now` until an instant; zero once it is past.
-fn until(due_at: i64, now: i64) -> Duration {
-    let micros = due_at.saturating_sub(now).max(0);
-    Duration::from_micros(micros.unsigned_abs())
 }
 
 fn json(ids: Vec<i64>) -> String {
