@@ -98,12 +98,12 @@ impl Housekeeper {
             HousekeeperMsg::Parked(rule, page, reply) => state.parked(&rule, page, reply).await,
             HousekeeperMsg::Redeliver(rule, which, reply) => {
                 state
-                    .change_parked(&rule, which, Change::Redeliver, reply)
+                    .change_parked(&rule, (which, Change::Redeliver), by, reply)
                     .await;
             }
             HousekeeperMsg::Discard(rule, which, reply) => {
                 state
-                    .change_parked(&rule, which, Change::Discard, reply)
+                    .change_parked(&rule, (which, Change::Discard), by, reply)
                     .await;
             }
             HousekeeperMsg::Subscribe(subscriber) => state.publisher.subscribe(subscriber),

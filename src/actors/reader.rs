@@ -7,11 +7,12 @@ use ractor::{ActorProcessingErr, ActorRef};
 
 use crate::actors::message::{HousekeeperMsg, InternalMsg, ReadResult};
 use crate::actors::timeout::{StepError, with_timeout};
+use crate::fmt::quantity;
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{
     FailureKind, History, HistoryCursor, HistoryQuery, HistorySource, Outbox, ParkedEntries,
-    ParkedPage, RequestError, RunHistory, RunId, RunRecord, RunStatus, WhichEntries,
+    ParkedPage, RequestError, Requester, RunHistory, RunId, RunRecord, RunStatus, WhichEntries,
 };
 
 /// An actor per read: it reads, reports the result and stops.
@@ -43,8 +44,23 @@ pub(super) enum ReadRequest {
         rule: JobName,
         which: WhichEntries,
         change: Change,
+        by: Option<Requester>,
         outbox: Arc<dyn Outbox>,
     },
+}
+
+/// Logs a change of parked entries, with who asked for it.
+fn log(rule: &JobName, entries: u64, change: Change, by: Option<&Requester>) {
+    let done = match change {
+        Change::Redeliver => "made due again",
+        Change::Discard => "discarded",
+    };
+    let count = quantity(entries, "parked entry", "parked entries");
+    if let Some(by) = by {
+        tracing::info!(job.name = %rule, requested_by = %by, entries, "{count} of {rule} {done} by {by}");
+    } else {
+        tracing::info!(job.name = %rule, entries, "{count} of {rule} {done}");
+    }
 }
 
 /// A change of parked entries.
@@ -131,6 +147,7 @@ impl ReadRequest {
                 rule,
                 which,
                 change,
+                by,
                 outbox,
             } => {
                 let what = match change {
@@ -144,6 +161,9 @@ impl ReadRequest {
                     })
                 };
                 let changed = with_timeout(left, what, changing).await;
+                if let Ok(entries) = &changed {
+                    log(&rule, *entries, change, by.as_ref());
+                }
                 let changed = changed.map_err(|error| failure(error, what.to_owned(), timeout));
                 ReadResult::Changed(rule, changed)
             }

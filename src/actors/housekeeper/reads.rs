@@ -9,7 +9,9 @@ use super::shared::answer;
 use super::state::State;
 use crate::actors::reader::{Change, ReadRequest, from_memory};
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, HistoryQuery, ParkedEntries, ParkedPage, RequestError, WhichEntries};
+use crate::model::{
+    History, HistoryQuery, ParkedEntries, ParkedPage, RequestError, Requester, WhichEntries,
+};
 
 impl State {
     pub(super) async fn preview(
@@ -72,8 +74,8 @@ impl State {
     pub(super) async fn change_parked(
         &mut self,
         rule: &JobName,
-        which: WhichEntries,
-        change: Change,
+        (which, change): (WhichEntries, Change),
+        by: Option<Requester>,
         reply: RpcReplyPort<Result<u64, RequestError>>,
     ) {
         if self.shutdown.is_some() {
@@ -87,6 +89,7 @@ impl State {
             rule: rule.clone(),
             which,
             change,
+            by,
             outbox,
         };
         let (name, reply) = (rule.clone(), ReadReply::Changed(reply));
