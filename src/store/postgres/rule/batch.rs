@@ -58,6 +58,23 @@ type LockedRow = (
     Array<BigInt>,
 );
 
+/// The addresses of the rows that were locked, and the place of the last one if there may be more.
+#[derive(Queryable)]
+struct LockedTogether {
+    /// Empty unless the table is partitioned.
+    oids: Vec<String>,
+    tids: Vec<String>,
+    place: Option<String>,
+    micros: Option<i64>,
+}
+
+type LockedTogetherRow = (
+    Array<Text>,
+    Array<Text>,
+    Nullable<Text>,
+    Nullable<BigInt>,
+);
+
 /// Picks, locks and writes in one statement.
 pub(super) async fn sweep(
     conn: &mut AsyncPgConnection,
@@ -83,12 +100,16 @@ pub(super) async fn lock_then_write(
     plan: &Plan,
     values: &Values<'_>,
 ) -> TxResult<Batch> {
-    let mut locked = lock(conn, plan, values).await?;
-    if locked.ids.is_empty() {
+    let template = plan
+        .lock_together
+        .get(values.scope.is_some(), !values.after.is_empty());
+    let locked: LockedTogether = template
+        .bind::<LockedTogetherRow>(|name| plan.value(name, values))
+        .get_result(conn)
+        .await?;
+    if locked.tids.is_empty() {
         return Ok(empty(plan));
     }
-    let full = usize::try_from(values.limit).is_ok_and(|limit| locked.ids.len() == limit);
-    let next = locked.places.pop().zip(locked.micros.pop());
     let values = Values {
         scope: values.scope,
         after: values.after,
@@ -106,13 +127,14 @@ pub(super) async fn lock_then_write(
         .get_result(conn)
         .await?;
     let mut batch = written.into_batch(conn, plan, &values).await?;
-    batch.next_cursor = next
-        .filter(|_| full)
+    batch.next_cursor = locked
+        .place
+        .zip(locked.micros)
         .map(|(place, micros)| cursor(place, micros));
     Ok(batch)
 }
 
-/// Picks and locks rows.
+/// Picks and locks rows, to write them one by one.
 pub(super) async fn lock(
     conn: &mut AsyncPgConnection,
     plan: &Plan,

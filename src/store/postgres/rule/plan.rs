@@ -16,8 +16,10 @@ use crate::store::rule::{Bind, Template};
 pub(super) struct Plan {
     /// Picks, locks and writes in one statement.
     pub(super) sweep: Variants,
-    /// Picks and locks.
+    /// Picks and locks, and names each row and its place.
     pub(super) lock: Variants,
+    /// Picks and locks, and names the last place alone.
+    pub(super) lock_together: Variants,
     /// Judges again and writes the rows at `tids` in `oids`.
     pub(super) write: Template,
     /// The same for the one row at `$1` in `$2`.

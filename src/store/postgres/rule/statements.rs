@@ -149,6 +149,21 @@ impl Compiler<'_> {
                 claim(scoped, after)
             )
         });
+        let oids = if parts.is_divided {
+            "ARRAY(SELECT hk_oid::text FROM hk_picked)"
+        } else {
+            "'{}'::text[]"
+        };
+        let lock_together = Variants::new(|scoped, after| {
+            format!(
+                "WITH hk_picked AS MATERIALIZED (SELECT {of}.tableoid AS hk_oid, {of}.ctid AS hk_ctid, {} {}) \
+                 SELECT {oids}, ARRAY(SELECT hk_ctid::text FROM hk_picked), hk_place, hk_micros \
+                 FROM (SELECT 1) AS hk_one LEFT JOIN {} AS hk_l ON true",
+                parts.place_columns(),
+                claim(scoped, after),
+                parts.last_place()
+            )
+        });
         let judged = format!("{}{}", parts.matches(), parts.decided());
         let several = if parts.is_divided {
             format!(
@@ -275,6 +290,7 @@ impl Compiler<'_> {
         Some(Plan {
             sweep,
             lock,
+            lock_together,
             write,
             write_one,
             tallied: together.tallied,

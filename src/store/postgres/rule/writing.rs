@@ -7,7 +7,7 @@ use super::hand_on::{HandedRows, Handing};
 use super::parts::Parts;
 use super::stamp::{Form, once};
 use crate::rule::{Action, Children, OnParent, Source, Stamp, Value, bare_name};
-use crate::store::rule::{Dialect, OnDelete, Template, identifier, param, table_name};
+use crate::store::rule::{Dialect, OnDelete, Template, identifier, table_name};
 
 impl Compiler<'_> {
     /// A value over a row of `of`, for a column of `table`.
@@ -312,8 +312,6 @@ impl Compiler<'_> {
                  coalesce(array_agg(hk_keeper) FILTER (WHERE {kept}), '{{}}') AS hk_keepers"
             )
         };
-        let place = parts.place(|number| format!("hk_p{number}"));
-        let micros = parts.due.form.micros("hk_p0");
         // Behind the counts of kinds, where no kind reads them.
         let counted: Vec<&str> = steps
             .counted
@@ -326,7 +324,7 @@ impl Compiler<'_> {
              ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
              FROM (SELECT coalesce(array_agg(hk_id), '{{}}') AS hk_ids, {still} AS hk_still FROM hk_written) AS hk_w \
              CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p \
-             LEFT JOIN (SELECT {place} AS hk_place, {micros} AS hk_micros FROM hk_picked OFFSET {}::bigint - 1) AS hk_l ON true",
+             LEFT JOIN {} AS hk_l ON true",
             steps.ctes.join(", "),
             counted.join(", "),
             if tally.is_some() {
@@ -335,7 +333,7 @@ impl Compiler<'_> {
                 "'{}'"
             },
             parts.noted().map_or("NULL", |(_, (_, lag))| lag),
-            param("limit"),
+            parts.last_place(),
         );
         let mut kinds = vec![rule.kind().to_owned()];
         kinds.extend(steps.kinds);
