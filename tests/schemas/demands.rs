@@ -65,7 +65,7 @@ impl Host {
     }
 }
 
-fn noon() -> DateTime<Utc> {
+pub(crate) fn noon() -> DateTime<Utc> {
     "2026-01-10T12:00:00Z".parse().expect("is an instant")
 }
 

@@ -8,6 +8,8 @@
 
 mod activity;
 #[cfg(feature = "postgres")]
+mod cost;
+#[cfg(feature = "postgres")]
 mod demands;
 mod findings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -68,12 +68,7 @@ struct LockedTogether {
     micros: Option<i64>,
 }
 
-type LockedTogetherRow = (
-    Array<Text>,
-    Array<Text>,
-    Nullable<Text>,
-    Nullable<BigInt>,
-);
+type LockedTogetherRow = (Array<Text>, Array<Text>, Nullable<Text>, Nullable<BigInt>);
 
 /// Picks, locks and writes in one statement.
 pub(super) async fn sweep(

@@ -131,12 +131,19 @@ impl Parts {
             .map_or(&self.due, |active| &active.truth)
     }
 
+    /// Whether a key of another table may keep a row.
+    pub(super) fn may_be_kept(&self) -> bool {
+        !self.keeper.starts_with("NULL")
+    }
+
     /// Which picked rows are written, and which of the others something keeps.
     pub(super) fn open_and_kept(&self) -> (String, String) {
-        let (mut open, mut kept) = (
-            "hk_keeper IS NULL".to_owned(),
-            "hk_keeper IS NOT NULL".to_owned(),
-        );
+        let (open, kept) = if self.may_be_kept() {
+            ("hk_keeper IS NULL", "hk_keeper IS NOT NULL")
+        } else {
+            ("true", "false")
+        };
+        let (mut open, mut kept) = (open.to_owned(), kept.to_owned());
         if let Some((active, _)) = self.noted() {
             let quiet = active.picked_quiet(self.inclusive);
             open.extend([" AND ", &quiet]);
@@ -209,12 +216,13 @@ impl Parts {
     /// The columns of `picked`.
     pub(super) fn picked(&self) -> String {
         let of = &self.of;
-        let mut columns = format!(
-            "{of}.tableoid AS hk_oid, {of}.ctid AS hk_ctid, {} AS hk_id, {} AS hk_keeper, {}",
-            self.id,
-            self.keeper,
-            self.place_columns()
-        );
+        let mut columns = format!("{of}.ctid AS hk_ctid, {}", self.place_columns());
+        if self.is_divided {
+            columns.extend([", ", of, ".tableoid AS hk_oid"]);
+        }
+        if self.may_be_kept() {
+            columns.extend([", ", &self.id, " AS hk_id, ", &self.keeper, " AS hk_keeper"]);
+        }
         if let Some((active, _)) = self.noted() {
             columns.extend([", ", &active.truth.sql, " AS hk_truth"]);
         }

@@ -303,14 +303,13 @@ impl Compiler<'_> {
             Some(Action::Set(_)) => "count(*) FILTER (WHERE hk_still)",
             _ => "0::bigint",
         };
-        let nothing_keeps = parts.keeper.starts_with("NULL");
-        let kept = if nothing_keeps {
-            "'{}'::text[] AS hk_kept, '{}'::text[] AS hk_keepers".to_owned()
-        } else {
+        let kept = if parts.may_be_kept() {
             format!(
                 "coalesce(array_agg(hk_id) FILTER (WHERE {kept}), '{{}}') AS hk_kept, \
                  coalesce(array_agg(hk_keeper) FILTER (WHERE {kept}), '{{}}') AS hk_keepers"
             )
+        } else {
+            "'{}'::text[] AS hk_kept, '{}'::text[] AS hk_keepers".to_owned()
         };
         // Behind the counts of kinds, where no kind reads them.
         let counted: Vec<&str> = steps
