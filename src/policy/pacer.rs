@@ -13,8 +13,9 @@ use baseline::Baseline;
 
 /// Adapts the batch size and the share of time at work to the database.
 ///
-/// The size doubles until a batch comes near the target, then grows by the minimum size, and halves
-/// when a batch takes longer than the target or fails. The share of time at work grows while
+/// The size grows as far as the target allows, at most eightfold at a time, until a batch comes near
+/// it. From then on it grows by the minimum size, shrinks in proportion, by half at most, when a
+/// batch takes longer than the target, and halves when one fails. The share of time at work grows while
 /// batches take as long as the best of their size, and shrinks while they take longer, because then
 /// others load the database.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct Pacer {
     pace: Pace,
     batch: NonZeroU32,
     /// Whether no batch has come near the target yet.
-    doubling: bool,
+    starting: bool,
     /// Share of time at work, from 0 to 1.
     duty: f64,
     baseline: Baseline,
@@ -32,7 +33,7 @@ impl Pacer {
     pub(crate) fn new(pace: Pace) -> Self {
         Self {
             batch: pace.min_batch,
-            doubling: true,
+            starting: true,
             duty: min_duty(&pace),
             baseline: Baseline::default(),
             pace,
@@ -51,18 +52,19 @@ impl Pacer {
         if let Some(slowdown) = self.baseline.slowdown(self.batch, work) {
             self.adapt_duty(slowdown);
         }
+        let fitting = AIM * self.pace.target.as_secs_f64() / work.as_secs_f64();
         if work > self.pace.target {
-            self.shrink();
+            self.shrink(fitting);
         } else if work < self.pace.target / 2 {
-            let step = if self.doubling {
-                self.batch
+            let grown = self.batch.saturating_add(self.pace.min_batch.get());
+            let grown = if self.starting {
+                grown.max(scaled(self.batch, fitting.min(MAX_GROWTH)))
             } else {
-                self.pace.min_batch
+                grown
             };
-            let grown = self.batch.saturating_add(step.get());
             self.batch = grown.min(self.pace.max_batch);
         } else {
-            self.doubling = false;
+            self.starting = false;
         }
         let pause = self.pause(work, urgency.clamp(0.0, 1.0));
         self.baseline.pass(work.saturating_add(pause));
@@ -72,14 +74,14 @@ impl Pacer {
     /// Halves size and share after a failed batch: it may have been too large for a timeout, or the
     /// database too busy.
     pub(crate) fn failed(&mut self) {
-        self.shrink();
+        self.shrink(0.0);
         self.set_duty(self.duty / 2.0);
     }
 
-    fn shrink(&mut self) {
-        self.doubling = false;
-        let halved = NonZeroU32::new(self.batch.get() / 2).unwrap_or(NonZeroU32::MIN);
-        self.batch = halved.max(self.pace.min_batch);
+    /// Shrinks the size to this share, but by half at most.
+    fn shrink(&mut self, share: f64) {
+        self.starting = false;
+        self.batch = scaled(self.batch, share.max(0.5)).max(self.pace.min_batch);
     }
 
     /// Doubles the share without a slowdown, keeps it at the tolerated one, and halves it at twice
@@ -131,6 +133,23 @@ fn min_duty(pace: &Pace) -> f64 {
     min.min(max_duty(pace))
 }
 
+fn scaled(rows: NonZeroU32, factor: f64) -> NonZeroU32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and a factor is not negative"
+    )]
+    let scaled = (f64::from(rows.get()) * factor) as u32;
+    NonZeroU32::new(scaled).unwrap_or(NonZeroU32::MIN)
+}
+
+/// Share of the target that a new size aims at, so that the next batch stays below it although a
+/// part of its cost does not depend on the size.
+const AIM: f64 = 0.75;
+
+/// Largest growth after one batch. The first may be quick because it found less to do.
+const MAX_GROWTH: f64 = 8.0;
+
 /// Slowdown against the best latency at which the share neither grows nor shrinks.
 const TOLERATED_SLOWDOWN: f64 = 0.25;
 
@@ -175,29 +194,30 @@ mod tests {
     }
 
     #[test]
-    fn batches_double_until_one_comes_near_the_target() {
-        let mut pacer = Pacer::new(Pace::full_speed());
-        let (quick, near) = (Duration::ZERO, Pace::full_speed().target * 3 / 4);
+    fn the_first_batches_grow_as_far_as_the_target_allows() {
+        let target = Pace::full_speed().target;
+        let mut pacer = Pacer::new(Pace {
+            max_batch: rows(1_000_000),
+            ..Pace::full_speed()
+        });
         let mut sizes = Vec::new();
 
-        for work in [quick, quick, near, quick, quick] {
+        // The fourth comes near the target: from there on, only the minimum size is added.
+        for work in [target / 50, target / 4, target / 4, target, target / 4] {
             pacer.took(work, 0.0);
-            sizes.push(pacer.batch().get() / Pace::full_speed().min_batch);
+            sizes.push(pacer.batch().get());
         }
 
-        assert_eq!(sizes, [2, 4, 4, 5, 6]);
+        assert_eq!(sizes, [8_000, 24_000, 72_000, 72_000, 73_000]);
     }
 
     #[test]
-    fn only_a_failure_or_a_batch_over_target_halves_the_size() {
+    fn a_failure_halves_the_size_and_a_long_batch_shrinks_it_in_proportion() {
         let target = Pace::full_speed().target;
-        let moment = Duration::from_nanos(1);
-        // Starts from a batch of 8,000 rows, reached by doubling.
+        // Starts from a batch of 8,000 rows.
         let after = |work: Option<Duration>| {
             let mut pacer = Pacer::new(Pace::full_speed());
-            for _ in 0..3 {
-                pacer.took(Duration::ZERO, 0.0);
-            }
+            pacer.took(Duration::ZERO, 0.0);
             match work {
                 Some(work) => drop(pacer.took(work, 0.0)),
                 None => pacer.failed(),
@@ -206,7 +226,8 @@ mod tests {
         };
 
         assert_eq!(after(None), 4_000);
-        assert_eq!(after(Some(target + moment)), 4_000);
+        assert_eq!(after(Some(target * 9)), 4_000);
+        assert_eq!(after(Some(target * 5 / 4)), 4_800);
         assert_eq!(after(Some(target)), 8_000);
         assert_eq!(after(Some(target / 2)), 8_000);
         assert_eq!(after(Some(target / 3)), 10_000);
