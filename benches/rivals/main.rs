@@ -3,9 +3,9 @@
 //! `cargo bench --features postgres --bench rivals -- --rows 200_000 --rounds 5`
 //!
 //! `psql` must be on the path. Django takes part where `python3` has it: `python3 -m pip install
-//! "django<6" psycopg2-binary`; the variable `PYTHON` names another interpreter. A fifth of the rows
-//! has expired. Meanwhile clients look up live sessions at a fixed rate and the latency counts from
-//! the scheduled start; each round measures them without a rival first.
+//! "django<6" psycopg2-binary`; the variable `PYTHON` names another interpreter. A fifth of the
+//! rows has expired. Meanwhile clients look up live sessions at a fixed rate and the latency counts
+//! from the scheduled start; each round measures them without a rival first.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use contender::Contender;
 use support::Result;
 use support::cpu::Mark;
 use support::database::{Database, Kind};
-use support::figures::{Spread, percentile};
+use support::figures::{Bound, Spread, percentile, target};
 use support::machine::heading;
 use support::options::Options;
 
@@ -100,6 +100,28 @@ async fn main() -> Result<()> {
             text(&seen.server),
             text(&seen.latency),
             text(&seen.longest),
+        );
+    }
+    let of = |searched: Contender| all.iter().find(|(contender, _)| *contender == searched);
+    if let (Some((_, ours)), Some((_, one))) = (of(Contender::FullSpeed), of(Contender::OneDelete))
+    {
+        let ratios = |of: fn(&Seen) -> &[f64]| -> Vec<f64> {
+            let rounds = of(ours).iter().zip(of(one));
+            rounds.map(|(ours, one)| ours / one).collect()
+        };
+        let cpu = ratios(|seen| &seen.server);
+        target(
+            "full speed, server's processor time per row against one DELETE",
+            Bound::AtMost(1.15),
+            "x",
+            &cpu,
+        );
+        let time = ratios(|seen| &seen.seconds);
+        target(
+            "full speed, time against one DELETE",
+            Bound::AtMost(1.25),
+            "x",
+            &time,
         );
     }
     println!("load {}", load());

@@ -13,8 +13,8 @@ use crate::config::Cron;
 /// eightfold at a time, until one takes more than half of it. From then on one that took less than
 /// that adds `min_batch` rows to the next, one that took longer than the target shrinks it in
 /// proportion, and one that failed halves it: additive increase and multiplicative decrease, as in
-/// TCP's congestion control (Jacobson, 1988; Chiu and Jain, 1989). So a slow disk, a busy table or a
-/// missing index slows this job down, not other clients.
+/// TCP's congestion control (Jacobson, 1988; Chiu and Jain, 1989). So a slow disk, a busy table or
+/// a missing index slows this job down, not other clients.
 ///
 /// **The share of time at work** follows the load of others, as in LEDBAT (RFC 6817). A batch waits
 /// for a connection, for locks, for the processor and for the log like any client, so batches take

@@ -13,11 +13,11 @@ use baseline::Baseline;
 
 /// Adapts the batch size and the share of time at work to the database.
 ///
-/// The size grows as far as the target allows, at most eightfold at a time, until a batch comes near
-/// it. From then on it grows by the minimum size, shrinks in proportion, by half at most, when a
-/// batch takes longer than the target, and halves when one fails. The share of time at work grows while
-/// batches take as long as the best of their size, and shrinks while they take longer, because then
-/// others load the database.
+/// The size grows as far as the target allows, at most eightfold at a time, until a batch comes
+/// near it. From then on it grows by the minimum size, shrinks in proportion, by half at most, when
+/// a batch takes longer than the target, and halves when one fails. The share of time at work grows
+/// while batches take as long as the best of their size, and shrinks while they take longer,
+/// because then others load the database.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     pace: Pace,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_halves_the_size_and_a_long_batch_shrinks_it_in_proportion() {
+    fn a_failure_halves_the_size_and_a_long_batch_fits_it() {
         let target = Pace::full_speed().target;
         // Starts from a batch of 8,000 rows.
         let after = |work: Option<Duration>| {
