@@ -9,6 +9,7 @@ use super::value::{Value, column};
 /// What is done to due rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Action {
     /// They are deleted.
     Delete,

@@ -45,6 +45,7 @@ pub struct InstantColumn {
 /// How a column keeps instants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Stamp {
     /// Whole seconds since 1970.
     Seconds,
@@ -68,6 +69,7 @@ pub enum Stamp {
 /// The unit of a column that holds a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Unit {
     /// Milliseconds.
     Millis,

@@ -9,6 +9,7 @@ use super::value::Literal;
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Filter {
     /// The column has this value.
     Eq(String, Literal),

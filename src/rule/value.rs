@@ -10,6 +10,7 @@ use super::sql::Sql;
 /// A constant. It stands in the statement itself, so that a partial index can be used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Literal {
     /// True or false.
     Bool(bool),
@@ -60,6 +61,7 @@ impl From<String> for Literal {
 /// What a column is set to, or what is handed on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "ValueForm", into = "ValueForm")]
+#[non_exhaustive]
 pub enum Value {
     /// A constant.
     Constant(Literal),

@@ -62,6 +62,7 @@ pub trait JobHook: Send + Sync + 'static {
 
 /// A step with its arguments, as a [`JobHook`] sees it.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Call<'a> {
     /// [`Job::check`]
     Check,
@@ -77,6 +78,7 @@ pub enum Call<'a> {
 
 /// The answer of a step, as a [`JobHook`] sees it.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum Answer<'a> {
     /// Of [`Job::check`].
     Check,
@@ -110,6 +112,7 @@ pub struct Faults(Arc<Mutex<BTreeMap<Step, Plan>>>);
 
 /// A step of a job: the method of [`Job`] of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Step {
     /// [`Job::check`]
     Check,
@@ -125,6 +128,7 @@ pub enum Step {
 
 /// A fault of a step. It occurs before the step has changed a row.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Fault {
     /// The step fails with this error.
     Fail(String),

@@ -47,6 +47,7 @@ pub struct FaultyReceiver {
 
 /// The failure of a [`FaultyReceiver`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum ReceiverFault {
     /// It refuses the entry with this error.
     Refuse(String),
