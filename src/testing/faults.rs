@@ -112,7 +112,6 @@ pub struct Faults(Arc<Mutex<BTreeMap<Step, Plan>>>);
 
 /// A step of a job: the method of [`Job`] of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Step {
     /// [`Job::check`]
     Check,
