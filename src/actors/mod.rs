@@ -1,6 +1,7 @@
 //! The actors: they carry out the decisions of the policies.
 
 mod arguments;
+mod ask;
 mod courier;
 mod delayed;
 mod destination;
@@ -19,8 +20,9 @@ mod timer;
 mod worker;
 
 pub use arguments::{CourierOf, HousekeeperArguments, StartError};
+pub use ask::AskError;
 pub use destination::{Destination, Refusal};
-pub use handle::{AskError, HousekeeperRef};
+pub use handle::HousekeeperRef;
 pub use housekeeper::Housekeeper;
 pub use message::HousekeeperMsg;
 pub use start::{NotRunning, Started, ignore_reply, start, status, stop};

@@ -8,7 +8,8 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 
 use super::arguments::{HousekeeperArguments, StartError, check};
-use super::handle::{HousekeeperRef, call};
+use super::ask::call;
+use super::handle::HousekeeperRef;
 use super::housekeeper::Housekeeper;
 use super::message::HousekeeperMsg;
 use super::names::{find, present};
