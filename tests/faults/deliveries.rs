@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ractor_housekeeper::actors::{Destination, HousekeeperRef};
-use ractor_housekeeper::config::BackoffConfig;
+use ractor_housekeeper::config::{BackoffConfig, Pace};
 use ractor_housekeeper::job::BatchRequest;
 use ractor_housekeeper::model::{
     Claim, EntryId, Outbox, OutboxEntry, ParkedPage, RefusedEntry, Settlement, WhichEntries,
@@ -319,6 +319,7 @@ async fn replica(
     config.courier.look_every = Duration::from_millis(100);
     config.courier.backoff = soon.clone();
     config.courier.max_attempts = const { NonZeroU32::new(1_000).expect("1000 is not zero") };
+    config.job.pace = Pace::full_speed();
     config.retry = soon.clone();
     config.restart.backoff = soon;
     config.restart.max_restarts = 1_000;
