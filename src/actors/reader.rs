@@ -11,8 +11,9 @@ use crate::fmt::quantity;
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{
-    FailureKind, History, HistoryCursor, HistoryQuery, HistorySource, Outbox, ParkedEntries,
-    ParkedPage, RequestError, Requester, RunHistory, RunId, RunRecord, RunStatus, WhichEntries,
+    FailureKind, History, HistoryCursor, HistoryPage, HistoryQuery, HistorySource, Outbox,
+    ParkedEntries, ParkedPage, RequestError, Requester, RunHistory, RunId, RunRecord, RunStatus,
+    WhichEntries,
 };
 
 /// An actor per read: it reads, reports the result and stops.
@@ -254,6 +255,7 @@ pub(super) fn from_memory(
     reason: String,
 ) -> History {
     let memory = one_more(query).pick(memory);
+    let memory = HistoryPage::from(memory);
     history(job, query, HistorySource::Memory { reason }, memory, &[])
 }
 
@@ -280,7 +282,11 @@ fn history(
     job: JobName,
     query: &HistoryQuery,
     source: HistorySource,
-    mut runs: Vec<RunRecord>,
+    HistoryPage {
+        mut runs,
+        unreadable,
+        ..
+    }: HistoryPage,
     unsaved: &[RunRecord],
 ) -> History {
     let saved = runs.len();
@@ -305,6 +311,7 @@ fn history(
         job,
         runs,
         next,
+        unreadable,
         source,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{HistoryCursor, HistoryQuery, RunId, RunRecord, StoreError};
+use super::{HistoryCursor, HistoryPage, HistoryQuery, RunId, RunRecord, StoreError};
 use crate::fmt::{Column, Table, line, quantity};
 use crate::job::JobName;
 
@@ -21,6 +21,10 @@ pub struct History {
     /// The place of the next page; `None` after the last.
     #[serde(default)]
     pub next: Option<HistoryCursor>,
+    /// Number of lines that were skipped while this page was read, because they are damaged or a
+    /// newer version wrote them. They stay in the history.
+    #[serde(default)]
+    pub unreadable: u64,
     /// The source of the runs.
     pub source: HistorySource,
 }
@@ -32,6 +36,14 @@ impl fmt::Display for History {
             HistorySource::Database => "from the database".to_owned(),
             HistorySource::Memory { reason } => format!("from memory: {}", line(reason)),
         };
+        let skipped = match self.unreadable {
+            0 => String::new(),
+            lines => format!("; skipped {}", unreadable(lines)),
+        };
+        let source = format!("{source}{skipped}");
+        if self.runs.is_empty() && self.unreadable > 0 {
+            return write!(f, "{}: no run can be read ({source})", self.job);
+        }
         if self.runs.is_empty() {
             return write!(f, "{}: no run changed anything yet ({source})", self.job);
         }
@@ -62,6 +74,11 @@ impl fmt::Display for History {
     }
 }
 
+/// Writes a number of lines that cannot be read.
+pub(crate) fn unreadable(lines: u64) -> String {
+    quantity(lines, "unreadable record", "unreadable records")
+}
+
 /// A store of past runs.
 #[async_trait]
 pub trait RunHistory: Send + Sync + 'static {
@@ -77,13 +94,15 @@ pub trait RunHistory: Send + Sync + 'static {
 
     /// Returns the runs of a job that meet the conditions, newest first.
     ///
+    /// A line that cannot be read is skipped and counted, so that it hides no other.
+    ///
     /// By default it picks them from all [`runs`](RunHistory::runs) of the job.
     async fn page(
         &self,
         job: &JobName,
         query: &HistoryQuery,
-    ) -> Result<Vec<RunRecord>, StoreError> {
-        Ok(query.pick(self.runs(job, u32::MAX).await?))
+    ) -> Result<HistoryPage, StoreError> {
+        Ok(query.pick(self.runs(job, u32::MAX).await?).into())
     }
 
     /// Returns the record of one run. A deadline run that shares a line with others has none of its
@@ -135,11 +154,17 @@ mod tests {
             job: "sweeper".into(),
             runs: vec![failed, folded],
             next: None,
+            unreadable: 0,
             source: HistorySource::Database,
         };
         let empty = History {
             runs: vec![],
             source: HistorySource::Memory { reason },
+            ..history.clone()
+        };
+        let unreadable = History {
+            runs: vec![],
+            unreadable: 2,
             ..history.clone()
         };
 
@@ -154,6 +179,10 @@ started (UTC)        recorded (UTC)        runs  trigger   handled        reject
         assert_eq!(
             empty.to_string(),
             "sweeper: no run changed anything yet (from memory: no such table)"
+        );
+        assert_eq!(
+            unreadable.to_string(),
+            "sweeper: no run can be read (from the database; skipped 2 unreadable records)"
         );
     }
 

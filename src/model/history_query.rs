@@ -92,6 +92,26 @@ impl HistoryQuery {
     }
 }
 
+/// The records that a store returns for a query, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryPage {
+    /// The records.
+    pub runs: Vec<RunRecord>,
+    /// Number of lines that were skipped on the way, because they are damaged or a newer version
+    /// wrote them.
+    pub unreadable: u64,
+}
+
+impl From<Vec<RunRecord>> for HistoryPage {
+    fn from(runs: Vec<RunRecord>) -> Self {
+        Self {
+            runs,
+            unreadable: 0,
+        }
+    }
+}
+
 /// A place in a history: behind the last record of a page. Opaque text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]

@@ -19,7 +19,9 @@ pub use courier::{CourierState, CourierStatus, DeliveryEnd, DeliveryRecord, Park
 pub use event::Event;
 pub use health::{FailingCause, Health, LateCause};
 pub use history::{History, HistorySource, RunHistory};
-pub use history_query::{HistoryCursor, HistoryQuery};
+#[cfg(feature = "web")]
+pub(crate) use history::unreadable;
+pub use history_query::{HistoryCursor, HistoryPage, HistoryQuery};
 pub use outbox::{
     Claim, Claimed, EntryId, Outbox, OutboxCounts, OutboxEntry, ParkedEntry, ParkedPage,
     RefusedEntry, Settlement, WhichEntries,

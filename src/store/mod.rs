@@ -23,6 +23,8 @@ mod outbox;
 pub mod postgres;
 #[cfg(feature = "_store")]
 mod rule;
+#[cfg(feature = "_store")]
+mod saved_run;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "_store")]

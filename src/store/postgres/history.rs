@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::dsl;
+use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::schema::{clock_timestamp, housekeeper_runs};
 use crate::job::JobName;
-use crate::model::{HistoryQuery, Report, RunId, RunRecord};
+use crate::model::{HistoryPage, HistoryQuery, RunId, RunRecord};
+use crate::store::saved_run::{PageReader, SavedRun, key_beside};
 use crate::store::tx_error::{TxError, TxResult};
 
 /// Writes runs and drops those written first beyond `keep` of each job they belong to.
@@ -44,20 +46,34 @@ pub(super) async fn record(
 }
 
 /// Returns the runs of a job that meet the conditions, newest first.
-///
-/// The history keeps few runs of a job, so the index on job and start serves the range, and the
-/// outcome is looked up in the text of the report: quotes inside of a JSON string are escaped, so
-/// the pattern matches the member alone.
 pub(super) async fn page(
     conn: &mut AsyncPgConnection,
     job: &JobName,
     query: &HistoryQuery,
-) -> TxResult<Vec<RunRecord>> {
+) -> TxResult<HistoryPage> {
+    let mut page = PageReader::new(query);
+    while let Some(part) = page.next_part() {
+        let lines = lines(conn, job, part).await?;
+        page.add(lines);
+    }
+    Ok(page.into_page())
+}
+
+/// Returns the lines of a job that meet the conditions, newest first.
+///
+/// The history keeps few runs of a job, so the index on job and start serves the range, and the
+/// outcome is looked up in the text of the report: quotes inside of a JSON string are escaped, so
+/// the pattern matches the member alone.
+async fn lines(
+    conn: &mut AsyncPgConnection,
+    job: &JobName,
+    query: &HistoryQuery,
+) -> QueryResult<Vec<SavedRun>> {
     let mut lines = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order(newest_first())
         .limit(query.limit.into())
-        .select(Line::as_select())
+        .select(saved())
         .into_boxed();
     if let Some(from) = query.from {
         lines = lines.filter(housekeeper_runs::started_at.ge(from));
@@ -67,25 +83,10 @@ pub(super) async fn page(
     }
     if let Some(after) = &query.after {
         // Lines are deleted in the order they were written, so none is left behind a deleted one.
-        let place: Option<(i64, DateTime<Utc>)> = housekeeper_runs::table
-            .find(after.key())
-            .select((housekeeper_runs::number, housekeeper_runs::started_at))
-            .first(conn)
-            .await
-            .optional()?;
-        let Some((number, at)) = place else {
-            return Ok(Vec::new());
-        };
-        let together = housekeeper_runs::started_at
-            .lt(at)
-            .or(housekeeper_runs::started_at
-                .eq(at)
-                .and(housekeeper_runs::key.lt(after.key())));
-        lines = lines.filter(
-            housekeeper_runs::number
-                .lt(number)
-                .or(housekeeper_runs::number.eq(number).and(together)),
+        let behind = dsl::sql::<Bool>(
+            "(number, started_at, key) < (select number, started_at, key from housekeeper_runs where key = ",
         );
+        lines = lines.filter(behind.bind::<Text, _>(after.key().to_owned()).sql(")"));
     }
     let mut any: Option<Condition> = None;
     for outcome in &query.outcomes {
@@ -99,8 +100,8 @@ pub(super) async fn page(
     if let Some(any) = any {
         lines = lines.filter(any);
     }
-    let lines: Vec<Line> = lines.load(conn).await?;
-    lines.into_iter().map(RunRecord::try_from).collect()
+    let lines: Vec<Saved> = lines.load(conn).await?;
+    Ok(lines.into_iter().map(Saved::into_run).collect())
 }
 
 /// The order of lines: as they were written, and by their time those that were written together.
@@ -117,13 +118,14 @@ type Condition = Box<dyn BoxableExpression<housekeeper_runs::table, Pg, SqlType 
 
 /// Returns the record of one run.
 pub(super) async fn run(conn: &mut AsyncPgConnection, run: RunId) -> TxResult<Option<RunRecord>> {
-    let line: Option<Line> = housekeeper_runs::table
+    let line: Option<Saved> = housekeeper_runs::table
         .find(run.to_string())
-        .select(Line::as_select())
+        .select(saved())
         .first(conn)
         .await
         .optional()?;
-    line.map(RunRecord::try_from).transpose()
+    let record = line.map(|line| line.into_run().read()).transpose();
+    record.map_err(TxError::other)
 }
 
 async fn write(
@@ -133,30 +135,38 @@ async fn write(
     places: &BTreeMap<&JobName, i64>,
     recorded_at: DateTime<Utc>,
 ) -> TxResult<()> {
-    let Some(line) = RunRecord::line(key, None, runs) else {
-        return Ok(());
-    };
-    let number = places.get(&line.report.job).copied().unwrap_or(1);
-    // The insert waits for another that writes the same key, and then finds its line.
-    let new = diesel::insert_into(housekeeper_runs::table)
-        .values(Line::new(line, number, recorded_at)?)
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
-    if new == 0 {
-        let earlier: Line = housekeeper_runs::table
-            .find(key)
-            .select(Line::as_select())
+    let mut place = key.to_owned();
+    while let Some(line) = RunRecord::line(key, None, runs) {
+        let line = RunRecord { key: place, ..line };
+        place = line.key.clone();
+        let number = places.get(&line.report.job).copied().unwrap_or(1);
+        // The insert waits for another that writes the same key, and then finds its line.
+        let new = diesel::insert_into(housekeeper_runs::table)
+            .values(Line::new(line, number, recorded_at)?)
+            .on_conflict_do_nothing()
+            .execute(conn)
+            .await?;
+        if new > 0 {
+            break;
+        }
+        let earlier: Saved = housekeeper_runs::table
+            .find(&place)
+            .select(saved())
             .for_update()
             .first(conn)
             .await?;
-        let number = earlier.number;
-        if let Some(line) = RunRecord::line(key, Some(earlier.try_into()?), runs) {
-            diesel::update(housekeeper_runs::table.find(key))
+        let number = earlier.1;
+        let Ok(earlier) = earlier.into_run().read() else {
+            place = key_beside(&place);
+            continue;
+        };
+        if let Some(line) = RunRecord::line(key, Some(earlier), runs) {
+            diesel::update(housekeeper_runs::table.find(&place))
                 .set(Line::new(line, number, recorded_at)?)
                 .execute(conn)
                 .await?;
         }
+        break;
     }
     Ok(())
 }
@@ -177,7 +187,7 @@ async fn trim(conn: &mut AsyncPgConnection, job: &JobName, keep: u32) -> TxResul
     Ok(())
 }
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Insertable, AsChangeset)]
 #[diesel(table_name = housekeeper_runs)]
 struct Line {
     key: String,
@@ -203,16 +213,32 @@ impl Line {
     }
 }
 
-impl TryFrom<Line> for RunRecord {
-    type Error = TxError;
+/// Key, number, runs, when it was recorded, report.
+#[derive(Queryable)]
+struct Saved(String, i64, i64, Option<DateTime<Utc>>, String);
 
-    fn try_from(line: Line) -> Result<Self, TxError> {
-        let report: Report = serde_json::from_str(&line.report).map_err(TxError::other)?;
-        Ok(Self {
-            key: line.key,
-            runs: u64::try_from(line.runs).unwrap_or(0),
-            recorded_at: Some(line.recorded_at),
-            report,
-        })
+impl Saved {
+    fn into_run(self) -> SavedRun {
+        SavedRun {
+            key: self.0,
+            runs: self.2,
+            recorded_at: self.3,
+            report: self.4.into_bytes(),
+        }
     }
+}
+
+/// The columns of [`Saved`].
+#[dsl::auto_type]
+fn saved() -> _ {
+    let recorded_at: SqlLiteral<Nullable<Timestamptz>> = dsl::sql(
+        "case when recorded_at between '0001-01-01' and '9999-12-31' then recorded_at end",
+    );
+    (
+        housekeeper_runs::key,
+        housekeeper_runs::number,
+        housekeeper_runs::runs,
+        recorded_at,
+        housekeeper_runs::report,
+    )
 }

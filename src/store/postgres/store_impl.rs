@@ -9,7 +9,7 @@ use super::attempt::transact;
 use super::flight::Purpose;
 use super::{PostgresStore, booking_check, history};
 use crate::job::{Job, JobName};
-use crate::model::{HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
+use crate::model::{HistoryPage, HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
 use crate::rule::{Rule, RuleError};
 use crate::store::Store;
 
@@ -42,17 +42,15 @@ impl RunHistory for PostgresStore {
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
-        let what = "read past runs";
-        transact!(self, Purpose::Read, what, |flight| {
-            history::page(flight, job, &HistoryQuery::newest(limit)).await?
-        })
+        let page = self.page(job, &HistoryQuery::newest(limit)).await?;
+        Ok(page.runs)
     }
 
     async fn page(
         &self,
         job: &JobName,
         query: &HistoryQuery,
-    ) -> Result<Vec<RunRecord>, StoreError> {
+    ) -> Result<HistoryPage, StoreError> {
         let what = "read past runs";
         transact!(self, Purpose::Read, what, |flight| {
             history::page(flight, job, query).await?

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Weak;
 
 use diesel::dsl;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Binary, Bool, Text};
 use diesel::sqlite::Sqlite;
 
 use super::schema::housekeeper_runs;
 use super::time::Moment;
 use crate::job::JobName;
-use crate::model::{HistoryQuery, Report, RunId, RunRecord};
+use crate::model::{HistoryPage, HistoryQuery, RunId, RunRecord};
+use crate::store::saved_run::{PageReader, SavedRun, key_beside};
 use crate::store::tx_error::{TxError, TxResult};
 use crate::time::{Clock, SystemClock};
 
@@ -52,20 +54,36 @@ pub(super) fn record(
 }
 
 /// Returns the runs of a job that meet the conditions, newest first.
-///
-/// The history keeps few runs of a job, so the index on job and start serves the range, and the
-/// outcome is looked up in the text of the report: quotes inside of a JSON string are escaped, so
-/// the pattern matches the member alone.
 pub(super) fn page(
     conn: &mut SqliteConnection,
     job: &JobName,
     query: &HistoryQuery,
-) -> TxResult<Vec<RunRecord>> {
+) -> TxResult<HistoryPage> {
+    conn.transaction(|conn| {
+        let mut page = PageReader::new(query);
+        while let Some(part) = page.next_part() {
+            let lines = lines(conn, job, part)?;
+            page.add(lines);
+        }
+        Ok(page.into_page())
+    })
+}
+
+/// Returns the lines of a job that meet the conditions, newest first.
+///
+/// The history keeps few runs of a job, so the index on job and start serves the range, and the
+/// outcome is looked up in the text of the report: quotes inside of a JSON string are escaped, so
+/// the pattern matches the member alone.
+fn lines(
+    conn: &mut SqliteConnection,
+    job: &JobName,
+    query: &HistoryQuery,
+) -> QueryResult<Vec<SavedRun>> {
     let mut lines = housekeeper_runs::table
         .filter(housekeeper_runs::job.eq(job.as_str()))
         .order(newest_first())
         .limit(query.limit.into())
-        .select(Line::as_select())
+        .select(saved())
         .into_boxed();
     if let Some(from) = query.from {
         lines = lines.filter(housekeeper_runs::started_at.ge(Moment(from)));
@@ -75,24 +93,10 @@ pub(super) fn page(
     }
     if let Some(after) = &query.after {
         // Lines are deleted in the order they were written, so none is left behind a deleted one.
-        let place: Option<(i64, Moment)> = housekeeper_runs::table
-            .find(after.key())
-            .select((housekeeper_runs::number, housekeeper_runs::started_at))
-            .first(conn)
-            .optional()?;
-        let Some((number, at)) = place else {
-            return Ok(Vec::new());
-        };
-        let together = housekeeper_runs::started_at
-            .lt(at)
-            .or(housekeeper_runs::started_at
-                .eq(at)
-                .and(housekeeper_runs::key.lt(after.key())));
-        lines = lines.filter(
-            housekeeper_runs::number
-                .lt(number)
-                .or(housekeeper_runs::number.eq(number).and(together)),
+        let behind = dsl::sql::<Bool>(
+            "(number, started_at, key) < (select number, started_at, key from housekeeper_runs where key = ",
         );
+        lines = lines.filter(behind.bind::<Text, _>(after.key().to_owned()).sql(")"));
     }
     let mut any: Option<Condition> = None;
     for outcome in &query.outcomes {
@@ -106,8 +110,8 @@ pub(super) fn page(
     if let Some(any) = any {
         lines = lines.filter(any);
     }
-    let lines: Vec<Line> = lines.load(conn)?;
-    lines.into_iter().map(RunRecord::try_from).collect()
+    let lines: Vec<Saved> = lines.load(conn)?;
+    Ok(lines.into_iter().map(Saved::into_run).collect())
 }
 
 /// The order of lines: as they were written, and by their time those that were written together.
@@ -124,12 +128,13 @@ type Condition = Box<dyn BoxableExpression<housekeeper_runs::table, Sqlite, SqlT
 
 /// Returns the record of one run.
 pub(super) fn run(conn: &mut SqliteConnection, run: RunId) -> TxResult<Option<RunRecord>> {
-    let line: Option<Line> = housekeeper_runs::table
+    let line: Option<Saved> = housekeeper_runs::table
         .find(run.to_string())
-        .select(Line::as_select())
+        .select(saved())
         .first(conn)
         .optional()?;
-    line.map(RunRecord::try_from).transpose()
+    let record = line.map(|line| line.into_run().read()).transpose();
+    record.map_err(TxError::other)
 }
 
 fn write(
@@ -138,14 +143,24 @@ fn write(
     runs: &[RunRecord],
     places: &BTreeMap<&JobName, i64>,
 ) -> TxResult<()> {
-    let earlier: Option<Line> = housekeeper_runs::table
-        .find(key)
-        .select(Line::as_select())
-        .first(conn)
-        .optional()?;
-    let number = earlier.as_ref().map(|line| line.number);
-    let earlier = earlier.map(RunRecord::try_from).transpose()?;
+    let mut place = key.to_owned();
+    let (number, earlier) = loop {
+        let earlier: Option<Saved> = housekeeper_runs::table
+            .find(&place)
+            .select(saved())
+            .first(conn)
+            .optional()?;
+        let Some(earlier) = earlier else {
+            break (None, None);
+        };
+        let number = earlier.1;
+        match earlier.into_run().read() {
+            Ok(earlier) => break (Some(number), Some(earlier)),
+            Err(_) => place = key_beside(&place),
+        }
+    };
     if let Some(line) = RunRecord::line(key, earlier, runs) {
+        let line = RunRecord { key: place, ..line };
         let number = number.or_else(|| places.get(&line.report.job).copied());
         diesel::replace_into(housekeeper_runs::table)
             .values(&Line::new(line, number.unwrap_or(1))?)
@@ -169,7 +184,7 @@ fn trim(conn: &mut SqliteConnection, job: &JobName, keep: u32) -> TxResult<()> {
     Ok(())
 }
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Insertable)]
 #[diesel(table_name = housekeeper_runs)]
 struct Line {
     key: String,
@@ -195,16 +210,30 @@ impl Line {
     }
 }
 
-impl TryFrom<Line> for RunRecord {
-    type Error = TxError;
+/// Key, number, runs, when it was recorded, report.
+#[derive(Queryable)]
+struct Saved(String, i64, i64, String, Vec<u8>);
 
-    fn try_from(line: Line) -> Result<Self, TxError> {
-        let report: Report = serde_json::from_str(&line.report).map_err(TxError::other)?;
-        Ok(Self {
-            key: line.key,
-            runs: u64::try_from(line.runs).unwrap_or(0),
-            recorded_at: Some(line.recorded_at.0),
-            report,
-        })
+impl Saved {
+    fn into_run(self) -> SavedRun {
+        SavedRun {
+            key: self.0,
+            runs: self.2,
+            recorded_at: Moment::parse(&self.3).ok().map(|moment| moment.0),
+            report: self.4,
+        }
     }
+}
+
+/// The columns of [`Saved`]. Text of SQLite is not always UTF-8.
+#[dsl::auto_type]
+fn saved() -> _ {
+    let report: SqlLiteral<Binary> = dsl::sql("cast(report as blob)");
+    (
+        housekeeper_runs::key,
+        housekeeper_runs::number,
+        housekeeper_runs::runs,
+        housekeeper_runs::recorded_at,
+        report,
+    )
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{SqliteStore, history, tables};
 use crate::job::{Job, JobName};
-use crate::model::{HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
+use crate::model::{HistoryPage, HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
 use crate::rule::{Rule, RuleError};
 use crate::store::Store;
 
@@ -37,14 +37,15 @@ impl RunHistory for SqliteStore {
     }
 
     async fn runs(&self, job: &JobName, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
-        self.page(job, &HistoryQuery::newest(limit)).await
+        let page = self.page(job, &HistoryQuery::newest(limit)).await?;
+        Ok(page.runs)
     }
 
     async fn page(
         &self,
         job: &JobName,
         query: &HistoryQuery,
-    ) -> Result<Vec<RunRecord>, StoreError> {
+    ) -> Result<HistoryPage, StoreError> {
         let (job, query) = (job.clone(), query.clone());
         self.run("read past runs", move |conn| {
             history::page(conn, &job, &query)

@@ -1,7 +1,6 @@
 //! Instants as text of one width, because that is how SQLite compares them.
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
-use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::Text;
@@ -32,25 +31,22 @@ pub fn timestamp_text(instant: DateTime<Utc>) -> String {
 }
 
 /// An instant in a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, AsExpression, FromSqlRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, AsExpression)]
 #[diesel(sql_type = Text)]
 pub(super) struct Moment(pub(super) DateTime<Utc>);
+
+impl Moment {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let parsed = NaiveDateTime::parse_from_str(text, FORMAT)
+            .map_err(|error| format!("{text:?} is no instant: {error}"))?;
+        Ok(Self(parsed.and_utc()))
+    }
+}
 
 impl ToSql<Text, Sqlite> for Moment {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
         out.set_value(timestamp_text(self.0));
         Ok(IsNull::No)
-    }
-}
-
-impl FromSql<Text, Sqlite> for Moment {
-    fn from_sql(
-        value: <Sqlite as diesel::backend::Backend>::RawValue<'_>,
-    ) -> deserialize::Result<Self> {
-        let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
-        let parsed = NaiveDateTime::parse_from_str(&text, FORMAT)
-            .map_err(|error| format!("{text:?} is no instant: {error}"))?;
-        Ok(Self(parsed.and_utc()))
     }
 }
 

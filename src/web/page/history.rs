@@ -7,7 +7,9 @@ use maud::{Markup, html};
 use super::card::{changes as changed_rows, mark, scope};
 use super::plot::{Plot, Point};
 use crate::fmt::thousands;
-use crate::model::{History, HistorySource, Outcome, OutcomeKind, Report, Requester, RunRecord};
+use crate::model::{
+    History, HistorySource, Outcome, OutcomeKind, Report, Requester, RunRecord, unreadable,
+};
 use crate::web::format::{self, shown};
 use crate::web::links::Links;
 use crate::web::params::HistoryParams;
@@ -19,12 +21,18 @@ pub(super) fn section(links: &Links, history: &History, part: &HistoryParams) ->
             @if let HistorySource::Memory { reason } = &history.source {
                 p.reason { "Only what this process saw: " (shown(reason)) }
             }
+            @if history.unreadable > 0 {
+                p.reason {
+                    "Skipped " (unreadable(history.unreadable))
+                    ": damaged, or written by a newer version."
+                }
+            }
             (filter(links, history, part))
             @if history.runs.is_empty() && (part.is_filtered() || !part.is_first()) {
                 p.empty { "No such run." }
-            } @else if history.runs.is_empty() {
+            } @else if history.runs.is_empty() && history.unreadable == 0 {
                 p.empty { "No run has changed anything yet. Runs that find nothing to do are not kept." }
-            } @else {
+            } @else if !history.runs.is_empty() {
                 div.plots data-key="plots" {
                     (plot(history, "rows", "Rows per run", |record| Some(per_run(record, changed(&record.report))), rows))
                     (plot(history, "seconds", "Time per run", |record| Some(per_run(record, record.report.elapsed.as_secs_f64())), seconds))
@@ -267,6 +275,7 @@ mod tests {
             job,
             runs: vec![record],
             next: None,
+            unreadable: 0,
             source: HistorySource::Database,
         };
 
