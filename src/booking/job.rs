@@ -55,7 +55,7 @@ impl BookingJob {
     }
 
     pub(super) async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        self.job.begin_run().await
+        self.explain(self.job.begin_run().await).await
     }
 
     pub(super) async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {

@@ -253,7 +253,8 @@ macro_rules! claim {
              attempts = o.attempts + (o.leased_by is not null)::int, \
              last_error = case when o.leased_by is null then o.last_error else 'the lease ran out' end \
              where o.id = any (array(select id from picked)) \
-             returning o.id, o.topic, o.key, o.at, o.payload::text as payload, o.attempts, o.parked_at, o.last_error"
+             returning o.id, o.topic, o.key, greatest(least(o.at, '9999-12-31Z'), '0001-01-01Z') as at, o.payload::text as payload, \
+             o.attempts, o.parked_at, o.last_error"
         )
     };
 }
@@ -266,7 +267,7 @@ const CLAIM_IN_ORDER_OF_KEY: &str = claim!(
 
 const NEXT: &str = "
     select (extract(epoch from (select due_at from housekeeper_outbox where rule = $1 and parked_at is null
-        and due_at > (select coalesce($2, clock_timestamp())) order by due_at limit 1)
+        and due_at > (select coalesce($2, clock_timestamp())) and due_at < '9999-12-31Z' order by due_at limit 1)
         - coalesce($2, clock_timestamp())) * 1000000)::bigint as wait";
 
 const REFUSE: &str = "
@@ -282,12 +283,13 @@ const RELEASE: &str = "
 
 const COUNTS: &str = "
     select count(*) as waiting, count(*) filter (where attempts > 0) as failing,
-        (extract(epoch from coalesce($2, clock_timestamp()) - min(at)) * 1000000)::bigint as oldest,
+        (extract(epoch from coalesce($2, clock_timestamp()) - greatest(min(at), '0001-01-01Z')) * 1000000)::bigint as oldest,
         (select count(*) from (select from housekeeper_outbox where rule = $1 and parked_at is not null order by id limit $3) as p) as parked
     from (select attempts, at from housekeeper_outbox where rule = $1 and parked_at is null order by due_at, id limit $3) as w";
 
 const PARKED: &str = "
-    select id, topic, key, at, payload::text as payload, attempts, parked_at, last_error from housekeeper_outbox
+    select id, topic, key, greatest(least(at, '9999-12-31Z'), '0001-01-01Z') as at, payload::text as payload, attempts,
+        greatest(least(parked_at, '9999-12-31Z'), '0001-01-01Z') as parked_at, last_error from housekeeper_outbox
     where rule = $1 and parked_at is not null and id > $2 order by id limit $3";
 
 const REDELIVER: &str = "

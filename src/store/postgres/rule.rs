@@ -30,6 +30,7 @@ mod cursor;
 mod each;
 mod floor;
 mod hand_on;
+mod mark;
 mod parts;
 mod plan;
 mod queries;
@@ -67,6 +68,7 @@ impl PostgresStore {
             under_way: AtomicBool::new(false),
             contention: Contention::default(),
             floor: Floor::default(),
+            mark: Mutex::default(),
             suspects: AtomicBool::new(false),
             careful: AtomicBool::new(false),
             advised: AtomicBool::new(false),
@@ -108,6 +110,8 @@ struct RuleJob {
     under_way: AtomicBool,
     contention: Contention,
     floor: Floor,
+    /// The tables as the last check found them.
+    mark: Mutex<Option<String>>,
     /// Whether a key that is not declared is thought to keep rows: the database has refused some.
     ///
     /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
@@ -161,6 +165,19 @@ impl RuleJob {
         let now = self.store.instant(conn).await?;
         plan.is_served = check::has_index(conn, &plan, now).await?;
         Ok(plan)
+    }
+
+    /// Reads the clock, and the [`mark`](mark::read) of the tables.
+    async fn look_again(&self) -> Result<(DateTime<Utc>, String), StoreError> {
+        let (store, what) = (&self.store, "read the database's clock");
+        transact!(store, Purpose::Read, what, |flight| {
+            let mark = mark::read(flight, &self.rule).await?;
+            (store.instant(flight).await?, mark)
+        })
+    }
+
+    fn mark(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Compiled>> {
@@ -339,6 +356,7 @@ impl Job for RuleJob {
 
     async fn check(&self) -> Result<(), JobError> {
         self.store.check_pooler().await?;
+        let (_, mark) = self.look_again().await?;
         let findings = self.store.check_rule(&self.rule).await?;
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = findings.clone();
         if !findings.refused.is_empty() {
@@ -350,6 +368,7 @@ impl Job for RuleJob {
             }
         }
         self.compile().await?;
+        *self.mark() = Some(mark);
         self.doubts.see_server(&self.store).await;
         Ok(())
     }
@@ -367,7 +386,16 @@ impl Job for RuleJob {
         if self.careful.swap(false, Ordering::Relaxed) {
             *self.known() = None;
         }
-        let now = self.store.read_clock().await?;
+        let (now, mark) = self.look_again().await?;
+        let known = self.mark().get_or_insert_with(|| mark.clone()).clone();
+        if known != mark {
+            tracing::info!(
+                job.name = self.rule.name,
+                "its tables were altered: checks them again"
+            );
+            *self.known() = None;
+            self.check().await?;
+        }
         Ok(RunBounds {
             now,
             cutoff: self.cutoff(now),

@@ -25,9 +25,13 @@ pub(super) fn refusal(error: &Error) -> Option<String> {
     })
 }
 
-/// An error that another row would meet as well. Neither database's error code gets through diesel,
-/// so the text must do. One in another language counts as a refusal: its rows are rejected one by
-/// one, each with its text, and are tried again in the next run.
+/// An error that another row would meet as well.
+///
+/// diesel passes the codes of constraints as kinds, and hides all others
+/// (<https://github.com/diesel-rs/diesel/pull/5232>), so the text must do. The texts of SQLite are
+/// the same everywhere. Rules on Postgres do not ask here: they write row by row inside the server,
+/// which knows the SQLSTATE. In a hand-written job an error of Postgres in another language counts
+/// as a refusal: its row is rejected, with the text, and tried again in the next run.
 fn concerns_all_rows(info: &dyn DatabaseErrorInformation) -> bool {
     let message = info.message();
     // Postgres points at a place only in a statement it cannot make sense of: syntax, a missing
@@ -38,6 +42,7 @@ fn concerns_all_rows(info: &dyn DatabaseErrorInformation) -> bool {
             && MISSING.iter().any(|kind| message.starts_with(kind)))
         || message.contains("No space left on device")
         || (message.starts_with("near \"") && message.ends_with("syntax error"))
+        || STATEMENT.iter().any(|part| message.contains(part))
         || (message.starts_with("error in ") && message.contains(": no such "))
 }
 
@@ -105,6 +110,34 @@ const STARTS: &[&str] = &[
     "cannot execute ",
     "cached plan must not change result type",
     "record \"",
+    // Postgres: the session, and what it has prepared.
+    "prepared statement \"",
+    "unnamed prepared statement",
+    "type of parameter ",
+    "bind message supplies ",
+    "cache lookup failed ",
+    "tuple concurrently updated",
+    "connection to client lost",
+    // PgBouncer.
+    "query_wait_timeout",
+    "server conn crashed",
+    "unsupported startup parameter",
+];
+
+/// Parts of what is said of a statement that cannot be run, whatever the row is.
+const STATEMENT: &[&str] = &[
+    // SQLite: a trigger, or a key, that no longer fits its tables.
+    " has no column named ",
+    "foreign key mismatch - ",
+    "wrong number of arguments to function ",
+    "because it is a view",
+    " is circularly defined",
+    "malformed database schema",
+    " values were supplied",
+    " values for ",
+    "unsafe use of ",
+    // Postgres.
+    "does not match that when preparing the plan",
 ];
 
 /// What may not exist, on Postgres, so that no row can be handled.
@@ -200,6 +233,26 @@ mod tests {
                 false,
             ),
             (DatabaseErrorKind::Unknown, "deadlock detected", false),
+            (
+                DatabaseErrorKind::Unknown,
+                "prepared statement \"s453\" already exists",
+                false,
+            ),
+            (
+                DatabaseErrorKind::Unknown,
+                "type of parameter 17 (text) does not match that when preparing the plan",
+                false,
+            ),
+            (
+                DatabaseErrorKind::Unknown,
+                "table log has no column named booking",
+                false,
+            ),
+            (
+                DatabaseErrorKind::Unknown,
+                "foreign key mismatch - \"notes\" referencing \"bookings\"",
+                false,
+            ),
             (
                 DatabaseErrorKind::Unknown,
                 "terminating connection due to administrator command",
