@@ -97,11 +97,7 @@ pub trait RunHistory: Send + Sync + 'static {
     /// A line that cannot be read is skipped and counted, so that it hides no other.
     ///
     /// By default it picks them from all [`runs`](RunHistory::runs) of the job.
-    async fn page(
-        &self,
-        job: &JobName,
-        query: &HistoryQuery,
-    ) -> Result<HistoryPage, StoreError> {
+    async fn page(&self, job: &JobName, query: &HistoryQuery) -> Result<HistoryPage, StoreError> {
         Ok(query.pick(self.runs(job, u32::MAX).await?).into())
     }
 

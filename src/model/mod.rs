@@ -18,9 +18,9 @@ mod store_error;
 pub use courier::{CourierState, CourierStatus, DeliveryEnd, DeliveryRecord, ParkedEntries};
 pub use event::Event;
 pub use health::{FailingCause, Health, LateCause};
-pub use history::{History, HistorySource, RunHistory};
 #[cfg(feature = "web")]
 pub(crate) use history::unreadable;
+pub use history::{History, HistorySource, RunHistory};
 pub use history_query::{HistoryCursor, HistoryPage, HistoryQuery};
 pub use outbox::{
     Claim, Claimed, EntryId, Outbox, OutboxCounts, OutboxEntry, ParkedEntry, ParkedPage,

@@ -41,6 +41,8 @@ mod sqlite;
 mod support;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod tables;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod unreadable;
 
 /// What a test ends with.
 type TestResult<T = ()> = Result<T, Box<dyn Error>>;

@@ -16,8 +16,11 @@ use crate::TestResult;
 use crate::jobs::Jobs;
 use crate::world::{StoreUnderTest, clock};
 
+mod altered;
+mod codes;
 #[cfg(unix)]
 mod connections;
+mod durability;
 mod instants;
 mod keys;
 mod plans;

@@ -689,7 +689,7 @@ pub(crate) async fn the_history_is_read_by_page_date_and_outcome(
     let known = runs[4].clone();
     world.history().record(&runs, 10).await?;
     let keys = async |query: HistoryQuery| -> Result<String, StoreError> {
-        let runs = world.history().page(&job, &query).await?;
+        let runs = world.history().page(&job, &query).await?.runs;
         let key = |run: RunRecord| {
             if run.key == known.key {
                 "k4".to_owned()
@@ -706,7 +706,7 @@ pub(crate) async fn the_history_is_read_by_page_date_and_outcome(
     let mut after: Option<HistoryCursor> = None;
     loop {
         let page = HistoryQuery::newest(2).after(after.clone());
-        let runs = world.history().page(&job, &page).await?;
+        let runs = world.history().page(&job, &page).await?.runs;
         let Some(last) = runs.last() else { break };
         after = Some(HistoryCursor::of(last));
         pages.push(keys(page).await?);

@@ -46,11 +46,7 @@ impl RunHistory for PostgresStore {
         Ok(page.runs)
     }
 
-    async fn page(
-        &self,
-        job: &JobName,
-        query: &HistoryQuery,
-    ) -> Result<HistoryPage, StoreError> {
+    async fn page(&self, job: &JobName, query: &HistoryQuery) -> Result<HistoryPage, StoreError> {
         let what = "read past runs";
         transact!(self, Purpose::Read, what, |flight| {
             history::page(flight, job, query).await?

@@ -41,11 +41,7 @@ impl RunHistory for SqliteStore {
         Ok(page.runs)
     }
 
-    async fn page(
-        &self,
-        job: &JobName,
-        query: &HistoryQuery,
-    ) -> Result<HistoryPage, StoreError> {
+    async fn page(&self, job: &JobName, query: &HistoryQuery) -> Result<HistoryPage, StoreError> {
         let (job, query) = (job.clone(), query.clone());
         self.run("read past runs", move |conn| {
             history::page(conn, &job, &query)

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ractor_housekeeper::model::{History, HistorySource, RunHistory, RunRecord, StoreError};
+use ractor_housekeeper::model::{
+    History, HistoryPage, HistoryQuery, HistorySource, RunHistory, RunRecord, StoreError,
+};
 use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::{JobName, Scope};
 
@@ -130,6 +132,44 @@ async fn a_silent_database_delays_no_card() {
         took.iter().all(|took| *took < Duration::from_millis(300)),
         "{took:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn unreadable_records_are_counted_on_the_page_and_as_json() {
+    let mut setup = Setup::new();
+    setup.arguments = setup.arguments.with_history(SkippingHistory);
+    let host = setup.start().await;
+    let visitor = Visitor::reader(&host);
+
+    let history = visitor.get("/api/v1/jobs/booking-expirer/history").await;
+    let page = visitor.get("/jobs/booking-expirer?wait=20").await;
+
+    let history: History = serde_json::from_str(&history.body).expect("is a history");
+    assert_eq!(history.source, HistorySource::Database);
+    assert_eq!((history.runs.len(), history.unreadable), (0, 2));
+    let page = page.page(200);
+    assert!(page.contains("Skipped 2 unreadable records"), "{page}");
+    assert!(!page.contains("No run has changed anything yet"), "{page}");
+}
+
+/// A history whose records are all of a newer version.
+struct SkippingHistory;
+
+#[async_trait]
+impl RunHistory for SkippingHistory {
+    async fn record(&self, _: &[RunRecord], _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn runs(&self, _: &JobName, _: u32) -> Result<Vec<RunRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn page(&self, _: &JobName, _: &HistoryQuery) -> Result<HistoryPage, StoreError> {
+        let mut page = HistoryPage::default();
+        page.unreadable = 2;
+        Ok(page)
+    }
 }
 
 /// A history that takes nothing and tells nothing.

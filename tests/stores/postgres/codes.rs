@@ -1,0 +1,69 @@
+//! Which SQLSTATE rejects a row, and which ends the run.
+
+use chrono::TimeDelta;
+use ractor_housekeeper::testing::MemoryBooking;
+
+use super::PostgresUnderTest;
+use crate::TestResult;
+use crate::runs::{built_in_job, run};
+use crate::world::{StoreUnderTest, now, user};
+
+/// Of a row: its values, a constraint, an error that the host raises.
+const ROW: &[&str] = &[
+    "22003", "22P02", "22012", "23502", "23503", "23505", "23514", "23P01", "23001", "44000",
+    "P0001", "P0004", "HK001", "BK042", "ZZ999",
+];
+
+/// Of the session, the statement, the server.
+const SESSION: &[&str] = &[
+    "42P05", "26000", "42804", "0A000", "25006", "25P02", "40001", "53300", "53100", "54000",
+    "XX000", "XX001", "42501", "42P01", "42703", "57P01", "57P03", "08006", "28000", "34000",
+    "3F000", "58030", "HV000", "F0000",
+];
+
+#[tokio::test]
+async fn only_a_code_of_the_row_rejects_it() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
+        return Ok(());
+    };
+    world
+        .sql(
+            "create table raised (code text not null); insert into raised values ('00000'); \
+             create function refuse() returns trigger language plpgsql as $$ begin \
+                 if old.booking_id = 'b' then \
+                     raise exception 'said of this one' using errcode = (select code from raised); \
+                 end if; return new; end $$; \
+             create trigger refuse before update on bookings for each row execute function refuse()",
+        )
+        .await?;
+    let job = built_in_job(world.store.clone(), "booking-expirer")?;
+    let codes = ROW.iter().map(|code| (*code, true));
+    for (code, is_of_row) in codes.chain(SESSION.iter().map(|code| (*code, false))) {
+        world
+            .sql(&format!(
+                "update raised set code = '{code}'; truncate bookings"
+            ))
+            .await?;
+        for id in ["a", "b", "c"] {
+            let old = now() - TimeDelta::hours(1);
+            let booking = MemoryBooking::pending(id, user(1), old);
+            world.booking(&booking).await?;
+        }
+
+        let done = run(&*job, 10).await;
+
+        let expired = world.count("bookings where status = 'Expired'").await?;
+        if is_of_row {
+            let done = done?;
+            assert_eq!(done.ids, ["a", "c"], "{code}");
+            let rejected = [("b".to_owned(), "said of this one".to_owned())];
+            assert_eq!(done.rejected, rejected, "{code}");
+            assert_eq!(expired, 2, "{code}");
+        } else {
+            let error = done.expect_err(code).to_string();
+            assert!(error.contains("said of this one"), "{code}: {error}");
+            assert_eq!(expired, 0, "{code}");
+        }
+    }
+    Ok(())
+}

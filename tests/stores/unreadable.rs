@@ -1,0 +1,144 @@
+//! Records of the history that this version cannot read hide no others.
+
+/// The cases over one database. `$open` makes a world, or `None`.
+macro_rules! unreadable {
+    ($store:ident, $open:expr) => {
+        mod $store {
+            use ractor_housekeeper::JobName;
+            use ractor_housekeeper::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunHistory};
+
+            use super::{DAMAGED, JOB};
+            use crate::TestResult;
+            use crate::rules::record;
+            use crate::world::{StoreUnderTest, user};
+
+            #[tokio::test]
+            async fn an_unreadable_record_is_skipped_and_counted() -> TestResult {
+                for (number, damage) in DAMAGED.iter().enumerate() {
+                    let Some(world) = $open.await? else {
+                        return Ok(());
+                    };
+                    for second in 0..5 {
+                        let mut run = record(&format!("k{second}"), JOB, second, 1);
+                        if second == 2 {
+                            run.key = user(1).to_string();
+                        }
+                        world.store.record(&[run], 10).await?;
+                    }
+                    let damaged = user(1);
+                    world
+                        .sql(&format!(
+                            "update housekeeper_runs set report = {damage} where key in ('k0', '{damaged}', 'k4')"
+                        ))
+                        .await?;
+                    let job = JobName::new(JOB);
+
+                    let page = world.store.page(&job, &HistoryQuery::newest(10)).await?;
+                    let mut pages = Vec::new();
+                    let mut after = None;
+                    loop {
+                        let query = HistoryQuery::newest(1).after(after.clone());
+                        let page = world.store.page(&job, &query).await?;
+                        pages.push((page.runs.len(), page.unreadable));
+                        let Some(last) = page.runs.last() else { break };
+                        after = Some(HistoryCursor::of(last));
+                    }
+                    let newest = world.store.runs(&job, 2).await?;
+                    let failed = HistoryQuery::newest(10).outcomes([OutcomeKind::Failed]);
+                    let failed = world.store.page(&job, &failed).await?;
+                    let known = world.store.run(damaged.to_string().parse()?).await;
+
+                    let keys: Vec<&str> = page.runs.iter().map(|run| run.key.as_str()).collect();
+                    assert_eq!((keys, page.unreadable), (vec!["k3", "k1"], 3), "{number}");
+                    assert_eq!(pages, [(1, 1), (1, 1), (0, 1)], "{number}");
+                    assert_eq!(newest.len(), 2, "{number}");
+                    assert_eq!(failed.runs.len(), 2, "{number}");
+                    let known = known.expect_err("it cannot be read");
+                    let text = std::error::Error::source(&known).map(ToString::to_string);
+                    let text = text.unwrap_or_default();
+                    assert!(text.contains("another version wrote it"), "{number}: {text}");
+                }
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn a_page_behind_many_unreadable_records_is_full() -> TestResult {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                for second in 0..150 {
+                    let run = record(&format!("k{second:03}"), JOB, second, 1);
+                    world.store.record(&[run], 1_000).await?;
+                }
+                world
+                    .sql("update housekeeper_runs set report = 'null' where key >= 'k003'")
+                    .await?;
+                let job = JobName::new(JOB);
+
+                let page = world.store.page(&job, &HistoryQuery::newest(2)).await?;
+
+                let keys: Vec<&str> = page.runs.iter().map(|run| run.key.as_str()).collect();
+                assert_eq!((keys, page.unreadable), (vec!["k002", "k001"], 147));
+                Ok(())
+            }
+
+            /// Replicas of two versions write one history.
+            #[tokio::test]
+            async fn a_run_is_recorded_beside_an_unreadable_line() -> TestResult {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                world.store.record(&[record("minute", JOB, 0, 1)], 10).await?;
+                let newer = r#"replace(report, '"tick"', '"webhook_manual"')"#;
+                world
+                    .sql(&format!("update housekeeper_runs set report = {newer}"))
+                    .await?;
+
+                for bookings in 2..=4 {
+                    let run = record("minute", JOB, 0, bookings);
+                    // Its first write is not confirmed.
+                    for _ in 0..2 {
+                        world.store.record(std::slice::from_ref(&run), 10).await?;
+                    }
+                }
+
+                let job = JobName::new(JOB);
+                let page = world.store.page(&job, &HistoryQuery::newest(10)).await?;
+                assert_eq!((page.runs.len(), page.unreadable), (1, 1));
+                assert_eq!(page.runs[0].runs, 3);
+                assert_eq!(page.runs[0].report.counts.of("bookings"), 2 + 3 + 4);
+                let kept = r#"housekeeper_runs where report like '%"webhook_manual"%'"#;
+                assert_eq!(world.count(kept).await?, 1);
+                Ok(())
+            }
+        }
+    };
+}
+
+#[cfg(feature = "sqlite")]
+unreadable!(sqlite_unreadable, crate::sqlite::SqliteUnderTest::open());
+#[cfg(feature = "postgres")]
+unreadable!(
+    postgres_unreadable,
+    crate::postgres::PostgresUnderTest::open()
+);
+
+const JOB: &str = "booking-expirer";
+
+/// Reports as expressions of SQL over the one that was written.
+const DAMAGED: &[&str] = &[
+    // Of a newer version.
+    r#"replace(report, '"tick"', '"webhook_manual"')"#,
+    r#"replace(report, '"kind":"failed"', '"kind":"failed","kind2":1,"error":7,"was":"half_done"')"#,
+    r#"replace(report, '"scope":"all"', '"scope":{"tenant":"a"}')"#,
+    r#"replace(report, '"batches":1', '"batches":-1')"#,
+    // Without a field.
+    r#"replace(report, '"started_at"', '"began_at"')"#,
+    // Damaged.
+    "substr(report, 1, 60)",
+    "''",
+    "'null'",
+    "'[]'",
+    "'{'",
+    "replace(report, '{', '[')",
+];
