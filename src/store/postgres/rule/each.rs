@@ -170,7 +170,7 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
                     ELSE
                         hkv_done := hkv_done || to_jsonb('spared'::text);
                     END IF;
-                EXCEPTION WHEN query_canceled OR OTHERS THEN
+                EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
                     GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_said = MESSAGE_TEXT, hkv_detail = PG_EXCEPTION_DETAIL;
                     hkv_done := hkv_done || jsonb_build_object('failed',
                         jsonb_build_object('state', hkv_state, 'said', hkv_said, 'detail', hkv_detail));
