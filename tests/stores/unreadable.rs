@@ -10,7 +10,7 @@ macro_rules! unreadable {
             use super::{DAMAGED, JOB};
             use crate::TestResult;
             use crate::rules::record;
-            use crate::world::{StoreUnderTest, user};
+            use crate::world::user;
 
             #[tokio::test]
             async fn an_unreadable_record_is_skipped_and_counted() -> TestResult {
