@@ -12,7 +12,6 @@ use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{
     FailureKind, History, HistoryCursor, HistoryPage, HistoryQuery, HistorySource, Outbox,
-    FailureKind, History, HistoryCursor, HistoryPage, HistoryQuery, HistorySource, Outbox,
     ParkedEntries, ParkedPage, RequestError, Requester, RunHistory, RunId, RunRecord, RunStatus,
     WhichEntries,
 };
