@@ -235,26 +235,6 @@ mod tests {
             (DatabaseErrorKind::Unknown, "deadlock detected", false),
             (
                 DatabaseErrorKind::Unknown,
-                "prepared statement \"s453\" already exists",
-                false,
-            ),
-            (
-                DatabaseErrorKind::Unknown,
-                "type of parameter 17 (text) does not match that when preparing the plan",
-                false,
-            ),
-            (
-                DatabaseErrorKind::Unknown,
-                "table log has no column named booking",
-                false,
-            ),
-            (
-                DatabaseErrorKind::Unknown,
-                "foreign key mismatch - \"notes\" referencing \"bookings\"",
-                false,
-            ),
-            (
-                DatabaseErrorKind::Unknown,
                 "terminating connection due to administrator command",
                 false,
             ),
@@ -278,5 +258,22 @@ mod tests {
             assert_eq!(said.is_some(), expected, "{message}");
         }
         assert_eq!(refusal(&Error::NotFound), None);
+    }
+
+    #[test]
+    fn an_error_of_the_session_or_of_a_trigger_is_no_refusal() {
+        let texts = [
+            "prepared statement \"s453\" already exists",
+            "type of parameter 17 (text) does not match that when preparing the plan",
+            "table log has no column named booking",
+            "foreign key mismatch - \"notes\" referencing \"bookings\"",
+        ];
+
+        for text in texts {
+            let kind = DatabaseErrorKind::Unknown;
+            let error = Error::DatabaseError(kind, Box::new(text.to_owned()));
+
+            assert_eq!(refusal(&error), None, "{text}");
+        }
     }
 }
