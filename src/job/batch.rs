@@ -96,13 +96,17 @@ impl RunBounds {
 }
 
 /// A position in the order in which a job walks its rows: oldest first, ties by id.
+///
+/// A job that is written by hand makes it of a row's instant and id, and reads both again. The
+/// position of a declared rule is in a form of its store's own, which [`Cursor::id`] only carries.
+/// No one but the job that made a cursor can tell what lies behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct Cursor {
     /// The instant the row is ordered by.
-    pub since: DateTime<Utc>,
+    pub(crate) since: DateTime<Utc>,
     /// The row's id.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Cursor {
@@ -113,6 +117,18 @@ impl Cursor {
             since,
             id: id.into(),
         }
+    }
+
+    /// Returns the instant the row is ordered by.
+    #[must_use]
+    pub fn since(&self) -> DateTime<Utc> {
+        self.since
+    }
+
+    /// Returns the id that the job gave, or the token of a declared rule.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }
 

@@ -99,7 +99,7 @@ impl PreviewRows {
     /// let rows = PreviewRows::of_page(&page, since, BoundedCount::from_probe(5), selected);
     ///
     /// assert_eq!(rows.rows.len(), 2);
-    /// assert_eq!(rows.next.map(|next| next.id), Some("b".to_owned()));
+    /// assert_eq!(rows.next.as_ref().map(|next| next.id()), Some("b"));
     /// # Ok::<(), std::num::TryFromIntError>(())
     /// ```
     #[must_use]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::columns::Columns;
 use super::due::InstantColumn;
 use super::filter::Filter;
 use super::sql::Sql;
@@ -20,10 +21,10 @@ use super::sql::Sql;
 #[serde(deny_unknown_fields)]
 pub struct Activity {
     pub(crate) table: String,
-    pub(crate) column: String,
+    pub(crate) column: Columns,
     pub(crate) at: InstantColumn,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) references: Option<String>,
+    pub(crate) references: Option<Columns>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only: Option<Filter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +55,7 @@ pub(crate) struct Through {
 /// whose stamp is not given is kept as the rule's own is.
 pub fn newest(
     table: impl Into<String>,
-    column: impl Into<String>,
+    column: impl Into<Columns>,
     at: impl Into<InstantColumn>,
 ) -> Activity {
     Activity {
@@ -69,10 +70,10 @@ pub fn newest(
 }
 
 impl Activity {
-    /// Names the column of the rule's table that `column` holds. Default: what its foreign key
-    /// refers to, or the key.
+    /// Names the columns of the rule's table that `column` holds. Default: those that its foreign
+    /// key refers to, or the key.
     #[must_use]
-    pub fn references(mut self, column: impl Into<String>) -> Self {
+    pub fn references(mut self, column: impl Into<Columns>) -> Self {
         self.references = Some(column.into());
         self
     }

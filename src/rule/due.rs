@@ -325,7 +325,10 @@ impl Due {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a column's name, or `column` with `stamp` and `sqlite`"
+)]
 enum InstantForm {
     Column(String),
     Stamped(Stamped),

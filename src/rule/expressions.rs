@@ -154,6 +154,12 @@ impl Rule {
                 ("set".to_owned(), table, table, column.as_str(), value)
             }));
         }
+        if let Some(Action::Archive(archive)) = &self.action {
+            found.extend(archive.columns.iter().map(|(column, value)| {
+                let (from, into) = (self.table.as_str(), archive.into.as_str());
+                ("archive".to_owned(), from, into, column.as_str(), value)
+            }));
+        }
         handed(&self.hand_on, &self.table, &mut found);
         below(&self.with, &mut found);
         found

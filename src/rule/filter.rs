@@ -122,6 +122,18 @@ impl Filter {
         }
     }
 
+    /// The constants that columns are compared with.
+    #[cfg(feature = "_store")]
+    pub(crate) fn constants(&self) -> Vec<(&str, &[Literal])> {
+        match self {
+            Self::Eq(column, value) => vec![(column, std::slice::from_ref(value))],
+            Self::OneOf(column, values) | Self::NoneOf(column, values) => vec![(column, values)],
+            Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::constants).collect(),
+            Self::Not(inner) => inner.constants(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether a part of it says nothing of the columns it reads.
     pub(crate) fn is_opaque(&self) -> bool {
         match self {
@@ -190,28 +202,6 @@ impl Filter {
                 };
             }
             Self::Sql(_) | Self::Typed(_) => return None,
-        })
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl Filter {
-    /// A condition on a row, typed by diesel, for Postgres: `Filter::postgres(orders::table,
-    /// orders::status.eq("Pending"))`.
-    ///
-    /// Its constants stand in the statement, so that a partial index can be used.
-    pub fn postgres<T, P>(_table: T, predicate: P) -> Self
-    where
-        P: diesel::Expression<SqlType = diesel::sql_types::Bool>
-            + diesel::AppearsOnTable<T>
-            + diesel::expression::ValidGrouping<()>
-            + diesel::query_builder::QueryFragment<diesel::pg::Pg>
-            + Send
-            + Sync
-            + 'static,
-    {
-        Self::Typed(Typed {
-            postgres: Some(std::sync::Arc::new(predicate)),
         })
     }
 }

@@ -23,16 +23,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 mod action;
 mod activity;
+#[cfg(feature = "_store")]
+mod by_diesel;
+mod columns;
 mod due;
 #[cfg(feature = "_store")]
 mod expressions;
 mod filter;
-#[cfg(any(feature = "_store", test))]
 mod nearest;
+mod reading;
 mod related;
 mod sql;
 mod tables;
@@ -41,8 +44,9 @@ mod validate;
 mod value;
 
 pub use crate::job::{Finding, Findings};
-pub use action::{Action, HandOn, call, hand_on, json, outbox};
+pub use action::{Action, Archive, HandOn, archive, call, hand_on, json, outbox};
 pub use activity::{Activity, newest};
+pub use columns::Columns;
 pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
 pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
 pub use related::{Children, OnParent, Related, children, related};
@@ -67,6 +71,8 @@ pub(crate) use expressions::called;
 pub(crate) use nearest::nearest;
 #[cfg(feature = "postgres")]
 pub(crate) use typed::Fragment;
+#[cfg(feature = "sqlite")]
+pub(crate) use typed::SqliteFragment;
 
 /// Which rows of a table are due, and what is done to them.
 ///
@@ -91,52 +97,53 @@ pub(crate) use typed::Fragment;
 /// assert_eq!(rule.validate(), Ok(()));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rule {
     pub(crate) name: String,
     pub(crate) table: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) key: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) due: Option<Due>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) only: Option<Filter>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) when: Vec<Related>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) unless: Vec<Related>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) active: Option<Activity>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) held_until: Option<InstantColumn>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<Action>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What else is set.
+    #[serde(skip_serializing_if = "Typed::is_empty")]
+    pub(crate) changes: Typed,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) with: Vec<Children>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) keeps: Vec<Related>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) then: Vec<Sql>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) hand_on: Vec<HandOn>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scope: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) show: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counts_as: Option<String>,
     #[serde(
-        default,
         with = "crate::time::span::option",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) soonest: Option<std::time::Duration>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) keeps_referenced: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) may_race: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) expect_backlog: bool,
 }
 
@@ -157,6 +164,7 @@ impl Rule {
             active: None,
             held_until: None,
             action: None,
+            changes: Typed::default(),
             with: Vec::new(),
             keeps: Vec::new(),
             then: Vec::new(),
@@ -257,10 +265,11 @@ impl Rule {
         self
     }
 
-    /// Copies due rows into another table and deletes them, in one transaction. All columns are
-    /// copied by name.
+    /// Copies due rows into another table and deletes them, in one transaction.
+    ///
+    /// All columns are copied by name; [`archive`] leaves some out, or fills others.
     #[must_use]
-    pub fn archive(mut self, into: impl Into<String>) -> Self {
+    pub fn archive(mut self, into: impl Into<Archive>) -> Self {
         self.action = Some(Action::Archive(into.into()));
         self
     }

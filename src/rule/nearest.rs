@@ -1,7 +1,6 @@
 //! Names that were most likely meant.
 
 /// The name among `known` that is most likely meant by `given`.
-#[cfg(any(feature = "_store", test))]
 pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name))
@@ -11,7 +10,6 @@ pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> 
 }
 
 /// The single characters to add, drop or change between two texts.
-#[cfg(any(feature = "_store", test))]
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

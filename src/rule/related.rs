@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::action::HandOn;
+use super::columns::Columns;
 use super::filter::Filter;
 
 /// A row of another table that belongs to a row of the rule's.
@@ -14,15 +15,16 @@ use super::filter::Filter;
 #[serde(deny_unknown_fields)]
 pub struct Related {
     pub(crate) table: String,
-    pub(crate) column: String,
+    pub(crate) column: Columns,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) references: Option<String>,
+    pub(crate) references: Option<Columns>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only: Option<Filter>,
 }
 
-/// Rows of `table` whose `column` holds the rule's key.
-pub fn related(table: impl Into<String>, column: impl Into<String>) -> Related {
+/// Rows of `table` whose `column` holds the rule's key: one name, or an array of names where the
+/// key has several columns.
+pub fn related(table: impl Into<String>, column: impl Into<Columns>) -> Related {
     Related {
         table: table.into(),
         column: column.into(),
@@ -32,10 +34,10 @@ pub fn related(table: impl Into<String>, column: impl Into<String>) -> Related {
 }
 
 impl Related {
-    /// Names the column of the rule's table that `column` holds. Default: the key, which must be
-    /// one column then.
+    /// Names the columns of the rule's table that `column` holds. Default: those that its foreign
+    /// key refers to, or the key.
     #[must_use]
-    pub fn references(mut self, column: impl Into<String>) -> Self {
+    pub fn references(mut self, column: impl Into<Columns>) -> Self {
         self.references = Some(column.into());
         self
     }
@@ -53,9 +55,9 @@ impl Related {
 #[serde(deny_unknown_fields)]
 pub struct Children {
     pub(crate) table: String,
-    pub(crate) column: String,
+    pub(crate) column: Columns,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) references: Option<String>,
+    pub(crate) references: Option<Columns>,
     #[serde(default, skip_serializing_if = "OnParent::is_delete")]
     pub(crate) action: OnParent,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +77,7 @@ pub enum OnParent {
     /// They are deleted and counted, whether or not their key cascades.
     #[default]
     Delete,
-    /// The column that refers to the row becomes NULL.
+    /// The columns that refer to the row become NULL.
     SetNull,
 }
 
@@ -89,8 +91,9 @@ impl OnParent {
     }
 }
 
-/// Rows of `table` whose `column` holds the rule's key. They are deleted.
-pub fn children(table: impl Into<String>, column: impl Into<String>) -> Children {
+/// Rows of `table` whose `column` holds the rule's key: one name, or an array of names where the
+/// key has several columns. They are deleted.
+pub fn children(table: impl Into<String>, column: impl Into<Columns>) -> Children {
     Children {
         table: table.into(),
         column: column.into(),
@@ -104,15 +107,16 @@ pub fn children(table: impl Into<String>, column: impl Into<String>) -> Children
 }
 
 impl Children {
-    /// Names the column of the parent that `column` holds. Default: the parent's key, which must be
-    /// one column then.
+    /// Names the columns of the parent that `column` holds. Default: those that its foreign key
+    /// refers to, or the parent's key.
     #[must_use]
-    pub fn references(mut self, column: impl Into<String>) -> Self {
+    pub fn references(mut self, column: impl Into<Columns>) -> Self {
         self.references = Some(column.into());
         self
     }
 
-    /// Sets the column that refers to the row to NULL instead of deleting the child.
+    /// Sets the columns that refer to the row to NULL, as far as they may be, instead of deleting the
+    /// child.
     #[must_use]
     pub fn set_null(mut self) -> Self {
         self.action = OnParent::SetNull;
@@ -133,8 +137,7 @@ impl Children {
         self
     }
 
-    /// Names children of these children. Their `references` is required where the child's key is
-    /// not `id`.
+    /// Names children of these children.
     #[must_use]
     pub fn with(mut self, children: Self) -> Self {
         self.with.push(children);

@@ -55,7 +55,10 @@ impl<T: Into<String>> From<T> for Sql {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "SQL as a text, or `postgres` and `sqlite` with a text each"
+)]
 enum SqlForm {
     Both(String),
     Each {

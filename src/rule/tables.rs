@@ -55,8 +55,8 @@ impl Rule {
         names.extend(self.hand_on.iter().filter_map(HandOn::table));
         let lifetime = self.due.as_ref().and_then(|due| due.lifetime.as_ref());
         names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
-        if let Some(Action::Archive(into)) = &self.action {
-            names.push(into);
+        if let Some(Action::Archive(archive)) = &self.action {
+            names.push(&archive.into);
         }
         for children in self.children() {
             names.push(&children.table);

@@ -1,22 +1,85 @@
-//! Conditions that diesel's types check.
+//! Parts of a rule that diesel's types check.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A condition that diesel's types check, for Postgres.
+/// A part of a rule that diesel's types check: a condition, or what columns are set to.
 ///
-/// Made with `Filter::postgres`. It is code, so a rule that has one cannot be written to a file.
+/// Made with `Filter::postgres`, `Filter::sqlite` or `Filter::typed`, or by `Rule::set_postgres`,
+/// `Rule::set_sqlite` or `Rule::set_typed`. It is code, so a rule that has one cannot be written to
+/// a file.
 #[derive(Clone, Default)]
 pub struct Typed {
     #[cfg(feature = "postgres")]
     pub(crate) postgres: Option<Fragment>,
+    #[cfg(feature = "sqlite")]
+    pub(crate) sqlite: Option<SqliteFragment>,
 }
 
 /// A part of a statement whose type is forgotten.
 #[cfg(feature = "postgres")]
 pub(crate) type Fragment =
     std::sync::Arc<dyn diesel::query_builder::QueryFragment<diesel::pg::Pg> + Send + Sync>;
+
+/// The same for SQLite.
+#[cfg(feature = "sqlite")]
+pub(crate) type SqliteFragment =
+    std::sync::Arc<dyn diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> + Send + Sync>;
+
+impl Typed {
+    /// Whether no database has this part.
+    #[cfg_attr(
+        not(feature = "_store"),
+        expect(clippy::unused_self, reason = "only databases have typed parts")
+    )]
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut all = Vec::new();
+        #[cfg(feature = "postgres")]
+        all.push(self.postgres.is_none());
+        #[cfg(feature = "sqlite")]
+        all.push(self.sqlite.is_none());
+        all.into_iter().all(|is_none: bool| is_none)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(super) fn of_postgres<F>(part: F) -> Self
+    where
+        F: diesel::query_builder::QueryFragment<diesel::pg::Pg> + Send + Sync + 'static,
+    {
+        Self {
+            postgres: Some(std::sync::Arc::new(part)),
+            ..Self::default()
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(super) fn of_sqlite<F>(part: F) -> Self
+    where
+        F: diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> + Send + Sync + 'static,
+    {
+        Self {
+            sqlite: Some(std::sync::Arc::new(part)),
+            ..Self::default()
+        }
+    }
+
+    #[cfg(all(feature = "postgres", feature = "sqlite"))]
+    pub(super) fn of_both<F>(part: F) -> Self
+    where
+        F: diesel::query_builder::QueryFragment<diesel::pg::Pg>
+            + diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let part = std::sync::Arc::new(part);
+        Self {
+            postgres: Some(part.clone()),
+            sqlite: Some(part),
+        }
+    }
+}
 
 /// The name of a column that diesel's types check.
 #[cfg(feature = "_store")]
@@ -33,25 +96,30 @@ impl fmt::Debug for Typed {
 
 /// Code is compared by where it is.
 impl PartialEq for Typed {
-    #[cfg(feature = "postgres")]
+    #[cfg_attr(
+        not(feature = "_store"),
+        expect(unused_variables, reason = "only databases have typed parts")
+    )]
     fn eq(&self, other: &Self) -> bool {
-        match (&self.postgres, &other.postgres) {
-            (None, None) => true,
+        let mut all = Vec::new();
+        #[cfg(feature = "postgres")]
+        all.push(match (&self.postgres, &other.postgres) {
             (Some(one), Some(other)) => std::sync::Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-
-    #[cfg(not(feature = "postgres"))]
-    fn eq(&self, _: &Self) -> bool {
-        true
+            (one, other) => one.is_none() && other.is_none(),
+        });
+        #[cfg(feature = "sqlite")]
+        all.push(match (&self.sqlite, &other.sqlite) {
+            (Some(one), Some(other)) => std::sync::Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        });
+        all.into_iter().all(|is_same: bool| is_same)
     }
 }
 
 impl Serialize for Typed {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom(
-            "a condition typed by diesel is code and cannot be written",
+            "a part typed by diesel is code and cannot be written",
         ))
     }
 }

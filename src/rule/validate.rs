@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::Rule;
 use super::action::{Action, HandOn, Target};
 use super::activity::Activity;
+use super::columns::Columns;
 use super::due::{Due, Source};
 use super::filter::Filter;
 use super::related::{Children, Related};
@@ -84,7 +85,7 @@ impl Rule {
         match &self.action {
             None => problems.add("action", "it is missing: give `delete`, `set` or `archive`"),
             Some(Action::Set(columns)) => {
-                if columns.is_empty() {
+                if columns.is_empty() && self.changes.is_empty() {
                     problems.add("set", "no column is set");
                 }
                 for (column, value) in columns {
@@ -98,7 +99,15 @@ impl Rule {
                     );
                 }
             }
-            Some(Action::Archive(into)) => problems.table("archive", into),
+            Some(Action::Archive(archive)) => {
+                problems.table("archive", &archive.into);
+                for column in archive.without.iter().chain(archive.columns.keys()) {
+                    problems.column("archive", column);
+                }
+                for value in archive.columns.values() {
+                    problems.value("archive", value);
+                }
+            }
             Some(Action::Delete) => {}
         }
         for children in &self.with {
@@ -135,6 +144,7 @@ impl Rule {
             // What another table says, or `then` does there, may end it.
             || self.asks_others()
             || self.active.is_some()
+            || !self.changes.is_empty()
             || !self.then.is_empty();
         if opaque {
             return false;
@@ -177,6 +187,28 @@ impl Problems {
     fn column(&mut self, part: &str, name: &str) {
         if name.is_empty() || name.contains('\0') {
             self.add(part, format!("`{name}` is no name of a column"));
+        }
+    }
+
+    fn columns(&mut self, part: &str, columns: &Columns, references: Option<&Columns>) {
+        let count = columns.names().len();
+        if count == 0 {
+            self.add(part, "no column is named");
+        }
+        for name in columns.names() {
+            self.column(part, name);
+        }
+        let Some(references) = references else {
+            return;
+        };
+        for name in references.names() {
+            self.column(part, name);
+        }
+        if references.names().len() != count {
+            self.add(
+                part,
+                format!("({columns}) and its `references` ({references}) differ in number"),
+            );
         }
     }
 
@@ -237,7 +269,7 @@ impl Problems {
     fn related(&mut self, part: &str, related: &Related) {
         let part = format!("{part} {}", related.table);
         self.table(&part, &related.table);
-        self.column(&part, &related.column);
+        self.columns(&part, &related.column, related.references.as_ref());
         if let Some(filter) = &related.only {
             self.filter(&part, filter);
         }
@@ -246,7 +278,7 @@ impl Problems {
     fn activity(&mut self, activity: &Activity) {
         let part = format!("active {}", activity.table);
         self.table(&part, &activity.table);
-        self.column(&part, &activity.column);
+        self.columns(&part, &activity.column, activity.references.as_ref());
         self.column(&part, &activity.at.column);
         if let Some(filter) = &activity.only {
             self.filter(&part, filter);
@@ -264,7 +296,7 @@ impl Problems {
     fn children(&mut self, children: &Children) {
         let part = format!("with {}", children.table);
         self.table(&part, &children.table);
-        self.column(&part, &children.column);
+        self.columns(&part, &children.column, children.references.as_ref());
         for children in &children.with {
             self.children(children);
         }

@@ -9,7 +9,7 @@ use super::sql::Sql;
 
 /// A constant. It stands in the statement itself, so that a partial index can be used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a constant: true, false, a number or a text")]
 #[non_exhaustive]
 pub enum Literal {
     /// True or false.
@@ -102,7 +102,10 @@ impl From<Sql> for Value {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a constant, or one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key` and `idempotency_key`"
+)]
 enum ValueForm {
     Constant(Literal),
     Other(Other),

@@ -1,17 +1,25 @@
 //! What a rule's statements share on both databases: their parts as text, and values bound into
 //! them.
 
+mod compiler;
+mod hand_on;
 mod keeper;
 mod keys;
 mod parts;
+mod place;
+mod placeholders;
+mod related;
 mod statement;
+mod tables;
 
-pub(crate) use keeper::Keepers;
 pub(crate) use keys::{ForeignKey, OnDelete};
-pub(crate) use parts::{Dialect, MissingSql, identifier, table_name};
+pub(crate) use parts::{Dialect, equal, identifier, qualified, table_name, tuple};
+pub(crate) use place::{cursor, texts};
+#[cfg(feature = "sqlite")]
+pub(crate) use placeholders::places;
+pub(crate) use placeholders::with_constants;
+pub(crate) use related::overlap;
 #[cfg(feature = "postgres")]
 pub(crate) use statement::quoted_text;
 pub(crate) use statement::{Bind, Template, param};
-
-/// Said of a row whose instant cannot be read.
-pub(crate) const UNREADABLE: &str = "its instant cannot be read";
+pub(crate) use tables::{Active, Basics, ColumnFacts, Compiler, HandedRows, Handing, Tables};

@@ -32,6 +32,7 @@ mod time;
 mod transaction;
 
 use file::File;
+pub(in crate::store) use rule::text_of;
 
 pub use time::timestamp_text;
 

@@ -368,13 +368,10 @@ impl Job for NoChangeJob {
             .after
             .as_ref()
             .map_or(DateTime::UNIX_EPOCH, |after| {
-                after.since + TimeDelta::seconds(1)
+                after.since() + TimeDelta::seconds(1)
             });
         let number = usize::try_from(since.timestamp())?;
-        let next = Cursor {
-            since,
-            id: "row".to_owned(),
-        };
+        let next = Cursor::new(since, "row".to_owned());
         let next_cursor = Some(next).filter(|_| number + 1 < self.batches);
         Ok(Batch::new(Vec::new(), next_cursor))
     }

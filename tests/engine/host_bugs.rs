@@ -102,10 +102,7 @@ impl Job for SameCursorJob {
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         assert!(self.0.fetch_add(1, Ordering::SeqCst) < 10, "it goes on");
-        let reached = Cursor {
-            since: request.cutoff,
-            id: "here".to_owned(),
-        };
+        let reached = Cursor::new(request.cutoff, "here".to_owned());
         Ok(Batch::new(Vec::new(), Some(reached)))
     }
 

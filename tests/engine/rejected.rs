@@ -228,12 +228,9 @@ impl Job for RejectsEveryRow {
         let row = request
             .after
             .as_ref()
-            .map_or(1, |last| last.since.timestamp() + 1);
+            .map_or(1, |last| last.since().timestamp() + 1);
         let since = DateTime::from_timestamp(row, 0);
-        let next_cursor = since.map(|since| Cursor {
-            since,
-            id: String::new(),
-        });
+        let next_cursor = since.map(|since| Cursor::new(since, String::new()));
         Ok(Batch::new(Vec::new(), next_cursor).with_rejected(vec![refused(row)]))
     }
 

@@ -334,7 +334,7 @@ impl Job for CountingJob {
         let number = request
             .after
             .as_ref()
-            .map_or(1, |last| last.since.timestamp() + 1);
+            .map_or(1, |last| last.since().timestamp() + 1);
         let refused = |row| RejectedRow {
             id: format!("{number}-{row}"),
             error: "an invoice needs it".to_owned(),
@@ -342,10 +342,7 @@ impl Job for CountingJob {
         let ids = (0..self.rows).map(|row| format!("{number}-{row}"));
         let next_cursor = DateTime::from_timestamp(number, 0)
             .filter(|_| number < self.batches)
-            .map(|since| Cursor {
-                since,
-                id: String::new(),
-            });
+            .map(|since| Cursor::new(since, String::new()));
         let batch = Batch::new(ids.collect(), next_cursor)
             .with_rejected((0..self.refused).map(refused).collect());
         Ok(batch.with_count("rows", self.rows.into()))

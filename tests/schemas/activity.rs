@@ -14,6 +14,15 @@ fn threads() -> Rule {
         .delete()
 }
 
+/// The same, with a column in which a trigger notes activity.
+fn noted_threads() -> Rule {
+    let posts = newest("posts", "thread_id", "sent").only(eq("kind", "post"));
+    Rule::new("threads", "threads")
+        .due(age("begun", HOUR).on_sqlite(Stamp::Seconds))
+        .active(posts.noted_in("noted", "note_posts", "60000000"))
+        .delete()
+}
+
 #[cfg(feature = "postgres")]
 mod postgres {
     use std::collections::BTreeSet;
@@ -68,6 +77,29 @@ mod postgres {
             next,
             Duration::from_secs(20 * 60) + Duration::from_micros(1)
         );
+    }
+
+    #[tokio::test]
+    async fn the_check_has_the_trigger_that_notes_activity() {
+        let Some(host) = Host::new(THREADS).await else {
+            return;
+        };
+        host.run("alter table threads add noted timestamptz").await;
+        let findings = host.store.check_rule(&noted_threads()).await;
+        let refused = findings.expect("a check").refused;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        let trigger = refused[0].statement.as_deref().expect("a trigger");
+
+        host.run(trigger).await;
+
+        host.run("insert into posts (thread_id, sent) values ('old', '2026-01-10 11:50Z'), ('new', '2026-01-10 11:30:30Z')").await;
+        host.run("insert into posts (thread_id, kind, sent) values ('live', 'edit', '2026-01-10 11:59Z')").await;
+        let notes = "select bool_and(noted is not distinct from case id when 'old' then timestamptz '2026-01-10 11:50Z' end) from threads";
+        assert!(host.holds(notes).await);
+        let findings = host.store.check_rule(&noted_threads()).await;
+        assert_eq!(findings.expect("a check").refused, []);
+        let job = host.store.rule(noted_threads()).expect("a job");
+        assert_eq!(run(&job, 10).await.0, ids(["edited"]));
     }
 
     #[tokio::test]
@@ -156,5 +188,30 @@ mod sqlite {
         assert_eq!(handled.expect("conforms"), ["old"]);
         let next = forecast.next_due.expect("one is next");
         assert_eq!(next, Duration::from_secs(20 * 60 + 1));
+    }
+
+    #[tokio::test]
+    async fn the_check_has_the_trigger_that_notes_activity() {
+        let host = host(THREADS).await;
+        host.run("alter table threads add noted integer");
+        let findings = host.store.check_rule(&noted_threads()).await;
+        let refused = findings.expect("a check").refused;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        let trigger = refused[0].statement.as_deref().expect("a trigger");
+
+        host.run(trigger);
+
+        host.run(
+            "insert into posts (thread_id, sent) values ('old', unixepoch('2026-01-10 11:50')), ('new', unixepoch('2026-01-10 11:30:30'));
+            insert into posts (thread_id, kind, sent) values ('live', 'edit', unixepoch('2026-01-10 11:59'))",
+        );
+        assert!(host.holds(
+            "select min(noted is case id when 'old' then unixepoch('2026-01-10 11:50') end) from threads"
+        ));
+        let findings = host.store.check_rule(&noted_threads()).await;
+        assert_eq!(findings.expect("a check").refused, []);
+        let job = host.store.rule(noted_threads()).expect("a job");
+        let handled = assert_conforms(&job, 1.try_into().expect("is not zero")).await;
+        assert_eq!(handled.expect("conforms"), [""; 0]);
     }
 }

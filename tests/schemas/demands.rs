@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::job::BatchRequest;
+use ractor_housekeeper::job::{BatchRequest, Page};
 use ractor_housekeeper::rule::{
-    Filter, Rule, Value, age, at, children, column, eq, hand_on, name, related,
+    Filter, Rule, Value, age, archive, at, children, column, eq, hand_on, name, related, sql,
 };
 use ractor_housekeeper::store::Timeouts;
 use ractor_housekeeper::store::postgres::PostgresStore;
@@ -473,6 +473,97 @@ async fn typed_conditions_stand_where_text_does() {
     let (handled, rejected) = run(&job, 2).await;
 
     assert_eq!((handled.len(), rejected), (4, Vec::new()));
+    let changed = (orders::status.eq("gone"), orders::expires.eq(noon()));
+    let rule = Rule::new("orders", "orders")
+        .due(at(name(orders::expires)))
+        .only(Filter::postgres(
+            orders::table,
+            orders::status.eq("expired"),
+        ))
+        .set_postgres(changed);
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, []);
+    let job = host.store.rule(rule).expect("a job");
+
+    let (handled, rejected) = run(&job, 2).await;
+
+    assert_eq!((handled.len(), rejected), (4, Vec::new()));
+    let gone =
+        "select count(*) = 4 from orders where status = 'gone' and expires = '2026-01-10 12:00Z'";
+    assert!(host.holds(gone).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn references_of_several_columns_are_matched_as_a_whole() {
+    let tables = "create table posts (tenant text, id bigint, at timestamptz, primary key (tenant, id)); create index on posts (at);
+        create table files (tenant text not null, post bigint, id bigint primary key, foreign key (post, tenant) references posts (id, tenant));
+        create table marks (tenant text, post bigint, foreign key (tenant, post) references posts);
+        create table pins (tenant text, post bigint, foreign key (tenant, post) references posts);
+        create table seen (tenant text, post bigint, foreign key (tenant, post) references posts on delete cascade);
+        create table parts (file bigint references files);
+        insert into posts select t, n, '2026-01-10 11:00Z' from unnest(array['a', 'b']) t, generate_series(1, 3) n;
+        insert into files values ('a', 1, 1), ('b', 1, 2), ('b', 3, 3); insert into marks values ('a', 1), ('b', 1);
+        insert into pins values ('a', 2), ('b', 3); insert into seen values ('a', 1), ('a', 1), ('b', 2); insert into parts values (1), (1), (2);";
+    let Some(host) = Host::new(tables).await else {
+        return;
+    };
+    let rule = Rule::new("posts", "posts")
+        .due(at("at"))
+        .only(eq("tenant", "a"))
+        .with(
+            children("files", ["tenant", "post"])
+                .with(children("parts", "file"))
+                .show_count(),
+        )
+        .with(children("marks", ["tenant", "post"]).set_null())
+        .with(children("seen", ["tenant", "post"]))
+        .keeps(related("pins", ["post", "tenant"]))
+        .delete();
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = host.store.rule(rule).expect("a job");
+    let page = Page::default();
+    let preview = job.preview(&Scope::All, &page).await.expect("a preview");
+    assert_eq!(preview.rows[0].details["files"], "1");
+
+    let (handled, rejected) = run(&job, 10).await;
+
+    assert_eq!(handled.len(), 2, "{handled:?}");
+    assert_eq!(
+        rejected,
+        [(
+            "[\"a\", 2]".to_owned(),
+            "kept by pins (post, tenant)".to_owned()
+        )]
+    );
+    let left = "select (select count(*) from posts) = 4 and (select count(*) from files) = 2 and (select count(*) from parts) = 1 \
+        and (select count(*) from marks where tenant is null and post is null) = 1 and (select count(*) from marks) = 2 \
+        and (select count(*) from seen) = 1";
+    assert!(host.holds(left).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_has_fewer_columns_and_its_own() {
+    let tables = "create table posts (id bigint primary key, at timestamptz, body text); create index on posts (at);
+        create table old_posts (id bigint primary key, at timestamptz, moved timestamptz not null, words int);
+        insert into posts values (1, '2026-01-10 11:00Z', 'one two'), (2, '2026-01-10 13:00Z', 'later')";
+    let Some(host) = Host::new(tables).await else {
+        return;
+    };
+    let slim = archive("old_posts")
+        .without(["body"])
+        .column("moved", Value::Now)
+        .column("words", sql("cardinality(string_to_array(body, ' '))"));
+    let rule = Rule::new("posts", "posts").due(at("at")).archive(slim);
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = host.store.rule(rule).expect("a job");
+
+    let (handled, _) = run(&job, 10).await;
+
+    assert_eq!(handled.len(), 1);
+    let moved = "select words = 2 and moved = '2026-01-10 12:00Z' and (select count(*) = 1 from posts) from old_posts";
+    assert!(host.holds(moved).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

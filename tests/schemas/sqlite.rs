@@ -9,7 +9,8 @@ use diesel::sql_types::Bool;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use ractor_housekeeper::job::{BatchRequest, Page};
 use ractor_housekeeper::rule::{
-    Rule, Stamp, Value, at, children, column, hand_on, moment, related,
+    Filter, Rule, Stamp, Value, archive, at, children, column, eq, hand_on, moment, name, related,
+    sql,
 };
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::{ManualClock, assert_conforms};
@@ -42,13 +43,13 @@ impl Host {
         SqliteConnection::establish(&path.to_string_lossy()).expect("a connection")
     }
 
-    fn run(&self, sql: &str) {
+    pub(crate) fn run(&self, sql: &str) {
         self.connect()
             .batch_execute(sql)
             .unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
-    fn holds(&self, question: &str) -> bool {
+    pub(crate) fn holds(&self, question: &str) -> bool {
         diesel::select(diesel::dsl::sql::<Bool>(&format!("({question})")))
             .get_result(&mut self.connect())
             .unwrap_or_else(|error| panic!("{error}: {question}"))
@@ -275,4 +276,113 @@ async fn a_number_among_texts_is_not_long_past() {
         (handled, rejected),
         (set(["1"]), vec![unread("3"), unread("4")])
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn references_of_several_columns_are_matched_as_a_whole() {
+    let host = host(
+        "create table topics (tenant text, id integer, at integer, primary key (tenant, id)); create index topics_at on topics (at);
+        create table files (tenant text not null, post integer, id integer primary key, foreign key (post, tenant) references topics (id, tenant));
+        create table marks (tenant text, post integer, foreign key (tenant, post) references topics);
+        create table pins (tenant text, post integer, foreign key (tenant, post) references topics);
+        create table parts (file integer references files);
+        insert into topics values ('a', 1, 5), ('a', 2, 5), ('a', 3, 5), ('b', 1, 5), ('b', 2, 5), ('b', 3, 5);
+        insert into files values ('a', 1, 1), ('b', 1, 2), ('b', 3, 3); insert into marks values ('a', 1), ('b', 1);
+        insert into pins values ('a', 2), ('b', 3); insert into parts values (1), (1), (2);",
+    )
+    .await;
+    let rule = Rule::new("topics", "topics")
+        .due(at("at").seconds())
+        .only(eq("tenant", "a"))
+        .with(
+            children("files", ["tenant", "post"])
+                .with(children("parts", "file"))
+                .show_count(),
+        )
+        .with(children("marks", ["tenant", "post"]).set_null())
+        .keeps(related("pins", ["post", "tenant"]))
+        .delete();
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = host.store.rule(rule).expect("a job");
+    let page = Page::default();
+    let preview = job.preview(&Scope::All, &page).await.expect("a preview");
+    assert_eq!(preview.rows[0].details["files"], "1");
+
+    let (handled, rejected) = run(&job, 10).await;
+
+    assert_eq!(handled.len(), 2, "{handled:?}");
+    assert_eq!(
+        rejected,
+        [(
+            "['a', 2]".to_owned(),
+            "kept by pins (post, tenant)".to_owned()
+        )]
+    );
+    assert!(host.holds(
+        "select (select count(*) from topics) = 4 and (select count(*) from files) = 2 and (select count(*) from parts) = 1 \
+            and (select count(*) from marks where tenant is null and post is null) = 1 and (select count(*) from marks) = 2"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_has_fewer_columns_and_its_own() {
+    let host = host(
+        "create table topics (id integer primary key, at integer, body text); create index topics_at on topics (at);
+        create table old_topics (id integer primary key, at integer, moved integer not null, length integer);
+        insert into topics values (1, 5, 'one two'), (2, unixepoch('2026-01-10 13:00'), 'later')",
+    )
+    .await;
+    let slim = archive("old_topics")
+        .without(["body"])
+        .column("moved", Value::Now)
+        .column("length", sql("length(body)"));
+    let rule = Rule::new("topics", "topics")
+        .due(at("at").seconds())
+        .archive(slim);
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = host.store.rule(rule).expect("a job");
+
+    let (handled, _) = run(&job, 10).await;
+
+    assert_eq!(handled.len(), 1);
+    assert!(host.holds(
+        "select length = 7 and moved = unixepoch('2026-01-10 12:00') and (select count(*) = 1 from topics) from old_topics"
+    ));
+}
+
+diesel::table! {
+    topics (id) {
+        id -> Integer,
+        at -> BigInt,
+        status -> Text,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn typed_parts_stand_where_text_does() {
+    use diesel::{BoolExpressionMethods, ExpressionMethods};
+    let host = host(
+        "create table topics (id integer primary key, at integer, status text not null); create index open_topics on topics (at, id) where status = 'open';
+        insert into topics values (1, 5, 'open'), (2, 5, 'shut'), (3, 5, 'open'), (4, 5, 'it''s')",
+    )
+    .await;
+    let open = topics::status.eq("open").and(topics::id.ne(3));
+    let rule = Rule::new("topics", "topics")
+        .due(at(name(topics::at)).seconds())
+        .only(Filter::sqlite(topics::table, open))
+        .set_sqlite((topics::status.eq("gone"), topics::at.eq(topics::at + 1)));
+    let findings = host.store.check_rule(&rule).await.expect("a check");
+    // The partial index serves, because constants stand in the statement.
+    assert_eq!(
+        (findings.refused, findings.advice),
+        (Vec::new(), Vec::new())
+    );
+    let job = host.store.rule(rule).expect("a job");
+
+    let (handled, _) = run(&job, 10).await;
+
+    assert_eq!(handled, set(["1"]));
+    assert!(host.holds("select status = 'gone' and at = 6 from topics where id = 1"));
 }

@@ -124,8 +124,8 @@ mod sqlite {
             query = query.filter(guest.eq(user.clone()));
         }
         if let Some(after) = after {
-            let since = after.since.timestamp_micros();
-            let later = id.gt(after.id.clone());
+            let since = after.since().timestamp_micros();
+            let later = id.gt(after.id().to_owned());
             query = if by_id {
                 query.filter(later)
             } else {
@@ -226,7 +226,7 @@ mod sqlite {
                 let selected = selected
                     .into_iter()
                     .map(|(id, guest, sent_at, _)| PreviewRow {
-                        since: place((String::new(), sent_at)).since,
+                        since: place((String::new(), sent_at)).since(),
                         id,
                         user: Some(guest),
                         details: [].into(),
@@ -247,7 +247,7 @@ mod sqlite {
                 let due = count(conn, bounds.cutoff, &Scope::All)?;
                 Ok(forecast(
                     &bounds,
-                    oldest.map(|row| place(row).since),
+                    oldest.map(|row| place(row).since()),
                     due,
                     mutant,
                 ))
@@ -436,8 +436,8 @@ mod postgres {
              order by sent_at, id limit $4 {lock}"
         ))
         .bind::<Timestamptz, _>(cutoff)
-        .bind::<Timestamptz, _>(after.since)
-        .bind::<Text, _>(&after.id)
+        .bind::<Timestamptz, _>(after.since())
+        .bind::<Text, _>(after.id())
         .bind::<BigInt, _>(limit)
         .load(conn)
         .await

@@ -21,9 +21,9 @@ impl DraftSweeper {
     /// The rule. Run, preview and forecast all ask here.
     fn old(&self, cutoff: DateTime<Utc>, after: Option<&Cursor>, limit: i64) -> Vec<Cursor> {
         let drafts = self.drafts.lock().unwrap();
-        let places = drafts.iter().map(|(since, id)| Cursor { since: *since, id: id.clone() });
+        let places = drafts.iter().map(|(since, id)| Cursor::new(*since, id.as_str()));
         let mut old: Vec<Cursor> = places
-            .filter(|place| place.since < cutoff && after.is_none_or(|after| place > after))
+            .filter(|place| place.since() < cutoff && after.is_none_or(|after| place > after))
             .collect();
         old.sort();
         old.truncate(limit as usize);
@@ -65,7 +65,7 @@ impl Job for DraftSweeper {
     async fn preview(&self, _scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {
         let RunBounds { cutoff, .. } = self.begin_run().await?;
         let old = self.old(cutoff, page.after.as_ref(), page.probe());
-        let rows = old.into_iter().map(|Cursor { since, id }| PreviewRow { id, user: None, since, details: [].into() });
+        let rows = old.into_iter().map(|row| PreviewRow { id: row.id().to_owned(), user: None, since: row.since(), details: [].into() });
         Ok(PreviewRows::of_page(page, cutoff, self.due(cutoff), rows))
     }
 

@@ -18,6 +18,7 @@ use crate::job::{
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
+use crate::store::rule::texts;
 use crate::store::tx_error::{TxError, TxResult};
 
 mod activity;
@@ -29,7 +30,6 @@ mod contention;
 mod cursor;
 mod each;
 mod floor;
-mod hand_on;
 mod mark;
 mod parts;
 mod plan;
@@ -450,18 +450,7 @@ fn adds(rule: &Rule) -> bool {
 
 /// The texts in a place, which [`cursor`] put there.
 fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError> {
-    let Some(cursor) = cursor.filter(|cursor| !cursor.id.is_empty()) else {
-        return Ok(Vec::new());
-    };
-    let texts: Option<Vec<String>> = serde_json::from_str(&cursor.id).ok();
-    texts
-        .filter(|texts| texts.len() == keys + 1)
-        .ok_or_else(|| {
-            StoreError::Schema(format!(
-                "`{}` is no place of this rule",
-                cursor.id.escape_debug()
-            ))
-        })
+    texts(cursor, keys).map_err(StoreError::Schema)
 }
 
 /// The place where a run is, as another cursor: what a run is given back must not be where it was.

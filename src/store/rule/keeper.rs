@@ -1,7 +1,7 @@
 //! Which rows a foreign key keeps.
 
 use super::keys::ForeignKey;
-use super::parts::{Dialect, identifier, table_name};
+use super::parts::{Dialect, equal, identifier, table_name};
 use crate::rule::{Children, OnParent};
 
 /// Foreign keys that may refuse the deletion of a row or of a child that goes along.
@@ -9,8 +9,8 @@ pub(crate) struct Keepers<'k> {
     pub(crate) dialect: Dialect,
     /// The keys that point at a table, by its name in the rule.
     pub(crate) keys_of: &'k dyn Fn(&str) -> Vec<&'k ForeignKey>,
-    /// The column of a parent that children hold.
-    pub(crate) referred: &'k dyn Fn(&str, &Children) -> String,
+    /// The columns of a parent that children hold.
+    pub(crate) referred: &'k dyn Fn(&str, &Children) -> Vec<String>,
 }
 
 impl Keepers<'_> {
@@ -37,11 +37,11 @@ impl Keepers<'_> {
             }
             let inner = self.below(&children.table, &child, &children.with, depth + 1);
             all.extend(inner.into_iter().map(|(condition, reason)| {
+                let referred = (self.referred)(table, children);
                 let exists = format!(
-                    "EXISTS (SELECT 1 FROM {} AS {child} WHERE {child}.{} = {of}.{} AND {condition})",
+                    "EXISTS (SELECT 1 FROM {} AS {child} WHERE {} AND {condition})",
                     table_name(&children.table),
-                    identifier(&children.column),
-                    identifier(&(self.referred)(table, children)),
+                    equal(&child, children.column.names(), of, &referred),
                 );
                 (exists, reason)
             }));

@@ -20,7 +20,6 @@ pub(crate) enum MissingSql {
     /// It was given for the other database only.
     OtherDatabase,
     /// It cannot be put into a text.
-    #[cfg(feature = "postgres")]
     NoText(String),
 }
 
@@ -28,7 +27,6 @@ impl MissingSql {
     pub(crate) fn problem(self) -> String {
         match self {
             Self::OtherDatabase => "it is given for the other database only".to_owned(),
-            #[cfg(feature = "postgres")]
             Self::NoText(problem) => problem,
         }
     }
@@ -45,6 +43,32 @@ pub(crate) fn table_name(name: &str) -> String {
         (Some(schema), table) => format!("{}.{}", identifier(schema), identifier(table)),
         (None, table) => identifier(table),
     }
+}
+
+/// Columns with the name of their table.
+pub(crate) fn qualified(of: &str, names: &[String]) -> Vec<String> {
+    let names = names
+        .iter()
+        .map(|name| format!("{of}.{}", identifier(name)));
+    names.collect()
+}
+
+/// One expression, or a row of several.
+pub(crate) fn tuple(expressions: &[String]) -> String {
+    match expressions {
+        [one] => one.clone(),
+        several => format!("({})", several.join(", ")),
+    }
+}
+
+/// A condition that holds where each of these columns has the value of its counterpart.
+pub(crate) fn equal(of: &str, names: &[String], other: &str, counterparts: &[String]) -> String {
+    let pairs = qualified(of, names).into_iter();
+    let pairs: Vec<String> = pairs
+        .zip(qualified(other, counterparts))
+        .map(|(one, other)| format!("{one} = {other}"))
+        .collect();
+    pairs.join(" AND ")
 }
 
 impl Dialect {
@@ -117,7 +141,8 @@ impl Dialect {
         })
     }
 
-    fn typed(self, typed: &Typed) -> Result<String, MissingSql> {
+    /// A part typed by diesel, with its constants in the text.
+    pub(super) fn typed(self, typed: &Typed) -> Result<String, MissingSql> {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres => {
@@ -126,8 +151,8 @@ impl Dialect {
             }
             #[cfg(feature = "sqlite")]
             Self::Sqlite => {
-                let _ = typed;
-                Err(MissingSql::OtherDatabase)
+                let fragment = typed.sqlite.as_ref().ok_or(MissingSql::OtherDatabase)?;
+                crate::store::sqlite::text_of(fragment).map_err(MissingSql::NoText)
             }
         }
     }
@@ -140,18 +165,14 @@ impl Dialect {
         Ok(parts?.join(by))
     }
 
-    /// Whether a row of `of` has a related row, which holds this column of it.
+    /// Whether a row of `of` has a related row, which holds these columns of it.
     pub(crate) fn exists(
         self,
         related: &Related,
         of: &str,
-        referred: &str,
+        referred: &[String],
     ) -> Result<String, MissingSql> {
-        let mut condition = format!(
-            "hk_r.{} = {of}.{}",
-            identifier(&related.column),
-            identifier(referred),
-        );
+        let mut condition = equal("hk_r", related.column.names(), of, referred);
         if let Some(filter) = &related.only {
             condition.push_str(" AND ");
             condition.push_str(&self.filter(filter, "hk_r")?);
@@ -190,7 +211,7 @@ mod tests {
         assert_eq!(Dialect::Sqlite.text(r"a\b"), r"'a\b'");
         let related = related("s.p", "t_id").only(none_of("x", ["y"]));
         assert_eq!(
-            Dialect::Sqlite.exists(&related, "t", "id"),
+            Dialect::Sqlite.exists(&related, "t", &["id".to_owned()]),
             Ok(r#"EXISTS (SELECT 1 FROM "s"."p" AS hk_r WHERE hk_r."t_id" = t."id" AND (hk_r."x" IS NULL OR hk_r."x" NOT IN ('y')))"#.to_owned())
         );
         let only_postgres: Sql = serde_json::from_str(r#"{ "postgres": "true" }"#).expect("is SQL");

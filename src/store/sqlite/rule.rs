@@ -15,13 +15,13 @@ use crate::job::{
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
+use crate::store::rule::texts;
 use crate::store::tx_error::{TxError, TxResult};
 
 mod activity;
 mod catalogue;
 mod check;
 mod compiler;
-mod hand_on;
 mod keys;
 mod parts;
 mod plan;
@@ -29,8 +29,11 @@ mod queries;
 mod quoted;
 mod stamp;
 mod statements;
+mod typed;
 mod write;
 mod writing;
+
+pub(in crate::store) use typed::text as text_of;
 
 use catalogue::Version;
 use plan::{Plan, Values};
@@ -226,19 +229,7 @@ impl Job for RuleJob {
 /// The values in a place: the instant and the key, as SQLite quotes them. Behind a zero byte, a
 /// window counts its slices.
 fn place(cursor: Option<&Cursor>, plan: &Plan) -> TxResult<Vec<String>> {
-    let text = cursor.map_or("", |cursor| cursor.id.split('\0').next().unwrap_or(""));
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    let texts: Option<Vec<String>> = serde_json::from_str(text).ok();
-    texts
-        .filter(|texts| texts.len() == plan.keys + 1)
-        .ok_or_else(|| {
-            TxError::Schema(format!(
-                "`{}` is no place of this rule",
-                text.escape_debug()
-            ))
-        })
+    texts(cursor, plan.keys).map_err(TxError::Schema)
 }
 
 fn lines(findings: &[Finding]) -> String {

@@ -37,10 +37,7 @@ impl Job for Extreme {
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         let next_cursor = self.next_cursor.filter(|_| request.after.is_none());
-        let next_cursor = next_cursor.map(|since| Cursor {
-            since,
-            id: self.id.clone(),
-        });
+        let next_cursor = next_cursor.map(|since| Cursor::new(since, self.id.clone()));
         let batch = Batch::new(vec![self.id.clone()], next_cursor);
         let [some, others] = self.counts;
         Ok(batch.with_count("some", some).with_count("others", others))

@@ -161,7 +161,7 @@ prop_compose! {
         after in prop::option::of((instant(), text())),
     ) -> Page {
         let size = size.try_into().expect("is not zero");
-        Page { size, after: after.map(|(since, id)| Cursor { since, id }) }
+        Page { size, after: after.map(|(since, id)| Cursor::new(since, id)) }
     }
 }
 

@@ -71,8 +71,8 @@ async fn the_pages_of_a_preview_hold_each_row_once() {
         assert_eq!(page.due.count, 5);
         ids.extend(page.rows.into_iter().map(|row| row.id));
         let Some(next) = page.next else { break };
-        let since = next.since.to_rfc3339().replace('+', "%2B");
-        after = format!("&after_since={since}&after_id={}", next.id);
+        let since = next.since().to_rfc3339().replace('+', "%2B");
+        after = format!("&after_since={since}&after_id={}", next.id());
     }
 
     assert_eq!(ids, ["b000", "b001", "b002", "b003", "b004"]);

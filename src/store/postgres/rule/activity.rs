@@ -1,22 +1,12 @@
 //! Activity in another table, which keeps rows alive.
 
 use super::compiler::Compiler;
-use super::stamp::{Moment, once};
-use crate::rule::{Activity, Finding, Noted, Through};
-use crate::store::rule::{Dialect, identifier, table_name};
+use super::stamp::{Form, Moment, once};
+use crate::rule::{Activity, Finding, Noted, Through, bare_name};
+use crate::store::rule::{Active, Dialect, Tables, equal, identifier, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
-/// What a row's activity adds to the parts of a rule.
-pub(super) struct Active {
-    /// The later of the row's own instant and its newest activity.
-    pub(super) truth: Moment,
-    /// The column in which activity is noted, and by how many microseconds it may lag.
-    pub(super) noted: Option<(String, String)>,
-    /// A table whose rows are locked as well, joined to the rule's, and its name there.
-    pub(super) join: Option<(String, &'static str)>,
-}
-
-impl Active {
+impl Active<Moment> {
     /// Whether the row is due by its activity.
     pub(super) fn quiet(&self, inclusive: bool) -> String {
         quiet(&self.truth.sql, &self.truth, inclusive)
@@ -34,34 +24,17 @@ fn quiet(sql: &str, truth: &Moment, inclusive: bool) -> String {
 }
 
 impl Compiler<'_> {
-    /// What rows are ordered by, and what their activity adds: a lower bound of it if it is noted,
-    /// else their own instant.
+    /// What rows are ordered by, and what their activity adds.
     pub(super) fn active(
         &mut self,
         activity: &Activity,
         own: Moment,
         of: &str,
-        key: &str,
-    ) -> Option<(Moment, Active)> {
+        key: &[String],
+    ) -> Option<(Moment, Active<Moment>)> {
         let rule = self.rule;
         let part = format!("active {}", activity.table);
-        self.table(&part, &activity.table)?;
-        let mut fine = self.column(&part, &activity.table, &activity.column);
-        fine &= self.column(&part, &activity.table, &activity.at.column);
-        let referred = self.reference(
-            &rule.table,
-            &activity.table,
-            &activity.column,
-            activity.references.as_deref(),
-            key,
-        );
-        fine &= self.column(&part, &rule.table, &referred);
-        for column in activity.only.iter().flat_map(|filter| filter.columns()) {
-            fine &= self.column(&part, &activity.table, column);
-        }
-        if !fine {
-            return None;
-        }
+        let (condition, referred) = self.activity_of(&part, activity, of, key)?;
         let declared = rule.due.as_ref().and_then(|due| due.stamp());
         let found = self.catalogue.tables.get(&activity.table)?;
         // A type that says it all needs no stamp.
@@ -71,15 +44,6 @@ impl Compiler<'_> {
         let newest = Moment::of(column, "hk_a", stamp);
         let newest = self.noted(&part, newest)?;
         let newest = self.same_form(&part, newest, &own)?;
-        let mut condition = format!(
-            "hk_a.{} = {of}.{}",
-            identifier(&activity.column),
-            identifier(&referred)
-        );
-        if let Some(filter) = &activity.only {
-            let filter = self.text(&part, Dialect::Postgres.filter(filter, "hk_a"))?;
-            condition.extend([" AND ", &filter]);
-        }
         // Not `exists`: the planner might read the whole table for it.
         let newest = format!(
             "(SELECT max({}) FROM {} AS hk_a WHERE {condition})",
@@ -101,7 +65,8 @@ impl Compiler<'_> {
         };
         match (&activity.noted_in, &activity.through) {
             (Some(noted), _) => {
-                let (bound, noted) = self.noted_in(&part, activity, noted, &own, of)?;
+                let (bound, noted) =
+                    self.noted_in(&part, activity, noted, &own, (of, &referred))?;
                 active.noted = Some(noted);
                 return Some((bound, active));
             }
@@ -120,7 +85,7 @@ impl Compiler<'_> {
         activity: &Activity,
         noted: &Noted,
         own: &Moment,
-        of: &str,
+        (of, referred): (&str, &[String]),
     ) -> Option<(Moment, (String, String))> {
         let rule = self.rule;
         if !self.column(part, &rule.table, &noted.column) {
@@ -132,7 +97,12 @@ impl Compiler<'_> {
                 "trigger `{}` on `{}`, which notes activity in `{}`, is missing or off",
                 noted.trigger, activity.table, noted.column
             );
-            self.refuse(part, text);
+            let finding = Finding::new(&rule.name, part, text);
+            let trigger = self.noting_trigger(activity, noted, own, referred);
+            self.findings.push(match trigger {
+                Some(trigger) => finding.mend(trigger),
+                None => finding,
+            });
         }
         let column = self.own_table()?.column(&noted.column)?;
         let stamp = rule.due.as_ref().and_then(|due| due.stamp());
@@ -159,6 +129,48 @@ impl Compiler<'_> {
         Some((bound, (identifier(&noted.column), lag)))
     }
 
+    /// The statements that make the trigger which notes activity, if they can be told.
+    fn noting_trigger(
+        &self,
+        activity: &Activity,
+        noted: &Noted,
+        own: &Moment,
+        referred: &[String],
+    ) -> Option<String> {
+        let rule = self.rule;
+        let lag = Dialect::Postgres.sql(&noted.lag).ok()?;
+        let (column, at) = (identifier(&noted.column), identifier(&activity.at.column));
+        let of = identifier(bare_name(&rule.table));
+        let lagging = match &own.form {
+            Form::Zoned | Form::Naive => {
+                format!("new.{at} - ({lag})::bigint * interval '1 microsecond'")
+            }
+            Form::Epoch { per_second, .. } => {
+                format!("new.{at} - ({lag})::bigint * {per_second} / 1000000")
+            }
+            // Noted each time, because text takes no difference.
+            Form::Text(_) => format!("new.{at}"),
+        };
+        let when = match &activity.only {
+            None => String::new(),
+            Some(filter) if filter.is_opaque() => return None,
+            Some(filter) => {
+                let filter = Dialect::Postgres.filter(filter, "new").ok()?;
+                format!(" when ({filter})")
+            }
+        };
+        let trigger = identifier(&noted.trigger);
+        Some(format!(
+            "create function {trigger}() returns trigger language plpgsql as $$ begin \
+             update {} set {column} = new.{at} where {} and coalesce({of}.{column}, {}) < {lagging}; return null; end $$; \
+             create trigger {trigger} after insert on {} for each row{when} execute function {trigger}()",
+            table_name(&rule.table),
+            equal(&of, referred, "new", activity.column.names()),
+            own.sql,
+            table_name(&activity.table),
+        ))
+    }
+
     /// The table that a row and its activity both refer to, joined to the rule's.
     fn through(
         &mut self,
@@ -166,30 +178,35 @@ impl Compiler<'_> {
         activity: &Activity,
         through: &Through,
         of: &str,
-        referred: &str,
+        referred: &[String],
     ) -> Option<(String, &'static str)> {
         self.table(part, &through.table)?;
         if !self.column(part, &through.table, &through.key) {
             return None;
         }
-        for (table, column) in [
+        let sides = [
             (&self.rule.table, referred),
-            (&activity.table, &*activity.column),
-        ] {
-            let refers = self.catalogue.referred(table, column, &through.table);
-            if refers != Some(&*through.key) {
+            (&activity.table, activity.column.names()),
+        ];
+        for (table, columns) in sides {
+            let keys = self.catalogue.foreign_keys(table, &through.table);
+            let refers = |(own, theirs): &(&[String], &[String])| {
+                *own == columns && *theirs == [through.key.as_str()]
+            };
+            if !keys.iter().any(refers) {
+                let columns = columns.join(", ");
                 let finding = Finding::new(
                     &self.rule.name,
                     part,
                     format!(
-                        "no foreign key from `{table}.{column}` to `{}`, whose rows are locked to keep activity out",
+                        "no foreign key from `{table}.{columns}` to `{}`, whose rows are locked to keep activity out",
                         through.table
                     ),
                 );
                 self.findings.push(finding.mend(format!(
                     "alter table {} add foreign key ({}) references {} ({})",
                     table_name(table),
-                    identifier(column),
+                    identifier(&columns),
                     table_name(&through.table),
                     identifier(&through.key),
                 )));
@@ -197,10 +214,9 @@ impl Compiler<'_> {
             }
         }
         let join = format!(
-            "JOIN {} AS hk_t ON hk_t.{} = {of}.{}",
+            "JOIN {} AS hk_t ON {}",
             table_name(&through.table),
-            identifier(&through.key),
-            identifier(referred)
+            equal("hk_t", std::slice::from_ref(&through.key), of, referred)
         );
         Some((join, "hk_t"))
     }

@@ -125,7 +125,7 @@ pub(super) async fn lock_then_write(
     batch.next_cursor = locked
         .place
         .zip(locked.micros)
-        .map(|(place, micros)| cursor(place, micros));
+        .map(|(place, micros)| cursor(&place, micros));
     Ok(batch)
 }
 
@@ -223,7 +223,7 @@ impl Written {
         batch.next_cursor = self
             .place
             .zip(self.micros)
-            .map(|(place, micros)| cursor(place, micros));
+            .map(|(place, micros)| cursor(&place, micros));
         batch.ids = self.ids;
         Ok(batch)
     }

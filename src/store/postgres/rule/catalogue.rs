@@ -15,10 +15,8 @@ pub(super) struct Catalogue {
     pub(super) tables: BTreeMap<String, Table>,
     /// Names of all tables in sight, if one that the rule names is missing.
     pub(super) known: Vec<String>,
-    /// Unique keys of the rule's own table that know all rows, the primary key first.
-    pub(super) keys: Vec<UniqueKey>,
-    /// Primary keys of the rule's other tables, by the names the rule has for them.
-    pub(super) primary_keys: BTreeMap<String, Vec<String>>,
+    /// Unique keys that know all rows, the primary ones first.
+    keys: Vec<UniqueKey>,
     /// The functions that the rule calls, each with its overloads: types by argument.
     pub(super) functions: BTreeMap<String, Vec<BTreeMap<String, String>>>,
     /// Foreign keys that point at a table of the rule.
@@ -95,6 +93,8 @@ pub(super) struct Column {
     pub(super) has_default: bool,
     #[diesel(sql_type = Bool)]
     pub(super) generated: bool,
+    #[diesel(sql_type = Bool)]
+    pub(super) is_domain: bool,
     /// Labels of an enum.
     #[diesel(sql_type = Array<Text>)]
     pub(super) labels: Vec<String>,
@@ -196,14 +196,13 @@ struct Server {
 }
 
 impl Catalogue {
-    /// The column of `parent` that a column of `table` refers to, by a foreign key of that column
-    /// alone.
-    pub(super) fn referred(&self, table: &str, column: &str, parent: &str) -> Option<&str> {
-        let (table, parent) = (self.tables.get(table)?, self.tables.get(parent)?);
-        let found = self.foreign_keys.iter().find(|found| {
-            found.oid == table.oid && found.parent == parent.oid && found.key.columns == [column]
-        })?;
-        found.key.parent_columns.iter().map(String::as_str).next()
+    pub(super) fn oid(&self, table: &str) -> Option<i64> {
+        self.tables.get(table).map(|table| table.oid)
+    }
+
+    pub(super) fn keys_of(&self, table: &str) -> impl Iterator<Item = &UniqueKey> {
+        let oid = self.oid(table);
+        self.keys.iter().filter(move |key| Some(key.oid) == oid)
     }
 }
 
@@ -226,22 +225,10 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
         .await?;
-    let own = found.iter().find(|table| table.given == rule.table);
-    let own = own.map_or(0, |table| table.oid);
     let keys: Vec<UniqueKey> = diesel::sql_query(KEYS)
         .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
         .await?;
-    let (keys, others): (Vec<UniqueKey>, Vec<UniqueKey>) =
-        keys.into_iter().partition(|key| key.oid == own);
-    let primary_keys = others
-        .into_iter()
-        .filter(|key| key.primary)
-        .flat_map(|key| {
-            let tables = found.iter().filter(move |table| table.oid == key.oid);
-            tables.map(move |table| (table.given.clone(), key.columns.clone()))
-        })
-        .collect();
     let functions = called(conn, rule).await?;
     let foreign_keys: Vec<FoundKey> = diesel::sql_query(FOREIGN_KEYS)
         .bind::<Array<BigInt>, _>(&oids)
@@ -285,7 +272,6 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         tables,
         known: known.into_iter().map(|known| known.name).collect(),
         keys,
-        primary_keys,
         functions,
         foreign_keys: foreign_keys.into_iter().map(Reference::from).collect(),
         is_standby: server.standby,
@@ -372,7 +358,7 @@ const COLUMNS: &str = "
     select a.attrelid::bigint::text as given, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as cast,
         format_type(case t.typtype when 'd' then t.typbasetype else t.oid end, null) as base,
         a.attnotnull as not_null, a.atthasdef or a.attidentity <> '' as has_default,
-        a.attgenerated <> '' or a.attidentity = 'a' as generated,
+        a.attgenerated <> '' or a.attidentity = 'a' as generated, t.typtype = 'd' as is_domain,
         array(select e.enumlabel::text from pg_enum e where e.enumtypid = t.oid order by e.enumsortorder) as labels
     from pg_attribute a join pg_type t on t.oid = a.atttypid
     where a.attrelid::bigint = any($1) and a.attnum > 0 and not a.attisdropped order by a.attnum";

@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::catalogue::{self, Catalogue};
+use super::catalogue::{self, Catalogue, Reference};
 use super::plan::{Plan, Values};
-use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
-use crate::store::rule::{identifier, table_name};
+use crate::rule::{Action, Children, Columns, Finding, Findings, HandOn, OnParent, Rule};
+use crate::store::rule::{identifier, overlap, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod parts;
@@ -75,6 +75,9 @@ async fn look(
                 .refused
                 .push(Finding::new(&rule.name, "active", problem));
         }
+    }
+    if findings.refused.is_empty() {
+        constraints(conn, rule, catalogue, plan, &values, findings).await?;
     }
     triggers(conn, rule, catalogue, findings).await?;
     if let Some(table) = catalogue
@@ -227,8 +230,8 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             .filter_map(HandOn::table)
             .map(|table| ("hand_on", table, &["insert"][..])),
     );
-    if let Some(Action::Archive(into)) = &rule.action {
-        needed.push(("archive", into, &["insert"]));
+    if let Some(Action::Archive(archive)) = &rule.action {
+        needed.push(("archive", &archive.into, &["insert"]));
     }
     for (part, name, privileges) in needed {
         let Some(table) = catalogue.tables.get(name) else {
@@ -267,11 +270,9 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     if matches!(rule.action, Some(Action::Set(_))) {
         return;
     }
-    let is = |name: &str, oid: i64| {
-        catalogue
-            .tables
-            .get(name)
-            .is_some_and(|table| table.oid == oid)
+    let is = |name: &str, columns: &Columns, found: &Reference| {
+        catalogue.oid(name) == Some(found.oid)
+            && overlap::<Catalogue>(columns.names(), &found.key.columns)
     };
     for found in catalogue
         .foreign_keys
@@ -279,13 +280,13 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
         .filter(|found| found.parent == own.oid)
     {
         let (key, place) = (&found.key, found.key.place());
-        let declared = rule.with.iter().any(|children| {
-            is(&children.table, found.oid) && key.columns.contains(&children.column)
-        }) || rule
-            .keeps
+        let unless = rule.unless.iter().filter(|related| related.only.is_none());
+        let mut kept = rule.keeps.iter().chain(unless);
+        let declared = rule
+            .with
             .iter()
-            .chain(rule.unless.iter().filter(|related| related.only.is_none()))
-            .any(|related| is(&related.table, found.oid) && key.columns.contains(&related.column));
+            .any(|children| is(&children.table, &children.column, found))
+            || kept.any(|related| is(&related.table, &related.column, found));
         if key.refuses() && !declared && !rule.keeps_referenced {
             let text = format!(
                 "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
@@ -316,6 +317,51 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             );
         }
     }
+}
+
+#[derive(QueryableByName)]
+struct Constraint {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    condition: String,
+}
+
+/// Constraints that hold for no due row once it is set.
+async fn constraints(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    plan: &Plan,
+    values: &Values<'_>,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let (Some(rows), Some(oid)) = (&plan.after_set, catalogue.oid(&rule.table)) else {
+        return Ok(());
+    };
+    let found: Vec<Constraint> = diesel::sql_query(
+        "select conname::text as name, pg_get_expr(conbin, conrelid) as condition from pg_constraint \
+         where contype = 'c' and conrelid::bigint = $1 order by 1",
+    )
+    .bind::<BigInt, _>(oid)
+    .load(conn)
+    .await?;
+    let values = Values {
+        limit: 20,
+        ..Values::at(values.now, values.cutoff)
+    };
+    let rows = rows.inline(|name| plan.value(name, &values));
+    for Constraint { name, condition } in found {
+        let tried = format!(
+            "SELECT (count(*) > 0 AND bool_and(({condition}) IS FALSE)) AS fails FROM ({rows}) AS {}",
+            identifier(crate::rule::bare_name(&rule.table))
+        );
+        if parts::refusal(conn, &tried).await?.0 == Some(true) {
+            let text = format!("no due row meets `{name}` once it is set: {condition}");
+            findings.refused.push(Finding::new(&rule.name, "set", text));
+        }
+    }
+    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -1,221 +1,265 @@
-//! A rule held against the catalogue: what its names mean, and what is wrong with them.
+//! What Postgres's catalogue says of a rule, and how Postgres writes what it names.
 
 use std::time::Duration;
 
 use super::catalogue::{Catalogue, Table};
-use super::stamp::{Form, Moment};
-use crate::rule::{
-    Children, Due, Filter, Finding, InstantColumn, Literal, Related, Rule, Source, bare_name,
-    nearest,
+use super::stamp::{Form, Moment, once};
+use crate::rule::{Activity, Due, HandOn, InstantColumn, Literal, Source, Stamp, Value};
+use crate::store::rule::{
+    self, Active, ColumnFacts, Dialect, ForeignKey, HandedRows, Handing, Tables, identifier, param,
+    table_name,
 };
-use crate::store::rule::{Dialect, Keepers, MissingSql, UNREADABLE, identifier, table_name};
 
-pub(super) struct Compiler<'r> {
-    pub(super) rule: &'r Rule,
-    pub(super) catalogue: &'r Catalogue,
-    pub(super) findings: Vec<Finding>,
-    pub(super) instants: Vec<(Form, Duration)>,
-    /// Whether keys that are not declared are thought to keep rows.
-    pub(super) suspects: bool,
-    /// Whether sums of instants and spans may be larger than their types hold.
-    pub(super) careful: bool,
-}
+pub(super) type Compiler<'r> = rule::Compiler<'r, Catalogue>;
 
-impl Compiler<'_> {
-    pub(super) fn refuse(&mut self, part: &str, text: impl Into<String>) {
-        self.findings
-            .push(Finding::new(&self.rule.name, part, text));
+impl Tables for Catalogue {
+    const DIALECT: Dialect = Dialect::Postgres;
+    const NO_TEXT: &'static str = "NULL::text";
+    const ALWAYS: &'static str = "true";
+    const RACES: bool = true;
+
+    type Form = Form;
+    type Moment = Moment;
+
+    fn known(&self) -> &[String] {
+        &self.known
     }
 
-    /// Notes what is wrong and goes on.
-    pub(super) fn noted<T>(&mut self, part: &str, result: Result<T, String>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(text) => {
-                self.refuse(part, text);
-                None
-            }
-        }
+    fn kind(&self, table: &str) -> Option<Result<(), &str>> {
+        Some(match self.tables.get(table)?.relkind.as_str() {
+            "r" | "p" => Ok(()),
+            "v" => Err("a view"),
+            "m" => Err("a materialized view"),
+            "f" => Err("a foreign table"),
+            _ => Err("no table"),
+        })
     }
 
-    pub(super) fn text(
-        &mut self,
-        part: &str,
-        result: Result<String, MissingSql>,
-    ) -> Option<String> {
-        self.noted(part, result.map_err(MissingSql::problem))
+    fn columns(&self, table: &str) -> Vec<ColumnFacts<'_>> {
+        let columns = self.tables.get(table).into_iter();
+        let columns = columns.flat_map(|table| &table.columns);
+        let facts = columns.map(|column| ColumnFacts {
+            name: &column.name,
+            not_null: column.not_null,
+            has_default: column.has_default,
+            generated: column.generated,
+        });
+        facts.collect()
     }
 
-    pub(super) fn table(&mut self, part: &str, name: &str) -> Option<()> {
-        let Some(table) = self.catalogue.tables.get(name) else {
-            let known = self.catalogue.known.iter().map(String::as_str);
-            let hint = nearest(bare_name(name), known)
-                .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-            self.refuse(part, format!("there is no table `{name}`{hint}"));
-            return None;
-        };
-        match table.relkind.as_str() {
-            "r" | "p" => Some(()),
-            kind => {
-                let what = match kind {
-                    "v" => "a view",
-                    "m" => "a materialized view",
-                    "f" => "a foreign table",
-                    _ => "no table",
-                };
-                self.refuse(
-                    part,
-                    format!("`{name}` is {what}; name the table whose rows it shows"),
-                );
-                None
-            }
-        }
+    fn is_same(one: &str, other: &str) -> bool {
+        one == other
     }
 
-    pub(super) fn column(&mut self, part: &str, table: &str, name: &str) -> bool {
-        let Some(found) = self.catalogue.tables.get(table) else {
-            return false;
-        };
-        if found.column(name).is_some() {
-            return true;
-        }
-        let names = found.columns.iter().map(|column| column.name.as_str());
-        let hint =
-            nearest(name, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-        self.refuse(part, format!("`{table}` has no column `{name}`{hint}"));
-        false
+    fn primary_key(&self, table: &str) -> Vec<String> {
+        self.keys_of(table)
+            .find(|key| key.primary)
+            .map_or(Vec::new(), |key| key.columns.clone())
     }
 
-    pub(super) fn own_table(&self) -> Option<&Table> {
-        self.catalogue.tables.get(&self.rule.table)
+    fn unique_keys(&self, table: &str) -> Vec<Vec<String>> {
+        let keys = self.keys_of(table);
+        keys.map(|key| key.columns.clone()).collect()
     }
 
-    pub(super) fn key(&mut self) -> Option<Vec<String>> {
-        let rule = self.rule;
-        if rule.key.is_empty() {
-            let primary = self.catalogue.keys.iter().find(|key| key.primary);
-            if primary.is_none() {
-                self.refuse(
-                    "key",
-                    "the table has no primary key: name a unique key with `key`",
-                );
-            }
-            return primary.map(|key| key.columns.clone());
-        }
-        let mut fine = true;
-        for column in &rule.key {
-            fine &= self.column("key", &rule.table, column);
-        }
-        if !fine {
-            return None;
-        }
-        let table = self.own_table()?;
-        let nullable = rule
-            .key
-            .iter()
-            .find(|name| table.column(name).is_some_and(|column| !column.not_null));
-        if let Some(name) = nullable.cloned() {
-            self.refuse(
-                "key",
-                format!("`{name}` may be null, so rows cannot be told apart by it"),
-            );
-        }
-        let unique = self
-            .catalogue
-            .keys
-            .iter()
-            .any(|key| key.columns.iter().all(|column| rule.key.contains(column)));
-        if !unique {
-            let columns = rule.key.join(", ");
-            self.refuse(
-                "key",
-                format!("no unique index without a condition is on ({columns})"),
-            );
-        }
-        Some(rule.key.clone())
+    fn foreign_keys(&self, table: &str, parent: &str) -> Vec<(&[String], &[String])> {
+        let (table, parent) = (self.oid(table), self.oid(parent));
+        let keys = self.foreign_keys.iter();
+        let keys = keys.filter(|key| Some(key.oid) == table && Some(key.parent) == parent);
+        keys.map(|found| (&*found.key.columns, &*found.key.parent_columns))
+            .collect()
     }
 
-    pub(super) fn instant(
-        &mut self,
+    fn refusing_keys(&self, parent: &str, except: &[&str]) -> Vec<&ForeignKey> {
+        let parent = self.oid(parent);
+        let except: Vec<Option<i64>> = except.iter().map(|name| self.oid(name)).collect();
+        let keys = self.foreign_keys.iter().filter(|found| {
+            Some(found.parent) == parent
+                && found.key.refuses()
+                && found.key.readable
+                && !except.contains(&Some(found.oid))
+        });
+        keys.map(|found| &found.key).collect()
+    }
+
+    fn instant(
+        compiler: &mut Compiler<'_>,
         part: &str,
         instant: &InstantColumn,
         of: &str,
     ) -> Option<Moment> {
-        if !self.column(part, &self.rule.table, &instant.column) {
+        if !compiler.column(part, &compiler.rule.table, &instant.column) {
             return None;
         }
-        let column = self.own_table()?.column(&instant.column)?;
+        let column = compiler.own_table()?.column(&instant.column)?;
         let moment = Moment::of(column, of, instant.stamp.as_ref());
-        self.noted(part, moment)
+        compiler.noted(part, moment)
     }
 
-    pub(super) fn due(&mut self, due: &Due, of: &str) -> Option<Moment> {
+    fn due(compiler: &mut Compiler<'_>, due: &Due, of: &str) -> Option<Moment> {
         let moment = match &due.source {
-            Source::Column(instant) => self.instant("due", instant, of)?,
-            Source::FirstOf(instants) => self.several("least", instants, of)?,
-            Source::Coalesce(instants) => self.several("coalesce", instants, of)?,
+            Source::Column(instant) => Self::instant(compiler, "due", instant, of)?,
+            Source::FirstOf(instants) => compiler.several("least", instants, of)?,
+            Source::Coalesce(instants) => compiler.several("coalesce", instants, of)?,
             Source::Sql(sql, stamp) => {
-                let text = self.text("due", Dialect::Postgres.sql(sql).map(str::to_owned))?;
-                Moment::of_sql(&text, stamp)
+                let text = Dialect::Postgres.sql(sql).map(str::to_owned);
+                Moment::of_sql(&compiler.text("due", text)?, stamp)
             }
         };
-        if let Some((name, unit)) = &due.plus {
-            if !self.column("due", &self.rule.table, name) {
-                return None;
+        let (span, (table, name), unit) = match (&due.plus, &due.lifetime) {
+            (Some((name, unit)), _) => {
+                if !compiler.column("due", &compiler.rule.table, name) {
+                    return None;
+                }
+                let span = format!("{of}.{}", identifier(name));
+                (span, (&compiler.rule.table, name), unit)
             }
-            let base = self.own_table()?.column(name)?.base.clone();
-            let span = format!("{of}.{}", identifier(name));
-            let sum = self.sum(&moment, &span, &base, unit.millis());
-            return self.noted("due", sum);
-        }
-        if let Some(lifetime) = &due.lifetime {
-            self.table("due", &lifetime.table)?;
-            let fine = [
-                self.column("due", &lifetime.table, &lifetime.key),
-                self.column("due", &lifetime.table, &lifetime.column),
-                self.column("due", &self.rule.table, &lifetime.by),
-            ];
-            if fine.contains(&false) {
-                return None;
+            (None, Some(lifetime)) => {
+                let span = compiler.lifetime(lifetime, of)?;
+                (span, (&lifetime.table, &lifetime.column), &lifetime.unit)
             }
-            let base = self
-                .catalogue
-                .tables
-                .get(&lifetime.table)?
-                .column(&lifetime.column)?
-                .base
-                .clone();
-            let span = format!(
-                "(SELECT hk_l.{} FROM {} AS hk_l WHERE hk_l.{} = {of}.{})",
-                identifier(&lifetime.column),
-                table_name(&lifetime.table),
-                identifier(&lifetime.key),
-                identifier(&lifetime.by),
-            );
-            let sum = self.sum(&moment, &span, &base, lifetime.unit.millis());
-            return self.noted("due", sum);
-        }
-        Some(moment)
+            (None, None) => return Some(moment),
+        };
+        let table = compiler.catalogue.tables.get(table)?;
+        let base = &table.column(name)?.base;
+        let sum = if compiler.careful {
+            moment.plus_carefully(&span, base, unit.millis())
+        } else {
+            moment.plus(&span, base, unit.millis())
+        };
+        compiler.noted("due", sum)
     }
 
-    fn sum(&self, moment: &Moment, span: &str, base: &str, millis: i64) -> Result<Moment, String> {
-        if self.careful {
-            moment.plus_carefully(span, base, millis)
-        } else {
-            moment.plus(span, base, millis)
+    fn active(
+        compiler: &mut Compiler<'_>,
+        activity: &Activity,
+        own: Moment,
+        of: &str,
+        key: &[String],
+    ) -> Option<(Moment, Active<Moment>)> {
+        compiler.active(activity, own, of, key)
+    }
+
+    fn unreadable(moment: &Moment) -> Option<String> {
+        moment.unreadable()
+    }
+
+    fn label(compiler: &mut Compiler<'_>, part: &str, column: &str, constant: &Literal) {
+        let Literal::Text(text) = constant else {
+            return;
+        };
+        let Some(found) = compiler.own_table().and_then(|table| table.column(column)) else {
+            return;
+        };
+        if !found.labels.is_empty() && !found.labels.contains(text) {
+            let labels = found.labels.join(", ");
+            let problem = format!("`{column}` is an enum without `{text}`; it has {labels}");
+            compiler.refuse(part, problem);
         }
+    }
+
+    fn value(
+        compiler: &mut Compiler<'_>,
+        part: &str,
+        value: &Value,
+        of: &str,
+        into: (&str, &str),
+    ) -> Option<String> {
+        compiler.value(part, value, of, into)
+    }
+
+    fn call(
+        compiler: &mut Compiler<'_>,
+        hand_on: &HandOn,
+        function: &str,
+        handed: &HandedRows<'_>,
+    ) -> Option<Handing> {
+        let part = hand_on.part();
+        let overloads = compiler.catalogue.functions.get(function);
+        let fitting = overloads.into_iter().flatten().find(|arguments| {
+            let mut given = hand_on.columns.keys();
+            given.all(|name| arguments.contains_key(name))
+        });
+        let Some(arguments) = fitting else {
+            let given: Vec<&str> = hand_on.columns.keys().map(String::as_str).collect();
+            let problem = if overloads.is_some() {
+                "no function of this name takes these arguments by name"
+            } else {
+                "there is no such function that this role may execute"
+            };
+            compiler.refuse(&part, format!("{problem}: {}", given.join(", ")));
+            return None;
+        };
+        let mut given = Vec::new();
+        for (name, value) in &hand_on.columns {
+            let value = compiler.json_value(&part, value, handed)?;
+            let cast = arguments.get(name)?;
+            given.push(format!("{} => ({value})::{cast}", identifier(name)));
+        }
+        Some(Handing::Call(format!(
+            "SELECT {}({}) IS NULL AS hk_called {}",
+            table_name(function),
+            given.join(", "),
+            handed.from
+        )))
+    }
+
+    fn key_text(columns: &[String]) -> String {
+        format!("jsonb_build_array({})::text", columns.join(", "))
+    }
+
+    fn key_or_empty(column: &str) -> String {
+        format!("coalesce({column}::text, '')")
+    }
+
+    fn json_field(sql: String) -> String {
+        sql
+    }
+
+    fn json_boolean(value: bool) -> &'static str {
+        if value { "TRUE" } else { "FALSE" }
+    }
+
+    fn json_object(pairs: &[String]) -> String {
+        // One call takes at most 100 arguments.
+        if pairs.len() <= MAX_PAIRS {
+            return format!("json_build_object({})", pairs.join(", "));
+        }
+        let chunks: Vec<String> = pairs
+            .chunks(MAX_PAIRS)
+            .map(|pairs| format!("jsonb_build_object({})", pairs.join(", ")))
+            .collect();
+        format!("({})::json", chunks.join(" || "))
+    }
+
+    fn micros_of_run(compiler: &mut Compiler<'_>) -> String {
+        let form = Form::Epoch {
+            per_second: 1_000_000,
+            cast: "text".to_owned(),
+        };
+        compiler.now_as(form, "text")
+    }
+
+    fn outbox_instant(compiler: &mut Compiler<'_>) -> String {
+        compiler.now_as(Form::Zoned, Form::Zoned.cast())
+    }
+
+    fn json_instant(compiler: &mut Compiler<'_>, after: Duration) -> String {
+        compiler.instants.push((Form::Zoned, after));
+        once(&format!("i{}", compiler.instants.len() - 1), "text")
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn own_table(&self) -> Option<&Table> {
+        self.catalogue.tables.get(&self.rule.table)
     }
 
     /// Several columns in one form: their own if they share it.
-    pub(super) fn several(
-        &mut self,
-        function: &str,
-        instants: &[InstantColumn],
-        of: &str,
-    ) -> Option<Moment> {
+    fn several(&mut self, function: &str, instants: &[InstantColumn], of: &str) -> Option<Moment> {
         let moments: Vec<Option<Moment>> = instants
             .iter()
-            .map(|instant| self.instant("due", instant, of))
+            .map(|instant| Catalogue::instant(self, "due", instant, of))
             .collect();
         let mut moments: Vec<Moment> = moments.into_iter().collect::<Option<_>>()?;
         let form = moments.first()?.form.clone();
@@ -229,195 +273,66 @@ impl Compiler<'_> {
         Some(Moment { sql, form })
     }
 
-    /// Refuses a constant that the column's enum does not have.
-    pub(super) fn constants(&mut self, part: &str, filter: &Filter, column: &str) {
-        let constants: Vec<&Literal> = match filter {
-            Filter::Eq(name, value) if name == column => vec![value],
-            Filter::OneOf(name, values) | Filter::NoneOf(name, values) if name == column => {
-                values.iter().collect()
-            }
-            Filter::And(all) | Filter::Or(all) => {
-                for one in all {
-                    self.constants(part, one, column);
-                }
-                return;
-            }
-            Filter::Not(inner) => return self.constants(part, inner, column),
-            _ => return,
-        };
-        for literal in constants {
-            self.label(part, column, literal);
-        }
-    }
-
-    pub(super) fn label(&mut self, part: &str, column: &str, literal: &Literal) {
-        let Literal::Text(text) = literal else {
-            return;
-        };
-        let Some(found) = self.own_table().and_then(|table| table.column(column)) else {
-            return;
-        };
-        if !found.labels.is_empty() && !found.labels.contains(text) {
-            let labels = found.labels.join(", ");
-            let problem = format!("`{column}` is an enum without `{text}`; it has {labels}");
-            self.refuse(part, problem);
-        }
-    }
-
-    pub(super) fn related(&mut self, of: &str, key: &str) -> Option<String> {
-        let rule = self.rule;
-        let mut all = String::new();
-        for (part, related, negation) in
-            rule.when.iter().map(|related| ("when", related, "")).chain(
-                rule.unless
-                    .iter()
-                    .map(|related| ("unless", related, "NOT ")),
-            )
-        {
-            let exists = self.exists(part, related, of, key)?;
-            all.extend([format!(" AND {negation}{exists}")]);
-            let referred = related.references.as_deref().unwrap_or(key);
-            self.locks(part, &related.table, &related.column, referred);
-        }
-        Some(all)
-    }
-
-    pub(super) fn exists(
+    /// A value over a row of `of`, for a column of `table`.
+    pub(super) fn value(
         &mut self,
         part: &str,
-        related: &Related,
+        value: &Value,
         of: &str,
-        key: &str,
+        (table, column): (&str, &str),
     ) -> Option<String> {
-        let part = format!("{part} {}", related.table);
-        self.table(&part, &related.table)?;
-        let mut fine = self.column(&part, &related.table, &related.column);
-        let referred = self.reference(
-            &self.rule.table,
-            &related.table,
-            &related.column,
-            related.references.as_deref(),
-            key,
-        );
-        fine &= self.column(&part, &self.rule.table, &referred);
-        for column in related.only.iter().flat_map(|filter| filter.columns()) {
-            fine &= self.column(&part, &related.table, column);
-        }
-        if !fine {
-            return None;
-        }
-        self.text(&part, Dialect::Postgres.exists(related, of, &referred))
-    }
-
-    /// A row of another table that is written now must lock the row it belongs to, or it could be
-    /// missed.
-    pub(super) fn locks(&mut self, part: &str, table: &str, column: &str, referred: &str) {
-        let own = self.own_table().map(|table| table.oid);
-        let theirs = self.catalogue.tables.get(table).map(|table| table.oid);
-        let has_key = self.catalogue.foreign_keys.iter().any(|found| {
-            Some(found.parent) == own
-                && Some(found.oid) == theirs
-                && found.key.columns.iter().any(|name| name == column)
+        let after = match value {
+            Value::Constant(literal) => return Some(Dialect::Postgres.literal(literal)),
+            Value::Null => return Some("NULL".to_owned()),
+            Value::Column(name) => return Some(format!("{of}.{}", identifier(name))),
+            Value::Sql(sql) => {
+                let text = Dialect::Postgres.sql(sql).map(|text| format!("({text})"));
+                return self.text(part, text);
+            }
+            Value::Json(_) | Value::Key | Value::IdempotencyKey => {
+                self.refuse(part, "this value is for `hand_on` alone");
+                return None;
+            }
+            Value::Now => Duration::ZERO,
+            Value::NowPlus(after) => *after,
+        };
+        let column_found = self.catalogue.tables.get(table)?.column(column)?;
+        let base = column_found.base.clone();
+        let declared = self.rule.due.as_ref().and_then(|due| match &due.source {
+            Source::Column(instant) => instant.stamp.clone(),
+            _ => None,
         });
-        if has_key || self.rule.may_race {
-            return;
-        }
-        let finding = Finding::new(
-            &self.rule.name,
-            format!("{part} {table}"),
-            format!(
-                "no foreign key from `{table}.{column}`, so a row written while its parent is handled could be missed; \
-                 add one, or accept it with `may_race`"
-            ),
-        );
-        self.findings.push(finding.mend(format!(
-            "alter table {} add foreign key ({}) references {} ({})",
-            table_name(table),
-            identifier(column),
-            table_name(&self.rule.table),
-            identifier(referred),
-        )));
-    }
-
-    /// Why a row stays, or null.
-    pub(super) fn keeper(&mut self, of: &str, key: &str, due: &Moment) -> Option<String> {
-        let rule = self.rule;
-        let unreadable = due.unreadable();
-        let unreadable = unreadable.map(|condition| (condition, UNREADABLE.to_owned()));
-        let mut cases: Vec<(String, String)> = unreadable.into_iter().collect();
-        for related in &rule.keeps {
-            let exists = self.exists("keeps", related, of, key)?;
-            cases.push((
-                exists,
-                format!("kept by {}.{}", related.table, related.column),
-            ));
-        }
-        if self.suspects {
-            cases.extend(self.undeclared_keys(of, key));
-        }
-        if cases.is_empty() {
-            return Some("NULL::text".to_owned());
-        }
-        let cases = cases.into_iter().map(|(condition, reason)| {
-            format!(" WHEN {condition} THEN {}", Dialect::Postgres.text(&reason))
-        });
-        Some(format!("CASE{} END", cases.collect::<String>()))
-    }
-
-    /// What the keys keep that refuse and are not declared.
-    fn undeclared_keys(&self, of: &str, key: &str) -> Vec<(String, String)> {
-        let rule = self.rule;
-        let oid = |name: &str| self.catalogue.tables.get(name).map(|table| table.oid);
-        // Their own rows go as well, or are declared.
-        let mut declared: Vec<Option<i64>> =
-            rule.keeps.iter().map(|kept| oid(&kept.table)).collect();
-        declared.push(oid(&rule.table));
-        declared.extend(
-            rule.children()
-                .into_iter()
-                .map(|children| oid(&children.table)),
-        );
-        let keys_of = |table: &str| {
-            let parent = oid(table);
-            let keys = self.catalogue.foreign_keys.iter().filter(|found| {
-                Some(found.parent) == parent
-                    && found.key.refuses()
-                    && found.key.readable
-                    && !declared.contains(&Some(found.oid))
-            });
-            keys.map(|found| &found.key).collect()
+        let form = match (base.as_str(), declared) {
+            ("timestamp with time zone", _) => Form::Zoned,
+            ("timestamp without time zone", _) => Form::Naive,
+            ("smallint" | "integer" | "bigint" | "numeric", stamp) => Form::Epoch {
+                per_second: match stamp {
+                    Some(Stamp::Millis) => 1_000,
+                    Some(Stamp::Micros) => 1_000_000,
+                    _ => 1,
+                },
+                cast: base,
+            },
+            ("text" | "character varying", Some(Stamp::Text(format))) => Form::Text(format),
+            _ => {
+                let text = format!("`{column}` is `{base}`, which holds no instant");
+                self.refuse(part, text);
+                return None;
+            }
         };
-        let referred = |table: &str, children: &Children| {
-            let or = if table == rule.table { key } else { "id" };
-            let (child, column) = (&children.table, &children.column);
-            self.reference(table, child, column, children.references.as_deref(), or)
-        };
-        let keepers = Keepers {
-            dialect: Dialect::Postgres,
-            keys_of: &keys_of,
-            referred: &referred,
-        };
-        keepers.of(&rule.table, of, &rule.with)
+        let cast = form.cast().to_owned();
+        self.instants.push((form, after));
+        let number = self.instants.len() - 1;
+        Some(once(&format!("i{number}"), &cast))
     }
 
-    /// The column of the rule's table that children hold.
-    pub(super) fn child_reference(&self, children: &Children, key: &str) -> String {
-        let declared = children.references.as_deref();
-        let (own, child) = (&self.rule.table, &children.table);
-        self.reference(own, child, &children.column, declared, key)
-    }
-
-    /// The column of `parent` that a column of `table` holds: as declared, by its foreign key, or
-    /// else this one.
-    pub(super) fn reference(
-        &self,
-        parent: &str,
-        table: &str,
-        column: &str,
-        declared: Option<&str>,
-        or: &str,
-    ) -> String {
-        let known = || self.catalogue.referred(table, column, parent);
-        declared.or_else(known).unwrap_or(or).to_owned()
+    /// The instant of the run in this form.
+    fn now_as(&mut self, form: Form, cast: &str) -> String {
+        self.instants.push((form, Duration::ZERO));
+        let number = self.instants.len() - 1;
+        format!("(SELECT {}::{cast})", param(&format!("i{number}")))
     }
 }
+
+/// Pairs that one call of a function takes.
+const MAX_PAIRS: usize = 50;

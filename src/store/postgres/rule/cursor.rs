@@ -3,13 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use crate::job::Cursor;
+use crate::store::rule;
 
 /// A row's place in the order of the rule.
-pub(super) fn cursor(place: String, micros: i64) -> Cursor {
-    Cursor {
-        since: instant(micros),
-        id: place,
-    }
+pub(super) fn cursor(place: &str, micros: i64) -> Cursor {
+    rule::cursor(instant(micros), place)
 }
 
 /// An instant in microseconds since 1970.

@@ -120,7 +120,7 @@ pub(super) async fn write(
     let full = usize::try_from(values.limit).is_ok_and(|limit| locked.ids.len() == limit);
     if looked_at < locked.ids.len() || full {
         let last = looked_at.saturating_sub(1);
-        batch.next_cursor = Some(cursor(locked.places[last].clone(), locked.micros[last]));
+        batch.next_cursor = Some(cursor(&locked.places[last], locked.micros[last]));
     }
     Ok(batch)
 }

@@ -1,30 +1,28 @@
 //! The parts that all statements of a rule are made of.
 
-use super::activity::Active;
+use std::ops::Deref;
+
 use super::stamp::{Moment, once};
-use crate::store::rule::{identifier, param};
+use crate::store::rule::{Basics, identifier, param};
 
 /// The parts that all statements of a rule are made of.
 pub(super) struct Parts {
-    /// The table, and the name its columns go by.
-    pub(super) from: String,
-    pub(super) of: String,
+    pub(super) basics: Basics<Moment>,
     pub(super) is_divided: bool,
-    pub(super) due: Moment,
-    pub(super) inclusive: bool,
-    pub(super) active: Option<Active>,
-    pub(super) held: Option<Moment>,
-    pub(super) only: String,
-    pub(super) related: String,
     pub(super) id: String,
-    pub(super) key: Vec<String>,
-    pub(super) first_key: String,
-    pub(super) key_names: Vec<String>,
     pub(super) key_casts: Vec<String>,
-    pub(super) scope: Option<(String, String)>,
-    pub(super) keeper: String,
+    /// The type of the column that says whose row it is.
+    pub(super) scope_cast: String,
     /// Columns that children refer to.
     pub(super) references: Vec<String>,
+}
+
+impl Deref for Parts {
+    type Target = Basics<Moment>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.basics
+    }
 }
 
 impl Parts {
@@ -52,15 +50,15 @@ impl Parts {
     pub(super) fn candidates(&self, scoped: bool) -> String {
         let mut all = vec![self.only.clone()];
         all.extend(self.free());
-        if let Some((column, cast)) = self.scope.as_ref().filter(|_| scoped) {
-            all.push(format!("{column} = {}", once("scope", cast)));
+        if let Some(column) = self.scope.as_ref().filter(|_| scoped) {
+            all.push(format!("{column} = {}", once("scope", &self.scope_cast)));
         }
         all.join(" AND ")
     }
 
     pub(super) fn behind(&self) -> String {
         let mut columns = vec![self.due.sql.clone()];
-        columns.extend(self.key.iter().cloned());
+        columns.extend(self.key_columns.iter().cloned());
         let mut values = vec![once("p0", self.due.form.cast())];
         for (number, cast) in self.key_casts.iter().enumerate() {
             values.push(once(&format!("p{}", number + 1), cast));
@@ -118,19 +116,6 @@ impl Parts {
         }
     }
 
-    /// Activity that is noted: the column and its lag.
-    pub(super) fn noted(&self) -> Option<(&Active, &(String, String))> {
-        let active = self.active.as_ref()?;
-        Some((active, active.noted.as_ref()?))
-    }
-
-    /// The instant that a row is due by.
-    pub(super) fn truth(&self) -> &Moment {
-        self.active
-            .as_ref()
-            .map_or(&self.due, |active| &active.truth)
-    }
-
     /// Whether a key of another table may keep a row.
     pub(super) fn may_be_kept(&self) -> bool {
         !self.keeper.starts_with("NULL")
@@ -153,7 +138,7 @@ impl Parts {
     }
 
     pub(super) fn order(&self) -> String {
-        format!("{}, {}", self.due.sql, self.key.join(", "))
+        format!("{}, {}", self.due.sql, self.key_columns.join(", "))
     }
 
     /// The place of a row as text: the instant and the key, as the database writes them and reads
@@ -200,14 +185,14 @@ impl Parts {
     pub(super) fn own_place(&self) -> String {
         self.place(|number| match number {
             0 => self.due.sql.clone(),
-            number => self.key[number - 1].clone(),
+            number => self.key_columns[number - 1].clone(),
         })
     }
 
     /// The columns that a row's place is made of.
     pub(super) fn place_columns(&self) -> String {
         let mut columns = format!("{} AS hk_p0", self.due.sql);
-        for (number, key) in self.key.iter().enumerate() {
+        for (number, key) in self.key_columns.iter().enumerate() {
             columns.extend([format!(", {key} AS hk_p{}", number + 1)]);
         }
         columns

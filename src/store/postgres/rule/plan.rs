@@ -33,6 +33,8 @@ pub(super) struct Plan {
     /// How many of the rows just written the rule matches as before, if a trigger may set them
     /// back.
     pub(super) set_back: Option<Template>,
+    /// Due rows with the values that they are set to, if all of these are known by their columns.
+    pub(super) after_set: Option<Template>,
     pub(super) preview: Variants,
     /// The names of what a preview shows.
     pub(super) shown: Vec<String>,
@@ -174,18 +176,8 @@ impl Plan {
         suspects: bool,
         careful: bool,
     ) -> Result<Self, Vec<Finding>> {
-        let mut compiler = Compiler {
-            rule,
-            catalogue,
-            suspects,
-            careful,
-            findings: Vec::new(),
-            instants: Vec::new(),
-        };
+        let mut compiler = Compiler::new(rule, catalogue, suspects, careful);
         let plan = compiler.compile();
-        match plan {
-            Some(plan) if compiler.findings.is_empty() => Ok(plan),
-            _ => Err(compiler.findings),
-        }
+        compiler.finish(plan)
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn preview(
     let more = found.len() > size as usize;
     found.truncate(size as usize);
     let next = found.last().filter(|_| more);
-    let next = next.map(|(_, _, micros, place, _)| cursor(place.clone(), *micros));
+    let next = next.map(|(_, _, micros, place, _)| cursor(place, *micros));
     let rows = found
         .into_iter()
         .map(|(id, user, micros, _, details)| PreviewRow {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::catalogue::Catalogue;
 use super::compiler::Compiler;
 use super::parts::Parts;
 use super::plan::{Plan, Variants};
 use super::stamp::once;
-use crate::rule::{Action, Source, bare_name};
-use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+use crate::rule::{Action, Source};
+use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
 
 impl Compiler<'_> {
     pub(super) fn compile(&mut self) -> Option<Plan> {
@@ -18,91 +19,28 @@ impl Compiler<'_> {
                 "the server is a standby, which only reads; connect to the primary",
             );
         }
-        self.table("table", &rule.table)?;
-        let has_parts = self.own_table()?.has_parts;
-        let of = identifier(bare_name(&rule.table));
-        let key = self.key()?;
-        let due_declared = rule.due.as_ref()?;
-        let due = self.due(due_declared, &of);
-        let held = rule.held_until.as_ref();
-        let held = held.map(|instant| self.instant("held_until", instant, &of));
-        for column in &rule.show {
-            self.column("show", &rule.table, column);
-        }
-        let scope = match &rule.scope {
-            Some(name) if self.column("scope", &rule.table, name) => {
-                let cast = self.own_table()?.column(name)?.cast.clone();
-                Some((format!("{of}.{}", identifier(name)), cast))
-            }
-            _ => None,
-        };
-        let only = match &rule.only {
-            None => Some("true".to_owned()),
-            Some(filter) => {
-                for column in filter.columns() {
-                    if self.column("only", &rule.table, column) {
-                        self.constants("only", filter, column);
-                    }
-                }
-                self.text("only", Dialect::Postgres.filter(filter, &of))
-            }
-        };
-        let first_key = key[0].clone();
-        let related = self.related(&of, &first_key);
+        let basics = self.basics()?;
         let mut references = Vec::new();
         for children in &rule.with {
-            let name = self.child_reference(children, &first_key);
-            self.column(&format!("with {}", children.table), &rule.table, &name);
-            if !references.contains(&name) {
-                references.push(name);
+            for name in self.child_reference(children, &basics.key)? {
+                if !references.contains(&name) {
+                    references.push(name);
+                }
             }
         }
-        // Each has named what is wrong with it.
-        let (own_due, only, related) = (due?, only?, related?);
-        let held = match held {
-            None => None,
-            Some(held) => Some(held?),
-        };
-        let (due, active) = match &rule.active {
-            None => (own_due, None),
-            Some(activity) => {
-                let (due, active) = self.active(activity, own_due, &of, &first_key)?;
-                (due, Some(active))
-            }
-        };
-        let keeper = self.keeper(&of, &first_key, &due)?;
-        let key_columns: Vec<String> = key
-            .iter()
-            .map(|name| format!("{of}.{}", identifier(name)))
-            .collect();
         let own = self.own_table()?;
-        let key_casts = key
-            .iter()
-            .filter_map(|name| own.column(name))
-            .map(|column| column.cast.clone())
-            .collect();
-        let id = match key_columns.as_slice() {
+        let cast = |name: &String| own.column(name).map(|column| column.cast.clone());
+        let id = match basics.key_columns.as_slice() {
             [key] => format!("{key}::text"),
-            keys => format!("jsonb_build_array({})::text", keys.join(", ")),
+            keys => Catalogue::key_text(keys),
         };
         let parts = Parts {
-            from: table_name(&rule.table),
-            of,
-            is_divided: has_parts,
-            inclusive: due_declared.inclusive,
-            due,
-            active,
-            held,
-            only,
-            related,
+            is_divided: own.has_parts,
             id,
-            key: key_columns,
-            first_key,
-            key_names: key.iter().map(|name| identifier(name)).collect(),
-            key_casts,
-            scope,
-            keeper,
+            key_casts: basics.key.iter().filter_map(cast).collect(),
+            scope_cast: rule.scope.as_ref().and_then(cast).unwrap_or_default(),
             references,
+            basics,
         };
         self.statements(&parts)
     }
@@ -183,12 +121,13 @@ impl Compiler<'_> {
         ));
         let then = self.then(parts)?;
         let set_back = self.own_table()?.set_back.then(|| {
-            let keys = parts.key.join(", ");
+            let keys = parts.key_columns.join(", ");
             Template::new(&format!(
                 "{} SELECT count(*) AS hk_still FROM {from} WHERE ({keys}) IN (SELECT * FROM written) AND {judged}",
                 parts.just_written()
             ))
         });
+        let after_set = self.after_set(parts);
         let counts = format!("{} <> ALL ({}::text[])", parts.id, param("rejected"));
         let mut details: Vec<String> = rule
             .show
@@ -197,11 +136,11 @@ impl Compiler<'_> {
             .collect();
         let mut shown = rule.show.clone();
         for children in rule.with.iter().filter(|children| children.show_count) {
-            let (from, column) = (table_name(&children.table), identifier(&children.column));
-            let referred = self.child_reference(children, &parts.first_key);
+            let referred = self.child_reference(children, &parts.key)?;
             details.push(format!(
-                "(SELECT count(*) FROM {from} AS hk_n WHERE hk_n.{column} = {of}.{})::text",
-                identifier(&referred)
+                "(SELECT count(*) FROM {} AS hk_n WHERE {})::text",
+                table_name(&children.table),
+                equal("hk_n", children.column.names(), of, &referred)
             ));
             shown.push(children.kind().to_owned());
         }
@@ -209,7 +148,7 @@ impl Compiler<'_> {
         let user = parts
             .scope
             .as_ref()
-            .map_or("NULL".to_owned(), |(column, _)| format!("{column}::text"));
+            .map_or("NULL".to_owned(), |column| format!("{column}::text"));
         let preview = Variants::new(|scoped, after| {
             format!(
                 "SELECT {}, {user}, {since}, {place}, ARRAY[{}]::text[] FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint",
@@ -300,6 +239,7 @@ impl Compiler<'_> {
             keeper: parts.keeper.clone(),
             then,
             set_back,
+            after_set,
             preview,
             count,
             oldest,
@@ -319,6 +259,44 @@ impl Compiler<'_> {
             after,
             max_age: rule.soonest.or(due.after.filter(|_| is_age)),
         })
+    }
+}
+
+impl Compiler<'_> {
+    /// Due rows as they are once they are set, for the check.
+    fn after_set(&mut self, parts: &Parts) -> Option<Template> {
+        let rule = self.rule;
+        let Some(Action::Set(columns)) = &rule.action else {
+            return None;
+        };
+        // What is wrong with a value has been named.
+        if !rule.changes.is_empty() || !self.findings.is_empty() {
+            return None;
+        }
+        let catalogue = self.catalogue;
+        let mut selected = Vec::new();
+        for column in &catalogue.tables.get(&rule.table)?.columns {
+            let name = identifier(&column.name);
+            // What is generated of a column that is set is not known here.
+            if column.generated {
+                return None;
+            }
+            selected.push(match columns.get(&column.name) {
+                None => format!("{}.{name}", parts.of),
+                Some(value) => {
+                    let into = (rule.table.as_str(), column.name.as_str());
+                    let value = self.value("set", value, &parts.of, into)?;
+                    format!("({value})::{} AS {name}", column.cast)
+                }
+            });
+        }
+        Some(Template::new(&format!(
+            "SELECT {} FROM {} WHERE {} LIMIT {}::bigint",
+            selected.join(", "),
+            parts.from,
+            parts.conditions(false, false),
+            param("limit")
+        )))
     }
 }
 

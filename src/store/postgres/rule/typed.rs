@@ -5,7 +5,7 @@ use diesel::query_builder::QueryBuilder;
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 
 use crate::rule::Fragment;
-use crate::store::rule::quoted_text;
+use crate::store::rule::{quoted_text, with_constants};
 
 /// The text of a part, or what stands in its way.
 pub(in crate::store) fn text(fragment: &Fragment) -> Result<String, String> {
@@ -27,7 +27,7 @@ pub(in crate::store) fn text(fragment: &Fragment) -> Result<String, String> {
             }
         });
     }
-    Ok(replaced(&builder.finish(), &constants))
+    Ok(with_constants(&builder.finish(), '$', &constants))
 }
 
 /// Types that only the database knows, such as enums, travel as text.
@@ -73,38 +73,6 @@ fn constant(bytes: &[u8], oid: u32) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-/// The text with constants in the places of binds, but for what is quoted.
-fn replaced(text: &str, constants: &[String]) -> String {
-    let mut out = String::new();
-    let mut quote = None;
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        match (quote, c) {
-            (None, '\'' | '"') => quote = Some(c),
-            (Some(open), _) if c == open => quote = None,
-            (None, '$') => {
-                let digits = text[at + 1..]
-                    .bytes()
-                    .take_while(u8::is_ascii_digit)
-                    .count();
-                let number: Option<usize> = text[at + 1..=at + digits].parse().ok();
-                if let Some(constant) =
-                    number.and_then(|number| constants.get(number.checked_sub(1)?))
-                {
-                    out.push_str(constant);
-                    for _ in 0..digits {
-                        chars.next();
-                    }
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,82 +1,13 @@
 //! The part of a statement that writes.
 
-use std::time::Duration;
-
 use super::compiler::Compiler;
-use super::hand_on::{HandedRows, Handing};
 use super::parts::Parts;
-use super::stamp::{Form, once};
-use crate::rule::{Action, Children, OnParent, Source, Stamp, Value, bare_name};
-use crate::store::rule::{Dialect, OnDelete, Template, identifier, table_name};
+use crate::rule::{Action, Children, OnParent, bare_name};
+use crate::store::rule::{
+    Dialect, HandedRows, Handing, OnDelete, Template, identifier, qualified, table_name, tuple,
+};
 
 impl Compiler<'_> {
-    /// A value over a row of `of`, for a column of `table`.
-    pub(super) fn value(
-        &mut self,
-        part: &str,
-        value: &Value,
-        of: &str,
-        table: &str,
-        column: &str,
-    ) -> Option<String> {
-        let after = match value {
-            Value::Constant(literal) => return Some(Dialect::Postgres.literal(literal)),
-            Value::Null => return Some("NULL".to_owned()),
-            Value::Column(name) => return Some(format!("{of}.{}", identifier(name))),
-            Value::Sql(sql) => {
-                return self.text(
-                    part,
-                    Dialect::Postgres.sql(sql).map(|text| format!("({text})")),
-                );
-            }
-            Value::Json(_) | Value::Key | Value::IdempotencyKey => {
-                self.refuse(part, "this value is for `hand_on` alone");
-                return None;
-            }
-            Value::Now => Duration::ZERO,
-            Value::NowPlus(after) => *after,
-        };
-        let base = self
-            .catalogue
-            .tables
-            .get(table)?
-            .column(column)?
-            .base
-            .clone();
-        let declared = self.rule.due.as_ref().and_then(|due| match &due.source {
-            Source::Column(instant) => instant.stamp.clone(),
-            _ => None,
-        });
-        let form = match (base.as_str(), declared) {
-            ("timestamp with time zone", _) => Form::Zoned,
-            ("timestamp without time zone", _) => Form::Naive,
-            ("smallint" | "integer" | "bigint" | "numeric", Some(Stamp::Millis)) => Form::Epoch {
-                per_second: 1_000,
-                cast: base,
-            },
-            ("smallint" | "integer" | "bigint" | "numeric", Some(Stamp::Micros)) => Form::Epoch {
-                per_second: 1_000_000,
-                cast: base,
-            },
-            ("smallint" | "integer" | "bigint" | "numeric", _) => Form::Epoch {
-                per_second: 1,
-                cast: base,
-            },
-            ("text" | "character varying", Some(Stamp::Text(format))) => Form::Text(format),
-            _ => {
-                self.refuse(
-                    part,
-                    format!("`{column}` is `{base}`, which holds no instant"),
-                );
-                return None;
-            }
-        };
-        let cast = form.cast().to_owned();
-        self.instants.push((form, after));
-        let number = self.instants.len() - 1;
-        Some(once(&format!("i{number}"), &cast))
-    }
-
     /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of
     /// the statement that counts its rows.
     pub(super) fn children(
@@ -85,29 +16,16 @@ impl Compiler<'_> {
         parents: &str,
         steps: &mut Steps,
     ) -> Option<()> {
-        let part = format!("with {}", children.table);
-        self.table(&part, &children.table)?;
-        if !self.column(&part, &children.table, &children.column) {
-            return None;
-        }
         let (from, of) = (
             table_name(&children.table),
             identifier(bare_name(&children.table)),
         );
-        let column = identifier(&children.column);
+        let columns = children.column.names();
+        let condition = format!("WHERE {} IN ({parents})", tuple(&qualified(&of, columns)));
         for below in &children.with {
-            let referred = self.reference(
-                &children.table,
-                &below.table,
-                &below.column,
-                below.references.as_deref(),
-                "id",
-            );
-            self.column(&format!("with {}", below.table), &children.table, &referred);
-            let parents = format!(
-                "SELECT {of}.{} FROM {from} WHERE {of}.{column} IN ({parents})",
-                identifier(&referred)
-            );
+            let referred = self.grandchild_reference(children, below)?;
+            let columns = qualified(&of, &referred).join(", ");
+            let parents = format!("SELECT {columns} FROM {from} {condition}");
             self.children(below, &parents, steps)?;
         }
         if steps.by_statistics && self.cascades(children) {
@@ -118,26 +36,35 @@ impl Compiler<'_> {
             return Some(());
         }
         let name = format!("hk_c{}", steps.counted.len());
-        let condition = format!("WHERE {of}.{column} IN ({parents})");
         let returning = if children.hand_on.is_empty() {
             "1".to_owned()
         } else {
             format!("{of}.*")
         };
         steps.ctes.push(match children.action {
-            OnParent::Delete => format!("{name} AS (DELETE FROM {from} {condition} RETURNING {returning})"),
+            OnParent::Delete => {
+                format!("{name} AS (DELETE FROM {from} {condition} RETURNING {returning})")
+            }
             OnParent::SetNull => {
-                format!("{name} AS (UPDATE {from} SET {column} = NULL {condition} RETURNING {returning})")
+                let columns = self.let_go(children)?;
+                let columns: Vec<String> = columns
+                    .iter()
+                    .map(|name| format!("{} = NULL", identifier(name)))
+                    .collect();
+                format!(
+                    "{name} AS (UPDATE {from} SET {} {condition} RETURNING {returning})",
+                    columns.join(", ")
+                )
             }
         });
         steps.counted.push(format!("(SELECT count(*) FROM {name})"));
         steps.kinds.push(children.kind().to_owned());
         for hand_on in &children.hand_on {
             let handed = HandedRows {
-                rows: &name,
+                from: &format!("FROM {name} AS {of}"),
                 of: &of,
                 table: &children.table,
-                key: self.child_key(&children.table, &of, &children.column),
+                key: self.child_key(&children.table, &of, columns),
             };
             let handing = self.handed_on(hand_on, &handed)?;
             steps.hand(handing);
@@ -166,8 +93,8 @@ impl Compiler<'_> {
                 found.oid == child.oid
                     && found.parent == own.oid
                     && key.on_delete == OnDelete::Cascade
-                    && key.columns == [children.column.as_str()]
-                    && refers.is_none_or(|column| key.parent_columns == [column.as_str()])
+                    && key.columns == children.column.names()
+                    && refers.is_none_or(|columns| key.parent_columns == columns.names())
             })
     }
 
@@ -183,15 +110,13 @@ impl Compiler<'_> {
             ..Steps::default()
         };
         for children in &rule.with {
-            let referred = self.child_reference(children, &parts.first_key);
-            let number = parts
-                .references
-                .iter()
-                .position(|column| *column == referred);
-            let parents = format!(
-                "SELECT hk_r{} FROM hk_picked WHERE {open}",
-                number.unwrap_or(0)
-            );
+            let referred = self.child_reference(children, &parts.key)?;
+            let numbers = referred.iter().map(|column| {
+                let mut references = parts.references.iter();
+                references.position(|name| name == column).unwrap_or(0)
+            });
+            let columns: Vec<String> = numbers.map(|number| format!("hk_r{number}")).collect();
+            let parents = format!("SELECT {} FROM hk_picked WHERE {open}", columns.join(", "));
             self.children(children, &parents, &mut steps)?;
         }
         let mut condition = format!(
@@ -223,20 +148,7 @@ impl Compiler<'_> {
                 parts.id
             ),
             Action::Set(columns) => {
-                let mut set = Vec::new();
-                for (name, value) in columns {
-                    if !self.column("set", &rule.table, name) {
-                        continue;
-                    }
-                    if self.own_table()?.column(name)?.generated {
-                        self.refuse("set", format!("`{name}` is generated by the database"));
-                    }
-                    if let Value::Constant(literal) = value {
-                        self.label("set", name, literal);
-                    }
-                    let value = self.value("set", value, of, &rule.table, name);
-                    set.extend(value.map(|value| format!("{} = {value}", identifier(name))));
-                }
+                let set = self.set(columns, of)?;
                 // What the row itself decides; another table cannot be asked again within the
                 // statement.
                 let changes_others = !rule.with.is_empty() || !rule.then.is_empty();
@@ -246,35 +158,20 @@ impl Compiler<'_> {
                     format!("coalesce({}, false)", parts.matches())
                 };
                 format!(
-                    "UPDATE {from} SET {} {condition} RETURNING {} AS hk_id, {still} AS hk_still{row}",
-                    set.join(", "),
+                    "UPDATE {from} SET {set} {condition} RETURNING {} AS hk_id, {still} AS hk_still{row}",
                     parts.id
                 )
             }
         };
         steps.ctes.push(format!("hk_written AS ({write})"));
-        if let Some(Action::Archive(into)) = &rule.action {
-            self.table("archive", into)?;
-            let names: Vec<String> = self
-                .own_table()?
-                .columns
-                .iter()
-                .filter(|column| !column.generated)
-                .map(|column| column.name.clone())
-                .collect();
-            for name in &names {
-                self.column("archive", into, name);
-            }
-            let names: Vec<String> = names.iter().map(|name| identifier(name)).collect();
-            let names = names.join(", ");
-            steps.hand(Handing::Insert(format!(
-                "INSERT INTO {} ({names}) SELECT {names} FROM hk_written RETURNING 1",
-                table_name(into)
-            )));
+        let written = format!("FROM hk_written AS {of}");
+        if let Some(Action::Archive(archive)) = &rule.action {
+            let insert = self.insert_into_archive(archive, of)?;
+            steps.hand(Handing::Insert(format!("{insert} {written}")));
         }
         for hand_on in &rule.hand_on {
             let handed = HandedRows {
-                rows: "hk_written",
+                from: &written,
                 of,
                 table: &rule.table,
                 key: format!("{of}.hk_id"),
@@ -386,7 +283,7 @@ impl Steps {
         let name = format!("hk_h{}", self.handed);
         self.handed += 1;
         self.ctes.push(match handing {
-            Handing::Insert(insert) => format!("{name} AS ({insert})"),
+            Handing::Insert(insert) => format!("{name} AS ({insert} RETURNING 1)"),
             Handing::Call(call) => {
                 let called = format!("(SELECT count(hk_called) FROM {name})");
                 self.called.push(called);

@@ -2,19 +2,11 @@
 
 use super::compiler::Compiler;
 use super::stamp::{Form, Moment};
-use crate::rule::{Activity, Noted, bare_name};
-use crate::store::rule::{Dialect, identifier, param, table_name};
+use crate::rule::{Activity, Finding, Noted, bare_name};
+use crate::store::rule::{Active, Dialect, equal, identifier, param, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
-/// What a row's activity adds to the parts of a rule.
-pub(super) struct Active {
-    /// The later of the row's own instant and its newest activity.
-    pub(super) truth: Moment,
-    /// The column in which activity is noted, and by how many microseconds it may lag.
-    pub(super) noted: Option<(String, String)>,
-}
-
-impl Active {
+impl Active<Moment> {
     /// Whether the row is due by its activity.
     pub(super) fn quiet(&self, inclusive: bool) -> String {
         let sign = if inclusive { "<=" } else { "<" };
@@ -27,34 +19,17 @@ impl Active {
 }
 
 impl Compiler<'_> {
-    /// What rows are ordered by, and what their activity adds: a lower bound of it if it is noted,
-    /// else their own instant.
+    /// What rows are ordered by, and what their activity adds.
     pub(super) fn active(
         &mut self,
         activity: &Activity,
         own: Moment,
         of: &str,
-        key: &str,
-    ) -> Option<(Moment, Active)> {
+        key: &[String],
+    ) -> Option<(Moment, Active<Moment>)> {
         let rule = self.rule;
         let part = format!("active {}", activity.table);
-        self.table(&part, &activity.table)?;
-        let mut fine = self.column(&part, &activity.table, &activity.column);
-        fine &= self.column(&part, &activity.table, &activity.at.column);
-        let referred = self.reference(
-            &rule.table,
-            &activity.table,
-            &activity.column,
-            activity.references.as_deref(),
-            key,
-        );
-        fine &= self.column(&part, &rule.table, &referred);
-        for column in activity.only.iter().flat_map(|filter| filter.columns()) {
-            fine &= self.column(&part, &activity.table, column);
-        }
-        if !fine {
-            return None;
-        }
+        let (condition, referred) = self.activity_of(&part, activity, of, key)?;
         let at = &activity.at;
         let declared = rule.due.as_ref().and_then(|due| due.sqlite_stamp());
         let stamp = at.sqlite_stamp().or(declared);
@@ -63,15 +38,6 @@ impl Compiler<'_> {
         if newest.form != own.form {
             self.refuse(&part, "its instants are not kept as those in `due` are");
             return None;
-        }
-        let mut condition = format!(
-            "hk_a.{} = {of}.{}",
-            identifier(&activity.column),
-            identifier(&referred)
-        );
-        if let Some(filter) = &activity.only {
-            let filter = self.text(&part, Dialect::Sqlite.filter(filter, "hk_a"))?;
-            condition.extend([" AND ", &filter]);
         }
         let newest = format!(
             "(SELECT max({}) FROM {} AS hk_a WHERE {condition})",
@@ -82,12 +48,17 @@ impl Compiler<'_> {
             sql: format!("max({0}, ifnull({newest}, {0}))", own.sql),
             form: own.form.clone(),
         };
-        let Some(noted) = &activity.noted_in else {
-            return Some((own, Active { truth, noted: None }));
+        let mut active = Active {
+            truth,
+            noted: None,
+            join: None,
         };
-        let (bound, noted) = self.noted_in(&part, activity, noted, &own, of)?;
-        let noted = Some(noted);
-        Some((bound, Active { truth, noted }))
+        let Some(noted) = &activity.noted_in else {
+            return Some((own, active));
+        };
+        let (bound, noted) = self.noted_in(&part, activity, noted, &own, (of, &referred))?;
+        active.noted = Some(noted);
+        Some((bound, active))
     }
 
     /// The lower bound that the noted column gives, the column and its lag.
@@ -97,7 +68,7 @@ impl Compiler<'_> {
         activity: &Activity,
         noted: &Noted,
         own: &Moment,
-        of: &str,
+        (of, referred): (&str, &[String]),
     ) -> Option<(Moment, (String, String))> {
         if !self.column(part, &self.rule.table, &noted.column) {
             return None;
@@ -108,7 +79,12 @@ impl Compiler<'_> {
                 "trigger `{}` on `{}`, which notes activity in `{}`, is missing",
                 noted.trigger, activity.table, noted.column
             );
-            self.refuse(part, text);
+            let finding = Finding::new(&self.rule.name, part, text);
+            let trigger = self.noting_trigger(activity, noted, own, (of, referred));
+            self.findings.push(match trigger {
+                Some(trigger) => finding.mend(trigger),
+                None => finding,
+            });
         }
         let (trigger, table) = (
             Dialect::Sqlite.text(&noted.trigger.to_lowercase()),
@@ -128,5 +104,40 @@ impl Compiler<'_> {
             form: own.form.clone(),
         };
         Some((bound, (column, lag)))
+    }
+
+    /// The statement that makes the trigger which notes activity, if it can be told.
+    fn noting_trigger(
+        &self,
+        activity: &Activity,
+        noted: &Noted,
+        own: &Moment,
+        (of, referred): (&str, &[String]),
+    ) -> Option<String> {
+        let rule = self.rule;
+        let lag = Dialect::Sqlite.sql(&noted.lag).ok()?;
+        let (column, at) = (identifier(&noted.column), identifier(&activity.at.column));
+        let lagging = match &own.form {
+            Form::Epoch(per_second) => format!("new.{at} - ({lag}) * {per_second} / 1000000"),
+            // Noted each time, because text takes no difference.
+            Form::Text(_) => format!("new.{at}"),
+        };
+        let when = match &activity.only {
+            None => String::new(),
+            Some(filter) if filter.is_opaque() => return None,
+            Some(filter) => {
+                let filter = Dialect::Sqlite.filter(filter, "new").ok()?;
+                format!(" when {filter}")
+            }
+        };
+        Some(format!(
+            "create trigger {} after insert on {}{when} begin update {} set {column} = new.{at} \
+             where {} and coalesce({of}.{column}, {}) < {lagging}; end",
+            identifier(&noted.trigger),
+            table_name(&activity.table),
+            identifier(bare_name(&rule.table)),
+            equal(of, referred, "new", activity.column.names()),
+            own.sql,
+        ))
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Table {
     /// `table`, `view`, `virtual` or `shadow`.
     pub(super) kind: String,
     pub(super) without_rowid: bool,
+    pub(super) strict: bool,
     pub(super) columns: Vec<Column>,
     /// Unique indexes without a condition.
     pub(super) unique: Vec<Vec<String>>,
@@ -43,6 +44,14 @@ impl Table {
             .find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
+    /// Whether a column stands for the row's number, which SQLite gives.
+    pub(super) fn numbers_itself(&self, column: &Column) -> bool {
+        column.pk > 0
+            && !self.without_rowid
+            && column.kind.eq_ignore_ascii_case("integer")
+            && self.columns.iter().filter(|other| other.pk > 0).count() == 1
+    }
+
     pub(super) fn primary_key(&self) -> Vec<String> {
         let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.pk > 0).collect();
         key.sort_by_key(|column| column.pk);
@@ -55,6 +64,9 @@ impl Table {
 pub(super) struct Column {
     #[diesel(sql_type = Text)]
     pub(super) name: String,
+    /// Its type as declared.
+    #[diesel(sql_type = Text)]
+    pub(super) kind: String,
     #[diesel(sql_type = BigInt)]
     pub(super) pk: i64,
     #[diesel(sql_type = BigInt)]
@@ -66,17 +78,25 @@ pub(super) struct Column {
     pub(super) hidden: i64,
 }
 
-/// A column of a foreign key of a table.
-#[derive(Debug, QueryableByName)]
+/// A foreign key of a table.
+#[derive(Debug, Default)]
 pub(super) struct OwnKey {
-    #[diesel(sql_type = Text)]
     pub(super) parent: String,
-    #[diesel(sql_type = Text)]
-    pub(super) column: String,
-    #[diesel(sql_type = Text)]
-    pub(super) parent_column: String,
+    pub(super) columns: Vec<String>,
+    pub(super) parent_columns: Vec<String>,
+}
+
+/// A column of a foreign key of a table.
+#[derive(QueryableByName)]
+struct OwnKeyColumn {
     #[diesel(sql_type = BigInt)]
-    pub(super) columns: i64,
+    key: i64,
+    #[diesel(sql_type = Text)]
+    parent: String,
+    #[diesel(sql_type = Text)]
+    column: String,
+    #[diesel(sql_type = Text)]
+    parent_column: String,
 }
 
 /// What a column that holds instants has in its first rows.
@@ -110,6 +130,8 @@ struct Listed {
     kind: String,
     #[diesel(sql_type = BigInt)]
     without_rowid: i64,
+    #[diesel(sql_type = BigInt)]
+    strict: i64,
 }
 
 #[derive(QueryableByName)]
@@ -201,7 +223,7 @@ pub(super) fn look(
 fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> {
     let (schema, bare) = (split_name(name).0.unwrap_or("main"), bare_name(name));
     let listed: Option<Listed> = diesel::sql_query(
-        "SELECT type AS kind, wr AS without_rowid FROM pragma_table_list(?) WHERE schema = ? COLLATE NOCASE",
+        "SELECT type AS kind, wr AS without_rowid, strict FROM pragma_table_list(?) WHERE schema = ? COLLATE NOCASE",
     )
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
@@ -211,16 +233,15 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
         return Ok(None);
     };
     let columns = diesel::sql_query(
-        "SELECT name, pk, \"notnull\" AS not_null, dflt_value IS NOT NULL AS has_default, hidden FROM pragma_table_xinfo(?, ?)",
+        "SELECT name, type AS kind, pk, \"notnull\" AS not_null, dflt_value IS NOT NULL AS has_default, hidden FROM pragma_table_xinfo(?, ?)",
     )
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
     .load(conn)?;
-    let foreign_keys = diesel::sql_query(
-        "SELECT k.\"table\" AS parent, k.\"from\" AS column, coalesce(k.\"to\", \
-            (SELECT p.name FROM pragma_table_info(k.\"table\") AS p WHERE p.pk = k.seq + 1), '') AS parent_column, \
-            (SELECT count(*) FROM pragma_foreign_key_list(?1, ?2) AS o WHERE o.id = k.id) AS columns \
-         FROM pragma_foreign_key_list(?1, ?2) AS k",
+    let key_columns: Vec<OwnKeyColumn> = diesel::sql_query(
+        "SELECT k.id AS key, k.\"table\" AS parent, k.\"from\" AS column, coalesce(k.\"to\", \
+            (SELECT p.name FROM pragma_table_info(k.\"table\", ?2) AS p WHERE p.pk = k.seq + 1), '') AS parent_column \
+         FROM pragma_foreign_key_list(?1, ?2) AS k ORDER BY k.id, k.seq",
     )
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
@@ -241,10 +262,18 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
         triggers: triggers.into_iter().map(|found| found.name).collect(),
         kind: listed.kind,
         without_rowid: listed.without_rowid != 0,
+        strict: listed.strict != 0,
         columns,
-        foreign_keys,
         ..Table::default()
     };
+    let mut foreign_keys: BTreeMap<i64, OwnKey> = BTreeMap::new();
+    for part in key_columns {
+        let key = foreign_keys.entry(part.key).or_default();
+        key.parent = part.parent;
+        key.columns.push(part.column);
+        key.parent_columns.push(part.parent_column);
+    }
+    table.foreign_keys = foreign_keys.into_values().collect();
     let mut indexes: BTreeMap<String, (bool, Vec<String>)> = BTreeMap::new();
     for part in parts {
         let index = indexes.entry(part.index).or_default();

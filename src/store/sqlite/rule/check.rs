@@ -7,10 +7,11 @@ use diesel::sql_types::{BigInt, Text};
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use super::queries;
-use crate::rule::{Action, Finding, Findings, Rule, bare_name};
-use crate::store::rule::{identifier, table_name};
+use crate::rule::{Action, Columns, Finding, Findings, Rule, bare_name};
+use crate::store::rule::{identifier, overlap, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
+mod constants;
 mod parts;
 
 /// Everything that is wrong with a rule or could be better.
@@ -65,6 +66,9 @@ fn look(
             }
             prepared => prepared?,
         };
+    }
+    if findings.refused.is_empty() {
+        constants::constraints(conn, rule, catalogue, plan, &values, findings)?;
     }
     if let Some(lag) = &plan.lag {
         let lag: i64 = lag
@@ -143,12 +147,9 @@ struct Counted {
 fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     for (name, table) in &catalogue.tables {
         for key in &table.pointed_at_by {
-            let is = |table: &str, column: &str| {
+            let is = |table: &str, columns: &Columns| {
                 bare_name(table).eq_ignore_ascii_case(&key.table)
-                    && key
-                        .columns
-                        .iter()
-                        .any(|own| own.eq_ignore_ascii_case(column))
+                    && overlap::<Catalogue>(columns.names(), &key.columns)
             };
             let unless = rule.unless.iter().filter(|related| related.only.is_none());
             let declared = rule.with.iter().any(|one| is(&one.table, &one.column))

@@ -1,205 +1,252 @@
-//! A rule held against the catalogue: what its names mean, and what is wrong with them.
+//! What SQLite's catalogue says of a rule, and how SQLite writes what it names.
 
 use std::time::Duration;
 
 use super::catalogue::{Catalogue, Table};
+use super::parts::shown;
 use super::stamp::{Form, Moment};
-use crate::rule::{
-    Children, Due, Filter, Finding, InstantColumn, Related, Rule, Source, bare_name, nearest,
+use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name};
+use crate::store::rule::{
+    self, Active, ColumnFacts, Dialect, ForeignKey, HandedRows, Handing, Tables, identifier, param,
 };
-use crate::store::rule::{Dialect, Keepers, MissingSql, UNREADABLE, identifier, table_name};
 
-pub(super) struct Compiler<'r> {
-    pub(super) rule: &'r Rule,
-    pub(super) catalogue: &'r Catalogue,
-    pub(super) findings: Vec<Finding>,
-    pub(super) instants: Vec<(Form, Duration)>,
-    /// Whether keys that are not declared are thought to keep rows.
-    pub(super) suspects: bool,
-}
+pub(super) type Compiler<'r> = rule::Compiler<'r, Catalogue>;
 
-impl Compiler<'_> {
-    pub(super) fn refuse(&mut self, part: &str, text: impl Into<String>) {
-        self.findings
-            .push(Finding::new(&self.rule.name, part, text));
+impl Tables for Catalogue {
+    const DIALECT: Dialect = Dialect::Sqlite;
+    const NO_TEXT: &'static str = "NULL";
+    const ALWAYS: &'static str = "1";
+    /// A transaction that writes has the file to itself.
+    const RACES: bool = false;
+
+    type Form = Form;
+    type Moment = Moment;
+
+    fn known(&self) -> &[String] {
+        &self.known
     }
 
-    /// Notes what is wrong and goes on.
-    pub(super) fn noted<T>(&mut self, part: &str, result: Result<T, String>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(text) => {
-                self.refuse(part, text);
-                None
-            }
-        }
+    fn kind(&self, table: &str) -> Option<Result<(), &str>> {
+        Some(match self.tables.get(table)?.kind.as_str() {
+            "table" => Ok(()),
+            "view" => Err("a view"),
+            "virtual" => Err("a virtual table"),
+            "shadow" => Err("a part of a virtual table"),
+            _ => Err("no table"),
+        })
     }
 
-    pub(super) fn text(
-        &mut self,
-        part: &str,
-        result: Result<String, MissingSql>,
-    ) -> Option<String> {
-        self.noted(part, result.map_err(MissingSql::problem))
-    }
-
-    pub(super) fn table(&mut self, part: &str, name: &str) -> Option<()> {
-        let Some(table) = self.catalogue.tables.get(name) else {
-            let known = self.catalogue.known.iter().map(String::as_str);
-            let hint = nearest(bare_name(name), known)
-                .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-            self.refuse(part, format!("there is no table `{name}`{hint}"));
-            return None;
+    fn columns(&self, table: &str) -> Vec<ColumnFacts<'_>> {
+        let Some(table) = self.tables.get(table) else {
+            return Vec::new();
         };
-        if table.kind == "table" {
-            return Some(());
-        }
-        let kind = table.kind.clone();
-        self.refuse(
-            part,
-            format!("`{name}` is a {kind}; name the table whose rows it shows"),
-        );
-        None
-    }
-
-    pub(super) fn column(&mut self, part: &str, table: &str, name: &str) -> bool {
-        let Some(found) = self.catalogue.tables.get(table) else {
-            return false;
-        };
-        if found.column(name).is_some() {
-            return true;
-        }
-        let names = found.columns.iter().map(|column| column.name.as_str());
-        let hint =
-            nearest(name, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-        self.refuse(part, format!("`{table}` has no column `{name}`{hint}"));
-        false
-    }
-
-    pub(super) fn own_table(&self) -> Option<&Table> {
-        self.catalogue.tables.get(&self.rule.table)
-    }
-
-    pub(super) fn key(&mut self) -> Option<Vec<String>> {
-        let rule = self.rule;
-        let own = self.own_table()?;
-        if rule.key.is_empty() {
-            let primary = own.primary_key();
-            if !primary.is_empty() {
-                return Some(primary);
-            }
-            self.refuse(
-                "key",
-                "the table has no primary key: name a unique key with `key`",
-            );
-            return None;
-        }
-        let mut fine = true;
-        for column in &rule.key {
-            fine &= self.column("key", &rule.table, column);
-        }
-        if !fine {
-            return None;
-        }
-        let own = self.own_table()?;
-        let nullable = rule.key.iter().find(|name| {
-            own.column(name)
-                .is_some_and(|column| column.not_null == 0 && column.pk == 0)
+        let facts = table.columns.iter().map(|column| ColumnFacts {
+            name: &column.name,
+            not_null: column.not_null != 0,
+            has_default: column.has_default != 0 || table.numbers_itself(column),
+            generated: column.hidden != 0,
         });
-        let problem = nullable
-            .map(|name| format!("`{name}` may be null, so rows cannot be told apart by it"));
-        let within = |columns: &[String]| {
-            !columns.is_empty()
-                && columns.iter().all(|column| {
-                    rule.key
-                        .iter()
-                        .any(|name| name.eq_ignore_ascii_case(column))
-                })
-        };
-        let unique = own.unique.iter().any(|columns| within(columns)) || within(&own.primary_key());
-        if let Some(problem) = problem {
-            self.refuse("key", problem);
-        }
-        if !unique {
-            self.refuse(
-                "key",
-                format!(
-                    "no unique index without a condition is on ({})",
-                    rule.key.join(", ")
-                ),
-            );
-        }
-        Some(rule.key.clone())
+        facts.collect()
     }
 
-    pub(super) fn instant(
-        &mut self,
+    /// Names that differ in case are one.
+    fn is_same(one: &str, other: &str) -> bool {
+        one.eq_ignore_ascii_case(other)
+    }
+
+    fn primary_key(&self, table: &str) -> Vec<String> {
+        let table = self.tables.get(table);
+        table.map_or(Vec::new(), Table::primary_key)
+    }
+
+    fn unique_keys(&self, table: &str) -> Vec<Vec<String>> {
+        let table = self.tables.get(table);
+        table.map_or(Vec::new(), |table| table.unique.clone())
+    }
+
+    fn foreign_keys(&self, table: &str, parent: &str) -> Vec<(&[String], &[String])> {
+        let keys = self.tables.get(table).into_iter();
+        let keys = keys.flat_map(|table| &table.foreign_keys);
+        let keys = keys.filter(|key| key.parent.eq_ignore_ascii_case(bare_name(parent)));
+        keys.map(|key| (&*key.columns, &*key.parent_columns))
+            .collect()
+    }
+
+    fn refusing_keys(&self, parent: &str, except: &[&str]) -> Vec<&ForeignKey> {
+        let keys = self.tables.get(parent).into_iter();
+        let keys = keys.flat_map(|table| &table.pointed_at_by);
+        let is_excepted = |table: &str| {
+            let mut except = except.iter();
+            except.any(|name| bare_name(name).eq_ignore_ascii_case(table))
+        };
+        keys.filter(|key| key.refuses() && !is_excepted(&key.table))
+            .collect()
+    }
+
+    fn instant(
+        compiler: &mut Compiler<'_>,
         part: &str,
         instant: &InstantColumn,
         of: &str,
     ) -> Option<Moment> {
-        if !self.column(part, &self.rule.table, &instant.column) {
+        let name = &instant.column;
+        if !compiler.column(part, &compiler.rule.table, name) {
             return None;
         }
-        let name = &instant.column;
-        let stamp = instant.sqlite.as_ref().or(instant.stamp.as_ref());
-        let sample = self.catalogue.samples.get(name);
-        let moment = Moment::of(name, format!("{of}.{}", identifier(name)), stamp, sample);
-        self.noted(part, moment)
+        let sample = compiler.catalogue.samples.get(name);
+        let sql = format!("{of}.{}", identifier(name));
+        let moment = Moment::of(name, sql, instant.sqlite_stamp(), sample);
+        compiler.noted(part, moment)
     }
 
-    pub(super) fn due(&mut self, due: &Due, of: &str) -> Option<Moment> {
+    fn due(compiler: &mut Compiler<'_>, due: &Due, of: &str) -> Option<Moment> {
         let moment = match &due.source {
-            Source::Column(instant) => self.instant("due", instant, of)?,
-            Source::FirstOf(instants) => self.several(instants, of, |all| {
+            Source::Column(instant) => Self::instant(compiler, "due", instant, of)?,
+            Source::FirstOf(instants) => compiler.several(instants, of, |all| {
                 all.into_iter()
                     .reduce(|a, b| format!("min(ifnull({a}, {b}), ifnull({b}, {a}))"))
                     .unwrap_or_default()
             })?,
             Source::Coalesce(instants) => {
-                self.several(instants, of, |all| match all.as_slice() {
+                compiler.several(instants, of, |all| match all.as_slice() {
                     [one] => one.clone(),
                     all => format!("coalesce({})", all.join(", ")),
                 })?
             }
             Source::Sql(sql, stamp) => {
-                let text = self.text(
-                    "due",
-                    Dialect::Sqlite.sql(sql).map(|text| format!("({text})")),
-                )?;
-                self.noted("due", Moment::of("the expression", text, Some(stamp), None))?
+                let text = Dialect::Sqlite.sql(sql).map(|text| format!("({text})"));
+                let text = compiler.text("due", text)?;
+                let moment = Moment::of("the expression", text, Some(stamp), None);
+                compiler.noted("due", moment)?
             }
         };
-        if let Some((name, unit)) = &due.plus {
-            if !self.column("due", &self.rule.table, name) {
+        match (&due.plus, &due.lifetime) {
+            (Some((name, unit)), _) => compiler
+                .column("due", &compiler.rule.table, name)
+                .then(|| moment.plus(&format!("{of}.{}", identifier(name)), unit.millis())),
+            (None, Some(lifetime)) => {
+                let span = compiler.lifetime(lifetime, of)?;
+                Some(moment.plus(&span, lifetime.unit.millis()))
+            }
+            (None, None) => Some(moment),
+        }
+    }
+
+    fn active(
+        compiler: &mut Compiler<'_>,
+        activity: &Activity,
+        own: Moment,
+        of: &str,
+        key: &[String],
+    ) -> Option<(Moment, Active<Moment>)> {
+        compiler.active(activity, own, of, key)
+    }
+
+    fn unreadable(moment: &Moment) -> Option<String> {
+        moment.unreadable()
+    }
+
+    fn value(
+        compiler: &mut Compiler<'_>,
+        part: &str,
+        value: &Value,
+        of: &str,
+        _: (&str, &str),
+    ) -> Option<String> {
+        let after = match value {
+            Value::Constant(literal) => return Some(Dialect::Sqlite.literal(literal)),
+            Value::Null => return Some("NULL".to_owned()),
+            Value::Column(name) => return Some(format!("{of}.{}", identifier(name))),
+            Value::Sql(sql) => {
+                let text = Dialect::Sqlite.sql(sql).map(|text| format!("({text})"));
+                return compiler.text(part, text);
+            }
+            Value::Json(_) | Value::Key | Value::IdempotencyKey => {
+                compiler.refuse(part, "this value is for `hand_on` alone");
                 return None;
             }
-            return Some(moment.plus(&format!("{of}.{}", identifier(name)), unit.millis()));
+            Value::Now => Duration::ZERO,
+            Value::NowPlus(after) => *after,
+        };
+        // As the rule's own instants are kept.
+        let stamp = compiler.rule.due.as_ref()?.sqlite_stamp();
+        let form = Form::of("", stamp).ok()?;
+        Some(compiler.instant_in(form, after))
+    }
+
+    fn call(
+        compiler: &mut Compiler<'_>,
+        hand_on: &HandOn,
+        _: &str,
+        _: &HandedRows<'_>,
+    ) -> Option<Handing> {
+        compiler.refuse(
+            &hand_on.part(),
+            "functions are called on Postgres alone; name a table",
+        );
+        None
+    }
+
+    fn key_text(columns: &[String]) -> String {
+        let quoted: Vec<String> = columns.iter().map(|key| format!("quote({key})")).collect();
+        format!("'[' || {} || ']'", quoted.join(" || ', ' || "))
+    }
+
+    fn key_or_empty(column: &str) -> String {
+        format!("coalesce({}, '')", shown(column))
+    }
+
+    /// A value that JSON holds: a blob as hexadecimal text, a number beyond all numbers as text.
+    fn json_field(sql: String) -> String {
+        format!(
+            "CASE typeof({sql}) WHEN 'blob' THEN lower(hex({sql})) \
+             WHEN 'real' THEN CASE WHEN abs({sql}) > 1.7976931348623157e308 THEN CAST({sql} AS TEXT) ELSE {sql} END \
+             ELSE {sql} END"
+        )
+    }
+
+    fn json_boolean(value: bool) -> &'static str {
+        if value {
+            "json('true')"
+        } else {
+            "json('false')"
         }
-        if let Some(lifetime) = &due.lifetime {
-            self.table("due", &lifetime.table)?;
-            let fine = [
-                self.column("due", &lifetime.table, &lifetime.key),
-                self.column("due", &lifetime.table, &lifetime.column),
-                self.column("due", &self.rule.table, &lifetime.by),
-            ];
-            if fine.contains(&false) {
-                return None;
-            }
-            let span = format!(
-                "(SELECT hk_l.{} FROM {} AS hk_l WHERE hk_l.{} = {of}.{})",
-                identifier(&lifetime.column),
-                table_name(&lifetime.table),
-                identifier(&lifetime.key),
-                identifier(&lifetime.by),
-            );
-            return Some(moment.plus(&span, lifetime.unit.millis()));
-        }
-        Some(moment)
+    }
+
+    fn json_object(pairs: &[String]) -> String {
+        // One call takes at most 127 arguments; `json_patch` would drop what is null.
+        let mut objects = pairs
+            .chunks(MAX_PAIRS)
+            .map(|pairs| format!("json_object({})", pairs.join(", ")));
+        let Some(first) = objects.next() else {
+            return "json_object()".to_owned();
+        };
+        objects.fold(first, |all, object| {
+            format!("json(rtrim({all}, '}}') || ',' || ltrim({object}, '{{'))")
+        })
+    }
+
+    fn micros_of_run(compiler: &mut Compiler<'_>) -> String {
+        compiler.instant_in(Form::Epoch(1_000_000), Duration::ZERO)
+    }
+
+    fn outbox_instant(compiler: &mut Compiler<'_>) -> String {
+        Self::micros_of_run(compiler)
+    }
+
+    fn json_instant(compiler: &mut Compiler<'_>, after: Duration) -> String {
+        let form = Form::Text("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned());
+        compiler.instant_in(form, after)
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn own_table(&self) -> Option<&Table> {
+        self.catalogue.tables.get(&self.rule.table)
     }
 
     /// Several columns in one form: their own if they share it, else whole seconds.
-    pub(super) fn several(
+    fn several(
         &mut self,
         instants: &[InstantColumn],
         of: &str,
@@ -207,7 +254,7 @@ impl Compiler<'_> {
     ) -> Option<Moment> {
         let moments: Vec<Option<Moment>> = instants
             .iter()
-            .map(|instant| self.instant("due", instant, of))
+            .map(|instant| Catalogue::instant(self, "due", instant, of))
             .collect();
         let mut moments: Vec<Moment> = moments.into_iter().collect::<Option<_>>()?;
         let form = moments.first()?.form.clone();
@@ -219,136 +266,12 @@ impl Compiler<'_> {
         Some(Moment { sql, form })
     }
 
-    pub(super) fn related(&mut self, of: &str, key: &str) -> Option<String> {
-        let rule = self.rule;
-        let mut all = String::new();
-        for related in &rule.when {
-            all.extend([format!(" AND {}", self.exists("when", related, of, key)?)]);
-        }
-        for related in &rule.unless {
-            all.extend([format!(
-                " AND NOT {}",
-                self.exists("unless", related, of, key)?
-            )]);
-        }
-        Some(all)
-    }
-
-    pub(super) fn exists(
-        &mut self,
-        part: &str,
-        related: &Related,
-        of: &str,
-        key: &str,
-    ) -> Option<String> {
-        let part = format!("{part} {}", related.table);
-        self.table(&part, &related.table)?;
-        let mut fine = self.column(&part, &related.table, &related.column);
-        let referred = self.reference(
-            &self.rule.table,
-            &related.table,
-            &related.column,
-            related.references.as_deref(),
-            key,
-        );
-        fine &= self.column(&part, &self.rule.table, &referred);
-        for column in related.only.iter().flat_map(Filter::columns) {
-            fine &= self.column(&part, &related.table, column);
-        }
-        if !fine {
-            return None;
-        }
-        self.text(&part, Dialect::Sqlite.exists(related, of, &referred))
-    }
-
-    /// Why a row stays, or null.
-    pub(super) fn keeper(&mut self, of: &str, key: &str, due: &Moment) -> Option<String> {
-        let rule = self.rule;
-        let unreadable = due.unreadable();
-        let unreadable = unreadable.map(|condition| (condition, UNREADABLE.to_owned()));
-        let mut cases: Vec<(String, String)> = unreadable.into_iter().collect();
-        for related in &rule.keeps {
-            let exists = self.exists("keeps", related, of, key)?;
-            cases.push((
-                exists,
-                format!("kept by {}.{}", related.table, related.column),
-            ));
-        }
-        if self.suspects {
-            cases.extend(self.undeclared_keys(of, key));
-        }
-        if cases.is_empty() {
-            return Some("NULL".to_owned());
-        }
-        let cases = cases.into_iter().map(|(condition, reason)| {
-            format!(" WHEN {condition} THEN {}", Dialect::Sqlite.text(&reason))
-        });
-        Some(format!("CASE{} END", cases.collect::<String>()))
-    }
-
-    /// What the keys keep that refuse and are not declared.
-    fn undeclared_keys(&self, of: &str, key: &str) -> Vec<(String, String)> {
-        let rule = self.rule;
-        // Their own rows go as well, or are declared.
-        let mut declared: Vec<&str> = rule
-            .keeps
-            .iter()
-            .map(|kept| bare_name(&kept.table))
-            .collect();
-        declared.push(bare_name(&rule.table));
-        declared.extend(
-            rule.children()
-                .into_iter()
-                .map(|children| bare_name(&children.table)),
-        );
-        let keys_of = |table: &str| {
-            let keys = self.catalogue.tables.get(table).into_iter();
-            let keys = keys.flat_map(|table| &table.pointed_at_by);
-            let is_declared =
-                |table: &str| declared.iter().any(|name| name.eq_ignore_ascii_case(table));
-            keys.filter(|key| key.refuses() && !is_declared(&key.table))
-                .collect()
-        };
-        let referred = |table: &str, children: &Children| {
-            let or = if table == rule.table { key } else { "id" };
-            let (child, column) = (&children.table, &children.column);
-            self.reference(table, child, column, children.references.as_deref(), or)
-        };
-        let keepers = Keepers {
-            dialect: Dialect::Sqlite,
-            keys_of: &keys_of,
-            referred: &referred,
-        };
-        keepers.of(&rule.table, of, &rule.with)
-    }
-
-    /// The column of the rule's table that children hold.
-    pub(super) fn child_reference(&self, children: &Children, key: &str) -> String {
-        let declared = children.references.as_deref();
-        let (own, child) = (&self.rule.table, &children.table);
-        self.reference(own, child, &children.column, declared, key)
-    }
-
-    /// The column of `parent` that a column of `table` holds: as declared, by its foreign key, or
-    /// else this one.
-    pub(super) fn reference(
-        &self,
-        parent: &str,
-        table: &str,
-        column: &str,
-        declared: Option<&str>,
-        or: &str,
-    ) -> String {
-        let known = || {
-            let table = self.catalogue.tables.get(table)?;
-            let key = table.foreign_keys.iter().find(|key| {
-                key.columns == 1
-                    && key.column.eq_ignore_ascii_case(column)
-                    && key.parent.eq_ignore_ascii_case(bare_name(parent))
-                    && !key.parent_column.is_empty()
-            })?;
-            Some(key.parent_column.as_str())
-        };
-        declared.or_else(known).unwrap_or(or).to_owned()
+    /// An instant this long after the run's, in this form.
+    fn instant_in(&mut self, form: Form, after: Duration) -> String {
+        self.instants.push((form, after));
+        param(&format!("i{}", self.instants.len() - 1))
     }
 }
+
+/// Pairs that one call of a function takes.
+const MAX_PAIRS: usize = 50;

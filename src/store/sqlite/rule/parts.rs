@@ -1,27 +1,24 @@
 //! The parts that all statements of a rule are made of.
 
-use super::activity::Active;
+use std::ops::Deref;
+
 use super::stamp::Moment;
-use crate::store::rule::param;
+use crate::store::rule::{Basics, param};
 
 /// The parts that all statements of a rule are made of.
 pub(super) struct Parts {
-    pub(super) from: String,
-    pub(super) of: String,
+    pub(super) basics: Basics<Moment>,
     /// The column that is a row's address, if the table has one.
     pub(super) rowid: Option<String>,
-    pub(super) due: Moment,
-    pub(super) inclusive: bool,
-    pub(super) active: Option<Active>,
-    pub(super) held: Option<Moment>,
-    pub(super) only: String,
-    pub(super) related: String,
     pub(super) id: String,
-    pub(super) first_key: String,
-    pub(super) key: Vec<String>,
-    pub(super) key_names: Vec<String>,
-    pub(super) scope: Option<String>,
-    pub(super) keeper: String,
+}
+
+impl Deref for Parts {
+    type Target = Basics<Moment>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.basics
+    }
 }
 
 impl Parts {
@@ -64,7 +61,7 @@ impl Parts {
                 " AND {0} >= {1} AND ({0}, {2}) > ({3})",
                 self.due.sql,
                 param("p0"),
-                self.key.join(", "),
+                self.key_columns.join(", "),
                 values.join(", ")
             )]);
         }
@@ -81,26 +78,13 @@ impl Parts {
         all
     }
 
-    /// Activity that is noted: the column and its lag.
-    pub(super) fn noted(&self) -> Option<(&Active, &(String, String))> {
-        let active = self.active.as_ref()?;
-        Some((active, active.noted.as_ref()?))
-    }
-
-    /// The instant that a row is due by.
-    pub(super) fn truth(&self) -> &Moment {
-        self.active
-            .as_ref()
-            .map_or(&self.due, |active| &active.truth)
-    }
-
     pub(super) fn order(&self) -> String {
-        format!("{}, {}", self.due.sql, self.key.join(", "))
+        format!("{}, {}", self.due.sql, self.key_columns.join(", "))
     }
 
     pub(super) fn place(&self) -> String {
         let mut parts = vec![format!("quote({})", self.due.sql)];
-        parts.extend(self.key.iter().map(|key| format!("quote({key})")));
+        parts.extend(self.key_columns.iter().map(|key| format!("quote({key})")));
         format!("json_array({})", parts.join(", "))
     }
 
@@ -110,7 +94,7 @@ impl Parts {
             let rows = param("rows");
             return format!("{rowid} IN (SELECT value FROM json_each({rows}))");
         }
-        let keys = self.key.iter().enumerate();
+        let keys = self.key_columns.iter().enumerate();
         let keys: Vec<String> = keys
             .map(|(number, key)| format!("{key} = {}", param(&format!("a{number}"))))
             .collect();

@@ -164,18 +164,9 @@ impl Plan {
         catalogue: &Catalogue,
         suspects: bool,
     ) -> Result<Self, Vec<Finding>> {
-        let mut compiler = Compiler {
-            rule,
-            catalogue,
-            suspects,
-            findings: Vec::new(),
-            instants: Vec::new(),
-        };
+        let mut compiler = Compiler::new(rule, catalogue, suspects, false);
         let plan = compiler.compile();
-        match plan {
-            Some(plan) if compiler.findings.is_empty() => Ok(plan),
-            _ => Err(compiler.findings),
-        }
+        compiler.finish(plan)
     }
 }
 

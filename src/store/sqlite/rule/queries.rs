@@ -7,8 +7,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::plan::{OLDEST, Plan, Values};
 use super::quoted::unquoted;
-use super::write::{instant, since};
-use crate::job::{BoundedCount, Cursor, Forecast, Page, PreviewRow, PreviewRows};
+use super::write::{cursor, instant};
+use crate::job::{BoundedCount, Forecast, Page, PreviewRow, PreviewRows};
 use crate::store::counted::{PROBE, capped};
 use crate::store::rule::Template;
 use crate::store::tx_error::TxResult;
@@ -33,10 +33,8 @@ pub(super) fn preview(
             .load(conn)?;
         let more = found.len() > size as usize;
         found.truncate(size as usize);
-        let next = found.last().filter(|_| more).map(|row| Cursor {
-            since: since(plan, &row.2).unwrap_or(values.cutoff),
-            id: row.2.clone(),
-        });
+        let next = found.last().filter(|_| more);
+        let next = next.map(|row| cursor(plan, &row.2, values.cutoff));
         let rows = found.into_iter().map(|(id, user, _, since, details)| {
             let details: Vec<Option<String>> = serde_json::from_str(&details).unwrap_or_default();
             PreviewRow {

@@ -2,85 +2,26 @@
 
 use std::time::Duration;
 
+use super::catalogue::Catalogue;
 use super::compiler::Compiler;
 use super::parts::{Parts, shown};
 use super::plan::{OLDEST, Plan, Variants};
 use super::writing::Steps;
-use crate::rule::{Action, Source, bare_name};
-use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+use crate::rule::{Action, Source};
+use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
 
 impl Compiler<'_> {
     pub(super) fn compile(&mut self) -> Option<Plan> {
-        let rule = self.rule;
-        self.table("table", &rule.table)?;
-        let of = identifier(bare_name(&rule.table));
-        let key = self.key()?;
-        let declared = rule.due.as_ref()?;
-        let due = self.due(declared, &of);
-        let held = rule.held_until.as_ref();
-        let held = held.map(|instant| self.instant("held_until", instant, &of));
-        for column in &rule.show {
-            self.column("show", &rule.table, column);
-        }
-        let scope = rule
-            .scope
-            .as_ref()
-            .filter(|name| self.column("scope", &rule.table, name))
-            .map(|name| format!("{of}.{}", identifier(name)));
-        let only = match &rule.only {
-            None => Some("1".to_owned()),
-            Some(filter) => {
-                for column in filter.columns() {
-                    self.column("only", &rule.table, column);
-                }
-                self.text("only", Dialect::Sqlite.filter(filter, &of))
-            }
-        };
-        let first_key = key.first()?.clone();
-        let related = self.related(&of, &first_key);
-        // Each has named what is wrong with it.
-        let (own_due, only, related) = (due?, only?, related?);
-        let held = match held {
-            None => None,
-            Some(held) => Some(held?),
-        };
-        let (due, active) = match &rule.active {
-            None => (own_due, None),
-            Some(activity) => {
-                let (due, active) = self.active(activity, own_due, &of, &first_key)?;
-                (due, Some(active))
-            }
-        };
-        let keeper = self.keeper(&of, &first_key, &due)?;
-        let columns: Vec<String> = key
-            .iter()
-            .map(|name| format!("{of}.{}", identifier(name)))
-            .collect();
+        let basics = self.basics()?;
         let own = self.own_table()?;
         let hides_rowid = own.column("_rowid_").is_some();
         let parts = Parts {
-            from: table_name(&rule.table),
-            rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{of}._rowid_")),
-            inclusive: declared.inclusive,
-            due,
-            active,
-            held,
-            only,
-            related,
-            id: match columns.as_slice() {
+            rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{}._rowid_", basics.of)),
+            id: match basics.key_columns.as_slice() {
                 [key] => shown(key),
-                keys => {
-                    let quoted: Vec<String> =
-                        keys.iter().map(|key| format!("quote({key})")).collect();
-                    format!("'[' || {} || ']'", quoted.join(" || ', ' || "))
-                }
+                keys => Catalogue::key_text(keys),
             },
-            first_key,
-            key: columns,
-            key_names: key.iter().map(|name| identifier(name)).collect(),
-            scope,
-            keeper,
-            of,
+            basics,
         };
         self.statements(&parts)
     }
@@ -98,7 +39,11 @@ impl Compiler<'_> {
         let limit = param("limit");
         // What goes with a row lies in the order of its key.
         let goes_with = !rule.with.is_empty() && !matches!(rule.action, Some(Action::Set(_)));
-        let sorted = if goes_with { &parts.key[0] } else { &rowid };
+        let sorted = if goes_with {
+            &parts.key_columns[0]
+        } else {
+            &rowid
+        };
         let addresses = Variants::new(|scoped, after| {
             let conditions = parts.claimed(scoped, after);
             format!(
@@ -141,7 +86,7 @@ impl Compiler<'_> {
         let key = if rule.then.is_empty() {
             "''".to_owned()
         } else {
-            format!("json_array({})", parts.key.join(", "))
+            format!("json_array({})", parts.key_columns.join(", "))
         };
         let judge = Variants::new(|scoped, _| {
             format!(
@@ -182,12 +127,11 @@ impl Compiler<'_> {
             .collect();
         let mut names = rule.show.clone();
         for children in rule.with.iter().filter(|children| children.show_count) {
-            let (table, column) = (table_name(&children.table), identifier(&children.column));
-            let referred = self.child_reference(children, &parts.first_key);
+            let referred = self.child_reference(children, &parts.key)?;
             details.push(format!(
-                "CAST((SELECT count(*) FROM {table} AS hk_n WHERE hk_n.{column} = {}.{}) AS TEXT)",
-                parts.of,
-                identifier(&referred)
+                "CAST((SELECT count(*) FROM {} AS hk_n WHERE {}) AS TEXT)",
+                table_name(&children.table),
+                equal("hk_n", children.column.names(), &parts.of, &referred)
             ));
             names.push(children.kind().to_owned());
         }

@@ -1,5 +1,6 @@
 //! A batch of a rule.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
@@ -66,26 +67,22 @@ fn look_up(
         } else {
             None
         };
-        let end = end.map(|place| cursor(plan, place, request));
+        let end = end.map(|place| cursor(plan, &place, request.cutoff));
         Ok(Found { rows, end })
     })
 }
 
-fn cursor(plan: &Plan, place: String, request: &BatchRequest) -> Cursor {
-    let since = since(plan, &place).unwrap_or(request.cutoff);
-    Cursor { since, id: place }
-}
-
-/// The instant in a place, if it reads as one.
-pub(super) fn since(plan: &Plan, place: &str) -> Option<chrono::DateTime<chrono::Utc>> {
-    let parts: Vec<String> = serde_json::from_str(place).ok()?;
-    instant(plan, parts.first()?)
+/// A place, with its instant if it reads as one.
+pub(super) fn cursor(plan: &Plan, place: &str, or: DateTime<Utc>) -> Cursor {
+    let parts: Option<Vec<String>> = serde_json::from_str(place).ok();
+    let since = parts.and_then(|parts| instant(plan, parts.first()?));
+    crate::store::rule::cursor(since.unwrap_or(or), place)
 }
 
 /// A quoted instant, if it reads as one.
-pub(super) fn instant(plan: &Plan, quoted: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+pub(super) fn instant(plan: &Plan, quoted: &str) -> Option<DateTime<Utc>> {
     let micros = plan.form.micros(&unquoted(quoted))?;
-    chrono::DateTime::from_timestamp_micros(micros)
+    DateTime::from_timestamp_micros(micros)
 }
 
 fn write(
@@ -322,7 +319,7 @@ fn by_key(
             .into_iter()
             .next_back()
             .filter(|_| is_full)
-            .map(|place| cursor(plan, place, request));
+            .map(|place| cursor(plan, &place, request.cutoff));
         Ok(batch)
     })
 }

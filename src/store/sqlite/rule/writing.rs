@@ -1,46 +1,14 @@
 //! The statements that write.
 
-use std::time::Duration;
-
 use super::compiler::Compiler;
-use super::hand_on::HandedRows;
 use super::parts::Parts;
 use super::plan::Step;
-use super::stamp::Form;
-use crate::rule::{Action, Children, OnParent, Value, bare_name};
-use crate::store::rule::{Dialect, Template, identifier, param, table_name};
+use crate::rule::{Action, Children, OnParent, bare_name};
+use crate::store::rule::{
+    Dialect, HandedRows, Handing, Template, identifier, param, qualified, table_name, tuple,
+};
 
 impl Compiler<'_> {
-    /// How this rule's instants are kept, which is how `now` is written.
-    pub(super) fn now_form(&self) -> Option<Form> {
-        let stamp = self.rule.due.as_ref()?.sqlite_stamp();
-        Form::of("", stamp).ok()
-    }
-
-    /// A value over a row of `of`.
-    pub(super) fn value(&mut self, part: &str, value: &Value, of: &str) -> Option<String> {
-        let after = match value {
-            Value::Constant(literal) => return Some(Dialect::Sqlite.literal(literal)),
-            Value::Null => return Some("NULL".to_owned()),
-            Value::Column(name) => return Some(format!("{of}.{}", identifier(name))),
-            Value::Sql(sql) => {
-                return self.text(
-                    part,
-                    Dialect::Sqlite.sql(sql).map(|text| format!("({text})")),
-                );
-            }
-            Value::Json(_) | Value::Key | Value::IdempotencyKey => {
-                self.refuse(part, "this value is for `hand_on` alone");
-                return None;
-            }
-            Value::Now => Duration::ZERO,
-            Value::NowPlus(after) => *after,
-        };
-        let form = self.now_form()?;
-        self.instants.push((form, after));
-        Some(param(&format!("i{}", self.instants.len() - 1)))
-    }
-
     /// Writes to the children of the rows that `parents` yields, deepest first.
     pub(super) fn children(
         &mut self,
@@ -48,50 +16,39 @@ impl Compiler<'_> {
         parents: &str,
         steps: &mut Steps,
     ) -> Option<()> {
-        let part = format!("with {}", children.table);
-        self.table(&part, &children.table)?;
-        if !self.column(&part, &children.table, &children.column) {
-            return None;
-        }
         let (from, of) = (
             table_name(&children.table),
             identifier(bare_name(&children.table)),
         );
-        let column = identifier(&children.column);
-        let rows = format!("FROM {from} WHERE {of}.{column} IN ({parents})");
+        let columns = children.column.names();
+        let condition = format!("{} IN ({parents})", tuple(&qualified(&of, columns)));
+        let rows = format!("FROM {from} WHERE {condition}");
         for below in &children.with {
-            let referred = self.reference(
-                &children.table,
-                &below.table,
-                &below.column,
-                below.references.as_deref(),
-                "id",
-            );
-            if !self.column(&format!("with {}", below.table), &children.table, &referred) {
-                return None;
-            }
-            self.children(
-                below,
-                &format!("SELECT {of}.{} {rows}", identifier(&referred)),
-                steps,
-            )?;
+            let referred = self.grandchild_reference(children, below)?;
+            let columns = qualified(&of, &referred).join(", ");
+            self.children(below, &format!("SELECT {columns} {rows}"), steps)?;
         }
         for hand_on in &children.hand_on {
             let handed = HandedRows {
-                rows: &rows,
+                from: &rows,
                 of: &of,
                 table: &children.table,
-                key: self.child_key(&children.table, &of, &children.column),
+                key: self.child_key(&children.table, &of, columns),
             };
-            let insert = self.handed_on(hand_on, &handed)?;
-            steps.add(insert, None);
+            let handing = self.handed_on(hand_on, &handed)?;
+            steps.hand(handing);
         }
         let kind = steps.kinds.len();
         steps.kinds.push(children.kind().to_owned());
         let write = match children.action {
             OnParent::Delete => format!("DELETE {rows}"),
             OnParent::SetNull => {
-                format!("UPDATE {from} SET {column} = NULL WHERE {of}.{column} IN ({parents})")
+                let columns = self.let_go(children)?;
+                let columns: Vec<String> = columns
+                    .iter()
+                    .map(|name| format!("{} = NULL", identifier(name)))
+                    .collect();
+                format!("UPDATE {from} SET {} WHERE {condition}", columns.join(", "))
             }
         };
         steps.add(Template::new(&write), Some(kind));
@@ -108,72 +65,33 @@ impl Compiler<'_> {
         };
         let rows = format!("FROM {from} WHERE {}", parts.at_hand());
         for children in &rule.with {
-            let referred = self.child_reference(children, &parts.first_key);
-            if !self.column(&format!("with {}", children.table), &rule.table, &referred) {
-                return None;
-            }
-            self.children(
-                children,
-                &format!("SELECT {of}.{} {rows}", identifier(&referred)),
-                &mut steps,
-            )?;
+            let referred = self.child_reference(children, &parts.key)?;
+            let columns = qualified(of, &referred).join(", ");
+            self.children(children, &format!("SELECT {columns} {rows}"), &mut steps)?;
         }
         let handed = HandedRows {
-            rows: &rows,
+            from: &rows,
             of,
             table: &rule.table,
             key: parts.id.clone(),
         };
-        let hand_on: Vec<Template> = rule
-            .hand_on
-            .iter()
-            .filter_map(|hand_on| self.handed_on(hand_on, &handed))
-            .collect();
-        match rule.action.as_ref()? {
-            Action::Set(columns) => {
-                let mut set = Vec::new();
-                for (name, value) in columns {
-                    if !self.column("set", &rule.table, name) {
-                        continue;
-                    }
-                    if self.own_table()?.column(name)?.hidden != 0 {
-                        self.refuse("set", format!("`{name}` is generated by the database"));
-                    }
-                    let value = self.value("set", value, of);
-                    set.extend(value.map(|value| format!("{} = {value}", identifier(name))));
-                }
-                steps.write(
-                    format!("UPDATE {from} SET {}", set.join(", ")),
-                    &parts.at_hand(),
-                );
-                steps.hand(hand_on);
-            }
-            action => {
-                // Before the rows go.
-                if let Action::Archive(into) = action {
-                    self.table("archive", into)?;
-                    let names: Vec<String> = self
-                        .own_table()?
-                        .columns
-                        .iter()
-                        .filter(|column| column.hidden == 0)
-                        .map(|column| column.name.clone())
-                        .collect();
-                    for name in &names {
-                        self.column("archive", into, name);
-                    }
-                    let names: Vec<String> = names.iter().map(|name| identifier(name)).collect();
-                    let names = names.join(", ");
-                    let insert = format!(
-                        "INSERT INTO {} ({names}) SELECT {names} {rows}",
-                        table_name(into)
-                    );
-                    steps.add(Template::new(&insert), None);
-                }
-                steps.hand(hand_on);
-                steps.write(format!("DELETE FROM {from}"), &parts.at_hand());
-            }
+        let mut hand_on = Vec::new();
+        for one in &rule.hand_on {
+            hand_on.extend(self.handed_on(one, &handed));
         }
+        let write = if let Action::Set(columns) = rule.action.as_ref()? {
+            format!("UPDATE {from} SET {}", self.set(columns, of)?)
+        } else {
+            // Before the rows go.
+            if let Some(Action::Archive(archive)) = &rule.action {
+                let insert = self.insert_into_archive(archive, of)?;
+                steps.add(Template::new(&format!("{insert} {rows}")), None);
+            }
+            hand_on.drain(..).for_each(|handing| steps.hand(handing));
+            format!("DELETE FROM {from}")
+        };
+        steps.write(write, &parts.at_hand());
+        hand_on.into_iter().for_each(|handing| steps.hand(handing));
         Some(steps)
     }
 
@@ -223,9 +141,12 @@ impl Steps {
         self.write = statement;
     }
 
-    pub(super) fn hand(&mut self, inserts: Vec<Template>) {
-        for insert in inserts {
-            self.add(insert, None);
+    pub(super) fn hand(&mut self, handing: Handing) {
+        match handing {
+            Handing::Insert(insert) => self.add(Template::new(&insert), None),
+            // Refused before.
+            #[cfg(feature = "postgres")]
+            Handing::Call(_) => {}
         }
     }
 }

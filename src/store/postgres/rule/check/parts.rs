@@ -1,12 +1,12 @@
 //! Each part of a rule, tried by itself, so that all that is wrong is named at once.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Nullable, Text};
+use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 
-use super::super::catalogue::{Catalogue, Table};
+use super::super::catalogue::{Catalogue, Column, Table};
 use super::explain;
-use crate::rule::{Action, Filter, Finding, Findings, Rule, bare_name, called};
+use crate::rule::{Action, Archive, Filter, Finding, Findings, Rule, bare_name, called};
 use crate::store::rule::{Dialect, identifier, table_name};
 
 /// Tries expressions, constants and the columns of an archive.
@@ -102,7 +102,15 @@ async fn assignments(
                 } else {
                     format!("UPDATE {table} SET {name} = {literal} WHERE false")
                 };
-                match problem(conn, &tried).await? {
+                let problem = match problem(conn, &tried).await? {
+                    // What a domain holds is only looked at when it runs.
+                    None if column.is_domain => {
+                        let cast = format!("SELECT {literal}::{} IS NULL AS fails", column.cast);
+                        refusal(conn, &cast).await?.1
+                    }
+                    problem => problem,
+                };
+                match problem {
                     Some(problem) => format!("`{}` is `{}`: {problem}", one.column, column.cast),
                     None => continue,
                 }
@@ -122,9 +130,10 @@ async fn archive(
     catalogue: &Catalogue,
     findings: &mut Findings,
 ) -> QueryResult<()> {
-    let Some(Action::Archive(into)) = &rule.action else {
+    let Some(Action::Archive(copied)) = &rule.action else {
         return Ok(());
     };
+    let into = &copied.into;
     let tables = (
         catalogue.tables.get(&rule.table),
         catalogue.tables.get(into),
@@ -132,16 +141,18 @@ async fn archive(
     let (Some(own), Some(archive)) = tables else {
         return Ok(());
     };
-    for name in missing(own, archive) {
+    for name in missing(own, archive, copied) {
         let text = format!(
-            "`{name}` of `{into}` is not null, has no default, and `{}` has no such column",
+            "`{name}` of `{into}` is not null, has no default, and gets nothing from `{}`",
             rule.table
         );
         findings
             .refused
             .push(Finding::new(&rule.name, "archive", text));
     }
-    for column in own.columns.iter().filter(|column| !column.generated) {
+    let is_copied =
+        |column: &&Column| !column.generated && copied.copies::<Catalogue>(&column.name);
+    for column in own.columns.iter().filter(is_copied) {
         let Some(target) = archive.column(&column.name) else {
             continue;
         };
@@ -151,28 +162,65 @@ async fn archive(
             table_name(into),
             table_name(&rule.table)
         );
+        let cast = &column.cast;
+        let mend = format!("alter table {} alter {name} type {cast}", table_name(into));
         if problem(conn, &tried).await?.is_some() {
             let text = format!(
                 "`{}` is `{}` and cannot be written into `{into}`, where it is `{}`",
                 column.name, column.cast, target.cast
             );
-            let cast = &column.cast;
-            let mend = format!("alter table {} alter {name} type {cast}", table_name(into));
             let finding = Finding::new(&rule.name, "archive", text);
             findings.refused.push(finding.mend(mend));
+        } else if is_shorter(&target.cast, cast) {
+            let text = format!(
+                "`{}` is `{cast}` and `{into}` takes `{}`, so rows with longer values are rejected",
+                column.name, target.cast
+            );
+            let finding = Finding::new(&rule.name, "archive", text);
+            findings.advice.push(finding.mend(mend));
         }
     }
     Ok(())
 }
 
-fn missing<'t>(own: &'t Table, archive: &'t Table) -> impl Iterator<Item = &'t str> {
+fn missing<'t>(
+    own: &'t Table,
+    archive: &'t Table,
+    copied: &'t Archive,
+) -> impl Iterator<Item = &'t str> {
     let gets_nothing = archive.columns.iter().filter(|column| {
         let is_copied = own
             .column(&column.name)
-            .is_some_and(|column| !column.generated);
-        column.not_null && !column.has_default && !column.generated && !is_copied
+            .is_some_and(|column| !column.generated && copied.copies::<Catalogue>(&column.name));
+        column.not_null
+            && !column.has_default
+            && !column.generated
+            && !is_copied
+            && !copied.columns.contains_key(&column.name)
     });
     gets_nothing.map(|column| column.name.as_str())
+}
+
+/// Whether a type holds less than another of its kind: `character varying(4)` less than
+/// `character varying(8)` and than `text`.
+fn is_shorter(target: &str, own: &str) -> bool {
+    let numbers = |cast: &str| -> Option<Vec<u64>> {
+        let (_, inside) = cast.split_once('(')?;
+        let (inside, _) = inside.split_once(')')?;
+        inside
+            .split(',')
+            .map(|part| part.trim().parse().ok())
+            .collect()
+    };
+    let is_text = |cast: &str| cast.starts_with("character") || cast == "text";
+    let is_number = |cast: &str| cast.starts_with("numeric");
+    if !(is_text(target) && is_text(own) || is_number(target) && is_number(own)) {
+        return false;
+    }
+    match (numbers(target), numbers(own)) {
+        (Some(target), Some(own)) => target.iter().zip(&own).any(|(target, own)| target < own),
+        (target, own) => target.is_some() && own.is_none(),
+    }
 }
 
 /// Returns the database's reason why it does not take a statement, without running it. Privileges
@@ -190,6 +238,29 @@ pub(super) async fn problem(
         Err(diesel::result::Error::DatabaseError(_, info)) => {
             let text = info.message().to_owned();
             Ok(Some(text).filter(|text| !text.starts_with("permission denied")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Nullable<Bool>)]
+    fails: Option<bool>,
+}
+
+/// The answer to a question, or the database's reason why it has none.
+pub(super) async fn refusal(
+    conn: &mut AsyncPgConnection,
+    question: &str,
+) -> QueryResult<(Option<bool>, Option<String>)> {
+    AnsiTransactionManager::begin_transaction(conn).await?;
+    let answered: QueryResult<Answer> = diesel::sql_query(question).get_result(conn).await;
+    AnsiTransactionManager::rollback_transaction(conn).await?;
+    match answered {
+        Ok(answer) => Ok((answer.fails, None)),
+        Err(diesel::result::Error::DatabaseError(_, info)) => {
+            Ok((None, Some(info.message().to_owned())))
         }
         Err(error) => Err(error),
     }

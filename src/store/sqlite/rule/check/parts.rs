@@ -63,15 +63,17 @@ pub(super) fn parts(
                 .push(Finding::new(&rule.name, one.part, text));
         }
     }
+    super::constants::types(rule, catalogue, findings)?;
     archive(rule, catalogue, findings);
     triggers(conn, rule, findings)
 }
 
 /// Columns of an archive that get nothing.
 fn archive(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
-    let Some(Action::Archive(into)) = &rule.action else {
+    let Some(Action::Archive(copied)) = &rule.action else {
         return;
     };
+    let into = &copied.into;
     let tables = (
         catalogue.tables.get(&rule.table),
         catalogue.tables.get(into),
@@ -82,13 +84,19 @@ fn archive(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     for column in &archive.columns {
         let is_copied = own
             .column(&column.name)
-            .is_some_and(|column| column.hidden == 0);
-        // A key of one integer column numbers itself.
-        let gets_nothing =
-            column.not_null != 0 && column.has_default == 0 && column.pk == 0 && !is_copied;
+            .is_some_and(|column| column.hidden == 0 && copied.copies::<Catalogue>(&column.name));
+        let is_filled = is_copied
+            || copied
+                .columns
+                .keys()
+                .any(|name| name.eq_ignore_ascii_case(&column.name));
+        let gets_nothing = column.not_null != 0
+            && column.has_default == 0
+            && !archive.numbers_itself(column)
+            && !is_filled;
         if gets_nothing && column.hidden == 0 {
             let text = format!(
-                "`{}` of `{into}` is not null, has no default, and `{}` has no such column",
+                "`{}` of `{into}` is not null, has no default, and gets nothing from `{}`",
                 column.name, rule.table
             );
             findings

@@ -1,0 +1,196 @@
+//! Rows of other tables that decide about a row.
+
+use super::keeper::Keepers;
+use super::parts::{equal, identifier, table_name};
+use super::tables::{Compiler, Tables};
+use crate::rule::{Activity, Children, Columns, Finding, Related};
+
+/// Said of a row whose instant cannot be read.
+const UNREADABLE: &str = "its instant cannot be read";
+
+impl<T: Tables> Compiler<'_, T> {
+    /// The conditions of `when` and `unless`.
+    pub(crate) fn related(&mut self, of: &str, key: &[String]) -> Option<String> {
+        let rule = self.rule;
+        let when = rule.when.iter().map(|related| ("when", related, ""));
+        let unless = rule.unless.iter();
+        let unless = unless.map(|related| ("unless", related, "NOT "));
+        let mut all = String::new();
+        for (part, related, negation) in when.chain(unless) {
+            let (exists, referred) = self.exists(part, related, of, key)?;
+            all.extend([format!(" AND {negation}{exists}")]);
+            self.locks(part, &related.table, &related.column, &referred);
+        }
+        Some(all)
+    }
+
+    /// Whether a row has a related row, and the columns by which.
+    fn exists(
+        &mut self,
+        part: &str,
+        related: &Related,
+        of: &str,
+        key: &[String],
+    ) -> Option<(String, Vec<String>)> {
+        let part = format!("{part} {}", related.table);
+        self.table(&part, &related.table)?;
+        let own = &self.rule.table;
+        let declared = related.references.as_ref();
+        let referred = self.reference(own, &related.table, &related.column, declared, key);
+        let referred = self.noted(&part, referred);
+        let mut fine = self.all_columns(&part, &related.table, related.column.names());
+        for column in related.only.iter().flat_map(|filter| filter.columns()) {
+            fine &= self.column(&part, &related.table, column);
+        }
+        let referred = referred?;
+        fine &= self.all_columns(&part, own, &referred);
+        if !fine {
+            return None;
+        }
+        let exists = T::DIALECT.exists(related, of, &referred);
+        Some((self.text(&part, exists)?, referred))
+    }
+
+    /// A row of another table that is written now must lock the row it belongs to, or it could be
+    /// missed.
+    pub(crate) fn locks(
+        &mut self,
+        part: &str,
+        table: &str,
+        columns: &Columns,
+        referred: &[String],
+    ) {
+        let own = &self.rule.table;
+        let keys = self.catalogue.foreign_keys(table, own);
+        let has_key = keys
+            .iter()
+            .any(|(key, _)| overlap::<T>(columns.names(), key));
+        if !T::RACES || has_key || self.rule.may_race {
+            return;
+        }
+        let list = |names: &[String]| {
+            let names: Vec<String> = names.iter().map(|name| identifier(name)).collect();
+            names.join(", ")
+        };
+        let place = match columns.names() {
+            [column] => format!("{table}.{column}"),
+            _ => format!("{table} ({columns})"),
+        };
+        let finding = Finding::new(
+            &self.rule.name,
+            format!("{part} {table}"),
+            format!(
+                "no foreign key from `{place}`, so a row written while its parent is handled could be missed; \
+                 add one, or accept it with `may_race`"
+            ),
+        );
+        self.findings.push(finding.mend(format!(
+            "alter table {} add foreign key ({}) references {} ({})",
+            table_name(table),
+            list(columns.names()),
+            table_name(own),
+            list(referred),
+        )));
+    }
+
+    /// Why a row stays, or null.
+    pub(crate) fn keeper(
+        &mut self,
+        of: &str,
+        key: &[String],
+        unreadable: Option<String>,
+    ) -> Option<String> {
+        let rule = self.rule;
+        let mut cases: Vec<(String, String)> = unreadable
+            .map(|condition| (condition, UNREADABLE.to_owned()))
+            .into_iter()
+            .collect();
+        for related in &rule.keeps {
+            let (exists, _) = self.exists("keeps", related, of, key)?;
+            let reason = match related.column.names() {
+                [column] => format!("kept by {}.{column}", related.table),
+                _ => format!("kept by {} ({})", related.table, related.column),
+            };
+            cases.push((exists, reason));
+        }
+        if self.suspects {
+            cases.extend(self.undeclared_keys(of, key));
+        }
+        if cases.is_empty() {
+            return Some(T::NO_TEXT.to_owned());
+        }
+        let cases = cases.into_iter().map(|(condition, reason)| {
+            format!(" WHEN {condition} THEN {}", T::DIALECT.text(&reason))
+        });
+        Some(format!("CASE{} END", cases.collect::<String>()))
+    }
+
+    /// What the keys keep that refuse and are not declared.
+    fn undeclared_keys(&self, of: &str, key: &[String]) -> Vec<(String, String)> {
+        let rule = self.rule;
+        // Their own rows go as well, or are declared.
+        let children = rule.children();
+        let mut declared: Vec<&str> = rule.keeps.iter().map(|kept| kept.table.as_str()).collect();
+        declared.push(&rule.table);
+        declared.extend(children.iter().map(|children| children.table.as_str()));
+        let keys_of = |table: &str| self.catalogue.refusing_keys(table, &declared);
+        let referred = |table: &str, children: &Children| {
+            let own = self.catalogue.primary_key(table);
+            let key = if table == rule.table { key } else { &own };
+            let declared = children.references.as_ref();
+            self.reference(table, &children.table, &children.column, declared, key)
+                .unwrap_or_default()
+        };
+        let keepers = Keepers {
+            dialect: T::DIALECT,
+            keys_of: &keys_of,
+            referred: &referred,
+        };
+        keepers.of(&rule.table, of, &rule.with)
+    }
+
+    /// The condition for the activity `hk_a` of a row, and the columns of the row by which.
+    pub(crate) fn activity_of(
+        &mut self,
+        part: &str,
+        activity: &Activity,
+        of: &str,
+        key: &[String],
+    ) -> Option<(String, Vec<String>)> {
+        let rule = self.rule;
+        self.table(part, &activity.table)?;
+        let mut fine = self.all_columns(part, &activity.table, activity.column.names());
+        fine &= self.column(part, &activity.table, &activity.at.column);
+        let declared = activity.references.as_ref();
+        let referred = self.reference(
+            &rule.table,
+            &activity.table,
+            &activity.column,
+            declared,
+            key,
+        );
+        let referred = self.noted(part, referred)?;
+        fine &= self.all_columns(part, &rule.table, &referred);
+        for column in activity.only.iter().flat_map(|filter| filter.columns()) {
+            fine &= self.column(part, &activity.table, column);
+        }
+        if !fine {
+            return None;
+        }
+        let mut condition = equal("hk_a", activity.column.names(), of, &referred);
+        if let Some(filter) = &activity.only {
+            let filter = self.text(part, T::DIALECT.filter(filter, "hk_a"))?;
+            condition.extend([" AND ", &filter]);
+        }
+        Some((condition, referred))
+    }
+}
+
+/// Whether a foreign key lies within these columns, or they within it.
+pub(crate) fn overlap<T: Tables>(columns: &[String], key: &[String]) -> bool {
+    let within = |some: &[String], all: &[String]| {
+        some.iter()
+            .all(|one| all.iter().any(|other| T::is_same(one, other)))
+    };
+    within(key, columns) || within(columns, key)
+}
