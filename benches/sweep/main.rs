@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod figures;
 mod ours;
+mod public;
 mod rows;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "what benches share is more than one needs")]
@@ -20,6 +21,7 @@ mod support;
 mod theirs;
 
 use figures::Figures;
+use public::Public;
 use rows::Order;
 use support::Result;
 use support::cpu::Mark;
@@ -54,6 +56,18 @@ async fn main() -> Result<()> {
             let title = format!("{} on {}", job.rows(), database.name());
             println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
             print_targets(&figures, database, job);
+            panels.push(figures.panel(&title));
+        }
+        for public in Public::ALL {
+            let figures = public::measure(database, public, rows, rounds).await?;
+            let title = format!("{} on {}", public.table(), database.name());
+            println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
+            target(
+                &format!("{title}: a rule against one statement"),
+                Bound::AtLeast(0.9),
+                "x",
+                &figures.ratios(public::RULE, ONE_STATEMENT),
+            );
             panels.push(figures.panel(&title));
         }
     }

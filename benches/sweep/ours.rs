@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::{Outcome, Scope};
+use ractor_housekeeper::{HousekeeperRef, JobName, Outcome, Scope};
 
 use crate::support::Result;
 use crate::support::database::Database;
@@ -22,12 +22,23 @@ pub(crate) async fn housekeepers(
         running.push(start_manual(swept, Pace::full_speed()).await?);
     }
 
+    run_all(&running, &job.name(), job.rows()).await
+}
+
+/// Runs a job on each of these at once and shuts them down. Returns the time, and the rows that were
+/// handled.
+pub(crate) async fn run_all(
+    running: &[HousekeeperRef],
+    job: &JobName,
+    kind: &str,
+) -> Result<(Duration, u64)> {
     let began = Instant::now();
     let runs: Vec<_> = running
         .iter()
         .cloned()
         .map(|housekeeper| {
-            tokio::spawn(async move { housekeeper.run_now(job.name(), Scope::All).await })
+            let job = job.clone();
+            tokio::spawn(async move { housekeeper.run_now(job, Scope::All).await })
         })
         .collect();
     let mut handled = 0;
@@ -36,7 +47,7 @@ pub(crate) async fn housekeepers(
         if report.outcome != Outcome::Completed {
             return Err(report.message().into());
         }
-        handled += report.counts.of(job.rows());
+        handled += report.counts.of(kind);
     }
     let took = began.elapsed();
     for housekeeper in running {

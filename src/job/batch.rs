@@ -99,7 +99,7 @@ impl RunBounds {
 ///
 /// A job that is written by hand makes it of a row's instant and id, and reads both again. The
 /// position of a declared rule is in a form of its store's own, which [`Cursor::id`] only carries.
-/// No one but the job that made a cursor can tell what lies behind it.
+/// Only the job that made a cursor can tell what lies behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 pub struct Cursor {

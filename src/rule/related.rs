@@ -115,8 +115,8 @@ impl Children {
         self
     }
 
-    /// Sets the columns that refer to the row to NULL, as far as they may be, instead of deleting the
-    /// child.
+    /// Sets the columns that refer to the row to NULL, as far as they may be, instead of deleting
+    /// the child.
     #[must_use]
     pub fn set_null(mut self) -> Self {
         self.action = OnParent::SetNull;

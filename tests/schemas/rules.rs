@@ -192,11 +192,11 @@ pub(crate) const POSTGRES: &[Case] = &[
         due: &["1", "2", "3"],
         after: "select count(*) = 3 from s32.oban_jobs",
     },
-    // No foreign key, and a key of two columns: the children go by a statement of the host's.
+    // No foreign key, and a key of two columns.
     Case {
         rule: r#"{ "name": "keycloak-offline", "table": "s33.offline_user_session", "due": { "at": "last_session_refresh", "after": "30days", "stamp": "seconds" },
             "only": { "eq": ["offline_flag", "1"] }, "scope": "user_id", "action": "delete",
-            "then": ["delete from s33.offline_client_session c using written w where (c.user_session_id, c.offline_flag) = (w.user_session_id, w.offline_flag)"] }"#,
+            "with": [{ "table": "s33.offline_client_session", "column": ["user_session_id", "offline_flag"] }] }"#,
         rows: "insert into s33.offline_user_session select v.id, 'u', 'r', 0, v.flag, null, extract(epoch from v.at::timestamptz)::int from (values ('a', '1', '2025-12-11 11:59:59Z'), ('a', '0', '2025-01-01Z'),
             ('b', '1', '2025-01-01Z'), ('c', '1', '2025-12-11 12:00Z')) v(id, flag, at); insert into s33.offline_client_session (user_session_id, client_id, offline_flag) values ('a', 'x', '1'), ('a', 'x', '0'), ('c', 'x', '1')",
         due: &["[\"a\", \"1\"]", "[\"b\", \"1\"]"],

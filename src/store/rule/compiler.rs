@@ -7,8 +7,9 @@ use super::tables::{Basics, ColumnFacts, Compiler, Tables};
 use crate::rule::{Archive, Children, Columns, Finding, Lifetime, Rule, Value, bare_name, nearest};
 
 impl<'r, T: Tables> Compiler<'r, T> {
-    /// Begins with a rule and the catalogue. With `suspects`, keys that are not declared are thought
-    /// to keep rows; with `careful`, sums of instants and spans may be larger than their types hold.
+    /// Begins with a rule and the catalogue. With `suspects`, keys that are not declared are
+    /// thought to keep rows; with `careful`, sums of instants and spans may be larger than their
+    /// types hold.
     pub(crate) fn new(rule: &'r Rule, catalogue: &'r T, suspects: bool, careful: bool) -> Self {
         Self {
             rule,

@@ -10,8 +10,8 @@ pub(crate) fn cursor(since: DateTime<Utc>, place: &str) -> Cursor {
     Cursor::new(since, digits.collect::<String>())
 }
 
-/// Reads the instant and the key in a place, each as the database wrote it. Nothing before the first
-/// row.
+/// Reads the instant and the key in a place, each as the database wrote it. Nothing before the
+/// first row.
 ///
 /// What stands behind the token tells places of one row apart.
 pub(crate) fn texts(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, String> {

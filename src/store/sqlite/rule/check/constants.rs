@@ -58,8 +58,8 @@ pub(super) fn types(
     Ok(())
 }
 
-/// Constraints that hold for no due row once it is set. Without due rows, those that hold for no row
-/// are only advice.
+/// Constraints that hold for no due row once it is set. Without due rows, those that hold for no
+/// row are only advice.
 pub(super) fn constraints(
     conn: &mut SqliteConnection,
     rule: &Rule,
