@@ -25,8 +25,8 @@ pub(crate) async fn housekeepers(
     run_all(&running, &job.name(), job.rows()).await
 }
 
-/// Runs a job on each of these at once and shuts them down. Returns the time, and the rows that were
-/// handled.
+/// Runs a job on each of these at once and shuts them down. Returns the time, and the rows that
+/// were handled.
 pub(crate) async fn run_all(
     running: &[HousekeeperRef],
     job: &JobName,

@@ -29,17 +29,17 @@ pub(crate) type SqliteFragment =
 
 impl Typed {
     /// Whether no database has this part.
-    #[cfg_attr(
-        not(feature = "_store"),
-        expect(clippy::unused_self, reason = "only databases have typed parts")
-    )]
     pub(crate) fn is_empty(&self) -> bool {
-        let mut all = Vec::new();
+        let Self { .. } = self;
         #[cfg(feature = "postgres")]
-        all.push(self.postgres.is_none());
+        if self.postgres.is_some() {
+            return false;
+        }
         #[cfg(feature = "sqlite")]
-        all.push(self.sqlite.is_none());
-        all.into_iter().all(|is_none: bool| is_none)
+        if self.sqlite.is_some() {
+            return false;
+        }
+        true
     }
 
     #[cfg(feature = "postgres")]
@@ -96,23 +96,27 @@ impl fmt::Debug for Typed {
 
 /// Code is compared by where it is.
 impl PartialEq for Typed {
-    #[cfg_attr(
-        not(feature = "_store"),
-        expect(unused_variables, reason = "only databases have typed parts")
-    )]
     fn eq(&self, other: &Self) -> bool {
-        let mut all = Vec::new();
+        let Self { .. } = other;
         #[cfg(feature = "postgres")]
-        all.push(match (&self.postgres, &other.postgres) {
-            (Some(one), Some(other)) => std::sync::Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        });
+        let differs = match (&self.postgres, &other.postgres) {
+            (Some(one), Some(other)) => !std::sync::Arc::ptr_eq(one, other),
+            (one, other) => one.is_some() || other.is_some(),
+        };
+        #[cfg(feature = "postgres")]
+        if differs {
+            return false;
+        }
         #[cfg(feature = "sqlite")]
-        all.push(match (&self.sqlite, &other.sqlite) {
-            (Some(one), Some(other)) => std::sync::Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        });
-        all.into_iter().all(|is_same: bool| is_same)
+        let differs = match (&self.sqlite, &other.sqlite) {
+            (Some(one), Some(other)) => !std::sync::Arc::ptr_eq(one, other),
+            (one, other) => one.is_some() || other.is_some(),
+        };
+        #[cfg(feature = "sqlite")]
+        if differs {
+            return false;
+        }
+        true
     }
 }
 

@@ -16,6 +16,10 @@ pub(crate) struct Compiler<'r, T: Tables> {
     /// Whether keys that are not declared are thought to keep rows.
     pub(crate) suspects: bool,
     /// Whether sums of instants and spans may be larger than their types hold.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "SQLite has no such type, and needs no lock")
+    )]
     pub(crate) careful: bool,
 }
 
@@ -141,6 +145,10 @@ pub(crate) struct Active<M> {
     /// The column in which activity is noted, and by how many microseconds it may lag.
     pub(crate) noted: Option<(String, String)>,
     /// A table whose rows are locked as well, joined to the rule's, and its name there.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "SQLite has no such type, and needs no lock")
+    )]
     pub(crate) join: Option<(String, &'static str)>,
 }
 
