@@ -243,7 +243,7 @@ impl<T: Tables> Compiler<'_, T> {
         }
         let columns = columns.names();
         let known = self.catalogue.foreign_keys(table, parent).into_iter();
-        let known = known.filter(|(own, _)| own.len() == columns.len());
+        let mut known = known.filter(|(own, _)| own.len() == columns.len());
         let in_order = |(own, theirs): (&[String], &[String])| {
             let column = |name: &String| {
                 let number = own.iter().position(|own| T::is_same(own, name))?;
@@ -251,7 +251,7 @@ impl<T: Tables> Compiler<'_, T> {
             };
             columns.iter().map(column).collect::<Option<Vec<String>>>()
         };
-        if let Some(found) = known.filter_map(in_order).next() {
+        if let Some(found) = known.find_map(in_order) {
             return Ok(found);
         }
         if or.len() == columns.len() {

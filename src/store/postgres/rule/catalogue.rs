@@ -75,6 +75,10 @@ impl Table {
 }
 
 /// A column.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the catalogue says of it"
+)]
 #[derive(Debug, QueryableByName)]
 pub(super) struct Column {
     #[diesel(sql_type = Text)]

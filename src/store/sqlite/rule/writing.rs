@@ -87,11 +87,15 @@ impl Compiler<'_> {
                 let insert = self.insert_into_archive(archive, of)?;
                 steps.add(Template::new(&format!("{insert} {rows}")), None);
             }
-            hand_on.drain(..).for_each(|handing| steps.hand(handing));
+            for handing in hand_on.drain(..) {
+                steps.hand(handing);
+            }
             format!("DELETE FROM {from}")
         };
         steps.write(write, &parts.at_hand());
-        hand_on.into_iter().for_each(|handing| steps.hand(handing));
+        for handing in hand_on {
+            steps.hand(handing);
+        }
         Some(steps)
     }
 
