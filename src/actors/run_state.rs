@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::job::{Batch, Forecast, RejectedRow};
 use crate::model::{Report, RunId, RunRecord};
-use crate::policy::{ClockGuard, Rejections};
+use crate::policy::{ClockGuard, Rejections, Slowness};
 
 /// A run as the supervisor hands it to a worker and gets it back.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct RunState {
     pub(crate) rejections: Rejections,
     /// The clocks of earlier runs.
     pub(crate) clock: ClockGuard,
+    /// The forecasts of earlier runs.
+    pub(crate) slowness: Slowness,
     /// When the forecast was read; its waits count from then.
     pub(crate) forecast_at: Option<Instant>,
 }
@@ -77,6 +79,7 @@ impl RunState {
             forgotten: 0,
             rejections: Rejections::default(),
             clock,
+            slowness: Slowness::default(),
             forecast_at: None,
         }
     }

@@ -122,7 +122,7 @@ impl State {
         );
 
         let job = &*self.arguments.job;
-        job.prepare_run(report.trigger != Trigger::Deadline || report.scope != Scope::All);
+        job.prepare_run(begins_at_start(report));
         let checked = self.checked;
         let beginning = async {
             if !checked {
@@ -243,7 +243,8 @@ impl State {
                 .await
             }
             Ok(batch) => {
-                let work = asked.elapsed();
+                let work = asked.elapsed().saturating_sub(batch.waited);
+                let one_by_one = batch.one_by_one;
                 self.commit(&mut run, batch)?;
                 if run.after.is_none() {
                     self.conclude(run, Outcome::Completed).await
@@ -253,6 +254,7 @@ impl State {
                     let urgency = run.available.map_or(0.0, |available| {
                         policy::urgency(run.began.elapsed(), available)
                     });
+                    self.pacer.compare_one_by_one(one_by_one);
                     let pause = self.pacer.took(work, urgency);
                     run.pause = next_batch(myself, run.id(), pause);
                     self.run = Some(run);
@@ -300,9 +302,16 @@ impl State {
                 let _time = recorder::time(&state.account.report.job, Step::Forecast);
                 self.arguments.job.forecast(&rejected).await
             };
+            let asked = Instant::now();
             let forecast = self.step("forecast", forecasting);
             match forecast.instrument(span.clone()).await {
-                Ok(forecast) => state.apply_forecast(forecast),
+                Ok(forecast) => {
+                    let took = asked.elapsed();
+                    state.apply_forecast(forecast);
+                    if forecast.due.count == 0 {
+                        self.look_for_snapshot(&mut state, took).await;
+                    }
+                }
                 Err(error) => outcome = failed(error),
             }
         }
@@ -322,6 +331,19 @@ impl State {
             self.save(&mut state.unsaved).instrument(span).await;
         }
         self.report(InternalMsg::Finished(state))
+    }
+
+    /// Asks for the cause of a slow forecast.
+    async fn look_for_snapshot(&self, state: &mut RunState, took: Duration) {
+        let from_start = begins_at_start(&state.account.report);
+        let now = self.arguments.clocks.now();
+        if !state.slowness.add(took, from_start, now) {
+            return;
+        }
+        let asking = async { Ok(self.arguments.job.oldest_snapshot().await) };
+        // An answer that fails explains nothing, and fails no run.
+        let snapshot = self.step("look for an old snapshot", asking).await;
+        state.slowness.explain(snapshot.ok().flatten());
     }
 
     fn record_of(&self, report: &Report) -> Option<RunRecord> {
@@ -363,6 +385,11 @@ impl Run {
     fn report(&self) -> &Report {
         &self.state.account.report
     }
+}
+
+/// Whether a run looks at all rows, not only at those that fell due since the last one.
+fn begins_at_start(report: &Report) -> bool {
+    report.trigger != Trigger::Deadline || report.scope != Scope::All
 }
 
 fn failed(error: StepError) -> Outcome {

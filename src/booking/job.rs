@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::config::{ConfigError, check_age};
 use crate::job::{
-    Batch, BatchRequest, Findings, Forecast, Job, JobError, Page, PreviewRows, RunBounds, Scope,
+    Batch, BatchRequest, Findings, Forecast, Job, JobError, OldSnapshot, Page, PreviewRows,
+    RunBounds, Scope,
 };
 use crate::rule::Rule;
 use crate::store::{Store, StoreError};
@@ -77,6 +78,10 @@ impl BookingJob {
 
     pub(super) async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
         self.explain(self.job.forecast(rejected).await).await
+    }
+
+    pub(super) async fn oldest_snapshot(&self) -> Option<OldSnapshot> {
+        self.job.oldest_snapshot().await
     }
 
     /// Adds to an error about tables what the check of the booking schema says.
@@ -177,6 +182,10 @@ macro_rules! built_in {
                 rejected: &[String],
             ) -> Result<crate::job::Forecast, crate::job::JobError> {
                 self.0.forecast(rejected).await
+            }
+
+            async fn oldest_snapshot(&self) -> Option<crate::job::OldSnapshot> {
+                self.0.oldest_snapshot().await
             }
         }
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,12 @@ pub struct Batch {
     pub rejected: Vec<RejectedRow>,
     /// The last row examined, if more rows may follow; `None` ends the run.
     pub next_cursor: Option<Cursor>,
+    /// Part of the batch's time in which it waited for locks of others. It loads no database, so no
+    /// pause follows it.
+    pub waited: Duration,
+    /// Whether its rows were handled one by one, because some cannot be handled with others. Such
+    /// batches take longer than others of their size, and the pace compares them with each other.
+    pub one_by_one: bool,
 }
 
 impl Batch {

@@ -9,6 +9,7 @@ mod forecast;
 mod name;
 mod preview;
 mod progress;
+mod snapshot;
 
 pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, RunBounds, Scope};
 pub use error::JobError;
@@ -17,6 +18,7 @@ pub use forecast::{BoundedCount, Forecast};
 pub use name::JobName;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 pub(crate) use progress::Progress;
+pub use snapshot::OldSnapshot;
 
 /// A rule about rows and an action on the rows that match.
 ///
@@ -136,4 +138,11 @@ pub trait Job: Send + Sync + 'static {
     /// `next_due` and `max_age` plan the deadline runs; without them the job runs at ticks only.
     /// `due` and `oldest_overdue` are for reports and health.
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError>;
+
+    /// Returns the oldest snapshot that keeps deleted rows of the job's database, for the health.
+    /// Called at most once a minute, after a forecast that took several times as long as the best
+    /// one. Default: `None`, for a database without such snapshots or without the right to ask.
+    async fn oldest_snapshot(&self) -> Option<OldSnapshot> {
+        None
+    }
 }

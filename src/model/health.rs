@@ -18,7 +18,7 @@ use crate::fmt::span;
 pub enum Health {
     /// The job handles its rows in time.
     Healthy,
-    /// A row, a run or a success is overdue.
+    /// A row, a run or a success is overdue, or the database slows runs down.
     Late {
         /// The overdue thing.
         cause: LateCause,
@@ -65,6 +65,16 @@ pub enum LateCause {
         elapsed: Duration,
         /// Whether a run has completed since the start.
         completed_before: bool,
+    },
+    /// Runs take several times as long as before, and a snapshot of the database keeps deleted
+    /// rows that they walk past. End its transaction.
+    SlowedDown {
+        /// How long the snapshot had been held when the database was asked.
+        #[serde(flatten, with = "crate::time::json::elapsed")]
+        #[cfg_attr(feature = "web", schemars(with = "crate::time::json::elapsed::Json"))]
+        elapsed: Duration,
+        /// Who holds it, such as `session 4711 (psql, idle in transaction)`.
+        holder: String,
     },
 }
 
@@ -178,6 +188,11 @@ impl fmt::Display for LateCause {
             Self::NoSuccess { elapsed, .. } => write!(
                 f,
                 "no run has completed since the start {} ago",
+                seconds(*elapsed)
+            ),
+            Self::SlowedDown { elapsed, holder } => write!(
+                f,
+                "runs slow down, because a snapshot of {} holds back vacuum: {holder}",
                 seconds(*elapsed)
             ),
         }

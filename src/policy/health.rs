@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{JobConfig, MAX_HISTORY_WRITE};
+use crate::job::OldSnapshot;
 use crate::model::{FailingCause, Health, LateCause};
 use crate::time::Moment;
 
@@ -27,6 +28,8 @@ pub(crate) struct HealthInputs<'a> {
     pub(crate) paused: bool,
     /// Heartbeat of the run in progress.
     pub(crate) heartbeat: Option<Heartbeat>,
+    /// The snapshot that slows down the runs.
+    pub(crate) old_snapshot: Option<&'a OldSnapshot>,
 }
 
 /// The last sign of life of a run, and the silence that its timeouts allow.
@@ -65,6 +68,7 @@ pub(crate) fn health(inputs: &HealthInputs<'_>) -> Health {
     overdue_row(inputs)
         .or_else(|| overdue_run(inputs))
         .or_else(|| overdue_success(inputs))
+        .or_else(|| slowed_down(inputs))
         .map_or(Health::Healthy, |cause| Health::Late { cause })
 }
 
@@ -111,6 +115,14 @@ fn overdue_success(inputs: &HealthInputs<'_>) -> Option<LateCause> {
     (elapsed > allowed).then_some(LateCause::NoSuccess {
         elapsed,
         completed_before: inputs.last_success.is_some(),
+    })
+}
+
+fn slowed_down(inputs: &HealthInputs<'_>) -> Option<LateCause> {
+    let OldSnapshot { holder, age, .. } = inputs.old_snapshot?;
+    Some(LateCause::SlowedDown {
+        elapsed: *age,
+        holder: holder.clone(),
     })
 }
 
@@ -234,6 +246,30 @@ mod tests {
             assert_eq!(seen.1.reason().as_deref(), Some(reason));
             assert_eq!(seen, (Health::Healthy, Health::Late { cause }), "{reason}");
         }
+    }
+
+    #[test]
+    fn an_old_snapshot_is_the_cause_where_nothing_is_overdue() {
+        let snapshot = OldSnapshot::new("session 7 (psql)", MINUTE * 34);
+        let slow = HealthInputs {
+            old_snapshot: Some(&snapshot),
+            ..inputs()
+        };
+        let overdue = HealthInputs {
+            oldest_overdue: Some((MINUTE * 5, at(NOW))),
+            ..slow.clone()
+        };
+
+        let reasons = [slow, overdue].map(|inputs| health(&inputs).reason());
+
+        let reasons = reasons.map(Option::unwrap_or_default);
+        assert_eq!(
+            reasons,
+            [
+                "runs slow down, because a snapshot of 34m holds back vacuum: session 7 (psql)",
+                "a row has been due for 5m"
+            ]
+        );
     }
 
     #[test]
@@ -456,6 +492,13 @@ mod tests {
                 r#"{"state":"late","reason":"no run has completed since the start 1m ago","cause":{"kind":"no_success","elapsed":"1m","elapsed_ms":60000,"completed_before":false}}"#,
             ),
             (
+                late(LateCause::SlowedDown {
+                    elapsed: MINUTE * 34,
+                    holder: "session 7".to_owned(),
+                }),
+                r#"{"state":"late","reason":"runs slow down, because a snapshot of 34m holds back vacuum: session 7","cause":{"kind":"slowed_down","elapsed":"34m","elapsed_ms":2040000,"holder":"session 7"}}"#,
+            ),
+            (
                 failing(failed()),
                 r#"{"state":"failing","reason":"the last run failed: the database is away","cause":{"kind":"run_failed","error":"the database is away"}}"#,
             ),
@@ -515,6 +558,7 @@ mod tests {
             next_run: Some(at(NOW + MINUTE * 10)),
             paused: false,
             heartbeat: None,
+            old_snapshot: None,
         }
     }
 

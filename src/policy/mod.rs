@@ -8,6 +8,7 @@ mod queue;
 mod rejections;
 mod restart;
 mod schedule;
+mod slowness;
 
 pub(crate) use clock_guard::{CONFIRM_AFTER, ClockGuard, Leap};
 pub(crate) use delivery::{BatchEnd, DeliveryPace, again_after};
@@ -17,3 +18,4 @@ pub(crate) use queue::{QueuedRun, RunQueue};
 pub(crate) use rejections::Rejections;
 pub(crate) use restart::{RestartLog, Verdict, backoff};
 pub(crate) use schedule::{Due, Planner};
+pub(crate) use slowness::Slowness;

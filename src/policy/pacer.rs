@@ -27,6 +27,9 @@ pub(crate) struct Pacer {
     /// Share of time at work, from 0 to 1.
     duty: f64,
     baseline: Baseline,
+    /// The same of batches that go row by row.
+    baseline_one_by_one: Baseline,
+    one_by_one: bool,
 }
 
 impl Pacer {
@@ -36,6 +39,8 @@ impl Pacer {
             starting: true,
             duty: min_duty(&pace),
             baseline: Baseline::default(),
+            baseline_one_by_one: Baseline::default(),
+            one_by_one: false,
             pace,
         }
     }
@@ -45,11 +50,17 @@ impl Pacer {
         self.batch
     }
 
+    /// Sets whether the batches to come go row by row. Their latency says nothing of the others'.
+    pub(crate) fn compare_one_by_one(&mut self, one_by_one: bool) {
+        self.one_by_one = one_by_one;
+    }
+
     /// Adapts to a full batch that took `work`. Returns the pause before the next batch.
     ///
     /// `urgency`, from 0 to 1, is the minimum share of time at work: see [`urgency`].
     pub(crate) fn took(&mut self, work: Duration, urgency: f64) -> Duration {
-        if let Some(slowdown) = self.baseline.slowdown(self.batch, work) {
+        let size = self.batch;
+        if let Some(slowdown) = self.baseline().slowdown(size, work) {
             self.adapt_duty(slowdown);
         }
         let fitting = AIM * self.pace.target.as_secs_f64() / work.as_secs_f64();
@@ -67,8 +78,16 @@ impl Pacer {
             self.starting = false;
         }
         let pause = self.pause(work, urgency.clamp(0.0, 1.0));
-        self.baseline.pass(work.saturating_add(pause));
+        self.baseline().pass(work.saturating_add(pause));
         pause
+    }
+
+    fn baseline(&mut self) -> &mut Baseline {
+        if self.one_by_one {
+            &mut self.baseline_one_by_one
+        } else {
+            &mut self.baseline
+        }
     }
 
     /// Halves size and share after a failed batch: it may have been too large for a timeout, or the
@@ -209,6 +228,26 @@ mod tests {
         }
 
         assert_eq!(sizes, [8_000, 24_000, 72_000, 72_000, 73_000]);
+    }
+
+    #[test]
+    fn batches_row_by_row_are_no_sign_of_load() {
+        let pace = Pace {
+            min_batch: rows(100),
+            max_batch: rows(100),
+            target: Duration::from_secs(1),
+            ..Pace::polite()
+        };
+        let mut pacer = Pacer::new(pace.clone());
+        steady(&mut pacer, Duration::from_millis(4));
+
+        pacer.compare_one_by_one(true);
+        steady(&mut pacer, Duration::from_millis(40));
+        let row_by_row = pacer.duty;
+        steady(&mut pacer, Duration::from_millis(80));
+
+        assert!(reached(row_by_row, max_duty(&pace)), "{row_by_row}");
+        assert!(reached(pacer.duty, min_duty(&pace)), "{}", pacer.duty);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod pooler;
 mod rule;
 mod schema;
 mod setup;
+mod snapshot;
 mod store_impl;
 mod tables;
 mod transaction;
@@ -35,6 +36,7 @@ mod transaction;
 use attempt::transact;
 use flight::{Flight, Purpose};
 pub(in crate::store) use rule::text_of;
+use snapshot::SeenSnapshots;
 
 /// A pool of Postgres connections, as a host hands it in.
 pub type Pool = bb8::Pool<AsyncPgConnection>;
@@ -82,6 +84,7 @@ pub struct PostgresStore {
     /// Whether it is known if prepared statements last, or cannot be found out.
     pooler_is_checked: Arc<tokio::sync::Mutex<bool>>,
     durability: Durability,
+    seen_snapshots: SeenSnapshots,
 }
 
 /// Which batches raise `synchronous_commit` from `off` or `local` to `on`, for their transaction.
@@ -123,6 +126,7 @@ impl PostgresStore {
             timeouts,
             pooler_is_checked: Arc::default(),
             durability: Durability::default(),
+            seen_snapshots: SeenSnapshots::default(),
         })
     }
 
@@ -137,6 +141,7 @@ impl PostgresStore {
             timeouts: Timeouts::default(),
             pooler_is_checked: Arc::default(),
             durability: Durability::default(),
+            seen_snapshots: SeenSnapshots::default(),
         }
     }
 

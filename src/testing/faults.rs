@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::job::{
-    Batch, BatchRequest, Findings, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
-    Scope,
+    Batch, BatchRequest, Findings, Forecast, Job, JobError, JobName, OldSnapshot, Page,
+    PreviewRows, RunBounds, Scope,
 };
 
 /// A job with faults in its steps, around any other job.
@@ -339,5 +339,9 @@ impl<H: JobHook> Job for FaultyJob<H> {
         let answer = self.job.forecast(rejected).await?;
         self.hook.after(&call, &Answer::Forecast(&answer)).await?;
         Ok(answer)
+    }
+
+    async fn oldest_snapshot(&self) -> Option<OldSnapshot> {
+        self.job.oldest_snapshot().await
     }
 }

@@ -18,7 +18,7 @@ use crate::metrics::recorder::{self, Gauges};
 use crate::model::{
     Health, Outcome, OutcomeKind, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
 };
-use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue};
+use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue, Slowness};
 use crate::time::Moment;
 
 /// One job: its worker, its plan, its runs and those who wait for them.
@@ -59,6 +59,8 @@ pub(super) struct JobState {
     pub(super) rejected: BTreeSet<String>,
     /// The clocks of past runs.
     pub(super) clock: ClockGuard,
+    /// The forecasts of past runs.
+    pub(super) slowness: Slowness,
     /// The health that subscribers know.
     pub(super) health: Health,
     pub(super) gauges: Gauges,
@@ -93,6 +95,7 @@ impl JobState {
             recent: Vec::new(),
             rejected: BTreeSet::new(),
             clock: ClockGuard::default(),
+            slowness: Slowness::default(),
             health: Health::Healthy,
             gauges: Gauges::default(),
         }
@@ -184,7 +187,8 @@ impl JobState {
         let account = RunAccount::new(report);
         // Copies: the worker's own are lost when it crashes.
         let (unsaved, rejected) = (self.unsaved.clone(), self.rejected.clone());
-        let run = RunState::new(account.clone(), unsaved, rejected, self.clock.clone());
+        let mut run = RunState::new(account.clone(), unsaved, rejected, self.clock.clone());
+        run.slowness = self.slowness.clone();
         // A worker that has just crashed takes no message; its exit puts the run back.
         let _ = worker.cast(WorkerMsg::Run(Box::new(run)));
         self.active = Some(ActiveRun::new(account, waiters, now));

@@ -54,6 +54,7 @@ impl JobState {
             next_run: self.planner.late_from(now).filter(|_| self.enabled),
             paused: self.planner.is_paused(),
             heartbeat: self.heartbeat(),
+            old_snapshot: self.slowness.snapshot(),
         })
     }
 

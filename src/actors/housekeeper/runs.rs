@@ -176,6 +176,7 @@ impl State {
         let mut report = run.account.report;
         job.rejected = run.rejected;
         job.clock = run.clock;
+        job.slowness = run.slowness;
         if active.clock_confirmed {
             job.clock.confirm();
         }

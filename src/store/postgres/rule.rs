@@ -13,8 +13,8 @@ use super::doubt::Doubts;
 use super::flight::{Flight, Purpose};
 use super::{Durability, PostgresStore};
 use crate::job::{
-    Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
-    Scope,
+    Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, OldSnapshot, Page, PreviewRows,
+    RunBounds, Scope,
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
@@ -241,10 +241,19 @@ impl RuleJob {
             self.under_way.store(false, Ordering::Release);
             return batch;
         }
+        let began = Instant::now();
         let batch = match self.together(&plan, &values).await? {
             Err(error) if error.goes_row_by_row() => {
                 tracing::debug!(job.name = self.rule.name, error = %error.tell(WRITE), "goes row by row");
-                self.again(&plan, &values).await
+                let lost = began.elapsed();
+                let mut batch = self.again(&plan, &values).await;
+                if let Ok(batch) = &mut batch {
+                    // The first attempt waited for the same locks.
+                    if !batch.waited.is_zero() {
+                        batch.waited = batch.waited.saturating_add(lost);
+                    }
+                }
+                batch
             }
             done => done.map_err(|error| error.tell(WRITE)),
         };
@@ -284,7 +293,8 @@ impl RuleJob {
     }
 
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
-        let mut timeouts = each::timeouts(self.store.timeouts);
+        let slow = self.contention.slow_rows();
+        let mut timeouts = slow.shorten(each::timeouts(self.store.timeouts));
         if self.contention.goes_row_by_row() {
             timeouts.lock = timeouts.lock.min(each::SHORT_LOCK);
         }
@@ -294,7 +304,7 @@ impl RuleJob {
             plan.to_write(),
             WRITE,
             |flight| {
-                let batch = each::write(flight, plan, values, timeouts).await?;
+                let batch = each::write(flight, plan, values, timeouts, &slow).await?;
                 self.doubts.note(flight, &batch).await?;
                 batch
             },
@@ -439,6 +449,10 @@ impl Job for RuleJob {
         })?;
         self.floor.set(floor);
         Ok(forecast)
+    }
+
+    async fn oldest_snapshot(&self) -> Option<OldSnapshot> {
+        self.store.oldest_snapshot().await
     }
 }
 

@@ -1,34 +1,111 @@
 //! What a rule remembers of rows that made it wait.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::each::TOO_LONG;
 use crate::job::Batch;
+use crate::store::Timeouts;
 
-/// Until when batches go row by row at once.
+/// Until when batches go row by row at once, and the rows that are too slow.
 ///
 /// A batch that fails as a whole has lost the time it waited, and the next one meets the same rows
 /// or their neighbours.
 #[derive(Debug, Default)]
-pub(super) struct Contention(Mutex<Option<Instant>>);
+pub(super) struct Contention(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    until: Option<Instant>,
+    slow: SlowRows,
+}
+
+/// Rows that used up the time of a statement, with a backoff of their own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SlowRows(BTreeMap<String, SlowRow>);
+
+#[derive(Debug, Clone, Copy)]
+struct SlowRow {
+    next_attempt: Instant,
+    backoff: Duration,
+}
 
 impl Contention {
     pub(super) fn goes_row_by_row(&self) -> bool {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = self.state().until;
         until.is_some_and(|until| Instant::now() < until)
+    }
+
+    pub(super) fn slow_rows(&self) -> SlowRows {
+        self.state().slow.clone()
     }
 
     /// Remembers what came of a batch row by row.
     pub(super) fn note(&self, batch: &Batch) {
-        let is_slow = batch.rejected.iter().any(|row| row.error == TOO_LONG);
+        let now = Instant::now();
+        let mut state = self.state();
+        let is_slow = state.slow.note(batch, now);
         let wait = match batch.rejected.iter().any(|row| !row.is_kept()) {
             true if is_slow => SLOW,
             true => LOCKED,
             false => return,
         };
-        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = (*until).max(Instant::now().checked_add(wait));
+        state.until = state.until.max(now.checked_add(wait));
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SlowRows {
+    /// Returns how long a row is left alone; `None` if it is to be tried.
+    pub(super) fn wait(&self, id: &str, now: Instant) -> Option<Duration> {
+        let row = self.0.get(id)?;
+        let wait = row.next_attempt.saturating_duration_since(now);
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Shortens the time of a statement where several rows have used up theirs.
+    pub(super) fn shorten(&self, timeouts: Timeouts) -> Timeouts {
+        let halvings = u32::try_from(self.0.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let divisor = 2_u32.saturating_pow(halvings);
+        let statement = (timeouts.statement / divisor).max(MIN_STATEMENT);
+        Timeouts {
+            statement: statement.min(timeouts.statement),
+            ..timeouts
+        }
+    }
+
+    /// Returns whether the batch met a slow row.
+    fn note(&mut self, batch: &Batch, now: Instant) -> bool {
+        let mut is_slow = false;
+        for row in &batch.rejected {
+            is_slow |= row.error.starts_with(TOO_LONG);
+            if row.error != TOO_LONG {
+                continue;
+            }
+            let before = self.0.get(&row.id);
+            let backoff = before.map_or(FIRST, |row| row.backoff.saturating_mul(2).min(MAX));
+            let Some(next_attempt) = now.checked_add(backoff) else {
+                continue;
+            };
+            if before.is_some() || self.0.len() < MAX_SLOW {
+                let slow = SlowRow {
+                    next_attempt,
+                    backoff,
+                };
+                self.0.insert(row.id.clone(), slow);
+            }
+        }
+        for id in &batch.ids {
+            self.0.remove(id);
+        }
+        // Rows that nobody met for that long are gone.
+        self.0
+            .retain(|_, row| now.saturating_duration_since(row.next_attempt) < MAX);
+        is_slow
     }
 }
 
@@ -37,3 +114,95 @@ const LOCKED: Duration = Duration::from_secs(5);
 
 /// A row that is slow stays slow.
 const SLOW: Duration = Duration::from_secs(10 * 60);
+
+/// Wait before the second attempt at a slow row. Each further wait is twice as long.
+const FIRST: Duration = Duration::from_secs(60);
+const MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Slow rows that are remembered.
+const MAX_SLOW: usize = 1_000;
+
+/// Ordinary rows are written in less, many times over.
+const MIN_STATEMENT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::RejectedRow;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_slow_row_is_tried_again_after_a_growing_wait() {
+        let mut slow = SlowRows::default();
+        let mut now = Instant::now();
+        let mut waits = Vec::new();
+
+        for _ in 0..8 {
+            slow.note(&rejecting("b0", TOO_LONG), now);
+            let wait = slow.wait("b0", now).expect("is left alone");
+            waits.push(wait.as_secs() / 60);
+            // What a run says of it meanwhile is no attempt.
+            assert!(slow.note(&rejecting("b0", "writing it takes too long; later"), now));
+            assert_eq!(slow.wait("b0", now), Some(wait));
+            now += wait;
+            assert_eq!(slow.wait("b0", now), None, "is tried");
+        }
+
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(slow.wait("b1", now), None);
+    }
+
+    #[test]
+    fn a_slow_row_that_was_written_or_is_gone_is_forgotten() {
+        let mut slow = SlowRows::default();
+        let now = Instant::now();
+        slow.note(&rejecting("b0", TOO_LONG), now);
+        slow.note(&rejecting("b1", TOO_LONG), now);
+
+        slow.note(&Batch::new(vec!["b0".to_owned()], None), now);
+
+        assert_eq!(slow.0.keys().collect::<Vec<_>>(), ["b1"]);
+        assert!(!slow.note(&Batch::default(), now + MAX + MINUTE));
+        assert_eq!(slow.0.len(), 0);
+    }
+
+    #[test]
+    fn several_slow_rows_shorten_the_time_of_each_down_to_a_second() {
+        let timeouts = |statement| Timeouts {
+            statement: Duration::from_millis(statement),
+            ..Timeouts::default()
+        };
+        let mut slow = SlowRows::default();
+        let now = Instant::now();
+
+        let shortened: Vec<u64> = (0..6)
+            .map(|number| {
+                slow.note(&rejecting(&format!("b{number}"), TOO_LONG), now);
+                slow.shorten(timeouts(10_000)).statement.as_secs()
+            })
+            .collect();
+
+        assert_eq!(shortened, [10, 5, 2, 1, 1, 1]);
+        assert_eq!(slow.shorten(timeouts(300)), timeouts(300));
+    }
+
+    #[test]
+    fn many_slow_rows_take_bounded_memory() {
+        let mut slow = SlowRows::default();
+        let now = Instant::now();
+
+        for number in 0..=MAX_SLOW {
+            slow.note(&rejecting(&number.to_string(), TOO_LONG), now);
+        }
+
+        assert_eq!(slow.0.len(), MAX_SLOW);
+    }
+
+    fn rejecting(id: &str, error: &str) -> Batch {
+        Batch::default().with_rejected(vec![RejectedRow {
+            id: id.to_owned(),
+            error: error.to_owned(),
+        }])
+    }
+}

@@ -5,7 +5,7 @@
 //! The loop sees the code of an error, which does not come through diesel, and costs no turn over
 //! the wire for each row.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
@@ -13,8 +13,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
 use super::batch::{check_lag, empty, lock};
+use super::contention::SlowRows;
 use super::cursor::cursor;
 use super::plan::{Plan, Values};
+use crate::fmt::span;
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;
 use crate::store::rule::{Bind, Template, param};
@@ -37,6 +39,15 @@ struct Outcome {
     outcome: Option<String>,
 }
 
+/// What became of the rows.
+#[derive(Debug, Deserialize)]
+struct Outcomes {
+    /// Of each row that was looked at.
+    done: Vec<Done>,
+    /// Time that passed before locks of others timed out, in microseconds.
+    waited: u64,
+}
+
 /// What became of one row.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,16 +68,25 @@ pub(super) async fn write(
     plan: &Plan,
     values: &Values<'_>,
     timeouts: Timeouts,
+    slow: &SlowRows,
 ) -> TxResult<Batch> {
     let locked = lock(conn, plan, values).await?;
     let mut batch = empty(plan);
     if locked.ids.is_empty() {
         return Ok(batch);
     }
+    let now = Instant::now();
+    let waits: Vec<Option<Duration>> = locked.ids.iter().map(|id| slow.wait(id, now)).collect();
+    let tried = |texts: &[String]| -> Vec<String> {
+        let texts = texts.iter().zip(&waits);
+        let tried = texts.filter(|(_, wait)| wait.is_none());
+        tried.map(|(text, _)| text.clone()).collect()
+    };
+    let (oids, tids, ids) = (tried(&locked.oids), tried(&locked.tids), tried(&locked.ids));
     let values = Values {
-        oids: &locked.oids,
-        tids: &locked.tids,
-        ids: &locked.ids,
+        oids: &oids,
+        tids: &tids,
+        ids: &ids,
         limit: values.limit,
         ..Values::at(values.now, values.cutoff)
     };
@@ -79,11 +99,22 @@ pub(super) async fn write(
         diesel::sql_query("SELECT current_setting('housekeeper.outcome', true) AS outcome")
             .get_result(conn)
             .await?;
-    let outcome: Vec<Done> =
+    let Outcomes { done, waited } =
         serde_json::from_str(outcome.as_deref().unwrap_or_default()).map_err(TxError::other)?;
-    let looked_at = outcome.len();
-    for (done, id) in outcome.into_iter().zip(&locked.ids) {
+    batch.waited = Duration::from_micros(waited);
+    batch.one_by_one = true;
+    let mut done = done.into_iter();
+    let mut looked_at = 0;
+    for (id, wait) in locked.ids.iter().zip(waits) {
         let id = id.clone();
+        if let Some(wait) = wait {
+            looked_at += 1;
+            let error = later(wait);
+            batch.rejected.push(RejectedRow { id, error });
+            continue;
+        }
+        let Some(done) = done.next() else { break };
+        looked_at += 1;
         match done {
             Done::Spared => {}
             Done::Written(counts) => {
@@ -129,6 +160,7 @@ pub(super) async fn write(
 fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
     let constant = |text: String| Bind::Text(text);
     let inline = |bind: Bind| Template::new(&param("x")).inline(|_| bind.clone());
+    // Stands in the block itself, which plans it once, not for each row.
     let write = plan.write_one.inline(|name| plan.value(name, values));
     // The ids are those of the one row.
     let of_one = |template: &Template| {
@@ -152,13 +184,20 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
     }
     format!(
         "DO $housekeeper$
+        #variable_conflict use_column
         DECLARE
             hkv_oids oid[] := {oids}::oid[]; hkv_tids tid[] := {tids}::tid[]; hkv_done jsonb[] := '{{}}'; hkv_row record; hkv_still bigint;
+            {TID} tid; {OID} oid;
             hkv_until timestamptz := clock_timestamp() + interval '{budget} milliseconds'; hkv_state text; hkv_said text; hkv_detail text;
+            hkv_short int := {short}; hkv_began timestamptz; hkv_waited interval := interval '0';
         BEGIN
             FOR hkv_i IN 1 .. cardinality(hkv_tids) LOOP
+                hkv_began := clock_timestamp();
+                {TID} := hkv_tids[hkv_i];
+                {OID} := hkv_oids[hkv_i];
                 BEGIN
-                    EXECUTE {write} INTO STRICT hkv_row USING hkv_tids[hkv_i], hkv_oids[hkv_i];
+                    {write}
+                    INTO STRICT hkv_row;
                     IF hkv_row.hk_still > 0 OR hkv_row.hk_to_write > cardinality(hkv_row.hk_ids) THEN
                         RAISE EXCEPTION USING ERRCODE = '{WITHHELD}';
                     END IF;
@@ -176,17 +215,21 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
                         jsonb_build_object('state', hkv_state, 'said', hkv_said, 'detail', hkv_detail));
                     EXIT WHEN hkv_state = '57014';
                     -- Where one row is locked elsewhere, others may be.
-                    IF hkv_state = '55P03' THEN PERFORM set_config('lock_timeout', '{short}', true); END IF;
+                    IF hkv_state = '55P03' THEN
+                        hkv_waited := hkv_waited + (clock_timestamp() - hkv_began);
+                        PERFORM set_config('lock_timeout', hkv_short::text, true);
+                        hkv_short := greatest(hkv_short / 2, 1);
+                    END IF;
                 END;
                 EXIT WHEN clock_timestamp() > hkv_until;
             END LOOP;
-            PERFORM set_config('housekeeper.outcome', to_jsonb(hkv_done)::text, true);
+            PERFORM set_config('housekeeper.outcome', jsonb_build_object('done', to_jsonb(hkv_done),
+                'waited', (extract(epoch from hkv_waited) * 1000000)::bigint)::text, true);
         END $housekeeper$",
         oids = inline(Bind::Texts(values.oids.to_vec())),
         tids = inline(Bind::Texts(values.tids.to_vec())),
         budget = (timeouts.statement / 2).as_millis(),
         short = SHORT_LOCK.min(timeouts.lock).as_millis(),
-        write = inline(constant(write)),
         then = then.join(" "),
     )
 }
@@ -210,7 +253,14 @@ fn concerns_row(state: &str) -> bool {
 /// The code of a row that was not written, or is due as before.
 const WITHHELD: &str = "HKW01";
 
-/// Wait for a lock once a row was found locked.
+/// Said of a row whose next attempt is that far away.
+fn later(wait: Duration) -> String {
+    let wait = Duration::from_secs(wait.as_secs().max(1));
+    format!("{TOO_LONG}; it is tried again in {}", span(wait))
+}
+
+/// Wait for a lock once a row was found locked. The waits for further ones are half as long each,
+/// so that even many locked rows take little of the time of the others.
 pub(super) const SHORT_LOCK: Duration = Duration::from_millis(20);
 
 /// Said of a row that used up the time of a statement.

@@ -22,7 +22,7 @@ pub(super) struct Plan {
     pub(super) lock_together: Variants,
     /// Judges again and writes the rows at `tids` in `oids`.
     pub(super) write: Template,
-    /// The same for the one row at `$1` in `$2`.
+    /// The same for one row, whose place is in variables.
     pub(super) write_one: Template,
     /// Children, by their number, that the server's statistics count, and what reads those.
     pub(super) tallied: Vec<usize>,

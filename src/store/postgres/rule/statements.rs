@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::catalogue::Catalogue;
 use super::compiler::Compiler;
 use super::parts::Parts;
-use super::plan::{Plan, Variants};
+use super::plan::{OID, Plan, TID, Variants};
 use super::stamp::once;
 use crate::rule::{Action, Source};
 use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
@@ -117,7 +117,7 @@ impl Compiler<'_> {
             param("tids")
         ));
         let write_one = Template::new(&format!(
-            "WITH hk_picked AS MATERIALIZED (SELECT {picked} FROM {from} WHERE {of}.ctid = $1 AND {of}.tableoid = $2 AND {judged}){writing}"
+            "WITH hk_picked AS MATERIALIZED (SELECT {picked} FROM {from} WHERE {of}.ctid = {TID} AND {of}.tableoid = {OID} AND {judged}){writing}"
         ));
         let then = self.then(parts)?;
         let set_back = self.own_table()?.set_back.then(|| {
