@@ -63,10 +63,11 @@ impl Pacer {
         if let Some(slowdown) = self.baseline().slowdown(size, work) {
             self.adapt_duty(slowdown);
         }
-        let fitting = AIM * self.pace.target.as_secs_f64() / work.as_secs_f64();
-        if work > self.pace.target {
+        let target = self.target();
+        let fitting = AIM * target.as_secs_f64() / work.as_secs_f64();
+        if work > target {
             self.shrink(fitting);
-        } else if work < self.pace.target / 2 {
+        } else if work < target / 2 {
             let grown = self.batch.saturating_add(self.pace.min_batch.get());
             let grown = if self.starting {
                 grown.max(scaled(self.batch, fitting.min(MAX_GROWTH)))
@@ -80,6 +81,12 @@ impl Pacer {
         let pause = self.pause(work, urgency.clamp(0.0, 1.0));
         self.baseline().pass(work.saturating_add(pause));
         pause
+    }
+
+    /// Row by row, a row costs several times as much, and a smaller batch would only add pauses.
+    fn target(&self) -> Duration {
+        let factor = if self.one_by_one { ONE_BY_ONE } else { 1 };
+        self.pace.target.saturating_mul(factor)
     }
 
     fn baseline(&mut self) -> &mut Baseline {
@@ -169,6 +176,9 @@ const AIM: f64 = 0.75;
 /// Largest growth after one batch. The first may be quick because it found less to do.
 const MAX_GROWTH: f64 = 8.0;
 
+/// Targets of a batch that goes row by row.
+const ONE_BY_ONE: u32 = 4;
+
 /// Slowdown against the best latency at which the share neither grows nor shrinks.
 const TOLERATED_SLOWDOWN: f64 = 0.25;
 
@@ -248,6 +258,21 @@ mod tests {
 
         assert!(reached(row_by_row, max_duty(&pace)), "{row_by_row}");
         assert!(reached(pacer.duty, min_duty(&pace)), "{}", pacer.duty);
+    }
+
+    #[test]
+    fn batches_row_by_row_have_four_times_the_target() {
+        let size_after = |one_by_one, work_ms| {
+            let mut pacer = Pacer::new(Pace::polite());
+            pacer.compare_one_by_one(one_by_one);
+            pacer.took(Duration::from_millis(work_ms), 0.0);
+            pacer.batch().get()
+        };
+
+        let sizes = [(false, 12), (false, 13), (true, 49), (true, 50)]
+            .map(|(one_by_one, work_ms)| size_after(one_by_one, work_ms));
+
+        assert_eq!(sizes, [100, 50, 100, 50]);
     }
 
     #[test]

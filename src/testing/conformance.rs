@@ -12,11 +12,15 @@ use crate::fmt::span;
 use crate::job::{Job, JobError, RunBounds, Scope};
 use crate::time::{Clock, SystemClock};
 
+#[cfg(all(feature = "postgres", unix))]
+mod commits;
 mod guest;
+mod neighbour;
 mod scope;
 mod walk;
 
 pub use guest::Guest;
+pub use neighbour::Neighbour;
 use walk::{assert_oldest_first, ids, preview, run};
 
 /// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns
@@ -78,6 +82,9 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
 /// | The cutoff does not lie ahead: by more than ten seconds, rows are handled early. | [`Conformance::clock`] in a test that sets the job's clock |
 /// | [`Forecast::max_age`](crate::job::Forecast::max_age) is no longer than the age of the rule. Without one, a new row waits for a tick, which is a warning. | a cutoff in the past |
 /// | A row that a user saves during a batch survives. | [`Conformance::guest`] |
+/// | A row that another client holds keeps no others: nine tenths of them go within ten seconds. | [`Conformance::neighbour`] |
+/// | Rows whose commit was not confirmed are reported, once. | `Conformance::proxy`, on Postgres |
+/// | Only the database orders texts. | a database in each of `PrivatePostgres::ODD_LOCALES`, with ids such as `a`, `B`, `c9`, `c10` of one instant |
 ///
 /// # Examples
 ///
@@ -105,6 +112,9 @@ pub struct Conformance<'g> {
     limit: NonZeroU32,
     clock: Arc<dyn Clock>,
     guest: Option<&'g mut dyn Guest>,
+    neighbour: Option<&'g mut dyn Neighbour>,
+    #[cfg(all(feature = "postgres", unix))]
+    proxy: Option<&'g super::PostgresProxy>,
 }
 
 /// The result of a [`Conformance`] check.
@@ -125,6 +135,9 @@ impl<'g> Conformance<'g> {
             limit,
             clock: Arc::new(SystemClock),
             guest: None,
+            neighbour: None,
+            #[cfg(all(feature = "postgres", unix))]
+            proxy: None,
         }
     }
 
@@ -142,6 +155,22 @@ impl<'g> Conformance<'g> {
         self
     }
 
+    /// Adds a client that holds a row, or what a write of it needs. Not on SQLite, where a writer
+    /// holds the whole file.
+    #[must_use]
+    pub fn neighbour(mut self, neighbour: &'g mut dyn Neighbour) -> Self {
+        self.neighbour = Some(neighbour);
+        self
+    }
+
+    /// Cuts the connection at a commit. The job's store must connect through this proxy.
+    #[cfg(all(feature = "postgres", unix))]
+    #[must_use]
+    pub fn proxy(mut self, proxy: &'g super::PostgresProxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
     /// Checks a job on its database.
     ///
     /// # Panics
@@ -156,6 +185,9 @@ impl<'g> Conformance<'g> {
             limit,
             clock,
             guest,
+            neighbour,
+            #[cfg(all(feature = "postgres", unix))]
+            proxy,
         } = self;
         job.check().await?;
         let bounds = job.begin_run().await?;
@@ -171,6 +203,13 @@ impl<'g> Conformance<'g> {
         let mut handled = Vec::new();
         if let (Some(guest), Some(first)) = (guest, order.first()) {
             handled.extend(guest::assert_saved(job, limit, guest, first).await?);
+        }
+        if let Some(neighbour) = neighbour {
+            handled.extend(neighbour::assert_others_go(job, limit, neighbour).await?);
+        }
+        #[cfg(all(feature = "postgres", unix))]
+        if let Some(proxy) = proxy {
+            handled.extend(commits::assert_reported(job, limit, proxy).await?);
         }
         handled.extend(scope::assert_one_user(job, limit).await?);
         handled.extend(assert_run(job, limit).await?);

@@ -221,15 +221,19 @@ mod memory;
 mod outbox;
 #[cfg(all(feature = "postgres", unix))]
 mod postgres;
+#[cfg(all(feature = "postgres", unix))]
+mod proxy;
 mod receiver;
 mod waiting;
 
 pub use clock::ManualClock;
-pub use conformance::{Conformance, Conformed, Guest, assert_conforms};
+pub use conformance::{Conformance, Conformed, Guest, Neighbour, assert_conforms};
 pub use faults::{Answer, Call, Fault, Faults, FaultyJob, Gate, JobHook, Step};
 pub use memory::{MemoryBooking, MemorySession, MemoryStore};
 pub use outbox::{MemoryOutbox, drain};
 #[cfg(all(feature = "postgres", unix))]
 pub use postgres::PrivatePostgres;
+#[cfg(all(feature = "postgres", unix))]
+pub use proxy::{PostgresProxy, WireFault};
 pub use receiver::{FaultyReceiver, ReceiverFault};
 pub use waiting::{next_event, next_report};

@@ -104,6 +104,11 @@ impl PrivatePostgres {
         self.create_database(&locale)
     }
 
+    /// Locales for [`fresh_database_in`](Self::fresh_database_in) whose order of texts differs from
+    /// that of their bytes: capitals beside small letters, numbers by their value, and marks such as
+    /// hyphens left out at first.
+    pub const ODD_LOCALES: [&str; 3] = ["en-US", "en-US-u-kn-true", "en-US-u-ka-shifted"];
+
     /// Makes an empty database whose texts are in the order of an ICU locale, such as `en-US`, and
     /// returns its URL. Where `B` follows `a`, order in Rust and order in the database differ.
     ///

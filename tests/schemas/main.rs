@@ -7,6 +7,8 @@
 #![cfg(feature = "testing")]
 
 mod activity;
+#[cfg(all(feature = "postgres", unix))]
+mod contention;
 #[cfg(feature = "postgres")]
 mod cost;
 #[cfg(feature = "postgres")]

@@ -1,5 +1,6 @@
 //! A hand-written job over a host's table, and the mistakes in it that `Conformance` finds.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,10 +29,18 @@ async fn check(
     clock: Arc<ManualClock>,
 ) -> Result<Conformed, String> {
     let limit = 2.try_into().expect("is not zero");
-    let checking = tokio::spawn(async move {
+    caught(async move {
         let check = Conformance::new(limit).clock(clock).guest(&mut guest);
-        check.check(&job).await.map_err(|error| error.to_string())
-    });
+        check.check(&job).await
+    })
+    .await
+}
+
+/// Runs a check in a task, and returns its panic's text.
+async fn caught(
+    check: impl Future<Output = Result<Conformed, JobError>> + Send + 'static,
+) -> Result<Conformed, String> {
+    let checking = tokio::spawn(async move { check.await.map_err(|error| error.chain()) });
     match checking.await {
         Ok(done) => Ok(done.expect("no step fails")),
         Err(error) => {
@@ -383,7 +392,8 @@ mod postgres {
     use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
     use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
     use ractor_housekeeper::PostgresStore;
-    use ractor_housekeeper::testing::PrivatePostgres;
+    use ractor_housekeeper::rule::{Rule, age, eq};
+    use ractor_housekeeper::testing::{Neighbour, PostgresProxy, PrivatePostgres};
 
     use super::*;
 
@@ -401,6 +411,8 @@ mod postgres {
         Lock,
         SecondLook,
         Neither,
+        /// A lock, and places compared in Rust.
+        LockAndOrder,
     }
 
     struct Sweeper {
@@ -462,13 +474,19 @@ mod postgres {
         request: &BatchRequest,
         care: Care,
     ) -> QueryResult<Batch> {
-        let lock = if care == Care::Lock {
-            "for update skip locked"
-        } else {
-            ""
+        let lock = match care {
+            Care::Lock | Care::LockAndOrder => "for update skip locked",
+            Care::SecondLook | Care::Neither => "",
         };
         let limit = request.limit.get().into();
-        let rows = open(conn, request.cutoff, request.after.as_ref(), limit, lock).await?;
+        let mut rows = open(conn, request.cutoff, request.after.as_ref(), limit, lock).await?;
+        if let Some(after) = request
+            .after
+            .as_ref()
+            .filter(|_| care == Care::LockAndOrder)
+        {
+            rows.retain(|row| (row.sent_at, &row.id) > (after.since, &after.id));
+        }
         let picked = rows.into_iter().map(|row| Cursor::new(row.sent_at, row.id));
         let mut batch = Batch::claimed(request, picked);
         let answers: &[bool] = if care == Care::SecondLook {
@@ -561,6 +579,164 @@ mod postgres {
         }
     }
 
+    async fn fill(url: &str) -> AsyncPgConnection {
+        let mut conn = AsyncPgConnection::establish(url)
+            .await
+            .expect("a connection");
+        conn.batch_execute(
+            "create table invitations (id text primary key, sent_at timestamptz not null, answered boolean not null);
+             create index on invitations (sent_at) where not answered;
+             insert into invitations select v.id, now() - v.days * interval '1 day', false
+             from (values ('a', 9), ('b', 10), ('c', 9), ('d', 8), ('young', 6)) v(id, days)",
+        )
+        .await
+        .expect("is made");
+        conn
+    }
+
+    /// The same as a declared rule.
+    fn declared(store: &PostgresStore) -> impl Job + use<> {
+        let week = std::time::Duration::from_secs(7 * 24 * 60 * 60);
+        let rule = Rule::new("invitations", "invitations")
+            .due(age("sent_at", week))
+            .only(eq("answered", false))
+            .delete();
+        store.rule(rule).expect("a rule")
+    }
+
+    struct Holder(AsyncPgConnection);
+
+    #[async_trait]
+    impl Neighbour for Holder {
+        async fn lock(&mut self, id: &str) -> Result<(), JobError> {
+            let lock = format!("begin; select from invitations where id = '{id}' for update");
+            Ok(self.0.batch_execute(&lock).await?)
+        }
+
+        async fn release(&mut self) -> Result<(), JobError> {
+            Ok(self.0.batch_execute("rollback").await?)
+        }
+    }
+
+    async fn beside_a_neighbour(
+        url: &str,
+        job: impl FnOnce(PostgresStore) -> Box<dyn Job>,
+    ) -> Result<Conformed, String> {
+        let mut holder = Holder(fill(url).await);
+        let job = job(PostgresStore::connect(url).expect("a URL"));
+        caught(async move {
+            let check = Conformance::new(2.try_into().expect("is not zero"));
+            check.neighbour(&mut holder).check(&*job).await
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_that_waits_for_a_locked_row_is_found() {
+        let Some(server) = PrivatePostgres::shared().expect("a server") else {
+            return;
+        };
+        let url = || server.fresh_database().expect("a database");
+        let by_hand = |care| move |store| -> Box<dyn Job> { Box::new(Sweeper { store, care }) };
+
+        let skips = beside_a_neighbour(&url(), by_hand(Care::Lock)).await;
+        let rule = beside_a_neighbour(&url(), |store| Box::new(declared(&store))).await;
+        let waits = beside_a_neighbour(&url(), by_hand(Care::SecondLook)).await;
+
+        assert_eq!(skips.expect("conforms").handled, ["b", "a", "c", "d"]);
+        assert_eq!(rule.expect("conforms").handled, ["b", "a", "c", "d"]);
+        let found = waits.expect_err("waits");
+        assert!(
+            found.contains("a run fails while another client holds b: "),
+            "{found}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_that_forgets_an_unconfirmed_commit_is_found() {
+        let Some(server) = PrivatePostgres::shared().expect("a server") else {
+            return;
+        };
+        let mut results = Vec::new();
+        for is_declared in [true, false] {
+            let url = server.fresh_database().expect("a database");
+            drop(fill(&url).await);
+            let proxy = PostgresProxy::start(&url).await.expect("a proxy");
+            let store = PostgresStore::connect(proxy.url()).expect("a URL");
+            let job: Box<dyn Job> = if is_declared {
+                Box::new(declared(&store))
+            } else {
+                let care = Care::Lock;
+                Box::new(Sweeper { store, care })
+            };
+            let checked = caught(async move {
+                let check = Conformance::new(2.try_into().expect("is not zero"));
+                check.proxy(&proxy).check(&*job).await
+            });
+            results.push(checked.await);
+        }
+
+        let forgets = results.pop().expect("two were checked");
+        let rule = results.pop().expect("two were checked");
+        assert_eq!(rule.expect("conforms").handled, ["b", "a", "c", "d"]);
+        let found = forgets.expect_err("forgets");
+        assert!(
+            found.contains(
+                "the commit of [\"b\", \"a\"] was not confirmed, and no batch reports them"
+            ),
+            "{found}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_order_of_rust_is_found_in_each_odd_locale() {
+        let Some(server) = PrivatePostgres::shared().expect("a server") else {
+            return;
+        };
+        let locales = PrivatePostgres::ODD_LOCALES.iter().copied().map(Some);
+        for locale in locales.chain([None]) {
+            for care in [None, Some(Care::Lock), Some(Care::LockAndOrder)] {
+                let url = match locale {
+                    Some(locale) => server.fresh_database_in(locale),
+                    // Texts in the order of their bytes hide the mistake.
+                    None => server.fresh_database_in(""),
+                };
+                let url = url.expect("a database");
+                let mut conn = fill(&url).await;
+                conn.batch_execute(
+                    "delete from invitations; insert into invitations select id, now() - interval '9 days', false
+                     from unnest(array['a', 'B', 'b', 'c9', 'c10', 'd', 'D-2', 'd1']) id",
+                )
+                .await
+                .expect("is made");
+                let store = PostgresStore::connect(&url).expect("a URL");
+                let job: Box<dyn Job> = match care {
+                    None => Box::new(declared(&store)),
+                    Some(care) => Box::new(Sweeper { store, care }),
+                };
+
+                let checked = caught(async move {
+                    let check = Conformance::new(std::num::NonZeroU32::MIN);
+                    check.check(&*job).await
+                })
+                .await;
+
+                let is_found = care == Some(Care::LockAndOrder) && locale.is_some();
+                match checked {
+                    Ok(conformed) => {
+                        assert!(!is_found && conformed.handled.len() == 8, "{locale:?}")
+                    }
+                    Err(found) => assert!(
+                        is_found
+                            && found
+                                .contains("a run (left) and the preview before it (right) differ"),
+                        "{locale:?} {care:?}: {found}"
+                    ),
+                }
+            }
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_job_without_lock_and_second_look_is_found() {
         let Some(server) = PrivatePostgres::shared().expect("a server") else {
@@ -568,16 +744,7 @@ mod postgres {
         };
         for care in [Care::Lock, Care::SecondLook, Care::Neither] {
             let url = server.fresh_database().expect("a database");
-            let mut conn = AsyncPgConnection::establish(&url)
-                .await
-                .expect("a connection");
-            conn.batch_execute(
-                "create table invitations (id text primary key, sent_at timestamptz not null, answered boolean not null);
-                 insert into invitations select v.id, now() - v.days * interval '1 day', false
-                 from (values ('a', 9), ('b', 10), ('c', 9), ('d', 8), ('young', 6)) v(id, days)",
-            )
-            .await
-            .expect("is made");
+            let conn = fill(&url).await;
             let store = PostgresStore::connect(&url).expect("a URL");
             // The clock that decides is the database's, which is the machine's.
             let clock = Arc::new(ManualClock::frozen(Utc::now()));

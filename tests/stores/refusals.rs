@@ -90,6 +90,36 @@ macro_rules! refusals {
                 Ok(())
             }
 
+            /// The triggers of both databases undo a write: before it on Postgres, after it on SQLite.
+            #[tokio::test]
+            async fn a_booking_that_a_trigger_sets_back_does_not_expire_again_and_again() -> TestResult {
+                for status in ["old.status", "'Pending'"] {
+                    let Some(world) = $open.await? else {
+                        return Ok(());
+                    };
+                    let request = fill(&world).await?;
+                    let trigger = ($raise)("update", "bookings", "booking_id")
+                        .replace("before", if stringify!($store) == "sqlite_refusals" { "after" } else { "before" })
+                        .replace("select raise(abort, 'not this one')", &format!("update bookings set status = {status} where booking_id = old.booking_id"))
+                        .replace("raise exception 'not this one'", &format!("new.status := {status}"));
+                    world.sql(&trigger).await?;
+
+                    let first = world.jobs.expire_bookings(&request).await?;
+                    let second = world.jobs.expire_bookings(&request).await?;
+                    let rejected = ["b".to_owned()];
+                    let forecast = world.jobs.booking_forecast(std::time::Duration::from_millis(1), &rejected).await?;
+
+                    assert_eq!((first.ids, second.ids), (vec!["a".to_owned(), "c".to_owned()], Vec::new()));
+                    for rejected in [first.rejected, second.rejected] {
+                        let rejected: Vec<_> = rejected.iter().map(|row| (row.id.as_str(), row.error.as_str())).collect();
+                        assert_eq!(rejected, [("b", "a trigger of the database withholds it")]);
+                    }
+                    assert_eq!(forecast.due.count, 0);
+                    assert_eq!(world.bookings_now().await?["b"].0, "Pending");
+                }
+                Ok(())
+            }
+
             #[tokio::test]
             async fn a_batch_with_a_rejected_row_returns_its_cursor() -> TestResult {
                 for (event, table, id) in [("delete", "sessions", "id"), ("update", "bookings", "booking_id")] {

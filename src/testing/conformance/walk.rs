@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use crate::job::{BatchRequest, Job, JobError, Page, PreviewRow, PreviewRows, Scope};
+use crate::job::{BatchRequest, Job, JobError, Page, PreviewRow, PreviewRows, Progress, Scope};
 
 pub(super) fn ids(rows: &[PreviewRow]) -> Vec<String> {
     rows.iter().map(|row| row.id.clone()).collect()
@@ -17,6 +17,7 @@ pub(super) async fn preview(
 ) -> Result<Vec<PreviewRow>, JobError> {
     let mut all = Vec::new();
     let mut page = Page::first(size);
+    let mut progress = Progress::default();
     loop {
         let PreviewRows {
             rows, due, next, ..
@@ -43,8 +44,8 @@ pub(super) async fn preview(
             return Ok(all);
         };
         assert!(
-            page.after.as_ref() != Some(&next),
-            "a preview goes from {:?} to {next:?}",
+            !progress.is_cycle(page.after.as_ref(), &next),
+            "a preview would never end: it goes from {:?} to {next:?}",
             page.after
         );
         page.after = Some(next);
@@ -91,6 +92,7 @@ pub(super) async fn run(
 ) -> Result<(Vec<String>, Vec<String>), JobError> {
     let (mut handled, mut rejected) = (Vec::new(), Vec::new());
     let mut request = request(job, scope, limit).await?;
+    let mut progress = Progress::default();
     loop {
         let batch = job.batch(&request).await?;
         let rows = batch.ids.len() + batch.rejected.len();
@@ -104,8 +106,8 @@ pub(super) async fn run(
             return Ok((handled, rejected));
         };
         assert!(
-            request.after.as_ref() != Some(&next_cursor),
-            "a batch after {:?} ends at {next_cursor:?}",
+            !progress.is_cycle(request.after.as_ref(), &next_cursor),
+            "a run would never end: a batch after {:?} ends at {next_cursor:?}",
             request.after
         );
         request.after = Some(next_cursor);

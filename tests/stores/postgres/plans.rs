@@ -94,6 +94,77 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
     Ok(())
 }
 
+/// Without statistics the planner may think that a table has a handful of rows. The server counts
+/// what it really reads, also for foreign keys and for rows that are written one by one.
+#[tokio::test]
+async fn tables_never_analyzed_are_read_by_index() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
+        return Ok(());
+    };
+    for table in TABLES {
+        world
+            .sql(&format!(
+                "alter table {table} set (autovacuum_enabled = off)"
+            ))
+            .await?;
+    }
+    fill_unanalyzed(&world).await?;
+    world.sql("create function refuse() returns trigger language plpgsql as $$ begin if old.id = 's00003' then raise exception 'no'; end if; return old; end $$;
+               create trigger refuse before delete on sessions for each row execute function refuse();
+               alter table sessions disable trigger refuse")
+        .await?;
+    let PostgresUnderTest { store, jobs, url } = world;
+    // What connections have read is counted when they end.
+    let mut observer = AsyncPgConnection::establish(&url).await?;
+    drop((store, jobs));
+    alone(&mut observer).await?;
+    observer.batch_execute("select pg_stat_reset()").await?;
+
+    let jobs = Jobs::over(PostgresStore::connect(&url)?.with_clock(clock()));
+    do_everything(&jobs).await?;
+    observer
+        .batch_execute("alter table sessions enable trigger refuse")
+        .await?;
+    let one_by_one = jobs
+        .delete_idle_sessions(&crate::rules::request(
+            now() - chrono::TimeDelta::days(1),
+            20,
+        ))
+        .await?;
+    drop(jobs);
+    alone(&mut observer).await?;
+
+    assert_eq!(one_by_one.ids.len(), 19, "{:?}", one_by_one.rejected);
+    let read: Vec<PlanStep> = diesel::sql_query(
+        "select relname || ': ' || seq_tup_read as \"QUERY PLAN\" from pg_stat_user_tables where seq_tup_read > 0 and relname = any($1)",
+    )
+    .bind::<diesel::sql_types::Array<Text>, _>(TABLES)
+    .load(&mut observer)
+    .await?;
+    let read: Vec<String> = read.into_iter().map(|table| table.step).collect();
+    assert_eq!(read, [""; 0], "rows that were read without an index");
+    let looked: Vec<PlanStep> = diesel::sql_query(
+        "select relname::text as \"QUERY PLAN\" from pg_stat_user_tables where idx_scan > 0 and relname = any($1)",
+    )
+    .bind::<diesel::sql_types::Array<Text>, _>(TABLES)
+    .load(&mut observer)
+    .await?;
+    assert_eq!(looked.len(), TABLES.len(), "the server has counted");
+    Ok(())
+}
+
+/// Waits until the other connections to the database have ended.
+async fn alone(observer: &mut AsyncPgConnection) -> TestResult {
+    let others = "select pid::text as \"QUERY PLAN\" from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    loop {
+        let left: Vec<PlanStep> = diesel::sql_query(others).load(observer).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A store on a pool of the host's, whose connections tell what is sent.
 async fn listening(world: &PostgresUnderTest, recorder: &Recorder) -> TestResult<PostgresStore> {
     let mut config = ManagerConfig::default();
@@ -172,6 +243,11 @@ fn literal(value: &str) -> (String, String) {
 /// Pending and 300 of them due. Most old ones are not Pending and most Pending ones not old, which
 /// Postgres does not know: it expects that many are due.
 async fn fill(world: &PostgresUnderTest) -> TestResult {
+    fill_unanalyzed(world).await?;
+    world.sql("analyze").await
+}
+
+async fn fill_unanalyzed(world: &PostgresUnderTest) -> TestResult {
     let now = format!("'{}'::timestamptz", now());
     let numbers = "from generate_series(0, 99999) n";
     let user = "lpad(to_hex(n), 32, '0')::uuid";
@@ -189,8 +265,7 @@ async fn fill(world: &PostgresUnderTest) -> TestResult {
              insert into bookings (booking_id, user_id, status, created_at, held_until)
                 select 'b' || n, {user}, case when n % 10 < 3 then 'Pending' else 'Confirmed' end,
                     {now} - case when n % 10 >= 3 then interval '30 days' when n < 1000 then interval '1 day' + n * interval '1 s' else n % 300 * interval '1 s' end,
-                    case when n % 200 = 0 then {now} + interval '5 min' end {numbers};
-             analyze"
+                    case when n % 200 = 0 then {now} + interval '5 min' end {numbers}"
         ))
         .await
 }

@@ -19,6 +19,30 @@ pub(super) struct Exchange {
     pub(super) is_asking: bool,
 }
 
+impl Exchange {
+    /// Returns whether it commits a transaction, by a simple query or a prepared statement.
+    pub(super) fn is_commit(&self) -> bool {
+        let mut rest = self.bytes.as_slice();
+        while let (Some(kind), Some(end)) = (rest.first(), end_of(rest, 1)) {
+            let body = rest.get(5..end).unwrap_or_default();
+            let text = match kind {
+                b'Q' => body,
+                // Behind the name of the statement.
+                b'P' => body.splitn(2, |byte| *byte == 0).nth(1).unwrap_or_default(),
+                _ => &[],
+            };
+            if text
+                .get(..6)
+                .is_some_and(|word| word.eq_ignore_ascii_case(b"commit"))
+            {
+                return true;
+            }
+            rest = rest.get(end..).unwrap_or_default();
+        }
+        false
+    }
+}
+
 /// One message of a server.
 pub(super) struct Frame {
     pub(super) bytes: Vec<u8>,

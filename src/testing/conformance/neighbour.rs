@@ -1,0 +1,60 @@
+//! A client that holds what one row needs.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::walk::{ids, preview, run};
+use crate::job::{Job, JobError, Scope};
+
+/// A client of the host's database that holds a due row, or what a write of it needs: a child, or a
+/// row that a trigger updates.
+///
+/// On a connection of its own. [`Conformance`](super::Conformance) calls the methods in their
+/// order, with a run between them.
+#[async_trait]
+pub trait Neighbour: Send {
+    /// Begins a transaction that locks, and changes nothing.
+    async fn lock(&mut self, id: &str) -> Result<(), JobError>;
+
+    /// Rolls back.
+    async fn release(&mut self) -> Result<(), JobError>;
+}
+
+/// Runs the job while the neighbour holds the first row, and returns the ids it handled.
+pub(super) async fn assert_others_go(
+    job: &dyn Job,
+    limit: NonZeroU32,
+    neighbour: &mut dyn Neighbour,
+) -> Result<Vec<String>, JobError> {
+    let due = ids(&preview(job, &Scope::All, limit).await?);
+    let Some((held, others)) = due.split_first() else {
+        return Ok(Vec::new());
+    };
+    neighbour.lock(held).await?;
+    let done = tokio::time::timeout(WITHIN, run(job, &Scope::All, limit)).await;
+    neighbour.release().await?;
+    let Ok(done) = done else {
+        panic!(
+            "a run takes longer than ten seconds while another client holds {held}: skip rows that \
+             are locked, or limit the wait for them"
+        );
+    };
+    let (handled, _) = done.unwrap_or_else(|error| {
+        panic!(
+            "a run fails while another client holds {held}: {}. Skip rows that are locked",
+            error.chain()
+        )
+    });
+    let gone = others.iter().filter(|id| handled.contains(id)).count();
+    assert!(
+        gone * 10 >= others.len() * 9,
+        "a run handled {gone} of {} free rows while another client held {held}",
+        others.len()
+    );
+    Ok(handled)
+}
+
+/// Longest run beside a locked row.
+const WITHIN: Duration = Duration::from_secs(10);
