@@ -202,6 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn a_minimum_share_above_the_maximum_fixes_the_share() {
+        let pace = Pace {
+            duty_percent: 25,
+            min_duty_percent: 90,
+            ..Pace::polite()
+        };
+        let mut pacer = Pacer::new(pace);
+
+        let first = pacer.took(Duration::from_millis(8), 0.0);
+        pacer.failed();
+        steady(&mut pacer, Duration::from_millis(8));
+        let later = pacer.took(Duration::from_millis(8), 0.0);
+
+        assert_eq!([first, later], [Duration::from_millis(24); 2]);
+    }
+
+    #[test]
     fn full_speed_never_pauses() {
         let mut pacer = Pacer::new(Pace::full_speed());
 

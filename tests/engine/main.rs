@@ -25,6 +25,7 @@ mod restarting;
 mod runs;
 mod schedule;
 mod schedules;
+mod slowness;
 mod stopping;
 mod strangers;
 #[path = "../support/mod.rs"]

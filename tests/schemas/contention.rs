@@ -307,3 +307,40 @@ async fn a_role_that_may_not_ask_for_snapshots_explains_nothing() {
     let (handled, _) = run(&job, 10).await;
     assert_eq!(handled.len(), 0);
 }
+
+/// A booking that was set back, and a session that was moved back, are found from the start alone;
+/// what falls due is found at the floor, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_built_in_jobs_find_what_was_set_back_at_the_next_tick() {
+    let sessions = "insert into sessions (id, user_id, created_at) values";
+    let bookings = "insert into bookings (booking_id, user_id, status, created_at) values";
+    for number in 0..2 {
+        let Some(host) = Host::new("").await else {
+            return;
+        };
+        host.store.migrate(Schema::ALL).await.expect("tables");
+        let add = async |id: &str, day: &str| {
+            host.run(&format!(
+                "{sessions} ('{id}', gen_random_uuid(), '2025-12-{day}'); {bookings} ('{id}', gen_random_uuid(), 'Pending', '2026-01-{day}')"
+            ))
+            .await;
+        };
+        let job = built_in(host.store.clone(), &BookingPolicy::default())
+            .expect("jobs")
+            .swap_remove(number);
+        let look = async |from_start| {
+            job.prepare_run(from_start);
+            let (handled, _) = run(&*job, 10).await;
+            job.forecast(&[]).await.expect("a forecast");
+            handled.into_iter().collect::<Vec<_>>()
+        };
+
+        add("a", "09").await;
+        assert_eq!(look(true).await, ["a"]);
+        assert_eq!(look(false).await, [""; 0]);
+        add("back", "08").await;
+
+        assert_eq!(look(false).await, [""; 0], "{}", job.name());
+        assert_eq!(look(true).await, ["back"], "{}", job.name());
+    }
+}

@@ -85,7 +85,7 @@ pub(crate) const ORDERS: &str = "
 pub(crate) type Rejected = Vec<(String, String)>;
 
 /// Takes a rule through one run; returns what was handled and what was rejected.
-pub(crate) async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Rejected) {
+pub(crate) async fn run(job: &(impl Job + ?Sized), limit: u32) -> (BTreeSet<String>, Rejected) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
     let mut request = BatchRequest {
