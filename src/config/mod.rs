@@ -100,7 +100,8 @@ pub struct JobConfig {
     /// Longest leap ahead of the clock by which rows fall due, against the monotonic one. Beyond
     /// it, runs of a job that [cannot be undone](crate::Job::is_irreversible) fail until the clock
     /// has kept step for five minutes, until it is set right, or until
-    /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). `None`: the clock is always trusted.
+    /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). Leaps of one day add up. `None`: the
+    /// clock is always trusted.
     /// Default: 1 hour.
     #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,

@@ -21,7 +21,10 @@ use crate::config::Cron;
 /// longer than the best of their size when others load the database. The share doubles while they
 /// take as long as the best, stays at a slowdown of a quarter, and halves at a half and beyond. It
 /// starts at `min_duty_percent`, never falls below it, so that every backlog ends, and never
-/// exceeds `duty_percent`. After each batch the worker pauses accordingly.
+/// exceeds `duty_percent`. After each batch the worker pauses accordingly. Time that a batch waits
+/// for locks of others ([`Batch::waited`](crate::job::Batch::waited)) is no work, and batches that
+/// go row by row ([`Batch::one_by_one`](crate::job::Batch::one_by_one)) are compared with each
+/// other and have ten times the target.
 ///
 /// **An end time** (`finish_by`) raises the share of a backlog that does not end in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,11 @@ use crate::time::{Moment, after, since};
 ///
 /// A clock that was set a month ahead makes every row look due. A leap beyond the bound holds the
 /// runs of a job until the clock has kept step for [`CONFIRM_AFTER`], or a person confirms it. A
-/// clock that goes back makes nothing due and is followed at once. The first look is trusted: there
-/// is nothing to compare it with.
+/// clock that goes back makes nothing due and is followed at once. Smaller leaps add up over a day.
+/// The first look is trusted: there is nothing to compare it with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClockGuard {
+    /// Where leaps are measured from.
     trusted: Option<Look>,
     /// The first look after a leap.
     suspect: Option<Look>,
@@ -49,7 +50,10 @@ impl ClockGuard {
             suspect.keeps_step(look, bound) && look.mono >= suspect.mono + CONFIRM_AFTER
         });
         if ahead <= bound || confirmed {
-            self.trusted = Some(look);
+            let is_kept = |trusted: Look| {
+                !confirmed && !look.is_behind(trusted) && look.mono < trusted.mono + ADDS_UP
+            };
+            self.trusted = self.trusted.filter(|it| is_kept(*it)).or(Some(look));
             self.suspect = None;
             return Ok(());
         }
@@ -74,6 +78,11 @@ impl Look {
         since(self.deciding, earlier.expected(self.mono))
     }
 
+    /// Whether the deciding clock went less far than the monotonic one since `earlier`.
+    fn is_behind(self, earlier: Self) -> bool {
+        self.deciding < earlier.expected(self.mono)
+    }
+
     /// Whether `later` is within the bound of where this reading leads, in either direction.
     fn keeps_step(self, later: Self, bound: Duration) -> bool {
         let expected = self.expected(later.mono);
@@ -87,6 +96,9 @@ impl Look {
 
 /// A clock that leapt is trusted once it has kept step for this long.
 pub(crate) const CONFIRM_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// Leaps within this time count together. Beyond it, an ordinary drift of two clocks would.
+const ADDS_UP: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +161,28 @@ mod tests {
             .map(|mono: u32| look(&mut guard, MONTH + i64::from(mono), u64::from(mono)).is_ok());
 
         assert_eq!(looks, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn small_leaps_add_up_over_a_day() {
+        let mut guard = ClockGuard::default();
+        let day = 24 * HOUR;
+        let mut leap = |ahead: u64, mono: u64| {
+            let deciding = i64::try_from(mono + ahead).expect("is small");
+            look(&mut guard, deciding, mono)
+        };
+
+        assert_eq!(leap(0, 0), Ok(()));
+        assert_eq!(leap(2_400, 10), Ok(()));
+        assert_eq!(leap(4_800, 20), Err(4_800));
+        // Set back by half of it; the next half is too much again.
+        assert_eq!(leap(2_400, 30), Ok(()));
+        assert_eq!(leap(3_600, day - 1), Ok(()));
+        assert_eq!(leap(4_800, day - 1), Err(4_800));
+        // A drift over days is none.
+        assert_eq!(leap(3_600, day), Ok(()));
+        assert_eq!(leap(7_200, 2 * day - 1), Ok(()));
+        assert_eq!(leap(7_201, 2 * day - 1), Err(3_601));
     }
 
     #[test]

@@ -176,8 +176,8 @@ const AIM: f64 = 0.75;
 /// Largest growth after one batch. The first may be quick because it found less to do.
 const MAX_GROWTH: f64 = 8.0;
 
-/// Targets of a batch that goes row by row.
-const ONE_BY_ONE: u32 = 4;
+/// Targets of a batch that goes row by row, a quarter of a second by default.
+const ONE_BY_ONE: u32 = 10;
 
 /// Slowdown against the best latency at which the share neither grows nor shrinks.
 const TOLERATED_SLOWDOWN: f64 = 0.25;
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_row_by_row_have_four_times_the_target() {
+    fn batches_row_by_row_have_ten_times_the_target() {
         let size_after = |one_by_one, work_ms| {
             let mut pacer = Pacer::new(Pace::polite());
             pacer.compare_one_by_one(one_by_one);
@@ -286,7 +286,7 @@ mod tests {
             pacer.batch().get()
         };
 
-        let sizes = [(false, 12), (false, 13), (true, 49), (true, 50)]
+        let sizes = [(false, 12), (false, 13), (true, 124), (true, 125)]
             .map(|(one_by_one, work_ms)| size_after(one_by_one, work_ms));
 
         assert_eq!(sizes, [100, 50, 100, 50]);

@@ -7,7 +7,8 @@ use crate::job::{Batch, RejectedRow};
 /// Counts the rows of a run that were rejected with the same text.
 ///
 /// A row's own id, what is quoted, words with digits and the detail in parentheses do not tell two
-/// texts apart. Rows that a declaration keeps ([`RejectedRow::is_kept`]) or another transaction holds do not count.
+/// texts apart. Rows that a declaration keeps ([`RejectedRow::is_kept`]) or another transaction
+/// holds do not count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rejections {
     handled: u64,

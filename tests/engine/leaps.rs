@@ -90,6 +90,22 @@ async fn a_leap_within_the_bound_or_without_one_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn leaps_that_add_up_within_a_day_are_held() {
+    let host = with_sessions(Setup::new()).await;
+    clean(&host).await;
+
+    host.clock.advance_wall(TimeDelta::minutes(40));
+    let first = clean(&host).await;
+    tokio::time::sleep(minutes(5)).await;
+    host.clock.advance_wall(TimeDelta::minutes(40));
+    let second = clean(&host).await;
+
+    assert!(first.success(), "{first}");
+    assert_eq!(failure(&second), Some(FailureKind::ClockLeap));
+    assert_eq!(host.store.sessions().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_crashes_forgets_no_leap() {
     let host = with_sessions(Setup::new()).await;
     clean(&host).await;

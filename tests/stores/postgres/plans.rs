@@ -109,7 +109,7 @@ async fn tables_never_analyzed_are_read_by_index() -> TestResult {
             .await?;
     }
     fill_unanalyzed(&world).await?;
-    world.sql("create function refuse() returns trigger language plpgsql as $$ begin if old.id = 's00003' then raise exception 'no'; end if; return old; end $$;
+    world.sql("create function refuse() returns trigger language plpgsql as $$ begin if old.id like '%3' then raise exception 'no'; end if; return old; end $$;
                create trigger refuse before delete on sessions for each row execute function refuse();
                alter table sessions disable trigger refuse")
         .await?;
@@ -134,7 +134,7 @@ async fn tables_never_analyzed_are_read_by_index() -> TestResult {
     drop(jobs);
     alone(&mut observer).await?;
 
-    assert_eq!(one_by_one.ids.len(), 19, "{:?}", one_by_one.rejected);
+    assert_eq!((one_by_one.ids.len(), one_by_one.rejected.len()), (18, 2));
     let read: Vec<PlanStep> = diesel::sql_query(
         "select relname || ': ' || seq_tup_read as \"QUERY PLAN\" from pg_stat_user_tables where seq_tup_read > 0 and relname = any($1)",
     )
