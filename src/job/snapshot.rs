@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OldSnapshot {
-    /// The holder, such as `session 4711 (psql, idle in transaction)`.
+    /// The holder, such as `backend 4711 (psql, idle in transaction)`.
     pub holder: String,
     /// How long it has been held.
     pub age: Duration,

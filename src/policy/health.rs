@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_old_snapshot_is_the_cause_where_nothing_is_overdue() {
-        let snapshot = OldSnapshot::new("session 7 (psql)", MINUTE * 34);
+        let snapshot = OldSnapshot::new("backend 7 (psql)", MINUTE * 34);
         let slow = HealthInputs {
             old_snapshot: Some(&snapshot),
             ..inputs()
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(
             reasons,
             [
-                "runs slow down, because a snapshot of 34m holds back vacuum: session 7 (psql)",
+                "runs slow down, because a snapshot of 34m holds back vacuum: backend 7 (psql)",
                 "a row has been due for 5m"
             ]
         );
@@ -494,9 +494,9 @@ mod tests {
             (
                 late(LateCause::SlowedDown {
                     elapsed: MINUTE * 34,
-                    holder: "session 7".to_owned(),
+                    holder: "backend 7".to_owned(),
                 }),
-                r#"{"state":"late","reason":"runs slow down, because a snapshot of 34m holds back vacuum: session 7","cause":{"kind":"slowed_down","elapsed":"34m","elapsed_ms":2040000,"holder":"session 7"}}"#,
+                r#"{"state":"late","reason":"runs slow down, because a snapshot of 34m holds back vacuum: backend 7","cause":{"kind":"slowed_down","elapsed":"34m","elapsed_ms":2040000,"holder":"backend 7"}}"#,
             ),
             (
                 failing(failed()),

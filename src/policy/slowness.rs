@@ -106,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_holds_until_a_full_look_is_fast_or_the_snapshot_is_gone() {
+    fn a_cause_holds_until_a_full_look_is_fast() {
         let mut slowness = Slowness::default();
-        let old = OldSnapshot::new("session 7", MIN_AGE);
-        let young = OldSnapshot::new("session 8", ms(9_999));
+        let old = OldSnapshot::new("backend 7", MIN_AGE);
+        let young = OldSnapshot::new("backend 8", ms(9_999));
         slowness.add(ms(3), true, at(0));
 
         slowness.explain(Some(young));

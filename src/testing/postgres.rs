@@ -105,8 +105,8 @@ impl PrivatePostgres {
     }
 
     /// Locales for [`fresh_database_in`](Self::fresh_database_in) whose order of texts differs from
-    /// that of their bytes: capitals beside small letters, numbers by their value, and marks such as
-    /// hyphens left out at first.
+    /// that of their bytes: capitals beside small letters, numbers by their value, and marks such
+    /// as hyphens left out at first.
     pub const ODD_LOCALES: [&str; 3] = ["en-US", "en-US-u-kn-true", "en-US-u-ka-shifted"];
 
     /// Makes an empty database whose texts are in the order of an ICU locale, such as `en-US`, and

@@ -26,7 +26,7 @@ use frames::{Exchange, Frames};
 /// let proxy = PostgresProxy::start(&server.fresh_database()?).await?;
 /// let store = PostgresStore::connect(proxy.url())?;
 ///
-/// // The server commits, and nobody learns of it.
+/// // The server commits, and the client receives no answer.
 /// proxy.fail_commit(1, WireFault::AnswerLost);
 /// # Ok(())
 /// # }

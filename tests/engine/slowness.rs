@@ -102,7 +102,7 @@ async fn run(housekeeper: &HousekeeperRef) -> Health {
 async fn a_snapshot_that_slows_runs_down_is_named_until_it_ends() {
     let job = Slowing::default();
     let housekeeper = job.start(messages_only()).await;
-    let old = OldSnapshot::new("session 7 (psql)", minutes(34));
+    let old = OldSnapshot::new("backend 7 (psql)", minutes(34));
     job.with(|state| {
         state.forecast = Duration::from_millis(3);
         state.snapshot = Some(old);
@@ -121,13 +121,13 @@ async fn a_snapshot_that_slows_runs_down_is_named_until_it_ends() {
     let late = Health::Late {
         cause: LateCause::SlowedDown {
             elapsed: minutes(34),
-            holder: "session 7 (psql)".to_owned(),
+            holder: "backend 7 (psql)".to_owned(),
         },
     };
     assert_eq!(
         (fast, asked),
         (Health::Healthy, 0),
-        "nobody asks a fast one"
+        "a fast forecast needs no cause"
     );
     assert_eq!((slow, slow_again), (late.clone(), late));
     assert_eq!((asked_slow, job.with(|state| state.asked)), (1, 2));
@@ -140,7 +140,7 @@ async fn runs_that_are_fast_again_end_the_lateness() {
     let housekeeper = job.start(messages_only()).await;
     job.with(|state| {
         state.forecast = Duration::from_millis(430);
-        state.snapshot = Some(OldSnapshot::new("session 7", minutes(1)));
+        state.snapshot = Some(OldSnapshot::new("backend 7", minutes(1)));
     });
 
     let slow_from_the_start = run(&housekeeper).await;
@@ -166,8 +166,8 @@ async fn a_question_that_hangs_fails_no_run() {
     assert_eq!(job.with(|state| state.asked), 1);
 }
 
-/// What was set back behind the place of an earlier run is found at the next tick, and by every run
-/// that somebody asks for.
+/// What was set back behind the place of an earlier run is found at the next tick, and by every
+/// run on request.
 #[tokio::test(start_paused = true)]
 async fn only_deadline_runs_begin_where_nothing_was_due() {
     let job = Slowing::default();

@@ -263,7 +263,7 @@ async fn the_holder_of_an_old_snapshot_is_named_to_any_role() {
 
     let known = known.expect("a snapshot");
     assert!(
-        known.holder.starts_with("session ")
+        known.holder.starts_with("backend ")
             && known
                 .holder
                 .ends_with(" (nightly dump, idle in transaction)"),

@@ -76,8 +76,8 @@ const ASK: &str = "ask for snapshots that hold back vacuum";
 /// see the snapshots, and those of slots and of prepared transactions.
 const HELD: &str = "
     select holder, key, seconds from (
-        select 'session ' || pid || coalesce(' (' || nullif(concat_ws(', ', nullif(application_name, ''), state), '') || ')', '') as holder,
-            'session ' || pid || ' ' || coalesce(backend_xid::text, '') || ' ' || coalesce(backend_xmin::text, '') as key,
+        select 'backend ' || pid || coalesce(' (' || nullif(concat_ws(', ', nullif(application_name, ''), state), '') || ')', '') as holder,
+            'backend ' || pid || ' ' || coalesce(backend_xid::text, '') || ' ' || coalesce(backend_xmin::text, '') as key,
             extract(epoch from clock_timestamp() - xact_start)::bigint as seconds, greatest(age(backend_xid), age(backend_xmin)) as behind
         from pg_stat_activity
         where coalesce(backend_xid, backend_xmin) is not null and pid <> pg_backend_pid() and (datname = current_database() or datname is null)

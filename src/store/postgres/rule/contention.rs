@@ -102,7 +102,7 @@ impl SlowRows {
         for id in &batch.ids {
             self.0.remove(id);
         }
-        // Rows that nobody met for that long are gone.
+        // Rows that no batch met for that long are gone.
         self.0
             .retain(|_, row| now.saturating_duration_since(row.next_attempt) < MAX);
         is_slow
