@@ -27,6 +27,7 @@ mod parameters;
 mod pooler;
 mod rule;
 mod schema;
+mod seen_snapshots;
 mod setup;
 mod snapshot;
 mod store_impl;
@@ -36,7 +37,7 @@ mod transaction;
 use attempt::transact;
 use flight::{Flight, Purpose};
 pub(in crate::store) use rule::text_of;
-use snapshot::SeenSnapshots;
+use seen_snapshots::SeenSnapshots;
 
 /// A pool of Postgres connections, as a host hands it in.
 pub type Pool = bb8::Pool<AsyncPgConnection>;

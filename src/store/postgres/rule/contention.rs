@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::each::TOO_LONG;
 use crate::job::Batch;
 use crate::store::Timeouts;
 
@@ -108,6 +107,9 @@ impl SlowRows {
         is_slow
     }
 }
+
+/// Said of a row that used up the time of a statement.
+pub(super) const TOO_LONG: &str = "writing it takes too long";
 
 /// Rows that are locked elsewhere, or rejected, are so for a while.
 const LOCKED: Duration = Duration::from_secs(5);

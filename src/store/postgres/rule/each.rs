@@ -13,9 +13,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
 use super::batch::{check_lag, empty, lock};
-use super::contention::SlowRows;
+use super::contention::{SlowRows, TOO_LONG};
 use super::cursor::cursor;
-use super::plan::{Plan, Values};
+use super::plan::{OID, Plan, TID, Values};
 use crate::fmt::span;
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;
@@ -262,9 +262,6 @@ fn later(wait: Duration) -> String {
 /// Wait for a lock once a row was found locked. The waits for further ones are half as long each,
 /// so that even many locked rows take little of the time of the others.
 pub(super) const SHORT_LOCK: Duration = Duration::from_millis(20);
-
-/// Said of a row that used up the time of a statement.
-pub(super) const TOO_LONG: &str = "writing it takes too long";
 
 /// Stands for the one row's id until the statement is put together.
 const ONE: &str = "hk one";

@@ -181,3 +181,7 @@ impl Plan {
         compiler.finish(plan)
     }
 }
+
+/// The variables that hold the place of the one row of [`Plan::write_one`].
+pub(super) const TID: &str = "hkv_tid";
+pub(super) const OID: &str = "hkv_oid";
