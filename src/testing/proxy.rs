@@ -127,6 +127,10 @@ impl PostgresProxy {
     }
 
     /// Removes the fault. Returns whether it has happened.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it is called for what it does, too"
+    )]
     pub fn clear(&self) -> bool {
         *self.state.plan() = None;
         *self.state.triggered.borrow()
