@@ -724,7 +724,7 @@ mod postgres {
                 let is_found = care == Some(Care::LockAndOrder) && locale.is_some();
                 match checked {
                     Ok(conformed) => {
-                        assert!(!is_found && conformed.handled.len() == 8, "{locale:?}")
+                        assert!(!is_found && conformed.handled.len() == 8, "{locale:?}");
                     }
                     Err(found) => assert!(
                         is_found
