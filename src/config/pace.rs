@@ -24,7 +24,7 @@ use crate::config::Cron;
 /// exceeds `duty_percent`. After each batch the worker pauses accordingly. Time that a batch waits
 /// for locks of others ([`Batch::waited`](crate::job::Batch::waited)) is no work, and batches that
 /// go row by row ([`Batch::one_by_one`](crate::job::Batch::one_by_one)) are compared with each
-/// other and have ten times the target.
+/// other and may take a quarter of a second.
 ///
 /// **An end time** (`finish_by`) raises the share of a backlog that does not end in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

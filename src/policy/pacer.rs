@@ -85,8 +85,11 @@ impl Pacer {
 
     /// Row by row, a row costs several times as much, and a smaller batch would only add pauses.
     fn target(&self) -> Duration {
-        let factor = if self.one_by_one { ONE_BY_ONE } else { 1 };
-        self.pace.target.saturating_mul(factor)
+        if self.one_by_one {
+            self.pace.target.max(ONE_BY_ONE)
+        } else {
+            self.pace.target
+        }
     }
 
     fn baseline(&mut self) -> &mut Baseline {
@@ -176,8 +179,8 @@ const AIM: f64 = 0.75;
 /// Largest growth after one batch. The first may be quick because it found less to do.
 const MAX_GROWTH: f64 = 8.0;
 
-/// Targets of a batch that goes row by row, a quarter of a second by default.
-const ONE_BY_ONE: u32 = 10;
+/// Minimum target of a batch that goes row by row.
+const ONE_BY_ONE: Duration = Duration::from_millis(250);
 
 /// Slowdown against the best latency at which the share neither grows nor shrinks.
 const TOLERATED_SLOWDOWN: f64 = 0.25;
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_row_by_row_have_ten_times_the_target() {
+    fn batches_row_by_row_may_take_a_quarter_of_a_second() {
         let size_after = |one_by_one, work_ms| {
             let mut pacer = Pacer::new(Pace::polite());
             pacer.compare_one_by_one(one_by_one);
