@@ -485,7 +485,7 @@ mod postgres {
             .as_ref()
             .filter(|_| care == Care::LockAndOrder)
         {
-            rows.retain(|row| (row.sent_at, &row.id) > (after.since, &after.id));
+            rows.retain(|row| (row.sent_at, row.id.as_str()) > (after.since(), after.id()));
         }
         let picked = rows.into_iter().map(|row| Cursor::new(row.sent_at, row.id));
         let mut batch = Batch::claimed(request, picked);
