@@ -38,6 +38,9 @@ pub struct HousekeeperArguments {
     pub couriers: Vec<CourierOf>,
     /// The store of past runs; `None` keeps them in memory only.
     pub history: Option<Arc<dyn RunHistory>>,
+    /// The name of this instance among its replicas, for the status, reports and the history;
+    /// `None` for eight random digits.
+    pub instance: Option<String>,
     /// The wall clock, which tests replace.
     pub clock: Arc<dyn Clock>,
 }
@@ -64,6 +67,7 @@ impl HousekeeperArguments {
             jobs,
             couriers: Vec::new(),
             history: None,
+            instance: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -103,6 +107,15 @@ impl HousekeeperArguments {
     pub fn with_history(self, history: impl RunHistory) -> Self {
         Self {
             history: Some(Arc::new(history)),
+            ..self
+        }
+    }
+
+    /// Names this instance among its replicas, such as by its host or pod.
+    #[must_use]
+    pub fn with_instance(self, name: impl Into<String>) -> Self {
+        Self {
+            instance: Some(name.into()),
             ..self
         }
     }

@@ -11,8 +11,8 @@ use super::subscribers::Subscriber;
 use crate::config::Schedule;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{
-    History, HistoryQuery, ParkedEntries, ParkedPage, Report, RequestError, Requester, RunId,
-    RunStatus, Status, WhichEntries,
+    History, HistoryQuery, Instances, ParkedEntries, ParkedPage, Report, RequestError, Requester,
+    RunId, RunStatus, Status, WhichEntries,
 };
 
 /// A handle to a housekeeper: each [`HousekeeperMsg`] as a function that returns its answer.
@@ -191,6 +191,40 @@ impl HousekeeperRef {
     pub async fn resume(&self, job: impl Into<JobName>) -> Result<bool, AskError> {
         let job = job.into();
         self.request(|reply| HousekeeperMsg::Resume(job, reply))
+            .await
+    }
+
+    /// Pauses a job for all replicas that share the database of the history. Returns whether it was
+    /// not paused so.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if there is no such job, it is disabled, no history was given, or the
+    /// database did not take the pause.
+    pub async fn pause_replicas(&self, job: impl Into<JobName>) -> Result<bool, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::PauseReplicas(job, reply))
+            .await
+    }
+
+    /// Ends a pause for all replicas. Returns whether the job was paused so.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`pause_replicas`](HousekeeperRef::pause_replicas).
+    pub async fn resume_replicas(&self, job: impl Into<JobName>) -> Result<bool, AskError> {
+        let job = job.into();
+        self.request(|reply| HousekeeperMsg::ResumeReplicas(job, reply))
+            .await
+    }
+
+    /// Lists the instances that wrote to the shared history within this time.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Request`] if the database does not answer.
+    pub async fn instances(&self, within: Duration) -> Result<Instances, AskError> {
+        self.request(|reply| HousekeeperMsg::Instances(within, reply))
             .await
     }
 

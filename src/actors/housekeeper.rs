@@ -21,10 +21,12 @@ mod job_state;
 mod job_status;
 mod jobs;
 mod lookups;
+mod pauses;
 mod pending_read;
 mod pending_reads;
 mod publisher;
 mod reads;
+mod replicas;
 mod restarts;
 mod runs;
 mod shared;
@@ -85,6 +87,13 @@ impl Housekeeper {
             }
             HousekeeperMsg::Pause(job, reply) => answer(reply, state.pause(&job, by)),
             HousekeeperMsg::Resume(job, reply) => answer(reply, state.resume(&job, by).await),
+            HousekeeperMsg::PauseReplicas(job, reply) => {
+                state.switch_replicas(&job, true, by, reply).await;
+            }
+            HousekeeperMsg::ResumeReplicas(job, reply) => {
+                state.switch_replicas(&job, false, by, reply).await;
+            }
+            HousekeeperMsg::Instances(within, reply) => state.instances(within, reply).await,
             HousekeeperMsg::Cancel(job, reply) => answer(reply, state.cancel(&job, None, by)),
             HousekeeperMsg::ConfirmClock(job, reply) => {
                 answer(reply, state.confirm_clock(&job, by).await);
@@ -152,6 +161,7 @@ impl State {
         match message {
             InternalMsg::Due(job) => self.wake(&job).await,
             InternalMsg::Began(run) => self.began(run),
+            InternalMsg::PauseFound(job, pause) => self.pause_found(&job, pause),
             InternalMsg::Checked(job, findings) => self.checked(&job, findings),
             InternalMsg::Committed(batch) => self.committed(batch),
             InternalMsg::Finished(run) => self.finished(*run),
@@ -166,8 +176,14 @@ impl State {
                 }
             }
             InternalMsg::Read { reader, result } => {
-                if let ReadResult::Changed(rule, Ok(_)) = &*result {
-                    self.couriers.wake(rule);
+                match &*result {
+                    ReadResult::Changed(rule, Ok(_)) => self.couriers.wake(rule),
+                    // Before its caller is answered, who may ask for the status.
+                    ReadResult::PauseWritten(change, Ok(changed)) => {
+                        self.replicas_switched(change.clone(), *changed).await;
+                    }
+                    ReadResult::Pause(job, read) => self.pause_read(job, read.clone()).await,
+                    _ => {}
                 }
                 self.reads.answer(reader, *result);
                 self.reads.start_next(&self.shared).await;

@@ -7,10 +7,10 @@ use ractor::{ActorId, RpcReplyPort};
 use super::run_state::{Committed, RunState};
 use super::subscribers::Subscriber;
 use crate::config::Schedule;
-use crate::job::{Findings, JobName, Page, Preview, Scope};
+use crate::job::{Findings, JobName, Page, Preview, ReplicaPause, Scope};
 use crate::model::{
-    DeliveryRecord, History, HistoryQuery, OutboxCounts, ParkedEntries, ParkedPage, Report,
-    RequestError, Requester, RunId, RunStatus, Status, WhichEntries,
+    DeliveryRecord, History, HistoryQuery, Instances, OutboxCounts, ParkedEntries, ParkedPage,
+    Report, RequestError, Requester, RunId, RunStatus, Status, WhichEntries,
 };
 
 /// Requests of the host. The reply port comes last, as `call_t!` expects; pass
@@ -61,6 +61,15 @@ pub enum HousekeeperMsg {
     Pause(JobName, RpcReplyPort<Result<bool, RequestError>>),
     /// Resumes the schedule and runs once now. Replies whether the job was paused.
     Resume(JobName, RpcReplyPort<Result<bool, RequestError>>),
+    /// Pauses a job for all replicas that share the database of the history. Each finds the pause
+    /// as its next run of the schedule begins, and looks once a minute whether it has ended. The
+    /// message fails if the database does not answer. Replies whether the job was not paused so.
+    PauseReplicas(JobName, RpcReplyPort<Result<bool, RequestError>>),
+    /// Ends a pause for all replicas. This instance runs once now; the others resume within a
+    /// minute. Replies whether the job was paused so.
+    ResumeReplicas(JobName, RpcReplyPort<Result<bool, RequestError>>),
+    /// Lists the instances that wrote to the shared history within this time.
+    Instances(Duration, RpcReplyPort<Result<Instances, RequestError>>),
     /// Ends the run in progress after its batch; the remaining rows wait for the next tick. Replies
     /// with the cancelled run, if there was one.
     Cancel(JobName, RpcReplyPort<Result<Option<RunId>, RequestError>>),
@@ -151,6 +160,8 @@ pub(crate) enum InternalMsg {
     Due(JobName),
     /// A worker began a run.
     Began(RunId),
+    /// A run found that its job is paused for all replicas.
+    PauseFound(JobName, ReplicaPause),
     /// A worker has checked its job, with this result.
     Checked(JobName, Findings),
     /// A worker committed a batch.
@@ -185,6 +196,11 @@ pub(crate) enum ReadResult {
     Preview(Result<Preview, RequestError>),
     History(Result<History, RequestError>),
     Run(Result<RunStatus, RequestError>),
+    Instances(Result<Instances, RequestError>),
+    /// A pause for all replicas, as the database keeps it.
+    Pause(JobName, Result<Option<ReplicaPause>, RequestError>),
+    /// A pause for all replicas was written, and whether that changed it.
+    PauseWritten(PauseChange, Result<bool, RequestError>),
     Parked(Result<ParkedEntries, RequestError>),
     /// The rule, and how many entries were changed.
     Changed(JobName, Result<u64, RequestError>),
@@ -200,6 +216,15 @@ pub(crate) struct CourierNews {
     pub(crate) counts: Option<OutboxCounts>,
     /// The reason why the courier waits, if it does.
     pub(crate) problem: Option<String>,
+}
+
+/// A pause for all replicas that begins or ends.
+#[derive(Debug, Clone)]
+pub(crate) struct PauseChange {
+    pub(crate) job: JobName,
+    /// `None` ends it.
+    pub(crate) pause: Option<ReplicaPause>,
+    pub(crate) by: Option<Requester>,
 }
 
 impl From<InternalMsg> for HousekeeperMsg {

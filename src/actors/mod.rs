@@ -10,6 +10,7 @@ mod history_writer;
 mod housekeeper;
 pub(crate) mod message;
 pub(crate) mod names;
+mod opening;
 mod panics;
 mod reader;
 mod run_state;

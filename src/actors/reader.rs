@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use ractor::{ActorProcessingErr, ActorRef};
 
-use crate::actors::message::{HousekeeperMsg, InternalMsg, ReadResult};
+use crate::actors::message::{HousekeeperMsg, InternalMsg, PauseChange, ReadResult};
+use crate::actors::opening::open_run;
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::fmt::quantity;
 use crate::job::{Job, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{
-    FailureKind, History, HistoryCursor, HistoryPage, HistoryQuery, HistorySource, Outbox,
-    ParkedEntries, ParkedPage, RequestError, Requester, RunHistory, RunId, RunRecord, RunStatus,
-    WhichEntries,
+    FailureKind, History, HistoryCursor, HistoryPage, HistoryQuery, HistorySource, Instances,
+    Outbox, ParkedEntries, ParkedPage, RequestError, Requester, RunHistory, RunId, RunRecord,
+    RunStatus, WhichEntries,
 };
 
 /// An actor per read: it reads, reports the result and stops.
@@ -34,6 +36,21 @@ pub(super) enum ReadRequest {
     },
     Run {
         run: RunId,
+        store: Arc<dyn RunHistory>,
+    },
+    Instances {
+        this: String,
+        since: DateTime<Utc>,
+        store: Arc<dyn RunHistory>,
+    },
+    /// Whether a job is paused for all replicas.
+    Pause {
+        job: Arc<dyn Job>,
+        history: Option<Arc<dyn RunHistory>>,
+    },
+    /// No read, but a short write that must not hold up the supervisor either.
+    WritePause {
+        change: PauseChange,
         store: Arc<dyn RunHistory>,
     },
     Parked {
@@ -118,12 +135,10 @@ impl ReadRequest {
     /// database.
     pub(super) fn into_memory(self, reason: String) -> Option<History> {
         match self {
-            Self::Preview { .. } | Self::Run { .. } | Self::Parked { .. } | Self::Change { .. } => {
-                None
-            }
             Self::History {
                 job, query, memory, ..
             } => Some(from_memory(job, &query, memory, reason)),
+            _ => None,
         }
     }
 
@@ -133,6 +148,30 @@ impl ReadRequest {
                 ReadResult::Preview(preview(&*job, scope, page, left, timeout).await)
             }
             Self::Run { run, store } => ReadResult::Run(look_up(run, &*store, left, timeout).await),
+            Self::Instances { this, since, store } => {
+                let what = "list the instances";
+                let reading = async { Ok(store.instances(since).await?) };
+                let read = with_timeout(left, what, reading).await;
+                let read = read.map(|instances| Instances::new(this, since, instances));
+                ReadResult::Instances(
+                    read.map_err(|error| failure(error, what.to_owned(), timeout)),
+                )
+            }
+            Self::Pause { job, history } => {
+                let what = "read the pause";
+                let read = with_timeout(left, what, open_run(&*job, history.as_deref())).await;
+                let pause = read.map(|bounds| bounds.pause.found());
+                let pause = pause.map_err(|error| failure(error, what.to_owned(), timeout));
+                ReadResult::Pause(job.name(), pause)
+            }
+            Self::WritePause { change, store } => {
+                let what = "pause or resume a job for all replicas";
+                let pause = change.pause.as_ref();
+                let writing = async { Ok(store.set_pause(&change.job, pause).await?) };
+                let written = with_timeout(left, what, writing).await;
+                let written = written.map_err(|error| failure(error, what.to_owned(), timeout));
+                ReadResult::PauseWritten(change, written)
+            }
             Self::Parked { rule, page, outbox } => {
                 let reading = async { Ok(outbox.parked(&rule, &page).await?) };
                 let read = with_timeout(left, "list parked entries", reading).await;

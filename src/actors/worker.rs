@@ -11,13 +11,14 @@ use tracing::{Instrument, Span};
 use crate::actors::delayed::Delayed;
 use crate::actors::history_writer::HistoryWriter;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
+use crate::actors::opening::open_run;
 use crate::actors::run_state::{Committed, RunState};
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::config::JobConfig;
 use crate::config::cron::Calendar;
 use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds, Scope};
 use crate::metrics::recorder::{self, Step};
-use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord, Trigger};
+use crate::model::{FailureKind, Outcome, Report, Requester, RunId, RunRecord, Trigger};
 use crate::policy::{self, CONFIRM_AFTER, Leap, Pacer};
 use crate::time::{self, Clocks};
 
@@ -123,6 +124,7 @@ impl State {
 
         let job = &*self.arguments.job;
         job.prepare_run(begins_at_start(report));
+        let is_scheduled = report.trigger != Trigger::Manual;
         let checked = self.checked;
         let beginning = async {
             if !checked {
@@ -130,7 +132,8 @@ impl State {
                 job.check().await?;
             }
             let _time = recorder::time(&report.job, Step::BeginRun);
-            job.begin_run().await
+            let history = self.arguments.history.as_ref();
+            open_run(job, history.map(|history| &*history.store)).await
         };
         let bounds = self
             .step("begin the run", beginning)
@@ -144,8 +147,28 @@ impl State {
             self.report(InternalMsg::Checked(name, findings))?;
         }
         match bounds {
-            Ok(bounds) => {
+            Ok(mut bounds) => {
                 self.checked = true;
+                let pause = std::mem::take(&mut bounds.pause).found();
+                if let Some(pause) = &pause {
+                    let job = state.account.report.job.clone();
+                    self.report(InternalMsg::PauseFound(job, pause.clone()))?;
+                }
+                if let Some(pause) = pause.filter(|_| is_scheduled) {
+                    state.account.report.cutoff = Some(bounds.cutoff);
+                    let run = Run {
+                        available: None,
+                        state,
+                        bounds,
+                        after: None,
+                        progress: Progress::default(),
+                        began,
+                        span,
+                        pause: None,
+                    };
+                    let by = pause.by.map(Requester::from);
+                    return self.conclude(run, Outcome::Cancelled { by }).await;
+                }
                 if let Err(leap) = self.look_at_clock(&mut state, &bounds) {
                     state.account.report.outcome = leap;
                     state.account.report.elapsed = began.elapsed();

@@ -11,7 +11,8 @@ mod preview;
 mod progress;
 mod snapshot;
 
-pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, RunBounds, Scope};
+pub(crate) use batch::PauseRead;
+pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, ReplicaPause, RunBounds, Scope};
 pub use error::JobError;
 pub use findings::{Finding, Findings};
 pub use forecast::{BoundedCount, Forecast};
@@ -120,6 +121,7 @@ pub trait Job: Send + Sync + 'static {
     }
 
     /// Reads the deciding clock, usually the database's, and derives the cutoff of a run from it.
+    /// The read may cover the job's pause for all replicas: see [`RunBounds::with_pause`].
     async fn begin_run(&self) -> Result<RunBounds, JobError>;
 
     /// Examines at most `request.limit` due rows after `request.after`, oldest first or nearly so,

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{HistoryCursor, HistoryPage, HistoryQuery, RunId, RunRecord, StoreError};
+use super::{HistoryCursor, HistoryPage, HistoryQuery, InstanceRuns, RunId, RunRecord, StoreError};
 use crate::fmt::{Column, Table, line, quantity};
-use crate::job::JobName;
+use crate::job::{JobName, ReplicaPause};
 
 /// The newest runs of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,35 @@ pub trait RunHistory: Send + Sync + 'static {
     /// By default it picks them from all [`runs`](RunHistory::runs) of the job.
     async fn page(&self, job: &JobName, query: &HistoryQuery) -> Result<HistoryPage, StoreError> {
         Ok(query.pick(self.runs(job, u32::MAX).await?).into())
+    }
+
+    /// Returns the instances that wrote runs since then, the latest first, at most
+    /// [`InstanceRuns::MAX`].
+    ///
+    /// By default it returns none.
+    async fn instances(&self, _since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Returns the pause of a job for all replicas. Read before each run of a job whose
+    /// [`RunBounds`](crate::job::RunBounds) do not tell.
+    ///
+    /// By default it returns none.
+    async fn pause(&self, _job: &JobName) -> Result<Option<ReplicaPause>, StoreError> {
+        Ok(None)
+    }
+
+    /// Pauses a job for all replicas, or ends its pause. Returns whether that changed anything: an
+    /// earlier pause stays as it is.
+    ///
+    /// By default it fails.
+    async fn set_pause(
+        &self,
+        _job: &JobName,
+        _pause: Option<&ReplicaPause>,
+    ) -> Result<bool, StoreError> {
+        let problem = "this history keeps no pauses for all replicas";
+        Err(StoreError::Schema(problem.to_owned()))
     }
 
     /// Returns the record of one run. A deadline run that shares a line with others has none of its

@@ -5,6 +5,7 @@ mod event;
 mod health;
 mod history;
 mod history_query;
+mod instance;
 mod outbox;
 mod report;
 mod request_error;
@@ -22,6 +23,7 @@ pub use health::{FailingCause, Health, LateCause};
 pub(crate) use history::unreadable;
 pub use history::{History, HistorySource, RunHistory};
 pub use history_query::{HistoryCursor, HistoryPage, HistoryQuery};
+pub use instance::{InstanceRuns, Instances};
 pub use outbox::{
     Claim, Claimed, EntryId, Outbox, OutboxCounts, OutboxEntry, ParkedEntry, ParkedPage,
     RefusedEntry, Settlement, WhichEntries,

@@ -242,6 +242,9 @@ pub struct Report {
     /// run, at most ten. Records written without it read as empty.
     #[serde(default)]
     pub requested_by: Vec<Requester>,
+    /// The instance that ran it; `None` in records written without it.
+    #[serde(default)]
+    pub instance: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
     /// The cutoff that rows were compared with; `None` if the run ended before it had one.
@@ -334,6 +337,7 @@ impl Report {
             scope,
             trigger,
             requested_by: Vec::new(),
+            instance: None,
             outcome: Outcome::Completed,
             cutoff: None,
             started_at,
@@ -383,6 +387,7 @@ struct ReportJson {
     scope: Scope,
     trigger: Trigger,
     requested_by: Vec<Requester>,
+    instance: Option<String>,
     outcome: Outcome,
     cutoff: Option<DateTime<Utc>>,
     started_at: DateTime<Utc>,
@@ -408,6 +413,7 @@ impl From<Report> for ReportJson {
             scope: report.scope,
             trigger: report.trigger,
             requested_by: report.requested_by,
+            instance: report.instance,
             outcome: report.outcome,
             cutoff: report.cutoff,
             started_at: report.started_at,

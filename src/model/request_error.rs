@@ -71,6 +71,18 @@ pub enum RequestError {
         /// The id in the request.
         run: RunId,
     },
+    /// The job is paused for all replicas, so this instance cannot resume it alone.
+    #[error("{job} is paused for all replicas; resume it for all")]
+    PausedForAll {
+        /// The job.
+        job: JobName,
+    },
+    /// There is no history in a database that could keep a pause for all replicas.
+    #[error("a pause of {job} for all replicas needs a history in a database; none was given")]
+    NoSharedHistory {
+        /// The job.
+        job: JobName,
+    },
     /// The schedule has an invalid value.
     #[error("{problem}")]
     Schedule {

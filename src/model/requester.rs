@@ -93,6 +93,9 @@ pub struct Pause {
     /// Who asked for it, if the message said so.
     #[serde(default)]
     pub by: Option<Requester>,
+    /// Whether it holds for all replicas, and not for this instance alone.
+    #[serde(default)]
+    pub all_replicas: bool,
 }
 
 /// Names that one run keeps of those who asked for it.

@@ -19,6 +19,12 @@ use crate::model::{CourierStatus, Health, OutcomeKind, Pause, Report, Requester,
 pub struct Status {
     /// The name of the housekeeper, if it has one.
     pub name: Option<String>,
+    /// The instance, as reports of its runs name it; `None` if none runs.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// Whether its history is in a store, which replicas may share.
+    #[serde(default)]
+    pub shared_history: bool,
     /// The state of the housekeeper.
     pub state: HousekeeperState,
     /// The time of this status.
@@ -181,6 +187,8 @@ impl Status {
     pub(crate) fn absent(name: &str, state: HousekeeperState) -> Self {
         Self {
             name: Some(name.to_owned()),
+            instance: None,
+            shared_history: false,
             state,
             at: Utc::now(),
             started_at: None,
@@ -209,6 +217,9 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("housekeeper");
         write!(f, "{name}: {}", self.state)?;
+        if let Some(instance) = &self.instance {
+            write!(f, " as {}", line(instance))?;
+        }
         if let Some(started_at) = self.started_at {
             let age = (self.at - started_at).to_std().unwrap_or_default();
             write!(f, " for {}", span(Duration::from_secs(age.as_secs())))?;
@@ -259,10 +270,12 @@ impl JobStatus {
         [
             self.job.to_string(),
             self.health.as_str().to_owned(),
-            if self.paused {
-                format!("{}, paused", self.worker)
-            } else {
-                self.worker.to_string()
+            match &self.pause {
+                Some(pause) if pause.all_replicas => {
+                    format!("{}, paused for all replicas", self.worker)
+                }
+                _ if self.paused => format!("{}, paused", self.worker),
+                _ => self.worker.to_string(),
             },
             last.unwrap_or_else(none),
             next.unwrap_or_else(none),
@@ -330,6 +343,8 @@ mod tests {
         mail.problem = Some("the receiver is not running".to_owned());
         let status = Status {
             name: None,
+            instance: None,
+            shared_history: false,
             state: HousekeeperState::Running,
             at: now(),
             started_at: Some(now() - TimeDelta::seconds(200)),

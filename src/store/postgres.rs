@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -24,6 +25,7 @@ mod flight;
 mod history;
 mod outbox;
 mod parameters;
+mod pauses;
 mod pooler;
 mod rule;
 mod schema;
@@ -86,6 +88,8 @@ pub struct PostgresStore {
     pooler_is_checked: Arc<tokio::sync::Mutex<bool>>,
     durability: Durability,
     seen_snapshots: SeenSnapshots,
+    /// Whether runs look for pauses for all replicas: set once the table was seen.
+    keeps_pauses: Arc<AtomicBool>,
 }
 
 /// Which batches raise `synchronous_commit` from `off` or `local` to `on`, for their transaction.
@@ -128,6 +132,7 @@ impl PostgresStore {
             pooler_is_checked: Arc::default(),
             durability: Durability::default(),
             seen_snapshots: SeenSnapshots::default(),
+            keeps_pauses: Arc::default(),
         })
     }
 
@@ -143,6 +148,7 @@ impl PostgresStore {
             pooler_is_checked: Arc::default(),
             durability: Durability::default(),
             seen_snapshots: SeenSnapshots::default(),
+            keeps_pauses: Arc::default(),
         }
     }
 

@@ -22,6 +22,7 @@ mod file;
 mod history;
 mod open;
 mod outbox;
+mod pauses;
 mod row_id_buffer;
 mod rule;
 mod schema;

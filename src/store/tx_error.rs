@@ -160,6 +160,7 @@ fn missing_table(error: &Error) -> Option<Schema> {
         || (message.starts_with("relation") && message.ends_with("does not exist"));
     let tables = [
         ("housekeeper_runs", Schema::Housekeeper),
+        ("housekeeper_pauses", Schema::Housekeeper),
         (OUTBOX, Schema::Outbox),
     ];
     let named = |(table, _): &(&str, Schema)| missing && message.contains(table);

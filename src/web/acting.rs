@@ -11,7 +11,7 @@ use ractor::RpcReplyPort;
 use super::allow::Action;
 use super::privacy::Private;
 use super::problem::Problem;
-use super::site::{ANSWER_LIMIT, Site};
+use super::site::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Scope};
 use crate::model::{Report, RequestError, Requester, RunId, RunStatus, WorkerStatus};
@@ -122,6 +122,23 @@ impl Acting {
         self.check(Action::Resume, &job)?;
         self.switch(|reply| HousekeeperMsg::Resume(job, reply))
             .await
+    }
+
+    /// Begins or ends a pause for all replicas, which the database keeps. Returns whether that
+    /// changed it.
+    pub(crate) async fn switch_replicas(
+        &self,
+        job: JobName,
+        paused: bool,
+    ) -> Result<bool, Problem> {
+        let (action, message): (_, fn(_, _) -> _) = if paused {
+            (Action::PauseReplicas, HousekeeperMsg::PauseReplicas)
+        } else {
+            (Action::ResumeReplicas, HousekeeperMsg::ResumeReplicas)
+        };
+        self.check(action, &job)?;
+        let message = self.signed(|reply| message(job, reply));
+        Ok(self.site.answer(READ_LIMIT, message).await??)
     }
 
     async fn switch<T: Private + Send + 'static>(

@@ -157,6 +157,43 @@ pub(crate) async fn resume(
     }))
 }
 
+pub(crate) async fn pause_replicas(
+    acting: Acting,
+    JobPath(job): JobPath,
+    _: Query<Nothing>,
+    _: JsonBody<Nothing>,
+) -> Result<Json<Switched>, Problem> {
+    switch_replicas(&acting, job, true).await
+}
+
+pub(crate) async fn resume_replicas(
+    acting: Acting,
+    JobPath(job): JobPath,
+    _: Query<Nothing>,
+    _: JsonBody<Nothing>,
+) -> Result<Json<Switched>, Problem> {
+    switch_replicas(&acting, job, false).await
+}
+
+async fn switch_replicas(
+    acting: &Acting,
+    job: JobName,
+    paused: bool,
+) -> Result<Json<Switched>, Problem> {
+    let changed = acting.switch_replicas(job.clone(), paused).await?;
+    let message = match (paused, changed) {
+        (true, true) => format!("{job} is paused for all replicas"),
+        (true, false) => format!("{job} was already paused for all replicas"),
+        (false, true) => format!("{job} resumes on all replicas within a minute"),
+        (false, false) => format!("{job} was not paused for all replicas"),
+    };
+    Ok(Json(Switched {
+        message,
+        paused,
+        changed,
+    }))
+}
+
 pub(crate) fn still_running(job: &JobName, scope: &Scope, waited: Duration) -> String {
     format!(
         "the run of {job} for {scope} has not ended within {}; it goes on",

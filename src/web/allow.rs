@@ -15,10 +15,14 @@ pub enum Action {
     Run,
     /// Ends the run in progress.
     Cancel,
-    /// Suspends the schedule.
+    /// Suspends the schedule on this instance.
     Pause,
-    /// Resumes the schedule.
+    /// Resumes the schedule on this instance.
     Resume,
+    /// Suspends the schedule on all replicas.
+    PauseReplicas,
+    /// Resumes the schedule on all replicas.
+    ResumeReplicas,
     /// Redelivers parked entries of the rule.
     Redeliver,
     /// Deletes parked entries of the rule, which are never delivered.
@@ -27,11 +31,13 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Run,
         Self::Cancel,
         Self::Pause,
         Self::Resume,
+        Self::PauseReplicas,
+        Self::ResumeReplicas,
         Self::Redeliver,
         Self::Discard,
     ];
@@ -50,6 +56,8 @@ impl Action {
             Self::Cancel => "cancel",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::PauseReplicas => "pause-replicas",
+            Self::ResumeReplicas => "resume-replicas",
             Self::Redeliver => "redeliver",
             Self::Discard => "discard",
         }

@@ -11,7 +11,9 @@ use super::problem::Problem;
 use super::site::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::job::{JobName, Page, Preview, Scope};
-use crate::model::{History, HistoryQuery, JobStatus, RequestError, RunId, RunStatus, Status};
+use crate::model::{
+    History, HistoryQuery, Instances, JobStatus, RequestError, RunId, RunStatus, Status,
+};
 
 impl Site {
     pub(crate) async fn status(&self) -> Result<Status, Problem> {
@@ -34,6 +36,12 @@ impl Site {
         query: HistoryQuery,
     ) -> Result<History, Problem> {
         let message = |reply| HousekeeperMsg::HistoryPage(job, query, reply);
+        Ok(self.answer(READ_LIMIT, message).await??)
+    }
+
+    /// Returns the instances that wrote to the shared history in the last quarter of an hour.
+    pub(crate) async fn instances(&self) -> Result<Instances, Problem> {
+        let message = |reply| HousekeeperMsg::Instances(INSTANCES_WITHIN, reply);
         Ok(self.answer(READ_LIMIT, message).await??)
     }
 
@@ -97,3 +105,6 @@ impl Site {
         }
     }
 }
+
+/// Age of the oldest runs by which instances are listed. It covers a tick of the default schedule.
+pub(crate) const INSTANCES_WITHIN: Duration = Duration::from_secs(15 * 60);

@@ -124,8 +124,8 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
             for job in status.jobs.keys() {
                 ended.entry(job.clone()).or_default();
             }
-            let html =
-                triage::overview(&Links::default(), &status, site.shows(), &Filter::default());
+            let shows = site.shows(&status, None);
+            let html = triage::overview(&Links::default(), &status, shows, &Filter::default());
             let html = html.into_string();
             let frame = Frame {
                 html,

@@ -46,7 +46,9 @@
 //! | `GET api/v1/jobs/{job}/preview?user=&size=&after_since=&after_id=` | [`Preview`](crate::job::Preview); `size` is 1 to 1,000, 50 if not given; the two parts of its `next` are the next page's `after_since` and `after_id` |
 //! | `POST api/v1/jobs/{job}/run?wait=` | [`Report`](crate::Report), or 202 with the `run` and its `Location`. The body is empty, or `{"scope": "all"}`, or `{"scope": {"user": ".."}}` |
 //! | `POST api/v1/jobs/{job}/cancel?run=` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
-//! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}` |
+//! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}`, on this instance |
+//! | `POST api/v1/jobs/{job}/pause-replicas`, `resume-replicas` | the same, on all replicas that share the database of the history |
+//! | `GET api/v1/instances` | [`Instances`](crate::model::Instances): those that wrote to the shared history in the last 15 minutes |
 //! | `GET api/v1/couriers/{rule}` | [`CourierStatus`](crate::model::CourierStatus) of what the rule hands on |
 //! | `GET api/v1/couriers/{rule}/parked?after=&size=` | [`ParkedEntries`](crate::model::ParkedEntries); `size` is 1 to 1,000, 100 if not given; `after` is `next` of the page before |
 //! | `POST api/v1/couriers/{rule}/redeliver`, `discard` | `{"entries": 3}`, or 202 after 10 s, and the change goes on. The body is `{"entries": "all"}`, or `{"entries": {"these": [7]}}` with ids; those that are not parked do not count |
@@ -75,7 +77,7 @@
 //! | 404 | `not_found`, `unknown_job`, `unknown_run`, `no_courier` |
 //! | 421 | `unknown_host`: the application did not list this name with [`Web::with_hosts`] |
 //! | 405, 413, 415 | `method_not_allowed`, `too_large` (a body over 16 kB), `not_json`, or `not_form` of a form |
-//! | 409 | `off`; `other_run`: the run to cancel is not in progress |
+//! | 409 | `off`; `other_run`: the run to cancel is not in progress; `paused_for_all`: resume it for all replicas; `no_shared_history`: nothing could keep such a pause |
 //! | 422 | `scope`, `page`, `unprocessable`: what was read cannot be |
 //! | 429 | `too_many_scopes` |
 //! | 502 | `failed`: the database did not answer the housekeeper |
@@ -151,6 +153,7 @@ mod params;
 mod privacy;
 mod problem;
 mod seats;
+mod shows;
 mod site;
 
 pub use allow::Action;
@@ -278,7 +281,8 @@ impl Web {
     /// `not_allowed`. Without it, everything is allowed once [`with_actions`](Web::with_actions)
     /// enables actions.
     ///
-    /// A run of all jobs is refused if one of them is. The page shows the buttons to everybody.
+    /// A run of all jobs is refused if one of them is. The page shows the buttons of what is
+    /// allowed.
     ///
     /// ```
     /// use axum::Extension;

@@ -1,8 +1,10 @@
 //! The pages, as HTML from the server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,12 +12,14 @@ use maud::html;
 use serde::Deserialize;
 use tokio::time::timeout;
 
+use super::allow::Action;
 use super::done::Done;
 use super::extract::{JobPath, JobQuery, PreviewParams, Query};
 use super::links::Links;
 use super::params::RunPath;
 use super::problem::{Detail, Problem};
 use super::site::Site;
+use crate::model::WorkerStatus;
 
 pub(crate) mod card;
 pub(crate) mod confirm;
@@ -24,6 +28,7 @@ pub(crate) mod filter;
 mod forms;
 mod frame;
 mod history;
+mod instances;
 pub(crate) mod parked;
 mod plot;
 mod preview;
@@ -46,28 +51,44 @@ pub(crate) struct OverviewQuery {
 /// All jobs, the worst first.
 pub(crate) async fn overview(
     State(site): State<Arc<Site>>,
+    viewer: Parts,
     links: Links,
     query: Result<Query<OverviewQuery>, Problem>,
 ) -> Page {
     let read = async {
         let Query(query) = query?;
-        Ok((query, site.status().await?))
+        let status = site.status().await?;
+        let instances = if status.shared_history {
+            let instances = timeout(INSTANCES_PATIENCE, site.instances()).await;
+            instances.ok().and_then(Result::ok)
+        } else {
+            None
+        };
+        Ok((query, status, instances))
     };
-    let (OverviewQuery { done, filter }, status) = match read.await {
+    let (OverviewQuery { done, filter }, status, instances) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
     let done = done.and_then(|word| Done::parse(&word, None));
+    let shows = site.shows(&status, Some(&viewer));
+    let may_run_all = status
+        .jobs
+        .values()
+        .filter(|job| job.worker != WorkerStatus::Disabled && !job.paused)
+        .all(|job| shows.offers(Action::Run, &job.job));
     let main = html! {
         @if let Some(done) = done { (done.of_all(&status)) }
         (filter.form(&links, &status))
-        (triage::overview(&links, &status, site.shows(), &filter))
+        (triage::overview(&links, &status, shows, &filter))
+        @if status.shared_history { (instances::section(instances.as_ref(), status.at, shows)) }
         @if status.jobs.is_empty() {
             p.empty { "This housekeeper has no jobs." }
         }
+        (forms::refused(&status, shows))
     };
     let aside = html! {
-        @if site.actions && !status.jobs.is_empty() {
+        @if site.actions && may_run_all && !status.jobs.is_empty() {
             (forms::run_all(&links, &forms::paused(&status)))
         }
     };
@@ -78,6 +99,7 @@ pub(crate) async fn overview(
 /// A job's card and its past.
 pub(crate) async fn job(
     State(site): State<Arc<Site>>,
+    viewer: Parts,
     links: Links,
     JobPath(job): JobPath,
     query: Result<Query<JobQuery>, Problem>,
@@ -98,14 +120,16 @@ pub(crate) async fn job(
         Err(problem) => return error_page(&links, &problem),
     };
     let known = history.as_ref().and_then(|history| history.as_ref().ok());
+    let shows = site.shows(&status, Some(&viewer));
     let main = html! {
         @if let (Some(done), Some(job)) = (done, status.jobs.get(&job)) { (done.of_job(job, known)) }
-        (card::one(&links, &status, &job, site.shows()))
+        (card::one(&links, &status, &job, shows))
         @match &history {
             Some(Ok(history)) => (history::section(&links, history, &part)),
             Some(Err(problem)) => (history::missing(&problem.detail)),
             None => (history::pending(&links.to_job(&job, ""), limit)),
         }
+        (forms::refused(&status, shows))
     };
     let mut page = page(&links, job.as_str(), &heading(&status), &html! {}, &main);
     if let Some(Err(problem)) = &history {
@@ -138,6 +162,7 @@ pub(crate) async fn run(
 /// row of a healthy job.
 pub(crate) async fn card_of(
     State(site): State<Arc<Site>>,
+    viewer: Parts,
     JobPath(job): JobPath,
 ) -> Result<Page, Problem> {
     let status = site.status().await?;
@@ -146,7 +171,12 @@ pub(crate) async fn card_of(
     }
     Ok(Page {
         status: StatusCode::OK,
-        markup: card::one(&Links::default(), &status, &job, site.shows()),
+        markup: card::one(
+            &Links::default(),
+            &status,
+            &job,
+            site.shows(&status, Some(&viewer)),
+        ),
     })
 }
 
@@ -192,3 +222,6 @@ pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) 
     }
     page
 }
+
+/// Wait of the overview for the instances. A database that answers takes a few milliseconds.
+const INSTANCES_PATIENCE: Duration = Duration::from_millis(150);

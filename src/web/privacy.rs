@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::job::{Preview, Scope};
 use crate::model::{
     CourierState, CourierStatus, CurrentRun, DeliveryEnd, FailingCause, Health, History,
-    HistorySource, JobStatus, Outcome, ParkedEntries, Report, RequestError, RunId, RunStatus,
-    Status, WorkerStatus,
+    HistorySource, Instances, JobStatus, Outcome, ParkedEntries, Report, RequestError, Requester,
+    RunId, RunStatus, Status, WorkerStatus,
 };
 
 /// A kind of text that may hold personal data, as [`Web::redact`](super::Web::redact) receives it.
@@ -22,6 +22,8 @@ pub enum Sensitive {
     Detail,
     /// The text of an error, which may quote a row.
     Error,
+    /// The name of who asked for an action.
+    Requester,
 }
 
 /// The host's switches. By default everything is shown.
@@ -50,6 +52,12 @@ impl Privacy {
             HIDDEN.clone_into(text);
         } else if let Some(redact) = &self.redact {
             *text = redact(kind, text);
+        }
+    }
+
+    fn requester(&self, requester: &mut Requester) {
+        if let Some(redact) = &self.redact {
+            *requester = Requester::new(redact(Sensitive::Requester, requester.as_str()));
         }
     }
 
@@ -125,11 +133,14 @@ impl Private for JobStatus {
             Health::Healthy | Health::Late { .. } => {}
         }
         match &mut self.worker {
-            WorkerStatus::Running(CurrentRun { scope, .. }) => privacy.scope(scope),
+            WorkerStatus::Running(run) => run.redact(privacy),
             WorkerStatus::Restarting { reason, .. } | WorkerStatus::Degraded { reason, .. } => {
                 privacy.text(Sensitive::Error, reason);
             }
             WorkerStatus::Disabled | WorkerStatus::Idle | WorkerStatus::Stopped => {}
+        }
+        if let Some(by) = self.pause.as_mut().and_then(|pause| pause.by.as_mut()) {
+            privacy.requester(by);
         }
         if let Some(report) = &mut self.last {
             report.redact(privacy);
@@ -137,10 +148,21 @@ impl Private for JobStatus {
     }
 }
 
+impl Private for CurrentRun {
+    fn redact(&mut self, privacy: &Privacy) {
+        privacy.scope(&mut self.scope);
+        let by = self.requested_by.iter_mut();
+        by.for_each(|by| privacy.requester(by));
+    }
+}
+
 impl Private for Report {
     fn redact(&mut self, privacy: &Privacy) {
         privacy.scope(&mut self.scope);
+        let by = self.requested_by.iter_mut();
+        by.for_each(|by| privacy.requester(by));
         match &mut self.outcome {
+            Outcome::Cancelled { by: Some(by) } => privacy.requester(by),
             Outcome::Failed { error: text, .. } | Outcome::Crashed { reason: text, .. } => {
                 privacy.text(Sensitive::Error, text);
             }
@@ -163,8 +185,15 @@ impl Private for Report {
 impl Private for RunStatus {
     fn redact(&mut self, privacy: &Privacy) {
         match self {
-            Self::Queued { scope, .. } => privacy.scope(scope),
-            Self::Running { current, .. } => privacy.scope(&mut current.scope),
+            Self::Queued {
+                scope,
+                requested_by,
+                ..
+            } => {
+                privacy.scope(scope);
+                requested_by.iter_mut().for_each(|by| privacy.requester(by));
+            }
+            Self::Running { current, .. } => current.redact(privacy),
             Self::Ended { report } => report.redact(privacy),
         }
     }
@@ -234,6 +263,10 @@ impl<T: Private> Private for Option<T> {
             answer.redact(privacy);
         }
     }
+}
+
+impl Private for Instances {
+    fn redact(&mut self, _: &Privacy) {}
 }
 
 impl Private for bool {

@@ -63,6 +63,8 @@ impl From<RequestError> for Problem {
             RequestError::Page { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "page"),
             RequestError::Schedule { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "schedule"),
             RequestError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            RequestError::PausedForAll { .. } => (StatusCode::CONFLICT, "paused_for_all"),
+            RequestError::NoSharedHistory { .. } => (StatusCode::CONFLICT, "no_shared_history"),
             RequestError::OtherRun { .. } => (StatusCode::CONFLICT, "other_run"),
             RequestError::ReadTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "read_timeout"),
             RequestError::Failed { .. } => (StatusCode::BAD_GATEWAY, "failed"),

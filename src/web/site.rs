@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use axum::http::request::Parts;
+
 use super::address::Address;
 use super::allow::Allow;
 use super::hosts::Hosts;
 use super::hub::Hub;
 use super::privacy::Privacy;
+use super::shows::Shows;
+use crate::model::Status;
 
 /// The state of the router.
 pub(crate) struct Site {
@@ -19,19 +23,15 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn shows(&self) -> Shows {
+    /// `viewer` is the request of the page; `None` for a frame.
+    pub(crate) fn shows<'a>(&'a self, status: &Status, viewer: Option<&'a Parts>) -> Shows<'a> {
         Shows {
             actions: self.actions,
             previews: !self.privacy.without_previews,
+            replicas: status.shared_history,
+            viewer: viewer.map(|parts| (&self.allow, parts)),
         }
     }
-}
-
-/// The parts of a page that the host enables.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shows {
-    pub(crate) actions: bool,
-    pub(crate) previews: bool,
 }
 
 /// What is answered from memory. A housekeeper that takes longer is stuck or gone.

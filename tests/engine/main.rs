@@ -20,6 +20,7 @@ mod names;
 mod readers;
 mod records;
 mod rejected;
+mod replicas;
 mod requesters;
 mod restarting;
 mod runs;

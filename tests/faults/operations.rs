@@ -122,6 +122,7 @@ fn record(job: JobName) -> RunRecord {
             scope: Scope::All,
             trigger: Trigger::Manual,
             requested_by: Vec::new(),
+            instance: None,
             outcome: Outcome::Completed,
             cutoff: None,
             started_at: DateTime::UNIX_EPOCH,

@@ -4,6 +4,7 @@ use std::error::Error;
 
 mod jobs;
 mod outbox;
+mod replicas;
 mod rules;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod runs;
@@ -73,6 +74,10 @@ macro_rules! conformance {
                 the_history_is_trimmed_in_the_order_it_was_written
                 the_history_keeps_the_newest_of_each_job
                 the_history_is_read_by_page_date_and_outcome
+            );
+            conformance!(@cases $open, replicas:
+                a_pause_is_kept_once_and_ended_once
+                instances_are_listed_the_latest_first
             );
         }
     };

@@ -43,6 +43,13 @@ impl Recorder {
         heard
     }
 
+    /// What was sent since this was asked before.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn take_all(&self) -> Vec<Statement> {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *heard)
+    }
+
     /// The first word of each statement to the tables of the jobs, since this was asked before.
     #[cfg(feature = "sqlite")]
     pub(crate) fn kinds(&self) -> Vec<String> {

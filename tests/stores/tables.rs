@@ -28,7 +28,7 @@ macro_rules! tables {
                 // All names are free again.
                 for table in ["sessions", "messages", "image_sent", "video_sent", "bookings"]
                     .into_iter()
-                    .chain(["housekeeper_activity", "housekeeper_runs", "housekeeper_migrations"])
+                    .chain(["housekeeper_activity", "housekeeper_runs", "housekeeper_pauses", "housekeeper_migrations"])
                 {
                     world.sql(&format!("create table {table} (x integer)")).await?;
                 }
@@ -51,7 +51,7 @@ macro_rules! tables {
                 }
 
                 world.store.check().await?;
-                assert_eq!(world.count("housekeeper_migrations").await?, 3);
+                assert_eq!(world.count("housekeeper_migrations").await?, 4);
                 Ok(())
             }
 

@@ -15,15 +15,16 @@ impl State {
     ) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
-        let was_paused = job.planner.is_paused();
+        let was_paused = job.pauses.local.is_some();
         job.planner.pause();
         // Ticks and retries that wait are held back as well; the resume runs once for all of them.
         job.queue.keep_manual();
         if !was_paused {
             log(name, "paused", by.as_ref());
-            job.pause = Some(Pause {
+            job.pauses.local = Some(Pause {
                 since: now.wall,
                 by: by.clone(),
+                all_replicas: false,
             });
             self.publisher.emit(Event::JobPaused {
                 job: name.clone(),
@@ -44,12 +45,14 @@ impl State {
     ) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
-        if !job.planner.is_paused() {
+        if job.pauses.replicas.is_some() {
+            return Err(RequestError::PausedForAll { job: name.clone() });
+        }
+        if job.pauses.local.take().is_none() {
             return Ok(false);
         }
         log(name, "resumed", by.as_ref());
         job.planner.resume(now);
-        job.pause = None;
         self.publisher.emit(Event::JobResumed {
             job: name.clone(),
             requested_by: by.clone(),
@@ -140,7 +143,7 @@ impl State {
 }
 
 /// Logs a switch that changed something, with who asked for it.
-fn log(job: &JobName, done: &str, by: Option<&Requester>) {
+pub(super) fn log(job: &JobName, done: &str, by: Option<&Requester>) {
     if let Some(by) = by {
         tracing::info!(job.name = %job, requested_by = %by, "{job} was {done} by {by}");
     } else {

@@ -45,6 +45,8 @@ impl State {
         let jobs = self.jobs.iter();
         Status {
             name: self.shared.myself.get_name(),
+            instance: Some(self.shared.instance_name.clone()),
+            shared_history: self.shared.history.is_some(),
             state: self.housekeeper_state(),
             at: now.wall,
             started_at: Some(started.wall),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ractor::{Actor, SpawnErr};
 
 use super::active_run::ActiveRun;
+use super::pauses::Pauses;
 use super::publisher::{Publisher, Waiter};
 use super::shared::{Shared, answer};
 use super::worker_slot::WorkerSlot;
@@ -16,7 +17,7 @@ use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Finding, Findings, Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
 use crate::model::{
-    Health, Outcome, OutcomeKind, Pause, Report, RequestError, Requester, RunId, RunRecord, Trigger,
+    Health, Outcome, OutcomeKind, Report, RequestError, Requester, RunId, RunRecord, Trigger,
 };
 use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue, Slowness};
 use crate::time::Moment;
@@ -31,7 +32,7 @@ pub(super) struct JobState {
     pub(super) worker: WorkerSlot,
     pub(super) planner: Planner,
     /// Since when and by whom the planner is paused.
-    pub(super) pause: Option<Pause>,
+    pub(super) pauses: Pauses,
     pub(super) queue: RunQueue<Waiter>,
     pub(super) active: Option<ActiveRun>,
     pub(super) restarts: RestartLog,
@@ -78,7 +79,7 @@ impl JobState {
             config,
             worker: WorkerSlot::Vacant,
             planner,
-            pause: None,
+            pauses: Pauses::default(),
             queue: RunQueue::new(),
             active: None,
             restarts: RestartLog::default(),
@@ -112,7 +113,13 @@ impl JobState {
             })
     }
 
-    /// Returns when the timer is to wake the supervisor for this job.
+    /// Returns when the timer is to wake the supervisor for this job, or to look at a pause again.
+    pub(super) fn alarm_at(&self, now: Moment) -> Option<Moment> {
+        let times = [self.wake_at(now), self.pauses.recheck_at];
+        times.into_iter().flatten().min_by_key(|at| at.until(now))
+    }
+
+    /// Returns when a run is due, or an attempt to restart the worker.
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
         match &self.worker {
             WorkerSlot::Vacant => None,
@@ -158,7 +165,7 @@ impl JobState {
     }
 
     /// Gives a free worker the run that has waited longest.
-    pub(super) fn start_next(&mut self, now: Moment) {
+    pub(super) fn start_next(&mut self, shared: &Shared, now: Moment) {
         let WorkerSlot::Up(worker) = &self.worker else {
             return;
         };
@@ -182,6 +189,7 @@ impl JobState {
         let report = Report {
             run,
             requested_by,
+            instance: Some(shared.instance_name.clone()),
             ..Report::blank(self.name.clone(), scope, trigger, now.wall)
         };
         let account = RunAccount::new(report);

@@ -16,7 +16,7 @@ impl JobState {
             health: self.health(now, started),
             worker: self.worker_status(),
             paused: self.planner.is_paused(),
-            pause: self.pause.clone(),
+            pause: self.pauses.current().cloned(),
             schedule: self.planner.schedule().clone(),
             next_run: self.next_run(),
             next_ticks: if self.enabled {

@@ -9,7 +9,7 @@ use crate::actors::delayed::Delayed;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
 use crate::actors::reader::ReadRequest;
 use crate::job::{JobName, Preview};
-use crate::model::{History, ParkedEntries, RequestError, RunStatus};
+use crate::model::{History, Instances, ParkedEntries, RequestError, RunStatus};
 
 /// The reads of one job and one kind.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub(super) enum ReadKind {
     History,
     /// Of a run of any job.
     Run,
+    /// Of the instances that share the history.
+    Instances,
+    /// A pause for all replicas, read or written.
+    Pause,
     /// Parked entries of the outbox, listed or changed.
     Outbox,
 }
@@ -37,12 +41,19 @@ pub(super) struct PendingRead {
     pub(super) deadline: Duration,
     /// Wakes the supervisor just after the deadline.
     pub(super) expiry: Delayed<HousekeeperMsg>,
+    /// Wakes the supervisor when a history may have waited for a silent database.
+    _patience: Option<Delayed<HousekeeperMsg>>,
 }
 
 pub(super) enum ReadReply {
     Preview(RpcReplyPort<Result<Preview, RequestError>>),
     History(RpcReplyPort<Result<History, RequestError>>),
     Run(RpcReplyPort<Result<RunStatus, RequestError>>),
+    Instances(RpcReplyPort<Result<Instances, RequestError>>),
+    /// A pause that is written.
+    Pause(RpcReplyPort<Result<bool, RequestError>>),
+    /// The supervisor itself waits.
+    Recheck,
     Parked(RpcReplyPort<Result<ParkedEntries, RequestError>>),
     Changed(RpcReplyPort<Result<u64, RequestError>>),
 }
@@ -57,7 +68,13 @@ impl PendingRead {
         shared: &Shared,
     ) -> Self {
         let kind = reply.kind();
+        let wake = || {
+            shared.send_after(MAX_SILENCE.saturating_add(GRACE), || {
+                InternalMsg::ReadExpired
+            })
+        };
         Self {
+            _patience: (kind == ReadKind::History).then(wake),
             lane: Lane { job, kind },
             request,
             reply,
@@ -72,10 +89,10 @@ impl PendingRead {
     pub(super) fn turn_down(self, waiting: usize) {
         let job = self.lane.job.clone();
         match self.lane.kind {
-            ReadKind::Preview | ReadKind::Outbox => {
+            ReadKind::Preview | ReadKind::Outbox | ReadKind::Pause => {
                 self.reply.reject(RequestError::Busy { job, waiting });
             }
-            ReadKind::Run => {
+            ReadKind::Run | ReadKind::Instances => {
                 self.reply
                     .reject(failed(format!("{waiting} reads of it wait already")));
             }
@@ -89,8 +106,8 @@ impl PendingRead {
     pub(super) fn time_out(self) {
         let error = timed_out(&self.lane, self.timeout);
         match self.lane.kind {
-            ReadKind::Preview | ReadKind::Run | ReadKind::Outbox => self.reply.reject(error),
             ReadKind::History => self.answer_from_memory(error.to_string()),
+            _ => self.reply.reject(error),
         }
     }
 
@@ -109,6 +126,8 @@ impl ReadReply {
             Self::Preview(_) => ReadKind::Preview,
             Self::History(_) => ReadKind::History,
             Self::Run(_) => ReadKind::Run,
+            Self::Instances(_) => ReadKind::Instances,
+            Self::Pause(_) | Self::Recheck => ReadKind::Pause,
             Self::Parked(_) | Self::Changed(_) => ReadKind::Outbox,
         }
     }
@@ -118,6 +137,9 @@ impl ReadReply {
             Self::Preview(reply) => reply.is_closed(),
             Self::History(reply) => reply.is_closed(),
             Self::Run(reply) => reply.is_closed(),
+            Self::Instances(reply) => reply.is_closed(),
+            Self::Pause(reply) => reply.is_closed(),
+            Self::Recheck => false,
             Self::Parked(reply) => reply.is_closed(),
             Self::Changed(reply) => reply.is_closed(),
         }
@@ -128,6 +150,10 @@ impl ReadReply {
             Self::Preview(reply) => answer(reply, Err(error)),
             Self::History(reply) => answer(reply, Err(error)),
             Self::Run(reply) => answer(reply, Err(error)),
+            Self::Instances(reply) => answer(reply, Err(error)),
+            Self::Pause(reply) => answer(reply, Err(error)),
+            // The next look is planned.
+            Self::Recheck => {}
             Self::Parked(reply) => answer(reply, Err(error)),
             Self::Changed(reply) => answer(reply, Err(error)),
         }
@@ -138,7 +164,8 @@ pub(super) fn timed_out(lane: &Lane, timeout: Duration) -> RequestError {
     let read = match lane.kind {
         ReadKind::Preview => "preview",
         ReadKind::History => "read the history of",
-        ReadKind::Run => "look up",
+        ReadKind::Run | ReadKind::Instances => "look up",
+        ReadKind::Pause => "read or write the pause of",
         ReadKind::Outbox => "list or change parked entries of",
     };
     RequestError::ReadTimeout {
@@ -151,6 +178,9 @@ pub(super) fn failed(error: String) -> RequestError {
     let what = "read".to_owned();
     RequestError::Failed { what, error }
 }
+
+/// A read that takes longer than this sends other reads of its lane to the memory.
+pub(super) const MAX_SILENCE: Duration = Duration::from_secs(1);
 
 /// Time that a reader has to report its own timeout.
 const GRACE: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorId};
 
-use super::pending_read::{Lane, PendingRead, ReadKind, ReadReply, failed, timed_out};
+use super::pending_read::{Lane, MAX_SILENCE, PendingRead, ReadKind, ReadReply, failed, timed_out};
 use super::shared::{Shared, answer};
 use crate::actors::delayed::Delayed;
 use crate::actors::message::{HousekeeperMsg, ReadResult};
@@ -93,7 +93,7 @@ impl PendingReads {
         }
     }
 
-    /// Answers the reads whose timeout is over.
+    /// Answers the reads whose timeout is over, and histories that wait for a silent database.
     pub(super) async fn expire(&mut self, shared: &Shared) {
         let now = shared.now().mono;
         for read in self.open.values_mut().filter(|read| read.deadline <= now) {
@@ -101,11 +101,17 @@ impl PendingReads {
                 reply.reject(timed_out(&read.lane, read.timeout));
             }
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        let (over, waiting) = waiting.into_iter().partition(|read| read.deadline <= now);
-        self.waiting = waiting;
-        let over: VecDeque<PendingRead> = over;
-        over.into_iter().for_each(PendingRead::time_out);
+        for read in std::mem::take(&mut self.waiting) {
+            let is_history = read.lane.kind == ReadKind::History;
+            let silence = self
+                .silence(&read.lane, shared.now())
+                .filter(|_| is_history);
+            match silence {
+                _ if read.deadline <= now => read.time_out(),
+                Some(reason) => read.answer_from_memory(reason),
+                None => self.waiting.push_back(read),
+            }
+        }
         self.start_next(shared).await;
     }
 
@@ -120,6 +126,12 @@ impl PendingReads {
                 answer(reply, history);
             }
             (Some(ReadReply::Run(reply)), ReadResult::Run(run)) => answer(reply, run),
+            (Some(ReadReply::Instances(reply)), ReadResult::Instances(instances)) => {
+                answer(reply, instances);
+            }
+            (Some(ReadReply::Pause(reply)), ReadResult::PauseWritten(_, changed)) => {
+                answer(reply, changed);
+            }
             (Some(ReadReply::Parked(reply)), ReadResult::Parked(parked)) => answer(reply, parked),
             (Some(ReadReply::Changed(reply)), ReadResult::Changed(_, changed)) => {
                 answer(reply, changed);
@@ -186,12 +198,9 @@ fn seconds(duration: Duration) -> String {
 fn max_readers(kind: ReadKind) -> usize {
     match kind {
         ReadKind::Preview => 2,
-        ReadKind::History | ReadKind::Run | ReadKind::Outbox => 1,
+        _ => 1,
     }
 }
 
 /// Reads of one lane that may wait.
 const MAX_WAITING: usize = 16;
-
-/// A read that takes longer than this sends later ones of its lane to the memory.
-const MAX_SILENCE: Duration = Duration::from_secs(1);

@@ -48,7 +48,7 @@ impl State {
     async fn try_spawn_timer(&mut self) -> Result<(), SpawnErr> {
         let now = self.shared.now();
         let armed = self.jobs.iter();
-        let armed = armed.filter_map(|job| Some((job.name.clone(), job.wake_at(now)?)));
+        let armed = armed.filter_map(|job| Some((job.name.clone(), job.alarm_at(now)?)));
         self.timer.spawn(&self.shared, armed.collect()).await
     }
 

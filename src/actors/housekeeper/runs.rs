@@ -83,6 +83,10 @@ impl State {
         let Some(job) = self.jobs.get_mut(name) else {
             return;
         };
+        if job.pauses.take_recheck(now) {
+            let read = job.read_pause(&self.shared);
+            self.reads.push(read, &self.shared).await;
+        }
         job.planner.observe(now);
         if job.wake_at(now).is_none_or(|at| !at.reached(now)) {
             return self.timer.arm(job, now);
@@ -227,7 +231,7 @@ pub(super) fn dispatch(
     publisher: &mut Publisher,
 ) {
     let now = shared.now();
-    job.start_next(now);
+    job.start_next(shared, now);
     refresh(job, shared, timer, publisher, now);
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) clocks: Clocks,
     /// Keeps apart the history lines of replicas.
     pub(super) instance: Uuid,
+    /// The name in the status and in reports.
+    pub(super) instance_name: String,
     pub(super) history: Option<Arc<dyn RunHistory>>,
     pub(super) started: Moment,
 }

@@ -12,6 +12,7 @@ use super::timer::TimerHandle;
 use crate::actors::arguments::HousekeeperArguments;
 use crate::actors::delayed::Delayed;
 use crate::actors::message::HousekeeperMsg;
+use crate::fmt::line;
 use crate::model::HousekeeperState;
 use crate::time::{Clocks, Moment};
 
@@ -47,6 +48,7 @@ impl State {
             jobs,
             couriers,
             history,
+            instance: name,
             clock,
         } = arguments;
         let clocks = Clocks::start(clock);
@@ -54,11 +56,14 @@ impl State {
         let mut jobs = Jobs::new(jobs, &config, started);
         let mut couriers = Couriers::new(couriers, &config);
         advise(&mut jobs, &mut couriers);
+        let instance = uuid::Uuid::new_v4();
+        let digits = || instance.simple().to_string()[..8].to_owned();
         let shared = Shared {
             myself,
             config,
             clocks,
-            instance: uuid::Uuid::new_v4(),
+            instance,
+            instance_name: line(&name.unwrap_or_else(digits)),
             history,
             started,
         };

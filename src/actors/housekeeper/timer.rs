@@ -45,7 +45,7 @@ impl TimerHandle {
     pub(super) fn arm(&self, job: &JobState, now: Moment) {
         if let Some(timer) = &self.timer {
             // A timer that has just crashed takes no message; the next one is armed from memory.
-            let _ = timer.cast(TimerMsg::Arm(job.name.clone(), job.wake_at(now)));
+            let _ = timer.cast(TimerMsg::Arm(job.name.clone(), job.alarm_at(now)));
         }
     }
 

@@ -105,10 +105,7 @@ impl Job for ThreeBatches {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(RunBounds {
-            now: start(),
-            cutoff: start(),
-        })
+        Ok(RunBounds::new(start(), start()))
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {

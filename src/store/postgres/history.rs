@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::schema::{clock_timestamp, housekeeper_runs};
 use crate::job::JobName;
-use crate::model::{HistoryPage, HistoryQuery, RunId, RunRecord};
+use crate::model::{HistoryPage, HistoryQuery, InstanceRuns, RunId, RunRecord};
 use crate::store::saved_run::{PageReader, SavedRun, key_beside};
 use crate::store::tx_error::{TxError, TxResult};
 
@@ -128,6 +128,34 @@ pub(super) async fn run(conn: &mut AsyncPgConnection, run: RunId) -> TxResult<Op
     record.map_err(TxError::other)
 }
 
+/// Returns the instances that wrote lines since then, the latest first.
+pub(super) async fn instances(
+    conn: &mut AsyncPgConnection,
+    since: DateTime<Utc>,
+) -> TxResult<Vec<InstanceRuns>> {
+    let lines: Vec<(Option<String>, Option<DateTime<Utc>>, i64)> = housekeeper_runs::table
+        .filter(housekeeper_runs::recorded_at.ge(since))
+        .filter(housekeeper_runs::instance.is_not_null())
+        .group_by(housekeeper_runs::instance)
+        .order(dsl::max(housekeeper_runs::recorded_at).desc())
+        .limit(InstanceRuns::MAX)
+        .select((
+            housekeeper_runs::instance,
+            dsl::max(housekeeper_runs::recorded_at),
+            dsl::count_star(),
+        ))
+        .load(conn)
+        .await?;
+    let instances = lines.into_iter().filter_map(|(instance, at, lines)| {
+        Some(InstanceRuns {
+            instance: instance?,
+            last_recorded_at: at?,
+            lines: u64::try_from(lines).unwrap_or(0),
+        })
+    });
+    Ok(instances.collect())
+}
+
 async fn write(
     conn: &mut AsyncPgConnection,
     key: &str,
@@ -197,6 +225,7 @@ struct Line {
     recorded_at: DateTime<Utc>,
     runs: i64,
     report: String,
+    instance: Option<String>,
 }
 
 impl Line {
@@ -209,6 +238,7 @@ impl Line {
             runs: i64::try_from(run.runs).unwrap_or(i64::MAX),
             report: serde_json::to_string(&run.report).map_err(TxError::other)?,
             key: run.key,
+            instance: run.report.instance,
         })
     }
 }

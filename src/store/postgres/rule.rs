@@ -14,7 +14,7 @@ use super::flight::{Flight, Purpose};
 use super::{Durability, PostgresStore};
 use crate::job::{
     Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, OldSnapshot, Page, PreviewRows,
-    RunBounds, Scope,
+    ReplicaPause, RunBounds, Scope,
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
@@ -167,13 +167,19 @@ impl RuleJob {
         Ok(plan)
     }
 
-    /// Reads the clock, and the [`mark`](mark::read) of the tables.
-    async fn look_again(&self) -> Result<(DateTime<Utc>, String), StoreError> {
+    /// Reads the clock, the [`mark`](mark::read) of the tables, and the pause for all replicas.
+    async fn look_again(
+        &self,
+    ) -> Result<(DateTime<Utc>, String, Option<ReplicaPause>), StoreError> {
         let (store, what) = (&self.store, "read the database's clock");
-        transact!(store, Purpose::Read, what, |flight| {
+        let name = self.name();
+        let looked = transact!(store, Purpose::Read, what, |flight| {
             let mark = mark::read(flight, &self.rule).await?;
-            (store.instant(flight).await?, mark)
-        })
+            let (now, pause) = store.opening(flight, &name).await?;
+            (now, mark, pause)
+        });
+        store.note_pauses(&looked);
+        looked
     }
 
     fn mark(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -366,7 +372,7 @@ impl Job for RuleJob {
 
     async fn check(&self) -> Result<(), JobError> {
         self.store.check_pooler().await?;
-        let (_, mark) = self.look_again().await?;
+        let (_, mark, _) = self.look_again().await?;
         let findings = self.store.check_rule(&self.rule).await?;
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = findings.clone();
         if !findings.refused.is_empty() {
@@ -396,7 +402,7 @@ impl Job for RuleJob {
         if self.careful.swap(false, Ordering::Relaxed) {
             *self.known() = None;
         }
-        let (now, mark) = self.look_again().await?;
+        let (now, mark, pause) = self.look_again().await?;
         let known = self.mark().get_or_insert_with(|| mark.clone()).clone();
         if known != mark {
             tracing::info!(
@@ -406,10 +412,7 @@ impl Job for RuleJob {
             *self.known() = None;
             self.check().await?;
         }
-        Ok(RunBounds {
-            now,
-            cutoff: self.cutoff(now),
-        })
+        Ok(RunBounds::new(now, self.cutoff(now)).with_pause(pause))
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {

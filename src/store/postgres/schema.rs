@@ -71,6 +71,15 @@ diesel::table! {
         recorded_at -> Timestamptz,
         runs -> BigInt,
         report -> Text,
+        instance -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    housekeeper_pauses (job) {
+        job -> Text,
+        since -> Timestamptz,
+        requested_by -> Nullable<Text>,
     }
 }
 

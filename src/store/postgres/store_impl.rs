@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::attempt::transact;
 use super::flight::Purpose;
-use super::{PostgresStore, booking_check, history};
-use crate::job::{Job, JobName};
-use crate::model::{HistoryPage, HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
+use super::{PostgresStore, booking_check, history, pauses};
+use crate::job::{Job, JobName, ReplicaPause};
+use crate::model::{
+    HistoryPage, HistoryQuery, InstanceRuns, RunHistory, RunId, RunRecord, StoreError,
+};
 use crate::rule::{Rule, RuleError};
 use crate::store::Store;
 
@@ -51,6 +53,30 @@ impl RunHistory for PostgresStore {
         transact!(self, Purpose::Read, what, |flight| {
             history::page(flight, job, query).await?
         })
+    }
+
+    async fn instances(&self, since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
+        let what = "list the instances";
+        transact!(self, Purpose::Read, what, |flight| history::instances(
+            flight, since
+        )
+        .await?)
+    }
+
+    async fn pause(&self, job: &JobName) -> Result<Option<ReplicaPause>, StoreError> {
+        Ok(self.open_run(job).await?.1)
+    }
+
+    async fn set_pause(
+        &self,
+        job: &JobName,
+        pause: Option<&ReplicaPause>,
+    ) -> Result<bool, StoreError> {
+        let what = "pause or resume a job for all replicas";
+        transact!(self, Purpose::Write, what, |flight| pauses::write(
+            flight, job, pause
+        )
+        .await?)
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {

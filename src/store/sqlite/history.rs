@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Weak;
 
+use chrono::{DateTime, Utc};
 use diesel::dsl;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
@@ -12,7 +13,7 @@ use diesel::sqlite::Sqlite;
 use super::schema::housekeeper_runs;
 use super::time::Moment;
 use crate::job::JobName;
-use crate::model::{HistoryPage, HistoryQuery, RunId, RunRecord};
+use crate::model::{HistoryPage, HistoryQuery, InstanceRuns, RunId, RunRecord};
 use crate::store::saved_run::{PageReader, SavedRun, key_beside};
 use crate::store::tx_error::{TxError, TxResult};
 use crate::time::{Clock, SystemClock};
@@ -137,6 +138,33 @@ pub(super) fn run(conn: &mut SqliteConnection, run: RunId) -> TxResult<Option<Ru
     record.map_err(TxError::other)
 }
 
+/// Returns the instances that wrote lines since then, the latest first.
+pub(super) fn instances(
+    conn: &mut SqliteConnection,
+    since: DateTime<Utc>,
+) -> TxResult<Vec<InstanceRuns>> {
+    let lines: Vec<(Option<String>, Option<Moment>, i64)> = housekeeper_runs::table
+        .filter(housekeeper_runs::recorded_at.ge(Moment(since)))
+        .filter(housekeeper_runs::instance.is_not_null())
+        .group_by(housekeeper_runs::instance)
+        .order(dsl::max(housekeeper_runs::recorded_at).desc())
+        .limit(InstanceRuns::MAX)
+        .select((
+            housekeeper_runs::instance,
+            dsl::max(housekeeper_runs::recorded_at),
+            dsl::count_star(),
+        ))
+        .load(conn)?;
+    let instances = lines.into_iter().filter_map(|(instance, at, lines)| {
+        Some(InstanceRuns {
+            instance: instance?,
+            last_recorded_at: at?.0,
+            lines: u64::try_from(lines).unwrap_or(0),
+        })
+    });
+    Ok(instances.collect())
+}
+
 fn write(
     conn: &mut SqliteConnection,
     key: &str,
@@ -194,6 +222,7 @@ struct Line {
     recorded_at: Moment,
     runs: i64,
     report: String,
+    instance: Option<String>,
 }
 
 impl Line {
@@ -206,6 +235,7 @@ impl Line {
             runs: i64::try_from(run.runs).unwrap_or(i64::MAX),
             report: serde_json::to_string(&run.report).map_err(TxError::other)?,
             key: run.key,
+            instance: run.report.instance,
         })
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel::SqliteConnection;
 
-use super::SqliteStore;
 use super::row_id_buffer::Windows;
+use super::{SqliteStore, pauses};
 use crate::job::{
     Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, Page, PreviewRows, RunBounds,
     Scope,
@@ -180,11 +180,13 @@ impl Job for RuleJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
+        let name = self.name();
+        let read = self.store.run("read the pause of a job", move |conn| {
+            pauses::read(conn, &name)
+        });
+        let pause = read.await?;
         let now = self.store.instant();
-        Ok(RunBounds {
-            now,
-            cutoff: self.known.cutoff(now),
-        })
+        Ok(RunBounds::new(now, self.known.cutoff(now)).with_pause(pause))
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {

@@ -67,6 +67,15 @@ diesel::table! {
         recorded_at -> Text,
         runs -> BigInt,
         report -> Text,
+        instance -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    housekeeper_pauses (job) {
+        job -> Text,
+        since -> Text,
+        requested_by -> Nullable<Text>,
     }
 }
 

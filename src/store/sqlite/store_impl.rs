@@ -5,9 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{SqliteStore, history, tables};
-use crate::job::{Job, JobName};
-use crate::model::{HistoryPage, HistoryQuery, RunHistory, RunId, RunRecord, StoreError};
+use super::{SqliteStore, history, pauses, tables};
+use crate::job::{Job, JobName, ReplicaPause};
+use crate::model::{
+    HistoryPage, HistoryQuery, InstanceRuns, RunHistory, RunId, RunRecord, StoreError,
+};
 use crate::rule::{Rule, RuleError};
 use crate::store::Store;
 
@@ -46,6 +48,35 @@ impl RunHistory for SqliteStore {
         self.run("read past runs", move |conn| {
             history::page(conn, &job, &query)
         })
+        .await
+    }
+
+    async fn instances(&self, since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
+        Self::run(self, "list the instances", move |conn| {
+            history::instances(conn, since)
+        })
+        .await
+    }
+
+    async fn pause(&self, job: &JobName) -> Result<Option<ReplicaPause>, StoreError> {
+        let job = job.clone();
+        Self::run(self, "read the pause of a job", move |conn| {
+            pauses::read(conn, &job)
+        })
+        .await
+    }
+
+    async fn set_pause(
+        &self,
+        job: &JobName,
+        pause: Option<&ReplicaPause>,
+    ) -> Result<bool, StoreError> {
+        let (job, pause) = (job.clone(), pause.cloned());
+        Self::run(
+            self,
+            "pause or resume a job for all replicas",
+            move |conn| pauses::write(conn, &job, pause.as_ref()),
+        )
         .await
     }
 

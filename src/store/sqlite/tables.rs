@@ -17,7 +17,10 @@ use crate::store::tx_error::{TxError, TxResult};
 
 crate::store::migrations::migrations! {
     "sqlite":
-    Housekeeper ["housekeeper/2026-01-10-000000_create_runs" &["housekeeper_runs"]]
+    Housekeeper [
+        "housekeeper/2026-01-10-000000_create_runs" &["housekeeper_runs"],
+        "housekeeper/2026-11-28-000000_add_replicas" &["housekeeper_pauses"],
+    ]
     Outbox ["outbox/2026-11-28-000000_create_outbox" &["housekeeper_outbox"]]
     Booking [
         "booking/2026-01-10-000000_create_booking_tables" BOOKING_TABLES,

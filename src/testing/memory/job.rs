@@ -110,7 +110,7 @@ impl MemoryJob {
         })
     }
 
-    fn overdue_bookings(&self, bounds: RunBounds, user: Option<Uuid>, page: &Page) -> PreviewRows {
+    fn overdue_bookings(&self, bounds: &RunBounds, user: Option<Uuid>, page: &Page) -> PreviewRows {
         let rows = self.store.rows();
         page_of(
             bounds.cutoff,
@@ -178,7 +178,7 @@ impl MemoryJob {
     fn bounds(&self) -> RunBounds {
         let now = self.store.instant();
         let cutoff = crate::time::before(now, self.age);
-        RunBounds { now, cutoff }
+        RunBounds::new(now, cutoff)
     }
 }
 
@@ -201,7 +201,8 @@ impl Job for MemoryJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(self.bounds())
+        let pause = self.store.rows().pauses.get(&self.name).cloned();
+        Ok(self.bounds().with_pause(pause))
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
@@ -217,7 +218,7 @@ impl Job for MemoryJob {
         Ok(if self.of_sessions {
             self.idle_sessions(bounds.cutoff, user, page)
         } else {
-            self.overdue_bookings(bounds, user, page)
+            self.overdue_bookings(&bounds, user, page)
         })
     }
 

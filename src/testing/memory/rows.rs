@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::records::{MemoryBooking, MemorySession};
-use crate::job::{BoundedCount, Cursor, Page, PreviewRow, PreviewRows};
+use crate::job::{BoundedCount, Cursor, JobName, Page, PreviewRow, PreviewRows, ReplicaPause};
 use crate::model::RunRecord;
 
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(super) struct Rows {
     pub(super) wrote: BTreeMap<Uuid, DateTime<Utc>>,
     pub(super) bookings: BTreeMap<String, MemoryBooking>,
     pub(super) runs: Vec<RunRecord>,
+    pub(super) pauses: BTreeMap<JobName, ReplicaPause>,
     pub(super) throttle: Duration,
 }
 

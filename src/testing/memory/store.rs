@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::MemoryStore;
 use super::job::MemoryJob;
-use crate::job::{Job, JobName};
-use crate::model::{RunHistory, RunId, RunRecord};
+use crate::job::{Job, JobName, ReplicaPause};
+use crate::model::{InstanceRuns, RunHistory, RunId, RunRecord};
 use crate::rule::{Rule, RuleError};
 use crate::store::{Store, StoreError};
 
@@ -56,6 +56,32 @@ impl RunHistory for MemoryStore {
         let rows = self.rows();
         let of_job = rows.runs.iter().filter(|run| run.report.job == *job);
         Ok(of_job.take(limit as usize).cloned().collect())
+    }
+
+    async fn instances(&self, since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
+        let rows = self.rows();
+        let lines = rows.runs.iter().filter_map(|run| {
+            let instance = run.report.instance.as_deref()?;
+            Some((instance, run.report.started_at))
+        });
+        Ok(InstanceRuns::of(lines.filter(|(_, at)| *at >= since)))
+    }
+
+    async fn pause(&self, job: &JobName) -> Result<Option<ReplicaPause>, StoreError> {
+        Ok(self.rows().pauses.get(job).cloned())
+    }
+
+    async fn set_pause(
+        &self,
+        job: &JobName,
+        pause: Option<&ReplicaPause>,
+    ) -> Result<bool, StoreError> {
+        let pauses = &mut self.rows().pauses;
+        Ok(match pause {
+            Some(_) if pauses.contains_key(job) => false,
+            Some(pause) => pauses.insert(job.clone(), pause.clone()).is_none(),
+            None => pauses.remove(job).is_some(),
+        })
     }
 
     async fn run(&self, run: RunId) -> Result<Option<RunRecord>, StoreError> {

@@ -3,7 +3,9 @@
 use super::operation::Operation;
 use super::reads;
 use crate::job::Preview;
-use crate::model::{CourierStatus, History, JobStatus, ParkedEntries, Report, RunStatus, Status};
+use crate::model::{
+    CourierStatus, History, Instances, JobStatus, ParkedEntries, Report, RunStatus, Status,
+};
 use crate::web::actions::{self, Accepted, AcceptedRun, AllReports, Cancelled, Switched};
 use crate::web::couriers::{self, Changed, EntriesBody, ParkedParams};
 use crate::web::extract::{OnlyRun, PreviewParams, RunAllBody, ScopeBody, Wait};
@@ -11,12 +13,14 @@ use crate::web::params::{HistoryParams, RunParams};
 
 /// All operations, each with its route.
 pub(super) fn all() -> Vec<Operation> {
-    let mut all = on_jobs();
+    let mut all = looks();
+    all.extend(acts());
     all.extend(on_entries());
     all
 }
 
-fn on_jobs() -> Vec<Operation> {
+/// Those that change nothing.
+fn looks() -> Vec<Operation> {
     vec![
         Operation::read::<Status, _, _>(
             "/status",
@@ -41,6 +45,14 @@ fn on_jobs() -> Vec<Operation> {
         )
         .query::<HistoryParams>()
         .problems(&[400, 404, 422, 503, 504]),
+        Operation::read::<Instances, _, _>(
+            "/instances",
+            "getInstances",
+            "The instances that wrote to the shared history in the last 15 minutes. Runs that changed \
+             nothing are not in the history.",
+            reads::instances,
+        )
+        .problems(&[400, 502, 503, 504]),
         Operation::read::<RunStatus, _, _>(
             "/runs/{run}",
             "getRun",
@@ -58,6 +70,12 @@ fn on_jobs() -> Vec<Operation> {
         )
         .query::<PreviewParams>()
         .problems(&[400, 403, 404, 409, 422, 502, 503, 504]),
+    ]
+}
+
+/// Those that need actions to be enabled.
+fn acts() -> Vec<Operation> {
+    vec![
         Operation::act::<Report, _, _>(
             "/jobs/{job}/run",
             "runJob",
@@ -100,6 +118,22 @@ fn on_jobs() -> Vec<Operation> {
             actions::resume,
         )
         .problems(&[400, 403, 404, 409, 413, 415, 422, 503]),
+        Operation::act::<Switched, _, _>(
+            "/jobs/{job}/pause-replicas",
+            "pauseReplicas",
+            "Suspends the schedule of a job on all replicas, which find this in the database as their \
+             next run begins.",
+            actions::pause_replicas,
+        )
+        .problems(&[400, 403, 404, 409, 413, 415, 422, 502, 503, 504]),
+        Operation::act::<Switched, _, _>(
+            "/jobs/{job}/resume-replicas",
+            "resumeReplicas",
+            "Resumes the schedule of a job on all replicas: on this instance now, on the others within \
+             a minute.",
+            actions::resume_replicas,
+        )
+        .problems(&[400, 403, 404, 409, 413, 415, 422, 502, 503, 504]),
     ]
 }
 

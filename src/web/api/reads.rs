@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use crate::job::Preview;
-use crate::model::{History, JobStatus, RunStatus, Status};
-use crate::web::extract::{JobPath, PreviewParams, Query};
+use crate::model::{History, Instances, JobStatus, RunStatus, Status};
+use crate::web::extract::{JobPath, Nothing, PreviewParams, Query};
 use crate::web::json::Json;
 use crate::web::params::{HistoryParams, RunParams, RunPath};
 use crate::web::problem::Problem;
@@ -28,6 +28,13 @@ pub(super) async fn history(
     Query(params): Query<HistoryParams>,
 ) -> Answer<History> {
     site.history(job, params.query()?).await.map(Json)
+}
+
+pub(super) async fn instances(
+    State(site): State<Arc<Site>>,
+    _: Query<Nothing>,
+) -> Answer<Instances> {
+    site.instances().await.map(Json)
 }
 
 pub(super) async fn run(

@@ -202,7 +202,18 @@ function rooted(fresh) {
   return fresh;
 }
 
+// Buttons that the host does not allow this visitor, by job.
+const refused = JSON.parse(document.getElementById("refused")?.dataset.refused ?? "{}");
+
+function leaveOut(fresh) {
+  for (const [job, actions] of Object.entries(refused)) {
+    const card = [...fresh.children].find((card) => card.dataset.job === job);
+    for (const action of actions) card?.querySelector(`form.act.${action}`)?.remove();
+  }
+}
+
 function show(fresh, sum) {
+  leaveOut(fresh);
   rooted(fresh);
   if (jobs.classList.contains("single")) {
     const job = jobs.firstElementChild?.dataset.job;

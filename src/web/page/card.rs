@@ -10,10 +10,10 @@ use crate::job::{BoundedCount, Counts, JobName, Scope};
 use crate::model::{CurrentRun, JobStatus, Outcome, Report, Requester, Status, WorkerStatus};
 use crate::web::format::{self, shown};
 use crate::web::links::Links;
-use crate::web::site::Shows;
+use crate::web::shows::Shows;
 
 /// The card of one job.
-pub(crate) fn one(links: &Links, status: &Status, job: &JobName, shows: Shows) -> Markup {
+pub(crate) fn one(links: &Links, status: &Status, job: &JobName, shows: Shows<'_>) -> Markup {
     html! {
         div #jobs .cards.single data-now=(status.at.to_rfc3339()) {
             @if let Some(job) = status.jobs.get(job) {
@@ -27,7 +27,7 @@ pub(super) fn card(
     links: &Links,
     job: &JobStatus,
     now: DateTime<Utc>,
-    shows: Shows,
+    shows: Shows<'_>,
     (short, hidden): (bool, bool),
 ) -> Markup {
     let reason = job.health.reason();
@@ -48,7 +48,7 @@ pub(super) fn card(
             (findings(job))
             footer {
                 @if shows.actions && job.worker != WorkerStatus::Disabled {
-                    (forms::of_job(links, job))
+                    (forms::of_job(links, job, shows))
                 }
                 nav aria-label={ "More on " (job.job) } {
                     @if let Some(runbook) = &job.runbook {
@@ -68,7 +68,10 @@ pub(super) fn card(
 pub(super) fn badges(job: &JobStatus) -> Markup {
     html! {
         p.badges {
-            @if job.paused { span.badge.paused { "paused" } }
+            @if job.paused {
+                @let for_all = job.pause.as_ref().is_some_and(|pause| pause.all_replicas);
+                span.badge.paused { @if for_all { "all paused" } @else { "paused" } }
+            }
             @if job.worker == WorkerStatus::Disabled {
                 span.badge.off { "off" }
             } @else {
@@ -93,8 +96,9 @@ fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
                         None if job.paused => {
                             span.state { "Paused" }
                             @if let Some(pause) = &job.pause {
+                                @if pause.all_replicas { " for all replicas" }
                                 " for " (format::lasting(pause.since, now))
-                                @if let Some(by) = &pause.by { " by " (by) }
+                                @if let Some(by) = &pause.by { " by " (shown(by.as_str())) }
                                 ","
                             }
                             " runs on request only"

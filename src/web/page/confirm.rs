@@ -208,6 +208,14 @@ impl Act {
             },
             Action::Pause => acting.pause(job).await.map(|_| Done::Paused)?,
             Action::Resume => acting.resume(job).await.map(|_| Done::Resumed)?,
+            Action::PauseReplicas => {
+                let paused = acting.switch_replicas(job, true).await;
+                paused.map(|_| Done::Paused)?
+            }
+            Action::ResumeReplicas => {
+                let resumed = acting.switch_replicas(job, false).await;
+                resumed.map(|_| Done::Resumed)?
+            }
             Action::Redeliver | Action::Discard => {
                 let detail = format!("{} is for parked entries", self.0);
                 return Err(Problem::unprocessable(detail));

@@ -1,6 +1,8 @@
 //! Forms that change something. Each asks for a confirmation: in a dialog with a script, on a page
 //! of its own without.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use maud::{Markup, html};
@@ -11,6 +13,7 @@ use crate::model::{JobStatus, Status, WorkerStatus};
 use crate::web::allow::Action;
 use crate::web::links::{Links, encoded};
 use crate::web::problem::{self, Problem};
+use crate::web::shows::Shows;
 
 /// An action on a job, as a page names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ impl Act {
             Action::Resume => "Resume",
             Action::Redeliver => "Redeliver",
             Action::Discard => "Discard",
+            Action::PauseReplicas => "Pause all",
+            Action::ResumeReplicas => "Resume all",
         }
     }
 
@@ -35,6 +40,8 @@ impl Act {
             Action::Redeliver | Action::Discard => {
                 format!("{} all parked entries of {job}", self.label())
             }
+            Action::PauseReplicas => format!("Pause {job} for all replicas"),
+            Action::ResumeReplicas => format!("Resume {job} for all replicas"),
             _ => format!("{} {job}", self.label()),
         }
     }
@@ -46,10 +53,17 @@ impl Act {
                 "It ends after the batch in progress. The rest waits for the next run."
             }
             Action::Pause => {
-                "The schedule stops until it is resumed. A run in progress continues, and requested \
-                 runs still work."
+                "The schedule of this instance stops until it is resumed; other replicas continue. A \
+                 run in progress continues, and requested runs still work."
             }
-            Action::Resume => "The schedule continues, and the job runs once now.",
+            Action::Resume => "The schedule of this instance continues, and the job runs once now.",
+            Action::PauseReplicas => {
+                "The database keeps the pause. Each replica stops its schedule as its next run \
+                 begins. Runs in progress continue, and requested runs still work."
+            }
+            Action::ResumeReplicas => {
+                "The job runs once now on this instance; the other replicas resume within a minute."
+            }
             Action::Redeliver => "The courier delivers them again, with all attempts.",
             Action::Discard => "They are deleted, and the receiver never gets them.",
         }
@@ -85,22 +99,57 @@ pub(super) async fn action_in_path<S: Send + Sync>(
     }
 }
 
-/// The buttons of a job.
-pub(super) fn of_job(links: &Links, job: &JobStatus) -> Markup {
-    let switch = if job.paused {
-        Action::Resume
-    } else {
-        Action::Pause
-    };
+/// The buttons of a job that the host allows.
+pub(super) fn of_job(links: &Links, job: &JobStatus, shows: Shows<'_>) -> Markup {
     let run = match &job.worker {
         WorkerStatus::Running(run) => Some(run.run.to_string()),
         _ => None,
     };
     html! {
         div.acts role="group" aria-label={ "Actions on " (job.job) } {
-            (form(links, &job.job, Act(Action::Run), None))
-            (form(links, &job.job, Act(Action::Cancel), run.as_deref()))
-            (form(links, &job.job, Act(switch), None))
+            @for action in actions(job, shows).filter(|action| shows.offers(*action, &job.job)) {
+                (form(links, &job.job, Act(action), run.as_deref().filter(|_| action == Action::Cancel)))
+            }
+        }
+    }
+}
+
+/// The actions that fit the state of a job.
+fn actions(job: &JobStatus, shows: Shows<'_>) -> impl Iterator<Item = Action> {
+    let for_all = job.pause.as_ref().is_some_and(|pause| pause.all_replicas);
+    let here = if job.paused {
+        Action::Resume
+    } else {
+        Action::Pause
+    };
+    let everywhere = if for_all {
+        Action::ResumeReplicas
+    } else {
+        Action::PauseReplicas
+    };
+    [Action::Run, Action::Cancel]
+        .into_iter()
+        // A pause of all replicas ends for all.
+        .chain((!for_all).then_some(here))
+        .chain((for_all || shows.replicas).then_some(everywhere))
+}
+
+/// Tells the script which buttons of a frame to leave out: frames are the same for all pages.
+pub(super) fn refused(status: &Status, shows: Shows<'_>) -> Markup {
+    let refused: BTreeMap<&JobName, Vec<&str>> = status
+        .jobs
+        .keys()
+        .filter_map(|job| {
+            let refused = Action::ALL.into_iter();
+            let refused =
+                refused.filter(|action| !action.is_on_entries() && !shows.offers(*action, job));
+            let words: Vec<&str> = refused.map(Action::as_str).collect();
+            (!words.is_empty()).then_some((job, words))
+        })
+        .collect();
+    html! {
+        @if shows.actions && !refused.is_empty() {
+            div #refused hidden data-refused=(serde_json::to_string(&refused).unwrap_or_default()) {}
         }
     }
 }

@@ -29,6 +29,7 @@ impl IntoResponse for Page {
 pub(super) fn heading(status: &Status) -> Markup {
     html! {
         @if let Some(name) = &status.name { span { (name) } " " }
+        @if let Some(instance) = &status.instance { "(instance " (instance) ") " }
         span { (status.state) }
         @if let Some(started_at) = status.started_at {
             " for " (format::lasting(started_at, status.at))

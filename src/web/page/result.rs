@@ -28,7 +28,10 @@ impl Done {
                 said("Not running", &format!("No run of {name} is in progress."))
             }
             Self::Paused | Self::Resumed if job.paused => {
-                said("Paused", &format!("{name} is paused."))
+                let pause = job.pause.as_ref();
+                let for_all = pause.is_some_and(|pause| pause.all_replicas);
+                let reach = if for_all { " for all replicas" } else { "" };
+                said("Paused", &format!("{name} is paused{reach}."))
             }
             Self::Paused | Self::Resumed => {
                 said("Resumed", &format!("{name} follows its schedule."))

@@ -11,10 +11,15 @@ use crate::job::JobName;
 use crate::model::{Health, JobStatus, Status, WorkerStatus};
 use crate::web::format;
 use crate::web::links::Links;
-use crate::web::site::Shows;
+use crate::web::shows::Shows;
 
 /// The line that sums up, the jobs and the couriers. Sent again with every frame.
-pub(crate) fn overview(links: &Links, status: &Status, shows: Shows, filter: &Filter) -> Markup {
+pub(crate) fn overview(
+    links: &Links,
+    status: &Status,
+    shows: Shows<'_>,
+    filter: &Filter,
+) -> Markup {
     let (now, few) = (status.at, status.jobs.len() <= MAX_CARDS);
     html! {
         (summary(status))

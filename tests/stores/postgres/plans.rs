@@ -3,7 +3,7 @@
 use diesel::sql_types::Text;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::store::Schema;
+use ractor_housekeeper::store::Schema::{self, Booking, Housekeeper};
 use ractor_housekeeper::store::postgres::PostgresStore;
 
 use super::PostgresUnderTest;
@@ -163,6 +163,45 @@ async fn alone(observer: &mut AsyncPgConnection) -> TestResult {
         }
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn the_clock_and_a_pause_are_read_in_one_statement() -> TestResult {
+    use ractor_housekeeper::job::ReplicaPause;
+    use ractor_housekeeper::model::RunHistory;
+    let Some(world) = PostgresUnderTest::empty()? else {
+        return Ok(());
+    };
+    let heard = Recorder::default();
+    let store = listening(&world, &heard).await?;
+    let job = crate::runs::built_in_job(store.clone(), "booking-expirer")?;
+    let read = async || -> TestResult<usize> {
+        heard.take_about(&[]);
+        job.begin_run().await.map_err(|error| error.chain())?;
+        Ok(heard
+            .take_all()
+            .iter()
+            .filter(|one| one.sql.contains("clock_timestamp"))
+            .count())
+    };
+
+    // Without the tables, the read of the clock finds that there are no pauses.
+    assert_eq!(read().await?, 1);
+    world.store.migrate(&[Housekeeper, Booking]).await?;
+    assert!(
+        read().await? >= 2,
+        "it finds the table, and that others were made"
+    );
+    assert_eq!(read().await?, 1);
+    let pause = ReplicaPause::new(now(), None);
+    store.set_pause(&job.name(), Some(&pause)).await?;
+    assert_eq!(read().await?, 1);
+    assert_eq!(store.pause(&job.name()).await?, Some(pause));
+    // A table that has gone fails one run.
+    world.sql("drop table housekeeper_pauses").await?;
+    assert!(job.begin_run().await.is_err());
+    assert_eq!(read().await?, 1);
+    Ok(())
 }
 
 /// A store on a pool of the host's, whose connections tell what is sent.

@@ -32,7 +32,7 @@ impl Job for Extreme {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        Ok(self.bounds)
+        Ok(self.bounds.clone())
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {

@@ -90,7 +90,14 @@ async fn the_host_decides_by_action_and_job() {
         visitor.post_form("/run", "").await,
     ];
 
-    let expected = ["run", "cancel", "resume"].iter().flat_map(|action| {
+    let refused_actions = [
+        "run",
+        "cancel",
+        "resume",
+        "pause-replicas",
+        "resume-replicas",
+    ];
+    let expected = refused_actions.iter().flat_map(|action| {
         ["/api/v1/jobs", "/jobs"].map(|root| format!("{root}/booking-expirer/{action}"))
     });
     assert!(expected.eq(refused));

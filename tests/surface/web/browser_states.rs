@@ -18,7 +18,7 @@ use crate::web::fleet::fleet;
 use crate::web::visitor::setup;
 use crate::web::webdriver::Browser;
 
-const LIVE: &str = "document.querySelector('#link').dataset.state === 'live'";
+pub(crate) const LIVE: &str = "document.querySelector('#link').dataset.state === 'live'";
 const ROWS: &str = "document.querySelectorAll('.job:not([hidden])').length";
 const TAB: &str = "\u{E004}";
 const ENTER: &str = "\u{E007}";
@@ -140,6 +140,8 @@ async fn every_state_is_accessible() {
     };
     let axe = axe();
     let host = lived_in().await;
+    host.add_overdue(1);
+    let report = host.run_now(Scope::All).await.expect("a report");
     let few = serve(&host).await;
     let many = serve_router(fleet_router().await).await;
     let pages = [
@@ -152,6 +154,8 @@ async fn every_state_is_accessible() {
         format!("{few}/jobs/booking-expirer/preview"),
         format!("{few}/jobs/booking-expirer/run?user=00000000-0000-0000-0000-000000000000"),
         format!("{few}/run"),
+        format!("{few}/runs/{}", report.run),
+        format!("{few}/jobs/booking-expirer/pause-replicas"),
         format!("{few}/jobs/other"),
     ];
     let modes: [&[(&str, &str)]; 3] = [
@@ -276,7 +280,7 @@ fn emulate(browser: &Browser, features: &[(&str, &str)]) {
     );
 }
 
-async fn fleet_router() -> Router {
+pub(crate) async fn fleet_router() -> Router {
     Web::new(fleet().await).with_actions().router()
 }
 

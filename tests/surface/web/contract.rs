@@ -124,7 +124,13 @@ async fn each_answer_fits_the_document() {
         .post(&visitor, "/jobs/{job}/run", &format!("{job}/run"))
         .await;
     contract.post(&visitor, "/run", "/run").await;
-    for action in ["pause", "resume", "cancel"] {
+    for action in [
+        "pause",
+        "resume",
+        "cancel",
+        "pause-replicas",
+        "resume-replicas",
+    ] {
         let path = format!("/jobs/{{job}}/{action}");
         contract
             .post(&visitor, &path, &format!("{job}/{action}"))
@@ -186,6 +192,7 @@ async fn each_answer_fits_the_document() {
 async fn look(contract: &mut Contract, visitor: &Visitor, job: &str) {
     contract.get(visitor, "/status", "/status").await;
     contract.get(visitor, "/jobs/{job}", job).await;
+    contract.get(visitor, "/instances", "/instances").await;
     let history = format!("{job}/history?limit=5");
     contract.get(visitor, "/jobs/{job}/history", &history).await;
     let preview = format!("{job}/preview?size=1");
@@ -288,7 +295,13 @@ async fn refuse(contract: &mut Contract, host: &Host, visitor: &Visitor) {
         assert_eq!(answer.status, status, "{answer:?}");
         contract.check("post", run, &answer);
     }
-    for action in ["pause", "resume", "cancel"] {
+    for action in [
+        "pause",
+        "resume",
+        "cancel",
+        "pause-replicas",
+        "resume-replicas",
+    ] {
         let template = format!("{jobs}/{action}");
         contract
             .post(visitor, &template, &format!("/jobs/other/{action}"))

@@ -16,8 +16,8 @@ async fn a_read_only_page_has_no_buttons() {
 
     let acts = |page: &str| page.matches("data-api=").count();
     assert_eq!(acts(reader.page(200)), 0);
-    // Run, cancel and pause of two jobs, and run all.
-    assert_eq!(acts(actor.page(200)), 7);
+    // Run, cancel, pause and pause all of two jobs, and run all.
+    assert_eq!(acts(actor.page(200)), 9);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,14 +1,17 @@
 //! Personal data in answers.
 
-use ractor_housekeeper::Scope;
+use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::web::Web;
+use ractor_housekeeper::{HousekeeperMsg, Scope};
 
 use crate::support::host::Host;
 use crate::web::streams::{next, open};
 use crate::web::visitor::{Visitor, host};
 
 const SECRET: &str = "anna@example.org owes 7 euros";
+
+const BOSS: &str = "Frau Direktor";
 
 const PATHS: [&str; 6] = [
     "/",
@@ -27,7 +30,9 @@ async fn a_redaction_reaches_every_answer() {
     let redacted = Visitor(web.redact(|kind, _| format!("<{kind:?}>")).router());
     let mut shown = 0;
 
-    for path in PATHS {
+    let paths = paths(&host).await;
+
+    for path in &paths {
         let open = plain.get(path).await.body;
         shown += usize::from(has_secrets(&open));
         let hidden = redacted.get(path).await.body;
@@ -37,7 +42,7 @@ async fn a_redaction_reaches_every_answer() {
 
     assert_eq!(
         shown,
-        PATHS.len(),
+        paths.len(),
         "without a redaction all of them show some"
     );
     assert!(!has_secrets(&frame.to_string()));
@@ -49,8 +54,8 @@ async fn ids_are_hidden_by_a_switch() {
     let host = in_trouble().await;
     let visitor = Visitor(Web::new(host.housekeeper.clone()).without_ids().router());
 
-    for path in PATHS {
-        let body = visitor.get(path).await.body;
+    for path in paths(&host).await {
+        let body = visitor.get(&path).await.body;
         assert!(
             !body.contains("b000") && !body.contains("b001"),
             "{path}: {body}"
@@ -104,6 +109,13 @@ async fn probes_show_states_only() {
     assert_eq!(jobs.json()["detail"], "booking-expirer is failing");
 }
 
+/// All paths, with those of the last run.
+async fn paths(host: &Host) -> Vec<String> {
+    let run = host.status().await.last.expect("it ran").run;
+    let of_run = [format!("/runs/{run}"), format!("/api/v1/runs/{run}")];
+    PATHS.map(str::to_owned).into_iter().chain(of_run).collect()
+}
+
 /// A host whose last run handled a row, whose run failed with a secret, and which has a row due.
 async fn in_trouble() -> Host {
     let host = host().await;
@@ -112,10 +124,17 @@ async fn in_trouble() -> Host {
     host.add_overdue(2);
     host.faults
         .always(Step::BeginRun, Fault::Fail(SECRET.to_owned()));
-    host.run_now(Scope::All).await.expect("a report");
+    let run = |reply| HousekeeperMsg::RunNow(BookingExpirer::NAME, Scope::All, reply);
+    let by_boss = |reply| run(reply).requested_by(BOSS);
+    host.ask(by_boss).await.expect("a report");
+    let pause = |reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply);
+    let by_boss = |reply| pause(reply).requested_by(BOSS);
+    host.ask(by_boss).await.expect("the job is there");
     host
 }
 
 fn has_secrets(body: &str) -> bool {
-    body.contains(SECRET) || ["b000", "b001"].iter().any(|id| body.contains(id))
+    body.contains(SECRET)
+        || body.contains(BOSS)
+        || ["b000", "b001"].iter().any(|id| body.contains(id))
 }

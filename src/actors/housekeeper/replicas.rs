@@ -1,0 +1,195 @@
+//! Pauses for all replicas, which the database keeps, and the instances that share it.
+//!
+//! The opening read of a run finds a pause, so none costs a query. While a pause lasts there are no
+//! runs, and a reader looks once a minute whether it has ended.
+
+use std::time::Duration;
+
+use chrono::SubsecRound;
+use ractor::RpcReplyPort;
+
+use super::controls::log;
+use super::job_state::JobState;
+use super::pending_read::{PendingRead, ReadReply};
+use super::publisher::Publisher;
+use super::runs::dispatch;
+use super::shared::{Shared, answer};
+use super::state::State;
+use crate::actors::message::PauseChange;
+use crate::actors::reader::ReadRequest;
+use crate::job::{JobName, ReplicaPause, Scope};
+use crate::model::{Event, InstanceRuns, Instances, Pause, RequestError, Requester, Trigger};
+use crate::time::{self, Moment};
+
+impl State {
+    /// Writes a pause for all replicas, or its end.
+    pub(super) async fn switch_replicas(
+        &mut self,
+        name: &JobName,
+        pauses: bool,
+        by: Option<Requester>,
+        reply: RpcReplyPort<Result<bool, RequestError>>,
+    ) {
+        if self.shutdown.is_some() {
+            return answer(reply, Err(RequestError::ShuttingDown));
+        }
+        let job = match self.jobs.enabled(name) {
+            Ok(job) => job,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let Some(store) = self.shared.history.clone() else {
+            let job = name.clone();
+            return answer(reply, Err(RequestError::NoSharedHistory { job }));
+        };
+        let pause = pauses.then(|| {
+            // The databases store microseconds.
+            let since = self.shared.now().wall.trunc_subsecs(6);
+            ReplicaPause::new(since, by.as_ref().map(|by| by.as_str().to_owned()))
+        });
+        let change = PauseChange {
+            job: name.clone(),
+            pause,
+            by,
+        };
+        let timeout = job.config.read_timeout;
+        let request = ReadRequest::WritePause { change, store };
+        let reply = ReadReply::Pause(reply);
+        let write = PendingRead::new(name.clone(), request, reply, timeout, &self.shared);
+        self.reads.push(write, &self.shared).await;
+    }
+
+    /// Follows a pause for all replicas that this instance wrote or ended.
+    pub(super) async fn replicas_switched(&mut self, change: PauseChange, changed: bool) {
+        let now = self.shared.now();
+        let Ok(job) = self.jobs.enabled(&change.job) else {
+            return;
+        };
+        match change.pause {
+            Some(pause) if changed => job.hold(now, pause, &mut self.publisher),
+            // An earlier pause stays as it is.
+            Some(_) => {
+                let read = job.read_pause(&self.shared);
+                return self.reads.push(read, &self.shared).await;
+            }
+            None => job.release(now, change.by, &mut self.publisher),
+        }
+        self.resume_work(&change.job).await;
+    }
+
+    /// Follows a look at the database during a pause. A database that did not answer keeps it.
+    pub(super) async fn pause_read(
+        &mut self,
+        name: &JobName,
+        read: Result<Option<ReplicaPause>, RequestError>,
+    ) {
+        let now = self.shared.now();
+        let Ok(job) = self.jobs.enabled(name) else {
+            return;
+        };
+        match read {
+            Ok(Some(pause)) => job.hold(now, pause, &mut self.publisher),
+            Ok(None) => job.release(now, None, &mut self.publisher),
+            Err(_) => {}
+        }
+        self.resume_work(name).await;
+    }
+
+    /// Follows a pause that the opening read of a run found.
+    pub(super) fn pause_found(&mut self, name: &JobName, pause: ReplicaPause) {
+        let now = self.shared.now();
+        if let Ok(job) = self.jobs.enabled(name) {
+            job.hold(now, pause, &mut self.publisher);
+            if self.shutdown.is_none() {
+                self.timer.arm(job, now);
+            }
+        }
+    }
+
+    async fn resume_work(&mut self, name: &JobName) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        let Ok(job) = self.jobs.enabled(name) else {
+            return;
+        };
+        let escalation = job.revive(&self.shared, &mut self.publisher).await;
+        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        self.escalate_if(escalation).await;
+    }
+
+    /// Lists the instances that wrote history within this time.
+    pub(super) async fn instances(
+        &mut self,
+        within: Duration,
+        reply: RpcReplyPort<Result<Instances, RequestError>>,
+    ) {
+        let this = self.shared.instance_name.clone();
+        let since = time::before(self.shared.now().wall, within);
+        let Some(store) = self.shared.history.clone() else {
+            let lines = self.jobs.iter().flat_map(|job| &job.recent);
+            let recent = lines.map(|line| (this.as_str(), line.report.started_at));
+            let instances = InstanceRuns::of(recent.filter(|(_, at)| *at >= since));
+            let instances = Instances::new(this, since, instances);
+            return answer(reply, Ok(instances));
+        };
+        let request = ReadRequest::Instances { this, since, store };
+        let timeout = self.shared.config.job.read_timeout;
+        let (lane, reply) = (JobName::new("instances"), ReadReply::Instances(reply));
+        let read = PendingRead::new(lane, request, reply, timeout, &self.shared);
+        self.reads.push(read, &self.shared).await;
+    }
+}
+
+impl JobState {
+    /// A look at the database, whether the pause for all replicas has ended.
+    pub(super) fn read_pause(&self, shared: &Shared) -> PendingRead {
+        let request = ReadRequest::Pause {
+            job: self.job.clone(),
+            history: shared.history.clone(),
+        };
+        let timeout = self.config.read_timeout;
+        PendingRead::new(
+            self.name.clone(),
+            request,
+            ReadReply::Recheck,
+            timeout,
+            shared,
+        )
+    }
+
+    /// Suspends the schedule, and plans the next look.
+    fn hold(&mut self, now: Moment, pause: ReplicaPause, publisher: &mut Publisher) {
+        let pause = Pause {
+            since: pause.since,
+            by: pause.by.map(Requester::from),
+            all_replicas: true,
+        };
+        self.planner.pause();
+        self.queue.keep_manual();
+        self.pauses.plan_recheck(now);
+        if self.pauses.replicas.as_ref() == Some(&pause) {
+            return;
+        }
+        log(&self.name, "paused for all replicas", pause.by.as_ref());
+        publisher.emit(Event::JobPaused {
+            job: self.name.clone(),
+            requested_by: pause.by.clone(),
+        });
+        self.pauses.replicas = Some(pause);
+    }
+
+    /// Resumes the schedule and queues a run, unless this instance is paused by itself.
+    fn release(&mut self, now: Moment, by: Option<Requester>, publisher: &mut Publisher) {
+        self.pauses.recheck_at = None;
+        if self.pauses.replicas.take().is_none() || self.pauses.local.is_some() {
+            return;
+        }
+        self.planner.resume(now);
+        log(&self.name, "resumed for all replicas", by.as_ref());
+        publisher.emit(Event::JobResumed {
+            job: self.name.clone(),
+            requested_by: by.clone(),
+        });
+        self.enqueue(Scope::All, Trigger::Tick, None, by);
+    }
+}
