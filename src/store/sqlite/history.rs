@@ -143,7 +143,7 @@ pub(super) fn instances(
     conn: &mut SqliteConnection,
     since: DateTime<Utc>,
 ) -> TxResult<Vec<InstanceRuns>> {
-    let lines: Vec<(Option<String>, Option<Moment>, i64)> = housekeeper_runs::table
+    let lines: Vec<(Option<String>, Option<String>, i64)> = housekeeper_runs::table
         .filter(housekeeper_runs::recorded_at.ge(Moment(since)))
         .filter(housekeeper_runs::instance.is_not_null())
         .group_by(housekeeper_runs::instance)
@@ -158,7 +158,7 @@ pub(super) fn instances(
     let instances = lines.into_iter().filter_map(|(instance, at, lines)| {
         Some(InstanceRuns {
             instance: instance?,
-            last_recorded_at: at?.0,
+            last_recorded_at: Moment::parse(&at?).ok()?.0,
             lines: u64::try_from(lines).unwrap_or(0),
         })
     });

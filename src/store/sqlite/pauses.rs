@@ -6,17 +6,21 @@ use diesel::result::Error::DatabaseError;
 use super::schema::housekeeper_pauses;
 use super::time::Moment;
 use crate::job::{JobName, ReplicaPause};
-use crate::store::tx_error::TxResult;
+use crate::store::tx_error::{TxError, TxResult};
 
 /// Returns the pause of a job. A file without the table has none.
 pub(super) fn read(conn: &mut SqliteConnection, job: &JobName) -> TxResult<Option<ReplicaPause>> {
-    let row: QueryResult<Option<(Moment, Option<String>)>> = housekeeper_pauses::table
+    let row: QueryResult<Option<(String, Option<String>)>> = housekeeper_pauses::table
         .find(job.as_str())
         .select((housekeeper_pauses::since, housekeeper_pauses::requested_by))
         .first(conn)
         .optional();
     match row {
-        Ok(row) => Ok(row.map(|(since, by)| ReplicaPause::new(since.0, by))),
+        Ok(None) => Ok(None),
+        Ok(Some((since, by))) => {
+            let since = Moment::parse(&since).map_err(TxError::other)?;
+            Ok(Some(ReplicaPause::new(since.0, by)))
+        }
         Err(DatabaseError(_, info)) if info.message().starts_with(MISSING) => Ok(None),
         Err(error) => Err(error.into()),
     }
