@@ -49,7 +49,8 @@ impl Typed {
     {
         Self {
             postgres: Some(std::sync::Arc::new(part)),
-            ..Self::default()
+            #[cfg(feature = "sqlite")]
+            sqlite: None,
         }
     }
 
@@ -60,7 +61,8 @@ impl Typed {
     {
         Self {
             sqlite: Some(std::sync::Arc::new(part)),
-            ..Self::default()
+            #[cfg(feature = "postgres")]
+            postgres: None,
         }
     }
 

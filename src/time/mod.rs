@@ -6,9 +6,7 @@ pub(crate) mod json;
 mod moment;
 pub(crate) mod span;
 
-#[cfg(any(feature = "_store", feature = "testing"))]
-pub(crate) use arithmetic::before;
-pub(crate) use arithmetic::{after, since, strictly_after, until};
+pub(crate) use arithmetic::{after, before, since, strictly_after, until};
 pub(crate) use clock::Clocks;
 pub use clock::{Clock, SystemClock};
 pub(crate) use moment::Moment;

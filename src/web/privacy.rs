@@ -191,7 +191,9 @@ impl Private for RunStatus {
                 ..
             } => {
                 privacy.scope(scope);
-                requested_by.iter_mut().for_each(|by| privacy.requester(by));
+                for by in requested_by {
+                    privacy.requester(by);
+                }
             }
             Self::Running { current, .. } => current.redact(privacy),
             Self::Ended { report } => report.redact(privacy),

@@ -1,5 +1,4 @@
 use super::super::*;
-use super::*;
 
 #[test]
 fn the_defaults_are_valid() {
