@@ -21,7 +21,7 @@ use crate::store::tx_error::{TxError, TxResult};
 mod activity;
 mod catalogue;
 mod check;
-mod compiler;
+mod dialect;
 mod keys;
 mod parts;
 mod plan;

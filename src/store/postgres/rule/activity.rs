@@ -1,6 +1,6 @@
 //! Activity in another table, which keeps rows alive.
 
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::stamp::{Form, Moment, once};
 use crate::rule::{Activity, Finding, Noted, Through, bare_name};
 use crate::store::rule::{Active, Dialect, Tables, equal, identifier, table_name};

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::flight::Purpose;
 use super::catalogue::Catalogue;
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::stamp::Form;
 use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};

@@ -1,6 +1,6 @@
 //! The part of a statement that writes.
 
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::parts::Parts;
 use crate::rule::{Action, Children, OnParent, bare_name};
 use crate::store::rule::{

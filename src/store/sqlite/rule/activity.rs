@@ -1,6 +1,6 @@
 //! Activity in another table, which keeps rows alive.
 
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Finding, Noted, bare_name};
 use crate::store::rule::{Active, Dialect, equal, identifier, param, table_name};

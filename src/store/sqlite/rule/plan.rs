@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::catalogue::Catalogue;
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::quoted::unquoted;
 use super::stamp::Form;
 use crate::rule::{Finding, Rule};

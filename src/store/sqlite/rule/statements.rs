@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::catalogue::Catalogue;
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::parts::{Parts, shown};
 use super::plan::{OLDEST, Plan, Variants};
 use super::writing::Steps;

@@ -1,6 +1,6 @@
 //! The statements that write.
 
-use super::compiler::Compiler;
+use super::dialect::Compiler;
 use super::parts::Parts;
 use super::plan::Step;
 use crate::rule::{Action, Children, OnParent, bare_name};
