@@ -1,4 +1,5 @@
-//! Text for people: tables, counts, durations and instants.
+//! Parts of text for people: tables, counts, durations and instants. Reports and status become text
+//! in `model`, in `report_text` and `status_text`.
 
 use std::time::Duration;
 

@@ -8,12 +8,14 @@ mod history_query;
 mod instance;
 mod outbox;
 mod report;
+mod report_text;
 mod request_error;
 mod requester;
 mod run_record;
 mod run_status;
 mod schedule_json;
 mod status;
+mod status_text;
 mod store_error;
 
 pub use courier::{CourierState, CourierStatus, DeliveryEnd, DeliveryRecord, ParkedEntries};

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::fmt::{quantity, span, thousands};
 use crate::job::{Batch, Counts, Forecast, JobName, RejectedRow, Scope};
 use crate::model::Requester;
 
@@ -53,18 +52,6 @@ pub enum Trigger {
     Start,
     /// A message requested it.
     Manual,
-}
-
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Retry => "retry",
-            Self::Deadline => "deadline",
-            Self::Tick => "tick",
-            Self::Start => "start",
-            Self::Manual => "manual",
-        })
-    }
 }
 
 /// How a run ended. Committed batches stay, and the report counts them.
@@ -214,17 +201,6 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed { error, .. } => write!(f, "failed: {error}"),
-            Self::Crashed { reason, .. } => write!(f, "crashed: {reason}"),
-            Self::Cancelled { by: Some(by) } => write!(f, "cancelled by {by}"),
-            other => f.pad(other.as_str()),
-        }
-    }
-}
-
 /// What a run did. Its JSON has two more fields, `success` and `message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
@@ -290,27 +266,6 @@ impl Report {
         self.success() && self.counts.total() == 0 && self.rejected_count == 0
     }
 
-    /// Describes the run in a sentence.
-    #[must_use]
-    pub fn message(&self) -> String {
-        let job = &self.job;
-        let counts = &self.counts;
-        let rejected = match self.rejected_count {
-            0 => String::new(),
-            count => format!(", {} rejected", thousands(count)),
-        };
-        match &self.outcome {
-            Outcome::Completed => format!("{job} handled {counts}{rejected}"),
-            Outcome::Crashed { .. } => {
-                format!(
-                    "{job} {} (known to be handled: {counts}{rejected})",
-                    self.outcome
-                )
-            }
-            outcome => format!("{job} {outcome} (handled {counts}{rejected})"),
-        }
-    }
-
     /// Adds a committed batch. The report keeps the first ids, up to `max_ids`.
     pub(crate) fn add_batch(&mut self, batch: &Batch, max_ids: u32) {
         self.batches += 1;
@@ -350,29 +305,6 @@ impl Report {
             rejected_count: 0,
             forecast: None,
         }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} ({}, {}{}, {} in {}",
-            self.message(),
-            self.scope,
-            self.trigger,
-            Requester::by(&self.requested_by),
-            quantity(self.batches, "batch", "batches"),
-            span(self.elapsed),
-        )?;
-        let due = self
-            .forecast
-            .map(|forecast| forecast.due)
-            .unwrap_or_default();
-        if due.count > 0 {
-            write!(f, ", {due} still due")?;
-        }
-        f.write_str(")")
     }
 }
 
@@ -435,7 +367,6 @@ const MAX_REJECTED: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::BoundedCount;
 
     #[test]
     fn a_report_adds_up_its_batches_and_keeps_the_first_ids() {
@@ -454,95 +385,6 @@ mod tests {
         assert_eq!(all_kept, (4, false));
         assert_eq!((report.ids.len(), report.more_ids), (4, true));
         assert_eq!((report.batches, report.counts.of("drafts")), (4, 8));
-    }
-
-    #[test]
-    fn each_way_to_end_reads_as_a_sentence() {
-        let (error, reason) = ("away".to_owned(), "bug".to_owned());
-        let outcomes = [
-            Outcome::Completed,
-            Outcome::failed(FailureKind::Job, error),
-            Outcome::Crashed {
-                reason,
-                rows_at_least: 0,
-            },
-            Outcome::Cancelled {
-                by: Some("anna".into()),
-            },
-            Outcome::TimedOut,
-            Outcome::ShuttingDown,
-        ];
-        let told = outcomes
-            .clone()
-            .map(|outcome| Report { outcome, ..blank() }.message());
-        let words = outcomes.each_ref().map(Outcome::as_str);
-        let success = outcomes.map(|outcome| Report { outcome, ..blank() }.success());
-
-        assert_eq!(
-            told,
-            [
-                "sweeper handled nothing",
-                "sweeper failed: away (handled nothing)",
-                "sweeper crashed: bug (known to be handled: nothing)",
-                "sweeper cancelled by anna (handled nothing)",
-                "sweeper timed out (handled nothing)",
-                "sweeper shutting down (handled nothing)",
-            ]
-        );
-        assert_eq!(
-            words,
-            [
-                "completed",
-                "failed",
-                "crashed",
-                "cancelled",
-                "timed out",
-                "shutting down"
-            ]
-        );
-        assert_eq!(success, [true, false, false, false, false, false]);
-    }
-
-    #[test]
-    fn a_report_is_shown_with_its_scope_reason_and_length() {
-        let report = Report {
-            batches: 1,
-            elapsed: Duration::from_micros(1_500),
-            rejected_count: 2,
-            ..blank()
-        };
-
-        assert_eq!(
-            report.to_string(),
-            "sweeper handled nothing, 2 rejected (all, tick, 1 batch in 1ms)"
-        );
-        assert_eq!(report.run.to_string().len(), 36);
-        let long = Report {
-            requested_by: vec!["anna".into(), "ben".into()],
-            batches: 1_234,
-            elapsed: Duration::from_secs(200),
-            counts: counts(123_456),
-            rejected_count: 1_000,
-            forecast: Some(Forecast {
-                due: BoundedCount::from_probe(20_000),
-                ..Forecast::default()
-            }),
-            ..report
-        };
-        assert_eq!(
-            long.to_string(),
-            "sweeper handled 123,456 drafts, 1,000 rejected (all, tick by anna and ben, 1,234 batches in 3m 20s, 10,000+ still due)"
-        );
-        assert_eq!(
-            long.message(),
-            "sweeper handled 123,456 drafts, 1,000 rejected"
-        );
-    }
-
-    fn counts(drafts: u64) -> Counts {
-        let mut counts = Counts::default();
-        counts.add("drafts", drafts);
-        counts
     }
 
     fn blank() -> Report {
