@@ -477,11 +477,13 @@ where
         housekeeper.shutdown(Duration::from_secs(10)).await;
     }
 
-    let changed = database.changed(&JobName::new(RULE), "replicas").await?;
-    let received: BTreeSet<String> = lock(&ledger.received).keys().cloned().collect();
-    // The clock that was put forward for the leases makes the young booking due as well.
-    let old = changed.iter().filter(|id| *id != "young").count();
-    assert_eq!(old, count as usize + DUE.len());
+    // The clock that was put forward for the leases makes the young booking due as well, which may
+    // be changed behind the last look at the outbox.
+    let mut changed = database.changed(&JobName::new(RULE), "replicas").await?;
+    let mut received: BTreeSet<String> = lock(&ledger.received).keys().cloned().collect();
+    changed.remove("young");
+    received.remove("young");
+    assert_eq!(changed.len(), count as usize + DUE.len());
     assert_eq!(received, changed);
     let repeated = ledger.repeated();
     assert_eq!(

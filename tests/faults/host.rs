@@ -186,4 +186,4 @@ pub(crate) fn rows(report: &Report) -> u64 {
 pub(crate) const BATCH: NonZeroU32 = NonZeroU32::new(3).expect("three");
 
 /// Longest wait for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);

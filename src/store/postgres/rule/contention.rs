@@ -21,8 +21,14 @@ struct State {
 }
 
 /// Rows that used up the time of a statement, with a backoff of their own.
+///
+/// A row is slow only beside others that are written: if none is, the fault is the table's, and the
+/// retries of the run find out when it is over.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SlowRows(BTreeMap<String, SlowRow>);
+pub(super) struct SlowRows {
+    rows: BTreeMap<String, SlowRow>,
+    last_written: Option<Instant>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct SlowRow {
@@ -61,14 +67,14 @@ impl Contention {
 impl SlowRows {
     /// Returns how long a row is left alone; `None` if it is to be tried.
     pub(super) fn wait(&self, id: &str, now: Instant) -> Option<Duration> {
-        let row = self.0.get(id)?;
+        let row = self.rows.get(id)?;
         let wait = row.next_attempt.saturating_duration_since(now);
         (!wait.is_zero()).then_some(wait)
     }
 
     /// Shortens the time of a statement where several rows have used up theirs.
     pub(super) fn shorten(&self, timeouts: Timeouts) -> Timeouts {
-        let halvings = u32::try_from(self.0.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let halvings = u32::try_from(self.rows.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let divisor = 2_u32.saturating_pow(halvings);
         let statement = (timeouts.statement / divisor).max(MIN_STATEMENT);
         Timeouts {
@@ -79,32 +85,49 @@ impl SlowRows {
 
     /// Returns whether the batch met a slow row.
     fn note(&mut self, batch: &Batch, now: Instant) -> bool {
+        if !batch.ids.is_empty() {
+            self.last_written = Some(now);
+        }
+        let others_are_written = self
+            .last_written
+            .is_some_and(|written| now.saturating_duration_since(written) < FIRST);
         let mut is_slow = false;
         for row in &batch.rejected {
             is_slow |= row.error.starts_with(TOO_LONG);
-            if row.error != TOO_LONG {
-                continue;
-            }
-            let before = self.0.get(&row.id);
-            let backoff = before.map_or(FIRST, |row| row.backoff.saturating_mul(2).min(MAX));
-            let Some(next_attempt) = now.checked_add(backoff) else {
-                continue;
-            };
-            if before.is_some() || self.0.len() < MAX_SLOW {
-                let slow = SlowRow {
-                    next_attempt,
-                    backoff,
-                };
-                self.0.insert(row.id.clone(), slow);
+            if row.error == TOO_LONG {
+                self.leave_alone(&row.id, others_are_written, now);
             }
         }
+        let mut one_was_written = false;
         for id in &batch.ids {
-            self.0.remove(id);
+            one_was_written |= self.rows.remove(id).is_some();
+        }
+        // The cause may be over for the others as well.
+        if one_was_written {
+            for row in self.rows.values_mut() {
+                row.next_attempt = now;
+            }
         }
         // Rows that no batch met for that long are gone.
-        self.0
+        self.rows
             .retain(|_, row| now.saturating_duration_since(row.next_attempt) < MAX);
         is_slow
+    }
+
+    fn leave_alone(&mut self, id: &str, others_are_written: bool, now: Instant) {
+        let backoff = match self.rows.get(id) {
+            Some(row) if others_are_written => row.backoff.saturating_mul(2).min(MAX),
+            Some(row) => row.backoff,
+            None if others_are_written && self.rows.len() < MAX_SLOW => FIRST,
+            None => return,
+        };
+        if let Some(next_attempt) = now.checked_add(backoff) {
+            let row = SlowRow {
+                next_attempt,
+                backoff,
+            };
+            self.rows.insert(id.to_owned(), row);
+        }
     }
 }
 
@@ -141,6 +164,7 @@ mod tests {
         let mut waits = Vec::new();
 
         for _ in 0..8 {
+            slow.note(&writing("free"), now);
             slow.note(&rejecting("b0", TOO_LONG), now);
             let wait = slow.wait("b0", now).expect("is left alone");
             waits.push(wait.as_secs() / 60);
@@ -159,14 +183,32 @@ mod tests {
     fn a_slow_row_that_was_written_or_is_gone_is_forgotten() {
         let mut slow = SlowRows::default();
         let now = Instant::now();
+        slow.note(&writing("free"), now);
         slow.note(&rejecting("b0", TOO_LONG), now);
         slow.note(&rejecting("b1", TOO_LONG), now);
 
-        slow.note(&Batch::new(vec!["b0".to_owned()], None), now);
+        slow.note(&writing("b0"), now);
 
-        assert_eq!(slow.0.keys().collect::<Vec<_>>(), ["b1"]);
+        assert_eq!(slow.rows.keys().collect::<Vec<_>>(), ["b1"]);
+        assert_eq!(slow.wait("b1", now), None, "the cause may be over");
         assert!(!slow.note(&Batch::default(), now + MAX + MINUTE));
-        assert_eq!(slow.0.len(), 0);
+        assert_eq!(slow.rows.len(), 0);
+    }
+
+    #[test]
+    fn rows_that_are_all_slow_are_not_left_alone() {
+        let mut slow = SlowRows::default();
+        let now = Instant::now();
+
+        assert!(slow.note(&rejecting("b0", TOO_LONG), now));
+        assert_eq!(slow.wait("b0", now), None);
+        slow.note(&writing("free"), now);
+        slow.note(&rejecting("b0", TOO_LONG), now);
+        for minutes in [1, 2, 3] {
+            let now = now + MINUTE * minutes;
+            slow.note(&rejecting("b0", TOO_LONG), now);
+            assert_eq!(slow.wait("b0", now), Some(MINUTE), "the wait does not grow");
+        }
     }
 
     #[test]
@@ -178,6 +220,7 @@ mod tests {
         let mut slow = SlowRows::default();
         let now = Instant::now();
 
+        slow.note(&writing("free"), now);
         let shortened: Vec<u64> = (0..6)
             .map(|number| {
                 slow.note(&rejecting(&format!("b{number}"), TOO_LONG), now);
@@ -194,11 +237,16 @@ mod tests {
         let mut slow = SlowRows::default();
         let now = Instant::now();
 
+        slow.note(&writing("free"), now);
         for number in 0..=MAX_SLOW {
             slow.note(&rejecting(&number.to_string(), TOO_LONG), now);
         }
 
-        assert_eq!(slow.0.len(), MAX_SLOW);
+        assert_eq!(slow.rows.len(), MAX_SLOW);
+    }
+
+    fn writing(id: &str) -> Batch {
+        Batch::new(vec![id.to_owned()], None)
     }
 
     fn rejecting(id: &str, error: &str) -> Batch {
