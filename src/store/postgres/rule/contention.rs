@@ -34,6 +34,8 @@ pub(super) struct SlowRows {
 struct SlowRow {
     next_attempt: Instant,
     backoff: Duration,
+    /// Whether others were written meanwhile. Until then the row is not left alone.
+    is_confirmed: bool,
 }
 
 impl Contention {
@@ -74,7 +76,8 @@ impl SlowRows {
 
     /// Shortens the time of a statement where several rows have used up theirs.
     pub(super) fn shorten(&self, timeouts: Timeouts) -> Timeouts {
-        let halvings = u32::try_from(self.rows.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let slow = self.rows.values().filter(|row| row.is_confirmed).count();
+        let halvings = u32::try_from(slow.saturating_sub(1)).unwrap_or(u32::MAX);
         let divisor = 2_u32.saturating_pow(halvings);
         let statement = (timeouts.statement / divisor).max(MIN_STATEMENT);
         Timeouts {
@@ -102,10 +105,12 @@ impl SlowRows {
         for id in &batch.ids {
             one_was_written |= self.rows.remove(id).is_some();
         }
-        // The cause may be over for the others as well.
-        if one_was_written {
-            for row in self.rows.values_mut() {
+        for row in self.rows.values_mut() {
+            if one_was_written {
+                // The cause may be over for the others as well.
                 row.next_attempt = now;
+            } else if !batch.ids.is_empty() && !row.is_confirmed {
+                row.confirm(now);
             }
         }
         // Rows that no batch met for that long are gone.
@@ -115,19 +120,27 @@ impl SlowRows {
     }
 
     fn leave_alone(&mut self, id: &str, others_are_written: bool, now: Instant) {
-        let backoff = match self.rows.get(id) {
-            Some(row) if others_are_written => row.backoff.saturating_mul(2).min(MAX),
-            Some(row) => row.backoff,
-            None if others_are_written && self.rows.len() < MAX_SLOW => FIRST,
-            None => return,
-        };
-        if let Some(next_attempt) = now.checked_add(backoff) {
-            let row = SlowRow {
-                next_attempt,
-                backoff,
-            };
-            self.rows.insert(id.to_owned(), row);
+        if self.rows.len() == MAX_SLOW && !self.rows.contains_key(id) {
+            return;
         }
+        let row = self.rows.entry(id.to_owned()).or_insert(SlowRow {
+            next_attempt: now,
+            backoff: FIRST,
+            is_confirmed: false,
+        });
+        if row.is_confirmed && others_are_written {
+            row.backoff = row.backoff.saturating_mul(2).min(MAX);
+        }
+        if row.is_confirmed || others_are_written {
+            row.confirm(now);
+        }
+    }
+}
+
+impl SlowRow {
+    fn confirm(&mut self, now: Instant) {
+        self.is_confirmed = true;
+        self.next_attempt = now.checked_add(self.backoff).unwrap_or(now);
     }
 }
 
@@ -203,7 +216,7 @@ mod tests {
         assert!(slow.note(&rejecting("b0", TOO_LONG), now));
         assert_eq!(slow.wait("b0", now), None);
         slow.note(&writing("free"), now);
-        slow.note(&rejecting("b0", TOO_LONG), now);
+        assert_eq!(slow.wait("b0", now), Some(MINUTE));
         for minutes in [1, 2, 3] {
             let now = now + MINUTE * minutes;
             slow.note(&rejecting("b0", TOO_LONG), now);
