@@ -137,13 +137,13 @@ pub(super) async fn instances(
         .filter(housekeeper_runs::recorded_at.ge(since))
         .filter(housekeeper_runs::instance.is_not_null())
         .group_by(housekeeper_runs::instance)
-        .order(dsl::max(housekeeper_runs::recorded_at).desc())
-        .limit(InstanceRuns::MAX)
         .select((
             housekeeper_runs::instance,
             dsl::max(housekeeper_runs::recorded_at),
             dsl::count_star(),
         ))
+        .order(dsl::max(housekeeper_runs::recorded_at).desc())
+        .limit(InstanceRuns::MAX)
         .load(conn)
         .await?;
     let instances = lines.into_iter().filter_map(|(instance, at, lines)| {
