@@ -126,7 +126,7 @@ async fn locked_neighbours_cost_little_at_the_default_pace() {
             errors.all(|error| error == "locked by another transaction"),
             "{report}"
         );
-        // Ten waits of the lock timeout would take longer, and other tests may keep the machine busy.
+        // Ten waits of the lock timeout would take longer. Other tests may keep the machine busy.
         assert!(report.elapsed < Duration::from_secs(45), "{report}");
     }
     drop(guest);
