@@ -180,6 +180,36 @@ mod tests {
     }
 
     #[test]
+    fn an_old_row_that_is_not_counted_is_not_overdue() {
+        let now = DateTime::from_timestamp(1_000_000, 0).expect("is an instant");
+        let bounds = RunBounds::new(now, now - Duration::from_secs(60));
+        let old = now - Duration::from_secs(90);
+
+        let forecast = Forecast::from_oldest(&bounds, Some(old), BoundedCount::default());
+
+        assert_eq!(forecast.oldest_overdue, None);
+    }
+
+    #[test]
+    fn each_part_is_set_beside_the_others() {
+        let [overdue, next, age] = [1, 2, 3].map(Duration::from_secs);
+        let due = BoundedCount::from_probe(4);
+
+        let forecast = Forecast::default()
+            .with_max_age(age)
+            .with_next_due(next)
+            .with_due(due, Some(overdue));
+        let changed = forecast.with_max_age(None).with_next_due(None);
+
+        assert_eq!(
+            (forecast.next_due, forecast.max_age),
+            (Some(next), Some(age))
+        );
+        assert_eq!((changed.next_due, changed.max_age), (None, None));
+        assert_eq!((changed.due, changed.oldest_overdue), (due, Some(overdue)));
+    }
+
+    #[test]
     fn a_count_beyond_the_cap_shows_a_plus() {
         let texts = [0, 10_000, 10_001].map(|rows| BoundedCount::from_probe(rows).to_string());
 
