@@ -11,16 +11,18 @@ use tracing::{Instrument, Span};
 use crate::actors::delayed::Delayed;
 use crate::actors::history_writer::HistoryWriter;
 use crate::actors::message::{HousekeeperMsg, InternalMsg};
-use crate::actors::opening::open_run;
 use crate::actors::run_state::{Committed, RunState};
 use crate::actors::timeout::{StepError, with_timeout};
 use crate::config::JobConfig;
 use crate::config::cron::Calendar;
 use crate::job::{Batch, BatchRequest, Cursor, Job, JobError, Progress, RunBounds, Scope};
 use crate::metrics::recorder::{self, Step};
-use crate::model::{FailureKind, Outcome, Report, Requester, RunId, RunRecord, Trigger};
-use crate::policy::{self, CONFIRM_AFTER, Leap, Pacer};
-use crate::time::{self, Clocks};
+use crate::model::{FailureKind, Outcome, Report, RunId, RunRecord, Trigger};
+use crate::policy::{self, Pacer};
+use crate::time::Clocks;
+
+mod beginning;
+mod ending;
 
 pub(crate) struct Worker;
 
@@ -105,125 +107,6 @@ impl Worker {
 }
 
 impl State {
-    async fn begin(
-        &mut self,
-        myself: &ActorRef<WorkerMsg>,
-        mut state: Box<RunState>,
-    ) -> Result<(), ActorProcessingErr> {
-        let run = state.account.run();
-        self.report(InternalMsg::Began(run))?;
-        let began = Instant::now();
-        let report = &state.account.report;
-        let span = tracing::info_span!(
-            "housekeeper.run",
-            job.name = %report.job,
-            run.id = %run,
-            run.trigger = %report.trigger,
-            run.scope = %report.scope,
-        );
-
-        let job = &*self.arguments.job;
-        job.prepare_run(begins_at_start(report));
-        let is_scheduled = report.trigger != Trigger::Manual;
-        let checked = self.checked;
-        let beginning = async {
-            if !checked {
-                let _time = recorder::time(&report.job, Step::Check);
-                job.check().await?;
-            }
-            let _time = recorder::time(&report.job, Step::BeginRun);
-            let history = self.arguments.history.as_ref();
-            open_run(job, history.map(|history| &*history.store)).await
-        };
-        let bounds = self
-            .step("begin the run", beginning)
-            .instrument(span.clone())
-            .await;
-        if !checked {
-            let (name, findings) = (
-                state.account.report.job.clone(),
-                self.arguments.job.findings(),
-            );
-            self.report(InternalMsg::Checked(name, findings))?;
-        }
-        match bounds {
-            Ok(mut bounds) => {
-                self.checked = true;
-                let pause = std::mem::take(&mut bounds.pause).found();
-                if let Some(pause) = &pause {
-                    let job = state.account.report.job.clone();
-                    self.report(InternalMsg::PauseFound(job, pause.clone()))?;
-                }
-                if let Some(pause) = pause.filter(|_| is_scheduled) {
-                    state.account.report.cutoff = Some(bounds.cutoff);
-                    let run = Run {
-                        available: None,
-                        state,
-                        bounds,
-                        after: None,
-                        progress: Progress::default(),
-                        began,
-                        span,
-                        pause: None,
-                    };
-                    let by = pause.by.map(Requester::from);
-                    return self.conclude(run, Outcome::Cancelled { by }).await;
-                }
-                if let Err(leap) = self.look_at_clock(&mut state, &bounds) {
-                    state.account.report.outcome = leap;
-                    state.account.report.elapsed = began.elapsed();
-                    return self.report(InternalMsg::Finished(state));
-                }
-                state.account.report.cutoff = Some(bounds.cutoff);
-                let finish = self.finish_by.as_ref();
-                let finish = finish.and_then(|calendar| calendar.after(bounds.now));
-                self.run = Some(Run {
-                    available: finish.map(|finish| time::until(bounds.now, finish)),
-                    state,
-                    bounds,
-                    after: None,
-                    progress: Progress::default(),
-                    began,
-                    span,
-                    pause: None,
-                });
-                // Fails only while the worker drains; its exit then ends the run.
-                let _ = myself.cast(WorkerMsg::Batch(run));
-                Ok(())
-            }
-            Err(error) => {
-                state.account.report.outcome = failed(error);
-                state.account.report.elapsed = began.elapsed();
-                self.report(InternalMsg::Finished(state))
-            }
-        }
-    }
-
-    /// Holds a run that cannot be undone while the clock by which its rows fall due has leapt
-    /// ahead.
-    fn look_at_clock(&self, state: &mut RunState, bounds: &RunBounds) -> Result<(), Outcome> {
-        let Some(bound) = self.arguments.config.max_clock_leap else {
-            return Ok(());
-        };
-        if !self.arguments.job.is_irreversible() {
-            return Ok(());
-        }
-        let now = self.arguments.clocks.now();
-        let looked = state.clock.look(bounds.now, now, bound);
-        looked.map_err(|Leap { ahead }| {
-            let seconds = |span: Duration| {
-                humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
-            };
-            let error = format!(
-                "the deciding clock leapt {} ahead of the monotonic one: runs are held until it keeps step for {}, is set right, \
-                 or `ConfirmClock` confirms it",
-                seconds(ahead),
-                seconds(CONFIRM_AFTER),
-            );
-            Outcome::failed(FailureKind::ClockLeap, error)
-        })
-    }
-
     async fn batch(
         &mut self,
         myself: &ActorRef<WorkerMsg>,
@@ -309,78 +192,6 @@ impl State {
             cutoff: run.bounds.cutoff,
             batch,
         }))
-    }
-
-    /// Forecasts, writes the record of the run, and reports it.
-    async fn conclude(&mut self, run: Run, mut outcome: Outcome) -> Result<(), ActorProcessingErr> {
-        let Run {
-            mut state,
-            began,
-            span,
-            ..
-        } = run;
-        if matches!(outcome, Outcome::Completed | Outcome::TimedOut) {
-            let rejected: Vec<String> = state.rejected.iter().cloned().collect();
-            let forecasting = async {
-                let _time = recorder::time(&state.account.report.job, Step::Forecast);
-                self.arguments.job.forecast(&rejected).await
-            };
-            let asked = Instant::now();
-            let forecast = self.step("forecast", forecasting);
-            match forecast.instrument(span.clone()).await {
-                Ok(forecast) => {
-                    let took = asked.elapsed();
-                    state.apply_forecast(forecast);
-                    if forecast.due.count == 0 {
-                        self.look_for_snapshot(&mut state, took).await;
-                    }
-                }
-                Err(error) => outcome = failed(error),
-            }
-        }
-        if outcome == Outcome::Completed {
-            if let Some(error) = state.rejections.most_alike() {
-                outcome = Outcome::failed(FailureKind::RowsRejected, error);
-            }
-        }
-        let failed = matches!(outcome, Outcome::Failed { .. });
-        state.account.report.outcome = outcome;
-        state.account.report.elapsed = began.elapsed();
-        // The record of a failed run is written with that of the next run that does not fail: the
-        // database is most likely away.
-        if !failed {
-            let record = self.record_of(&state.account.report);
-            state.unsaved.extend(record);
-            self.save(&mut state.unsaved).instrument(span).await;
-        }
-        self.report(InternalMsg::Finished(state))
-    }
-
-    /// Asks for the cause of a slow forecast.
-    async fn look_for_snapshot(&self, state: &mut RunState, took: Duration) {
-        let from_start = begins_at_start(&state.account.report);
-        let now = self.arguments.clocks.now();
-        if !state.slowness.add(took, from_start, now) {
-            return;
-        }
-        let asking = async { Ok(self.arguments.job.oldest_snapshot().await) };
-        // An answer that fails explains nothing, and fails no run.
-        let snapshot = self.step("look for an old snapshot", asking).await;
-        state.slowness.explain(snapshot.ok().flatten());
-    }
-
-    fn record_of(&self, report: &Report) -> Option<RunRecord> {
-        let history = self.arguments.history.as_ref()?;
-        RunRecord::from_report(report.clone(), history.instance)
-    }
-
-    /// Writes records into the history. A failed write leaves them for the supervisor.
-    async fn save(&self, records: &mut Vec<RunRecord>) {
-        if let Some(history) = &self.arguments.history {
-            history
-                .write(records, self.arguments.config.step_timeout)
-                .await;
-        }
     }
 
     async fn step<T>(

@@ -23,7 +23,6 @@ mod own_tables;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rules;
-mod speed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "postgres")]
