@@ -21,7 +21,9 @@ use super::site::{READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
 use crate::fmt::quantity;
 use crate::job::JobName;
-use crate::model::{CourierStatus, EntryId, ParkedEntries, ParkedPage, RequestError, WhichEntries};
+use crate::model::{
+    CourierStatus, EntryId, ParkedEntries, ParkedPage, RequestError, Status, WhichEntries,
+};
 
 /// The rule that the path names.
 pub(crate) struct RulePath(pub(crate) JobName);
@@ -163,15 +165,22 @@ impl Acting {
     }
 }
 
+/// Returns the status of a rule's courier.
+pub(crate) fn courier_in<'a>(
+    status: &'a Status,
+    rule: &JobName,
+) -> Result<&'a CourierStatus, Problem> {
+    status.couriers.get(rule).ok_or_else(|| {
+        Problem::from(RequestError::NoCourier {
+            rule: rule.clone(),
+            known: status.couriers.keys().cloned().collect(),
+        })
+    })
+}
+
 impl Site {
     pub(crate) async fn courier(&self, rule: &JobName) -> Result<CourierStatus, Problem> {
-        let mut status = self.status().await?;
-        status.couriers.remove(rule).ok_or_else(|| {
-            Problem::from(RequestError::NoCourier {
-                rule: rule.clone(),
-                known: status.couriers.into_keys().collect(),
-            })
-        })
+        courier_in(&self.status().await?, rule).cloned()
     }
 
     pub(crate) async fn parked(

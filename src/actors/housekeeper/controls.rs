@@ -1,6 +1,6 @@
 //! The host's switches: pause, resume, cancel, reschedule.
 
-use super::runs::{dispatch, refresh};
+use super::runs::{refresh, take_up};
 use super::state::State;
 use crate::config::Schedule;
 use crate::job::{JobName, Scope};
@@ -61,8 +61,7 @@ impl State {
             return Ok(true);
         }
         job.enqueue(Scope::All, Trigger::Tick, None, by);
-        let escalation = job.revive(&self.shared, &mut self.publisher).await;
-        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        let escalation = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
         self.escalate_if(escalation).await;
         Ok(true)
     }
@@ -84,8 +83,7 @@ impl State {
         log(name, "clock confirmed", by.as_ref());
         if self.shutdown.is_none() {
             job.enqueue(Scope::All, Trigger::Manual, None, by);
-            let escalation = job.revive(&self.shared, &mut self.publisher).await;
-            dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+            let escalation = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
             self.escalate_if(escalation).await;
         }
         Ok(true)

@@ -4,7 +4,7 @@ use ractor::RpcReplyPort;
 
 use super::pending_read::{PendingRead, ReadReply};
 use super::publisher::Waiter;
-use super::runs::{dispatch, log_request};
+use super::runs::{log_request, take_up};
 use super::shared::answer;
 use super::state::State;
 use crate::actors::reader::ReadRequest;
@@ -33,8 +33,7 @@ impl State {
             job: name.clone(),
             waiting,
         })?;
-        let escalation = job.revive(&self.shared, &mut self.publisher).await;
-        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        let escalation = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
         self.escalate_if(escalation).await;
         Ok(run)
     }

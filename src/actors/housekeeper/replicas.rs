@@ -12,7 +12,7 @@ use super::controls::log;
 use super::job_state::JobState;
 use super::pending_read::{PendingRead, ReadReply};
 use super::publisher::Publisher;
-use super::runs::dispatch;
+use super::runs::take_up;
 use super::shared::{Shared, answer};
 use super::state::State;
 use crate::actors::message::PauseChange;
@@ -73,7 +73,10 @@ impl State {
             }
             None => job.release(now, change.by, &mut self.publisher),
         }
-        self.resume_work(&change.job).await;
+        if self.shutdown.is_none() {
+            let escalation = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
+            self.escalate_if(escalation).await;
+        }
     }
 
     /// Follows a look at the database during a pause. A database that did not answer keeps it.
@@ -91,7 +94,10 @@ impl State {
             Ok(None) => job.release(now, None, &mut self.publisher),
             Err(_) => {}
         }
-        self.resume_work(name).await;
+        if self.shutdown.is_none() {
+            let escalation = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
+            self.escalate_if(escalation).await;
+        }
     }
 
     /// Follows a pause that the opening read of a run found.
@@ -103,18 +109,6 @@ impl State {
                 self.timer.arm(job, now);
             }
         }
-    }
-
-    async fn resume_work(&mut self, name: &JobName) {
-        if self.shutdown.is_some() {
-            return;
-        }
-        let Ok(job) = self.jobs.enabled(name) else {
-            return;
-        };
-        let escalation = job.revive(&self.shared, &mut self.publisher).await;
-        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
-        self.escalate_if(escalation).await;
     }
 
     /// Lists the instances that wrote history within this time.

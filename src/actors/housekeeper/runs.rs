@@ -40,8 +40,7 @@ impl State {
         if job.enqueue(scope, Trigger::Manual, caller, by).is_none() {
             return;
         }
-        let escalation = job.revive(&self.shared, &mut self.publisher).await;
-        dispatch(job, &self.shared, &self.timer, &mut self.publisher);
+        let escalation = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
         self.escalate_if(escalation).await;
     }
 
@@ -65,9 +64,8 @@ impl State {
             log_request(&job.name, &Scope::All, by.as_ref());
             let part = Some(Waiter::RunAll(number));
             job.enqueue(Scope::All, Trigger::Manual, part, by.clone());
-            let beyond = job.revive(&self.shared, &mut self.publisher).await;
+            let beyond = take_up(job, &self.shared, &self.timer, &mut self.publisher).await;
             escalation = escalation.or(beyond);
-            dispatch(job, &self.shared, &self.timer, &mut self.publisher);
         }
         self.escalate_if(escalation).await;
     }
@@ -221,6 +219,19 @@ pub(super) fn log_request(job: &JobName, scope: &Scope, by: Option<&Requester>) 
     } else {
         tracing::debug!(job.name = %job, run.scope = %scope, "a run of {job} ({scope}) was requested");
     }
+}
+
+/// Dispatches what is queued, and gives a degraded job an attempt. Returns the error of an
+/// escalation.
+pub(super) async fn take_up(
+    job: &mut JobState,
+    shared: &Shared,
+    timer: &TimerHandle,
+    publisher: &mut Publisher,
+) -> Option<String> {
+    let escalation = job.revive(shared, publisher).await;
+    dispatch(job, shared, timer, publisher);
+    escalation
 }
 
 /// Gives a free worker its next run, arms the timer and updates the health, once after each change.

@@ -16,7 +16,7 @@ use crate::job::JobName;
 use crate::model::{CourierStatus, EntryId, ParkedEntries, ParkedEntry, Status, WhichEntries};
 use crate::web::acting::Acting;
 use crate::web::allow::Action;
-use crate::web::couriers::{ParkedParams, RulePath};
+use crate::web::couriers::{ParkedParams, RulePath, courier_in};
 use crate::web::extract::{Nothing, Query};
 use crate::web::format::{self, shown};
 use crate::web::links::{Links, encoded};
@@ -52,6 +52,7 @@ impl Fields {
 /// A courier, its newest deliveries and its parked entries.
 pub(crate) async fn courier(
     State(site): State<Arc<Site>>,
+    viewer: Parts,
     links: Links,
     RulePath(rule): RulePath,
     query: Result<Query<ParkedParams>, Problem>,
@@ -59,21 +60,24 @@ pub(crate) async fn courier(
     let read = async {
         let Query(params) = query?;
         let status = site.status().await?;
-        site.courier(&rule).await?;
+        let courier = courier_in(&status, &rule)?.clone();
         let parked = site.parked(rule.clone(), params.page()).await;
-        Ok((status, parked, params))
+        Ok((status, courier, parked, params))
     };
-    let (status, parked, params) = match read.await {
+    let (status, courier, parked, params) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
+    let shows = site.shows(&status, Some(&viewer));
+    let offered: Vec<Action> = [Action::Redeliver, Action::Discard]
+        .into_iter()
+        .filter(|action| shows.offers(*action, &rule))
+        .collect();
     let main = html! {
-        @if let Some(courier) = status.couriers.get(&rule) {
-            div.cards.single { (couriers::card(&links, courier, status.at)) }
-            (recent(courier, &status))
-        }
+        div.cards.single { (couriers::card(&links, &courier, status.at)) }
+        (recent(&courier, &status))
         @match &parked {
-            Ok(parked) => (section(&links, parked, &params, site.actions)),
+            Ok(parked) => (section(&links, parked, &params, &offered)),
             Err(problem) => section.problem { h2 { "Parked entries" } p { (problem.detail) } },
         }
     };
@@ -98,7 +102,12 @@ fn recent(courier: &CourierStatus, status: &Status) -> Markup {
     }
 }
 
-fn section(links: &Links, parked: &ParkedEntries, params: &ParkedParams, actions: bool) -> Markup {
+fn section(
+    links: &Links,
+    parked: &ParkedEntries,
+    params: &ParkedParams,
+    offered: &[Action],
+) -> Markup {
     let here = links.to_courier(&parked.rule, "");
     let (page, rule) = (params.page(), &parked.rule);
     html! {
@@ -107,7 +116,7 @@ fn section(links: &Links, parked: &ParkedEntries, params: &ParkedParams, actions
             @if parked.entries.is_empty() {
                 p.empty { "No entries on this page." }
             } @else {
-                @if actions { (buttons(links, rule, None)) }
+                @if !offered.is_empty() { (buttons(links, rule, None, offered)) }
                 div.scroll tabindex="0" role="region" aria-label="Entries" {
                     table {
                         thead { tr {
@@ -117,10 +126,10 @@ fn section(links: &Links, parked: &ParkedEntries, params: &ParkedParams, actions
                             th scope="col" { "Parked" }
                             th scope="col" { "Last error" }
                             th scope="col" { "Payload" }
-                            @if actions { th scope="col" { "Actions" } }
+                            @if !offered.is_empty() { th scope="col" { "Actions" } }
                         } }
                         tbody {
-                            @for entry in &parked.entries { (row(links, rule, entry, actions)) }
+                            @for entry in &parked.entries { (row(links, rule, entry, offered)) }
                         }
                     }
                 }
@@ -135,7 +144,7 @@ fn section(links: &Links, parked: &ParkedEntries, params: &ParkedParams, actions
     }
 }
 
-fn row(links: &Links, rule: &JobName, parked: &ParkedEntry, actions: bool) -> Markup {
+fn row(links: &Links, rule: &JobName, parked: &ParkedEntry, offered: &[Action]) -> Markup {
     let entry = &parked.entry;
     html! {
         tr {
@@ -145,16 +154,16 @@ fn row(links: &Links, rule: &JobName, parked: &ParkedEntry, actions: bool) -> Ma
             td { (format::utc(parked.parked_at)) }
             td { (shown(parked.error.as_deref().unwrap_or("–"))) }
             td.id { (shown(&entry.payload)) }
-            @if actions { td { (buttons(links, rule, Some(entry.id))) } }
+            @if !offered.is_empty() { td { (buttons(links, rule, Some(entry.id), offered)) } }
         }
     }
 }
 
 /// The buttons of one entry, or of all.
-fn buttons(links: &Links, rule: &JobName, entry: Option<EntryId>) -> Markup {
+fn buttons(links: &Links, rule: &JobName, entry: Option<EntryId>, offered: &[Action]) -> Markup {
     html! {
         div.acts role="group" aria-label={ "Actions on " (object(rule, entry)) } {
-            @for action in [Action::Redeliver, Action::Discard] {
+            @for &action in offered {
                 form.act.(action) action=(links.to_courier(rule, &format!("/{action}")))
                     data-api=(format!("api/v1/couriers/{}/{action}", encoded(rule.as_str())))
                     data-body=(body(entry)) data-title=(title(Act(action), rule, entry))

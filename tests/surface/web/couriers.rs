@@ -208,6 +208,7 @@ async fn parked_entries_are_changed_by_those_alone_who_may() {
             .await,
     ];
     let read = reader.get("/couriers/mails").await;
+    let offered = careful.get("/couriers/mails").await;
     let left = actor.get("/api/v1/couriers/mails/parked").await.json();
     let allowed = careful
         .post_json("/api/v1/couriers/mails/redeliver", all)
@@ -222,6 +223,11 @@ async fn parked_entries_are_changed_by_those_alone_who_may() {
         "{}",
         read.body
     );
+    let buttons = ["redeliver", "discard"].map(|action| {
+        let form = format!("<form class=\"act {action}\"");
+        offered.page(200).contains(&form)
+    });
+    assert_eq!(buttons, [true, false], "{}", offered.body);
     assert_eq!(parked_keys(&left), ["row-one", "row-two"]);
     assert_eq!(allowed.json()["entries"], 2);
 }
