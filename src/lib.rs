@@ -50,8 +50,8 @@
 //!
 //! # Guides
 //!
-//! The module `guide` covers embedding under your own supervisor, your own tables, Postgres and
-//! replicas, the pace, operating, testing your host, and upgrading.
+//! The module `guide` covers embedding under your own supervisor, your own tables, telling others,
+//! Postgres and replicas, the pace, operating, testing your host, and upgrading.
 //!
 //! # Traces
 //!

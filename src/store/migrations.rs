@@ -12,7 +12,7 @@
 /// [outbox](crate::rule::outbox).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Schema {
-    /// What the housekeeper keeps for itself: the history of runs.
+    /// The housekeeper's own tables: the history of runs, and pauses for all replicas.
     Housekeeper,
     /// The table `housekeeper_outbox`, which rules hand entries on to and couriers deliver from.
     Outbox,

@@ -20,6 +20,7 @@
 //! | [`drain`] | the entries that a rule handed on, in a test of the rule |
 //! | [`FaultyReceiver`] | a receiver that refuses, hangs, panics or answers late on request |
 //! | `PrivatePostgres` | a Postgres server for the duration of a test (feature `postgres`) |
+//! | `PostgresProxy` | a wire to a private Postgres that fails one exchange or commit, or goes silent (feature `postgres`) |
 //!
 //! # The job under test
 //!

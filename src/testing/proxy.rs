@@ -1,4 +1,4 @@
-//! A wire to Postgres that can be cut, or go dead.
+//! A wire to Postgres that can be cut, or go silent.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,8 @@ use frames::{Exchange, Frames};
 
 /// Forwards connections to a Postgres server, and fails one exchange if a test sets it.
 ///
-/// An exchange is what a client sends until it waits for an answer. It ends with its owner.
+/// An exchange is what a client sends until it waits for an answer. Dropping the proxy closes its
+/// connections.
 ///
 /// # Examples
 ///

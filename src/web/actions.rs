@@ -1,4 +1,4 @@
-//! What changes something, as JSON.
+//! Operations that change something, as JSON.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -75,7 +75,7 @@ impl Viewer {
     }
 }
 
-/// What a page is sent. As JSON, which takes line ends inside values along.
+/// The message to a page, as JSON, whose strings may hold line ends.
 #[derive(Serialize)]
 struct Frame<'a> {
     /// The cards, with links from the root of the router.

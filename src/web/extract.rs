@@ -1,4 +1,4 @@
-//! What a request says, read by axum; what cannot be read is a problem of ours.
+//! Parts of a request, read by axum. Those that cannot be read are problems.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     }
 }
 
-/// What stands behind the question mark.
+/// The query.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -49,27 +49,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         query
             .map(|query| Self(query.0))
             .map_err(|rejection| Problem::bad_request(rejection.body_text()))
-    }
-}
-
-/// How much of a history.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Limit {
-    /// The most lines of the history; 50 if not given.
-    #[schemars(range(min = 1, max = 1000))]
-    limit: Option<NonZeroU32>,
-}
-
-impl Limit {
-    pub(crate) fn runs(&self) -> Result<u32, Problem> {
-        let limit = self.limit.map_or(USUAL_HISTORY, NonZeroU32::get);
-        if limit > LARGEST_HISTORY {
-            return Err(Problem::unprocessable(format!(
-                "a history of {limit} runs is too long; the longest has {LARGEST_HISTORY}"
-            )));
-        }
-        Ok(limit)
     }
 }
 
@@ -108,11 +87,6 @@ impl JobQuery {
         }
     }
 
-    pub(crate) fn runs(&self) -> Result<u32, Problem> {
-        let limit = self.limit;
-        Limit { limit }.runs()
-    }
-
     /// Short by default: the card is what a person looks for first.
     pub(crate) fn wait(&self) -> Result<Duration, Problem> {
         let wait = self.wait;
@@ -120,11 +94,11 @@ impl JobQuery {
     }
 }
 
-/// Whose rows, and which page of them.
+/// The user and the page of a preview.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreviewParams {
-    /// Whose rows; everybody's if not given.
+    /// The user whose rows are listed; all users if not given.
     pub(crate) user: Option<String>,
     /// Rows of a page; 50 if not given.
     #[serde(default, deserialize_with = "unless_empty")]
@@ -176,13 +150,7 @@ pub(crate) struct Wait {
 impl Wait {
     /// Long enough to hear of a refusal, which comes at once: what was refused does not go on.
     pub(crate) fn time(&self) -> Result<Duration, Problem> {
-        let wait = self.wait.unwrap_or(USUAL_WAIT);
-        if wait > LONGEST_WAIT {
-            return Err(Problem::unprocessable(format!(
-                "{wait} seconds are too long to wait; the longest are {LONGEST_WAIT}"
-            )));
-        }
-        Ok(Duration::from_secs(wait).max(ANSWER_LIMIT))
+        Ok(params::wait_of(self.wait.unwrap_or(USUAL_WAIT))?.max(ANSWER_LIMIT))
     }
 }
 
@@ -309,9 +277,5 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Wait of a job's page for its history. A database that answers takes a few milliseconds.
 const HISTORY_PATIENCE: Duration = Duration::from_millis(150);
 
-const USUAL_HISTORY: u32 = 50;
-const LARGEST_HISTORY: u32 = 1_000;
-
-/// Seconds. Shorter than the patience of most proxies.
+/// Seconds.
 const USUAL_WAIT: u64 = 10;
-const LONGEST_WAIT: u64 = 30;

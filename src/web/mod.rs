@@ -22,7 +22,7 @@
 //! 503 from then on. It is right where a housekeeper lives as long as its host, or has no name.
 //! [`Web::named`] looks the name up for each request. Take it where a supervisor starts the
 //! housekeeper again: the page goes on with the new one, its streams after they have reconnected,
-//! and `health/live` tells of the one that runs and not of one that has stopped.
+//! and `health/live` is about the one that runs.
 //!
 //! # The page
 //!
@@ -58,10 +58,10 @@
 //! | `GET health/ready` | 200 if it takes runs |
 //! | `GET health/jobs` | 200 if all jobs are healthy; for monitors, see below |
 //!
-//! `wait` is how many seconds to wait for a run, 0 to 30, 10 if not given; 0 waits for a second as
-//! well, since a refusal is to be heard of. A run that takes longer goes on: the answer is 202, and
-//! `Location` says where to look. A run that failed was made, so that is 200 with a report whose
-//! `success` is false.
+//! `wait` is the number of seconds to wait for a run, 0 to 30. A POST waits for 10 by default, and
+//! for at least one, so that it returns a refusal. `runs/{run}` does not wait by default. A run
+//! that takes longer goes on: the answer is 202, and `Location` says where to look. A run that
+//! failed was made, so that is 200 with a report whose `success` is false.
 //!
 //! # Errors
 //!
@@ -87,8 +87,9 @@
 //! An answer from memory comes within a second, or is `not_answering`. A read of a database ends
 //! within [`JobConfig::read_timeout`](crate::config::JobConfig::read_timeout), 10 s by default and
 //! its wait included: a preview is then `read_timeout`, and a history comes from memory. Reads of
-//! one job and kind wait for each other and for no others; beyond 16 a preview is `busy`, and a
-//! history comes from memory. The router waits 50 s for a read; beyond that it is `not_answering`.
+//! one job and kind wait for each other, and at most two previews and one read of each other kind
+//! are in progress. Beyond 16 a preview is `busy`, and a history comes from memory. The router
+//! waits 50 s for a read; beyond that it is `not_answering`.
 //!
 //! # Which health for whom
 //!
@@ -172,7 +173,7 @@ pub struct Web {
 impl Web {
     /// A page that only reads, of this housekeeper.
     ///
-    /// When it has stopped, the page says so for ever, even if another was started in its place:
+    /// Once it has stopped, the page stays `stopped`, even if another is started in its place:
     /// see [`Web::named`].
     #[must_use]
     pub fn new(housekeeper: impl Into<ActorRef<HousekeeperMsg>>) -> Self {
@@ -241,15 +242,16 @@ impl Web {
         self
     }
 
-    /// Shows no previews: they are 403 `no_previews`, and the page has no links to them.
+    /// Shows no previews: they are 403 `no_previews`, and the page has no links to them. Payloads
+    /// of parked entries read `hidden`.
     #[must_use]
     pub fn without_previews(mut self) -> Self {
         self.privacy.without_previews = true;
         self
     }
 
-    /// Shows no ids of rows: reports list none, rejected and previewed rows read `hidden`, and a
-    /// preview has one page, because a cursor holds an id.
+    /// Shows no ids of rows: reports list none, rejected and previewed rows and payloads of parked
+    /// entries read `hidden`, and a preview has one page, because a cursor holds an id.
     #[must_use]
     pub fn without_ids(mut self) -> Self {
         self.privacy.without_ids = true;
@@ -371,5 +373,5 @@ fn health_paths() -> Router<Arc<Site>> {
         .route("/health/jobs", get(health::jobs))
 }
 
-/// The largest body: a scope takes less than a hundred bytes.
+/// The largest body: the ids of about two thousand parked entries.
 const LARGEST_BODY: usize = 16 * 1024;

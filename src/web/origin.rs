@@ -50,7 +50,7 @@ impl Site {
     }
 }
 
-/// What a request says about where it comes from.
+/// The origin of a request, by its headers.
 #[derive(Debug, Clone, Copy)]
 struct Source<'a> {
     /// `Sec-Fetch-Site`: all browsers since 2023, over TLS and on localhost.

@@ -106,9 +106,9 @@ pub(crate) async fn job(
 ) -> Page {
     let read = async {
         let Query(query) = query?;
-        let (limit, wait, done) = (query.runs()?, query.wait()?, query.done());
-        let status = site.status().await?;
         let part = query.history();
+        let (limit, wait, done) = (part.limit()?, query.wait()?, query.done());
+        let status = site.status().await?;
         let history = timeout(wait, site.history(job.clone(), part.query()?)).await;
         match history {
             Ok(Err(problem)) if !status.jobs.contains_key(&job) => Err(problem),
@@ -180,7 +180,7 @@ pub(crate) async fn card_of(
     })
 }
 
-/// What a run would handle.
+/// The rows that a run would handle.
 pub(crate) async fn preview(
     State(site): State<Arc<Site>>,
     links: Links,

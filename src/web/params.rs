@@ -1,4 +1,4 @@
-//! What a request asks of histories and runs.
+//! Queries of histories and runs.
 
 use std::fmt::Write;
 use std::num::NonZeroU32;
@@ -42,13 +42,19 @@ pub(crate) struct HistoryParams {
 }
 
 impl HistoryParams {
-    pub(crate) fn query(&self) -> Result<HistoryQuery, Problem> {
+    /// Returns the length of the page.
+    pub(crate) fn limit(&self) -> Result<u32, Problem> {
         let limit = self.limit.map_or(USUAL_HISTORY, NonZeroU32::get);
         if limit > LARGEST_HISTORY {
             return Err(Problem::unprocessable(format!(
                 "a history of {limit} runs is too long; the longest has {LARGEST_HISTORY}"
             )));
         }
+        Ok(limit)
+    }
+
+    pub(crate) fn query(&self) -> Result<HistoryQuery, Problem> {
+        let limit = self.limit()?;
         if let (Some(from), Some(until)) = (self.from, self.until) {
             if until <= from {
                 return Err(Problem::unprocessable("`until` must be after `from`"));
@@ -117,7 +123,7 @@ impl RunParams {
     pub(crate) fn wait(&self) -> Result<Option<Duration>, Problem> {
         match self.wait {
             None | Some(0) => Ok(None),
-            Some(seconds) => wait_of(seconds).map(Some),
+            Some(seconds) => wait_of(seconds.into()).map(Some),
         }
     }
 }
@@ -143,13 +149,13 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
     }
 }
 
-fn wait_of(seconds: u32) -> Result<Duration, Problem> {
+pub(super) fn wait_of(seconds: u64) -> Result<Duration, Problem> {
     if seconds > LONGEST_WAIT {
         return Err(Problem::unprocessable(format!(
             "{seconds} seconds are too long to wait; the longest are {LONGEST_WAIT}"
         )));
     }
-    Ok(Duration::from_secs(seconds.into()))
+    Ok(Duration::from_secs(seconds))
 }
 
 /// A field of a form that was left empty says nothing.
@@ -207,4 +213,4 @@ const USUAL_HISTORY: u32 = 50;
 const LARGEST_HISTORY: u32 = 1_000;
 
 /// Seconds. Shorter than the patience of most proxies.
-const LONGEST_WAIT: u32 = 30;
+const LONGEST_WAIT: u64 = 30;

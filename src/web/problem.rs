@@ -90,11 +90,11 @@ pub(crate) struct ProblemJson<'a> {
     title: &'a str,
     /// The status.
     status: u16,
-    /// What went wrong, for people.
+    /// The error, for people.
     detail: &'a str,
-    /// What went wrong, for programs.
+    /// The kind of the error, for programs.
     kind: &'static str,
-    /// What the housekeeper refused.
+    /// The housekeeper's refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'a RequestError>,
 }

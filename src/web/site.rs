@@ -34,7 +34,7 @@ impl Site {
     }
 }
 
-/// What is answered from memory. A housekeeper that takes longer is stuck or gone.
+/// Timeout of an answer from memory. A housekeeper that takes longer is stuck or gone.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Longest wait for a read, which the housekeeper answers within its `read_timeout`. Below the 60

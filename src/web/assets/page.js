@@ -261,9 +261,14 @@ function refreshHistory() {
   }, 2000);
 }
 
-async function loadHistory(url) {
+// A part of a page as the server has it now; nothing if it does not answer.
+async function fetched(url, id) {
   const page = await fetch(new URL(url, location.origin + location.pathname)).then((response) => response.text(), () => "");
-  const fresh = parse(page).getElementById("history");
+  return parse(page).getElementById(id);
+}
+
+async function loadHistory(url) {
+  const fresh = await fetched(url, "history");
   const old = document.getElementById("history");
   // A history that is late again must not hide the one that is there.
   if (fresh && (!fresh.dataset.pending || old.dataset.pending)) takeOver(old, fresh);
@@ -369,6 +374,10 @@ async function act({ api, user, run, body: given }) {
   const sentences = body?.reports ? reports.map((report) => report.message) : [text];
   if (body?.left_out?.length) sentences.push(`Left out because paused: ${body.left_out.join(", ")}`);
   tell(failed ? "bad" : "good", ...sentences);
+  // No frame shows parked entries.
+  const courier = document.getElementById("courier");
+  const fresh = courier && (await fetched(location.pathname + location.search, "courier"));
+  if (fresh) takeOver(courier, fresh);
 }
 
 function tell(state, ...sentences) {

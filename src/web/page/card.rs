@@ -81,7 +81,7 @@ pub(super) fn badges(job: &JobStatus) -> Markup {
     }
 }
 
-/// What the worker does right now.
+/// The worker's state.
 fn worker(job: &JobStatus, now: DateTime<Utc>) -> Markup {
     html! {
         div.now {
@@ -210,7 +210,7 @@ fn facts(job: &JobStatus, now: DateTime<Utc>, short: bool) -> Markup {
     }
 }
 
-/// What the check of its tables found. Always there, as the reason is.
+/// The findings of the last check. Always present, as the reason is.
 fn findings(job: &JobStatus) -> Markup {
     let found = &job.findings;
     html! {

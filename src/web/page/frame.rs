@@ -25,7 +25,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// Whose page it is, and since when it runs.
+/// The housekeeper's name, instance, state and uptime.
 pub(super) fn heading(status: &Status) -> Markup {
     html! {
         @if let Some(name) = &status.name { span { (name) } " " }

@@ -74,11 +74,13 @@ pub(crate) async fn courier(
         .filter(|action| shows.offers(*action, &rule))
         .collect();
     let main = html! {
-        div.cards.single { (couriers::card(&links, &courier, status.at)) }
-        (recent(&courier, &status))
-        @match &parked {
-            Ok(parked) => (section(&links, parked, &params, &offered)),
-            Err(problem) => section.problem { h2 { "Parked entries" } p { (problem.detail) } },
+        div #courier {
+            div.cards.single { (couriers::card(&links, &courier, status.at)) }
+            (recent(&courier, &status))
+            @match &parked {
+                Ok(parked) => (section(&links, parked, &params, &offered)),
+                Err(problem) => section.problem { h2 { "Parked entries" } p { (problem.detail) } },
+            }
         }
     };
     let title = format!("Deliveries of {rule}");
@@ -147,7 +149,7 @@ fn section(
 fn row(links: &Links, rule: &JobName, parked: &ParkedEntry, offered: &[Action]) -> Markup {
     let entry = &parked.entry;
     html! {
-        tr {
+        tr data-key=(entry.id) {
             td.id { (entry.id) " " span.quiet { (shown(&entry.topic)) } }
             td.id { (shown(&entry.key)) }
             td { (entry.attempts) }

@@ -10,7 +10,9 @@ use ractor_housekeeper::web::{Action, Web};
 use serde_json::{Value, json};
 
 use crate::support::host::{Host, Setup};
+use crate::web::browser::serve;
 use crate::web::visitor::{Visitor, setup};
+use crate::web::webdriver::Browser;
 
 const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
 
@@ -293,4 +295,20 @@ async fn personal_data_of_entries_is_hidden_on_request() {
         let hidden = without_previews.get(path).await.body;
         assert!(!hidden.contains("anna"), "{path}: {hidden}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_discarded_entry_leaves_the_open_page() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let (host, _outbox) = two_parked().await;
+    browser.open(&format!("{}/couriers/mails", serve(&host).await));
+
+    browser.click("tbody tr:first-child form.discard button");
+    browser.wait_for("document.activeElement.id === 'ask-no'");
+    browser.click("#ask-yes");
+
+    browser.wait_for("document.querySelectorAll('tbody tr').length === 1");
+    assert!(browser.text("tbody").contains("row-two"));
 }
