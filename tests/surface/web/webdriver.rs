@@ -4,7 +4,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -37,13 +37,8 @@ impl Browser {
             println!("left out: Chromium and chromedriver are not installed");
             return None;
         };
-        let mut driver = Command::new(driver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the driver starts");
-        let port = port(&mut driver);
+        let started = (0..ATTEMPTS).find_map(|_| start_driver(&driver));
+        let (driver, port) = started.expect("the driver says where it listens");
         let profile = tempfile::tempdir().expect("a folder");
         let mut browser = Self {
             driver,
@@ -55,7 +50,7 @@ impl Browser {
         Some(browser)
     }
 
-    fn open_session(&mut self, chromium: &std::path::Path) {
+    fn open_session(&mut self, chromium: &Path) {
         let profile = format!("--user-data-dir={}", self.profile.path().display());
         // No sandbox, as in a container; nothing is looked up in the background.
         let arguments = [
@@ -255,17 +250,28 @@ impl Drop for Browser {
     }
 }
 
-/// The port that the driver chose.
-fn port(driver: &mut Child) -> u16 {
+/// The driver with the port that it chose; `None` if it ended at once. It takes a port that is free
+/// on `::1`, and ends if another program has the same port on `127.0.0.1`.
+fn start_driver(path: &Path) -> Option<(Child, u16)> {
+    let mut driver = Command::new(path)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the driver starts");
     let output = driver.stdout.take().expect("is piped");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     let port = lines.find_map(|line| {
         let (_, port) = line.split_once("started successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
+    let Some(port) = port else {
+        let _ = driver.wait();
+        return None;
+    };
     // Reads and drops its later output, which would otherwise block it.
     std::thread::spawn(move || lines.for_each(drop));
-    port.expect("the driver says where it listens")
+    Some((driver, port))
 }
 
 fn installed(names: &[&str]) -> Option<PathBuf> {
@@ -275,6 +281,9 @@ fn installed(names: &[&str]) -> Option<PathBuf> {
         .flat_map(|name| env::split_paths(&path).map(move |folder| folder.join(name)));
     files.into_iter().find(|file| file.is_file())
 }
+
+/// Starts of the driver until one finds a port that is free.
+const ATTEMPTS: u32 = 20;
 
 /// A fact on a page comes within this, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
