@@ -133,7 +133,7 @@ async fn an_order_that_is_paid_while_rows_are_picked_does_not_expire() {
         let job = job.clone();
         async move { run(&*job, 10).await }
     });
-    let waits = "select exists (select from pg_locks where locktype = 'advisory' and not granted)";
+    let waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'advisory')";
     while !host.holds(waits).await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

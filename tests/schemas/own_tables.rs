@@ -62,6 +62,23 @@ mod postgres {
                 .await
                 .expect("a connection")
         }
+
+        /// Waits until this many connections to the database wait for locks. Other tests share the
+        /// server.
+        async fn has_waiting(&self, number: usize) {
+            let fact = format!(
+                "(select count(*) = {number} from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+            );
+            let mut conn = self.connect().await;
+            for _ in 0..1_000 {
+                let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(&fact));
+                if query.get_result(&mut conn).await.expect("an answer") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("never: {fact}");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,18 +128,10 @@ mod postgres {
             .expect("closes");
         let job = host.store.rule(rules::session_cleaner()).expect("a job");
         let cleaning = tokio::spawn(async move { run(&job).await });
-        wait_for(
-            &host,
-            "(select count(*) = 1 from pg_locks where not granted)",
-        )
-        .await;
+        host.has_waiting(1).await;
         let mut guest = host.connect().await;
         let message = tokio::spawn(async move { guest.batch_execute(WRITES).await });
-        wait_for(
-            &host,
-            "(select count(*) = 2 from pg_locks where not granted)",
-        )
-        .await;
+        host.has_waiting(2).await;
 
         conn.batch_execute("commit").await.expect("opens");
 
@@ -131,18 +140,6 @@ mod postgres {
         assert_eq!(handled, ["busy", "quiet"]);
         // The user is there still, and so is the message.
         message.await.expect("ends").expect("is written");
-    }
-
-    async fn wait_for(host: &Host, fact: &str) {
-        let mut conn = host.connect().await;
-        for _ in 0..1_000 {
-            let query = diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(fact));
-            if query.get_result(&mut conn).await.expect("an answer") {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("never: {fact}");
     }
 }
 
