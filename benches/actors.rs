@@ -1,4 +1,4 @@
-//! What asking costs: status while idle and during a run, a run of an empty job, and a crash until
+//! Cost of requests: status while idle and during a run, a run of an empty job, and a crash until
 //! the next run, beside ractor's bare `call!`.
 //!
 //! `cargo bench --features postgres --bench actors`
@@ -146,7 +146,7 @@ fn during_a_run(criterion: &mut Criterion, runtime: &Runtime) -> Asks {
     asks
 }
 
-/// What single asks for status took, which criterion does not tell: round by round, in
+/// Times of single requests for the status, which criterion does not show: round by round, in
 /// microseconds.
 #[derive(Default)]
 struct Asks {

@@ -1,4 +1,4 @@
-//! What the replaced scheduler thread did, one test for each behaviour, on real SQLite files.
+//! The behaviours of the replaced scheduler thread, one test each, on real SQLite files.
 
 use std::sync::Arc;
 use std::time::Duration;

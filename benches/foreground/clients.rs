@@ -27,7 +27,7 @@ struct Sent {
     took: Duration,
 }
 
-/// What all clients know.
+/// State shared by all clients.
 #[derive(Clone)]
 struct Shared {
     request: Request,

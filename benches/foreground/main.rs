@@ -1,5 +1,5 @@
-//! What others feel while a backlog is worked off: latencies of clients that keep their rate
-//! whatever the database does.
+//! Load on others while a backlog is worked off: latencies of clients that keep their rate whatever
+//! the database does.
 //!
 //! `cargo bench --features postgres --bench foreground -- --rows 100_000 --rate 500 --rounds 2
 //! --plot docs/plots/foreground.svg`
@@ -92,7 +92,7 @@ async fn main() -> Result<()> {
     }
     if let Some(file) = &options.plot {
         let title = format!(
-            "What others feel: 99th percentile of latency at {} requests/s while a backlog goes",
+            "Load on others: 99th percentile of latency at {} requests/s while a backlog goes",
             plan.rate
         );
         Picture {

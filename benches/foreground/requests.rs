@@ -1,4 +1,4 @@
-//! What clients ask of the database.
+//! Statements of the clients.
 
 use crate::support::job::Job;
 

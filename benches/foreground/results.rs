@@ -1,4 +1,4 @@
-//! What was seen, as a table, as targets and as a panel of the plot.
+//! Results as a table, as targets and as a panel of the plot.
 
 use crate::contender::{Contender, IDLE, POLITE, Sweep};
 use crate::support::figures::{Bound, Spread, percentile, target};

@@ -1,4 +1,4 @@
-//! What the trigger that notes activity costs the inserts of messages in lively chats.
+//! Cost of the activity trigger for inserts of messages in lively chats.
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,7 @@ use crate::support::job::Job;
 use crate::support::plot::Series;
 use crate::{float, housekeeper, line, run};
 
-/// What was seen of one backlog, in each round.
+/// Results for one backlog, per round.
 #[derive(Default)]
 struct Seen {
     seconds: Vec<f64>,

@@ -13,7 +13,7 @@ use crate::support::job::Job;
 use crate::support::plot::Series;
 use crate::{float, housekeeper, line, run};
 
-/// What was seen beside one table, in each round.
+/// Results beside one table, per round.
 #[derive(Default)]
 struct Seen {
     run_ms: Vec<f64>,
@@ -64,7 +64,7 @@ async fn another(kind: &Kind) -> Result<Database> {
 }
 
 async fn look(database: &mut Database, job: Job, runs: u32, seen: &mut Seen) -> Result<()> {
-    // What it costs to connect and to check the schema is in both, and falls out of the difference.
+    // The cost of connecting and of the schema check is in both and cancels out.
     let before = time_in_server(database).await?;
     empty_runs(database, job, 1).await?;
     let once = time_in_server(database).await?;

@@ -1,5 +1,5 @@
-//! What grows with the rows, and what does not: an empty run and an ask for status beside tables of
-//! live rows, and the time and memory of a run over a backlog.
+//! Growth with the number of rows: an empty run and a request for the status beside tables of live
+//! rows, and the time and memory of a run over a backlog.
 //!
 //! `cargo bench --features postgres --bench growth -- --rows 10_000_000 --backlog 1_000_000 --plot
 //! docs/plots/growth.svg`
@@ -71,7 +71,7 @@ async fn main() -> Result<()> {
                 series: peaks,
             },
         ];
-        let title = "What grows with the rows".to_owned();
+        let title = "Growth with the rows".to_owned();
         let picture = Picture {
             title,
             heading,

@@ -32,7 +32,7 @@ pub(crate) async fn lateness(database: &mut Database, plan: &Plan, rate: u32) ->
     Ok(heard.iter().filter_map(late).collect())
 }
 
-/// A Poisson process: the gaps are exponential. What is due at once goes into one statement.
+/// A Poisson process: the gaps are exponential. Rows due at once go into one statement.
 async fn arrive(database: &mut Database, length: Duration, rate: u32) -> Result<usize> {
     let gap = || Duration::from_secs_f64(-(1.0 - fastrand::f64()).ln() / f64::from(rate));
     let began = Instant::now();

@@ -66,7 +66,7 @@ impl Measured {
         Err("the housekeeper stopped before its first run".into())
     }
 
-    /// What is heard until a channel says how many bookings there are and all of them have come.
+    /// Receives events until a channel gives the number of bookings and all have arrived.
     pub(crate) async fn hear(
         mut self,
         total: tokio::sync::oneshot::Receiver<usize>,

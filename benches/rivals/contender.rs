@@ -1,4 +1,4 @@
-//! What users of the table run today, and this crate.
+//! Alternatives in use today, and this crate.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use support::figures::{Bound, Spread, percentile, target};
 use support::machine::heading;
 use support::options::Options;
 
-/// What was seen of a contender, round by round.
+/// Results of a contender, per round.
 #[derive(Default)]
 struct Seen {
     seconds: Vec<f64>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What was seen over all rounds.
+/// Results over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) low: f64,

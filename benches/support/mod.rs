@@ -1,4 +1,4 @@
-//! What the benches share: options, databases, figures with their spread, targets, and plots.
+//! Shared by the benches: options, databases, figures with their spread, targets, and plots.
 
 pub(crate) mod cpu;
 pub(crate) mod database;

@@ -28,7 +28,7 @@ impl Options {
             plot: None,
         };
         while let Some(argument) = arguments.next() {
-            // What `cargo bench` adds.
+            // Added by `cargo bench`.
             if argument == "--bench" {
                 continue;
             }

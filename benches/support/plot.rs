@@ -27,7 +27,7 @@ pub(crate) struct Panel {
 }
 
 pub(crate) struct Axis {
-    /// What it shows, and the unit.
+    /// The quantity and its unit.
     pub(crate) label: String,
     pub(crate) log: bool,
     /// Where the places 0, 1, 2 and so on stand for names, the first at the top of a `y`.

@@ -14,7 +14,7 @@ pub(crate) struct Timed {
     began: Mutex<Option<Instant>>,
 }
 
-/// What was noted so far.
+/// Samples so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes(Arc<Mutex<Noted>>);
 

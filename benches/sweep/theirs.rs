@@ -1,4 +1,4 @@
-//! What people would do instead.
+//! The alternatives that people use.
 
 use std::time::{Duration, Instant};
 

@@ -118,7 +118,7 @@ impl State {
         self.end_batch();
         let written = self.write(myself).await?;
         if self.stopping {
-            // What was not written comes again once the lease ends.
+            // Unsaved answers are repeated once the lease ends.
             myself.stop(None);
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What the two built-in jobs share: a rule over the booking schema, whose users are UUIDs.
+//! Shared by the two built-in jobs: a rule over the booking schema, whose users are UUIDs.
 
 use std::sync::Arc;
 use std::time::Duration;

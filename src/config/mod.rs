@@ -139,7 +139,7 @@ pub struct RestartConfig {
     pub within: Duration,
     /// Backoff before a restart. Default: 100 ms, doubling to 10 seconds.
     pub backoff: BackoffConfig,
-    /// What happens beyond `max_restarts`. Default: the job is degraded.
+    /// The reaction beyond `max_restarts`. Default: the job is degraded.
     pub on_limit: OnRestartLimit,
     /// Time until a degraded job gets another attempt. Default: 5 minutes.
     #[serde(with = "crate::time::span")]
@@ -162,7 +162,7 @@ impl Default for RestartConfig {
     }
 }
 
-/// What happens to a job whose worker crashes too often.
+/// The reaction to a worker that crashes too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnRestartLimit {

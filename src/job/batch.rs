@@ -96,7 +96,7 @@ pub struct RunBounds {
 pub struct ReplicaPause {
     /// When it began, by the clock of the instance that wrote it.
     pub since: DateTime<Utc>,
-    /// Who asked for it, if the message said so.
+    /// The requester, if the message names one.
     pub by: Option<String>,
 }
 

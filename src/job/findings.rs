@@ -1,4 +1,4 @@
-//! What a check of a rule against its database found.
+//! Findings of a rule's check against its database.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Findings {
-    /// What the rule cannot run with.
+    /// Faults that keep the rule from running.
     pub refused: Vec<Finding>,
-    /// What would make it better.
+    /// Advice that would improve it.
     pub advice: Vec<Finding>,
 }
 
@@ -24,7 +24,7 @@ pub struct Finding {
     pub rule: String,
     /// The part, such as `due` or `unless payments`.
     pub part: String,
-    /// What is wrong, and what would be right.
+    /// The problem, and its remedy.
     pub text: String,
     /// A statement that mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,8 +40,8 @@
 //! **What the seconds of a batch are.** On Postgres a batch is one statement, which selects, locks
 //! and writes, in a transaction of its own; there is no select to be measured by itself. On SQLite
 //! a run looks up its next 100,000 rows at once, and the batch that does so is longer by that. The
-//! steps that only select are in `housekeeper_step_seconds`. Who wants a statement in parts asks
-//! the database (`auto_explain`).
+//! steps that only select are in `housekeeper_step_seconds`. For the parts of a statement, ask the
+//! database (`auto_explain`).
 //!
 //! **Gauges** are set after each run, crash, pause and resume of a job, when its status is asked,
 //! and at least once a minute. They are zero when the housekeeper has stopped, was killed or has
@@ -79,7 +79,7 @@ use ::metrics::{describe_counter, describe_gauge, describe_histogram};
 pub struct Metric {
     /// Its name, with the unit in it.
     pub name: &'static str,
-    /// What it can do.
+    /// Its type.
     pub kind: Kind,
     /// Its unit.
     pub unit: Unit,

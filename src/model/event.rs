@@ -22,7 +22,7 @@ pub enum Event {
         scope: Scope,
         /// The reason of the run.
         trigger: Trigger,
-        /// Who asked for it, as far as messages said so.
+        /// The requesters that the messages name.
         requested_by: Vec<Requester>,
         /// The start of the run.
         at: DateTime<Utc>,
@@ -67,14 +67,14 @@ pub enum Event {
     JobPaused {
         /// The job.
         job: JobName,
-        /// Who asked for it, if the message said so.
+        /// The requester, if the message names one.
         requested_by: Option<Requester>,
     },
     /// The schedule of a job was resumed.
     JobResumed {
         /// The job.
         job: JobName,
-        /// Who asked for it, if the message said so.
+        /// The requester, if the message names one.
         requested_by: Option<Requester>,
     },
     /// The schedule of a job was replaced.
@@ -83,7 +83,7 @@ pub enum Event {
         job: JobName,
         /// The new schedule.
         schedule: Schedule,
-        /// Who asked for it, if the message said so.
+        /// The requester, if the message names one.
         requested_by: Option<Requester>,
     },
     /// The state of a job's health changed. The housekeeper checks after each run, crash, pause and

@@ -73,7 +73,7 @@ pub enum LateCause {
         #[serde(flatten, with = "crate::time::json::elapsed")]
         #[cfg_attr(feature = "web", schemars(with = "crate::time::json::elapsed::Json"))]
         elapsed: Duration,
-        /// Who holds it, such as `backend 4711 (psql, idle in transaction)`.
+        /// The holder, such as `backend 4711 (psql, idle in transaction)`.
         holder: String,
     },
 }

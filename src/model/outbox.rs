@@ -1,4 +1,4 @@
-//! What rules hand on: entries, and the store that keeps them until they are acknowledged.
+//! Entries that rules hand on, and the store that keeps them until they are acknowledged.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -82,7 +82,7 @@ pub enum Outcome {
     },
     /// A `Cancel` message ended it between two batches.
     Cancelled {
-        /// Who asked for that, if the message said so.
+        /// The requester, if the message names one.
         #[serde(default)]
         by: Option<Requester>,
     },
@@ -201,7 +201,7 @@ impl Outcome {
     }
 }
 
-/// What a run did. Its JSON has two more fields, `success` and `message`.
+/// The record of a run that ended. Its JSON has two more fields, `success` and `message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[serde(into = "ReportJson")]
@@ -214,8 +214,8 @@ pub struct Report {
     pub scope: Scope,
     /// The reason of the run.
     pub trigger: Trigger,
-    /// Who asked for it, as far as messages said so: several where their requests merged into one
-    /// run, at most ten. Records written without it read as empty.
+    /// The requesters that the messages name: several where their requests merged into one run, at
+    /// most ten. Records written without it read as empty.
     #[serde(default)]
     pub requested_by: Vec<Requester>,
     /// The instance that ran it; `None` in records written without it.
@@ -249,7 +249,7 @@ pub struct Report {
     /// and they hide the next due row: until a tick meets fewer, the job runs at ticks, and once
     /// per age of its rule.
     pub rejected_count: u64,
-    /// What is still due, and when the next row falls due; `None` if the run ended before the
+    /// Rows still due, and when the next one falls due; `None` if the run ended before the
     /// forecast.
     pub forecast: Option<Forecast>,
 }

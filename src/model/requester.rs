@@ -1,4 +1,4 @@
-//! Who asked for something.
+//! The person or program behind a request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl From<Requester> for String {
 pub struct Pause {
     /// When it began.
     pub since: DateTime<Utc>,
-    /// Who asked for it, if the message said so.
+    /// The requester, if the message names one.
     #[serde(default)]
     pub by: Option<Requester>,
     /// Whether it holds for all replicas, and not for this instance alone.

@@ -1,4 +1,4 @@
-//! What is known of one run.
+//! A run in any of its states.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub enum RunStatus {
         scope: Scope,
         /// The reason of the run.
         trigger: Trigger,
-        /// Who asked for it, as far as messages said so.
+        /// The requesters that the messages name.
         requested_by: Vec<Requester>,
         /// Number of runs of the job that go first, the one in progress included.
         ahead: usize,

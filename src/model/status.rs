@@ -82,7 +82,7 @@ pub struct JobStatus {
     /// Other runs may come first.
     #[serde(default)]
     pub next_ticks: Vec<DateTime<Utc>>,
-    /// What the last check of its tables found: faults that keep it from running, and advice.
+    /// Findings of the last check of its tables: faults that keep it from running, and advice.
     #[serde(default, skip_serializing_if = "Findings::is_empty")]
     pub findings: Findings,
     /// Number of scopes that wait for a run.
@@ -154,7 +154,7 @@ pub struct CurrentRun {
     pub scope: Scope,
     /// The reason of the run.
     pub trigger: Trigger,
-    /// Who asked for it, as far as messages said so.
+    /// The requesters that the messages name.
     #[serde(default)]
     pub requested_by: Vec<Requester>,
     /// The start of the run.

@@ -21,7 +21,7 @@ pub(crate) struct QueuedRun<W> {
     pub(crate) scope: Scope,
     /// The highest of the merged triggers.
     pub(crate) trigger: Trigger,
-    /// Who asked for it, as far as messages said so.
+    /// The requesters that the messages name.
     pub(crate) requested_by: Vec<Requester>,
     /// The callers that wait for its report.
     pub(crate) waiters: Vec<W>,

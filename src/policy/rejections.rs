@@ -45,8 +45,8 @@ impl Rejections {
     }
 }
 
-/// What a text says of any row: without its id, quoted names and values, and words with digits,
-/// such as numbers, instants and UUIDs.
+/// Returns the part of a text that all rows share: without its id, quoted names and values, and
+/// words with digits, such as numbers, instants and UUIDs.
 fn common(row: &RejectedRow) -> String {
     let text = match row.error.split_once(" (") {
         Some((text, _)) if !text.is_empty() => text,

@@ -1,4 +1,4 @@
-//! What is done to due rows.
+//! The action on due rows.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::value::{Value, column};
 
-/// What is done to due rows.
+/// The action on due rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

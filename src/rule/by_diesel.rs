@@ -5,7 +5,7 @@ use super::action::Action;
 use super::filter::Filter;
 use super::typed::Typed;
 
-/// What a condition on a row of `T` is, but for the database it is written for.
+/// A condition on a row of `T`, for any database.
 macro_rules! conditions {
     ($(#[$doc:meta])* $name:ident, $of:ident, $($database:ty),+) => {
         $(#[$doc])*
@@ -53,7 +53,7 @@ impl Filter {
     }
 }
 
-/// What columns are set to, but for the database it is written for.
+/// Values for columns of `T`, for any database.
 macro_rules! changes {
     ($(#[$doc:meta])* $name:ident, $of:ident, $($database:ty),+) => {
         $(#[$doc])*

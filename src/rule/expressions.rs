@@ -23,7 +23,7 @@ pub(crate) struct Expression<'r> {
     pub(crate) decides: bool,
 }
 
-/// What a column is set to, apart from expressions.
+/// A column's new value, apart from expressions.
 pub(crate) struct Assignment<'r> {
     pub(crate) part: String,
     pub(crate) table: &'r str,

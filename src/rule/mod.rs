@@ -117,7 +117,7 @@ pub struct Rule {
     pub(crate) held_until: Option<InstantColumn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<Action>,
-    /// What else is set.
+    /// Further columns to set.
     #[serde(skip_serializing_if = "Typed::is_empty")]
     pub(crate) changes: Typed,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -70,7 +70,7 @@ pub struct Children {
     pub(crate) hand_on: Vec<HandOn>,
 }
 
-/// What is done to children.
+/// The action on children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnParent {

@@ -1,4 +1,4 @@
-//! What is wrong with a rule before any database is asked.
+//! Problems of a rule that need no database to find.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::related::{Children, Related};
 use super::sql::{Sql, split_name};
 use super::value::Value;
 
-/// What is wrong with a rule, by the rule's name and the part.
+/// A problem of a rule, with the rule's name and the part.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("rule `{rule}`, {part}: {problem}")]
 pub struct RuleError {
@@ -22,7 +22,7 @@ pub struct RuleError {
     pub rule: String,
     /// The part, such as `due` or `with attachments`.
     pub part: String,
-    /// What is wrong, and what would be right.
+    /// The problem, and its remedy.
     pub problem: String,
 }
 
@@ -141,7 +141,7 @@ impl Rule {
         };
         let opaque = matches!(due.source, Source::Sql(..))
             || self.only.as_ref().is_some_and(Filter::is_opaque)
-            // What another table says, or `then` does there, may end it.
+            // Another table, or `then`, may end it.
             || self.asks_others()
             || self.active.is_some()
             || !self.changes.is_empty()

@@ -58,7 +58,7 @@ impl From<String> for Literal {
     }
 }
 
-/// What a column is set to, or what is handed on.
+/// A value for a column or for an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "ValueForm", into = "ValueForm")]
 #[non_exhaustive]

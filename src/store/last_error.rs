@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use diesel_async::pooled_connection::PoolError;
 
-/// What a pool could not do lately. Without it, a refused password and a server that is away would
-/// both read as a timeout.
+/// The last failure of a pool. Without it, a refused password and a server that is away would both
+/// read as a timeout.
 ///
 /// Kept until a caller gets a connection, because all callers that wait report it, and the pool
 /// does not try anew for each of them.

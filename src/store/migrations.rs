@@ -16,10 +16,10 @@ pub enum Schema {
     Housekeeper,
     /// The table `housekeeper_outbox`, which rules hand entries on to and couriers deliver from.
     Outbox,
-    /// What the two built-in jobs work on: sessions, messages, sent images and videos, bookings.
-    /// Users and properties are UUIDs. A message counts as activity if its `sender` is `user`. On
-    /// SQLite instants are text as `store::sqlite::timestamp_text` writes it, and UUIDs lower-case
-    /// text with hyphens:
+    /// Tables of the two built-in jobs: sessions, messages, sent images and videos, bookings. Users
+    /// and properties are UUIDs. A message counts as activity if its `sender` is `user`. On SQLite
+    /// instants are text as `store::sqlite::timestamp_text` writes it, and UUIDs lower-case text
+    /// with hyphens:
     ///
     /// ```sql
     #[doc = include_str!("../../migrations/sqlite/booking/2026-01-10-000000_create_booking_tables/up.sql")]
@@ -56,7 +56,7 @@ impl Schema {
 pub(crate) struct Migration {
     /// Its name in the ledger: set, date and title.
     pub(crate) name: &'static str,
-    /// What it makes.
+    /// The schema that it creates.
     pub(crate) up: &'static str,
     /// Undoes `up`.
     pub(crate) down: &'static str,
@@ -88,7 +88,7 @@ macro_rules! migrations {
 }
 pub(crate) use migrations;
 
-/// What the two built-in jobs need.
+/// The tables of the two built-in jobs.
 pub(crate) const BOOKING_TABLES: &[&str] = &[
     "sessions",
     "messages",

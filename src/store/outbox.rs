@@ -1,4 +1,4 @@
-//! What the outboxes of both databases share.
+//! Shared by the outboxes of both databases.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a rule's statements share on both databases: their parts as text, and values bound into
+//! Shared by a rule's statements on both databases: their parts as text, and values bound into
 //! them.
 
 mod compiler;

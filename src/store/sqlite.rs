@@ -207,7 +207,7 @@ impl SqliteStore {
                 source: last_error.explain(&pool, since, limit, &error).into(),
             })?;
             last_error.forget();
-            // What was given up before it began does not begin: its caller has said that it failed.
+            // Skips work whose caller has gone away and reported a failure.
             if waiting.strong_count() == 0 {
                 return Err(TxError::unasked().tell(what));
             }

@@ -1,4 +1,4 @@
-//! What can go wrong inside a transaction, before it is known what was tried.
+//! Errors inside a transaction, before the attempted step is known.
 
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl TxError {
             if !matches!(kind, ClosedConnection | UnableToSendCommand))
     }
 
-    /// What the database said, if it refused a row and would let others go.
+    /// The database's text, if it refused a row and would accept others.
     #[cfg(feature = "sqlite")]
     pub(crate) fn refusal(&self) -> Option<String> {
         match self {
@@ -146,7 +146,7 @@ pub(crate) const NOT_NOTED: i64 = -1;
 /// Stands for a lag that is NULL.
 pub(crate) const NOT_READ: i64 = -2;
 
-/// What is said of a row that a trigger skips without a word.
+/// The error for a row that a trigger skips silently.
 const WITHHELD: &str = "a trigger of the database withholds it";
 
 /// The set of the crate's own tables that one is missing of. Neither database's error code gets

@@ -38,14 +38,14 @@ pub(crate) async fn if_allowed(
 /// The run goes on; the answer says where to look.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Accepted {
-    /// What goes on.
+    /// The work that continues.
     message: String,
 }
 
 /// The run goes on; `runs/{run}` has its report later.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AcceptedRun {
-    /// What goes on.
+    /// The work that continues.
     message: String,
     /// The run.
     run: RunId,

@@ -32,7 +32,7 @@ impl Address {
         }
     }
 
-    /// What is said of one that is gone.
+    /// The text for one that is gone.
     pub(crate) fn stopped(&self) -> Problem {
         let detail = match self {
             Self::One(_) => "the housekeeper has stopped".to_owned(),

@@ -71,7 +71,7 @@ pub(crate) struct JobQuery {
 }
 
 impl JobQuery {
-    /// What a form did that led here.
+    /// The action of the form that led here.
     pub(crate) fn done(&self) -> Option<Done> {
         Done::parse(self.done.as_deref()?, self.run)
     }
@@ -148,7 +148,8 @@ pub(crate) struct Wait {
 }
 
 impl Wait {
-    /// Long enough to hear of a refusal, which comes at once: what was refused does not go on.
+    /// Long enough to receive a rejection, which comes at once: a rejected request does not
+    /// continue.
     pub(crate) fn time(&self) -> Result<Duration, Problem> {
         Ok(params::wait_of(self.wait.unwrap_or(USUAL_WAIT))?.max(ANSWER_LIMIT))
     }

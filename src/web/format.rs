@@ -68,7 +68,7 @@ pub(crate) fn lasting(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
     }
 }
 
-/// Whole seconds, as the script counts them. What lies on the other side of now is now.
+/// Whole seconds, as the script counts them. A time on the other side of now is now.
 fn distance(delta: TimeDelta) -> String {
     let seconds = delta.num_seconds().try_into().unwrap_or(0);
     span(Duration::from_secs(seconds))

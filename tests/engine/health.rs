@@ -284,7 +284,7 @@ fn word(event: &Event) -> &'static str {
     }
 }
 
-/// What the expirer's health changed to since this was last asked.
+/// Changes of the expirer's health since the last call.
 fn all_health(events: &mut UnboundedReceiver<Delivery>) -> Vec<&'static str> {
     let mut words = Vec::new();
     while let Ok(event) = events.try_recv() {

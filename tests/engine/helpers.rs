@@ -1,4 +1,4 @@
-//! What the tests of supervision share.
+//! Shared by the tests of supervision.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the log says, and how loudly.
+//! Log lines and their levels.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a housekeeper owes its history when it leaves.
+//! Records of runs that are saved at a shutdown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

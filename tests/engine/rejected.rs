@@ -169,7 +169,7 @@ impl RejectsChosenRows {
         self.account(|account| rows.clone_into(&mut account.kept));
     }
 
-    /// What each forecast was told to leave out.
+    /// The rows that each forecast leaves out.
     fn left_out(&self) -> Vec<Vec<String>> {
         self.account(|account| account.left_out.clone())
     }

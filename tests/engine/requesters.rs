@@ -1,4 +1,4 @@
-//! Who asked: in reports, events, the status, the history and the log.
+//! Requesters in reports, events, the status, the history and the log.
 
 use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::config::Schedule;

@@ -1,4 +1,4 @@
-//! What goes wrong while something is being restarted.
+//! Faults during a restart.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -166,8 +166,8 @@ async fn a_question_that_hangs_fails_no_run() {
     assert_eq!(job.with(|state| state.asked), 1);
 }
 
-/// What was set back behind the place of an earlier run is found at the next tick, and by every
-/// run on request.
+/// A row set back behind the place of an earlier run is found at the next tick, and by every run on
+/// request.
 #[tokio::test(start_paused = true)]
 async fn only_deadline_runs_begin_where_nothing_was_due() {
     let job = Slowing::default();

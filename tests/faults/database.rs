@@ -55,7 +55,7 @@ pub(crate) trait TestDatabase: Send + Sync + 'static {
     /// Whether there is no transaction and no lock on any connection but the onlooker's.
     async fn is_idle(&self) -> TestResult<bool>;
 
-    /// What keeps it from its rest, for a person to read.
+    /// The reason why it is not idle, for people.
     async fn locks_left(&self) -> TestResult<String>;
 
     /// Takes this many connections out of the pool at once, and asks something of each.
@@ -68,8 +68,8 @@ pub(crate) trait TestDatabase: Send + Sync + 'static {
 
     /// Waits until all locks are gone, but no longer than promised.
     ///
-    /// What counts is when a look begins: one that takes long on a busy machine says nothing of the
-    /// locks. So the last begins when the time is over, and must find nothing.
+    /// The start of a look counts: one that takes long on a busy machine says nothing of the locks.
+    /// So the last begins when the time is over, and must find nothing.
     async fn wait_until_idle(&self, context: &str) -> TestResult {
         let since = Instant::now();
         loop {

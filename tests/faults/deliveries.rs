@@ -1,4 +1,4 @@
-//! What is handed on, through crashes of write and delivery at every await and statement.
+//! Deliveries through crashes at every await and statement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;

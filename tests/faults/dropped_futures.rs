@@ -24,7 +24,7 @@ pub(crate) enum DropPoint {
     Answered,
 }
 
-/// What a step meets.
+/// The conditions of a step.
 #[derive(Debug, Clone, Copy)]
 struct Conditions {
     /// The connection has done it all before, and has its statements prepared.

@@ -24,7 +24,7 @@ mod proxy;
 mod statement_fault;
 mod step_faults;
 
-/// What a test ends with.
+/// The result of a test.
 type TestResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[cfg(not(feature = "postgres"))]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::crashes::FaultPoint;
 
-/// What the fault does to the step.
+/// The effect of the fault on the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It fails.

@@ -198,7 +198,7 @@ fn a_runtime_that_ends_in_a_statement_leaves_a_working_file() -> Result<()> {
 
 // ---- Helpers
 
-/// What a process holds.
+/// The resources of a process.
 #[derive(Debug, Clone, Copy)]
 struct Held {
     tasks: usize,
@@ -244,7 +244,7 @@ where
     Ok(measured)
 }
 
-/// What is held when no more than so many tasks are left, or do not go.
+/// The resources once at most this many tasks are left, or a timeout has passed.
 async fn settled(tasks: usize) -> Held {
     let asked = Instant::now();
     loop {

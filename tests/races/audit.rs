@@ -1,4 +1,4 @@
-//! What housekeepers told, beside what the triggers saw and what the guests know.
+//! Compares reports with the triggers' record and the guests' knowledge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -94,7 +94,7 @@ pub(crate) async fn gone(
     Ok(gone)
 }
 
-/// Who won a row, as its guest saw it, is who won it: a write that found its row keeps it, one that
+/// The winner of a row is the one that its guest saw: a write that found its row keeps it, one that
 /// did not came behind its end. Returns how many guests won.
 pub(crate) fn check_winners(guest_writes: &[GuestWrite], gone: &Handled) -> usize {
     for entry in guest_writes {

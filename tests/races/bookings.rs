@@ -13,7 +13,7 @@ use crate::paced_writes::{GUESTS, PacedRuns, PacedWrites, id, place};
 use crate::replica::{Emitted, Replica, messages_only};
 use crate::{TestResult, rows};
 
-/// What a guest does to a booking.
+/// An act of a guest on a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
     Confirm(usize),

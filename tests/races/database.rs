@@ -40,7 +40,7 @@ pub(crate) struct Row {
     pub(crate) three: String,
 }
 
-/// What came of a guest's write, and when, by the database's clock.
+/// The result of a guest's write and its time by the database's clock.
 #[derive(Debug, Clone)]
 pub(crate) struct GuestWrite {
     pub(crate) act: String,

@@ -24,7 +24,7 @@ use crate::replica::{Replica, messages_only};
 
 const ROWS: usize = 10_000;
 
-/// What a run over all the rows took.
+/// The duration of a run over all rows.
 struct Cost {
     report: Report,
     /// On Postgres transactions committed, on SQLite statements.

@@ -20,7 +20,7 @@ mod replica;
 mod sessions;
 mod triggers;
 
-/// What a test ends with.
+/// The result of a test.
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// This share of all the rows that are fought for on a database, in percent.

@@ -19,8 +19,8 @@ pub(crate) fn place(id: &str) -> usize {
     id.parse().unwrap_or_default()
 }
 
-/// What guests will do, each act once the runs have come to its place; and runs that wait for
-/// guests who lag behind.
+/// Acts of guests, each once the runs have come to its place; and runs that wait for guests who lag
+/// behind.
 pub(crate) struct PacedWrites<A> {
     guests: [Vec<(usize, A)>; GUESTS],
     front: watch::Sender<usize>,
@@ -45,7 +45,7 @@ impl<A: Copy + Send + Sync + 'static> PacedWrites<A> {
         })
     }
 
-    /// What a guest does after so many acts, at most `most` of them, when the runs have come to the
+    /// The act of a guest after so many, at most `most` of them, when the runs have come to the
     /// last. In the end, nothing.
     pub(crate) async fn next(&self, guest: usize, after: usize, most: usize) -> &[(usize, A)] {
         let acts = &self.guests[guest][after..];

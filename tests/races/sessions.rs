@@ -107,8 +107,9 @@ async fn race_with(database: &Arc<Database>, throttle: TimeDelta) -> TestResult 
     Ok(())
 }
 
-/// Sessions that have just become idle, in their order, and a record of each kind for each. What
-/// some guests wrote before is not noted with their sessions, as within the throttle.
+/// Sessions that have just become idle, in their order, and a record of each kind for each.
+/// Messages that some guests wrote before are not noted with their sessions, as within the
+/// throttle.
 async fn fill(database: &Database, guests: usize, cutoff: DateTime<Utc>) -> TestResult {
     let earlier = (0..guests)
         .filter(|guest| wrote_before(*guest))

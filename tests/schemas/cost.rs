@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows, of which a fifth is due.
 const ROWS: i64 = 20_000;
 
-/// What the planner knows of the tables.
+/// The planner's statistics of the tables.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Statistics {
     Fresh,

@@ -1,5 +1,4 @@
-//! What declared rules owe on Postgres beyond being right on quiet tables: races, orders, slow
-//! rows, plans.
+//! Declared rules on Postgres beyond quiet tables: races, orders, slow rows, plans.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -238,7 +237,7 @@ async fn a_fault_of_the_session_is_none_of_the_rows() {
     };
     let job = host.store.rule(orders()).expect("a job");
     let first = run_one(&job).await;
-    // What the connection has prepared is of no use any more.
+    // The connection's prepared statements are of no use any more.
     host.run("drop index orders_expires_idx; alter table orders alter status type varchar(20), alter id type varchar(64)")
         .await;
 

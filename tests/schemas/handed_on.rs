@@ -1,4 +1,4 @@
-//! What rules hand on: into the outbox, into the tables of queues, and to their functions.
+//! Entries that rules hand on: into the outbox, into the tables of queues, and to their functions.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

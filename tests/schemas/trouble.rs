@@ -212,7 +212,7 @@ async fn an_empty_run_beside_dead_rows_reads_no_more_than_without() {
 
     let from_start = pages(&host, &job, true).await;
     let at_floor = pages(&host, &job, false).await;
-    // What was set back behind the floor waits for the next look from the start.
+    // A row set back behind the floor waits for the next run from the start.
     host.run("insert into orders values ('back', 'open', '2026-01-10 10:00Z')")
         .await;
     job.prepare_run(false);

@@ -1,4 +1,4 @@
-//! What guests, hosts and misfortune do.
+//! Actions of guests and hosts, and faults.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Action {
         weighed(world, STORMY)
     }
 
-    /// What guests and hosts do, without what makes a job wait.
+    /// Actions of guests and hosts, except those that make a job wait.
     pub(crate) fn draw_without_faults(world: &mut WorldState) -> Self {
         weighed(world, ACTIONS_WITHOUT_FAULTS)
     }

@@ -93,7 +93,7 @@ impl WorldState {
         })
     }
 
-    /// What must be so after a time without faults.
+    /// Checks what must hold after a time without faults.
     pub(crate) fn check_deliveries(&mut self) {
         let then = self.now() - TimeDelta::seconds(6);
         if let Some(broken) = self.undelivered(then) {

@@ -56,7 +56,7 @@ struct JobEvents {
     deaths: u64,
 }
 
-/// What was known when a status was asked for.
+/// The state of knowledge when a status was requested.
 pub(crate) struct EventsBefore {
     at: usize,
     jobs: BTreeMap<JobName, JobEvents>,
@@ -91,7 +91,7 @@ impl EventLog {
         }
     }
 
-    /// What in a status contradicts what was told before it was asked for, or since.
+    /// Contradictions between a status and the events before its request, or since.
     pub(crate) fn contradiction(&self, status: &Status, known: &EventsBefore) -> Option<String> {
         let events = self.events();
         if status.state != HousekeeperState::Running {
@@ -117,7 +117,7 @@ impl EmittedEvents {
             } => {
                 let number = self.run(*run).number;
                 world.note(&(replica, "began", job, scope, number));
-                // What was given to the worker before the pause begins in the same instant.
+                // A run given to the worker before the pause begins in the same instant.
                 let paused = self.job(job).paused.is_some_and(|at| at < world.now());
                 if paused && *trigger != Trigger::Manual {
                     world.break_promise(format!("{job} began at a {trigger} while paused"));

@@ -1,4 +1,4 @@
-//! What guests did, and the plainest account of the two rules: which rows are due, and since when.
+//! Acts of guests, and the plainest account of the two rules: which rows are due, and since when.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) struct Session {
     pub(crate) unforeseen: bool,
 }
 
-/// What a batch changed, as found by comparing the store with what the guests know.
+/// The changes of a batch, as the difference between the store and the guests' knowledge.
 #[derive(Default)]
 pub(crate) struct Change {
     /// Ids, each with how long it had been due, and whether that could be foreseen.

@@ -62,7 +62,7 @@ fn unsaved(replica: &Replica, emitted: &BTreeMap<RunId, Report>) -> BTreeSet<Run
     runs.into_iter().take(REMEMBERED).collect()
 }
 
-/// What a history says that was not told, or leaves out; else how many told runs are in it.
+/// Differences between a history and the reports; without any, the number of reported runs in it.
 fn contradictions(
     history: &History,
     emitted: &BTreeMap<RunId, Report>,

@@ -39,7 +39,7 @@ pub(crate) struct Replica {
     kinds: [TypeId; 3],
 }
 
-/// What is to become of it.
+/// Its intended end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplicaState {
     Running,
@@ -113,7 +113,7 @@ impl Replica {
         self.state() == ReplicaState::Running && !leaves && !self.handle.is_finished()
     }
 
-    /// What became of it; a kill in one of its own steps is known only there.
+    /// Its end; a kill in one of its own steps is known only there.
     pub(crate) fn state(&self) -> ReplicaState {
         if self.fault_source.world.lock().killed.contains(&self.number) {
             ReplicaState::Killed

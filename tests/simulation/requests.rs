@@ -100,7 +100,7 @@ impl Request {
         }
     }
 
-    /// Whether an answer is overdue. What is answered from memory takes no time on this clock.
+    /// Whether an answer is overdue. An answer from memory takes no time on this clock.
     pub(crate) fn is_late(&self) -> bool {
         let waited = self.at.elapsed();
         match self.kind {
@@ -212,7 +212,7 @@ impl Check<'_> {
         }
     }
 
-    /// What was due when the run was asked for, and was not touched since, must be gone.
+    /// Rows that were due when the run was requested, and unchanged since, must be gone.
     fn is_incomplete(self, report: &Report) -> Option<&'static str> {
         let user = report.scope.user_id().ok().flatten();
         let world = self.replica.world.lock();

@@ -25,7 +25,7 @@ pub(crate) struct Scenario {
     joined: usize,
 }
 
-/// What is left of a play.
+/// The end of a play.
 pub(crate) struct SeedResult {
     pub(crate) trace: u64,
     pub(crate) totals: Totals,
@@ -95,7 +95,7 @@ impl Scenario {
         }
     }
 
-    /// Whatever may happen does.
+    /// Plays one action or fault.
     async fn with_faults(&mut self) {
         for _ in 0..ACTIONS_WITH_FAULTS {
             let action = Action::draw(&mut self.world.lock());
@@ -156,7 +156,7 @@ impl Scenario {
         world.without_faults = false;
     }
 
-    /// What must be so when there have been no faults for a while.
+    /// Checks what must hold after a time without faults.
     async fn check_recovery(&mut self, since: chrono::DateTime<chrono::Utc>) {
         let mut broken = Vec::new();
         let running_replicas: Vec<usize> = self.running_replicas().collect();

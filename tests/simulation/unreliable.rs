@@ -19,7 +19,7 @@ pub(crate) struct UnreliableHistory {
     pub(crate) fault_source: FaultSource,
 }
 
-/// What ties a step to its replica.
+/// The link of a step to its replica.
 #[derive(Clone)]
 pub(crate) struct FaultSource {
     pub(crate) world: World,
@@ -214,8 +214,8 @@ pub(crate) fn as_store(error: &'static str) -> StoreError {
     }
 }
 
-/// What a database says when it fails here.
+/// The error of a database that fails here.
 pub(crate) const ERROR: &str = "simulated error";
 
-/// What a bug says here.
+/// The panic message of a bug here.
 pub(crate) const PANIC: &str = "simulated panic";

@@ -1,4 +1,4 @@
-//! What all share: the database with its clock, the guests' account of it, the dice, and what was
+//! Shared by all: the database with its clock, the guests' account of it, the dice, and what was
 //! found broken.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,7 +184,7 @@ impl WorldState {
     }
 }
 
-/// What guests do.
+/// Acts of guests.
 impl WorldState {
     /// Books, in a place where no booking waits.
     pub(crate) fn events(&mut self) {

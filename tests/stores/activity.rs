@@ -108,7 +108,7 @@ macro_rules! activity {
                 Ok(())
             }
 
-            /// What a deletion relies on: a session that has been quiet for long is written, and so
+            /// Premise of a deletion: a session that has been quiet for long is written, and so
             /// locked, by any newer message.
             #[tokio::test]
             async fn a_backdated_message_writes_a_session_that_lags() -> TestResult {

@@ -405,7 +405,7 @@ mod postgres {
         }
     }
 
-    /// What keeps a row that is saved meanwhile.
+    /// A condition that keeps a row saved meanwhile.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Care {
         Lock,

@@ -45,7 +45,7 @@ mod tables;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod unreadable;
 
-/// What a test ends with.
+/// The result of a test.
 type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
 /// The suite over one store. `$open` makes a world, or `None` where its database is not installed.

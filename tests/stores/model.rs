@@ -100,7 +100,7 @@ async fn fill(world: &impl StoreUnderTest, model: &MemoryStore, rows: &Rows) -> 
     Ok(())
 }
 
-/// What the two stores are compared in: everything a caller sees but the order of pages.
+/// The results that two stores are compared by: everything a caller sees but the order of pages.
 #[derive(Debug, PartialEq, Default)]
 struct Seen {
     previews: Vec<(BoundedCount, BTreeMap<String, PreviewRow>)>,

@@ -316,7 +316,7 @@ async fn in_order_of_key_one_entry_of_a_key_is_out_at_a_time(world: &World) -> T
     assert_eq!((keys(&first), keys(&none)), (vec!["a", "b"], vec![]));
     assert_eq!(keys(&still_none), [""; 0]);
     assert_eq!(second[0].id, first[0].id);
-    // What is parked holds up nothing.
+    // Parked entries hold up nothing.
     assert_eq!(keys(&third), ["a"]);
     assert!(third[0].id > first[1].id);
     Ok(())

@@ -24,7 +24,7 @@ pub(crate) const TABLES: &[&str] = &[
     "bookings",
 ];
 
-/// What the jobs and their previews do, once each: over all rows and one user's, from the start and
+/// Runs the jobs and their previews once each: over all rows and one user's, from the start and
 /// from a place behind.
 pub(crate) async fn do_everything(jobs: &Jobs) -> TestResult {
     let cutoff = now() - DAY;

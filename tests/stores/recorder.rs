@@ -27,7 +27,7 @@ impl Recorder {
         }
     }
 
-    /// What was sent to these tables since this was asked before.
+    /// Statements to these tables since the last call.
     pub(crate) fn take_about(&self, tables: &[&str]) -> Vec<Statement> {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut heard = std::mem::take(&mut *heard);
@@ -35,7 +35,7 @@ impl Recorder {
         heard
     }
 
-    /// What was sent with this word since this was asked before.
+    /// Statements with this word since the last call.
     pub(crate) fn take_with(&self, word: &str) -> Vec<Statement> {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut heard = std::mem::take(&mut *heard);
@@ -43,7 +43,7 @@ impl Recorder {
         heard
     }
 
-    /// What was sent since this was asked before.
+    /// Statements since the last call.
     #[cfg(feature = "postgres")]
     pub(crate) fn take_all(&self) -> Vec<Statement> {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);

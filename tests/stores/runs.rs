@@ -4,7 +4,7 @@ use ractor_housekeeper::job::{BatchRequest, Forecast, Job, JobError, Page, Scope
 
 use crate::TestResult;
 
-/// What a run did.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     /// In order of their ids.
@@ -14,7 +14,7 @@ pub(crate) struct Run {
     /// Ids of the preview before it, in the order in which they are due.
     #[cfg_attr(not(feature = "postgres"), expect(dead_code))]
     pub(crate) preview: Vec<String>,
-    /// What is due when it has ended.
+    /// Rows due at its end.
     pub(crate) forecast: Forecast,
 }
 

@@ -1,4 +1,4 @@
-//! What a test needs of a store beyond its traits: rows put in, rows read back, and a clock.
+//! A store in a test, beyond its traits: rows put in, rows read back, and a clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// What a housekeeper will be started with, open to changes.
+/// The arguments of a housekeeper, open to changes.
 pub(crate) struct Setup {
     pub(crate) config: HousekeeperConfig,
     pub(crate) clock: ManualClock,

@@ -6,7 +6,7 @@ use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// What this thread logs, and the spans it opens, a line each, with the level first.
+/// Log lines and spans of this thread, a line each, with the level first.
 pub(crate) struct Log {
     lines: Lines,
     _listening: DefaultGuard,

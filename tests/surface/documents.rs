@@ -1,4 +1,4 @@
-//! What the documents show as JSON can be read as what they say it is.
+//! JSON in the documents reads as the type that they name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn each_alert_has_a_line_in_the_operations_guide() {
     assert!(!alerts.is_empty(), "there is no rule");
 }
 
-/// What is wrong with it, if anything.
+/// Its problem, if any.
 fn read(name: &str, json: &str) -> Option<String> {
     fn instance<T: DeserializeOwned>(json: &str) -> Option<String> {
         serde_json::from_str::<T>(json)

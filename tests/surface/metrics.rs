@@ -429,7 +429,7 @@ fn an_alert_rule_with_an_unknown_name_is_found() {
     }
 }
 
-/// What a recorder of this thread has, as a scrape shows it.
+/// The content of this thread's recorder, as a scrape shows it.
 struct Figures {
     scrapes: PrometheusHandle,
     _of_this_thread: Option<::metrics::LocalRecorderGuard<'static>>,
@@ -592,7 +592,7 @@ fn alerts(rules: &str) -> Vec<BTreeMap<&str, &str>> {
     alerts
 }
 
-/// What an expression names that there is not.
+/// Names in an expression that do not exist.
 fn faults(expression: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for used in places(expression) {

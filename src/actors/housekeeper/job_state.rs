@@ -40,7 +40,7 @@ pub(super) struct JobState {
     pub(super) degraded: Option<String>,
     /// Failed runs in a row; the backoff counts them.
     pub(super) failures: u32,
-    /// What the last check of its tables found.
+    /// Findings of the last check of its tables.
     pub(super) findings: Findings,
     /// Advice from beyond its tables.
     pub(super) advice: Vec<Finding>,

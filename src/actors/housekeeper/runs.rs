@@ -95,8 +95,7 @@ impl State {
         } else {
             job.spawn_worker(&self.shared, &mut self.publisher).await
         };
-        // What fell due without a worker merges into the run that waits for it, or into the
-        // attempt.
+        // Triggers without a worker merge into the run that waits for it, or into the attempt.
         let due = job.take_due(now);
         if let Some(trigger) = due.or(half_open.then_some(Trigger::Retry)) {
             job.enqueue(Scope::All, trigger, None, None);

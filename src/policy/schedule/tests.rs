@@ -371,8 +371,8 @@ proptest! {
             prop_assert_eq!(planner.take_due(now), None, "one tick ran twice");
             let wait = planner.wait(now).map(|wait| wait.as_secs());
             prop_assert!((1..=every.unsigned_abs()).contains(&wait.unwrap_or(0)), "{wait:?}");
-            // Whichever way the wall clock moves, no passed interval is lost, and none is counted
-            // that passed on neither clock.
+            // However the wall clock moves, no passed interval is lost, and none is counted that
+            // passed on neither clock.
             prop_assert!(counted >= (mono / every).unsigned_abs());
             prop_assert!(counted <= ((mono + leapt) / every).unsigned_abs());
         }

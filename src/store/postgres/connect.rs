@@ -75,8 +75,8 @@ async fn probe(conn: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()>
         })
 }
 
-/// Checks a URL without using it. What it says never quotes the URL, which may hold a password in
-/// an unexpected place.
+/// Checks a URL without using it. No error quotes the URL, which may hold a password in an
+/// unexpected place.
 pub(super) fn check(url: &str) -> Result<(), StoreError> {
     let problem = match url.split_once("://") {
         _ if url.trim().is_empty() => Some(format!("the URL is empty; give `{SHAPE}`")),
@@ -136,13 +136,13 @@ fn refused(reason: String) -> StoreError {
     }
 }
 
-/// What is said of a server that takes what it is sent, and says nothing.
+/// The error for a server that accepts data and never answers.
 const SILENT: &str = "the server did not answer";
 
 /// How a URL looks.
 const SHAPE: &str = "postgres://user:password@host:5432/database";
 
-/// What to do about TLS.
+/// The remedy for TLS errors.
 const TLS: &str = "hand in a pool with the TLS of your choice: `PostgresStore::with_pool`";
 
 /// A worker of each job, previews and the history.

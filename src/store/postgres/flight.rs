@@ -23,7 +23,7 @@ pub(super) struct Flight {
     on_certain_end: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// What a transaction is for.
+/// The purpose of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Changes rows. Each statement sees what was committed before it, whatever the host's default

@@ -83,7 +83,7 @@ fn of_words(text: &str) -> Vec<String> {
     names
 }
 
-/// What the driver knows.
+/// Parameters that the driver knows.
 const KNOWN: &[&str] = &[
     "user",
     "password",
@@ -106,7 +106,7 @@ const KNOWN: &[&str] = &[
     "load_balance_hosts",
 ];
 
-/// What other clients know, and its counterpart here.
+/// Parameters of other clients, with their counterparts here.
 const FOREIGN: &[(&[&str], &str)] = &[
     (
         &["schema", "currentSchema", "search_path", "searchpath"],

@@ -58,8 +58,8 @@ impl PostgresStore {
     }
 }
 
-/// What became of a prepared statement in the transaction after the one it was prepared in; `None`
-/// if something else failed.
+/// Returns whether a prepared statement exists in the transaction after its own; `None` if
+/// something else failed.
 async fn probe(
     first: &mut AsyncPgConnection,
     second: &mut AsyncPgConnection,

@@ -121,7 +121,7 @@ struct RuleJob {
     careful: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
-    /// What the last check found.
+    /// Findings of the last check.
     found: Mutex<Findings>,
 }
 

@@ -32,8 +32,8 @@ impl PostgresStore {
 
 const ASK: &str = "ask for snapshots that hold back vacuum";
 
-/// What a role may not see of other roles is NULL: the name of the application, and since when. All
-/// see the snapshots, and those of slots and of prepared transactions.
+/// Columns that a role may not see of other roles are NULL: the application and the start. All see
+/// the snapshots, and those of slots and of prepared transactions.
 const HELD: &str = "
     select holder, key, seconds from (
         select 'backend ' || pid || coalesce(' (' || nullif(concat_ws(', ', nullif(application_name, ''), state), '') || ')', '') as holder,

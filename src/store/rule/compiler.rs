@@ -150,7 +150,7 @@ impl<T: Tables> Compiler<'_, T> {
         Some(rule.key.clone())
     }
 
-    /// What all statements are made of, or nothing once what is wrong has been named.
+    /// Returns the parts of all statements, or nothing once a problem was reported.
     pub(crate) fn basics(&mut self) -> Option<Basics<T::Moment>> {
         let rule = self.rule;
         self.table("table", &rule.table)?;
@@ -319,7 +319,7 @@ impl<T: Tables> Compiler<'_, T> {
         Some(nullable)
     }
 
-    /// What columns are set to, as an assignment each.
+    /// The new values of columns, an assignment each.
     pub(crate) fn set(&mut self, columns: &BTreeMap<String, Value>, of: &str) -> Option<String> {
         let table = &self.rule.table;
         let mut set = Vec::new();

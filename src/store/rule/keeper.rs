@@ -14,7 +14,7 @@ pub(crate) struct Keepers<'k> {
 }
 
 impl Keepers<'_> {
-    /// What keeps a row of `of` in `table` with these children, as conditions with reasons.
+    /// Conditions that keep a row of `of` in `table` with these children, with reasons.
     pub(crate) fn of(&self, table: &str, of: &str, with: &[Children]) -> Vec<(String, String)> {
         self.below(table, of, with, 0)
     }

@@ -24,7 +24,7 @@ pub(crate) struct ForeignKey {
     pub(crate) indexed: bool,
 }
 
-/// What a foreign key does when a row it points at is deleted.
+/// The action of a foreign key when its target row is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnDelete {
     Refuse,

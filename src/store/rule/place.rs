@@ -13,7 +13,7 @@ pub(crate) fn cursor(since: DateTime<Utc>, place: &str) -> Cursor {
 /// Reads the instant and the key in a place, each as the database wrote it. Nothing before the
 /// first row.
 ///
-/// What stands behind the token tells places of one row apart.
+/// The text behind the token distinguishes places of one row.
 pub(crate) fn texts(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, String> {
     let token = cursor.map_or("", Cursor::id);
     let wrong = || format!("`{}` is no place of this rule", token.escape_debug());

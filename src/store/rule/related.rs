@@ -125,7 +125,7 @@ impl<T: Tables> Compiler<'_, T> {
         Some(format!("CASE{} END", cases.collect::<String>()))
     }
 
-    /// What the keys keep that refuse and are not declared.
+    /// Conditions of undeclared keys that refuse a deletion.
     fn undeclared_keys(&self, of: &str, key: &[String]) -> Vec<(String, String)> {
         let rule = self.rule;
         // Their own rows go as well, or are declared.

@@ -1,4 +1,4 @@
-//! What a rule is held against: the tables of a database, as its catalogue has them.
+//! The tables of a database as its catalogue has them, for the check of a rule.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ pub(crate) trait Tables: Sized {
 
     fn due(compiler: &mut Compiler<'_, Self>, due: &Due, of: &str) -> Option<Self::Moment>;
 
-    /// What rows are ordered by, and what their activity adds: a lower bound of it if it is noted,
+    /// The order of rows, and the parts that activity adds: a lower bound of it if it is noted,
     /// else their own instant.
     fn active(
         compiler: &mut Compiler<'_, Self>,
@@ -138,7 +138,7 @@ pub(crate) struct ColumnFacts<'c> {
     pub(crate) generated: bool,
 }
 
-/// What a row's activity adds to the parts of a rule.
+/// The parts of a rule that a row's activity adds.
 pub(crate) struct Active<M> {
     /// The later of the row's own instant and its newest activity.
     pub(crate) truth: M,
@@ -152,7 +152,7 @@ pub(crate) struct Active<M> {
     pub(crate) join: Option<(String, &'static str)>,
 }
 
-/// What every statement of a rule is made of, on both databases.
+/// The parts of every statement of a rule, on both databases.
 pub(crate) struct Basics<M> {
     /// The table, and the name its columns go by.
     pub(crate) from: String,

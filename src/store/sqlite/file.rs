@@ -19,7 +19,7 @@ pub(super) struct File {
     seen: Arc<Mutex<Vec<Identity>>>,
 }
 
-/// What tells a file from another of the same name.
+/// Distinguishes a file from another of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity(u64, u64);
 

@@ -21,8 +21,8 @@ use crate::time::{Clock, SystemClock};
 /// Writes runs and drops those written first beyond `keep` of each job they belong to, if the
 /// caller still waits when the file is free.
 ///
-/// What was given up before then is handed over again with the next runs. Written after those, it
-/// would be counted twice.
+/// Records dropped before then are passed again with the next runs. Written after those, they would
+/// be counted twice.
 pub(super) fn record(
     conn: &mut SqliteConnection,
     runs: &[RunRecord],

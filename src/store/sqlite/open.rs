@@ -182,8 +182,8 @@ fn establish(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> 
         &mut conn,
         // A page that a batch changes should be in memory when the next one changes it, and in the
         // file only once for several batches: up to 8 MB of cache for each connection, and a
-        // checkpoint once the log has 16 MB. What a long reader lets it grow beyond twice that is
-        // given back by the first write after the reader.
+        // checkpoint once the log has 16 MB. The growth by a long reader beyond twice that is given
+        // back by the first write after the reader.
         &format!(
             "pragma synchronous = normal; pragma foreign_keys = on; pragma cache_size = -8000; \
              pragma wal_autocheckpoint = 4000; pragma journal_size_limit = {LOG_SIZE}"

@@ -39,7 +39,7 @@ struct Run {
     scope: Scope,
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 pub(super) struct Found {
     /// Addresses, in the order in which they are to be handled.
     pub(super) rows: Vec<i64>,

@@ -82,7 +82,7 @@ struct RuleJob {
     known: Arc<Known>,
 }
 
-/// What a plan is compiled for: the schema, and whether keys are suspected.
+/// The state that a plan is compiled for: the schema, and whether keys are suspected.
 type PlanKey = (Version, bool);
 
 /// A rule, and what is known of its tables.
@@ -96,7 +96,7 @@ struct Known {
     suspects: AtomicBool,
     /// Whether the log has what could be better.
     advised: AtomicBool,
-    /// What the last check found.
+    /// Findings of the last check.
     found: Mutex<Findings>,
 }
 

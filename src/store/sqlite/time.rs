@@ -9,8 +9,8 @@ use diesel::sqlite::Sqlite;
 /// An instant as the booking schema keeps it on SQLite: `2026-01-10T12:00:00.123456Z`, in UTC,
 /// always 27 characters.
 ///
-/// For hosts that write the tables themselves. What is finer than a microsecond is cut off; an
-/// instant outside the years 0 to 9999 becomes the nearest one inside.
+/// For hosts that write the tables themselves. Nanoseconds are cut off; an instant outside the
+/// years 0 to 9999 becomes the nearest one inside.
 ///
 /// # Examples
 ///

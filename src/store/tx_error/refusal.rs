@@ -2,8 +2,8 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 
-/// What the database said, if it refused one row: a constraint, or a trigger of the host's that
-/// raised an error.
+/// Returns the database's text if it refused one row: a constraint, or a host's trigger that raised
+/// an error.
 pub(super) fn refusal(error: &Error) -> Option<String> {
     use DatabaseErrorKind::{
         CheckViolation, ExclusionViolation, ForeignKeyViolation, NotNullViolation,
@@ -15,7 +15,7 @@ pub(super) fn refusal(error: &Error) -> Option<String> {
     let is_refusal = match kind {
         CheckViolation | ExclusionViolation | ForeignKeyViolation | NotNullViolation
         | RestrictViolation | UniqueViolation => true,
-        // What a trigger raises has no kind of its own, and shares this one with most other errors.
+        // An error raised by a trigger shares this kind with most other errors.
         Unknown => !concerns_all_rows(info.as_ref()),
         _ => false,
     };
@@ -140,7 +140,7 @@ const STATEMENT: &[&str] = &[
     "does not match that when preparing the plan",
 ];
 
-/// What may not exist, on Postgres, so that no row can be handled.
+/// Missing objects, on Postgres, without which no row can be handled.
 const MISSING: &[&str] = &[
     "relation ",
     "column ",

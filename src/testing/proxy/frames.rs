@@ -12,7 +12,7 @@ pub(super) struct Frames<S> {
     is_first: bool,
 }
 
-/// What a client sends until it waits for an answer.
+/// The bytes of a client until it waits for an answer.
 pub(super) struct Exchange {
     pub(super) bytes: Vec<u8>,
     /// Whether it is neither the first, which opens the connection, nor the last, which closes it.

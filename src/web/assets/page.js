@@ -1,6 +1,6 @@
 "use strict";
 // The page works without this script. With it, it follows the housekeeper, asks before it acts, and shows the answer in place.
-// What comes from the server as HTML was escaped there; all else is written with textContent.
+// HTML from the server was escaped there; all else is written with textContent.
 
 const root = document.documentElement.dataset.root;
 // Not relative to the page: its address may hold a password, which a request must not.

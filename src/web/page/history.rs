@@ -226,7 +226,7 @@ fn row(links: &Links, record: &RunRecord) -> Markup {
     }
 }
 
-/// What it changed, and, for who opens it, the rows by id.
+/// The changes, and, once opened, the rows by id.
 fn changes(report: &Report) -> Markup {
     html! {
         @if report.ids.is_empty() && report.rejected.is_empty() {

@@ -1,4 +1,4 @@
-//! What a run would handle, as a table.
+//! The rows that a run would handle, as a table.
 
 use maud::{Markup, html};
 

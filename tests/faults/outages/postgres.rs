@@ -1,4 +1,4 @@
-//! What can happen to a Postgres.
+//! Outages of a Postgres server.
 
 use std::time::Duration;
 

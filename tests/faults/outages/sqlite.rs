@@ -1,4 +1,4 @@
-//! What can happen to an SQLite file.
+//! Outages of an SQLite file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -180,7 +180,7 @@ async fn a_file_that_is_replaced_by_another() -> TestResult {
     outage.recovers().await
 }
 
-/// Who opens it is held up halfway by a lock, as long as it takes to put another in its place.
+/// A lock holds up an opening halfway, until another file is in its place.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_file_that_is_replaced_while_it_is_opened() -> TestResult {

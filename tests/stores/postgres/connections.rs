@@ -187,7 +187,7 @@ async fn statements_that_the_server_forgot_are_prepared_anew() -> TestResult {
     Ok(())
 }
 
-/// What no connection can do fails soon, and names its cause.
+/// Fails soon and names the cause if no connection can do it.
 #[tokio::test]
 async fn a_fault_of_every_connection_fails_within_a_second() -> TestResult {
     for (world, store) in worlds().await? {

@@ -1,4 +1,4 @@
-//! What is special to Postgres about keys and places.
+//! Keys and places that only Postgres has.
 
 use super::PostgresUnderTest;
 use crate::TestResult;

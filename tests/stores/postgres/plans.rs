@@ -114,7 +114,7 @@ async fn tables_never_analyzed_are_read_by_index() -> TestResult {
                alter table sessions disable trigger refuse")
         .await?;
     let PostgresUnderTest { store, jobs, url } = world;
-    // What connections have read is counted when they end.
+    // The reads of connections are counted when they end.
     let mut observer = AsyncPgConnection::establish(&url).await?;
     drop((store, jobs));
     alone(&mut observer).await?;

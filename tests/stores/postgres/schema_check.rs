@@ -1,4 +1,4 @@
-//! What the check of the booking schema finds beyond missing names.
+//! The check of the booking schema beyond missing names.
 
 use ractor_housekeeper::store::Store;
 

@@ -113,7 +113,7 @@ async fn keys_that_set_null_or_default_keep_nothing() -> TestResult {
     Ok(())
 }
 
-/// What cannot be seen beforehand is found row by row.
+/// Refusals that no check can foresee are found row by row.
 #[tokio::test]
 async fn a_row_kept_by_a_key_of_a_cascading_table_is_rejected() -> TestResult {
     let world = world_with(

@@ -25,7 +25,7 @@ struct PanicTrigger {
     begun: Notify,
 }
 
-/// What a step is called, and the start of the statement it dies at.
+/// The name of a step, and the start of the statement that it panics at.
 #[derive(Debug, Clone, Copy)]
 enum StoreCall {
     Delete,

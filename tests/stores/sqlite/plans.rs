@@ -217,7 +217,7 @@ async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> TestResult
     Ok(())
 }
 
-/// What a run looks up is put in the order in which it lies in the file.
+/// Rows of a look-up are sorted by their place in the file.
 const LOOK_UP: &str = "ORDER BY hk_sorted";
 
 const OF_USER: &str = "\"user_id\" = ?";

@@ -24,7 +24,7 @@ proptest! {
     #[test]
     fn no_error_shows_a_password(password in "[!-~]{6,20}", form in prop::sample::select(FORMS)) {
         let text = form.replace("{}", &password);
-        // What stands in the address anyway proves nothing.
+        // A text that is in the address anyway proves nothing.
         prop_assume!(!form.contains(&password));
 
         for told in drive::address(&text) {

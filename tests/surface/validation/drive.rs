@@ -1,4 +1,4 @@
-//! What the fuzz targets do with a text, and the tests with the seeds of those.
+//! The checks of the fuzz targets on a text, shared with the tests of their seeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub(crate) struct Settings {
     pub(crate) ages: BookingPolicy,
     pub(crate) housekeeper: HousekeeperConfig,
-    /// What the clock shows at the start.
+    /// The clock's time at the start.
     pub(crate) now: DateTime<Utc>,
     /// How far it is corrected in between.
     #[serde(with = "humantime_serde")]

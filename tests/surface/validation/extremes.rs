@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::validation::drive::ask;
 use crate::validation::values::{instant, text, unsaved};
 
-/// What it answers, whatever it is asked.
+/// Its answer to every call.
 #[derive(Debug, Clone)]
 struct Extreme {
     bounds: RunBounds,

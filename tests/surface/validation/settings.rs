@@ -15,7 +15,7 @@ use crate::validation::values::{page, scope, settings, unsaved};
 proptest! {
     #![proptest_config(unsaved(500))]
 
-    /// What can be set can be lived by, on any clock; what cannot is refused, and by name.
+    /// Every accepted setting works on any clock; every other is rejected by name.
     #[test]
     fn settings_are_applied_or_rejected_by_name(settings in settings()) {
         let text = serde_json::to_string(&settings).expect("is plain data");

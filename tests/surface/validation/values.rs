@@ -1,4 +1,4 @@
-//! What comes through the door, with the ends of each range as likely as what lies between.
+//! Generated input, with the ends of each range as likely as the values between.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -231,7 +231,7 @@ fn up_to(seconds: u64) -> impl Strategy<Value = Duration> {
     ]
 }
 
-/// What is found becomes a seed of the fuzz targets, or a test of its own.
+/// A finding becomes a seed of the fuzz targets, or a test of its own.
 pub(crate) fn unsaved(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,

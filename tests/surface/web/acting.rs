@@ -1,4 +1,4 @@
-//! Who acts, as the host's request says, and what the host allows.
+//! The actor that the host's request names, and the actions that the host allows.
 
 use axum::Extension;
 use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};

@@ -1,4 +1,4 @@
-//! What changes something.
+//! Requests that change something.
 
 use ractor_housekeeper::model::Event;
 use ractor_housekeeper::testing::{Fault, Gate, Step, next_event, next_report};

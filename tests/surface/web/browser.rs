@@ -340,7 +340,7 @@ async fn lived_in() -> (Host, Gate) {
     host.sibling_faults.always(Step::Batch, Fault::Fail(error));
     let failed = host.ask(|reply| HousekeeperMsg::RunNow(SessionCleaner::NAME, Scope::All, reply));
     failed.await.expect("a report");
-    // What falls due while a run looks ahead is what the next one is measured by.
+    // The next run is measured by the rows that fall due while this one forecasts.
     let gate = Gate::closed();
     host.faults
         .once(Step::Forecast, 1, Fault::Hold(gate.clone()));

@@ -133,7 +133,7 @@ async fn a_page_whose_address_holds_a_password_works() {
     assert!(host.status().await.paused);
 }
 
-/// What logins answer: a challenge, a redirect to their page, or their page itself.
+/// Answers of logins: a challenge, a redirect to their page, or their page itself.
 fn refusal(which: usize) -> Response {
     match which {
         0 => (StatusCode::UNAUTHORIZED, "sign in").into_response(),

@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Rejections and their answers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What rows, users and errors say stays text.
+//! Texts of rows, users and errors stay text.
 
 use chrono::TimeDelta;
 use ractor_housekeeper::Scope;

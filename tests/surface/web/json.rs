@@ -1,4 +1,4 @@
-//! What can be read as JSON.
+//! Answers as JSON.
 
 use chrono::TimeDelta;
 use ractor_housekeeper::booking::SessionCleaner;

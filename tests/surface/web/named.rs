@@ -11,7 +11,7 @@ use crate::support::host::{Setup, seconds};
 use crate::web::streams::{next, open};
 use crate::web::visitor::Visitor;
 
-/// What tells of a housekeeper: pages, the same as JSON, probes and news.
+/// The paths of a housekeeper: pages, the same as JSON, probes and events.
 const PATHS: [&str; 5] = [
     "/",
     "/jobs/booking-expirer",

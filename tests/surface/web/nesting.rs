@@ -127,7 +127,7 @@ fn nested(host: &Host, at: &str) -> Visitor {
     Visitor(router.fallback(async || (StatusCode::NOT_FOUND, "not here")))
 }
 
-/// What a page links to, but for the streams and what lies on it.
+/// The links of a page, except streams and those to itself.
 fn links(page: &str) -> BTreeSet<String> {
     let links = ["href=\"", "src=\"", "action=\""].map(|attribute| {
         let values = page.split(attribute).skip(1);

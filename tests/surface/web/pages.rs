@@ -1,4 +1,4 @@
-//! What the pages show.
+//! The content of the pages.
 
 use ractor_housekeeper::Scope;
 use ractor_housekeeper::model::Event;

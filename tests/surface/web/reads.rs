@@ -1,4 +1,4 @@
-//! What is read from a database that is away, silent or asked by many.
+//! Reads from a database that is away, silent or busy.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::support::host::{Host, Setup, seconds};
 #[derive(Clone)]
 pub(crate) struct Visitor(pub(crate) Router);
 
-/// What came back.
+/// The response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,

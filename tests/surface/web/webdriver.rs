@@ -98,7 +98,7 @@ impl Browser {
         }
     }
 
-    /// What an expression of JavaScript is on the page.
+    /// Evaluates an expression of JavaScript on the page.
     pub(crate) fn look(&self, expression: &str) -> Value {
         let script = json!({ "script": format!("return {expression}"), "args": [] });
         self.order("execute/sync", &script)

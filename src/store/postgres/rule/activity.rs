@@ -24,7 +24,7 @@ fn quiet(sql: &str, truth: &Moment, inclusive: bool) -> String {
 }
 
 impl Compiler<'_> {
-    /// What rows are ordered by, and what their activity adds.
+    /// The order of rows, and the parts that activity adds.
     pub(super) fn active(
         &mut self,
         activity: &Activity,

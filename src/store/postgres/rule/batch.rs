@@ -23,7 +23,7 @@ type WrittenRow = (
     Nullable<BigInt>,
 );
 
-/// What a statement that writes has done.
+/// The effect of a statement that writes.
 #[derive(Queryable)]
 struct Written {
     ids: Vec<String>,
@@ -35,7 +35,7 @@ struct Written {
     micros: Option<i64>,
     to_write: i64,
     counts: Vec<i64>,
-    /// What the server's statistics counted before.
+    /// Counters of the server's statistics before it.
     tally: Option<Vec<i64>>,
     lag: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! What Postgres's catalogue says of the tables of a rule.
+//! The tables of a rule in Postgres's catalogue.
 
 use std::collections::BTreeMap;
 

@@ -34,7 +34,7 @@ pub(super) async fn findings(
     Ok(findings)
 }
 
-/// What takes a look at rows and plans, once the rule can be compiled.
+/// Checks that read rows and plans, once the rule compiles.
 async fn look(
     conn: &mut AsyncPgConnection,
     rule: &Rule,
@@ -176,7 +176,7 @@ pub(super) async fn has_index(
     Ok(is_served(&explain(conn, &statement).await?))
 }
 
-/// What is needed of children, as part, table and privileges.
+/// Privileges needed on children, as part, table and privileges.
 fn below<'r>(
     all: &'r [Children],
     needed: &mut Vec<(&'static str, &'r str, &'static [&'static str])>,

@@ -1,4 +1,4 @@
-//! What a rule remembers of rows that made it wait.
+//! A rule's memory of rows that made it wait.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -181,7 +181,7 @@ mod tests {
             slow.note(&rejecting("b0", TOO_LONG), now);
             let wait = slow.wait("b0", now).expect("is left alone");
             waits.push(wait.as_secs() / 60);
-            // What a run says of it meanwhile is no attempt.
+            // A run that reports it meanwhile makes no attempt.
             assert!(slow.note(&rejecting("b0", "writing it takes too long; later"), now));
             assert_eq!(slow.wait("b0", now), Some(wait));
             now += wait;

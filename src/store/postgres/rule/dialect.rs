@@ -1,4 +1,4 @@
-//! What Postgres's catalogue says of a rule, and how Postgres writes what it names.
+//! A rule in Postgres's dialect: its catalogue, quoting and types.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ struct Outcome {
     outcome: Option<String>,
 }
 
-/// What became of the rows.
+/// The outcome of the rows.
 #[derive(Debug, Deserialize)]
 struct Outcomes {
     /// Of each row that was looked at.
@@ -48,7 +48,7 @@ struct Outcomes {
     waited: u64,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Done {

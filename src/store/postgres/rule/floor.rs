@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::plan::{Plan, Values};
 
-/// What a rule remembers of the rows that its runs found.
+/// A rule's memory of the rows that its runs found.
 #[derive(Debug, Default)]
 pub(super) struct Floor(Mutex<State>);
 

@@ -38,7 +38,7 @@ impl Parts {
         Some(format!("({0} IS NULL OR {0} <= {now})", held.sql))
     }
 
-    /// What only the row itself decides.
+    /// Conditions on the row itself.
     pub(super) fn matches(&self) -> String {
         let mut all = self.candidates(false);
         all.push_str(" AND ");
@@ -96,7 +96,7 @@ impl Parts {
         all
     }
 
-    /// What other tables decide in the write.
+    /// Conditions on other tables, in the write.
     pub(super) fn decided(&self) -> String {
         let mut all = self.related.clone();
         if let Some(active) = self.active.as_ref().filter(|active| active.noted.is_none()) {

@@ -38,7 +38,7 @@ pub(super) struct Plan {
     pub(super) preview: Variants,
     /// The names of what a preview shows.
     pub(super) shown: Vec<String>,
-    /// What keeps a row.
+    /// Conditions that keep a row.
     pub(super) keeper: String,
     pub(super) count: Variants,
     pub(super) oldest: Template,
@@ -48,7 +48,7 @@ pub(super) struct Plan {
     pub(super) may_keep_back: bool,
     pub(super) next: Template,
     pub(super) next_held: Option<Template>,
-    /// What rows are ordered by, before their key.
+    /// The order of rows, before their key.
     pub(super) order: String,
     /// Whether an index leads to the rows in their order.
     pub(super) is_served: bool,
@@ -80,7 +80,7 @@ impl Variants {
     }
 }
 
-/// What a statement's values depend on.
+/// The inputs of a statement's values.
 pub(super) struct Values<'v> {
     pub(super) now: DateTime<Utc>,
     pub(super) cutoff: DateTime<Utc>,
@@ -114,7 +114,7 @@ impl Values<'_> {
 }
 
 impl Plan {
-    /// What a transaction that writes is for. Without an index to go by, the planner is left alone.
+    /// The purpose of a transaction that writes. Without a suitable index, the planner decides.
     pub(super) fn to_write(&self) -> Purpose {
         if self.is_served {
             Purpose::Sweep
@@ -123,7 +123,7 @@ impl Plan {
         }
     }
 
-    /// What a transaction that reads is for.
+    /// The purpose of a transaction that reads.
     pub(super) fn to_read(&self) -> Purpose {
         if self.is_served {
             Purpose::Look

@@ -87,7 +87,7 @@ pub(super) async fn count(
     Ok(capped(counted))
 }
 
-/// What is still due, and when the next row falls due; and where the next run may begin.
+/// Rows still due, when the next one falls due, and where the next run may begin.
 pub(super) async fn forecast(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
@@ -123,7 +123,7 @@ pub(super) async fn forecast(
             .await?;
         next = next.into_iter().chain(held).min();
     }
-    // What is due at the end of the calendar, or at infinity, is never due.
+    // A row due at the end of the calendar, or at infinity, is never due.
     forecast.next_due = next
         .filter(|next| *next < LAST)
         .map(|next| distance(now, next));

@@ -223,7 +223,7 @@ impl Form {
                 format!("({sql})::numeric * {}", 1_000_000 / per_second)
             }
             // Whole seconds: a forecast may be early by less than one, never late. A 30th of
-            // February is the 2nd of March. What does not read is the first instant.
+            // February is the 2nd of March. An unreadable text is the first instant.
             Self::Text(format) => format!(
                 "CASE WHEN {sql} ~ '{readable}' THEN (extract(epoch FROM (left({sql}, 7) || '-01')::date)::numeric \
                  + (substr({sql}, 9, 2)::int - 1) * 86400 + substr({sql}, 12, 2)::int * 3600 \

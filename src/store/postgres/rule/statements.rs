@@ -269,7 +269,7 @@ impl Compiler<'_> {
         let Some(Action::Set(columns)) = &rule.action else {
             return None;
         };
-        // What is wrong with a value has been named.
+        // The problem of a value is reported already.
         if !rule.changes.is_empty() || !self.findings.is_empty() {
             return None;
         }
@@ -277,7 +277,7 @@ impl Compiler<'_> {
         let mut selected = Vec::new();
         for column in &catalogue.tables.get(&rule.table)?.columns {
             let name = identifier(&column.name);
-            // What is generated of a column that is set is not known here.
+            // Columns generated from a set column are unknown here.
             if column.generated {
                 return None;
             }

@@ -98,8 +98,8 @@ impl Compiler<'_> {
             })
     }
 
-    /// What is done to the rows of `picked`, behind its definition. Children that go by their
-    /// foreign key are counted by statistics, or else deleted before.
+    /// The action on the rows of `picked`, behind its definition. Children that go by their foreign
+    /// key are counted by statistics, or else deleted before.
     #[expect(clippy::too_many_lines, reason = "one statement after the other")]
     pub(super) fn writing(&mut self, parts: &Parts, by_statistics: bool) -> Option<Writing> {
         let rule = self.rule;
@@ -149,7 +149,7 @@ impl Compiler<'_> {
             ),
             Action::Set(columns) => {
                 let set = self.set(columns, of)?;
-                // What the row itself decides; another table cannot be asked again within the
+                // Conditions on the row itself; another table cannot be read again within the
                 // statement.
                 let changes_others = !rule.with.is_empty() || !rule.then.is_empty();
                 let still = if rule.asks_others() && changes_others {

@@ -19,7 +19,7 @@ impl Active<Moment> {
 }
 
 impl Compiler<'_> {
-    /// What rows are ordered by, and what their activity adds.
+    /// The order of rows, and the parts that activity adds.
     pub(super) fn active(
         &mut self,
         activity: &Activity,

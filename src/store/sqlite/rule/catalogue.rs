@@ -1,4 +1,4 @@
-//! What SQLite's catalogue, and a look at some rows, say of the tables of a rule.
+//! The tables of a rule in SQLite's catalogue, and in a sample of rows.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +99,7 @@ struct OwnKeyColumn {
     parent_column: String,
 }
 
-/// What a column that holds instants has in its first rows.
+/// A sample of a column of instants.
 #[derive(Debug, Default)]
 pub(super) struct Sample {
     /// Types by `typeof` and values as text, without null.

@@ -34,7 +34,7 @@ pub(super) fn findings(
     Ok(findings)
 }
 
-/// What takes a look at rows and plans, once the rule can be compiled.
+/// Checks that read rows and plans, once the rule compiles.
 fn look(
     conn: &mut SqliteConnection,
     rule: &Rule,

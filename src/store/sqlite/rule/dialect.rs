@@ -1,4 +1,4 @@
-//! What SQLite's catalogue says of a rule, and how SQLite writes what it names.
+//! A rule in SQLite's dialect: its catalogue, quoting and types.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ impl Parts {
         unreadable.map_or(String::new(), |condition| format!(" AND NOT ({condition})"))
     }
 
-    /// What only the row itself decides, but for when it is due.
+    /// Conditions on the row itself, except when it is due.
     pub(super) fn candidates(&self, scoped: bool) -> String {
         let mut all = vec![self.only.clone()];
         if let Some(held) = &self.held {

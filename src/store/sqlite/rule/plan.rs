@@ -22,7 +22,7 @@ pub(super) struct Plan {
     pub(super) places: Variants,
     /// Of the rows at hand those that are due: address, id, what keeps them, key.
     pub(super) judge: Variants,
-    /// What is done to them, in order, and the kind that each counts.
+    /// The actions on them, in order, with the kind that each counts.
     pub(super) steps: Vec<Step>,
     /// How many of them the rule matches as before.
     pub(super) still: Variants,
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     pub(super) lag: Option<Template>,
     /// The names of what a preview shows.
     pub(super) shown: Vec<String>,
-    /// What keeps a row.
+    /// Conditions that keep a row.
     pub(super) keeper: String,
     pub(super) preview: Variants,
     pub(super) count: Variants,
@@ -47,7 +47,7 @@ pub(super) struct Plan {
     pub(super) kinds: Vec<String>,
     pub(super) keys: usize,
     pub(super) without_rowid: bool,
-    /// What rows are ordered by, before their key.
+    /// The order of rows, before their key.
     pub(super) order: String,
     pub(super) form: Form,
     pub(super) held: Option<Form>,
@@ -86,7 +86,7 @@ impl Variants {
     }
 }
 
-/// What a statement's values depend on.
+/// The inputs of a statement's values.
 #[derive(Clone)]
 pub(super) struct Values<'v> {
     pub(super) now: DateTime<Utc>,

@@ -76,7 +76,7 @@ pub(super) fn count(
     Ok(capped(counted))
 }
 
-/// What is still due, and when the next row falls due.
+/// Rows still due, and when the next one falls due.
 pub(super) fn forecast(
     conn: &mut SqliteConnection,
     plan: &Plan,

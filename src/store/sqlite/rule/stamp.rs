@@ -143,7 +143,7 @@ impl Form {
                         "`{name}` holds `{value}`, which `{format}` does not read"
                     ));
                 }
-                // What follows a fraction must sort below a digit and a dot, which `Z` does not.
+                // A fraction's successor must sort below a digit and a dot, which `Z` does not.
                 let first = values.first().map_or("", |(_, value)| value);
                 let has_zone = format.ends_with(['Z', 'z']);
                 let wider = odd(&|_, value| has_zone && value.len() != first.len());

@@ -37,7 +37,7 @@ impl Compiler<'_> {
         } = self.writing(parts)?;
         let rowid = parts.rowid.clone().unwrap_or_else(|| "0".to_owned());
         let limit = param("limit");
-        // What goes with a row lies in the order of its key.
+        // Related rows lie in the order of its key.
         let goes_with = !rule.with.is_empty() && !matches!(rule.action, Some(Action::Set(_)));
         let sorted = if goes_with {
             &parts.key_columns[0]

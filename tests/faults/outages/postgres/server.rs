@@ -24,7 +24,7 @@ const AWAY: [&str; 6] = [
 
 #[tokio::test]
 async fn a_server_that_is_stopped_or_killed_and_started_again() -> TestResult {
-    // What was committed must outlive the server, so that it can be counted.
+    // Committed rows must outlive the server, so that they can be counted.
     let Some(server) = PrivatePostgres::start_with(&["synchronous_commit=on"])? else {
         return Ok(());
     };
@@ -87,7 +87,7 @@ async fn a_server_whose_connections_are_all_taken_by_others() -> TestResult {
     outage.recovers().await
 }
 
-/// What the jobs write goes to a disk of its own, as a table in a tablespace does.
+/// The jobs' tables are on a disk of their own, in a tablespace.
 #[tokio::test]
 async fn a_disk_that_is_full_in_fact() -> TestResult {
     let (Some(disk), Some(server)) = (Disk::mount()?, PrivatePostgres::start()?) else {

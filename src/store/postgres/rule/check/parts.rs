@@ -103,7 +103,7 @@ async fn assignments(
                     format!("UPDATE {table} SET {name} = {literal} WHERE false")
                 };
                 let problem = match problem(conn, &tried).await? {
-                    // What a domain holds is only looked at when it runs.
+                    // A domain's content is checked only when it runs.
                     None if column.is_domain => {
                         let cast = format!("SELECT {literal}::{} IS NULL AS fails", column.cast);
                         refusal(conn, &cast).await?.1
