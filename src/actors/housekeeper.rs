@@ -3,7 +3,7 @@
 use ractor::{ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::arguments::{self, HousekeeperArguments};
-use super::message::{HousekeeperMsg, Internal, InternalMsg, ReadResult};
+use super::message::{HousekeeperMsg, Internal, InternalMsg};
 use super::names;
 use super::reader::Change;
 use crate::metrics::recorder;
@@ -16,21 +16,24 @@ mod controls;
 mod courier_advice;
 mod courier_slot;
 mod couriers;
+mod crashes;
+mod dispatch;
 mod health_check;
 mod job_state;
 mod job_status;
 mod jobs;
 mod lookups;
-mod pauses;
 mod pending_read;
 mod pending_reads;
 mod publisher;
 mod reads;
 mod replicas;
-mod restarts;
+mod run_progress;
+mod run_records;
 mod runs;
 mod shared;
 mod shutdown;
+mod spawning;
 mod state;
 mod timer;
 mod worker_slot;
@@ -132,7 +135,7 @@ impl Housekeeper {
     ) -> Result<(), ActorProcessingErr> {
         // Supervision events overtake messages, so the exit of a worker arrives before its last
         // report. Sent again as a message, the exit is handled behind it.
-        if let Some((child, reason)) = restarts::exit_of(&event) {
+        if let Some((child, reason)) = crashes::exit_of(&event) {
             let _ = myself.cast(InternalMsg::ChildExited { child, reason }.into());
         }
         Ok(())
@@ -175,19 +178,7 @@ impl State {
                     self.couriers.restart(&rule, &self.shared).await;
                 }
             }
-            InternalMsg::Read { reader, result } => {
-                match &*result {
-                    ReadResult::Changed(rule, Ok(_)) => self.couriers.wake(rule),
-                    // Before its caller is answered, who may ask for the status.
-                    ReadResult::PauseWritten(change, Ok(changed)) => {
-                        self.replicas_switched(change.clone(), *changed).await;
-                    }
-                    ReadResult::Pause(job, read) => self.pause_read(job, read.clone()).await,
-                    _ => {}
-                }
-                self.reads.answer(reader, *result);
-                self.reads.start_next(&self.shared).await;
-            }
+            InternalMsg::Read { reader, result } => self.read_ended(reader, *result).await,
             InternalMsg::ReadExpired => self.reads.expire(&self.shared).await,
             InternalMsg::TimerRestartDue => self.spawn_timer().await,
             InternalMsg::GraceEnded => self.grace_ended(),

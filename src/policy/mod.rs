@@ -4,6 +4,7 @@ mod clock_guard;
 mod delivery;
 mod health;
 mod pacer;
+mod pauses;
 mod queue;
 mod rejections;
 mod restart;

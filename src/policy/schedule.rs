@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::pauses::Pauses;
 use crate::config::Schedule;
 use crate::job::Forecast;
-use crate::model::Trigger;
+use crate::model::{Pause, Trigger};
 use crate::time::Moment;
 use ticks::Ticks;
 
@@ -23,7 +24,7 @@ pub(crate) struct Planner {
     schedule: Schedule,
     /// Drawn once, between 0 and 1.
     jitter: f64,
-    paused: bool,
+    pauses: Pauses,
     start: Option<Moment>,
     ticks: Ticks,
     deadline: Option<Moment>,
@@ -50,7 +51,7 @@ impl Planner {
         // Without a start and ticks, only this run finds the first deadline.
         let only_deadlines = schedule.at_deadline && !schedule.at_start && !schedule.ticks();
         Self {
-            paused: false,
+            pauses: Pauses::default(),
             start: schedule.at_start.then_some(start),
             ticks: Ticks::new(&schedule, now, start, jitter),
             jitter,
@@ -66,7 +67,12 @@ impl Planner {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused
+        self.pause_in_force().is_some()
+    }
+
+    /// Returns the pause to show: that of all replicas before that of this instance.
+    pub(crate) fn pause_in_force(&self) -> Option<&Pause> {
+        self.pauses.current()
     }
 
     /// Returns the earliest planned run by the wall clock; `None` while paused.
@@ -80,7 +86,7 @@ impl Planner {
     /// A corrected wall clock can order two plans differently on the two clocks, so this is not
     /// always the wait for [`Planner::next`].
     pub(crate) fn wait(&self, now: Moment) -> Option<Duration> {
-        let max_sleep = self.ticks.max_sleep().filter(|_| !self.paused);
+        let max_sleep = self.ticks.max_sleep().filter(|_| !self.is_paused());
         self.planned(self.ticks.due_at())
             .map(|(at, _)| at.until(now))
             .chain(max_sleep)
@@ -89,7 +95,7 @@ impl Planner {
 
     /// Follows the wall clock: a cron expression starts afresh when it was set back far.
     pub(crate) fn observe(&mut self, now: Moment) {
-        if !self.paused {
+        if !self.is_paused() {
             self.ticks.observe(now);
         }
     }
@@ -111,7 +117,7 @@ impl Planner {
 
     /// Returns the next ticks by the wall clock, at most `count`; none while paused.
     pub(crate) fn next_ticks(&self, count: usize) -> Vec<DateTime<Utc>> {
-        if self.paused {
+        if self.is_paused() {
             return Vec::new();
         }
         self.ticks.upcoming(count)
@@ -169,15 +175,41 @@ impl Planner {
             .map(|age| now.after(age.max(self.schedule.min_interval)));
     }
 
-    /// Suspends all plans until [`Planner::resume`].
-    pub(crate) fn pause(&mut self) {
-        self.paused = true;
+    /// Suspends all plans until the pause ends. Returns whether it is new.
+    pub(crate) fn pause(&mut self, pause: Pause, now: Moment) -> bool {
+        self.pauses.add(pause, now)
     }
 
-    /// Ends a pause. Ticks count from `now`; overdue plans are dropped, because the caller starts
-    /// a run now.
-    pub(crate) fn resume(&mut self, now: Moment) {
-        self.paused = false;
+    /// Ends the pause of this instance. Returns whether there was one.
+    pub(crate) fn resume(&mut self, now: Moment) -> bool {
+        let ended = self.pauses.end_local();
+        self.restart_if(ended, now);
+        ended
+    }
+
+    /// Ends the pause of all replicas. Returns whether the plans hold again: that of this instance
+    /// may remain.
+    pub(crate) fn resume_replicas(&mut self, now: Moment) -> bool {
+        let resumed = self.pauses.end_replicas() && !self.is_paused();
+        self.restart_if(resumed, now);
+        resumed
+    }
+
+    /// Returns when to read the pause of all replicas again.
+    pub(crate) fn recheck_at(&self) -> Option<Moment> {
+        self.pauses.recheck_at()
+    }
+
+    /// Returns whether to read the pause of all replicas now, and plans the next time.
+    pub(crate) fn take_recheck(&mut self, now: Moment) -> bool {
+        self.pauses.take_recheck(now)
+    }
+
+    /// Counts ticks from `now`, and drops overdue plans, because the caller starts a run now.
+    fn restart_if(&mut self, resumed: bool, now: Moment) {
+        if !resumed {
+            return;
+        }
         self.ticks.restart(now);
         for plan in [&mut self.start, &mut self.deadline, &mut self.retry] {
             plan.take_if(|at| at.reached(now));
@@ -206,7 +238,7 @@ impl Planner {
             (self.retry, Trigger::Retry),
         ]
         .into_iter()
-        .filter(|_| !self.paused)
+        .filter(|_| !self.is_paused())
         .filter_map(|(at, trigger)| at.map(|at| (at, trigger)))
     }
 }

@@ -1,6 +1,6 @@
 //! The host's switches: pause, resume, cancel, reschedule.
 
-use super::runs::{refresh, take_up};
+use super::dispatch::{refresh, take_up};
 use super::state::State;
 use crate::config::Schedule;
 use crate::job::{JobName, Scope};
@@ -15,17 +15,16 @@ impl State {
     ) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
-        let was_paused = job.pauses.local.is_some();
-        job.planner.pause();
+        let pause = Pause {
+            since: now.wall,
+            by: by.clone(),
+            all_replicas: false,
+        };
+        let is_new = job.planner.pause(pause, now);
         // Ticks and retries that wait are held back as well; the resume runs once for all of them.
         job.queue.keep_manual();
-        if !was_paused {
+        if is_new {
             log(name, "paused", by.as_ref());
-            job.pauses.local = Some(Pause {
-                since: now.wall,
-                by: by.clone(),
-                all_replicas: false,
-            });
             self.publisher.emit(Event::JobPaused {
                 job: name.clone(),
                 requested_by: by,
@@ -34,7 +33,7 @@ impl State {
         if self.shutdown.is_none() {
             refresh(job, &self.shared, &self.timer, &mut self.publisher, now);
         }
-        Ok(!was_paused)
+        Ok(is_new)
     }
 
     /// Resumes the schedule and runs once now. Returns whether the job was paused.
@@ -45,14 +44,14 @@ impl State {
     ) -> Result<bool, RequestError> {
         let now = self.shared.now();
         let job = self.jobs.enabled(name)?;
-        if job.pauses.replicas.is_some() {
+        let pause = job.planner.pause_in_force();
+        if pause.is_some_and(|pause| pause.all_replicas) {
             return Err(RequestError::PausedForAll { job: name.clone() });
         }
-        if job.pauses.local.take().is_none() {
+        if !job.planner.resume(now) {
             return Ok(false);
         }
         log(name, "resumed", by.as_ref());
-        job.planner.resume(now);
         self.publisher.emit(Event::JobResumed {
             job: name.clone(),
             requested_by: by.clone(),

@@ -1,13 +1,13 @@
 //! The supervisor's memory of one job.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ractor::{Actor, SpawnErr};
 
 use super::active_run::ActiveRun;
-use super::pauses::Pauses;
 use super::publisher::{Publisher, Waiter};
+use super::run_records::RunRecords;
 use super::shared::{Shared, answer};
 use super::worker_slot::WorkerSlot;
 use crate::actors::panics::catch_panic;
@@ -16,9 +16,7 @@ use crate::actors::worker::{Worker, WorkerArguments, WorkerMsg};
 use crate::config::{HousekeeperConfig, JobConfig};
 use crate::job::{Finding, Findings, Forecast, Job, JobName, Scope};
 use crate::metrics::recorder::{self, Gauges};
-use crate::model::{
-    Health, Outcome, OutcomeKind, Report, RequestError, Requester, RunId, RunRecord, Trigger,
-};
+use crate::model::{Health, Outcome, Report, RequestError, Requester, RunId, Trigger};
 use crate::policy::{ClockGuard, Due, Planner, QueuedRun, RestartLog, RunQueue, Slowness};
 use crate::time::Moment;
 
@@ -26,17 +24,15 @@ use crate::time::Moment;
 pub(super) struct JobState {
     pub(super) job: Arc<dyn Job>,
     pub(super) name: JobName,
-    /// Asked once: a disabled job has no worker.
+    /// Read once: a disabled job has no worker.
     pub(super) enabled: bool,
     pub(super) config: JobConfig,
     pub(super) worker: WorkerSlot,
     pub(super) planner: Planner,
-    /// Since when and by whom the planner is paused.
-    pub(super) pauses: Pauses,
     pub(super) queue: RunQueue<Waiter>,
     pub(super) active: Option<ActiveRun>,
     pub(super) restarts: RestartLog,
-    /// Why the job is degraded. It stays during an attempt, until a run completes.
+    /// Why the job is degraded. Set until a run completes, during an attempt as well.
     pub(super) degraded: Option<String>,
     /// Failed runs in a row; the backoff counts them.
     pub(super) failures: u32,
@@ -44,18 +40,13 @@ pub(super) struct JobState {
     pub(super) findings: Findings,
     /// Advice from beyond its tables.
     pub(super) advice: Vec<Finding>,
-    /// The last run of everything that ended.
+    /// The last run of all rows that ended.
     pub(super) last: Option<Report>,
     /// The newest forecast, and when it was read.
     pub(super) forecast: Option<(Forecast, Moment)>,
     pub(super) last_success: Option<Moment>,
     pub(super) missed_ticks: u64,
-    /// Records that are not in the history yet.
-    pub(super) unsaved: Vec<RunRecord>,
-    /// The ends of the newest runs, oldest first.
-    pub(super) outcomes: VecDeque<OutcomeKind>,
-    /// The newest records, for a history that cannot be read.
-    pub(super) recent: Vec<RunRecord>,
+    pub(super) records: RunRecords,
     /// The first rows rejected since the last tick.
     pub(super) rejected: BTreeSet<String>,
     /// The clocks of past runs.
@@ -79,7 +70,6 @@ impl JobState {
             config,
             worker: WorkerSlot::Vacant,
             planner,
-            pauses: Pauses::default(),
             queue: RunQueue::new(),
             active: None,
             restarts: RestartLog::default(),
@@ -91,9 +81,7 @@ impl JobState {
             forecast: None,
             last_success: None,
             missed_ticks: 0,
-            unsaved: Vec::new(),
-            outcomes: VecDeque::new(),
-            recent: Vec::new(),
+            records: RunRecords::default(),
             rejected: BTreeSet::new(),
             clock: ClockGuard::default(),
             slowness: Slowness::default(),
@@ -115,7 +103,7 @@ impl JobState {
 
     /// Returns when the timer is to wake the supervisor for this job, or to look at a pause again.
     pub(super) fn alarm_at(&self, now: Moment) -> Option<Moment> {
-        let times = [self.wake_at(now), self.pauses.recheck_at];
+        let times = [self.wake_at(now), self.planner.recheck_at()];
         times.into_iter().flatten().min_by_key(|at| at.until(now))
     }
 
@@ -194,7 +182,7 @@ impl JobState {
         };
         let account = RunAccount::new(report);
         // Copies: the worker's own are lost when it crashes.
-        let (unsaved, rejected) = (self.unsaved.clone(), self.rejected.clone());
+        let (unsaved, rejected) = (self.records.unsaved.clone(), self.rejected.clone());
         let mut run = RunState::new(account.clone(), unsaved, rejected, self.clock.clone());
         run.slowness = self.slowness.clone();
         // A worker that has just crashed takes no message; its exit puts the run back.
@@ -202,7 +190,7 @@ impl JobState {
         self.active = Some(ActiveRun::new(account, waiters, now));
     }
 
-    /// Asks the worker to end its run after the batch in progress.
+    /// Requests that the worker ends its run after the batch in progress.
     pub(super) fn end_run(&self, outcome: Outcome) {
         if let (WorkerSlot::Up(worker), Some(active)) = (&self.worker, &self.active) {
             let _ = worker.cast(WorkerMsg::End(active.id(), outcome));
@@ -229,13 +217,13 @@ impl JobState {
 
     /// Spawns a worker to save records during a shutdown, if there are any and no worker is up.
     pub(super) async fn ensure_worker(&mut self, shared: &Shared) {
-        if self.worker.actor().is_none() && !self.unsaved.is_empty() {
+        if self.worker.actor().is_none() && !self.records.unsaved.is_empty() {
             // If the spawn fails, the records are lost with the housekeeper.
             let _ = self.try_spawn_worker(shared).await;
         }
     }
 
-    /// Remembers a run of everything that ended. Its predecessor's forecast holds until the next
+    /// Remembers the end of a run of all rows. Its predecessor's forecast holds until the next
     /// one: rows age while the database is away, and a run that was cancelled or failed halfway
     /// says nothing of the rows behind.
     pub(super) fn remember_end(&mut self, report: &Report, now: Moment) {
@@ -243,32 +231,6 @@ impl JobState {
             self.forecast = Some((forecast, now));
         }
         self.last = Some(report.clone());
-    }
-
-    /// Keeps the record of a run in memory, and among the unsaved if its worker did not save it.
-    pub(super) fn remember_record(&mut self, report: &Report, shared: &Shared, unsaved: bool) {
-        self.outcomes.push_back(report.outcome.kind());
-        if self.outcomes.len() > MAX_OUTCOMES {
-            self.outcomes.pop_front();
-        }
-        let Some(record) = RunRecord::from_report(report.clone(), shared.instance) else {
-            return;
-        };
-        if unsaved && shared.history.is_some() {
-            self.keep_unsaved([record.clone()]);
-        }
-        match self.recent.first_mut() {
-            Some(newest) if newest.key == record.key => *newest = newest.clone().fold(record),
-            _ => self.recent.insert(0, record),
-        }
-        self.recent.truncate(MAX_RECORDS);
-    }
-
-    /// Keeps records until they are saved; beyond [`MAX_RECORDS`] the newest.
-    pub(super) fn keep_unsaved(&mut self, records: impl IntoIterator<Item = RunRecord>) {
-        self.unsaved.extend(records);
-        let excess = self.unsaved.len().saturating_sub(MAX_RECORDS);
-        self.unsaved.drain(..excess);
     }
 
     /// Cuts the active run short at a shutdown and answers the queue.
@@ -290,9 +252,3 @@ impl JobState {
         }
     }
 }
-
-/// Records of a job kept in memory, recent or unsaved.
-const MAX_RECORDS: usize = 100;
-
-/// Ends of runs that a status lists.
-const MAX_OUTCOMES: usize = 20;

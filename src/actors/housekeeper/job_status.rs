@@ -16,7 +16,7 @@ impl JobState {
             health: self.health(now, started),
             worker: self.worker_status(),
             paused: self.planner.is_paused(),
-            pause: self.pauses.current().cloned(),
+            pause: self.planner.pause_in_force().cloned(),
             schedule: self.planner.schedule().clone(),
             next_run: self.next_run(),
             next_ticks: if self.enabled {
@@ -27,13 +27,13 @@ impl JobState {
             findings: self.findings.with_advice(&self.advice),
             waiting: self.queue.len(),
             last: self.last.clone(),
-            outcomes: self.outcomes.iter().copied().collect(),
+            outcomes: self.records.outcomes.iter().copied().collect(),
             last_success: self.last_success.map(|at| at.wall),
             oldest_overdue: self.oldest_overdue(now),
             rejected: self.rejected.len(),
             restarts: self.restarts.total(),
             missed_ticks: self.missed_ticks,
-            unsaved_runs: self.unsaved.len(),
+            unsaved_runs: self.records.unsaved.len(),
             runbook: self.config.runbook.clone(),
         }
     }
@@ -70,7 +70,7 @@ impl JobState {
             last_success: self.last_success.map(|at| at.wall),
             // Incomplete during a run: a run of a tick starts with none.
             rejected: self.active.is_none().then_some(self.rejected.len()),
-            unsaved_runs: self.unsaved.len(),
+            unsaved_runs: self.records.unsaved.len(),
             running: self.active.is_some(),
             stalled: self.is_stalled(now),
             paused: self.planner.is_paused(),

@@ -2,14 +2,15 @@
 
 use ractor::RpcReplyPort;
 
-use super::pending_read::{PendingRead, ReadReply};
+use super::dispatch::take_up;
+use super::pending_read::ReadReply;
 use super::publisher::Waiter;
-use super::runs::{log_request, take_up};
+use super::runs::log_request;
 use super::shared::answer;
 use super::state::State;
 use crate::actors::reader::ReadRequest;
 use crate::job::{JobName, Scope};
-use crate::model::{RequestError, Requester, RunId, RunStatus, Trigger};
+use crate::model::{Report, RequestError, Requester, RunId, RunStatus, Trigger};
 
 type Reply = RpcReplyPort<Result<RunStatus, RequestError>>;
 
@@ -66,22 +67,25 @@ impl State {
                 return answer(reply, Ok(RunStatus::Running { job: name, current }));
             }
         }
-        let mut records = self.jobs.iter().flat_map(|job| &job.recent);
-        let mut recent = || records.find(|record| record.report.run == run);
-        let ended = self.publisher.ended(run);
-        if let Some(report) = ended.or_else(|| recent().map(|record| &record.report)) {
+        if let Some(report) = self.ended(run) {
             return answer(reply, Ok(report.clone().into()));
         }
         let Some(store) = self.shared.history.clone() else {
             return answer(reply, Err(RequestError::UnknownRun { run }));
         };
-        let read = PendingRead::new(
-            JobName::new("runs"),
-            ReadRequest::Run { run, store },
-            ReadReply::Run(reply),
-            self.shared.config.job.read_timeout,
-            &self.shared,
-        );
-        self.reads.push(read, &self.shared).await;
+        let request = ReadRequest::Run { run, store };
+        let timeout = self.shared.config.job.read_timeout;
+        let lane = JobName::new("runs");
+        self.queue_read(&lane, Ok((request, timeout)), ReadReply::Run(reply))
+            .await;
+    }
+
+    /// Returns the report of a run that ended, if it is still in memory.
+    fn ended(&self, run: RunId) -> Option<&Report> {
+        self.publisher.ended(run).or_else(|| {
+            let mut records = self.jobs.iter().flat_map(|job| &job.records.recent);
+            let record = records.find(|record| record.report.run == run)?;
+            Some(&record.report)
+        })
     }
 }

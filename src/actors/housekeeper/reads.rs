@@ -1,12 +1,14 @@
-//! Previews and histories: checked and queued.
+//! Previews, histories and other reads: checked, queued, and answered.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ractor::RpcReplyPort;
+use ractor::{ActorId, RpcReplyPort};
 
 use super::pending_read::{PendingRead, ReadReply};
 use super::shared::answer;
 use super::state::State;
+use crate::actors::message::ReadResult;
 use crate::actors::reader::{Change, ReadRequest, from_memory};
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{
@@ -21,27 +23,23 @@ impl State {
         page: Page,
         reply: RpcReplyPort<Result<Preview, RequestError>>,
     ) {
-        if page.size.get() > Page::MAX_SIZE {
-            let error = RequestError::Page {
-                size: page.size.get(),
-                max: Page::MAX_SIZE,
-            };
-            return answer(reply, Err(error));
-        }
-        let job = self.jobs.enabled(name);
-        let job = match job.and_then(|job| job.check_scope(&scope).map(|()| job)) {
-            Ok(job) => job,
-            Err(error) => return answer(reply, Err(error)),
-        };
+        let request = self.preview_request(name, scope, page);
+        self.queue_read(name, request, ReadReply::Preview(reply))
+            .await;
+    }
+
+    fn preview_request(
+        &mut self,
+        name: &JobName,
+        scope: Scope,
+        page: Page,
+    ) -> Result<(ReadRequest, Duration), RequestError> {
+        check_size(page.size)?;
+        let job = self.jobs.enabled(name)?;
+        job.check_scope(&scope)?;
         let timeout = job.config.read_timeout;
-        let request = ReadRequest::Preview {
-            job: job.job.clone(),
-            scope,
-            page,
-        };
-        let reply = ReadReply::Preview(reply);
-        let read = PendingRead::new(name.clone(), request, reply, timeout, &self.shared);
-        self.reads.push(read, &self.shared).await;
+        let job = job.job.clone();
+        Ok((ReadRequest::Preview { job, scope, page }, timeout))
     }
 
     pub(super) async fn parked(
@@ -50,25 +48,16 @@ impl State {
         page: ParkedPage,
         reply: RpcReplyPort<Result<ParkedEntries, RequestError>>,
     ) {
-        if page.size.get() > Page::MAX_SIZE {
-            let error = RequestError::Page {
-                size: page.size.get(),
-                max: Page::MAX_SIZE,
+        let request = check_size(page.size).and_then(|()| {
+            let request = ReadRequest::Parked {
+                rule: rule.clone(),
+                page,
+                outbox: self.couriers.get(rule)?.outbox.clone(),
             };
-            return answer(reply, Err(error));
-        }
-        let outbox = match self.couriers.get(rule) {
-            Ok(courier) => courier.outbox.clone(),
-            Err(error) => return answer(reply, Err(error)),
-        };
-        let request = ReadRequest::Parked {
-            rule: rule.clone(),
-            page,
-            outbox,
-        };
-        let (name, reply) = (rule.clone(), ReadReply::Parked(reply));
-        let read = PendingRead::new(name, request, reply, PARKED_TIMEOUT, &self.shared);
-        self.reads.push(read, &self.shared).await;
+            Ok((request, PARKED_TIMEOUT))
+        });
+        self.queue_read(rule, request, ReadReply::Parked(reply))
+            .await;
     }
 
     pub(super) async fn change_parked(
@@ -81,20 +70,18 @@ impl State {
         if self.shutdown.is_some() {
             return answer(reply, Err(RequestError::ShuttingDown));
         }
-        let outbox = match self.couriers.get(rule) {
-            Ok(courier) => courier.outbox.clone(),
-            Err(error) => return answer(reply, Err(error)),
-        };
-        let request = ReadRequest::Change {
-            rule: rule.clone(),
-            which,
-            change,
-            by,
-            outbox,
-        };
-        let (name, reply) = (rule.clone(), ReadReply::Changed(reply));
-        let read = PendingRead::new(name, request, reply, CHANGE_TIMEOUT, &self.shared);
-        self.reads.push(read, &self.shared).await;
+        let request = self.couriers.get(rule).map(|courier| {
+            let request = ReadRequest::Change {
+                rule: rule.clone(),
+                which,
+                change,
+                by,
+                outbox: courier.outbox.clone(),
+            };
+            (request, CHANGE_TIMEOUT)
+        });
+        self.queue_read(rule, request, ReadReply::Changed(reply))
+            .await;
     }
 
     pub(super) async fn history(
@@ -107,8 +94,7 @@ impl State {
             Ok(job) => job,
             Err(error) => return answer(reply, Err(error)),
         };
-        let timeout = job.config.read_timeout;
-        let memory = job.recent.clone();
+        let memory = job.records.recent.clone();
         let Some(store) = self.shared.history.clone() else {
             let reason = "no history store was given".to_owned();
             let history = from_memory(name.clone(), &query, memory, reason);
@@ -119,12 +105,51 @@ impl State {
             query,
             store,
             memory,
-            unsaved: job.unsaved.clone(),
+            unsaved: job.records.unsaved.clone(),
         };
-        let reply = ReadReply::History(reply);
-        let read = PendingRead::new(name.clone(), request, reply, timeout, &self.shared);
-        self.reads.push(read, &self.shared).await;
+        let request = Ok((request, job.config.read_timeout));
+        self.queue_read(name, request, ReadReply::History(reply))
+            .await;
     }
+
+    /// Queues a request with its timeout in the lane of this name, or rejects it.
+    pub(super) async fn queue_read(
+        &mut self,
+        lane: &JobName,
+        request: Result<(ReadRequest, Duration), RequestError>,
+        reply: ReadReply,
+    ) {
+        match request {
+            Ok((request, timeout)) => {
+                let read = PendingRead::new(lane.clone(), request, reply, timeout, &self.shared);
+                self.reads.push(read, &self.shared).await;
+            }
+            Err(error) => reply.reject(error),
+        }
+    }
+
+    /// Answers the caller of a read, and applies its result.
+    pub(super) async fn read_ended(&mut self, reader: ActorId, result: ReadResult) {
+        match &result {
+            ReadResult::Changed(rule, Ok(_)) => self.couriers.wake(rule),
+            // Before the answer, because its caller may ask for the status next.
+            ReadResult::PauseWritten(change, Ok(changed)) => {
+                self.replicas_switched(change.clone(), *changed).await;
+            }
+            ReadResult::Pause(job, read) => self.pause_read(job, read.clone()).await,
+            _ => {}
+        }
+        self.reads.answer(reader, result);
+        self.reads.start_next(&self.shared).await;
+    }
+}
+
+fn check_size(size: NonZeroU32) -> Result<(), RequestError> {
+    let (size, max) = (size.get(), Page::MAX_SIZE);
+    if size > max {
+        return Err(RequestError::Page { size, max });
+    }
+    Ok(())
 }
 
 /// Timeout of a list of parked entries.

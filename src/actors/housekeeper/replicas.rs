@@ -1,7 +1,7 @@
 //! Pauses for all replicas, which the database keeps, and the instances that share it.
 //!
 //! The opening read of a run finds a pause, so none costs a query. While a pause lasts there are no
-//! runs, and a reader looks once a minute whether it has ended.
+//! runs, and a reader checks once a minute whether it has ended.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use chrono::SubsecRound;
 use ractor::RpcReplyPort;
 
 use super::controls::log;
+use super::dispatch::take_up;
 use super::job_state::JobState;
 use super::pending_read::{PendingRead, ReadReply};
 use super::publisher::Publisher;
-use super::runs::take_up;
 use super::shared::{Shared, answer};
 use super::state::State;
 use crate::actors::message::PauseChange;
@@ -53,9 +53,8 @@ impl State {
         };
         let timeout = job.config.read_timeout;
         let request = ReadRequest::WritePause { change, store };
-        let reply = ReadReply::Pause(reply);
-        let write = PendingRead::new(name.clone(), request, reply, timeout, &self.shared);
-        self.reads.push(write, &self.shared).await;
+        self.queue_read(name, Ok((request, timeout)), ReadReply::Pause(reply))
+            .await;
     }
 
     /// Follows a pause for all replicas that this instance wrote or ended.
@@ -79,7 +78,7 @@ impl State {
         }
     }
 
-    /// Follows a look at the database during a pause. A database that did not answer keeps it.
+    /// Follows a read of the pause while it lasts. A database that did not answer keeps it.
     pub(super) async fn pause_read(
         &mut self,
         name: &JobName,
@@ -120,7 +119,7 @@ impl State {
         let this = self.shared.instance_name.clone();
         let since = time::before(self.shared.now().wall, within);
         let Some(store) = self.shared.history.clone() else {
-            let lines = self.jobs.iter().flat_map(|job| &job.recent);
+            let lines = self.jobs.iter().flat_map(|job| &job.records.recent);
             let recent = lines.map(|line| (this.as_str(), line.report.started_at));
             let instances = InstanceRuns::of(recent.filter(|(_, at)| *at >= since));
             let instances = Instances::new(this, since, instances);
@@ -128,14 +127,14 @@ impl State {
         };
         let request = ReadRequest::Instances { this, since, store };
         let timeout = self.shared.config.job.read_timeout;
-        let (lane, reply) = (JobName::new("instances"), ReadReply::Instances(reply));
-        let read = PendingRead::new(lane, request, reply, timeout, &self.shared);
-        self.reads.push(read, &self.shared).await;
+        let lane = JobName::new("instances");
+        self.queue_read(&lane, Ok((request, timeout)), ReadReply::Instances(reply))
+            .await;
     }
 }
 
 impl JobState {
-    /// A look at the database, whether the pause for all replicas has ended.
+    /// Returns the read of the pause for all replicas, to see whether it has ended.
     pub(super) fn read_pause(&self, shared: &Shared) -> PendingRead {
         let request = ReadRequest::Pause {
             job: self.job.clone(),
@@ -151,34 +150,31 @@ impl JobState {
         )
     }
 
-    /// Suspends the schedule, and plans the next look.
+    /// Suspends the schedule, and plans the next read of the pause.
     fn hold(&mut self, now: Moment, pause: ReplicaPause, publisher: &mut Publisher) {
         let pause = Pause {
             since: pause.since,
             by: pause.by.map(Requester::from),
             all_replicas: true,
         };
-        self.planner.pause();
+        let by = pause.by.clone();
+        let is_new = self.planner.pause(pause, now);
         self.queue.keep_manual();
-        self.pauses.plan_recheck(now);
-        if self.pauses.replicas.as_ref() == Some(&pause) {
+        if !is_new {
             return;
         }
-        log(&self.name, "paused for all replicas", pause.by.as_ref());
+        log(&self.name, "paused for all replicas", by.as_ref());
         publisher.emit(Event::JobPaused {
             job: self.name.clone(),
-            requested_by: pause.by.clone(),
+            requested_by: by,
         });
-        self.pauses.replicas = Some(pause);
     }
 
     /// Resumes the schedule and queues a run, unless this instance is paused by itself.
     fn release(&mut self, now: Moment, by: Option<Requester>, publisher: &mut Publisher) {
-        self.pauses.recheck_at = None;
-        if self.pauses.replicas.take().is_none() || self.pauses.local.is_some() {
+        if !self.planner.resume_replicas(now) {
             return;
         }
-        self.planner.resume(now);
         log(&self.name, "resumed for all replicas", by.as_ref());
         publisher.emit(Event::JobResumed {
             job: self.name.clone(),

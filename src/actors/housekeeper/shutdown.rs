@@ -77,7 +77,7 @@ impl State {
                     active.cut_short(now, Outcome::ShuttingDown)
                 };
                 if matches!(report.outcome, Outcome::Crashed { .. }) {
-                    job.remember_record(&report, &self.shared, true);
+                    job.records.add(&report, &self.shared, true);
                 }
                 self.publisher.publish(&report, waiters);
                 // Not for a worker that crashed while it saved: the next one would die as well.
@@ -107,7 +107,7 @@ impl State {
         // A message, because `stop` would overtake the report of the run. Not `drain`: a kill of
         // the housekeeper kills its children, but not those that drain. A worker that gets the
         // message twice stops at the first.
-        let _ = worker.cast(WorkerMsg::Stop(job.unsaved.clone()));
+        let _ = worker.cast(WorkerMsg::Stop(job.records.unsaved.clone()));
     }
 
     /// Kills the children that are left at the end of the grace. `post_stop` answers for them.

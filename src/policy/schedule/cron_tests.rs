@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
+use super::tests::pause;
 use super::{Due, Planner};
 use crate::config::Schedule;
 use crate::config::cron::Cron;
@@ -83,7 +84,7 @@ fn the_wait_is_short_enough_to_notice_a_corrected_clock() {
 
     let far = planner.wait(at("01-10T12:00", 0));
     let near = planner.wait(at("01-11T01:29", 0).after(seconds(50)));
-    planner.pause();
+    planner.pause(pause(), at("01-10T12:00", 0));
 
     assert_eq!((far, near), (Some(seconds(60)), Some(seconds(10))));
     assert_eq!(planner.wait(at("01-11T01:30", 0)), None);
@@ -179,7 +180,7 @@ fn a_resume_or_the_same_cron_repeats_no_tick_after_a_set_back() {
     planner.take_due(at("01-10T12:20", 0));
     let set_back = at("01-10T12:10", 0);
 
-    planner.pause();
+    planner.pause(pause(), set_back);
     planner.resume(set_back);
     let resumed = planner.next_ticks(1);
     let same = Schedule {

@@ -241,7 +241,7 @@ fn a_cancelled_run_waits_for_the_tick() {
 fn nothing_is_due_while_paused() {
     let mut planner = ticking();
 
-    planner.pause();
+    planner.pause(pause(), at(0, 0));
 
     assert!(planner.is_paused());
     assert_eq!(planner.next(), None);
@@ -259,7 +259,7 @@ fn a_resume_drops_overdue_plans() {
     ahead.retry = Some(at(1_010, 1_010));
 
     for planner in [&mut overdue, &mut ahead] {
-        planner.pause();
+        planner.pause(pause(), at(0, 0));
         planner.resume(at(1_000, 1_000));
     }
 
@@ -267,6 +267,28 @@ fn a_resume_drops_overdue_plans() {
     assert_eq!(overdue.take_due(at(1_000, 1_000)), None);
     assert_eq!(overdue.next(), Some((at(1_060, 1_060), Trigger::Tick)));
     assert_eq!(ahead.next(), Some((at(1_010, 1_010), Trigger::Retry)));
+}
+
+#[test]
+fn a_job_runs_again_once_no_pause_is_left() {
+    let replicas = Pause {
+        all_replicas: true,
+        ..pause()
+    };
+    let mut planner = ticking();
+    planner.pause(pause(), at(0, 0));
+    planner.pause(replicas.clone(), at(0, 0));
+
+    let of_replicas = planner.resume_replicas(at(100, 100));
+    let paused = planner.is_paused();
+    let of_instance = planner.resume(at(200, 200));
+
+    assert_eq!((of_replicas, paused, of_instance), (false, true, true));
+    assert_eq!(planner.next(), Some((at(260, 260), Trigger::Tick)));
+    planner.pause(replicas, at(200, 200));
+    assert!(!planner.resume(at(210, 210)) && planner.is_paused());
+    assert!(planner.resume_replicas(at(220, 220)));
+    assert_eq!(planner.next(), Some((at(280, 280), Trigger::Tick)));
 }
 
 #[test]
@@ -295,7 +317,7 @@ fn a_new_schedule_counts_from_now_and_drops_disabled_plans() {
 #[test]
 fn a_new_schedule_does_not_end_a_pause() {
     let mut planner = ticking();
-    planner.pause();
+    planner.pause(pause(), at(0, 0));
 
     planner.reschedule(schedule(), at(10, 10));
 
@@ -397,8 +419,12 @@ proptest! {
                     planner.failed(now, seconds(wait));
                 }
                 Act::Cancel => planner.cancelled(now),
-                Act::Pause => planner.pause(),
-                Act::Resume => planner.resume(now),
+                Act::Pause => {
+                    planner.pause(pause(), now);
+                }
+                Act::Resume => {
+                    planner.resume(now);
+                }
             }
             let now = at(wall, mono);
             let (wait, paused) = (planner.wait(now), planner.is_paused());
@@ -486,6 +512,15 @@ fn ticking_every(every: i64) -> Planner {
         ..schedule()
     };
     Planner::new(schedule, at(0, 0), 0.0)
+}
+
+/// A pause of this instance.
+pub(super) fn pause() -> Pause {
+    Pause {
+        since: DateTime::UNIX_EPOCH,
+        by: None,
+        all_replicas: false,
+    }
 }
 
 fn forecast(next_due: Option<u64>, age: Option<u64>) -> Forecast {

@@ -1,10 +1,10 @@
-//! Children: spawned in order, restarted when they crash, degraded when they crash too often.
+//! Crashes of children: their runs are answered, then they are restarted or degraded.
 
-use ractor::{ActorId, SpawnErr, SupervisionEvent};
+use ractor::{ActorId, SupervisionEvent};
 
+use super::dispatch::refresh;
 use super::job_state::JobState;
 use super::publisher::Publisher;
-use super::runs::refresh;
 use super::shared::Shared;
 use super::state::State;
 use super::worker_slot::WorkerSlot;
@@ -28,30 +28,6 @@ pub(super) fn exit_of(event: &SupervisionEvent) -> Option<(ActorId, String)> {
 }
 
 impl State {
-    /// Spawns the workers and couriers, then the timer that wakes for them.
-    pub(super) async fn spawn_all(&mut self) -> Result<(), SpawnErr> {
-        for job in self.jobs.iter_mut() {
-            job.try_spawn_worker(&self.shared).await?;
-        }
-        self.couriers.spawn_all(&self.shared).await?;
-        self.try_spawn_timer().await
-    }
-
-    pub(super) async fn spawn_timer(&mut self) {
-        if self.shutdown.is_none() {
-            if let Err(error) = self.try_spawn_timer().await {
-                self.timer_crashed(error.to_string());
-            }
-        }
-    }
-
-    async fn try_spawn_timer(&mut self) -> Result<(), SpawnErr> {
-        let now = self.shared.now();
-        let armed = self.jobs.iter();
-        let armed = armed.filter_map(|job| Some((job.name.clone(), job.alarm_at(now)?)));
-        self.timer.spawn(&self.shared, armed.collect()).await
-    }
-
     /// Handles the exit of a child, behind all its messages.
     pub(super) async fn child_exited(&mut self, child: ActorId, reason: String) {
         if self.reads.reader_exited(child, &reason) {
@@ -80,7 +56,7 @@ impl State {
         self.escalate_if(escalation).await;
     }
 
-    fn timer_crashed(&mut self, reason: String) {
+    pub(super) fn timer_crashed(&mut self, reason: String) {
         self.timer.schedule_restart(&self.shared);
         tracing::warn!(reason = %log_line(&reason), "the timer crashed and is restarted");
         self.publisher.emit(Event::TimerRestarted { reason });
@@ -88,33 +64,9 @@ impl State {
 }
 
 impl JobState {
-    /// Spawns the worker of a degraded job for one attempt. Returns the error of an escalation.
-    pub(super) async fn revive(
-        &mut self,
-        shared: &Shared,
-        publisher: &mut Publisher,
-    ) -> Option<String> {
-        if matches!(self.worker, WorkerSlot::Degraded { .. }) {
-            self.spawn_worker(shared, publisher).await
-        } else {
-            None
-        }
-    }
-
-    /// Spawns the worker. A failed spawn counts as a crash. Returns the error of an escalation.
-    pub(super) async fn spawn_worker(
-        &mut self,
-        shared: &Shared,
-        publisher: &mut Publisher,
-    ) -> Option<String> {
-        // The workers' `pre_start` cannot fail, so this is ractor's own failure.
-        let error = self.try_spawn_worker(shared).await.err()?;
-        self.worker_crashed(shared, publisher, error.to_string())
-    }
-
     /// Answers for the run of a worker that crashed, and plans the restart. Returns the error of an
     /// escalation.
-    fn worker_crashed(
+    pub(super) fn worker_crashed(
         &mut self,
         shared: &Shared,
         publisher: &mut Publisher,
@@ -168,7 +120,7 @@ impl JobState {
         }
         let now = shared.now();
         let (report, waiters) = active.crashed(now, reason);
-        self.remember_record(&report, shared, true);
+        self.records.add(&report, shared, true);
         if report.scope == Scope::All {
             self.remember_end(&report, now);
             if !self.planner.is_paused() {
