@@ -230,7 +230,7 @@ fn after_a_crash(criterion: &mut Criterion, runtime: &Runtime) {
     let _ = std::panic::take_hook();
 }
 
-/// A housekeeper that runs only when told.
+/// A housekeeper that runs only on request.
 async fn spawn(arguments: HousekeeperArguments) -> ActorRef<HousekeeperMsg> {
     let mut config: HousekeeperConfig = arguments.config.clone();
     config.job.schedule.at_start = false;

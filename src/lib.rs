@@ -50,7 +50,7 @@
 //!
 //! # Guides
 //!
-//! The module `guide` covers embedding under your own supervisor, your own tables, telling others,
+//! The module `guide` covers embedding under your own supervisor, your own tables, deliveries,
 //! Postgres and replicas, the pace, operating, testing your host, and upgrading.
 //!
 //! # Traces

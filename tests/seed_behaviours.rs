@@ -395,7 +395,7 @@ async fn the_schedule_runs_both_jobs() {
     );
 }
 
-/// A booking application: a database file, a housekeeper that runs only when told, and two guests.
+/// A booking application: a database file, a housekeeper that runs only on request, and two guests.
 struct App {
     store: SqliteStore,
     housekeeper: ActorRef<HousekeeperMsg>,

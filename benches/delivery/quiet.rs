@@ -89,7 +89,7 @@ pub(crate) async fn idle(world: &mut World, length: Duration) -> Result<()> {
 
     #[expect(clippy::cast_precision_loss, reason = "a count for people")]
     let looks = seen as f64 / length.as_secs_f64();
-    let every = CourierConfig::default().look_every.as_secs_f64();
+    let every = CourierConfig::default().poll_interval.as_secs_f64();
     let name = format!("steps of an idle courier on {}", world.name());
     // Looks are up to a tenth closer, so that replicas drift apart; one may lie on the edge.
     let allowed = (length.as_secs_f64() / every / 0.9 + 1.0).floor() / length.as_secs_f64();

@@ -24,7 +24,7 @@ struct Seen {
     heap_mb: Vec<f64>,
     /// Empty where it is not known.
     resident_mb: Vec<f64>,
-    /// Rows that the subscriber who never reads was not told of.
+    /// Rows that the subscriber who never reads missed.
     untold: Vec<f64>,
 }
 
@@ -78,7 +78,7 @@ async fn work_off(database: &Database, job: Job, rows: u64, seen: &mut Seen) -> 
     let read = reader.await?;
     let handled = report.counts.of(job.rows());
     if (handled, read) != (rows, rows) {
-        return Err(format!("of {rows} rows {handled} were handled and {read} told").into());
+        return Err(format!("of {rows} rows {handled} were handled and {read} received").into());
     }
     let mut held = 0;
     while let Ok(event) = asleep.try_recv() {
@@ -109,7 +109,7 @@ fn ids(event: &Delivery) -> u64 {
 fn print(sizes: &[u64], seen: &[Seen]) {
     println!(
         "{:>12} {:>22} {:>10} {:>22} {:>22} {:>28}",
-        "rows due", "seconds", "rows/s", "heap, MB", "process, MB", "not told to the sleeper"
+        "rows due", "seconds", "rows/s", "heap, MB", "process, MB", "missed by the sleeper"
     );
     for (size, seen) in sizes.iter().zip(seen) {
         let seconds = Spread::of(&seen.seconds);

@@ -251,7 +251,7 @@ const WIDTH: u32 = 980;
 const HEAD: u32 = 64;
 const GREY: RGBColor = RGBColor(110, 110, 110);
 
-/// Told apart by colour-blind readers too (Okabe and Ito).
+/// Distinct for colour-blind readers too (Okabe and Ito).
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

@@ -2,7 +2,7 @@
 //!
 //! Guests chat, look at pictures, book, and pay or walk away. The policy's ages are seconds instead
 //! of hours. An observer subscribes to the housekeeper's events. A final audit checks by SQL that
-//! every booking is paid or expired on time and its guest told by mail, that no active session is
+//! every booking is paid or expired on time and its guest gets a mail, that no active session is
 //! lost, and that the reports add up. The exit status is the result of the audit.
 
 use std::num::NonZeroU32;

@@ -95,7 +95,7 @@ impl Replicas {
                         report.outcome,
                         Outcome::Failed { .. } | Outcome::Crashed { .. }
                     ) {
-                        // The housekeeper retries; the audit tells whether that was enough.
+                        // The housekeeper retries; the audit shows whether that was enough.
                         eprintln!("{}: {report}", replica_name(number));
                     }
                     let forecast = report.forecast;

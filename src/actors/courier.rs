@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use super::delayed::Delayed;
 use super::destination::Delivered;
-use super::message::{CourierNews, InternalMsg};
+use super::message::{CourierUpdate, InternalMsg};
 use crate::metrics::recorder;
 use crate::model::{EntryId, OutboxCounts, OutboxEntry};
 use crate::policy::{BatchEnd, DeliveryPace};
 
 mod ends;
-mod looks;
 mod message;
+mod poll_times;
 mod sending;
 mod steps;
 
 use ends::Ends;
-use looks::Looks;
 pub(crate) use message::{CourierArguments, CourierMsg};
+use poll_times::PollTimes;
 use sending::Sending;
 use steps::Steps;
 
@@ -34,7 +34,7 @@ pub(crate) struct State {
     ends: Ends,
     settle: Option<Delayed<CourierMsg>>,
     batch: BatchEnd,
-    looks: Looks,
+    polls: PollTimes,
     sleep: Option<Delayed<CourierMsg>>,
     problem: Option<String>,
     stopping: bool,
@@ -48,7 +48,7 @@ impl Courier {
         arguments: CourierArguments,
     ) -> Result<State, ActorProcessingErr> {
         // Calls no database: the start succeeds while it is down.
-        myself.cast(CourierMsg::Look)?;
+        myself.cast(CourierMsg::Poll)?;
         Ok(State {
             steps: Steps::new(&arguments),
             arguments,
@@ -57,7 +57,7 @@ impl Courier {
             ends: Ends::default(),
             settle: None,
             batch: BatchEnd::default(),
-            looks: Looks::default(),
+            polls: PollTimes::default(),
             sleep: None,
             problem: None,
             stopping: false,
@@ -71,9 +71,9 @@ impl Courier {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            CourierMsg::Look => state.looks.wake(),
+            CourierMsg::Poll => state.polls.wake(),
             CourierMsg::Wake => {
-                state.looks.wake();
+                state.polls.wake();
                 state.steps.entries_changed();
             }
             CourierMsg::Send => {}
@@ -87,7 +87,7 @@ impl Courier {
                 state.put_all_back();
             }
         }
-        state.go_on(&myself).await
+        state.advance(&myself).await
     }
 
     async fn post_stop(
@@ -103,13 +103,13 @@ impl Courier {
 }
 
 impl State {
-    /// Sends what may be sent; once nothing is under way, writes the answers and looks again, or
-    /// rests.
-    async fn go_on(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
+    /// Sends what may be sent; once nothing is under way, writes the answers and polls again, or
+    /// sleeps.
+    async fn advance(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
         self.send_queued(myself).await;
         if self.sending.is_under_way() {
             // Answers are written soon even if others are still out: a crash repeats few.
-            if self.settle.is_none() && !self.ends.unwritten().is_empty() {
+            if self.settle.is_none() && !self.ends.unsaved().is_empty() {
                 let settle = myself.send_after(SETTLE_AFTER, || CourierMsg::Settle);
                 self.settle = Some(Delayed(settle));
             }
@@ -122,17 +122,17 @@ impl State {
             myself.stop(None);
             return Ok(());
         }
-        if written && self.looks.take() && self.look().await? {
-            self.tell(None)?;
+        if written && self.polls.take() && self.claim().await? {
+            self.report(None)?;
             // A message of its own, so that a stop gets its turn between batches.
             myself.cast(CourierMsg::Send)?;
             return Ok(());
         }
-        self.rest(myself).await
+        self.sleep(myself).await
     }
 
     /// Claims due entries. Returns whether there are any.
-    async fn look(&mut self) -> Result<bool, ActorProcessingErr> {
+    async fn claim(&mut self) -> Result<bool, ActorProcessingErr> {
         let config = &self.arguments.config;
         let began = Instant::now();
         let limit = self.pace.limit(config.batch);
@@ -143,7 +143,7 @@ impl State {
                 return Ok(false);
             }
         };
-        self.looks
+        self.polls
             .set_next_due(claimed.next_due.map(|wait| began + wait));
         if claimed.entries.is_empty() {
             self.pace.found_nothing();
@@ -151,10 +151,10 @@ impl State {
             return Ok(false);
         }
         if claimed.next_due == Some(Duration::ZERO) {
-            self.looks.wake();
+            self.polls.wake();
         }
         self.batch = BatchEnd {
-            more: self.looks.is_woken(),
+            more: self.polls.is_woken(),
             ..BatchEnd::default()
         };
         let send_until = began + config.answer_timeout;
@@ -212,17 +212,17 @@ impl State {
         }
     }
 
-    /// Has an entry redelivered later, or parked.
+    /// Redelivers an entry later, or parks it.
     fn refuse(&mut self, entry: &OutboxEntry, attempts: u32, error: String) {
         let config = &self.arguments.config;
         if let Some(wait) = self.ends.refuse(entry, attempts, error, config) {
-            self.looks.due_after(wait);
+            self.polls.due_after(wait);
         }
     }
 
     fn put_back(&mut self, entry: &OutboxEntry) {
         self.ends.put_back(entry);
-        self.looks.wake();
+        self.polls.wake();
     }
 
     fn put_all_back(&mut self) {
@@ -252,7 +252,7 @@ impl State {
         if let Some(wait) = wait {
             let known = self.problem.take();
             let problem = known.unwrap_or_else(|| "the receiver refuses all entries".to_owned());
-            self.looks.block(wait);
+            self.polls.block(wait);
             self.problem = Some(problem);
         } else if batch.acknowledged > 0 {
             self.problem = None;
@@ -263,15 +263,15 @@ impl State {
     fn database_failed(&mut self, error: String) -> Duration {
         let config = &self.arguments.config;
         let wait = self.pace.database_failed(config, fastrand::f64());
-        self.looks.block(wait);
-        self.looks.wake();
+        self.polls.block(wait);
+        self.polls.wake();
         self.problem = Some(error);
         wait
     }
 
     /// Writes the ends of deliveries. Returns whether none are left.
     async fn write(&mut self, myself: &ActorRef<CourierMsg>) -> Result<bool, ActorProcessingErr> {
-        let settlement = self.ends.unwritten();
+        let settlement = self.ends.unsaved();
         if settlement.is_empty() {
             return Ok(true);
         }
@@ -285,30 +285,30 @@ impl State {
                 self.settle = Some(Delayed(settle));
             }
         }
-        self.tell(None)?;
+        self.report(None)?;
         Ok(written)
     }
 
-    /// Sleeps until the next look.
-    async fn rest(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
-        let look_every = self.arguments.config.look_every;
-        let counts = self.steps.counts(look_every).await;
-        self.tell(counts)?;
-        let wait = self.looks.wait(look_every, fastrand::f64());
-        let sleep = myself.send_after(wait, || CourierMsg::Look);
+    /// Sleeps until the next poll.
+    async fn sleep(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
+        let poll_interval = self.arguments.config.poll_interval;
+        let counts = self.steps.counts(poll_interval).await;
+        self.report(counts)?;
+        let wait = self.polls.wait(poll_interval, fastrand::f64());
+        let sleep = myself.send_after(wait, || CourierMsg::Poll);
         self.sleep = Some(Delayed(sleep));
         Ok(())
     }
 
-    fn tell(&mut self, counts: Option<OutboxCounts>) -> Result<(), ActorProcessingErr> {
-        let news = CourierNews {
+    fn report(&mut self, counts: Option<OutboxCounts>) -> Result<(), ActorProcessingErr> {
+        let update = CourierUpdate {
             ends: self.ends.take_records(),
             under_way: self.sending.entries(),
             counts,
             problem: self.problem.clone(),
         };
         let rule = self.arguments.rule.clone();
-        let message = InternalMsg::Couried(rule, Box::new(news));
+        let message = InternalMsg::CourierUpdate(rule, Box::new(update));
         Ok(self.arguments.supervisor.cast(message.into())?)
     }
 }

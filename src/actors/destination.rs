@@ -17,9 +17,9 @@ use crate::model::OutboxEntry;
 
 /// The receiver of what a rule hands on to the outbox.
 ///
-/// Each entry is delivered at least once. The receiver acknowledges an entry once it has done what
-/// the entry asks for; an entry that is refused, or not answered in time, is delivered again. It
-/// tells repeated deliveries by [`OutboxEntry::idempotency_key`].
+/// Each entry is delivered at least once. The receiver acknowledges an entry once its work is done;
+/// an entry that is refused, or not answered in time, is delivered again. Repeated deliveries have
+/// the same [`OutboxEntry::idempotency_key`].
 ///
 /// # Examples
 ///

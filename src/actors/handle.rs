@@ -52,8 +52,8 @@ impl HousekeeperRef {
         Self { timeout, ..self }
     }
 
-    /// Returns the same handle whose calls carry this name: reports, events, the status and the log
-    /// say who asked.
+    /// Returns the same handle whose calls carry this name, for reports, events, the status and the
+    /// log.
     #[must_use]
     pub fn requested_by(self, by: impl Into<Requester>) -> Self {
         Self {

@@ -169,9 +169,10 @@ impl State {
             InternalMsg::Committed(batch) => self.committed(batch),
             InternalMsg::Finished(run) => self.finished(*run),
             InternalMsg::ChildExited { child, reason } => self.child_exited(child, reason).await,
-            InternalMsg::Couried(rule, news) => {
+            InternalMsg::CourierUpdate(rule, update) => {
                 let now = self.shared.now();
-                self.couriers.news(&rule, *news, now, &mut self.publisher);
+                self.couriers
+                    .update(&rule, *update, now, &mut self.publisher);
             }
             InternalMsg::CourierRestartDue(rule) => {
                 if self.shutdown.is_none() {

@@ -62,7 +62,7 @@ pub enum HousekeeperMsg {
     /// Resumes the schedule and runs once now. Replies whether the job was paused.
     Resume(JobName, RpcReplyPort<Result<bool, RequestError>>),
     /// Pauses a job for all replicas that share the database of the history. Each finds the pause
-    /// as its next run of the schedule begins, and looks once a minute whether it has ended. The
+    /// as its next run of the schedule begins, and checks once a minute whether it has ended. The
     /// message fails if the database does not answer. Replies whether the job was not paused so.
     PauseReplicas(JobName, RpcReplyPort<Result<bool, RequestError>>),
     /// Ends a pause for all replicas. This instance runs once now; the others resume within a
@@ -110,9 +110,9 @@ pub enum HousekeeperMsg {
     /// Rejects new runs, lets batches in flight end within the grace, then stops. Replies once all
     /// runs are answered.
     Shutdown(Duration, RpcReplyPort<()>),
-    /// A message with the name of who asked for it, as
-    /// [`requested_by`](HousekeeperMsg::requested_by) makes it. Reports, events, the status and the
-    /// log carry the name. Of several names around one message, the outermost counts.
+    /// A message with the name of its requester, as [`requested_by`](HousekeeperMsg::requested_by)
+    /// makes it. Reports, events, the status and the log carry the name. Of several names around
+    /// one message, the outermost counts.
     RequestedBy(Requester, Box<HousekeeperMsg>),
     /// A message of the tree.
     #[doc(hidden)]
@@ -120,7 +120,7 @@ pub enum HousekeeperMsg {
 }
 
 impl HousekeeperMsg {
-    /// Returns the message with the name of who asks for it.
+    /// Returns the message with the name of its requester.
     ///
     /// ```no_run
     /// # use ractor_housekeeper::HousekeeperRef;
@@ -182,8 +182,8 @@ pub(crate) enum InternalMsg {
     TimerRestartDue,
     /// The grace of a shutdown is over.
     GraceEnded,
-    /// A courier has news.
-    Couried(JobName, Box<CourierNews>),
+    /// A courier reports its deliveries and its state.
+    CourierUpdate(JobName, Box<CourierUpdate>),
     /// The backoff before a courier's restart is over.
     CourierRestartDue(JobName),
     /// The next health check is due.
@@ -206,9 +206,9 @@ pub(crate) enum ReadResult {
     Changed(JobName, Result<u64, RequestError>),
 }
 
-/// News of a courier for its supervisor.
+/// Deliveries and state of a courier, for its supervisor.
 #[derive(Debug, Default)]
-pub(crate) struct CourierNews {
+pub(crate) struct CourierUpdate {
     /// Deliveries whose ends were written.
     pub(crate) ends: Vec<DeliveryRecord>,
     /// Entries that are claimed and not settled.

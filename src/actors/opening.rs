@@ -9,8 +9,8 @@ use crate::model::RunHistory;
 
 /// Begins a run: reads the clock, and whether the job is paused for all replicas.
 ///
-/// Jobs of this crate read both in one statement. For other jobs the history tells; one that does
-/// not answer holds no run up for longer than [`PATIENCE`], and pauses nothing.
+/// Jobs of this crate read both in one statement. For other jobs the history has the pause; one
+/// that does not answer delays no run for longer than [`PATIENCE`], and pauses nothing.
 pub(super) async fn open_run(
     job: &dyn Job,
     history: Option<&dyn RunHistory>,

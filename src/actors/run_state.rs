@@ -103,7 +103,7 @@ impl RunState {
         }
     }
 
-    /// Takes the job's forecast. A rejected row that was forgotten looks due for ever, so it plans
+    /// Takes the job's forecast. A rejected row beyond the remembered ones stays due, so it plans
     /// no run before the next tick.
     pub(crate) fn apply_forecast(&mut self, forecast: Forecast) {
         let blind = self.forgotten > 0;

@@ -127,7 +127,7 @@ impl State {
         let span = tracing::debug_span!(parent: &run.span, "housekeeper.batch", batch.number = number, batch.limit = request.limit.get());
 
         let timeout = self.arguments.config.run_timeout;
-        let asked = Instant::now();
+        let requested = Instant::now();
         let handling = async {
             let _time = recorder::time(&run.report().job, Step::Batch);
             self.arguments.job.batch(&request).await
@@ -149,7 +149,7 @@ impl State {
                 .await
             }
             Ok(batch) => {
-                let work = asked.elapsed().saturating_sub(batch.waited);
+                let work = requested.elapsed().saturating_sub(batch.waited);
                 let one_by_one = batch.one_by_one;
                 self.commit(&mut run, batch)?;
                 if run.after.is_none() {
@@ -221,7 +221,7 @@ impl Run {
     }
 }
 
-/// Whether a run looks at all rows, not only at those that fell due since the last one.
+/// Returns whether a run covers all rows, not only those that fell due since the last one.
 fn begins_at_start(report: &Report) -> bool {
     report.trigger != Trigger::Deadline || report.scope != Scope::All
 }

@@ -82,7 +82,7 @@ impl HousekeeperConfig {
 impl CourierConfig {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
         check_wait(&format!("{path}.answer_timeout"), self.answer_timeout, DAY)?;
-        check_wait(&format!("{path}.look_every"), self.look_every, DAY)?;
+        check_wait(&format!("{path}.poll_interval"), self.poll_interval, DAY)?;
         check_duration(&format!("{path}.late_after"), self.late_after)?;
         self.backoff.check(&format!("{path}.backoff"))
     }

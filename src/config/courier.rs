@@ -22,10 +22,10 @@ pub struct CourierConfig {
     /// seconds.
     #[serde(with = "crate::time::span")]
     pub answer_timeout: Duration,
-    /// Longest time between two looks for due entries. A commit of this process wakes the courier
+    /// Longest time between two polls for due entries. A commit of this process wakes the courier
     /// at once, so this is for entries of other processes. Default: 5 seconds.
     #[serde(with = "crate::time::span")]
-    pub look_every: Duration,
+    pub poll_interval: Duration,
     /// Failed deliveries after which an entry is parked. Default: 20, about two hours.
     pub max_attempts: NonZeroU32,
     /// Wait before an entry is delivered again. Default: 1 second, doubling to 10 minutes.
@@ -65,7 +65,7 @@ impl Default for CourierConfig {
             in_flight: const { number(16) },
             order: DeliveryOrder::default(),
             answer_timeout: Duration::from_secs(30),
-            look_every: Duration::from_secs(5),
+            poll_interval: Duration::from_secs(5),
             max_attempts: const { number(20) },
             backoff: BackoffConfig {
                 first: Duration::from_secs(1),

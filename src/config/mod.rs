@@ -101,8 +101,7 @@ pub struct JobConfig {
     /// it, runs of a job that [cannot be undone](crate::Job::is_irreversible) fail until the clock
     /// has kept step for five minutes, until it is set right, or until
     /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). Leaps of one day add up. `None`: the
-    /// clock is always trusted.
-    /// Default: 1 hour.
+    /// clock is always trusted. Default: 1 hour.
     #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,
     /// The address of the job's runbook, such as `https://wiki.example/cleaner`. The page links to

@@ -3,22 +3,30 @@
 use async_trait::async_trait;
 
 mod batch;
+mod counts;
+mod cursor;
 mod error;
 mod findings;
 mod forecast;
 mod name;
 mod preview;
 mod progress;
+mod run_bounds;
+mod scope;
 mod snapshot;
 
-pub(crate) use batch::PauseRead;
-pub use batch::{Batch, BatchRequest, Counts, Cursor, RejectedRow, ReplicaPause, RunBounds, Scope};
+pub use batch::{Batch, BatchRequest, RejectedRow};
+pub use counts::Counts;
+pub use cursor::Cursor;
 pub use error::JobError;
 pub use findings::{Finding, Findings};
 pub use forecast::{BoundedCount, Forecast};
 pub use name::JobName;
 pub use preview::{Page, Preview, PreviewRow, PreviewRows};
 pub(crate) use progress::Progress;
+pub(crate) use run_bounds::PauseRead;
+pub use run_bounds::{ReplicaPause, RunBounds};
+pub use scope::Scope;
 pub use snapshot::OldSnapshot;
 
 /// A rule about rows and an action on the rows that match.

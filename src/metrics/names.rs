@@ -43,11 +43,11 @@
 //! steps that only select are in `housekeeper_step_seconds`. For the parts of a statement, ask the
 //! database (`auto_explain`).
 //!
-//! **Gauges** are set after each run, crash, pause and resume of a job, when its status is asked,
-//! and at least once a minute. They are zero when the housekeeper has stopped, was killed or has
-//! failed, but for the time of the last success, which stays true; a housekeeper whose process
-//! crashed leaves none. If it is started again before the old one is quite gone, they are right at
-//! the next look.
+//! **Gauges** are set after each run, crash, pause and resume of a job, when its status is
+//! requested, and at least once a minute. They are zero when the housekeeper has stopped, was
+//! killed or has failed, but for the time of the last success, which stays true; a housekeeper
+//! whose process crashed leaves none. If it is started again before the old one is quite gone, they
+//! are right at the next look.
 //!
 //! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in
 //! [`Batch::counts`](crate::job::Batch::counts). No id is a label. Two housekeepers of one process

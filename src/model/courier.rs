@@ -19,7 +19,7 @@ pub struct CourierStatus {
     pub rule: JobName,
     /// The state of the courier.
     pub courier: CourierState,
-    /// The entries as last counted, at most once between two looks; `None` before the first count.
+    /// The entries as last counted, at most once between two polls; `None` before the first count.
     pub counts: Option<OutboxCounts>,
     /// When they were counted.
     pub counted_at: Option<DateTime<Utc>>,

@@ -87,16 +87,15 @@ pub enum Event {
         requested_by: Option<Requester>,
     },
     /// The state of a job's health changed. The housekeeper checks after each run, crash, pause and
-    /// resume, when it is asked for its status, and at least once a minute. A change of the numbers
-    /// in the reason alone emits no event.
+    /// resume, when its status is requested, and at least once a minute. A change of the numbers in
+    /// the reason alone emits no event.
     HealthChanged {
         /// The job.
         job: JobName,
         /// The new health.
         health: Health,
     },
-    /// An entry that a rule handed on failed too often, and is delivered no more until it is asked
-    /// for.
+    /// An entry that a rule handed on failed too often. It is delivered again only on request.
     EntryParked {
         /// The rule.
         rule: JobName,

@@ -69,7 +69,7 @@ pub enum LateCause {
     /// Runs take several times as long as before, and a snapshot of the database keeps deleted
     /// rows that they walk past. End its transaction.
     SlowedDown {
-        /// How long the snapshot had been held when the database was asked.
+        /// Age of the snapshot when it was read.
         #[serde(flatten, with = "crate::time::json::elapsed")]
         #[cfg_attr(feature = "web", schemars(with = "crate::time::json::elapsed::Json"))]
         elapsed: Duration,
@@ -255,4 +255,104 @@ impl From<Health> for HealthJson {
             },
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_differ_by_kind_and_are_ordered_by_severity() {
+        let late = |by| Health::Late {
+            cause: LateCause::RowOverdue { by },
+        };
+        let states = [
+            Health::Healthy,
+            late(MINUTE),
+            Health::Failing { cause: failed() },
+            Health::Degraded {
+                reason: "any".to_owned(),
+            },
+        ];
+
+        for (severity, state) in states.iter().enumerate() {
+            for (other_severity, other) in states.iter().enumerate() {
+                assert_eq!(state.differs_from(other), severity != other_severity);
+                assert_eq!(state.is_worse_than(other), severity > other_severity);
+            }
+        }
+        assert!(!states[1].differs_from(&late(MINUTE * 2)));
+    }
+
+    #[test]
+    fn health_serializes_its_cause_and_a_sentence() {
+        let late = |cause| Health::Late { cause };
+        let failing = |cause| Health::Failing { cause };
+        let reason = || "bug".to_owned();
+        let table = [
+            (Health::Healthy, r#"{"state":"healthy"}"#),
+            (
+                late(LateCause::RowOverdue { by: MINUTE * 5 }),
+                r#"{"state":"late","reason":"a row has been due for 5m","cause":{"kind":"row_overdue","by":"5m","by_ms":300000}}"#,
+            ),
+            (
+                late(LateCause::RunOverdue { by: MINUTE }),
+                r#"{"state":"late","reason":"a run should have started 1m ago","cause":{"kind":"run_overdue","by":"1m","by_ms":60000}}"#,
+            ),
+            (
+                late(LateCause::NoSuccess {
+                    elapsed: MINUTE,
+                    completed_before: false,
+                }),
+                r#"{"state":"late","reason":"no run has completed since the start 1m ago","cause":{"kind":"no_success","elapsed":"1m","elapsed_ms":60000,"completed_before":false}}"#,
+            ),
+            (
+                late(LateCause::SlowedDown {
+                    elapsed: MINUTE * 34,
+                    holder: "backend 7".to_owned(),
+                }),
+                r#"{"state":"late","reason":"runs slow down, because a snapshot of 34m holds back vacuum: backend 7","cause":{"kind":"slowed_down","elapsed":"34m","elapsed_ms":2040000,"holder":"backend 7"}}"#,
+            ),
+            (
+                failing(failed()),
+                r#"{"state":"failing","reason":"the last run failed: the database is away","cause":{"kind":"run_failed","error":"the database is away"}}"#,
+            ),
+            (
+                failing(FailingCause::RunCrashed { reason: reason() }),
+                r#"{"state":"failing","reason":"the last run crashed: bug","cause":{"kind":"run_crashed","reason":"bug"}}"#,
+            ),
+            (
+                failing(FailingCause::WorkerRestarting { reason: reason() }),
+                r#"{"state":"failing","reason":"its worker crashed: bug","cause":{"kind":"worker_restarting","reason":"bug"}}"#,
+            ),
+            (
+                failing(FailingCause::Stalled {
+                    silent_for: MINUTE,
+                    step_timeout: MINUTE,
+                }),
+                r#"{"state":"failing","reason":"its run has been silent for 1m, with a step timeout of 1m: the job's code blocks its worker","cause":{"kind":"stalled","silent_for":"1m","silent_for_ms":60000,"step_timeout":"1m","step_timeout_ms":60000}}"#,
+            ),
+            (
+                Health::Degraded { reason: reason() },
+                r#"{"state":"degraded","reason":"bug"}"#,
+            ),
+        ];
+
+        for (health, json) in table {
+            let written = serde_json::to_string(&health).expect("is plain data");
+            let read = serde_json::from_str::<Health>(json).expect("is what was written");
+
+            assert_eq!((written.as_str(), read), (json, health));
+        }
+        let late = late(LateCause::RowOverdue { by: MINUTE });
+        assert_eq!(format!("it is {late:>8}"), "it is     late");
+    }
+
+    fn failed() -> FailingCause {
+        FailingCause::RunFailed {
+            error: "the database is away".to_owned(),
+        }
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
 }

@@ -111,7 +111,7 @@ pub trait RunHistory: Send + Sync + 'static {
     }
 
     /// Returns the pause of a job for all replicas. Read before each run of a job whose
-    /// [`RunBounds`](crate::job::RunBounds) do not tell.
+    /// [`RunBounds`](crate::job::RunBounds) leave it open.
     ///
     /// By default it returns none.
     async fn pause(&self, _job: &JobName) -> Result<Option<ReplicaPause>, StoreError> {

@@ -1,4 +1,4 @@
-//! Which part of a history is asked for.
+//! The part of a history to return.
 
 use std::fmt;
 

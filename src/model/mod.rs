@@ -7,16 +7,19 @@ mod history;
 mod history_query;
 mod instance;
 mod outbox;
+mod outcome;
 mod report;
 mod report_text;
 mod request_error;
 mod requester;
+mod run_id;
 mod run_record;
 mod run_status;
 mod schedule_json;
 mod status;
 mod status_text;
 mod store_error;
+mod trigger;
 
 pub use courier::{CourierState, CourierStatus, DeliveryEnd, DeliveryRecord, ParkedEntries};
 pub use event::Event;
@@ -30,10 +33,13 @@ pub use outbox::{
     Claim, Claimed, EntryId, Outbox, OutboxCounts, OutboxEntry, ParkedEntry, ParkedPage,
     RefusedEntry, Settlement, WhichEntries,
 };
-pub use report::{FailureKind, Outcome, OutcomeKind, Report, RunId, Trigger};
+pub use outcome::{FailureKind, Outcome, OutcomeKind};
+pub use report::Report;
 pub use request_error::RequestError;
 pub use requester::{Pause, Requester};
+pub use run_id::RunId;
 pub use run_record::RunRecord;
 pub use run_status::RunStatus;
 pub use status::{CurrentRun, HousekeeperState, JobStatus, NextRun, Status, WorkerStatus};
 pub use store_error::StoreError;
+pub use trigger::Trigger;

@@ -61,8 +61,8 @@ impl OutboxEntry {
         }
     }
 
-    /// Returns a text that is the same at each delivery of this entry and differs from that of
-    /// any other entry. A receiver that keeps it can tell a repeated delivery from a new one.
+    /// Returns a text that is the same at each delivery of this entry and differs from that of any
+    /// other entry. A receiver that keeps it recognizes a repeated delivery.
     ///
     /// # Examples
     ///
@@ -100,7 +100,7 @@ impl fmt::Display for EntryId {
 pub struct Claim {
     /// The rule.
     pub rule: JobName,
-    /// The courier that asks.
+    /// The courier that claims.
     pub owner: Uuid,
     /// Maximum number of entries.
     pub limit: NonZeroU32,
@@ -204,7 +204,7 @@ impl Default for ParkedPage {
     }
 }
 
-/// An entry that is delivered no more until it is asked for.
+/// An entry that is delivered again only on request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! A report as text: what ended how, in a sentence.
+//! A report as text, in a sentence.
 
 use std::fmt;
 
@@ -100,14 +100,14 @@ mod tests {
             Outcome::TimedOut,
             Outcome::ShuttingDown,
         ];
-        let told = outcomes
+        let messages = outcomes
             .clone()
             .map(|outcome| Report { outcome, ..blank() }.message());
         let words = outcomes.each_ref().map(Outcome::as_str);
         let success = outcomes.map(|outcome| Report { outcome, ..blank() }.success());
 
         assert_eq!(
-            told,
+            messages,
             [
                 "sweeper handled nothing",
                 "sweeper failed: away (handled nothing)",

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fmt::line;
 
-/// A person or a program that asked for something, as the host names it: a login, an address, a
-/// ticket.
+/// A person or a program behind a request, as the host names it: a login, an address, a ticket.
 ///
 /// The name is text for people. It fits on a line: control characters are escaped, and a name
 /// longer than [`MAX_CHARS`](Requester::MAX_CHARS) is cut. A blank name reads as `unnamed`.
@@ -22,7 +21,7 @@ impl Requester {
     /// The longest name, in characters.
     pub const MAX_CHARS: usize = 100;
 
-    /// Names who asks.
+    /// Creates a requester from a name.
     pub fn new(name: impl AsRef<str>) -> Self {
         let name = line(name.as_ref().trim());
         match name.char_indices().nth(Self::MAX_CHARS) {
@@ -98,7 +97,7 @@ pub struct Pause {
     pub all_replicas: bool,
 }
 
-/// Names that one run keeps of those who asked for it.
+/// Requesters that one run keeps.
 const MAX_REQUESTERS: usize = 10;
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ pub struct CurrentRun {
     pub started_at: DateTime<Utc>,
     /// The worker's last heartbeat: the start of the run, or its last batch. An overdue heartbeat
     /// makes the job [`Failing`](Health::Failing).
-    pub heard_at: DateTime<Utc>,
+    pub heartbeat_at: DateTime<Utc>,
     /// Number of batches committed so far.
     pub batches: u64,
     /// Number of rows handled so far, those that events name by id.

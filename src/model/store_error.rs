@@ -37,7 +37,7 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The answer to a commit was lost, and the database cannot be asked for it yet.
+    /// The answer to a commit was lost, and the database cannot be read yet.
     ///
     /// The rows may be handled. They are reported with the next batch, once the database says so.
     #[error("the commit of {rows} rows was not confirmed, so they are in doubt")]

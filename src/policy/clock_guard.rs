@@ -11,18 +11,18 @@ use crate::time::{Moment, after, since};
 /// A clock that was set a month ahead makes every row look due. A leap beyond the bound holds the
 /// runs of a job until the clock has kept step for [`CONFIRM_AFTER`], or a person confirms it. A
 /// clock that goes back makes nothing due and is followed at once. Smaller leaps add up over a day.
-/// The first look is trusted: there is nothing to compare it with.
+/// The first reading is trusted: there is nothing to compare it with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClockGuard {
     /// Where leaps are measured from.
-    trusted: Option<Look>,
-    /// The first look after a leap.
-    suspect: Option<Look>,
+    trusted: Option<Reading>,
+    /// The first reading after a leap.
+    suspect: Option<Reading>,
 }
 
 /// A reading of both clocks.
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct Reading {
     deciding: DateTime<Utc>,
     mono: Duration,
 }
@@ -34,34 +34,36 @@ pub(crate) struct Leap {
 }
 
 impl ClockGuard {
-    /// Judges a reading of the deciding clock, taken `now` by the housekeeper's.
-    pub(crate) fn look(
+    /// Checks a reading of the deciding clock, taken `now` by the housekeeper's.
+    pub(crate) fn check(
         &mut self,
         deciding: DateTime<Utc>,
         now: Moment,
         bound: Duration,
     ) -> Result<(), Leap> {
-        let look = Look {
+        let reading = Reading {
             deciding,
             mono: now.mono,
         };
-        let ahead = self.trusted.map_or(Duration::ZERO, |it| look.ahead_of(it));
+        let ahead = self
+            .trusted
+            .map_or(Duration::ZERO, |it| reading.ahead_of(it));
         let confirmed = self.suspect.is_some_and(|suspect| {
-            suspect.keeps_step(look, bound) && look.mono >= suspect.mono + CONFIRM_AFTER
+            suspect.keeps_step(reading, bound) && reading.mono >= suspect.mono + CONFIRM_AFTER
         });
         if ahead <= bound || confirmed {
-            let is_kept = |trusted: Look| {
-                !confirmed && !look.is_behind(trusted) && look.mono < trusted.mono + ADDS_UP
+            let is_kept = |trusted: Reading| {
+                !confirmed && !reading.is_behind(trusted) && reading.mono < trusted.mono + ADDS_UP
             };
-            self.trusted = self.trusted.filter(|it| is_kept(*it)).or(Some(look));
+            self.trusted = self.trusted.filter(|it| is_kept(*it)).or(Some(reading));
             self.suspect = None;
             return Ok(());
         }
         if !self
             .suspect
-            .is_some_and(|suspect| suspect.keeps_step(look, bound))
+            .is_some_and(|suspect| suspect.keeps_step(reading, bound))
         {
-            self.suspect = Some(look);
+            self.suspect = Some(reading);
         }
         Err(Leap { ahead })
     }
@@ -72,18 +74,19 @@ impl ClockGuard {
     }
 }
 
-impl Look {
-    /// How much further than the monotonic clock the deciding one went since `earlier`.
+impl Reading {
+    /// Returns how much further than the monotonic clock the deciding one went since `earlier`.
     fn ahead_of(self, earlier: Self) -> Duration {
         since(self.deciding, earlier.expected(self.mono))
     }
 
-    /// Whether the deciding clock went less far than the monotonic one since `earlier`.
+    /// Returns whether the deciding clock went less far than the monotonic one since `earlier`.
     fn is_behind(self, earlier: Self) -> bool {
         self.deciding < earlier.expected(self.mono)
     }
 
-    /// Whether `later` is within the bound of where this reading leads, in either direction.
+    /// Returns whether `later` is within the bound of where this reading leads, in either
+    /// direction.
     fn keeps_step(self, later: Self, bound: Duration) -> bool {
         let expected = self.expected(later.mono);
         since(later.deciding, expected).max(since(expected, later.deciding)) <= bound
@@ -109,15 +112,15 @@ mod tests {
     const HOUR: u64 = 3_600;
     const MONTH: i64 = 30 * 24 * 3_600;
 
-    /// Looks at a clock that shows `deciding` seconds at `mono` seconds.
-    fn look(guard: &mut ClockGuard, deciding: i64, mono: u64) -> Result<(), u64> {
+    /// Checks a clock that shows `deciding` seconds at `mono` seconds.
+    fn check(guard: &mut ClockGuard, deciding: i64, mono: u64) -> Result<(), u64> {
         let at = |seconds| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(seconds);
         let now = Moment {
             wall: at(0),
             mono: Duration::from_secs(mono),
         };
         guard
-            .look(at(deciding), now, Duration::from_secs(HOUR))
+            .check(at(deciding), now, Duration::from_secs(HOUR))
             .map_err(|leap| leap.ahead.as_secs())
     }
 
@@ -131,23 +134,23 @@ mod tests {
             (MONTH + 3_620, 20),
             (MONTH + 30, 30),
         ] {
-            assert_eq!(look(&mut guard, deciding, mono), Ok(()), "{deciding}");
+            assert_eq!(check(&mut guard, deciding, mono), Ok(()), "{deciding}");
         }
         // Back by a month, and on from there.
-        assert_eq!(look(&mut guard, 40, 40), Ok(()));
-        assert_eq!(look(&mut guard, 60, 60), Ok(()));
+        assert_eq!(check(&mut guard, 40, 40), Ok(()));
+        assert_eq!(check(&mut guard, 60, 60), Ok(()));
     }
 
     #[test]
     fn a_leap_is_held_until_the_clock_is_set_right() {
         let mut guard = ClockGuard::default();
-        look(&mut guard, 0, 0).expect("the first look is trusted");
+        check(&mut guard, 0, 0).expect("the first reading is trusted");
 
-        assert_eq!(look(&mut guard, 3_601 + 5, 5), Err(3_601));
-        assert_eq!(look(&mut guard, MONTH + 10, 10), Err(MONTH.unsigned_abs()));
-        assert_eq!(look(&mut guard, 400, 400), Ok(()));
+        assert_eq!(check(&mut guard, 3_601 + 5, 5), Err(3_601));
+        assert_eq!(check(&mut guard, MONTH + 10, 10), Err(MONTH.unsigned_abs()));
+        assert_eq!(check(&mut guard, 400, 400), Ok(()));
         assert_eq!(
-            look(&mut guard, MONTH + 410, 410),
+            check(&mut guard, MONTH + 410, 410),
             Err(MONTH.unsigned_abs())
         );
     }
@@ -155,12 +158,12 @@ mod tests {
     #[test]
     fn a_clock_that_leapt_is_trusted_after_five_minutes() {
         let mut guard = ClockGuard::default();
-        look(&mut guard, 0, 0).expect("the first look is trusted");
+        check(&mut guard, 0, 0).expect("the first reading is trusted");
 
-        let looks = [60, 61, 120, 359, 360, 361]
-            .map(|mono: u32| look(&mut guard, MONTH + i64::from(mono), u64::from(mono)).is_ok());
+        let results = [60, 61, 120, 359, 360, 361]
+            .map(|mono: u32| check(&mut guard, MONTH + i64::from(mono), u64::from(mono)).is_ok());
 
-        assert_eq!(looks, [false, false, false, false, true, true]);
+        assert_eq!(results, [false, false, false, false, true, true]);
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
         let day = 24 * HOUR;
         let mut leap = |ahead: u64, mono: u64| {
             let deciding = i64::try_from(mono + ahead).expect("is small");
-            look(&mut guard, deciding, mono)
+            check(&mut guard, deciding, mono)
         };
 
         assert_eq!(leap(0, 0), Ok(()));
@@ -188,28 +191,28 @@ mod tests {
     #[test]
     fn a_clock_that_leaps_again_begins_anew() {
         let mut guard = ClockGuard::default();
-        look(&mut guard, 0, 0).expect("the first look is trusted");
+        check(&mut guard, 0, 0).expect("the first reading is trusted");
 
-        let looks = [
+        let results = [
             (MONTH, 0),
             (2 * MONTH, 200),
             (2 * MONTH + 200, 400),
             (2 * MONTH + 300, 500),
         ]
-        .map(|(deciding, mono)| look(&mut guard, deciding, mono).is_ok());
+        .map(|(deciding, mono)| check(&mut guard, deciding, mono).is_ok());
 
-        assert_eq!(looks, [false, false, false, true]);
+        assert_eq!(results, [false, false, false, true]);
     }
 
     #[test]
     fn a_person_confirms_a_leap_at_once() {
         let mut guard = ClockGuard::default();
-        look(&mut guard, 0, 0).expect("the first look is trusted");
+        check(&mut guard, 0, 0).expect("the first reading is trusted");
         assert!(!guard.confirm());
-        look(&mut guard, 0, 0).expect("the first look is trusted");
-        look(&mut guard, MONTH, 1).expect_err("a leap");
+        check(&mut guard, 0, 0).expect("the first reading is trusted");
+        check(&mut guard, MONTH, 1).expect_err("a leap");
 
         assert!(guard.confirm());
-        assert_eq!(look(&mut guard, MONTH + 1, 2), Ok(()));
+        assert_eq!(check(&mut guard, MONTH + 1, 2), Ok(()));
     }
 }

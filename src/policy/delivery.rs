@@ -44,7 +44,7 @@ impl DeliveryPace {
         }
     }
 
-    /// Learns of the end of a batch. Returns the wait before the next one, in which no commit wakes
+    /// Records the end of a batch. Returns the wait before the next one, in which no commit wakes
     /// the courier.
     pub(crate) fn ended(
         &mut self,
@@ -65,24 +65,24 @@ impl DeliveryPace {
         (end.unavailable || end.more).then_some(wait)
     }
 
-    /// Learns that the database failed. Returns the wait before the next try.
+    /// Records a failure of the database. Returns the wait before the next try.
     pub(crate) fn database_failed(&mut self, config: &CourierConfig, jitter: f64) -> Duration {
         let wait = backoff(&waits(config), self.failures, jitter);
         self.failures = self.failures.saturating_add(1);
         wait
     }
 
-    /// Learns that the database answered with nothing to send.
+    /// Records an answer of the database with nothing to send.
     pub(crate) fn found_nothing(&mut self) {
         self.failures = 0;
     }
 }
 
-/// The waits of a courier: no longer than between two looks.
+/// The waits of a courier: no longer than between two polls.
 fn waits(config: &CourierConfig) -> BackoffConfig {
     BackoffConfig {
-        first: config.backoff.first.min(config.look_every),
-        max: config.look_every,
+        first: config.backoff.first.min(config.poll_interval),
+        max: config.poll_interval,
     }
 }
 
@@ -155,14 +155,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_wait_of_a_courier_is_longer_than_between_two_looks(
-            looks in 1..100_000_u64,
+        fn no_wait_of_a_courier_is_longer_than_between_two_polls(
+            polls in 1..100_000_u64,
             first in 1..100_000_u64,
             rounds in 1..80_u32,
             jitter in 0.0..=1.0,
         ) {
             let config = CourierConfig {
-                look_every: Duration::from_millis(looks),
+                poll_interval: Duration::from_millis(polls),
                 backoff: BackoffConfig { first: Duration::from_millis(first), max: Duration::from_millis(first) },
                 ..CourierConfig::default()
             };
@@ -170,7 +170,7 @@ mod tests {
             for _ in 0..rounds {
                 let wait = pace.database_failed(&config, jitter);
 
-                prop_assert!(wait <= config.look_every, "{wait:?}");
+                prop_assert!(wait <= config.poll_interval, "{wait:?}");
             }
         }
     }

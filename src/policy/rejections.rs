@@ -1,4 +1,4 @@
-//! Decides whether a database rejects rows one by one, or whatever it is given.
+//! Decides whether a database rejects single rows, or most rows alike.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use crate::job::{Batch, RejectedRow};
 
 /// Counts the rows of a run that were rejected with the same text.
 ///
-/// A row's own id, what is quoted, words with digits and the detail in parentheses do not tell two
-/// texts apart. Rows that a declaration keeps ([`RejectedRow::is_kept`]) or another transaction
+/// A row's own id, what is quoted, words with digits and the detail in parentheses do not make two
+/// texts differ. Rows that a declaration keeps ([`RejectedRow::is_kept`]) or another transaction
 /// holds do not count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rejections {
@@ -75,22 +75,22 @@ fn common(row: &RejectedRow) -> String {
     common
 }
 
-/// The length of the row's id, if the text begins with it.
+/// Returns the length of the row's id, if the text begins with it.
 fn id_length(text: &str, id: &str, follows_word: bool) -> Option<usize> {
     let behind = text.strip_prefix(id)?;
     let is_whole = !follows_word && !behind.starts_with(char::is_alphanumeric);
     (!id.is_empty() && is_whole).then_some(id.len())
 }
 
-/// The length of what is quoted, if the text begins with it. An apostrophe within a word is no
-/// quote.
+/// Returns the length of the quoted text, if the text begins with it. An apostrophe within a word
+/// is no quote.
 fn quoted_length(text: &str, follows_word: bool) -> Option<usize> {
     let quote = text.chars().next().filter(|char| "\"'`".contains(*char))?;
     let end = text[1..].find(quote)?;
     (!follows_word).then_some(end + 2)
 }
 
-/// The length of a word with a digit, together with the words that signs join to it.
+/// Returns the length of a word with a digit, together with the words that signs join to it.
 fn value_length(text: &str) -> Option<usize> {
     let is_part = |char: char| char.is_alphanumeric() || "-_:.+".contains(char);
     let word = &text[..text.find(|char| !is_part(char)).unwrap_or(text.len())];

@@ -1,4 +1,4 @@
-//! Decides whether the looks of a job have slowed down.
+//! Decides whether the forecasts of a job have slowed down.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::time::Moment;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slowness {
     best: Option<Duration>,
-    /// When the database was last asked for the cause, by the monotonic clock.
-    asked: Option<Duration>,
+    /// When the cause was last requested, by the monotonic clock.
+    requested: Option<Duration>,
     snapshot: Option<OldSnapshot>,
 }
 
 impl Slowness {
-    /// Adds a forecast that found nothing due. Returns whether to ask for the cause.
+    /// Adds a forecast that found nothing due. Returns whether to request the cause.
     ///
     /// Forecasts that began behind the deleted rows (`from_start` is false) say nothing of those if
     /// they are fast.
@@ -33,14 +33,14 @@ impl Slowness {
             }
             return false;
         }
-        let elapsed = |asked: Duration| now.mono.saturating_sub(asked);
+        let elapsed = |requested: Duration| now.mono.saturating_sub(requested);
         if self
-            .asked
-            .is_some_and(|asked| elapsed(asked) < ASK_INTERVAL)
+            .requested
+            .is_some_and(|requested| elapsed(requested) < REQUEST_INTERVAL)
         {
             return false;
         }
-        self.asked = Some(now.mono);
+        self.requested = Some(now.mono);
         true
     }
 
@@ -64,8 +64,8 @@ const MIN_SLOW: Duration = Duration::from_millis(25);
 /// A longer forecast is always slow, because the first one may have been slow already.
 const ALWAYS_SLOW: Duration = Duration::from_millis(250);
 
-/// Minimum time between two questions.
-const ASK_INTERVAL: Duration = Duration::from_secs(60);
+/// Minimum time between two requests.
+const REQUEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Ordinary transactions are shorter.
 const MIN_AGE: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_forecast_that_slowed_down_asks_for_the_cause() {
+    fn only_a_forecast_that_slowed_down_requests_the_cause() {
         let mut slowness = Slowness::default();
         let mut add = |millis, second| slowness.add(ms(millis), true, at(second));
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_was_slow_from_the_first_run_on_asks() {
+    fn a_job_slow_from_the_first_run_on_requests_the_cause() {
         let mut slowness = Slowness::default();
 
         assert!(!slowness.add(ms(249), true, at(0)));
@@ -96,17 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_asked_once_a_minute() {
+    fn the_cause_is_requested_once_a_minute() {
         let mut slowness = Slowness::default();
         slowness.add(ms(3), true, at(0));
 
-        let asks = [1, 2, 60, 61, 62].map(|second| slowness.add(ms(90), true, at(second)));
+        let requests = [1, 2, 60, 61, 62].map(|second| slowness.add(ms(90), true, at(second)));
 
-        assert_eq!(asks, [true, false, false, true, false]);
+        assert_eq!(requests, [true, false, false, true, false]);
     }
 
     #[test]
-    fn a_cause_holds_until_a_full_look_is_fast() {
+    fn a_cause_holds_until_a_full_forecast_is_fast() {
         let mut slowness = Slowness::default();
         let old = OldSnapshot::new("backend 7", MIN_AGE);
         let young = OldSnapshot::new("backend 8", ms(9_999));

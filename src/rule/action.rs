@@ -219,7 +219,7 @@ impl HandOn {
         self.column(name, value)
     }
 
-    /// Sets the topic of the entries in the outbox, by which a receiver tells them apart. Changes
+    /// Sets the topic of the entries in the outbox, by which a receiver distinguishes them. Changes
     /// nothing elsewhere.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<String>) -> Self {

@@ -155,8 +155,8 @@ impl Filter {
     }
 
     /// Whether a row that matched certainly matches once some of its columns are set. `set` knows a
-    /// column that is: `Some(None)` is NULL, and `unknown` says of a column that it becomes what
-    /// cannot be told.
+    /// column that is: `Some(None)` is NULL, and `unknown` says of a column that its new value is
+    /// unknown.
     pub(crate) fn stays_true<'s>(
         &self,
         set: &impl Fn(&str) -> Option<Option<&'s Literal>>,
@@ -174,7 +174,7 @@ impl Filter {
         }
     }
 
-    /// Whether it holds by the columns that are set alone, if that can be told.
+    /// Whether it holds by the columns that are set alone, if that is known.
     fn holds<'s>(&self, set: &impl Fn(&str) -> Option<Option<&'s Literal>>) -> Option<bool> {
         Some(match self {
             Self::Eq(name, wanted) => set(name)? == Some(wanted),

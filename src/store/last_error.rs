@@ -48,9 +48,8 @@ impl LastError {
 
 /// Whether an error of this instant is the reason of a wait that began then.
 ///
-/// An earlier one may be: the pool rests between its attempts, but never as long as anybody waits.
-/// One from before that is over. That the host has got connections from our pool since, we are not
-/// told.
+/// An earlier one may be: the pool pauses between its attempts, but never as long as callers wait.
+/// One from before that is over. Connections that the host took from the pool since are unknown.
 fn explains(at: Instant, since: Instant, limit: Duration, all_in_use: bool) -> bool {
     at >= since || (!all_in_use && since.duration_since(at) <= limit)
 }

@@ -198,7 +198,7 @@ impl PostgresStore {
         what: &'static str,
     ) -> Result<Flight, StoreError> {
         let opened = self.open(timeouts, purpose).await?;
-        opened.map_err(|error| error.tell(what))
+        opened.map_err(|error| error.into_store_error(what))
     }
 
     /// Begins a transaction on a connection of the pool.
@@ -251,7 +251,10 @@ impl PostgresStore {
 }
 
 async fn settle<R>(flight: Flight, done: TxResult<R>, what: &'static str) -> Result<R, StoreError> {
-    flight.land(done).await.map_err(|error| error.tell(what))
+    flight
+        .land(done)
+        .await
+        .map_err(|error| error.into_store_error(what))
 }
 
 impl fmt::Debug for PostgresStore {

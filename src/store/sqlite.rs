@@ -209,7 +209,7 @@ impl SqliteStore {
             last_error.forget();
             // Skips work whose caller has gone away and reported a failure.
             if waiting.strong_count() == 0 {
-                return Err(TxError::unasked().tell(what));
+                return Err(TxError::unasked().into_store_error(what));
             }
             // A panic must not poison the connection's lock: the pool looks behind it, sees what is
             // noted here, and closes the connection, which rolls back. Noted, because diesel may
@@ -228,10 +228,10 @@ impl SqliteStore {
                     Ok(caught)
                 })
                 .await
-                .map_err(|error| TxError::from(error).tell(what))?;
+                .map_err(|error| TxError::from(error).into_store_error(what))?;
             drop(conn);
             match caught {
-                Ok(done) => done.map_err(|error| error.tell(what)),
+                Ok(done) => done.map_err(|error| error.into_store_error(what)),
                 Err(panic) => resume_unwind(panic),
             }
         });

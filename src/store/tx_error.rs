@@ -99,11 +99,11 @@ impl TxError {
         }
     }
 
-    /// The error as the store's callers see it.
-    pub(crate) fn tell(self, what: &'static str) -> StoreError {
+    /// Returns the error for the store's callers, as a failure of the step `what`.
+    pub(crate) fn into_store_error(self, what: &'static str) -> StoreError {
         match self {
             Self::Schema(text) => StoreError::Schema(text),
-            Self::SuppressedByTrigger => Self::other(WITHHELD).tell(what),
+            Self::SuppressedByTrigger => Self::other(WITHHELD).into_store_error(what),
             Self::Query(error) => match missing_table(&error) {
                 Some(schema) => StoreError::Schema(missing_schema(schema)),
                 None => StoreError::Query {

@@ -97,7 +97,7 @@ pub(crate) async fn asset(
     })
 }
 
-/// FNV-1a: tells versions of a file apart, and can be worked out by the compiler. No secret hangs
+/// FNV-1a: distinguishes versions of a file, and can be worked out by the compiler. No secret hangs
 /// on it.
 const fn digest(content: &[u8]) -> u64 {
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;

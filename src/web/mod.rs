@@ -93,13 +93,13 @@
 //!
 //! # Which health for whom
 //!
-//! `health/live` tells an orchestrator whether to restart the process. While a supervisor starts
+//! `health/live` says whether an orchestrator should restart the process. While a supervisor starts
 //! the housekeeper again it is 503 for a moment, so let the probe fail more than once.
-//! `health/ready` tells it whether to send traffic, and so says nothing of jobs: a cleaning job
-//! that fails would take every replica of the host out of service, over rows that can wait.
-//! `health/jobs` is for the alert of the person on call; it names the jobs that are late, failing
-//! or degraded, and `api/v1/status` says why. [`Web::health`] is a router of these paths alone, for
-//! probes without a password.
+//! `health/ready` says whether to send traffic, and so nothing of jobs: a cleaning job that fails
+//! would take every replica of the host out of service, over rows that can wait. `health/jobs` is
+//! for the alert of the person on call; it names the jobs that are late, failing or degraded, and
+//! `api/v1/status` says why. [`Web::health`] is a router of these paths alone, for probes without a
+//! password.
 //!
 //! # Who may do what
 //!

@@ -542,7 +542,7 @@ async fn a_commit_in_this_process_wakes_the_courier() {
     let mut arguments = HousekeeperArguments::new(Vec::new())
         .with_job(Writer(outbox.clone(), rows.clone()))
         .with_courier(RULE, outbox.clone(), receiver.destination());
-    arguments.config.courier.look_every = Duration::from_secs(24 * 60 * 60);
+    arguments.config.courier.poll_interval = Duration::from_secs(24 * 60 * 60);
     arguments.config.job.schedule.at_start = false;
     let housekeeper = start(None, arguments).await.expect("starts").housekeeper;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -687,7 +687,7 @@ async fn couriers_are_checked_at_the_start() {
     };
     let twice = arguments().with_courier(RULE, MemoryOutbox::new(), receiver.destination());
     let mut zero = arguments();
-    zero.config.courier.look_every = Duration::ZERO;
+    zero.config.courier.poll_interval = Duration::ZERO;
     let mut unknown = arguments();
     unknown
         .config
@@ -706,7 +706,7 @@ async fn couriers_are_checked_at_the_start() {
         twice.await,
         "two couriers are given for expirer; each rule needs one"
     );
-    assert!(zero.await.contains("courier.look_every"));
+    assert!(zero.await.contains("courier.poll_interval"));
     assert!(
         unknown
             .await

@@ -146,7 +146,7 @@ async fn batches_that_change_no_rows_emit_no_event() {
         let (health, run) = current(&housekeeper).await;
         let run = run.expect("it runs");
         seen.push((health.as_str().to_owned(), run.batches));
-        assert!(run.heard_at > run.started_at);
+        assert!(run.heartbeat_at > run.started_at);
     }
     let report = report.await.expect("it does not panic");
 

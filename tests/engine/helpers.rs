@@ -80,7 +80,7 @@ pub(crate) async fn degraded() -> Host {
     host
 }
 
-/// An actor of the host's that supervises a housekeeper and tells how it failed.
+/// A host's actor that supervises a housekeeper and reports its failure.
 pub(crate) struct ParentActor;
 
 pub(crate) async fn parent_actor() -> (ActorRef<()>, mpsc::UnboundedReceiver<String>) {

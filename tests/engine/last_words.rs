@@ -107,7 +107,7 @@ fn add_overdue(host: &Host, round: u64) {
     host.store.add_booking(booking);
 }
 
-/// The reports that subscribers were told since this was last asked.
+/// The reports that subscribers received since the last call.
 fn reports_told(host: &mut Host) -> Vec<Report> {
     let mut told = Vec::new();
     while let Ok(event) = host.events.try_recv() {

@@ -163,7 +163,7 @@ async fn each_request_that_changes_something_leaves_a_log_line() {
     let name = r"anna\nINFO forged\u{1b}[31m";
     let lines = [
         "a run of booking-expirer (all) was requested by ben".to_owned(),
-        format!("booking-expirer was asked to end its run by {name}"),
+        format!("booking-expirer was cancelled during its run by {name}"),
         format!("booking-expirer was paused by {name}"),
         format!("booking-expirer was resumed by {name}"),
         format!("booking-expirer was rescheduled by {name}"),

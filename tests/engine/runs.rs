@@ -1,4 +1,4 @@
-//! The life of a run: asked for, merged, cut short, reported, told to subscribers.
+//! The life of a run: requested, merged, cut short, reported, emitted to subscribers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -479,7 +479,7 @@ async fn a_run_is_emitted_before_it_is_answered() {
     let answer = Arc::new(Mutex::new(answer));
     let (seen, mut told) = mpsc::unbounded_channel();
     let waiter = answer.clone();
-    // This is called while the housekeeper tells the event.
+    // This is called while the housekeeper emits the event.
     let subscriber = Subscriber::actor(&actor, move |event| {
         if matches!(&*event.event, Event::RunFinished(_)) {
             let answered = waiter

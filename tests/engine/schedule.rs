@@ -760,7 +760,7 @@ impl Host {
         reports_of(&self.events()).cloned().collect()
     }
 
-    /// All that was told so far.
+    /// All events so far.
     fn events(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Ok(delivery) = self.events.try_recv() {

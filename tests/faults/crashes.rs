@@ -136,7 +136,7 @@ impl<G: TestDatabase> Scenario<'_, G> {
         Ok(())
     }
 
-    /// That nothing is left behind, the work is done, and what was told is so.
+    /// Checks that nothing is left behind, the work is done, and the reports are right.
     async fn check_aftermath(
         &self,
         host: &Host,
@@ -169,7 +169,7 @@ impl<G: TestDatabase> Scenario<'_, G> {
             emitted.len() as u64,
             "{context}: reports and batches differ"
         );
-        // A batch that was committed when its worker could no longer hear of it.
+        // A batch that was committed when its worker could no longer report it.
         let unreported = changed.len() - emitted.len();
         let bearable = if first.success() || !may_lose {
             0

@@ -277,7 +277,7 @@ impl Ledger {
                     }
                     std::panic::resume_unwind(Box::new("the receiver"));
                 }
-                // A replica that was killed hears nothing of it any more.
+                // A killed replica receives no more events.
                 if !dead.load(Ordering::Relaxed) {
                     let mut acknowledged = lock(&ledger.acknowledged);
                     let known = acknowledged.entry(entry.id).or_default();
@@ -316,7 +316,7 @@ async fn replica(
         max: Duration::from_millis(20),
     };
     let config = &mut arguments.config;
-    config.courier.look_every = Duration::from_millis(100);
+    config.courier.poll_interval = Duration::from_millis(100);
     config.courier.backoff = soon.clone();
     config.courier.max_attempts = const { NonZeroU32::new(1_000).expect("1000 is not zero") };
     config.job.pace = Pace::full_speed();

@@ -202,8 +202,8 @@ async fn prepare_rows<G: TestDatabase>(
     database.refuse_one(conditions.refused).await
 }
 
-/// That nothing is left of a step that crashed, or was done (`told` says what it changed), and that
-/// the next one completes the work.
+/// Checks that nothing is left of a step that crashed, or was done (`emitted` has its changes), and
+/// that the next one completes the work.
 async fn check_aftermath<G: TestDatabase>(
     database: &G,
     store: &G::Store,
@@ -226,7 +226,7 @@ async fn check_aftermath<G: TestDatabase>(
         Some(emitted) => assert_eq!(
             changed,
             emitted.iter().cloned().collect(),
-            "{context}: it did not tell the truth"
+            "{context}: its report is wrong"
         ),
         // Without a report, either no row changed or the whole batch was committed.
         None => assert!(

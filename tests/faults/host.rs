@@ -23,9 +23,9 @@ pub(crate) struct Host {
     job: JobName,
     first_worker: ActorCell,
     events: UnboundedReceiver<Delivery>,
-    /// Rows it was told of, batch by batch.
+    /// Rows in events, batch by batch.
     pub(crate) emitted: Vec<String>,
-    /// Rows it was told of, in reports.
+    /// Rows in reports.
     pub(crate) reported: u64,
 }
 
@@ -146,7 +146,7 @@ impl Host {
         }
     }
 
-    /// Takes down all that was told so far.
+    /// Collects all events so far.
     pub(crate) fn catch_up(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             self.note(&event);

@@ -31,7 +31,7 @@ struct Outage<'g, G: TestDatabase> {
 }
 
 impl<'g, G: TestDatabase> Outage<'g, G> {
-    /// All is well, both jobs have run, and then rows fall due of which they do not hear yet.
+    /// All is well, both jobs have run, and then rows fall due that they do not know yet.
     async fn ahead(database: &'g G, store: &G::Store, messages: &'g [&'g str]) -> TestResult<Self> {
         let mut outage = Self::at_start(database, store, messages).await?;
         for (job, host) in &mut outage.hosts {

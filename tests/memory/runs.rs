@@ -301,7 +301,7 @@ struct CountingJob {
     rows: u32,
     /// Rejected rows of each batch.
     refused: u32,
-    /// Most rows that an forecast was told to leave out.
+    /// Most rows that a forecast was given to leave out.
     left_out: Arc<AtomicUsize>,
 }
 
@@ -407,7 +407,7 @@ impl Host {
         answer
     }
 
-    /// The bytes alive once everything that was asked before has been heard.
+    /// The bytes alive once all earlier requests are answered.
     async fn heap_when_heard(&self) -> usize {
         self.status().await;
         HEAP.current_usage()

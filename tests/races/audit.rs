@@ -54,7 +54,7 @@ impl fmt::Display for Figures {
     }
 }
 
-/// Each row that went did so once, was told once, and stands in one report. Returns them.
+/// Checks that each row that went did so once, in one event and one report. Returns them.
 pub(crate) async fn gone(
     database: &Database,
     kind: &str,

@@ -163,7 +163,7 @@ pub(crate) async fn fill(
         .await
 }
 
-/// Guests do all they will while housekeepers, told by messages, expire what is due.
+/// Guests act while housekeepers expire due rows on request.
 async fn race(
     database: &Arc<Database>,
     replicas: usize,

@@ -1,4 +1,4 @@
-//! Housekeepers side by side on one database, and all they told.
+//! Housekeepers side by side on one database, and their events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Replica {
     collector: JoinHandle<Emitted>,
 }
 
-/// All that subscribers were told.
+/// All events of subscribers.
 #[derive(Debug, Default)]
 pub(crate) struct Emitted {
     /// Of all batches.

@@ -194,7 +194,7 @@ async fn empty_runs(host: &Host, runs: &[bool], others: i64) -> i64 {
 }
 
 /// Blocks of a table and its indexes that were looked at, in memory or not, once all connections
-/// but these are closed: they tell what they did when they close.
+/// but these are closed: they report their work when they close.
 async fn blocks(host: &Host, table: &str, others: i64) -> i64 {
     let open = "select count(*) as value from pg_stat_activity
         where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";

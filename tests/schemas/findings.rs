@@ -75,11 +75,11 @@ mod sqlite {
             ),
             (
                 loose().key(["a"]).delete(),
-                &["rule `r`, key: `a` may be null, so rows cannot be told apart by it"],
+                &["rule `r`, key: `a` may be null, so it does not identify rows"],
             ),
             (
                 loose().key(["at", "b"]).delete(),
-                &["rule `r`, key: `at` may be null, so rows cannot be told apart by it"],
+                &["rule `r`, key: `at` may be null, so it does not identify rows"],
             ),
             (
                 orders().archive("slim"),
@@ -341,7 +341,7 @@ mod postgres {
             ),
             (
                 loose().key(["a"]).delete(),
-                &["rule `r`, key: `a` may be null, so rows cannot be told apart by it"],
+                &["rule `r`, key: `a` may be null, so it does not identify rows"],
             ),
             (
                 keyed()

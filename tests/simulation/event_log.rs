@@ -23,17 +23,17 @@ pub(crate) struct EventLog {
 
 #[derive(Default)]
 pub(crate) struct EmittedEvents {
-    /// All that was told, in order.
+    /// All events, in order.
     pub(crate) event: Vec<Arc<Event>>,
     pub(crate) runs: BTreeMap<RunId, RunEvents>,
     jobs: BTreeMap<JobName, JobEvents>,
     pub(crate) shutting_down: bool,
 }
 
-/// One run, as it was told.
+/// One run, as its events show it.
 #[derive(Default)]
 pub(crate) struct RunEvents {
-    /// How many runs were told of before.
+    /// How many runs were reported before.
     number: usize,
     /// The place in the event where it began; a rejected run never began.
     pub(crate) began: Option<usize>,
@@ -51,7 +51,7 @@ struct JobEvents {
     /// Since when it has been paused.
     paused: Option<DateTime<Utc>>,
     degraded: bool,
-    /// The last health that was told; `None` is healthy.
+    /// The last health that was emitted; `None` is healthy.
     health: Option<Health>,
     deaths: u64,
 }
@@ -192,7 +192,7 @@ impl EmittedEvents {
         if known.ended.is_some() {
             world.break_promise(format!("the end of {} was emitted twice", report.run));
         }
-        // A batch that changed nothing is not told of.
+        // A batch that changed nothing is not emitted.
         let changed = |counts: &Counts| -> Vec<(String, u64)> {
             let kinds = counts.iter().filter(|(_, count)| *count > 0);
             kinds
@@ -260,7 +260,7 @@ impl EmittedEvents {
         if degraded != now.degraded && degraded != then.degraded {
             return Some(format!("{job} is {}", status.health));
         }
-        // Told before it was asked for, or since: looking tells.
+        // Emitted before its request, or since: a status emits changes.
         let emitted = self.event[known.at..]
             .iter()
             .filter_map(|event| match &**event {

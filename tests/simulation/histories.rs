@@ -1,4 +1,4 @@
-//! The history, compared in calm weather with the reports that were told.
+//! The history, compared with the reports while there are no faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ fn contradictions(
         let lines = history.runs.iter();
         let line = lines
             .filter(|line| match folds {
-                // Of this replica, if its newest run is one that it told of.
+                // Of this replica, if it reported the newest run.
                 Some(_) => minute(&line.report) == folds && emitted.contains_key(&line.report.run),
                 // By its key: a deadline run that was written by a worker who did not live to tell
                 // of it is in the line of its minute as well.
@@ -108,9 +108,9 @@ fn contradictions(
     Ok(compared)
 }
 
-/// A run by itself is written as it was told.
+/// A run by itself is written as it was reported.
 fn compare(line: &RunRecord, report: &Report) -> Result<(), String> {
-    // A worker may write a run down, and die before it has told of it.
+    // A worker may write a run, and crash before it has reported it.
     let died = matches!(report.outcome, Outcome::Crashed { .. });
     let emitted = Report {
         started_at: written_at(report),
@@ -133,8 +133,8 @@ fn compare_folded(
         report.trigger == Trigger::Deadline && start_of_minute(report.started_at) == of
     };
     let all: Vec<&Report> = emitted.values().filter(in_minute).collect();
-    // One that was written as completed, and told as crashed, is in the sum; one that had to make
-    // room, or was forgotten, is not.
+    // One that was written as completed, and reported as crashed, is in the sum; one that had to
+    // make room, or was forgotten, is not.
     let is_sure =
         |report: &&Report| kept(report) && !matches!(report.outcome, Outcome::Crashed { .. });
     if !all.iter().all(is_sure) {

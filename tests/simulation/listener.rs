@@ -1,5 +1,5 @@
-//! A subscriber of a channel, which may be slow: in order, at most once, and told how much it
-//! missed.
+//! A subscriber of a channel, which may be slow: in order, at most once, with the number of events
+//! it missed.
 
 use std::sync::Arc;
 

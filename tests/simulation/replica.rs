@@ -43,7 +43,7 @@ pub(crate) struct Replica {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplicaState {
     Running,
-    /// It was told to leave, and is gone by then.
+    /// Its shutdown was requested, and it is gone by then.
     Stopping(Instant),
     /// It was killed, so its callers get no answer.
     Killed,
@@ -134,12 +134,12 @@ impl Replica {
             .is_some_and(|stopped_reading_at| stopped_reading_at <= at)
     }
 
-    /// Whether it may end without having been told.
+    /// Whether it may end without a shutdown.
     pub(crate) fn may_end(&self) -> bool {
         self.may_escalate || self.state() != ReplicaState::Running
     }
 
-    /// It was told to leave within this time.
+    /// Its shutdown was requested with this grace.
     pub(crate) fn stops_within(&mut self, grace: Duration) {
         let by = Instant::now() + grace;
         if self.stopped_reading_at.is_some() {

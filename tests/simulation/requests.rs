@@ -145,7 +145,7 @@ fn rejected<T>(answer: &mut Receiver<Result<T, RequestError>>, check: Check<'_>)
     })
 }
 
-/// Compares an answer with the world and with what was told.
+/// Compares an answer with the world and with the events.
 #[derive(Clone, Copy)]
 struct Check<'a> {
     now: DateTime<Utc>,
@@ -233,7 +233,7 @@ impl Check<'_> {
 
     fn rejection(self, rejection: &RequestError) {
         let emitted = match rejection {
-            // Or it was escalated, which only its news tell.
+            // Or it was escalated, which only its events show.
             RequestError::ShuttingDown => {
                 !self.replica.is_running() || self.replica.event_log.events().shutting_down
             }

@@ -270,7 +270,7 @@ impl Scenario {
             // After a plain stop a batch may commit without an event.
             if state != ReplicaState::Killed && !replica.may_miss_messages_at(Instant::now()) {
                 if let Some(id) = world.lock().unreported(replica.number) {
-                    broken.push(format!("replica {} did not tell of {id}", replica.number));
+                    broken.push(format!("replica {} did not report {id}", replica.number));
                 }
             }
             let ignore_reply = requests

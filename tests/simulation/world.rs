@@ -37,7 +37,7 @@ pub(crate) struct WorldState {
     pub(crate) totals: Totals,
     /// Replicas that were killed in one of their own steps.
     pub(crate) killed: BTreeSet<usize>,
-    /// Rows that were handled, by replica and id, and not yet told to its subscribers.
+    /// Rows that were handled, by replica and id, and not yet emitted to its subscribers.
     unreported: BTreeMap<(usize, String), i64>,
     pub(crate) broken: Option<String>,
     trace: DefaultHasher,
@@ -146,14 +146,14 @@ impl WorldState {
         booking.or(session).map(|id| (*id).to_owned())
     }
 
-    /// A replica handled these rows, and will tell.
+    /// A replica handled these rows, and will report them.
     pub(crate) fn handled(&mut self, replica: usize, ids: &[String]) {
         for id in ids {
             self.owe(replica, id, 1);
         }
     }
 
-    /// A replica told its subscribers of these rows.
+    /// A replica emitted these rows to its subscribers.
     pub(crate) fn emitted(&mut self, replica: usize, ids: &[String]) {
         for id in ids {
             let unsaved = self.owe(replica, id, -1);
@@ -165,7 +165,7 @@ impl WorldState {
         }
     }
 
-    /// The first row that a replica handled and never told of.
+    /// The first row that a replica handled and never reported.
     pub(crate) fn unreported(&self, replica: usize) -> Option<&str> {
         let mut rows = self.unreported.keys();
         rows.find(|(by, _)| *by == replica)

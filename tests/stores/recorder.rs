@@ -1,4 +1,4 @@
-//! The SQL a store really sends, heard on the host's connections.
+//! The SQL that a store sends, recorded on the host's connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

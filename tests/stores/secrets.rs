@@ -49,12 +49,12 @@ fn no_password_appears_in_any_output() {
     let right = forms(host, RIGHT).swap_remove(0);
     runtime.block_on(use_store(&right, Timeouts::default(), &output));
     runtime.block_on(use_housekeeper(&right, Timeouts::default(), &output));
-    let heard = output.take();
+    let logged = output.take();
     assert!(
-        heard.contains("preparing query"),
-        "the driver's log is not in {heard}"
+        logged.contains("preparing query"),
+        "the driver's log is not in {logged}"
     );
-    assert!(!heard.contains(RIGHT), "the password is in {heard}");
+    assert!(!logged.contains(RIGHT), "the password is in {logged}");
     let config = ProptestConfig {
         cases: 3,
         failure_persistence: None,
@@ -85,7 +85,7 @@ fn no_password_appears_in_any_output() {
     assert!(outcome.is_ok(), "{outcome:?}");
 }
 
-/// Asks a store, and a housekeeper over it, for all they have to tell.
+/// Collects all texts of a store and of a housekeeper over it.
 async fn use_store(url: &str, timeouts: Timeouts, output: &Output) {
     let store = match PostgresStore::connect(url) {
         Ok(store) => store
@@ -107,7 +107,7 @@ async fn use_store(url: &str, timeouts: Timeouts, output: &Output) {
     }
 }
 
-/// Asks a housekeeper over a store for all it has to tell.
+/// Collects all texts of a housekeeper over a store.
 async fn use_housekeeper(url: &str, timeouts: Timeouts, output: &Output) {
     let store = PostgresStore::connect(url).expect("the URL can be");
     let store = store

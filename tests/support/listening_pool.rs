@@ -8,7 +8,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use ractor_housekeeper::store::sqlite::Pool;
 
-/// One connection, which tells `listener` what it does.
+/// One connection, which reports its statements to `listener`.
 pub(crate) async fn pool(
     file: &Path,
     listener: impl Fn(InstrumentationEvent<'_>) + Clone + Send + Sync + 'static,

@@ -61,7 +61,7 @@ impl SqliteRecords {
         task.await?
     }
 
-    /// Changes a booking that is still Pending, and tells whether it was.
+    /// Changes a booking that is still Pending. Returns whether it was.
     async fn change(&self, booking: &str, change: Change) -> Result<bool, Error> {
         let booking = booking.to_owned();
         let changed = self

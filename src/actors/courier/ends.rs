@@ -19,7 +19,7 @@ impl Ends {
         self.note(entry, DeliveryEnd::Acknowledged);
     }
 
-    /// Has an entry redelivered later, or parked. Returns the wait before it is due again.
+    /// Redelivers an entry later, or parks it. Returns the wait before it is due again.
     pub(super) fn refuse(
         &mut self,
         entry: &OutboxEntry,
@@ -62,12 +62,12 @@ impl Ends {
         });
     }
 
-    /// Returns the part that is not written.
-    pub(super) fn unwritten(&self) -> &Settlement {
+    /// Returns the ends that are not in the outbox yet.
+    pub(super) fn unsaved(&self) -> &Settlement {
         &self.settlement
     }
 
-    /// Notes that all of it was written.
+    /// Clears the ends after their write.
     pub(super) fn written(&mut self) {
         self.settlement = Settlement::default();
     }

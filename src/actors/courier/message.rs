@@ -12,17 +12,17 @@ use crate::job::JobName;
 use crate::model::{EntryId, Outbox};
 
 pub(crate) enum CourierMsg {
-    /// Look for due entries.
-    Look,
+    /// Claim due entries.
+    Poll,
     /// This process committed entries, or made parked ones due.
     Wake,
     /// A delivery ended.
     Delivered(EntryId, Delivered),
-    /// Write the answers that are there.
+    /// Write the answers received so far.
     Settle,
     /// Send what was claimed.
     Send,
-    /// Send nothing more, wait for what is under way, then stop.
+    /// Send nothing more, wait for deliveries under way, then stop.
     Stop,
 }
 

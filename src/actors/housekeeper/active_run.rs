@@ -66,7 +66,7 @@ impl ActiveRun {
             trigger: report.trigger,
             requested_by: report.requested_by.clone(),
             started_at: report.started_at,
-            heard_at: self.heartbeat.wall,
+            heartbeat_at: self.heartbeat.wall,
             batches: report.batches,
             rows: self.account.rows,
             counts: report.counts.clone(),

@@ -104,7 +104,7 @@ impl State {
         let Some(run) = running else {
             return Ok(None);
         };
-        log(name, "asked to end its run", by.as_ref());
+        log(name, "cancelled during its run", by.as_ref());
         job.end_run(Outcome::Cancelled { by });
         // A tick that came during the run would begin it anew at once.
         job.queue.keep_manual();
@@ -139,7 +139,7 @@ impl State {
     }
 }
 
-/// Logs a switch that changed something, with who asked for it.
+/// Logs a switch that changed something, with its requester.
 pub(super) fn log(job: &JobName, done: &str, by: Option<&Requester>) {
     if let Some(by) = by {
         tracing::info!(job.name = %job, requested_by = %by, "{job} was {done} by {by}");

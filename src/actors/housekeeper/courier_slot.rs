@@ -11,7 +11,7 @@ use crate::actors::arguments::CourierOf;
 use crate::actors::courier::{Courier, CourierArguments, CourierMsg};
 use crate::actors::delayed::Delayed;
 use crate::actors::destination::Destination;
-use crate::actors::message::{CourierNews, HousekeeperMsg, InternalMsg};
+use crate::actors::message::{CourierUpdate, HousekeeperMsg, InternalMsg};
 use crate::config::{CourierConfig, HousekeeperConfig};
 use crate::job::JobName;
 use crate::metrics::recorder::{self, CourierGauges};
@@ -156,22 +156,22 @@ impl CourierSlot {
         self.gauges.record(&self.rule, counts.as_ref());
     }
 
-    /// Takes the news of the courier.
-    pub(super) fn take(&mut self, news: CourierNews, now: Moment, publisher: &mut Publisher) {
-        self.under_way = news.under_way;
-        if self.problem != news.problem {
-            if let Some(problem) = &news.problem {
+    /// Applies the report of the courier.
+    pub(super) fn apply(&mut self, update: CourierUpdate, now: Moment, publisher: &mut Publisher) {
+        self.under_way = update.under_way;
+        if self.problem != update.problem {
+            if let Some(problem) = &update.problem {
                 tracing::warn!(job.name = %self.rule, %problem, "entries of {} wait", self.rule);
             } else {
                 tracing::info!(job.name = %self.rule, "entries of {} are delivered again", self.rule);
             }
-            self.problem = news.problem;
+            self.problem = update.problem;
         }
-        if let Some(counts) = news.counts {
+        if let Some(counts) = update.counts {
             self.counts = Some((counts, now));
         }
         let status = &mut self.status;
-        for mut record in news.ends {
+        for mut record in update.ends {
             record.at = now.wall;
             match &record.end {
                 DeliveryEnd::Acknowledged => {

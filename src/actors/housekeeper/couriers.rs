@@ -9,7 +9,7 @@ use super::publisher::Publisher;
 use super::shared::Shared;
 use crate::actors::arguments::CourierOf;
 use crate::actors::courier::CourierMsg;
-use crate::actors::message::CourierNews;
+use crate::actors::message::CourierUpdate;
 use crate::config::HousekeeperConfig;
 use crate::job::JobName;
 use crate::model::{CourierStatus, Event, RequestError};
@@ -47,7 +47,7 @@ impl Couriers {
     /// Wakes the courier of a rule, which has written entries.
     pub(super) fn wake(&self, rule: &JobName) {
         if let Some(courier) = self.0.get(rule).and_then(|slot| slot.courier.as_ref()) {
-            // One that has just crashed looks when it is up again.
+            // One that has just crashed polls when it is up again.
             let _ = courier.cast(CourierMsg::Wake);
         }
     }
@@ -100,7 +100,7 @@ impl Couriers {
         slots.find(|slot| slot.courier.as_ref().is_some_and(|it| it.get_id() == child))
     }
 
-    /// Has all couriers wait for what is under way, and stop.
+    /// Stops all couriers, each after its deliveries under way.
     pub(super) fn stop(&mut self) {
         for slot in self.0.values_mut() {
             slot.restart = None;
@@ -121,18 +121,18 @@ impl Couriers {
         }
     }
 
-    /// Takes the news of a courier.
-    pub(super) fn news(
+    /// Applies the report of a courier.
+    pub(super) fn update(
         &mut self,
         rule: &JobName,
-        news: CourierNews,
+        update: CourierUpdate,
         now: Moment,
         publisher: &mut Publisher,
     ) {
         let Some(slot) = self.0.get_mut(rule) else {
             return;
         };
-        slot.take(news, now, publisher);
+        slot.apply(update, now, publisher);
     }
 
     /// Records the gauges of all couriers.

@@ -34,8 +34,8 @@ impl State {
         self.next_check = Some(next);
     }
 
-    /// Returns the status, from memory. It judges and describes each job at one instant, so it says
-    /// nothing of the health that was not emitted before.
+    /// Returns the status, from memory. Health and description of a job are of one instant, and a
+    /// change of health is emitted before.
     pub(super) fn status(&mut self) -> Status {
         let now = self.shared.now();
         if self.shutdown.is_none() {

@@ -84,7 +84,7 @@ impl Publisher {
             .retain(|_, run_all| !run_all.reply.is_closed());
     }
 
-    /// Returns whether nothing waits behind this waiter any more.
+    /// Returns whether the caller of this waiter has gone away.
     pub(super) fn is_closed(&self, waiter: &Waiter) -> bool {
         match waiter {
             Waiter::Caller(reply) => reply.is_closed(),

@@ -80,7 +80,7 @@ impl State {
                     job.records.add(&report, &self.shared, true);
                 }
                 self.publisher.publish(&report, waiters);
-                // Not for a worker that crashed while it saved: the next one would die as well.
+                // Not for a worker that crashed while it saved: the next one would crash as well.
                 job.ensure_worker(&self.shared).await;
             }
         }
@@ -144,7 +144,7 @@ impl State {
             .unwrap_or(DEFAULT_GRACE)
     }
 
-    /// Answers everybody who still waits. Returns the error of an escalation.
+    /// Answers all callers that still wait. Returns the error of an escalation.
     pub(super) fn stopped(&mut self) -> Option<String> {
         if self.shutdown.is_none() {
             self.publisher.emit(Event::ShuttingDown);

@@ -108,7 +108,7 @@ impl State {
             return None;
         }
         let now = self.arguments.clocks.now();
-        let Leap { ahead } = state.clock.look(bounds.now, now, bound).err()?;
+        let Leap { ahead } = state.clock.check(bounds.now, now, bound).err()?;
         let seconds = |span: Duration| {
             humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
         };

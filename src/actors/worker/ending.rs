@@ -31,11 +31,11 @@ impl State {
                 let _time = recorder::time(&state.account.report.job, Step::Forecast);
                 self.arguments.job.forecast(&rejected).await
             };
-            let asked = Instant::now();
+            let began_forecast = Instant::now();
             let forecast = self.step("forecast", forecasting);
             match forecast.instrument(span.clone()).await {
                 Ok(forecast) => {
-                    let took = asked.elapsed();
+                    let took = began_forecast.elapsed();
                     state.apply_forecast(forecast);
                     if forecast.due.count == 0 {
                         self.look_for_snapshot(&mut state, took).await;
@@ -62,16 +62,16 @@ impl State {
         self.report(InternalMsg::Finished(state))
     }
 
-    /// Asks for the cause of a slow forecast.
+    /// Requests the cause of a slow forecast.
     async fn look_for_snapshot(&self, state: &mut RunState, took: Duration) {
         let from_start = begins_at_start(&state.account.report);
         let now = self.arguments.clocks.now();
         if !state.slowness.add(took, from_start, now) {
             return;
         }
-        let asking = async { Ok(self.arguments.job.oldest_snapshot().await) };
+        let reading = async { Ok(self.arguments.job.oldest_snapshot().await) };
         // An answer that fails explains nothing, and fails no run.
-        let snapshot = self.step("look for an old snapshot", asking).await;
+        let snapshot = self.step("look for an old snapshot", reading).await;
         state.slowness.explain(snapshot.ok().flatten());
     }
 

@@ -2,8 +2,6 @@ use std::time::Duration;
 
 use super::*;
 
-mod round_trip;
-
 #[test]
 fn an_unknown_field_is_an_error_at_every_level() {
     let table = [

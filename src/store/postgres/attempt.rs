@@ -77,7 +77,7 @@ impl<'s> Attempts<'s> {
     ) -> Option<Result<T, StoreError>> {
         if worked.is_ok() {
             let landed = flight.land(worked).await;
-            return Some(landed.map_err(|error| error.tell(self.what)));
+            return Some(landed.map_err(|error| error.into_store_error(self.what)));
         }
         match flight.land(worked).await {
             Ok(done) => Some(Ok(done)),
@@ -96,7 +96,7 @@ impl<'s> Attempts<'s> {
             *left -= 1;
             return None;
         }
-        Some(Err(error.tell(self.what)))
+        Some(Err(error.into_store_error(self.what)))
     }
 }
 

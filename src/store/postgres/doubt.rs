@@ -45,7 +45,7 @@ struct Notes {
 #[derive(Clone)]
 struct Note {
     transaction: i64,
-    /// When the server started, which tells it from another one.
+    /// When the server started, which distinguishes it from another one.
     server: String,
     /// Whether a crash of the server may lose it after it was committed.
     may_be_lost: bool,
@@ -131,9 +131,9 @@ impl Doubts {
         Ok(())
     }
 
-    /// Remembers which server this is, so that it can be told from another that takes its place.
+    /// Remembers which server this is, to distinguish it from another that takes its place.
     pub(super) async fn see_server(&self, store: &PostgresStore) {
-        // A server without these functions is never told apart.
+        // A server without these functions is never distinguished from another.
         let _ = self.server(store).await;
     }
 

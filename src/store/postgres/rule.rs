@@ -250,7 +250,7 @@ impl RuleJob {
         let began = Instant::now();
         let batch = match self.together(&plan, &values).await? {
             Err(error) if error.goes_row_by_row() => {
-                tracing::debug!(job.name = self.rule.name, error = %error.tell(WRITE), "goes row by row");
+                tracing::debug!(job.name = self.rule.name, error = %error.into_store_error(WRITE), "goes row by row");
                 let lost = began.elapsed();
                 let mut batch = self.again(&plan, &values).await;
                 if let Ok(batch) = &mut batch {
@@ -261,7 +261,7 @@ impl RuleJob {
                 }
                 batch
             }
-            done => done.map_err(|error| error.tell(WRITE)),
+            done => done.map_err(|error| error.into_store_error(WRITE)),
         };
         self.under_way.store(false, Ordering::Release);
         batch

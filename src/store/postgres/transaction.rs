@@ -91,7 +91,7 @@ impl PostgresStore {
                 what,
                 source: error.into(),
             }),
-            done => done.map_err(|error| error.tell(what)),
+            done => done.map_err(|error| error.into_store_error(what)),
         }
     }
 }

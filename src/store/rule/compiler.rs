@@ -131,7 +131,7 @@ impl<T: Tables> Compiler<'_, T> {
         if let Some(name) = nullable {
             self.refuse(
                 "key",
-                format!("`{name}` may be null, so rows cannot be told apart by it"),
+                format!("`{name}` may be null, so it does not identify rows"),
             );
         }
         let within = |columns: &[String]| {

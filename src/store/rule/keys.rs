@@ -4,7 +4,7 @@
 //! before the attempt. One whose columns no index begins with makes the database read its whole
 //! table for every row that is deleted.
 
-/// A foreign key, as the catalogue tells it.
+/// A foreign key, as the catalogue has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForeignKey {
     /// The schema of its table, where that must be said.

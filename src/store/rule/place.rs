@@ -20,7 +20,7 @@ pub(crate) fn texts(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>,
     let end = token.find(|c: char| !c.is_ascii_hexdigit());
     let digits = &token[..end.unwrap_or(token.len())];
     if digits.is_empty() {
-        // A place before all rows has no digits, but may have what tells it apart.
+        // A place before all rows has no digits, but may have a distinguishing text.
         let is_start = token.is_empty() || token.starts_with(['\0', ' ']);
         return is_start.then(Vec::new).ok_or_else(wrong);
     }

@@ -20,7 +20,7 @@ use crate::job::{BatchRequest, Cursor, Scope};
 #[derive(Debug)]
 pub(super) struct RowIdBuffer {
     run: Run,
-    /// Where the batches so far ended, as the run was told.
+    /// The last cursor that a batch returned.
     next_cursor: Option<Cursor>,
     /// Where the window begins.
     begin: Cursor,

@@ -106,7 +106,7 @@ function parse(html) {
 let source = null;
 let release = null; // gives up the stream, or the wait for it
 let seen = null; // runs that ended, of the job of this page
-let heard = Date.now();
+let lastEvent = Date.now();
 let newest = null;
 const name = `housekeeper ${base.href}`;
 // Where there are no locks (no TLS), each visible page has a stream of its own.
@@ -119,7 +119,7 @@ function say(state, text) {
 
 function join() {
   if (document.hidden || release) return;
-  heard = Date.now();
+  lastEvent = Date.now();
   if (!channel) {
     release = () => {};
     return follow();
@@ -145,7 +145,7 @@ function leave() {
 
 function follow() {
   source?.close();
-  heard = Date.now();
+  lastEvent = Date.now();
   const mine = new EventSource(at("events"));
   source = mine;
   mine.onmessage = (event) => {
@@ -171,7 +171,7 @@ channel?.addEventListener("message", ({ data }) => {
 
 function take(data) {
   if (document.hidden) return;
-  heard = Date.now();
+  lastEvent = Date.now();
   const frame = JSON.parse(data);
   const fresh = parse(frame.html);
   show(fresh.getElementById("jobs"), fresh.getElementById("sum"));
@@ -187,7 +187,7 @@ function take(data) {
 }
 
 function lose() {
-  seen = -1; // runs may end unheard
+  seen = -1; // runs may end unnoticed
   say("lost", "Connection lost, trying again");
 }
 
@@ -362,7 +362,7 @@ async function ask(path, request = {}) {
 }
 
 async function act({ api, user, run, body: given }) {
-  tell("busy", "The request is on its way …");
+  notify("busy", "The request is on its way …");
   const request = { method: "POST" };
   if (user || given) {
     request.headers = { "Content-Type": "application/json" };
@@ -373,14 +373,14 @@ async function act({ api, user, run, body: given }) {
   const failed = !ok || reports.some((report) => report?.success === false);
   const sentences = body?.reports ? reports.map((report) => report.message) : [text];
   if (body?.left_out?.length) sentences.push(`Left out because paused: ${body.left_out.join(", ")}`);
-  tell(failed ? "bad" : "good", ...sentences);
+  notify(failed ? "bad" : "good", ...sentences);
   // No frame shows parked entries.
   const courier = document.getElementById("courier");
   const fresh = courier && (await fetched(location.pathname + location.search, "courier"));
   if (fresh) takeOver(courier, fresh);
 }
 
-function tell(state, ...sentences) {
+function notify(state, ...sentences) {
   answer.dataset.state = state;
   answer.replaceChildren(
     ...sentences.map((sentence) => {
@@ -392,17 +392,17 @@ function tell(state, ...sentences) {
   if (state === "busy") return;
   const close = document.createElement("button");
   close.textContent = "Close";
-  close.addEventListener("click", () => tell.clear());
+  close.addEventListener("click", () => notify.clear());
   answer.append(close);
 }
 
-tell.clear = () => {
+notify.clear = () => {
   answer.replaceChildren();
   delete answer.dataset.state;
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !dialog.open) tell.clear();
+  if (event.key === "Escape" && !dialog.open) notify.clear();
 });
 
 // --- Begin.
@@ -416,7 +416,7 @@ if (jobs) {
   setInterval(countOn, 1000);
   // Frames come at least every five seconds; a connection that is silent for longer may be dead without saying so.
   setInterval(() => {
-    if (!release || Date.now() - heard <= 15000) return;
+    if (!release || Date.now() - lastEvent <= 15000) return;
     lose();
     follow();
   }, 5000);

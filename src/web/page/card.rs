@@ -145,7 +145,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
             ", " (quantity(run.batches, "batch", "batches"))
-            @if now - run.heard_at > QUIET { ", silent since " (format::ago(run.heard_at, now)) }
+            @if now - run.heartbeat_at > QUIET { ", silent since " (format::ago(run.heartbeat_at, now)) }
             @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
     }
@@ -161,7 +161,7 @@ fn expected(job: &JobStatus, run: &CurrentRun) -> Option<BoundedCount> {
     })
 }
 
-/// Rows a second; not from a moment that is too short to tell.
+/// Rows a second; `None` after too short a time.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

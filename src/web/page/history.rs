@@ -74,7 +74,7 @@ fn plot(
     id: &'static str,
     title: &'static str,
     value: fn(&RunRecord) -> Option<f64>,
-    told: fn(f64) -> String,
+    format_value: fn(f64) -> String,
 ) -> Markup {
     let points = history.runs.iter().rev().filter_map(|record| {
         let report = &record.report;
@@ -86,7 +86,7 @@ fn plot(
             label: format!(
                 "{}: {}, {}{}",
                 format::utc(report.started_at),
-                told(value),
+                format_value(value),
                 report.outcome.as_str(),
                 folded(record)
             ),
@@ -96,7 +96,7 @@ fn plot(
         id,
         title,
         points: points.collect(),
-        told,
+        format_value,
     }
     .draw()
 }

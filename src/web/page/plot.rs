@@ -14,7 +14,7 @@ pub(super) struct Plot {
     /// In the order of time.
     pub(super) points: Vec<Point>,
     /// A value as people read it.
-    pub(super) told: fn(f64) -> String,
+    pub(super) format_value: fn(f64) -> String,
 }
 
 pub(super) struct Point {
@@ -39,7 +39,7 @@ impl Plot {
                     @for part in [0.0, 0.5, 1.0] {
                         @let y = height(part);
                         line.grid.base[part == 0.0] x1="0" x2="100%" y1=(y) y2=(y) {}
-                        text.axis x="0" y=(y - 4.0) { ((self.told)(top * part)) }
+                        text.axis x="0" y=(y - 4.0) { ((self.format_value)(top * part)) }
                     }
                     @for point in &self.points {
                         @let (x, y) = (percent(self.place(point.at)), height(point.value / top));
@@ -71,8 +71,8 @@ impl Plot {
             quantity(values.len() as u64, "point", "points"),
             format::utc(first.at),
             format::utc(last.at),
-            (self.told)(values[values.len() / 2]),
-            (self.told)(values[values.len() - 1]),
+            (self.format_value)(values[values.len() / 2]),
+            (self.format_value)(values[values.len() - 1]),
             thousands(bad),
         )
     }
@@ -161,19 +161,19 @@ mod tests {
             .map(|point| plot.place(point.at))
             .collect();
 
-        let told = places.iter().map(f64::to_string).collect::<Vec<_>>();
-        assert_eq!(told, ["0", "0.5", "1"]);
+        let shown = places.iter().map(f64::to_string).collect::<Vec<_>>();
+        assert_eq!(shown, ["0", "0.5", "1"]);
         assert_eq!([0.0, 1.0].map(percent), ["10.00%", "99.00%"]);
         let heights = [0.0, 1.0, 2.0].map(|part| height(part).to_string());
         assert_eq!(heights, ["128", "18", "18"]);
     }
 
     #[test]
-    fn those_who_do_not_see_a_plot_are_told_what_it_shows() {
-        let told = plot(&[1.0, 5.0, 3.0]).description();
+    fn a_plot_has_a_description_in_words() {
+        let shown = plot(&[1.0, 5.0, 3.0]).description();
 
         assert_eq!(
-            told,
+            shown,
             "3 points from 1970-01-01 00:00:00 UTC to 1970-01-01 00:02:00 UTC: \
              half of them at most 3, the largest 5, 0 not completed."
         );
@@ -195,7 +195,7 @@ mod tests {
             id: "plot",
             title: "Plot",
             points: points.collect(),
-            told: |value| value.to_string(),
+            format_value: |value| value.to_string(),
         }
     }
 }

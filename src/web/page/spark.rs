@@ -6,7 +6,7 @@ use crate::fmt::quantity;
 use crate::model::OutcomeKind;
 
 /// Draws a bar for each run, the newest at the right. Bad ones are taller, so that their colour is
-/// not all that tells them apart.
+/// not all that distinguishes them.
 pub(super) fn outcomes(outcomes: &[OutcomeKind]) -> Markup {
     html! {
         @if !outcomes.is_empty() {

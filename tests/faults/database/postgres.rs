@@ -219,7 +219,7 @@ pub(crate) const SLOW_DOWN: &str = "create table slow_rows ();
                       create trigger dawdle before update on bookings for each row execute function dawdle();";
 
 /// By a row: to drop the triggers takes a lock that waits for the statement in its middle, and who
-/// comes next would wait for that lock, and be told of it.
+/// comes next would wait for that lock, and report it.
 pub(crate) const SPEED_UP: &str = "delete from slow_rows";
 
 /// After a crash, all connections of a pool can be had within this time, on a machine that has

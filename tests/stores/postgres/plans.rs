@@ -204,7 +204,7 @@ async fn the_clock_and_a_pause_are_read_in_one_statement() -> TestResult {
     Ok(())
 }
 
-/// A store on a pool of the host's, whose connections tell what is sent.
+/// A store on a host's pool whose connections record their statements.
 async fn listening(world: &PostgresUnderTest, recorder: &Recorder) -> TestResult<PostgresStore> {
     let mut config = ManagerConfig::default();
     let recorder = recorder.clone();

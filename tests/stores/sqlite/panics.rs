@@ -165,7 +165,7 @@ async fn a_panicking_sql_function_of_the_host_rejects_the_row() -> TestResult {
 }
 
 /// An idle session, an overdue booking, and a store on one connection whose listener panics once,
-/// when it is armed and hears `statement`.
+/// when it is armed and sees `statement`.
 async fn world_that_dies_at(
     statement: &'static str,
 ) -> TestResult<(SqliteUnderTest, SqliteStore, Arc<PanicTrigger>)> {

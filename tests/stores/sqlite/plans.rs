@@ -260,7 +260,7 @@ async fn fill(world: &SqliteUnderTest) -> TestResult {
         .await
 }
 
-/// A store on a pool of the host's, whose connection tells what is sent.
+/// A store on a host's pool whose connection records its statements.
 async fn listening(world: &SqliteUnderTest) -> TestResult<(Jobs, Recorder)> {
     let heard = Recorder::default();
     let recorder = heard.clone();

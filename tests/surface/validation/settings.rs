@@ -44,6 +44,15 @@ proptest! {
         prop_assert_eq!(read, (scope, page));
     }
 
+    #[test]
+    fn a_config_reads_back_as_it_was_written(settings in settings()) {
+        let json = serde_json::to_string(&settings.housekeeper).expect("is plain data");
+
+        let read: HousekeeperConfig = serde_json::from_str(&json).expect(&json);
+
+        prop_assert_eq!(read, settings.housekeeper);
+    }
+
     /// A right text with one part of it wrong is where a reader would stumble.
     #[test]
     fn no_text_makes_a_parser_panic(

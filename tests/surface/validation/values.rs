@@ -49,13 +49,13 @@ prop_compose! {
         sizes: (NonZeroU32, NonZeroU32, NonZeroU32),
         per_key: bool,
         answer_timeout in up_to(24 * 60 * 60),
-        look_every in up_to(24 * 60 * 60),
+        poll_interval in up_to(24 * 60 * 60),
         late_after in span(),
         backoff in wait().boxed(),
     ) -> CourierConfig {
         let (batch, in_flight, max_attempts) = sizes;
         let order = if per_key { DeliveryOrder::PerKey } else { DeliveryOrder::AsWritten };
-        CourierConfig { batch, in_flight, order, answer_timeout, look_every, max_attempts, backoff, late_after }
+        CourierConfig { batch, in_flight, order, answer_timeout, poll_interval, max_attempts, backoff, late_after }
     }
 }
 

@@ -62,7 +62,7 @@ async fn reconnected_streams_follow_the_next_housekeeper() {
     let pause = |reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply);
     second.call(pause, None).await.expect("it runs");
 
-    // Sooner than a frame that comes even without news: this one was heard.
+    // Sooner than a frame that comes even without news: this one came from an event.
     let heard = timeout(seconds(1), async {
         loop {
             let frame = next(&mut stream).await.expect("a frame");

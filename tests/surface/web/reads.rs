@@ -172,7 +172,7 @@ impl RunHistory for SkippingHistory {
     }
 }
 
-/// A history that takes nothing and tells nothing.
+/// A history that stores nothing and returns nothing.
 struct HangingHistory;
 
 #[async_trait]

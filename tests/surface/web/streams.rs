@@ -83,12 +83,12 @@ async fn after_missed_events_every_history_is_read_again() {
     let mut stream = open(&Visitor::reader(&host)).await;
     next(&mut stream).await.expect("a frame");
 
-    // More batches than wait for the reader, so that the end of the run is not heard.
+    // More batches than wait for the reader, so that the end of the run is missed.
     host.add_overdue(800);
     host.run_now(Scope::All).await.expect("a report");
     let heard = async {
         loop {
-            // The next news tell how many were missed.
+            // The next event has the number of missed ones.
             host.ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
                 .await
                 .expect("the job is there");

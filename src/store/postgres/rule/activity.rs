@@ -129,7 +129,7 @@ impl Compiler<'_> {
         Some((bound, (identifier(&noted.column), lag)))
     }
 
-    /// The statements that make the trigger which notes activity, if they can be told.
+    /// The statements that create the trigger which notes activity, if they are known.
     fn noting_trigger(
         &self,
         activity: &Activity,

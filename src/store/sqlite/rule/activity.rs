@@ -106,7 +106,7 @@ impl Compiler<'_> {
         Some((bound, (column, lag)))
     }
 
-    /// The statement that makes the trigger which notes activity, if it can be told.
+    /// The statement that creates the trigger which notes activity, if it is known.
     fn noting_trigger(
         &self,
         activity: &Activity,

@@ -1,4 +1,4 @@
-//! Foreign keys that point at a table, as SQLite's catalogue tells them.
+//! Foreign keys that point at a table, as SQLite's catalogue lists them.
 
 use std::collections::BTreeMap;
 

@@ -21,7 +21,7 @@ struct Number {
     number: i64,
 }
 
-/// Constants of another type than a STRICT table has, which need no row to be told.
+/// Constants of another type than a STRICT table has, which are found without a row.
 pub(super) fn types(
     rule: &Rule,
     catalogue: &Catalogue,

@@ -1,12 +1,12 @@
-//! When a courier looks for due entries.
+//! When a courier polls the outbox for due entries.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When a courier looks for due entries.
+/// When a courier polls the outbox for due entries.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct PollTimes {
     /// Whether there may be due entries.
     woken: bool,
     next_due: Option<Instant>,
@@ -14,7 +14,7 @@ pub(super) struct Looks {
     blocked: Option<Instant>,
 }
 
-impl Looks {
+impl PollTimes {
     /// Notes that there may be due entries.
     pub(super) fn wake(&mut self) {
         self.woken = true;
@@ -24,7 +24,7 @@ impl Looks {
         self.woken
     }
 
-    /// Claims nothing for a while, and looks then.
+    /// Claims nothing for a while, and polls then.
     pub(super) fn block(&mut self, wait: Duration) {
         self.blocked = Some(Instant::now() + wait);
     }
@@ -40,27 +40,27 @@ impl Looks {
         self.next_due = Some(self.next_due.map_or(at, |next| next.min(at)));
     }
 
-    /// Returns whether to look now; then that look is taken.
+    /// Returns whether to poll now, and takes that poll.
     pub(super) fn take(&mut self) -> bool {
         let now = Instant::now();
         self.blocked = self.blocked.filter(|until| *until > now);
         self.blocked.is_none() && std::mem::take(&mut self.woken)
     }
 
-    /// Returns the wait before the next look. `jitter` lies between 0 and 1.
-    pub(super) fn wait(&self, look_every: Duration, jitter: f64) -> Duration {
+    /// Returns the wait before the next poll. `jitter` lies between 0 and 1.
+    pub(super) fn wait(&self, poll_interval: Duration, jitter: f64) -> Duration {
         let now = Instant::now();
         if let Some(until) = self.blocked {
             return until.saturating_duration_since(now).max(MIN_SLEEP);
         }
-        // Replicas that looked together drift apart.
-        let longest = look_every.mul_f64(0.9 + jitter / 10.0);
+        // Replicas that polled together drift apart.
+        let longest = poll_interval.mul_f64(0.9 + jitter / 10.0);
         let due = self.next_due.map(|due| due.saturating_duration_since(now));
         due.map_or(longest, |due| due.min(longest)).max(MIN_SLEEP)
     }
 }
 
-/// Shortest time between two looks that no commit asks for.
+/// Shortest time between two polls that no commit asks for.
 const MIN_SLEEP: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -70,31 +70,31 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn a_look_is_taken_once_and_not_while_blocked() {
-        let mut looks = Looks::default();
+    async fn a_poll_is_taken_once_and_not_while_blocked() {
+        let mut polls = PollTimes::default();
 
-        assert!(!looks.take());
-        looks.wake();
-        looks.block(EVERY);
-        assert!(!looks.take());
-        assert_eq!(looks.wait(EVERY, 1.0), EVERY);
+        assert!(!polls.take());
+        polls.wake();
+        polls.block(EVERY);
+        assert!(!polls.take());
+        assert_eq!(polls.wait(EVERY, 1.0), EVERY);
         tokio::time::advance(EVERY).await;
-        assert!(looks.take());
-        assert!(!looks.take());
+        assert!(polls.take());
+        assert!(!polls.take());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_next_due_entry_or_the_look_ends_the_wait() {
-        let mut looks = Looks::default();
+    async fn the_next_due_entry_or_the_poll_ends_the_wait() {
+        let mut polls = PollTimes::default();
 
-        let idle = [0.0, 1.0].map(|jitter| looks.wait(EVERY, jitter).as_millis());
-        looks.due_after(Duration::from_secs(3));
-        looks.due_after(Duration::from_secs(4));
-        let due = looks.wait(EVERY, 0.0);
+        let idle = [0.0, 1.0].map(|jitter| polls.wait(EVERY, jitter).as_millis());
+        polls.due_after(Duration::from_secs(3));
+        polls.due_after(Duration::from_secs(4));
+        let due = polls.wait(EVERY, 0.0);
         tokio::time::advance(EVERY).await;
 
         assert_eq!(idle, [4_500, 5_000]);
         assert_eq!(due.as_secs(), 3);
-        assert_eq!(looks.wait(EVERY, 0.0), MIN_SLEEP);
+        assert_eq!(polls.wait(EVERY, 0.0), MIN_SLEEP);
     }
 }
