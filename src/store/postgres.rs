@@ -19,8 +19,8 @@ use crate::time::Clock;
 
 mod attempt;
 mod booking_check;
+mod commits_in_doubt;
 mod connect;
-mod doubt;
 mod flight;
 mod history;
 mod outbox;

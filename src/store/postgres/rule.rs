@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 
 use super::attempt::transact;
-use super::doubt::Doubts;
+use super::commits_in_doubt::Doubts;
 use super::flight::{Flight, Purpose};
 use super::{Durability, PostgresStore};
 use crate::job::{
@@ -22,18 +22,18 @@ use crate::store::rule::texts;
 use crate::store::tx_error::{TxError, TxResult};
 
 mod activity;
-mod batch;
+mod altered;
+mod bulk;
 mod catalogue;
 mod check;
 mod contention;
 mod cursor;
 mod dialect;
-mod each;
 mod floor;
-mod mark;
 mod parts;
 mod plan;
 mod queries;
+mod row_by_row;
 mod stamp;
 mod statements;
 mod typed;
@@ -167,14 +167,14 @@ impl RuleJob {
         Ok(plan)
     }
 
-    /// Reads the clock, the [`mark`](mark::read) of the tables, and the pause for all replicas.
+    /// Reads the clock, the [`mark`](altered::mark) of the tables, and the pause for all replicas.
     async fn look_again(
         &self,
     ) -> Result<(DateTime<Utc>, String, Option<ReplicaPause>), StoreError> {
         let (store, what) = (&self.store, "read the database's clock");
         let name = self.name();
         let looked = transact!(store, Purpose::Read, what, |flight| {
-            let mark = mark::read(flight, &self.rule).await?;
+            let mark = altered::mark(flight, &self.rule).await?;
             let (now, pause) = store.opening(flight, &name).await?;
             (now, mark, pause)
         });
@@ -274,9 +274,9 @@ impl RuleJob {
     ) -> Result<TxResult<Batch>, StoreError> {
         let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
         let done = if self.rule.asks_others() {
-            batch::lock_then_write(&mut flight, plan, values).await
+            bulk::lock_then_write(&mut flight, plan, values).await
         } else {
-            batch::sweep(&mut flight, plan, values).await
+            bulk::sweep(&mut flight, plan, values).await
         };
         let done = self.noted(&mut flight, done).await;
         Ok(flight.land(done).await)
@@ -300,9 +300,9 @@ impl RuleJob {
 
     async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
         let slow = self.contention.slow_rows();
-        let mut timeouts = slow.shorten(each::timeouts(self.store.timeouts));
+        let mut timeouts = slow.shorten(row_by_row::timeouts(self.store.timeouts));
         if self.contention.goes_row_by_row() {
-            timeouts.lock = timeouts.lock.min(each::SHORT_LOCK);
+            timeouts.lock = timeouts.lock.min(row_by_row::SHORT_LOCK);
         }
         let store = &self.store;
         let batch = transact!(
@@ -310,7 +310,7 @@ impl RuleJob {
             plan.to_write(),
             WRITE,
             |flight| {
-                let batch = each::write(flight, plan, values, timeouts, &slow).await?;
+                let batch = row_by_row::write(flight, plan, values, timeouts, &slow).await?;
                 self.doubts.note(flight, &batch).await?;
                 batch
             },

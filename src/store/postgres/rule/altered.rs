@@ -1,6 +1,6 @@
-//! Whether the tables of a rule were altered since the rule was checked.
+//! Detects tables of a rule that were altered since the rule was checked.
 //!
-//! A check is asked once, when a worker starts, and a host migrates while it runs. A statement that
+//! A check runs once, when a worker starts, and a host migrates while it runs. A statement that
 //! still fits an altered table may mean another thing: compared with a `timestamp`, an instant is
 //! read in the zone of the session; where row security was enabled, rows are no longer seen.
 
@@ -18,7 +18,7 @@ struct Mark {
 }
 
 /// Returns a text that differs once a table of the rule, a column or a trigger of it was altered.
-pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResult<String> {
+pub(super) async fn mark(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResult<String> {
     let names: Vec<String> = rule
         .tables()
         .iter()

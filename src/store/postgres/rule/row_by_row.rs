@@ -12,7 +12,7 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
-use super::batch::{check_lag, empty, lock};
+use super::bulk::{check_lag, empty, lock};
 use super::contention::{SlowRows, TOO_LONG};
 use super::cursor::cursor;
 use super::plan::{OID, Plan, TID, Values};
