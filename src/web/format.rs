@@ -107,10 +107,10 @@ mod tests {
     fn the_shorter_a_time_the_more_exactly_it_is_told() {
         let times = [0, 40, 2_540, 9_990, 340_000, 1_234_000, 12_345_000];
 
-        let told = times.map(|time| elapsed(Duration::from_micros(time)));
+        let reported = times.map(|time| elapsed(Duration::from_micros(time)));
 
         assert_eq!(
-            told,
+            reported,
             ["0 ms", "0 ms", "2.5 ms", "10 ms", "340 ms", "1.2 s", "12s"]
         );
     }
@@ -128,10 +128,10 @@ mod tests {
             ..ticks.clone()
         };
 
-        let told = [usual, ticks, never].map(|of| schedule(&of));
+        let reported = [usual, ticks, never].map(|of| schedule(&of));
 
         assert_eq!(
-            told,
+            reported,
             [
                 "every 15m, when a row falls due and at the start",
                 "every 15m",
@@ -145,7 +145,7 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         let later = now + TimeDelta::seconds(90);
 
-        let told = [
+        let reported = [
             until(later, now),
             until(now, later),
             ago(later, now),
@@ -153,9 +153,9 @@ mod tests {
         ];
 
         let words = ["in 1m 30s", ">now<", "0s ago", ">1m 30s<"];
-        for (told, words) in told.into_iter().zip(words) {
-            let told = told.into_string();
-            assert!(told.contains(words), "{told}");
+        for (reported, words) in reported.into_iter().zip(words) {
+            let reported = reported.into_string();
+            assert!(reported.contains(words), "{reported}");
         }
     }
 }

@@ -194,13 +194,13 @@ async fn the_health_in_a_status_was_emitted_before() {
         }
         tokio::task::yield_now().await;
 
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         while let Ok(event) = events.try_recv() {
-            told.push(event.event);
+            reported.push(event.event);
         }
         assert!(
-            told.iter().any(|event| matches!(&**event, Event::HealthChanged { health, .. } if health.as_str() == "late")),
-            "{told:?}"
+            reported.iter().any(|event| matches!(&**event, Event::HealthChanged { health, .. } if health.as_str() == "late")),
+            "{reported:?}"
         );
         housekeeper.stop(None);
     }

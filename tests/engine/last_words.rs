@@ -109,14 +109,14 @@ fn add_overdue(host: &Host, round: u64) {
 
 /// The reports that subscribers received since the last call.
 fn reports_told(host: &mut Host) -> Vec<Report> {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while let Ok(event) = host.events.try_recv() {
         assert_eq!(event.missed, 0);
         if let Event::RunFinished(report) = &*event.event {
-            told.push(Report::clone(report));
+            reported.push(Report::clone(report));
         }
     }
-    told
+    reported
 }
 
 /// A history that ends the worker that writes to it: the last it does before it reports.

@@ -27,7 +27,7 @@ async fn a_run_waits_for_the_first_worker_that_lives() {
     killing_clock.kills.store(3, Ordering::SeqCst);
     host.worker().kill();
     let report = host.run_now(Scope::All).await.expect("is not refused");
-    let told = next_report(&mut host.events, |_| true).await;
+    let reported = next_report(&mut host.events, |_| true).await;
 
     assert_eq!(killing_clock.kills.load(Ordering::SeqCst), 0);
     assert_eq!(report.outcome, Outcome::Completed);
@@ -35,7 +35,7 @@ async fn a_run_waits_for_the_first_worker_that_lives() {
         (report.trigger, report.counts.total()),
         (Trigger::Manual, 1)
     );
-    assert_eq!(told, report);
+    assert_eq!(reported, report);
     assert_eq!(host.status().await.restarts, 4);
 }
 

@@ -434,17 +434,17 @@ async fn a_report_keeps_the_first_ids_and_says_that_there_were_more() {
     let report = host.run_now(Scope::All).await.expect("is not refused");
     host.add_overdue(3);
     let exact = host.run_now(Scope::All).await.expect("is not refused");
-    let mut told = Vec::new();
+    let mut shown = Vec::new();
     while let Ok(event) = host.events.try_recv() {
         if let Event::BatchCommitted { ids, .. } = &*event.event {
-            told.extend(ids.clone());
+            shown.extend(ids.clone());
         }
     }
 
     assert_eq!(report.ids, ["b000", "b001", "b002"]);
     assert!(report.more_ids);
     assert_eq!((exact.ids.len(), exact.more_ids), (3, false));
-    assert_eq!(told, host.expired());
+    assert_eq!(shown, host.expired());
 }
 
 #[tokio::test(start_paused = true)]
@@ -453,22 +453,22 @@ async fn subscribers_receive_the_events_of_a_run_in_order() {
     host.add_overdue(5);
 
     let report = host.run_now(Scope::All).await.expect("is not refused");
-    let mut heard = Vec::new();
+    let mut recorded = Vec::new();
     while let Ok(event) = host.events.try_recv() {
         assert_eq!(event.missed, 0);
-        heard.push(match &*event.event {
+        recorded.push(match &*event.event {
             Event::RunStarted {
                 run,
                 trigger: Trigger::Manual,
                 ..
             } if *run == report.run => "started",
             Event::BatchCommitted { run, .. } if *run == report.run => "batch",
-            Event::RunFinished(told) if **told == report => "finished",
+            Event::RunFinished(shown) if **shown == report => "finished",
             other => panic!("{other:?}"),
         });
     }
 
-    assert_eq!(heard, ["started", "batch", "batch", "batch", "finished"]);
+    assert_eq!(recorded, ["started", "batch", "batch", "batch", "finished"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -477,7 +477,7 @@ async fn a_run_is_emitted_before_it_is_answered() {
     let (actor, _heard) = forwarding_subscriber().await;
     let (reply, answer) = ractor::concurrency::oneshot();
     let answer = Arc::new(Mutex::new(answer));
-    let (seen, mut told) = mpsc::unbounded_channel();
+    let (seen, mut shown) = mpsc::unbounded_channel();
     let waiter = answer.clone();
     // This is called while the housekeeper emits the event.
     let subscriber = Subscriber::actor(&actor, move |event| {
@@ -498,8 +498,8 @@ async fn a_run_is_emitted_before_it_is_answered() {
     let _ = host.run_now(Scope::All).await;
 
     // Of the first run, and of the one behind it.
-    assert_eq!(told.recv().await, Some(false));
-    assert_eq!(told.recv().await, Some(true));
+    assert_eq!(shown.recv().await, Some(false));
+    assert_eq!(shown.recv().await, Some(true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -531,7 +531,7 @@ async fn a_slow_subscriber_learns_how_many_events_it_missed() {
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_that_is_gone_is_removed() {
     let host = Setup::new().start().await;
-    let (actor, mut heard) = forwarding_subscriber().await;
+    let (actor, mut recorded) = forwarding_subscriber().await;
     let kept = Arc::new(());
     let seen = kept.clone();
     let subscriber = Subscriber::actor(&actor, move |event| {
@@ -542,7 +542,7 @@ async fn a_subscriber_that_is_gone_is_removed() {
         .cast(HousekeeperMsg::Subscribe(subscriber))
         .expect("it runs");
     let _ = host.run_now(Scope::All).await;
-    let before = (Arc::strong_count(&kept), heard.recv().await.is_some());
+    let before = (Arc::strong_count(&kept), recorded.recv().await.is_some());
 
     actor.stop_and_wait(None, None).await.expect("it stops");
     let _ = host.run_now(Scope::All).await;
@@ -554,7 +554,7 @@ async fn a_subscriber_that_is_gone_is_removed() {
 #[tokio::test(start_paused = true)]
 async fn an_actor_that_subscribes_twice_receives_each_event_once() {
     let host = Setup::new().start().await;
-    let (actor, mut heard) = forwarding_subscriber().await;
+    let (actor, mut recorded) = forwarding_subscriber().await;
 
     for _ in 0..3 {
         let subscriber = Subscriber::actor(&actor, DeliveryMsg);
@@ -565,10 +565,10 @@ async fn an_actor_that_subscribes_twice_receives_each_event_once() {
     let report = host.run_now(Scope::All).await.expect("is not refused");
 
     let finished =
-        |event: &Event| matches!(event, Event::RunFinished(told) if told.run == report.run);
-    next_event(&mut heard, finished).await;
+        |event: &Event| matches!(event, Event::RunFinished(shown) if shown.run == report.run);
+    next_event(&mut recorded, finished).await;
     tokio::time::sleep(seconds(1)).await;
-    assert!(heard.try_recv().is_err());
+    assert!(recorded.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -640,7 +640,7 @@ async fn only_a_failing_history_leaves_runs_unsaved() {
         }
         let host = setup.start().await;
         let away = Fault::Fail("no route".to_owned());
-        let mut owed = Vec::new();
+        let mut missing = Vec::new();
 
         // The third completes and writes the unsaved records.
         for fault in [None, Some(away), None, Some(Fault::Panic)] {
@@ -649,7 +649,7 @@ async fn only_a_failing_history_leaves_runs_unsaved() {
                 host.faults.once(Step::BeginRun, 1, fault);
             }
             let _ = host.run_now(Scope::user(Uuid::nil())).await;
-            owed.push(host.status().await.unsaved_runs);
+            missing.push(host.status().await.unsaved_runs);
         }
 
         let expected = if has_history {
@@ -657,7 +657,7 @@ async fn only_a_failing_history_leaves_runs_unsaved() {
         } else {
             [0, 0, 0, 0]
         };
-        assert_eq!(owed, expected, "{has_history}");
+        assert_eq!(missing, expected, "{has_history}");
     }
 }
 
@@ -784,11 +784,11 @@ struct DeliveryMsg(Delivery);
 struct ForwardingSubscriber;
 
 async fn forwarding_subscriber() -> (ActorRef<DeliveryMsg>, mpsc::UnboundedReceiver<Delivery>) {
-    let (sender, heard) = mpsc::unbounded_channel();
+    let (sender, recorded) = mpsc::unbounded_channel();
     let (actor, _) = Actor::spawn(None, ForwardingSubscriber, sender)
         .await
         .expect("it starts");
-    (actor, heard)
+    (actor, recorded)
 }
 
 #[ractor::actor(message = DeliveryMsg, state = mpsc::UnboundedSender<Delivery>, arguments = mpsc::UnboundedSender<Delivery>)]

@@ -454,22 +454,22 @@ async fn a_paused_job_runs_only_on_request_and_once_when_resumed() {
 async fn a_pause_or_resume_that_changes_nothing_emits_nothing() {
     let mut host = start(messages_only()).await;
 
-    let mut heard = Vec::new();
+    let mut recorded = Vec::new();
     for pauses in [false, true, true, false, false] {
         let answer = if pauses {
             host.pause().await
         } else {
             host.resume().await
         };
-        let mut told = None;
+        let mut reported = None;
         while let Ok(event) = host.events.try_recv() {
             match &*event.event {
-                Event::JobPaused { .. } => told = Some("paused"),
-                Event::JobResumed { .. } => told = Some("resumed"),
+                Event::JobPaused { .. } => reported = Some("paused"),
+                Event::JobResumed { .. } => reported = Some("resumed"),
                 _ => {}
             }
         }
-        heard.push((answer, told));
+        recorded.push((answer, reported));
     }
 
     let (nothing, paused, resumed) = (
@@ -477,7 +477,7 @@ async fn a_pause_or_resume_that_changes_nothing_emits_nothing() {
         (true, Some("paused")),
         (true, Some("resumed")),
     );
-    assert_eq!(heard, [nothing, paused, nothing, resumed, nothing]);
+    assert_eq!(recorded, [nothing, paused, nothing, resumed, nothing]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -240,14 +240,14 @@ async fn a_shutdown_emits_nothing_of_scheduled_runs_that_never_began() {
     stopped.await;
 
     let running = running.await.expect("is not refused");
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while let Ok(event) = host.events.try_recv() {
         if let Event::RunFinished(report) = &*event.event {
-            told.push(report.run);
+            reported.push(report.run);
         }
     }
     assert_eq!(waiting, 1);
-    assert_eq!(told, [running.run]);
+    assert_eq!(reported, [running.run]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -192,7 +192,7 @@ async fn an_unread_channel_holds_a_bounded_number_of_ids() {
     let report = host.run().await;
     let held = drain(&mut events);
     let ids: usize = held.iter().map(ids).sum();
-    let told: u64 = held.iter().map(|event| 1 + event.missed).sum();
+    let reported: u64 = held.iter().map(|event| 1 + event.missed).sum();
     drop(held);
     host.run().await;
     let next = events.recv().await.expect("it is subscribed");
@@ -200,7 +200,7 @@ async fn an_unread_channel_holds_a_bounded_number_of_ids() {
     assert_eq!(report.counts.of("rows"), 500_000);
     assert_eq!(report.ids.len(), 100);
     assert!((90_000..=100_000).contains(&ids), "{ids}");
-    assert_eq!(told + next.missed, EVENTS_BESIDE_BATCHES + 100);
+    assert_eq!(reported + next.missed, EVENTS_BESIDE_BATCHES + 100);
 }
 
 #[tokio::test(start_paused = true)]

@@ -599,8 +599,8 @@ async fn children_are_handed_on_and_keepers_are_named() {
         rejected,
         [("2".to_owned(), "kept by pins.post_id".to_owned())]
     );
-    let told = "select string_agg(path || post, ',' order by path) = 'x1,y1,z3' and bool_and(at = '2026-01-10 12:00Z') from outbox";
-    assert!(host.holds(told).await);
+    let emitted = "select string_agg(path || post, ',' order by path) = 'x1,y1,z3' and bool_and(at = '2026-01-10 12:00Z') from outbox";
+    assert!(host.holds(emitted).await);
     assert!(
         host.holds("select (select count(*) from parts) = 0 and (select count(*) from files) = 0")
             .await

@@ -202,12 +202,12 @@ const ORDERS: &str = "
     create index orders_made on orders (made);
     insert into orders values ('a', 'open', 1, 'anna'), ('b', 'open', 2, 'it''s \"b\"'), ('c', 'open', 3, null), ('d', 'open', 4102444800, 'dora');";
 
-fn told(entries: &[OutboxEntry]) -> Vec<(&str, &str, Json)> {
-    let told = entries.iter().map(|entry| {
+fn reported(entries: &[OutboxEntry]) -> Vec<(&str, &str, Json)> {
+    let reported = entries.iter().map(|entry| {
         let payload = entry.read().expect("is JSON");
         (entry.topic.as_str(), entry.key.as_str(), payload)
     });
-    told.collect()
+    reported.collect()
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn each_changed_row_has_its_entry_and_no_other() {
         let entries = host.entries().await;
         let payload = |guest: Json| object!({ "guest": guest, "status": "expired", "at": "2026-01-10T12:00:00.000000Z", "why": "late" });
         assert_eq!(
-            told(&entries),
+            reported(&entries),
             [
                 ("orders", "a", payload("anna".into())),
                 ("orders", "b", payload("it's \"b\"".into())),
@@ -265,13 +265,13 @@ async fn children_are_handed_on_before_they_go() {
         host.handle(rule).await;
 
         let entries = host.entries().await;
-        let mut told: Vec<String> = told(&entries)
+        let mut reported: Vec<String> = reported(&entries)
             .into_iter()
             .map(|(topic, key, payload)| format!("{topic} {} {payload}", key.replace(' ', "")))
             .collect();
-        told.sort();
+        reported.sort();
         assert_eq!(
-            told,
+            reported,
             [
                 r#"file 7 {"path":"/x"}"#,
                 r#"file 8 {"path":"/y"}"#,

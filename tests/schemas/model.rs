@@ -452,13 +452,15 @@ impl World {
     pub(crate) async fn compare(&self, job: &impl Job) -> Result<(), String> {
         let due = self.due();
         let expected: BTreeSet<String> = due.iter().map(|row| self.key(row.number).1).collect();
-        let told = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        job.check().await.map_err(|error| told("check", &error))?;
+        let reported = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        job.check()
+            .await
+            .map_err(|error| reported("check", &error))?;
         let page = Page::first(100.try_into().expect("is not zero"));
         let preview = job
             .preview(&Scope::All, &page)
             .await
-            .map_err(|error| told("preview", &error))?;
+            .map_err(|error| reported("preview", &error))?;
         let shown: BTreeSet<String> = preview.rows.iter().map(|row| row.id.clone()).collect();
         if shown != expected {
             return Err(format!("preview {shown:?}, model {expected:?}"));
@@ -467,7 +469,7 @@ impl World {
         let bounds = job
             .begin_run()
             .await
-            .map_err(|error| told("begin", &error))?;
+            .map_err(|error| reported("begin", &error))?;
         let mut request = BatchRequest {
             scope: Scope::All,
             now: bounds.now,
@@ -480,7 +482,7 @@ impl World {
             let batch = job
                 .batch(&request)
                 .await
-                .map_err(|error| told("batch", &error))?;
+                .map_err(|error| reported("batch", &error))?;
             if let Some(row) = batch.rejected.first() {
                 return Err(format!("rejected {}: {}", row.id, row.error));
             }
@@ -517,8 +519,8 @@ impl World {
         // A forecast over text on Postgres is early by less than a second.
         let slack = Duration::from_secs(u64::from(!self.database.is_sqlite()));
         let agrees = match (forecast.next_due, next) {
-            (Some(told), Some(next)) => told <= next && told + slack >= next,
-            (told, next) => told == next,
+            (Some(reported), Some(next)) => reported <= next && reported + slack >= next,
+            (reported, next) => reported == next,
         };
         if agrees {
             return Ok(());

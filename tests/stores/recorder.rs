@@ -19,35 +19,35 @@ pub(crate) struct Statement {
 }
 
 impl Recorder {
-    pub(crate) fn hear(&self, event: &InstrumentationEvent<'_>) {
+    pub(crate) fn record(&self, event: &InstrumentationEvent<'_>) {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
             let statement = Statement::read(&query.to_string());
-            let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.push(statement);
+            let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            received.push(statement);
         }
     }
 
     /// Statements to these tables since the last call.
     pub(crate) fn take_about(&self, tables: &[&str]) -> Vec<Statement> {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut heard = std::mem::take(&mut *heard);
-        heard.retain(|statement| tables.iter().any(|table| statement.is_about(table)));
-        heard
+        let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut received = std::mem::take(&mut *received);
+        received.retain(|statement| tables.iter().any(|table| statement.is_about(table)));
+        received
     }
 
     /// Statements with this word since the last call.
     pub(crate) fn take_with(&self, word: &str) -> Vec<Statement> {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut heard = std::mem::take(&mut *heard);
-        heard.retain(|statement| statement.sql.contains(word));
-        heard
+        let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut received = std::mem::take(&mut *received);
+        received.retain(|statement| statement.sql.contains(word));
+        received
     }
 
     /// Statements since the last call.
     #[cfg(feature = "postgres")]
     pub(crate) fn take_all(&self) -> Vec<Statement> {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *heard)
+        let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *received)
     }
 
     /// The first word of each statement to the tables of the jobs, since this was asked before.

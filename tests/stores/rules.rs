@@ -592,9 +592,9 @@ pub(crate) async fn runs_written_again_count_once_in_the_history(
     for known in 1..=4 {
         world.history().record(&runs[..known], 10).await?;
     }
-    let owed = [&runs[..3], &runs[4..]].concat();
+    let unsaved = [&runs[..3], &runs[4..]].concat();
     for _ in 0..2 {
-        world.history().record(&owed, 10).await?;
+        world.history().record(&unsaved, 10).await?;
     }
 
     let lines = world.history().runs(&job.into(), 10).await?;

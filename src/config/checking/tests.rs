@@ -166,10 +166,10 @@ fn an_invalid_cron_is_named_with_its_field() {
         ),
     ];
 
-    for (cron, told) in table {
+    for (cron, reported) in table {
         let error = Schedule::cron(cron).check("schedule");
 
-        assert_eq!(error.expect_err(told).to_string(), told);
+        assert_eq!(error.expect_err(reported).to_string(), reported);
     }
     let mut config = HousekeeperConfig::default();
     config.job.pace.finish_by = Some("61 * * * *".into());
@@ -223,14 +223,14 @@ fn a_name_of_a_job_is_a_line_of_text() {
         (&"a".repeat(201), "has 201 characters"),
     ];
 
-    for (name, told) in table {
+    for (name, reported) in table {
         let name = JobName::from(name.to_owned());
 
         let error = HousekeeperConfig::default()
             .check(&[name])
             .expect_err("is no name");
 
-        assert!(error.problem.starts_with(told), "{error}");
+        assert!(error.problem.starts_with(reported), "{error}");
         assert!(!error.to_string().contains(['\0', '\n']), "{error}");
     }
     let right = ["a", "Ärger", "清掃", &"ä".repeat(200)].map(|name| name.to_owned().into());

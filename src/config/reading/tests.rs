@@ -27,8 +27,8 @@ fn an_unknown_field_is_an_error_at_every_level() {
     for (json, path) in table {
         let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
 
-        let told = format!("{path}: unknown field `");
-        assert!(error.to_string().starts_with(&told), "{error}");
+        let reported = format!("{path}: unknown field `");
+        assert!(error.to_string().starts_with(&reported), "{error}");
     }
 }
 
@@ -81,10 +81,10 @@ fn an_unreadable_value_is_named_with_what_was_expected() {
         ),
     ];
 
-    for (json, told) in table {
+    for (json, reported) in table {
         let error = serde_json::from_str::<HousekeeperConfig>(json).expect_err(json);
 
-        assert!(error.to_string().starts_with(told), "{error}");
+        assert!(error.to_string().starts_with(reported), "{error}");
     }
 }
 

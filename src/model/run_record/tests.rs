@@ -119,7 +119,7 @@ fn a_fold_keeps_a_hundred_ids_and_says_that_there_were_more() {
 /// The outcome of a write.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    Told,
+    Reported,
     Lost,
     Undone,
     /// The worker wrote, and died before it reported its run.
@@ -129,10 +129,10 @@ enum Fate {
 proptest! {
     #[test]
     fn whatever_becomes_of_a_write_each_run_is_counted_once(
-        story in prop::collection::vec((0..3_i64, any::<bool>(), prop::sample::select(vec![Fate::Told, Fate::Lost, Fate::Undone, Fate::Died])), 1..30),
+        story in prop::collection::vec((0..3_i64, any::<bool>(), prop::sample::select(vec![Fate::Reported, Fate::Lost, Fate::Undone, Fate::Died])), 1..30),
     ) {
         let mut table: BTreeMap<String, RunRecord> = BTreeMap::new();
-        let mut owed: Vec<RunRecord> = Vec::new();
+        let mut unsaved: Vec<RunRecord> = Vec::new();
         let mut expected: BTreeMap<String, u64> = BTreeMap::new();
         let mut minute = 0;
 
@@ -141,28 +141,28 @@ proptest! {
             let trigger = if deadline { Trigger::Deadline } else { Trigger::Tick };
             let started_at = DateTime::from_timestamp(minute * 60, 0).expect("is near");
             let run = RunRecord::from_report(Report { started_at, ..report(trigger, 1) }, Uuid::nil()).expect("it did something");
-            let runs = [&owed[..], std::slice::from_ref(&run)].concat();
+            let runs = [&unsaved[..], std::slice::from_ref(&run)].concat();
             if !matches!(fate, Fate::Undone) {
                 write(&mut table, &runs);
             }
             let mut counted = vec![run.clone()];
             match fate {
-                Fate::Told => owed.clear(),
-                Fate::Lost | Fate::Undone => owed = runs,
+                Fate::Reported => unsaved.clear(),
+                Fate::Lost | Fate::Undone => unsaved = runs,
                 Fate::Died => {
                     let outcome = Outcome::Crashed { reason: "it died".to_owned(), rows_at_least: 1 };
                     let crashed = RunRecord::from_report(Report { outcome, ..run.report }, Uuid::nil()).expect("it crashed");
                     if crashed.key != run.key {
                         counted.push(crashed.clone());
                     }
-                    owed.push(crashed);
+                    unsaved.push(crashed);
                 }
             }
             for run in counted {
                 *expected.entry(run.key).or_default() += 1;
             }
         }
-        write(&mut table, &owed);
+        write(&mut table, &unsaved);
 
         let lines: BTreeMap<String, u64> = table.into_iter().map(|(key, line)| (key, line.runs)).collect();
         prop_assert_eq!(lines, expected);

@@ -18,10 +18,10 @@ use crate::rules::record;
 async fn a_write_whose_caller_left_before_the_lock_is_not_made() -> TestResult {
     let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     let begun = Arc::new(Notify::new());
-    let told = Arc::clone(&begun);
+    let reported = Arc::clone(&begun);
     let listener = move |event: InstrumentationEvent<'_>| {
         if let InstrumentationEvent::BeginTransaction { .. } = event {
-            told.notify_one();
+            reported.notify_one();
         }
     };
     let pool = listening_pool::pool(&world.folder.path().join("test.db"), listener).await?;

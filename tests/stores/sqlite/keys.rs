@@ -194,10 +194,10 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
         "create table invoices (session_id text references sessions (id)); insert into invoices values ('b'), ('d')",
     )
     .await?;
-    let heard = Recorder::default();
-    let recorder = heard.clone();
+    let recorded = Recorder::default();
+    let recorder = recorded.clone();
     let file = world.folder.path().join("test.db");
-    let pool = listening_pool::pool(&file, move |event| recorder.hear(&event)).await?;
+    let pool = listening_pool::pool(&file, move |event| recorder.record(&event)).await?;
     let jobs = Jobs::over(SqliteStore::with_pool(pool).with_clock(clock()));
     let mut pass = idle_request(now(), 2);
     let (mut gone, mut rejected) = (Vec::new(), Vec::new());
@@ -216,7 +216,7 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
         (gone.concat(), rejected.concat()),
         ("ace".into(), "bd".into())
     );
-    let deletes = heard.take_about(&["sessions"]).into_iter();
+    let deletes = recorded.take_about(&["sessions"]).into_iter();
     let deletes = deletes.filter(|statement| statement.sql.starts_with("DELETE FROM \"sessions\""));
     // Three batches, and the one that was refused.
     assert_eq!(deletes.count(), 4);

@@ -179,13 +179,13 @@ async fn world_that_dies_at(
     let trigger = Arc::new(PanicTrigger::default());
     let set = Arc::clone(&trigger);
     let listener = move |event: InstrumentationEvent<'_>| {
-        let heard = match event {
+        let recorded = match event {
             InstrumentationEvent::StartQuery { query, .. } => query.to_string(),
             InstrumentationEvent::FinishQuery { query, .. } => format!("after {query}"),
             InstrumentationEvent::BeginTransaction { .. } => return set.begun.notify_one(),
             _ => return,
         };
-        let hit = heard.starts_with(statement);
+        let hit = recorded.starts_with(statement);
         assert!(
             !(hit && set.armed.swap(false, Ordering::SeqCst)),
             "the host's listener"

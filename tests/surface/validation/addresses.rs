@@ -27,8 +27,8 @@ proptest! {
         // A text that is in the address anyway proves nothing.
         prop_assume!(!form.contains(&password));
 
-        for told in drive::address(&text) {
-            prop_assert!(!told.contains(&password), "{} of {}", told, text);
+        for reported in drive::address(&text) {
+            prop_assert!(!reported.contains(&password), "{} of {}", reported, text);
         }
     }
 }

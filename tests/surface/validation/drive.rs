@@ -70,20 +70,20 @@ pub(crate) fn address(text: &str) -> Vec<String> {
         .build()
         .expect("a runtime");
     let _guard = runtime.enter();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     #[cfg(feature = "sqlite")]
-    told.push(
+    reported.push(
         match runtime.block_on(ractor_housekeeper::SqliteStore::open(text)) {
             Ok(store) => format!("{store:?}"),
             Err(error) => format!("{error} {error:?}"),
         },
     );
     #[cfg(feature = "postgres")]
-    told.push(match ractor_housekeeper::PostgresStore::connect(text) {
+    reported.push(match ractor_housekeeper::PostgresStore::connect(text) {
         Ok(store) => format!("{store:?}"),
         Err(error) => format!("{error} {error:?}"),
     });
-    told
+    reported
 }
 
 async fn live(settings: Settings) -> Result<(), String> {

@@ -10,7 +10,7 @@ fn seeds_of_settings_are_applied_or_rejected() {
     for (name, text) in seeds("settings") {
         let refusal = drive::settings(&text).err().unwrap_or_default();
 
-        let told = match name.as_str() {
+        let reported = match name.as_str() {
             "zero_batch.json" => "job.pace.min_batch: invalid value: integer `0`",
             "both_ticks.json" => "job.schedule.cron is set beside `every`",
             "misspelt.json" => "job.schedule.start_jiter: unknown field",
@@ -24,8 +24,8 @@ fn seeds_of_settings_are_applied_or_rejected() {
             "cron_never.json" => "no such day ever comes",
             _ => "",
         };
-        assert!(refusal.contains(told), "{name}: {refusal}");
-        assert_eq!(refusal.is_empty(), told.is_empty(), "{name}: {refusal}");
+        assert!(refusal.contains(reported), "{name}: {refusal}");
+        assert_eq!(refusal.is_empty(), reported.is_empty(), "{name}: {refusal}");
     }
 }
 

@@ -138,19 +138,19 @@ async fn a_run_is_cancelled_after_its_batch() {
 async fn a_job_is_paused_and_resumed() {
     let host = host().await;
     let visitor = Visitor::actor(&host);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
 
     for act in ["pause", "pause", "resume", "resume"] {
         let answer = visitor
             .post(&format!("/api/v1/jobs/booking-expirer/{act}"))
             .await;
         let answer = answer.json();
-        told.push((answer["paused"] == true, answer["changed"] == true));
+        reported.push((answer["paused"] == true, answer["changed"] == true));
         assert_eq!(host.status().await.paused, act == "pause");
     }
 
     assert_eq!(
-        told,
+        reported,
         [(true, true), (true, false), (false, true), (false, false)]
     );
 }

@@ -91,8 +91,8 @@ async fn ticks_are_told_in_local_time_beside_utc() {
     browser.wait_for(LIVE);
 
     let fits = "[...document.querySelectorAll('.ticks time[data-clock]')].map((time) => { \
-        const told = /^(\\d\\d):(\\d\\d) local, (\\d\\d):(\\d\\d) UTC$/.exec(time.textContent); \
-        return told !== null && (Number(told[1]) - Number(told[3]) + 24) % 24 === 9 && told[2] === told[4]; })";
+        const reported = /^(\\d\\d):(\\d\\d) local, (\\d\\d):(\\d\\d) UTC$/.exec(time.textContent); \
+        return reported !== null && (Number(reported[1]) - Number(reported[3]) + 24) % 24 === 9 && reported[2] === reported[4]; })";
 
     assert_eq!(browser.look(fits), json!([true, true, true, true, true]));
 }

@@ -63,7 +63,7 @@ async fn reconnected_streams_follow_the_next_housekeeper() {
     second.call(pause, None).await.expect("it runs");
 
     // Sooner than a frame that comes even without news: this one came from an event.
-    let heard = timeout(seconds(1), async {
+    let recorded = timeout(seconds(1), async {
         loop {
             let frame = next(&mut stream).await.expect("a frame");
             let html = frame["html"].as_str().expect("is text");
@@ -72,7 +72,7 @@ async fn reconnected_streams_follow_the_next_housekeeper() {
             }
         }
     });
-    heard.await.expect("the news of the second");
+    recorded.await.expect("the news of the second");
 }
 
 #[tokio::test(start_paused = true)]

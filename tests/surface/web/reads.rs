@@ -44,13 +44,13 @@ async fn previews_beyond_the_queue_are_answered_with_retry_later() {
             tokio::spawn(async move { visitor.get("/api/v1/jobs/booking-expirer/preview").await })
         })
         .collect();
-    let mut told = BTreeMap::new();
+    let mut reported = BTreeMap::new();
 
     for preview in previews {
         let answer = preview.await.expect("an answer");
         let retry_after = answer.header("retry-after").to_owned();
         let facts = (answer.problem(), answer.status.as_u16(), retry_after);
-        *told.entry(facts).or_insert(0) += 1;
+        *reported.entry(facts).or_insert(0) += 1;
     }
 
     let fact =
@@ -59,7 +59,7 @@ async fn previews_beyond_the_queue_are_answered_with_retry_later() {
         (fact("busy", 503, "5"), 70 - 16 - 1),
         (fact("read_timeout", 504, ""), 17),
     ];
-    assert_eq!(told, BTreeMap::from(expected));
+    assert_eq!(reported, BTreeMap::from(expected));
 }
 
 #[tokio::test(start_paused = true)]

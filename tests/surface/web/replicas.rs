@@ -23,10 +23,10 @@ async fn a_pause_for_all_is_on_the_page_and_in_the_api() {
     let visitor = Visitor(web.router().layer(Extension(Requester::new("anna"))));
 
     let before = visitor.get("/jobs/booking-expirer").await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for action in ["pause-replicas", "pause-replicas"] {
         let answer = visitor.post(&format!("{JOB}/{action}")).await;
-        told.push((answer.status.as_u16(), answer.json()["changed"].clone()));
+        reported.push((answer.status.as_u16(), answer.json()["changed"].clone()));
     }
     let status = visitor.get(JOB).await.json();
     let page = visitor.get("/jobs/booking-expirer").await;
@@ -36,7 +36,7 @@ async fn a_pause_for_all_is_on_the_page_and_in_the_api() {
     let resumed = visitor.send(Method::POST, path, &FORM, "").await;
 
     assert!(before.page(200).contains("Pause all"));
-    assert_eq!(told, [(200, json!(true)), (200, json!(false))]);
+    assert_eq!(reported, [(200, json!(true)), (200, json!(false))]);
     assert_eq!(status["pause"]["all_replicas"], true);
     assert_eq!(status["pause"]["by"], "anna");
     let page = page.page(200);

@@ -86,7 +86,7 @@ async fn after_missed_events_every_history_is_read_again() {
     // More batches than wait for the reader, so that the end of the run is missed.
     host.add_overdue(800);
     host.run_now(Scope::All).await.expect("a report");
-    let heard = async {
+    let recorded = async {
         loop {
             // The next event has the number of missed ones.
             host.ask(|reply| HousekeeperMsg::Pause(BookingExpirer::NAME, reply))
@@ -101,7 +101,7 @@ async fn after_missed_events_every_history_is_read_again() {
             }
         }
     };
-    let frame = timeout(seconds(60), heard)
+    let frame = timeout(seconds(60), recorded)
         .await
         .expect("a frame that tells");
 
