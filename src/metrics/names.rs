@@ -5,7 +5,7 @@
 //! calls do nothing. `examples/prometheus` serves a scrape. `examples/prometheus/alerts.yml` has a
 //! rule for each entry of the column "alert on", with the steps to take.
 //!
-//! | metric | kind, unit | labels | what it means | alert on |
+//! | metric | kind, unit | labels | meaning | alert on |
 //! |---|---|---|---|---|
 //! | `housekeeper_runs_total` | counter | `job`, `trigger`, `outcome` | Runs that ended. A run rejected before it reached a worker does not count. | a share of `failed` or `crashed` that stays |
 //! | `housekeeper_rows_total` | counter, rows | `job`, `kind` | Rows changed, as each batch reports. A batch in flight when its worker crashes is in no report, and not counted. | no increase where there always was one |
@@ -14,7 +14,7 @@
 //! | `housekeeper_timer_restarts_total` | counter | | Crashes of the timer. | any |
 //! | `housekeeper_missed_ticks_total` | counter | `job` | Ticks that got no run of their own: the machine slept, or a run was still in progress. | an increase that goes on: runs take longer than the schedule allows |
 //! | `housekeeper_events_missed_total` | counter | | Events that a subscriber was too slow to receive. | any, if a subscriber needs every event |
-//! | `housekeeper_run_seconds` | histogram, seconds | `job` | From the begin of a run to its report, including pauses. | |
+//! | `housekeeper_run_seconds` | histogram, seconds | `job` | From the beginning of a run to its report, including pauses. | |
 //! | `housekeeper_batch_seconds` | histogram, seconds | `job` | One batch, whatever its outcome: the wait for a connection, select, locks, write and commit. | a high quantile beyond the target of the pace |
 //! | `housekeeper_batch_rows` | histogram, rows | `job` | Rows of all kinds changed by a batch that was committed. | |
 //! | `housekeeper_step_seconds` | histogram, seconds | `job`, `step` | A step that only reads, or writes the history, whatever its outcome: `check`, `begin_run` (the clock), `forecast`, `preview`, `history_read`, `history_write`. | a high quantile: an index is missing |
@@ -32,12 +32,12 @@
 //! | `housekeeper_rejected_rows` | gauge, rows | `job` | Rows that could not be handled since the last tick; at most 1,000. | any that stay |
 //! | `housekeeper_unsaved_runs` | gauge, runs | `job` | Runs that wait in memory for the history's table; at most 100. | any that stay |
 //! | `housekeeper_health` | gauge, 0 or 1 | `job`, `state` | 1 for the state the job is in: `healthy`, `late`, `failing`, `degraded`. | `failing`; `late`; no state at all: it is stopped |
-//! | `housekeeper_degraded` | gauge, 0 or 1 | `job` | Whether the job is in its cool-down because its worker crashed too often. The same as that state of its health. | 1 |
+//! | `housekeeper_degraded` | gauge, 0 or 1 | `job` | Whether the job is in its cool-down because its worker crashed too often, as in its health. | 1 |
 //! | `housekeeper_paused` | gauge, 0 or 1 | `job` | Whether ticks and deadlines are held back. | 1 for longer than any maintenance |
 //! | `housekeeper_running` | gauge, 0 or 1 | `job` | Whether a run is in progress. | |
-//! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its limits allow: see [`Health::Failing`](crate::model::Health::Failing). | 1 |
+//! | `housekeeper_stalled` | gauge, 0 or 1 | `job` | Whether that run has been silent for longer than its timeouts allow: see [`Health::Failing`](crate::model::Health::Failing). | 1 |
 //!
-//! **What the seconds of a batch are.** On Postgres a batch is one statement, which selects, locks
+//! **Seconds of a batch.** On Postgres a batch is one statement, which selects, locks
 //! and writes, in a transaction of its own; there is no select to be measured by itself. On SQLite
 //! a run looks up its next 100,000 rows at once, and the batch that does so is longer by that. The
 //! steps that only select are in `housekeeper_step_seconds`. For the parts of a statement, ask the
@@ -47,7 +47,7 @@
 //! requested, and at least once a minute. They are zero when the housekeeper has stopped, was
 //! killed or has failed, but for the time of the last success, which stays true; a housekeeper
 //! whose process crashed leaves none. If it is started again before the old one is quite gone, they
-//! are right at the next look.
+//! are right at the next check.
 //!
 //! **Labels** are few: jobs, triggers, outcomes, steps, and the kinds of rows that a job names in
 //! [`Batch::counts`](crate::job::Batch::counts). No id is a label. Two housekeepers of one process

@@ -70,7 +70,7 @@ impl CourierStatus {
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CourierState {
-    /// It sleeps until a commit or its next look.
+    /// It sleeps until a commit or its next poll.
     Idle,
     /// Entries are under way.
     Delivering {
