@@ -1,8 +1,9 @@
 //! The host's SQL and constants in a rule, each with its part and the table it is about.
 
-use super::action::{Action, HandOn, Target};
+use super::action::Action;
 use super::due::Source;
 use super::filter::Filter;
+use super::hand_on::{HandOn, Target};
 use super::sql::Sql;
 use super::value::{Literal, Value};
 use super::{Children, Rule};

@@ -27,6 +27,7 @@ use serde::Serialize;
 
 mod action;
 mod activity;
+mod archive;
 #[cfg(feature = "_store")]
 mod by_diesel;
 mod columns;
@@ -34,6 +35,7 @@ mod due;
 #[cfg(feature = "_store")]
 mod expressions;
 mod filter;
+mod hand_on;
 mod nearest;
 mod reading;
 mod related;
@@ -44,11 +46,13 @@ mod validate;
 mod value;
 
 pub use crate::job::{Finding, Findings};
-pub use action::{Action, Archive, HandOn, archive, call, hand_on, json, outbox};
+pub use action::Action;
 pub use activity::{Activity, newest};
+pub use archive::{Archive, archive};
 pub use columns::Columns;
 pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
 pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
+pub use hand_on::{HandOn, call, hand_on, json, outbox};
 pub use related::{Children, OnParent, Related, children, related};
 pub use sql::{Sql, sql};
 pub use typed::Typed;
@@ -58,8 +62,6 @@ pub use validate::RuleError;
 pub use value::{Literal, Value, column};
 
 #[cfg(feature = "_store")]
-pub(crate) use action::{OUTBOX, Target};
-#[cfg(feature = "_store")]
 pub(crate) use activity::Noted;
 #[cfg(feature = "postgres")]
 pub(crate) use activity::Through;
@@ -67,6 +69,8 @@ pub(crate) use activity::Through;
 pub(crate) use due::{Source, misread};
 #[cfg(feature = "_store")]
 pub(crate) use expressions::called;
+#[cfg(feature = "_store")]
+pub(crate) use hand_on::{OUTBOX, Target};
 #[cfg(feature = "_store")]
 pub(crate) use nearest::nearest;
 #[cfg(feature = "postgres")]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::action::HandOn;
 use super::columns::Columns;
 use super::filter::Filter;
+use super::hand_on::HandOn;
 
 /// A row of another table that belongs to a row of the rule's.
 ///

@@ -1,9 +1,10 @@
 //! The tables that a rule names.
 
 use super::Rule;
+use super::action::Action;
+use super::hand_on::HandOn;
 #[cfg(feature = "_store")]
-use super::action::Target;
-use super::action::{Action, HandOn};
+use super::hand_on::Target;
 use super::related::Children;
 
 impl Rule {

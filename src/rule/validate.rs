@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::Rule;
-use super::action::{Action, HandOn, Target};
+use super::action::Action;
 use super::activity::Activity;
 use super::columns::Columns;
 use super::due::{Due, Source};
 use super::filter::Filter;
+use super::hand_on::{HandOn, Target};
 use super::related::{Children, Related};
 use super::sql::{Sql, split_name};
 use super::value::Value;

@@ -218,6 +218,9 @@
 mod clock;
 mod conformance;
 mod faults;
+mod faulty_job;
+mod gate;
+mod job_hook;
 mod memory;
 mod outbox;
 #[cfg(all(feature = "postgres", unix))]
@@ -229,7 +232,10 @@ mod waiting;
 
 pub use clock::ManualClock;
 pub use conformance::{Conformance, Conformed, Guest, Neighbour, assert_conforms};
-pub use faults::{Answer, Call, Fault, Faults, FaultyJob, Gate, JobHook, Step};
+pub use faults::{Fault, Faults};
+pub use faulty_job::FaultyJob;
+pub use gate::Gate;
+pub use job_hook::{Answer, Call, JobHook, Step};
 pub use memory::{MemoryBooking, MemorySession, MemoryStore};
 pub use outbox::{MemoryOutbox, drain};
 #[cfg(all(feature = "postgres", unix))]

@@ -5,12 +5,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::catalogue::{self, Catalogue, Reference};
+use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
-use crate::rule::{Action, Children, Columns, Finding, Findings, HandOn, OnParent, Rule};
-use crate::store::rule::{identifier, overlap, table_name};
+use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
+use crate::store::rule::{identifier, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
+mod host;
+mod keys;
 mod parts;
 mod stamps;
 
@@ -26,7 +28,7 @@ pub(super) async fn findings(
     parts::parts(conn, rule, &catalogue, &mut findings).await?;
     stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
     privileges(rule, &catalogue, &mut findings);
-    foreign_keys(rule, &catalogue, &mut findings);
+    keys::foreign_keys(rule, &catalogue, &mut findings);
     match Plan::compile(rule, &catalogue, false, careful) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings).await?,
@@ -77,9 +79,9 @@ async fn look(
         }
     }
     if findings.refused.is_empty() {
-        constraints(conn, rule, catalogue, plan, &values, findings).await?;
+        host::constraints(conn, rule, catalogue, plan, &values, findings).await?;
     }
-    triggers(conn, rule, catalogue, findings).await?;
+    host::triggers(conn, rule, catalogue, findings).await?;
     if let Some(table) = catalogue
         .tables
         .get(&rule.table)
@@ -263,151 +265,10 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     }
 }
 
-fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
-    let Some(own) = catalogue.tables.get(&rule.table) else {
-        return;
-    };
-    if matches!(rule.action, Some(Action::Set(_))) {
-        return;
-    }
-    let is = |name: &str, columns: &Columns, found: &Reference| {
-        catalogue.oid(name) == Some(found.oid)
-            && overlap::<Catalogue>(columns.names(), &found.key.columns)
-    };
-    for found in catalogue
-        .foreign_keys
-        .iter()
-        .filter(|found| found.parent == own.oid)
-    {
-        let (key, place) = (&found.key, found.key.place());
-        let unless = rule.unless.iter().filter(|related| related.only.is_none());
-        let mut kept = rule.keeps.iter().chain(unless);
-        let declared = rule
-            .with
-            .iter()
-            .any(|children| is(&children.table, &children.column, found))
-            || kept.any(|related| is(&related.table, &related.column, found));
-        if key.refuses() && !declared && !rule.keeps_referenced {
-            let text = format!(
-                "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
-            );
-            findings
-                .refused
-                .push(Finding::new(&rule.name, "with", text));
-        }
-    }
-    // Children that go have keys of their own to be looked up.
-    let mut going = vec![own.oid];
-    going.extend(
-        rule.children()
-            .into_iter()
-            .filter(|children| children.action == OnParent::Delete)
-            .filter_map(|children| Some(catalogue.tables.get(&children.table)?.oid)),
-    );
-    for found in &catalogue.foreign_keys {
-        let key = &found.key;
-        if !key.indexed && going.contains(&found.parent) {
-            let text = format!(
-                "{} has no index, so its whole table is read for each row deleted from {}",
-                key.place(),
-                key.parent
-            );
-            findings.advice.push(
-                Finding::new(&rule.name, "with", text).mend(key.mend("create index concurrently")),
-            );
-        }
-    }
-}
-
-#[derive(QueryableByName)]
-struct Constraint {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    condition: String,
-}
-
-/// Constraints that hold for no due row once it is set.
-async fn constraints(
-    conn: &mut AsyncPgConnection,
-    rule: &Rule,
-    catalogue: &Catalogue,
-    plan: &Plan,
-    values: &Values<'_>,
-    findings: &mut Findings,
-) -> QueryResult<()> {
-    let (Some(rows), Some(oid)) = (&plan.after_set, catalogue.oid(&rule.table)) else {
-        return Ok(());
-    };
-    let found: Vec<Constraint> = diesel::sql_query(
-        "select conname::text as name, pg_get_expr(conbin, conrelid) as condition from pg_constraint \
-         where contype = 'c' and conrelid::bigint = $1 order by 1",
-    )
-    .bind::<BigInt, _>(oid)
-    .load(conn)
-    .await?;
-    let values = Values {
-        limit: 20,
-        ..Values::at(values.now, values.cutoff)
-    };
-    let rows = rows.inline(|name| plan.value(name, &values));
-    for Constraint { name, condition } in found {
-        let tried = format!(
-            "SELECT (count(*) > 0 AND bool_and(({condition}) IS FALSE)) AS fails FROM ({rows}) AS {}",
-            identifier(crate::rule::bare_name(&rule.table))
-        );
-        if parts::refusal(conn, &tried).await?.0 == Some(true) {
-            let text = format!("no due row meets `{name}` once it is set: {condition}");
-            findings.refused.push(Finding::new(&rule.name, "set", text));
-        }
-    }
-    Ok(())
-}
-
 #[derive(QueryableByName)]
 struct Largest {
     #[diesel(sql_type = Nullable<BigInt>)]
     largest: Option<i64>,
-}
-
-#[derive(QueryableByName)]
-struct Named {
-    #[diesel(sql_type = Text)]
-    name: String,
-}
-
-async fn triggers(
-    conn: &mut AsyncPgConnection,
-    rule: &Rule,
-    catalogue: &Catalogue,
-    findings: &mut Findings,
-) -> QueryResult<()> {
-    let Some(own) = catalogue.tables.get(&rule.table) else {
-        return Ok(());
-    };
-    let event = match &rule.action {
-        Some(Action::Set(_)) => 16,
-        _ => 8,
-    };
-    let found: Vec<Named> = diesel::sql_query(
-        "select tgname::text as name from pg_trigger where tgrelid::bigint = $1 and not tgisinternal and tgenabled <> 'D' \
-         and (tgtype::bigint & $2) <> 0 order by 1",
-    )
-    .bind::<BigInt, _>(own.oid)
-    .bind::<BigInt, _>(event)
-    .load(conn)
-    .await?;
-    if !found.is_empty() {
-        let names: Vec<String> = found
-            .into_iter()
-            .map(|found| format!("`{}`", found.name))
-            .collect();
-        let text = format!("fires {} for each row", names.join(", "));
-        findings
-            .advice
-            .push(Finding::new(&rule.name, "action", text));
-    }
-    Ok(())
 }
 
 async fn backlog(
