@@ -26,9 +26,9 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
         return Ok(());
     };
     fill(&world).await?;
-    let recorded = Recorder::default();
-    do_everything(&Jobs::over(listening(&world, &recorded).await?)).await?;
-    let statements = recorded.take_about(TABLES);
+    let traced = Recorder::default();
+    do_everything(&Jobs::over(listening(&world, &traced).await?)).await?;
+    let statements = traced.take_about(TABLES);
 
     let mut all_steps = String::new();
     let asked = |statement: &&Statement| !statement.sql.starts_with("EXPLAIN");
@@ -73,13 +73,13 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
              analyze housekeeper_outbox"
         ))
         .await?;
-    let recorded = Recorder::default();
-    let store = listening(&world, &recorded).await?;
+    let traced = Recorder::default();
+    let store = listening(&world, &traced).await?;
 
     let claimed = deliver_beside_parked(&store).await?;
 
     assert_eq!(claimed, 10);
-    let statements = recorded.take_with("housekeeper_outbox");
+    let statements = traced.take_with("housekeeper_outbox");
     // Those that settle find their entries by id.
     let by_id = |sql: &str| sql.contains("where id = any($1)") || sql.contains("unnest(");
     for statement in statements.iter().filter(|it| !by_id(&it.sql)) {
@@ -172,13 +172,13 @@ async fn the_clock_and_a_pause_are_read_in_one_statement() -> TestResult {
     let Some(world) = PostgresUnderTest::empty()? else {
         return Ok(());
     };
-    let recorded = Recorder::default();
-    let store = listening(&world, &recorded).await?;
+    let traced = Recorder::default();
+    let store = listening(&world, &traced).await?;
     let job = crate::runs::built_in_job(store.clone(), "booking-expirer")?;
     let read = async || -> TestResult<usize> {
-        recorded.take_about(&[]);
+        traced.take_about(&[]);
         job.begin_run().await.map_err(|error| error.chain())?;
-        Ok(recorded
+        Ok(traced
             .take_all()
             .iter()
             .filter(|one| one.sql.contains("clock_timestamp"))

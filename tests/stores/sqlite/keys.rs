@@ -194,8 +194,8 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
         "create table invoices (session_id text references sessions (id)); insert into invoices values ('b'), ('d')",
     )
     .await?;
-    let recorded = Recorder::default();
-    let recorder = recorded.clone();
+    let traced = Recorder::default();
+    let recorder = traced.clone();
     let file = world.folder.path().join("test.db");
     let pool = listening_pool::pool(&file, move |event| recorder.record(&event)).await?;
     let jobs = Jobs::over(SqliteStore::with_pool(pool).with_clock(clock()));
@@ -216,7 +216,7 @@ async fn kept_rows_stop_no_batch_and_repeat_only_the_first() -> TestResult {
         (gone.concat(), rejected.concat()),
         ("ace".into(), "bd".into())
     );
-    let deletes = recorded.take_about(&["sessions"]).into_iter();
+    let deletes = traced.take_about(&["sessions"]).into_iter();
     let deletes = deletes.filter(|statement| statement.sql.starts_with("DELETE FROM \"sessions\""));
     // Three batches, and the one that was refused.
     assert_eq!(deletes.count(), 4);

@@ -28,9 +28,9 @@ struct PlanStep {
 async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
     let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     fill(&world).await?;
-    let (jobs, recorded) = listening(&world).await?;
+    let (jobs, traced) = listening(&world).await?;
     do_everything(&jobs).await?;
-    let statements = recorded.take_about(TABLES);
+    let statements = traced.take_about(TABLES);
 
     // Before the planner knows anything about the rows, after, and when it takes them for twenty
     // times as many.
@@ -111,8 +111,8 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
 
     for statistics in ["", "analyze"] {
         world.sql(statistics).await?;
-        let recorded = Recorder::default();
-        let recorder = recorded.clone();
+        let traced = Recorder::default();
+        let recorder = traced.clone();
         let file = world.folder.path().join("test.db");
         let pool = listening_pool::pool(&file, move |event| recorder.record(&event)).await?;
         let store = SqliteStore::with_pool(pool).with_clock(clock());
@@ -120,7 +120,7 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
         let claimed = deliver_beside_parked(&store).await?;
 
         assert!(claimed >= 9, "{claimed}");
-        let statements = recorded.take_with("housekeeper_outbox");
+        let statements = traced.take_with("housekeeper_outbox");
         for statement in &statements {
             let plan = explain(&world, statement).await?;
             let scans = plan.iter().any(|step| {
@@ -145,17 +145,17 @@ async fn a_batch_of_bookings_is_one_write_and_one_query() -> TestResult {
         let booking = MemoryBooking::pending(id, user(1), now() - micro());
         world.booking(&booking).await?;
     }
-    let (jobs, recorded) = listening(&world).await?;
+    let (jobs, traced) = listening(&world).await?;
     let mut pass = request(now(), 1);
 
     let first = jobs.expire_bookings(&pass).await?;
-    let at_first = recorded.kinds();
+    let at_first = traced.kinds();
     world
         .sql("update bookings set status = 'Confirmed' where booking_id = 'b'")
         .await?;
     pass.after = first.next_cursor;
     let second = jobs.expire_bookings(&pass).await?;
-    let after_a_payment = recorded.kinds();
+    let after_a_payment = traced.kinds();
 
     assert_eq!((first.ids.len(), second.ids.len()), (1, 0));
     // The look-up for the whole run.
@@ -168,17 +168,17 @@ async fn a_batch_of_bookings_is_one_write_and_one_query() -> TestResult {
 async fn sessions_are_updated_only_if_one_of_a_batch_is_active() -> TestResult {
     let world = SqliteUnderTest::open().await?.ok_or("SQLite is built in")?;
     world.session("a", user(1), now() - micro()).await?;
-    let (jobs, recorded) = listening(&world).await?;
+    let (jobs, traced) = listening(&world).await?;
 
     let idle = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
-    let of_an_idle_one = recorded.kinds();
+    let of_an_idle_one = traced.kinds();
     world.session("b", user(2), now() - micro()).await?;
     world.message(user(2), "user", now()).await?;
     world
         .sql("update sessions set last_activity_at = null")
         .await?;
     let live = jobs.delete_idle_sessions(&idle_request(now(), 10)).await?;
-    let of_a_live_one = recorded.kinds();
+    let of_a_live_one = traced.kinds();
 
     assert_eq!((idle.ids.len(), live.ids.len()), (1, 0));
     assert!(
@@ -203,12 +203,12 @@ async fn a_batch_that_fails_otherwise_is_not_repeated_row_by_row() -> TestResult
         .sql("create trigger lost before update on bookings begin insert into nowhere values (1); end;
               create trigger lost_too before delete on sessions begin insert into nowhere values (1); end")
         .await?;
-    let (jobs, recorded) = listening(&world).await?;
+    let (jobs, traced) = listening(&world).await?;
 
     let expired = jobs.expire_bookings(&request(now(), 10)).await;
-    let of_bookings = recorded.kinds();
+    let of_bookings = traced.kinds();
     let deleted = jobs.delete_idle_sessions(&idle_request(now(), 10)).await;
-    let of_sessions = recorded.kinds();
+    let of_sessions = traced.kinds();
 
     assert!(expired.is_err() && deleted.is_err());
     assert_eq!(of_bookings, ["SELECT", "UPDATE"]);
@@ -262,10 +262,10 @@ async fn fill(world: &SqliteUnderTest) -> TestResult {
 
 /// A store on a host's pool whose connection records its statements.
 async fn listening(world: &SqliteUnderTest) -> TestResult<(Jobs, Recorder)> {
-    let recorded = Recorder::default();
-    let recorder = recorded.clone();
+    let traced = Recorder::default();
+    let recorder = traced.clone();
     let file = world.folder.path().join("test.db");
     let pool = listening_pool::pool(&file, move |event| recorder.record(&event)).await?;
     let store = SqliteStore::with_pool(pool).with_clock(clock());
-    Ok((Jobs::over(store), recorded))
+    Ok((Jobs::over(store), traced))
 }
