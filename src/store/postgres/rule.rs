@@ -10,7 +10,7 @@ use diesel_async::AsyncPgConnection;
 
 use super::attempt::transact;
 use super::commits_in_doubt::Doubts;
-use super::flight::{Flight, Purpose};
+use super::flight::Purpose;
 use super::{Durability, PostgresStore};
 use crate::job::{
     Batch, BatchRequest, Cursor, Forecast, Job, JobError, JobName, OldSnapshot, Page, PreviewRows,
@@ -18,7 +18,6 @@ use crate::job::{
 };
 use crate::model::StoreError;
 use crate::rule::{Finding, Findings, Rule, RuleError};
-use crate::store::rule::texts;
 use crate::store::tx_error::{TxError, TxResult};
 
 mod activity;
@@ -34,6 +33,8 @@ mod parts;
 mod plan;
 mod queries;
 mod row_by_row;
+mod row_lock;
+mod run_batch;
 mod stamp;
 mod statements;
 mod typed;
@@ -190,29 +191,6 @@ impl RuleJob {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what is about to be committed.
-    async fn noted(&self, flight: &mut Flight, done: TxResult<Batch>) -> TxResult<Batch> {
-        let batch = done?;
-        self.doubts.note(flight, &batch).await?;
-        Ok(batch)
-    }
-
-    /// The batch whose commit was not confirmed, once the database says that it was committed.
-    async fn confirm(&self, error: StoreError, after: u64) -> Result<Batch, StoreError> {
-        if self.doubts.rows() == 0 {
-            return Err(error);
-        }
-        self.doubts.resolve(&self.store).await;
-        match (self.doubts.take_committed(after), self.doubts.rows()) {
-            (Some(batch), _) => Ok(batch),
-            (None, 0) => Err(error),
-            (None, rows) => Err(StoreError::InDoubt {
-                rows,
-                source: error.into(),
-            }),
-        }
-    }
-
     /// Returns whether what failed should run again, because a sum may have been too large.
     fn grows_careful<T>(&self, done: &Result<T, StoreError>) -> bool {
         let again = matches!(done, Err(StoreError::Query { .. }))
@@ -227,97 +205,6 @@ impl RuleJob {
     fn cutoff(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let after = self.rule.due.as_ref().and_then(|due| due.after);
         crate::time::before(now, after.unwrap_or_default())
-    }
-
-    async fn batch(&self, request: &BatchRequest) -> Result<Batch, StoreError> {
-        let plan = self.plan().await?;
-        let after = place(request.after.as_ref(), plan.keys)?;
-        // Behind a place the floor adds nothing.
-        let floor = self.floor.get().filter(|_| after.is_empty());
-        let values = Values {
-            scope: user(&request.scope),
-            floor: floor.as_deref(),
-            after: &after,
-            limit: i64::from(request.limit.get()),
-            ..Values::at(request.now, request.cutoff)
-        };
-        // A batch that was dropped, or ran out of time, is not tried together again.
-        if self.under_way.swap(true, Ordering::AcqRel) || self.contention.goes_row_by_row() {
-            let batch = self.each(&plan, &values).await;
-            self.under_way.store(false, Ordering::Release);
-            return batch;
-        }
-        let began = Instant::now();
-        let batch = match self.together(&plan, &values).await? {
-            Err(error) if error.goes_row_by_row() => {
-                tracing::debug!(job.name = self.rule.name, error = %error.into_store_error(WRITE), "goes row by row");
-                let lost = began.elapsed();
-                let mut batch = self.again(&plan, &values).await;
-                if let Ok(batch) = &mut batch {
-                    // The first attempt waited for the same locks.
-                    if !batch.waited.is_zero() {
-                        batch.waited = batch.waited.saturating_add(lost);
-                    }
-                }
-                batch
-            }
-            done => done.map_err(|error| error.into_store_error(WRITE)),
-        };
-        self.under_way.store(false, Ordering::Release);
-        batch
-    }
-
-    async fn together(
-        &self,
-        plan: &Plan,
-        values: &Values<'_>,
-    ) -> Result<TxResult<Batch>, StoreError> {
-        let mut flight = self.store.begin(plan.to_write(), WRITE).await?;
-        let done = if self.rule.asks_others() {
-            bulk::lock_then_write(&mut flight, plan, values).await
-        } else {
-            bulk::sweep(&mut flight, plan, values).await
-        };
-        let done = self.noted(&mut flight, done).await;
-        Ok(flight.land(done).await)
-    }
-
-    /// The batch once more: all rows together if other keys are known to keep some, else one by
-    /// one.
-    async fn again(&self, before: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
-        self.suspects
-            .store(self.rule.keeps_referenced, Ordering::Relaxed);
-        // The tables may have changed: types, keys.
-        *self.known() = None;
-        let plan = self.plan().await?;
-        if plan.keeper != before.keeper {
-            if let Ok(batch) = self.together(&plan, values).await? {
-                return Ok(batch);
-            }
-        }
-        self.each(&plan, values).await
-    }
-
-    async fn each(&self, plan: &Plan, values: &Values<'_>) -> Result<Batch, StoreError> {
-        let slow = self.contention.slow_rows();
-        let mut timeouts = slow.shorten(row_by_row::timeouts(self.store.timeouts));
-        if self.contention.goes_row_by_row() {
-            timeouts.lock = timeouts.lock.min(row_by_row::SHORT_LOCK);
-        }
-        let store = &self.store;
-        let batch = transact!(
-            store,
-            plan.to_write(),
-            WRITE,
-            |flight| {
-                let batch = row_by_row::write(flight, plan, values, timeouts, &slow).await?;
-                self.doubts.note(flight, &batch).await?;
-                batch
-            },
-            timeouts
-        )?;
-        self.contention.note(&batch);
-        Ok(batch)
     }
 }
 
@@ -465,11 +352,6 @@ fn adds(rule: &Rule) -> bool {
     due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some())
 }
 
-/// The texts in a place, which [`cursor`] put there.
-fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError> {
-    texts(cursor, keys).map_err(StoreError::Schema)
-}
-
 /// The place where a run is, as another cursor: what a run is given back must not be where it was.
 fn again_at(after: Option<&Cursor>) -> Cursor {
     match after {
@@ -488,15 +370,6 @@ fn lines(findings: &[Finding]) -> String {
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
-
-fn user(scope: &Scope) -> Option<&str> {
-    match scope {
-        Scope::All => None,
-        Scope::User(user) => Some(user),
-    }
-}
-
-const WRITE: &str = "handle due rows";
 
 /// How long keys that were read are believed, once the database has refused a batch.
 const TRUST: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::job::Cursor;
+use crate::model::StoreError;
 use crate::store::rule;
 
 /// A row's place in the order of the rule.
@@ -13,4 +14,9 @@ pub(super) fn cursor(place: &str, micros: i64) -> Cursor {
 /// An instant in microseconds since 1970.
 pub(super) fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}
+
+/// Returns the texts in a place, which [`cursor`] put there.
+pub(super) fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError> {
+    rule::texts(cursor, keys).map_err(StoreError::Schema)
 }

@@ -105,17 +105,6 @@ impl Parts {
         all
     }
 
-    /// The table, with what is joined to it for the sake of a lock, and what is locked.
-    pub(super) fn locked(&self) -> (String, String) {
-        match self.active.as_ref().and_then(|active| active.join.as_ref()) {
-            None => (self.from.clone(), String::new()),
-            Some((join, name)) => (
-                format!("{} {join}", self.from),
-                format!(" OF {}, {name}", self.of),
-            ),
-        }
-    }
-
     /// Whether a key of another table may keep a row.
     pub(super) fn may_be_kept(&self) -> bool {
         !self.keeper.starts_with("NULL")

@@ -8,6 +8,7 @@ use super::super::flight::Purpose;
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
 use super::stamp::Form;
+use crate::job::Scope;
 use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};
 
@@ -185,3 +186,11 @@ impl Plan {
 /// The variables that hold the place of the one row of [`Plan::write_one`].
 pub(super) const TID: &str = "hkv_tid";
 pub(super) const OID: &str = "hkv_oid";
+
+/// Returns the user of a scope.
+pub(super) fn user(scope: &Scope) -> Option<&str> {
+    match scope {
+        Scope::All => None,
+        Scope::User(user) => Some(user),
+    }
+}

@@ -7,11 +7,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::cursor::{cursor, instant};
+use super::cursor::{cursor, instant, place};
 use super::floor;
-use super::plan::{Plan, Values};
+use super::plan::{Plan, Values, user};
 use super::stamp::LAST;
-use super::{place, user};
 use crate::job::{BoundedCount, Forecast, Page, PreviewRow, PreviewRows, Scope};
 use crate::store::counted::{PROBE, capped};
 

@@ -54,20 +54,7 @@ impl Compiler<'_> {
         let together = self.writing(parts, true)?;
         // A loop has no statistics for a single row.
         let writing = self.writing(parts, false)?.text;
-        // A related row that appears now takes a weak lock on its parent, which only the strongest
-        // lock keeps out.
-        let lock = match &rule.action {
-            Some(Action::Set(_)) if !rule.asks_others() && rule.with.is_empty() => "NO KEY UPDATE",
-            _ => "UPDATE",
-        };
-        let (locked_from, locked) = parts.locked();
-        let claim = |scoped, after| {
-            format!(
-                "FROM {locked_from} WHERE {} ORDER BY {order} LIMIT {}::bigint FOR {lock}{locked} SKIP LOCKED",
-                parts.claimed(scoped, after),
-                param("limit")
-            )
-        };
+        let claim = |scoped, after| parts.claim(rule, scoped, after);
         let sweep = Variants::new(|scoped, after| {
             format!(
                 "WITH hk_picked AS MATERIALIZED (SELECT {picked} {}){}",
