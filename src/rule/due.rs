@@ -501,3 +501,41 @@ pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String>
         "`{column}` holds {value}, which reads as the year {reads} in {name}, so that every row is due; {coarser}?"
     ))
 }
+
+/// Whether a text says that its time is not that of UTC. Such texts are not in the order of their
+/// instants.
+#[cfg(feature = "_store")]
+pub(crate) fn has_offset(text: &str) -> bool {
+    let behind = text.get(19..).unwrap_or_default();
+    let behind = behind.trim_start_matches(|c: char| c == '.' || c == ' ' || c.is_ascii_digit());
+    let Some(offset) = behind.strip_prefix(['+', '-']) else {
+        return false;
+    };
+    let mut digits = offset.chars().take(5);
+    digits.any(|digit| ('1'..='9').contains(&digit))
+}
+
+#[cfg(all(test, feature = "_store"))]
+mod tests {
+    use super::has_offset;
+
+    #[test]
+    fn a_time_that_is_not_utc_has_an_offset() {
+        let table = [
+            ("2026-01-10 12:00:00", false),
+            ("2026-01-10 12:00:00.123456", false),
+            ("2026-01-10T12:00:00Z", false),
+            ("2026-01-10T12:00:00.5+00:00", false),
+            ("2026-01-10 12:00:00.5 +0000 UTC m=+1.25", false),
+            ("2026-01-10T12:00:00-05:00", true),
+            ("2026-01-10T12:00:00.5+00:30", true),
+            ("2026-01-10 12:00:00 -0500 EST", true),
+            ("2026-01-10 12:00:00+02", true),
+            ("short", false),
+        ];
+
+        for (text, expected) in table {
+            assert_eq!(has_offset(text), expected, "{text}");
+        }
+    }
+}

@@ -66,7 +66,7 @@ pub(crate) use activity::Noted;
 #[cfg(feature = "postgres")]
 pub(crate) use activity::Through;
 #[cfg(feature = "_store")]
-pub(crate) use due::{Source, misread};
+pub(crate) use due::{Source, has_offset, misread};
 #[cfg(feature = "_store")]
 pub(crate) use expressions::called;
 #[cfg(feature = "_store")]

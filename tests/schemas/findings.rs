@@ -280,7 +280,7 @@ mod postgres {
     use ractor_housekeeper::testing::PrivatePostgres;
 
     use ractor_housekeeper::rule::{
-        Value, archive, at, children, eq, hand_on, one_of, related, sql,
+        Due, Stamp, Value, archive, at, children, eq, hand_on, one_of, related, sql,
     };
 
     use super::*;
@@ -306,7 +306,8 @@ mod postgres {
         create table keyed (tenant text, id bigint, at timestamptz, total bigint generated always as (id + 1) stored, primary key (tenant, id)); create index on keyed (at);
         create table kept (tenant text, keyed_id bigint, foreign key (tenant, keyed_id) references keyed); create index on kept (tenant, keyed_id);
         create view seen as select * from orders; create materialized view stored as select * from orders;
-        create table loose (a text unique, b text not null unique, at timestamptz); create index on loose (at);";
+        create table loose (a text unique, b text not null unique, at timestamptz); create index on loose (at);
+        create table days (id bigint primary key, day date); create schema away; create table away.tucked (id bigint primary key, at timestamptz);";
 
     #[expect(clippy::too_many_lines, reason = "a table of rules")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -423,6 +424,22 @@ mod postgres {
                 ],
             ),
             (
+                orders().unless(related("seen", "id")).delete(),
+                &[
+                    "rule `r`, unless seen: `seen` is a view, which no foreign key leads from, so a row written while its parent is handled could be missed; name the table whose rows it shows, or accept it with `may_race`",
+                ],
+            ),
+            (
+                rule("days").due(at("day")).delete(),
+                &[
+                    "rule `r`, due: `day` is `date`, which holds no instant: give an expression and its stamp, such as `(day + 1)::timestamp` and `naive_utc` for the end of the day",
+                ],
+            ),
+            (
+                rule("tucked").due(at("at")).delete(),
+                &["rule `r`, table: there is no table `tucked`; did you mean `away.tucked`?"],
+            ),
+            (
                 orders()
                     .hand_on(hand_on("outbox").column("kind", "gone"))
                     .delete(),
@@ -513,6 +530,12 @@ mod postgres {
                 .then("update seconds set at = at from written where seconds.id = written.id")
                 .delete(),
             loose().key(["b"]).delete(),
+            orders().unless(related("seen", "id")).may_race().delete(),
+            orders().keeps(related("stored", "id")).delete(),
+            rule("days")
+                .due(Due::sql("(day + 1)::timestamp", Stamp::NaiveUtc))
+                .delete(),
+            rule("away.tucked").due(at("at")).delete(),
             orders().archive(
                 archive("slim")
                     .without(["n", "mood", "u"])

@@ -19,10 +19,14 @@ mod handed_on;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
 mod model;
+mod odd;
 mod own_tables;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rules;
+
+#[cfg(all(feature = "postgres", unix))]
+mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "postgres")]

@@ -265,10 +265,6 @@ impl World {
         match self.key {
             Key::Integer => (format!("{}", number + 7), format!("{}", number + 7)),
             Key::Text => (format!("'{doubled}'"), text.to_owned()),
-            Key::Composite if self.database.is_sqlite() => (
-                format!("'{doubled}', {number}"),
-                format!("['{doubled}', {number}]"),
-            ),
             Key::Composite => (
                 format!("'{doubled}', {number}"),
                 format!(

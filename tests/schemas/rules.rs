@@ -302,7 +302,7 @@ pub(crate) const SQLITE: &[Case] = &[
         rows: "create table drafts (tenant text, id integer, expires integer, revoked integer, primary key (tenant, id)) without rowid;
             create table old_drafts (tenant text, id integer, expires integer, revoked integer, archived text default 'yes'); create table counters (n integer); insert into counters values (5);
             insert into drafts values ('it''s', 1, 1768046399999, null), ('b', 1, null, 5), ('b', 2, 1768046400000, null), ('c', 3, 1768046400001, 7), ('d', 4, null, null)",
-        due: &["['it''s', 1]", "['b', 1]", "['c', 3]"],
+        due: &["[\"it's\", 1]", "[\"b\", 1]", "[\"c\", 3]"],
         after: "select (select count(*) from old_drafts) = 3 and (select n from counters) = 2",
     },
 ];

@@ -25,7 +25,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    async fn new(case: &Case) -> Self {
+    pub(crate) async fn new(case: &Case) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("host.db");
         let store = SqliteStore::open(&path.to_string_lossy())
@@ -130,8 +130,8 @@ async fn a_refused_or_withheld_row_is_rejected_and_the_rest_goes() {
                 "invoices" => ("01", "hex(old.hash)"),
                 "states" => (case.due[0], "old.state_id"),
                 "drafts" => (
-                    "['it''s', 1]",
-                    "'[' || quote(old.tenant) || ', ' || old.id || ']'",
+                    "[\"it's\", 1]",
+                    "'[' || json_quote(old.tenant) || ', ' || old.id || ']'",
                 ),
                 _ => (case.due[0], "old.id"),
             };
@@ -315,7 +315,7 @@ async fn references_of_several_columns_are_matched_as_a_whole() {
     assert_eq!(
         rejected,
         [(
-            "['a', 2]".to_owned(),
+            "[\"a\", 2]".to_owned(),
             "kept by pins (post, tenant)".to_owned()
         )]
     );

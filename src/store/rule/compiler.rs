@@ -61,14 +61,24 @@ impl<T: Tables> Compiler<'_, T> {
         self.noted(part, result.map_err(MissingSql::problem))
     }
 
+    /// A table that is only read, or what shows rows like one.
+    pub(crate) fn readable(&mut self, part: &str, name: &str) -> Option<()> {
+        if self.catalogue.shows_rows(name) {
+            return Some(());
+        }
+        self.table(part, name)
+    }
+
     pub(crate) fn table(&mut self, part: &str, name: &str) -> Option<()> {
         let text = match self.catalogue.kind(name) {
             Some(Ok(())) => return Some(()),
             Some(Err(kind)) => format!("`{name}` is {kind}; name the table whose rows it shows"),
             None => {
-                let known = self.catalogue.known().iter().map(String::as_str);
-                let hint = nearest(bare_name(name), known)
-                    .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+                let known = self.catalogue.known();
+                let bare = known.iter().map(|known| bare_name(known));
+                let close = nearest(bare_name(name), bare)
+                    .and_then(|close| known.iter().find(|known| bare_name(known) == close));
+                let hint = close.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
                 format!("there is no table `{name}`{hint}")
             }
         };
@@ -177,6 +187,10 @@ impl<T: Tables> Compiler<'_, T> {
                 self.text("only", T::DIALECT.filter(filter, &of))
             }
         };
+        let only = match self.catalogue.has_key(&rule.table, &of, &key) {
+            Some(has_key) => only.map(|only| format!("{only} AND {has_key}")),
+            None => only,
+        };
         let related = self.related(&of, &key);
         // Each has named what is wrong with it.
         let (own_due, only, related) = (due?, only?, related?);
@@ -211,7 +225,7 @@ impl<T: Tables> Compiler<'_, T> {
 
     /// The span that another table keeps for a row of `of`, as an expression.
     pub(crate) fn lifetime(&mut self, lifetime: &Lifetime, of: &str) -> Option<String> {
-        self.table("due", &lifetime.table)?;
+        self.readable("due", &lifetime.table)?;
         let fine = [
             self.column("due", &lifetime.table, &lifetime.key),
             self.column("due", &lifetime.table, &lifetime.column),
@@ -352,16 +366,21 @@ impl<T: Tables> Compiler<'_, T> {
         let rule = self.rule;
         self.table("archive", &archive.into)?;
         self.all_columns("archive", &rule.table, &archive.without);
-        let copied: Vec<String> = self
+        let copied: Vec<(String, bool)> = self
             .catalogue
             .columns(&rule.table)
             .iter()
-            .filter(|column| !column.generated && archive.copies::<T>(column.name))
-            .map(|column| column.name.to_owned())
+            .filter(|column| archive.copies::<T>(column.name))
+            .map(|column| (column.name.to_owned(), column.computed))
             .collect();
         let (mut names, mut values) = (Vec::new(), Vec::new());
-        for name in copied {
-            if self.find(&archive.into, &name).is_none() {
+        for (name, is_computed) in copied {
+            let target = self.find(&archive.into, &name);
+            // A column that is made of others can be made again.
+            if target.map_or(is_computed, |target| target.computed) {
+                continue;
+            }
+            if target.is_none() {
                 let text = format!(
                     "`{}` has no column `{name}`: add it, or leave it out with `without`",
                     archive.into
@@ -386,8 +405,16 @@ impl<T: Tables> Compiler<'_, T> {
     /// The statement that inserts rows into an archive, up to where they come from.
     pub(crate) fn insert_into_archive(&mut self, archive: &Archive, of: &str) -> Option<String> {
         let (names, values) = self.archived(archive, of)?;
+        let columns = self.catalogue.columns(&archive.into).into_iter();
+        let mut numbered = columns.filter(|column| column.generated && !column.computed);
+        // A column that is always numbered takes the row's own number only by these words.
+        let overriding = if numbered.next().is_some() {
+            " OVERRIDING SYSTEM VALUE"
+        } else {
+            ""
+        };
         Some(format!(
-            "INSERT INTO {} ({}) SELECT {}",
+            "INSERT INTO {} ({}){overriding} SELECT {}",
             table_name(&archive.into),
             names.join(", "),
             values.join(", ")

@@ -33,7 +33,7 @@ impl<T: Tables> Compiler<'_, T> {
         key: &[String],
     ) -> Option<(String, Vec<String>)> {
         let part = format!("{part} {}", related.table);
-        self.table(&part, &related.table)?;
+        self.readable(&part, &related.table)?;
         let own = &self.rule.table;
         let declared = related.references.as_ref();
         let referred = self.reference(own, &related.table, &related.column, declared, key);
@@ -76,9 +76,18 @@ impl<T: Tables> Compiler<'_, T> {
             [column] => format!("{table}.{column}"),
             _ => format!("{table} ({columns})"),
         };
+        let part = format!("{part} {table}");
+        if let Some(Err(kind)) = self.catalogue.kind(table) {
+            let text = format!(
+                "`{table}` is {kind}, which no foreign key leads from, so a row written while its parent is handled could be missed; \
+                 name the table whose rows it shows, or accept it with `may_race`"
+            );
+            self.refuse(&part, text);
+            return;
+        }
         let finding = Finding::new(
             &self.rule.name,
-            format!("{part} {table}"),
+            part,
             format!(
                 "no foreign key from `{place}`, so a row written while its parent is handled could be missed; \
                  add one, or accept it with `may_race`"
@@ -158,7 +167,7 @@ impl<T: Tables> Compiler<'_, T> {
         key: &[String],
     ) -> Option<(String, Vec<String>)> {
         let rule = self.rule;
-        self.table(part, &activity.table)?;
+        self.readable(part, &activity.table)?;
         let mut fine = self.all_columns(part, &activity.table, activity.column.names());
         fine &= self.column(part, &activity.table, &activity.at.column);
         let declared = activity.references.as_ref();

@@ -45,6 +45,14 @@ pub(crate) trait Tables: Sized {
     /// Whether a table is there, or else what is there under its name.
     fn kind(&self, table: &str) -> Option<Result<(), &str>>;
 
+    /// Whether rows can be read that are not in a table of this database, such as those of a view.
+    fn shows_rows(&self, table: &str) -> bool;
+
+    /// A condition that leaves out rows whose key is NULL, if there may be such.
+    fn has_key(&self, _table: &str, _of: &str, _key: &[String]) -> Option<String> {
+        None
+    }
+
     fn columns(&self, table: &str) -> Vec<ColumnFacts<'_>>;
 
     /// Whether two names are of one column.
@@ -129,13 +137,20 @@ pub(crate) trait Tables: Sized {
 }
 
 /// A column, as far as both databases know it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the catalogue says of it"
+)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ColumnFacts<'c> {
     pub(crate) name: &'c str,
     pub(crate) not_null: bool,
     /// Whether it gets a value if none is given.
     pub(crate) has_default: bool,
+    /// Whether it cannot be set.
     pub(crate) generated: bool,
+    /// Whether it is made of other columns.
+    pub(crate) computed: bool,
 }
 
 /// The parts of a rule that a row's activity adds.

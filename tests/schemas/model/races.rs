@@ -79,17 +79,21 @@ impl World {
         pays.then(|| format!("insert into payments values ({})", self.key(row.number).0))
     }
 
+    /// The acts of guests: each second row is put off, and the others are paid. A row that both
+    /// write would not show who came first.
+    fn acts(&self) -> [Vec<(usize, String)>; 2] {
+        let saved = self.rows.iter().filter(|row| row.number % 2 == 0);
+        let saving = saved.map(|row| (row.number, self.save(row)));
+        let paid = self.rows.iter().filter(|row| row.number % 2 == 1);
+        let paying = paid.filter_map(|row| Some((row.number, self.pay(row)?)));
+        [saving.collect(), paying.collect()]
+    }
+
     /// Runs a job while two guests write, then once more, and returns where a row is half done.
     pub(crate) async fn race(&self, job: &impl Job, guests: [Guest; 3]) -> Result<(), String> {
         let start = Arc::new(Barrier::new(3));
         let [saves, pays, mut looks] = guests;
-        // A row that both write would not show who came first.
-        let saving = self.rows.iter().filter(|row| row.number % 2 == 0);
-        let saving = saving.map(|row| (row.number, self.save(row))).collect();
-        let paying = self.rows.iter().filter(|row| row.number % 2 == 1);
-        let paying = paying
-            .filter_map(|row| Some((row.number, self.pay(row)?)))
-            .collect();
+        let [saving, paying] = self.acts();
         let saves = tokio::spawn(write_all(saves, saving, start.clone()));
         let pays = tokio::spawn(write_all(pays, paying, start.clone()));
 
@@ -100,7 +104,33 @@ impl World {
         let (later, later_kids) = self.run(job).await?;
         handled.extend(later);
         kids += later_kids;
+        self.assert_all_whole(&handled, &kept, kids, &mut looks)
+            .await
+    }
 
+    /// Keeps rows by a guest who acts after a run has read them and before it writes. Returns how
+    /// many of them were due.
+    pub(crate) async fn keep(&self, guest: &mut Guest) -> (BTreeSet<usize>, usize) {
+        let mut kept = BTreeSet::new();
+        for (number, sql) in self.acts().concat() {
+            if guest.change(&sql).await > 0 {
+                kept.insert(number);
+            }
+        }
+        let is_due = |row: &&Row| self.due_from(row).is_some_and(|from| from <= self.now);
+        let due = self.rows.iter().filter(is_due);
+        let hit = due.filter(|row| kept.contains(&row.number)).count();
+        (kept, hit)
+    }
+
+    /// Checks that each row is as before or wholly handled, and handled only if no guest kept it.
+    pub(crate) async fn assert_all_whole(
+        &self,
+        handled: &BTreeSet<String>,
+        kept: &BTreeSet<usize>,
+        kids: u64,
+        looks: &mut Guest,
+    ) -> Result<(), String> {
         let mut born = 0;
         for row in &self.rows {
             let (_, id) = self.key(row.number);
@@ -109,7 +139,7 @@ impl World {
                 return Err(format!("{id} was handled after a guest had kept it"));
             }
             born += if is_handled { row.children } else { 0 };
-            self.assert_whole(row, is_handled, &mut looks).await?;
+            self.assert_whole(row, is_handled, looks).await?;
             let due = self.due_from(row).is_some_and(|from| from <= self.now);
             if !is_kept && due != is_handled {
                 return Err(format!("{id} is due: {due}, handled: {is_handled}"));
@@ -165,13 +195,23 @@ impl World {
     }
 
     /// Runs a job over all rows. Returns the ids handled and the number of children.
-    async fn run(&self, job: &impl Job) -> Result<(BTreeSet<String>, u64), String> {
+    pub(crate) async fn run(&self, job: &impl Job) -> Result<(BTreeSet<String>, u64), String> {
+        self.run_around(job, self.limit, async || ()).await
+    }
+
+    /// The same with a first batch of this many rows, and an act behind it.
+    async fn run_around(
+        &self,
+        job: &impl Job,
+        first: u32,
+        mut act: impl AsyncFnMut(),
+    ) -> Result<(BTreeSet<String>, u64), String> {
         let bounds = job.begin_run().await.map_err(|error| error.to_string())?;
         let mut request = BatchRequest {
             scope: Scope::All,
             now: bounds.now,
             cutoff: bounds.cutoff,
-            limit: self.limit.try_into().expect("is not zero"),
+            limit: first.try_into().expect("is not zero"),
             after: None,
         };
         let (mut handled, mut kids) = (BTreeSet::new(), 0);
@@ -185,6 +225,10 @@ impl World {
                 if !handled.insert(id.clone()) {
                     return Err(format!("{id} handled twice"));
                 }
+            }
+            if request.after.is_none() {
+                act().await;
+                request.limit = self.limit.try_into().expect("is not zero");
             }
             match batch.next_cursor {
                 None => return Ok((handled, kids)),
@@ -284,4 +328,109 @@ async fn no_generated_rule_leaves_a_row_half_done_on_postgres() {
 
         raced.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{world:#?}"));
     }
+}
+
+/// Rows that guests keep between a read and a write, over all generated rules.
+const HITS: usize = 50;
+
+/// The first batch reads the rows of those to come.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_kept_behind_a_read_is_not_handled_on_sqlite() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kept.db");
+    let path = path.to_string_lossy();
+    let clock = super::clock();
+    let store = ractor_housekeeper::SqliteStore::open(&path)
+        .await
+        .expect("a path");
+    let store = store.with_clock(Arc::new(clock.clone()));
+    let mut conn = SqliteConnection::establish(&path).expect("a connection");
+    conn.batch_execute("pragma synchronous = off; pragma foreign_keys = on")
+        .expect("is set");
+    let mut guest = Guest::Sqlite(SqliteConnection::establish(&path).expect("a connection"));
+    guest.change("pragma foreign_keys = on").await;
+    let mut hits = 0;
+    for seed in 1..=RACES {
+        let world = World::generate(seed, Database::Sqlite);
+        conn.batch_execute(&world.sql())
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        clock.set(world.now());
+        let job = store.rule(world.rule()).expect("a rule");
+        let mut kept = BTreeSet::new();
+
+        let ran = world.run_around(&job, 1, async || {
+            let (rows, hit) = world.keep(&mut guest).await;
+            (kept, hits) = (rows, hits + hit);
+        });
+        let (handled, kids) = ran.await.expect("runs");
+
+        let whole = world.assert_all_whole(&handled, &kept, kids, &mut guest);
+        let whole = whole.await;
+        whole.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{world:#?}"));
+    }
+    assert!(hits > HITS, "{hits} rows were kept in time");
+}
+
+/// A gate in the rule's condition holds up the statement that picks, once it sees no newer rows.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_kept_during_a_pick_is_not_handled_on_postgres() {
+    use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+    use ractor_housekeeper::rule::sql;
+    use ractor_housekeeper::testing::PrivatePostgres;
+    let Some(server) = PrivatePostgres::shared().expect("a server") else {
+        return;
+    };
+    let url = server.fresh_database().expect("a database");
+    let clock = super::clock();
+    let store = ractor_housekeeper::PostgresStore::connect(&url).expect("a URL");
+    let store = store.with_clock(Arc::new(clock.clone()));
+    let connect = async || {
+        let conn = AsyncPgConnection::establish(&url)
+            .await
+            .expect("a connection");
+        Box::new(conn)
+    };
+    let (mut conn, mut guest) = (connect().await, Guest::Postgres(connect().await));
+    let gate = "set client_min_messages = warning; create function gate() returns boolean language plpgsql stable \
+        as $$ begin perform pg_advisory_xact_lock_shared(7); return true; end $$";
+    conn.batch_execute(gate).await.expect("is made");
+    let waits = "(select count(*) from pg_locks where locktype = 'advisory' and not granted)";
+    let mut hits = 0;
+    for seed in 1..=RACES {
+        let world = Arc::new(World::generate(seed, Database::Postgres));
+        conn.batch_execute(&world.sql())
+            .await
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        clock.set(world.now());
+        let rule = world.rule().only(sql("gate()"));
+        let job = store.rule(rule).expect("a rule");
+        // Compiles the plan before the gate closes.
+        job.forecast(&[]).await.expect("a forecast");
+        conn.batch_execute("select pg_advisory_lock(7)")
+            .await
+            .expect("closes");
+        let running = tokio::spawn({
+            let world = world.clone();
+            async move { world.run(&job).await }
+        });
+        while guest.count(waits).await == 0 && !running.is_finished() {
+            tokio::task::yield_now().await;
+        }
+
+        let (kept, hit) = world.keep(&mut guest).await;
+        hits += hit;
+        conn.batch_execute("select pg_advisory_unlock(7)")
+            .await
+            .expect("opens");
+        let (handled, kids) = running.await.expect("ends").expect("runs");
+
+        let whole = world.assert_all_whole(&handled, &kept, kids, &mut guest);
+        let whole = whole.await;
+        whole.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{world:#?}"));
+    }
+    assert!(hits > HITS, "{hits} rows were kept in time");
 }

@@ -38,8 +38,8 @@ struct FoundTable {
     relkind: String,
     #[diesel(sql_type = Bool)]
     has_parts: bool,
-    #[diesel(sql_type = Bool)]
-    hides_rows: bool,
+    #[diesel(sql_type = Text)]
+    hidden_from: String,
     #[diesel(sql_type = Text)]
     missing_privileges: String,
     #[diesel(sql_type = Bool)]
@@ -56,8 +56,8 @@ pub(super) struct Table {
     pub(super) relkind: String,
     /// Whether it has partitions or tables that inherit from it.
     pub(super) has_parts: bool,
-    /// Whether row security is active for this role.
-    pub(super) hides_rows: bool,
+    /// Of the same, those for which row security may hide rows from this role.
+    pub(super) hidden_from: String,
     /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by
     /// commas.
     pub(super) missing_privileges: String,
@@ -95,10 +95,17 @@ pub(super) struct Column {
     pub(super) not_null: bool,
     #[diesel(sql_type = Bool)]
     pub(super) has_default: bool,
+    /// Whether it cannot be set.
     #[diesel(sql_type = Bool)]
     pub(super) generated: bool,
+    /// Whether it is made of other columns.
+    #[diesel(sql_type = Bool)]
+    pub(super) computed: bool,
     #[diesel(sql_type = Bool)]
     pub(super) is_domain: bool,
+    /// Whether it is an array, a record or JSON, which JSON holds in another form than text.
+    #[diesel(sql_type = Bool)]
+    pub(super) is_structured: bool,
     /// Labels of an enum.
     #[diesel(sql_type = Array<Text>)]
     pub(super) labels: Vec<String>,
@@ -246,7 +253,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
                 oid: found.oid,
                 relkind: found.relkind,
                 has_parts: found.has_parts,
-                hides_rows: found.hides_rows,
+                hidden_from: found.hidden_from,
                 missing_privileges: found.missing_privileges,
                 set_back: found.set_back,
                 triggers: found.triggers,
@@ -346,7 +353,14 @@ impl Column {
 
 const TABLES: &str = "
     select u.given, c.oid::bigint as oid, c.relkind::text as relkind, c.relkind = 'p' or c.relhassubclass as has_parts,
-        row_security_active(c.oid) as hides_rows,
+        case when row_security_active(c.oid) then array_to_string(array(
+            select p.name from (values ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd')) as p(name, command)
+            left join lateral (select y.polpermissive as permits, case p.command when 'a' then true else pg_get_expr(y.polqual, y.polrelid) = 'true' end
+                    and case when p.command in ('a', 'w') then coalesce(pg_get_expr(y.polwithcheck, y.polrelid), pg_get_expr(y.polqual, y.polrelid)) = 'true' else true end as shows_all
+                from pg_policy y where y.polrelid = c.oid and y.polcmd::text in ('*', p.command)
+                    and exists (select from unnest(y.polroles) as r where r = 0 or pg_has_role(r, 'usage'))) as policy on true
+            group by p.name having not coalesce(bool_or(policy.permits and policy.shows_all), false)
+                or not coalesce(bool_and(policy.shows_all) filter (where not policy.permits), true)), ',') else '' end as hidden_from,
         array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
             where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
         exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
@@ -354,17 +368,23 @@ const TABLES: &str = "
         array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A')) as triggers
     from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)";
 
+/// With its schema where that must be said.
 const KNOWN: &str = "
-    select distinct relname::text as name from pg_class
-    where relkind in ('r', 'p') and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) order by 1";
+    select distinct case when pg_table_is_visible(c.oid) then '' else n.nspname || '.' end || c.relname as name
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema') order by 1";
 
 const COLUMNS: &str = "
     select a.attrelid::bigint::text as given, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as cast,
-        format_type(case t.typtype when 'd' then t.typbasetype else t.oid end, null) as base,
+        format_type(b.oid, null) as base,
         a.attnotnull as not_null, a.atthasdef or a.attidentity <> '' as has_default,
-        a.attgenerated <> '' or a.attidentity = 'a' as generated, t.typtype = 'd' as is_domain,
-        array(select e.enumlabel::text from pg_enum e where e.enumtypid = t.oid order by e.enumsortorder) as labels
+        a.attgenerated <> '' or a.attidentity = 'a' as generated, a.attgenerated <> '' as computed, t.typtype = 'd' as is_domain,
+        b.typtype = 'c' or b.typcategory = 'A' or b.typname in ('json', 'jsonb') as is_structured,
+        array(select e.enumlabel::text from pg_enum e where e.enumtypid = b.oid order by e.enumsortorder) as labels
     from pg_attribute a join pg_type t on t.oid = a.atttypid
+    join lateral (with recursive below as (select t.oid, t.typtype, t.typbasetype
+            union all select d.oid, d.typtype, d.typbasetype from below join pg_type d on d.oid = below.typbasetype where below.typtype = 'd')
+        select p.oid, p.typtype, p.typcategory, p.typname from below join pg_type p on p.oid = below.oid where below.typtype <> 'd') as b on true
     where a.attrelid::bigint = any($1) and a.attnum > 0 and not a.attisdropped order by a.attnum";
 
 const KEYS: &str = "

@@ -256,7 +256,8 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                 .refused
                 .push(finding.mend(format!("grant {list} on {} to {grantee}", table_name(name))));
         }
-        if table.hides_rows {
+        let mut hidden = table.hidden_from.split(',');
+        if hidden.any(|privilege| privileges.contains(&privilege)) {
             let text = format!(
                 "row security hides rows of `{name}` from this role; use one that bypasses it"
             );

@@ -35,6 +35,11 @@ impl Tables for Catalogue {
         })
     }
 
+    fn shows_rows(&self, table: &str) -> bool {
+        let found = self.tables.get(table);
+        found.is_some_and(|table| matches!(table.relkind.as_str(), "v" | "m" | "f"))
+    }
+
     fn columns(&self, table: &str) -> Vec<ColumnFacts<'_>> {
         let columns = self.tables.get(table).into_iter();
         let columns = columns.flat_map(|table| &table.columns);
@@ -43,6 +48,7 @@ impl Tables for Catalogue {
             not_null: column.not_null,
             has_default: column.has_default,
             generated: column.generated,
+            computed: column.computed,
         });
         facts.collect()
     }
@@ -315,7 +321,9 @@ impl Compiler<'_> {
             },
             ("text" | "character varying", Some(Stamp::Text(format))) => Form::Text(format),
             _ => {
-                let text = format!("`{column}` is `{base}`, which holds no instant");
+                let text = format!(
+                    "`{column}` is `{base}`, which holds no instant: give an expression, such as `current_date`"
+                );
                 self.refuse(part, text);
                 return None;
             }

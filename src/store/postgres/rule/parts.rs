@@ -11,6 +11,8 @@ pub(super) struct Parts {
     pub(super) is_divided: bool,
     pub(super) id: String,
     pub(super) key_casts: Vec<String>,
+    /// Whether each column of the key is an array, a record or JSON.
+    pub(super) are_structured: Vec<bool>,
     /// The type of the column that says whose row it is.
     pub(super) scope_cast: String,
     /// Columns that children refer to.
@@ -134,7 +136,15 @@ impl Parts {
     /// them again.
     pub(super) fn place(&self, of: impl Fn(usize) -> String) -> String {
         let parts: Vec<String> = (0..=self.key.len())
-            .map(|number| format!("to_jsonb({}) #>> '{{}}'", of(number)))
+            .map(|number| {
+                let is_structured = number > 0 && self.are_structured[number - 1];
+                if is_structured {
+                    format!("({})::text", of(number))
+                } else {
+                    // Instants do not depend on the style of dates.
+                    format!("to_jsonb({}) #>> '{{}}'", of(number))
+                }
+            })
             .collect();
         format!("jsonb_build_array({})::text", parts.join(", "))
     }

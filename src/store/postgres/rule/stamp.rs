@@ -84,6 +84,10 @@ impl Moment {
             ("text" | "character varying" | "character", _) => {
                 Err(format!("`{name}` is text: say `text` with its format"))
             }
+            ("date", _) => Err(format!(
+                "`{name}` is `date`, which holds no instant: give an expression and its stamp, \
+                 such as `({name} + 1)::timestamp` and `naive_utc` for the end of the day"
+            )),
             (base, _) => Err(format!("`{name}` is `{base}`, which holds no instant")),
         }
     }
@@ -145,7 +149,11 @@ impl Moment {
     /// A condition for a value that is no instant, if there may be one.
     pub(super) fn unreadable(&self) -> Option<String> {
         match self.form {
-            Form::Text(ref format) => Some(format!("{} !~ '{}'", self.sql, readable(format))),
+            Form::Text(ref format) => Some(format!(
+                "({sql} !~ '{}' OR {sql} ~ '{OFFSET}')",
+                readable(format),
+                sql = self.sql
+            )),
             _ => None,
         }
     }
@@ -323,6 +331,9 @@ fn readable(format: &str) -> String {
         "^(?!0000)[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]){separator}([01][0-9]|2[0-4]):[0-5][0-9]:[0-5][0-9]"
     )
 }
+
+/// A text whose time is not that of UTC, and so not in the order of the others.
+const OFFSET: &str = "^.{19}[.0-9 ]*[+-][0-9:]{0,4}[1-9]";
 
 /// The years 1 and 9999, in microseconds since 1970.
 pub(super) const FIRST: i64 = -62_135_596_800_000_000;

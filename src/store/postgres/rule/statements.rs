@@ -30,14 +30,24 @@ impl Compiler<'_> {
         }
         let own = self.own_table()?;
         let cast = |name: &String| own.column(name).map(|column| column.cast.clone());
+        let is_structured = |name: &String| own.column(name).map(|column| column.is_structured);
+        let are_structured: Vec<bool> = basics.key.iter().filter_map(is_structured).collect();
         let id = match basics.key_columns.as_slice() {
             [key] => format!("{key}::text"),
-            keys => Catalogue::key_text(keys),
+            keys => {
+                let keys = keys.iter().zip(&are_structured);
+                let keys = keys.map(|(key, is_structured)| {
+                    let cast = if *is_structured { "::text" } else { "" };
+                    format!("{key}{cast}")
+                });
+                Catalogue::key_text(&keys.collect::<Vec<_>>())
+            }
         };
         let parts = Parts {
             is_divided: own.has_parts,
             id,
             key_casts: basics.key.iter().filter_map(cast).collect(),
+            are_structured,
             scope_cast: rule.scope.as_ref().and_then(cast).unwrap_or_default(),
             references,
             basics,

@@ -52,6 +52,20 @@ impl Table {
             && self.columns.iter().filter(|other| other.pk > 0).count() == 1
     }
 
+    /// Those columns of a key that may be NULL: of a primary key, most may.
+    pub(super) fn nullable(&self, key: &[String]) -> Vec<String> {
+        let may_be_null = |name: &&String| {
+            self.column(name)
+                .is_some_and(|column| column.not_null == 0 && !self.numbers_itself(column))
+        };
+        let is_strict = self.without_rowid || self.strict;
+        key.iter()
+            .filter(may_be_null)
+            .filter(|_| !is_strict)
+            .cloned()
+            .collect()
+    }
+
     pub(super) fn primary_key(&self) -> Vec<String> {
         let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.pk > 0).collect();
         key.sort_by_key(|column| column.pk);
@@ -76,6 +90,17 @@ pub(super) struct Column {
     /// Hidden, or generated.
     #[diesel(sql_type = BigInt)]
     pub(super) hidden: i64,
+}
+
+impl Column {
+    /// Whether it takes values as they are: its type names no other.
+    pub(super) fn keeps_types(&self) -> bool {
+        let kind = self.kind.to_lowercase();
+        let names_one = ["int", "char", "clob", "text", "real", "floa", "doub"];
+        kind.is_empty()
+            || kind == "any"
+            || kind.contains("blob") && !names_one.iter().any(|name| kind.contains(name))
+    }
 }
 
 /// A foreign key of a table.

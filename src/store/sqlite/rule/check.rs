@@ -111,6 +111,7 @@ fn look(
         });
     }
     let own = catalogue.tables.get(&rule.table);
+    null_keys(conn, rule, catalogue, plan, findings)?;
     if own.is_some_and(|table| table.without_rowid) {
         let text = format!(
             "`{}` is WITHOUT ROWID, so its rows are written one by one",
@@ -133,6 +134,32 @@ fn look(
                 "{due} rows are due, which is most of the table; `expect_backlog` says that this is meant"
             );
             findings.advice.push(Finding::new(&rule.name, "due", text));
+        }
+    }
+    Ok(())
+}
+
+/// Names columns of the key that are NULL in some rows, which SQLite allows in a primary key.
+fn null_keys(
+    conn: &mut SqliteConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    plan: &Plan,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let own = catalogue.tables.get(&rule.table);
+    for name in own.map_or(Vec::new(), |table| table.nullable(&plan.key_names)) {
+        let Counted { rows } = diesel::sql_query(format!(
+            "SELECT count(*) AS rows FROM (SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1)",
+            table_name(&rule.table),
+            identifier(&name)
+        ))
+        .get_result(conn)?;
+        if rows > 0 {
+            let text = format!(
+                "`{name}` is NULL in some rows, which it does not distinguish; they are left alone: name another key with `key`"
+            );
+            findings.advice.push(Finding::new(&rule.name, "key", text));
         }
     }
     Ok(())

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::catalogue::{Catalogue, Table};
-use super::parts::shown;
+use super::parts::{in_json, shown};
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name};
 use crate::store::rule::{
     self, Active, ColumnFacts, Dialect, ForeignKey, HandedRows, Handing, Tables, identifier, param,
+    qualified,
 };
 
 pub(super) type Compiler<'r> = rule::Compiler<'r, Catalogue>;
@@ -36,6 +37,18 @@ impl Tables for Catalogue {
         })
     }
 
+    fn shows_rows(&self, table: &str) -> bool {
+        let found = self.tables.get(table);
+        found.is_some_and(|table| matches!(table.kind.as_str(), "view" | "virtual"))
+    }
+
+    fn has_key(&self, table: &str, of: &str, key: &[String]) -> Option<String> {
+        let nullable = self.tables.get(table)?.nullable(key);
+        let columns = qualified(of, &nullable).into_iter();
+        let conditions: Vec<String> = columns.map(|name| format!("{name} IS NOT NULL")).collect();
+        (!conditions.is_empty()).then(|| conditions.join(" AND "))
+    }
+
     fn columns(&self, table: &str) -> Vec<ColumnFacts<'_>> {
         let Some(table) = self.tables.get(table) else {
             return Vec::new();
@@ -45,6 +58,7 @@ impl Tables for Catalogue {
             not_null: column.not_null != 0,
             has_default: column.has_default != 0 || table.numbers_itself(column),
             generated: column.hidden != 0,
+            computed: column.hidden != 0,
         });
         facts.collect()
     }
@@ -188,8 +202,8 @@ impl Tables for Catalogue {
     }
 
     fn key_text(columns: &[String]) -> String {
-        let quoted: Vec<String> = columns.iter().map(|key| format!("quote({key})")).collect();
-        format!("'[' || {} || ']'", quoted.join(" || ', ' || "))
+        let parts: Vec<String> = columns.iter().map(|key| in_json(key)).collect();
+        format!("'[' || {} || ']'", parts.join(" || ', ' || "))
     }
 
     fn key_or_empty(column: &str) -> String {

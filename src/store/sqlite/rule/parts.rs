@@ -11,6 +11,8 @@ pub(super) struct Parts {
     /// The column that is a row's address, if the table has one.
     pub(super) rowid: Option<String>,
     pub(super) id: String,
+    /// Whether the column that says whose row it is takes values as they are, of any type.
+    pub(super) scope_keeps_types: bool,
 }
 
 impl Deref for Parts {
@@ -44,7 +46,13 @@ impl Parts {
             ));
         }
         if let Some(column) = self.scope.as_ref().filter(|_| scoped) {
-            all.push(format!("{column} = {}", param("scope")));
+            let text = param("scope");
+            all.push(if self.scope_keeps_types {
+                let (number, blob) = (param("scope_number"), param("scope_blob"));
+                format!("{column} IN ({text}, {number}, {blob})")
+            } else {
+                format!("{column} = {text}")
+            });
         }
         all.join(" AND ")
     }
@@ -88,6 +96,17 @@ impl Parts {
         format!("json_array({})", parts.join(", "))
     }
 
+    /// The key as JSON that keeps its types. JSON holds no blobs: one is an array of its digits.
+    pub(super) fn key_to_read(&self) -> String {
+        let keys = self.key_columns.iter().map(|key| {
+            format!(
+                "CASE typeof({key}) WHEN 'blob' THEN '[\"' || hex({key}) || '\"]' ELSE json_quote({key}) END"
+            )
+        });
+        let keys: Vec<String> = keys.collect();
+        format!("'[' || {} || ']'", keys.join(" || ',' || "))
+    }
+
     /// Whether a row is one of those at hand.
     pub(super) fn at_hand(&self) -> String {
         if let Some(rowid) = &self.rowid {
@@ -100,6 +119,11 @@ impl Parts {
             .collect();
         format!("({})", keys.join(" AND "))
     }
+}
+
+/// A value as JSON. A blob is hexadecimal text.
+pub(super) fn in_json(sql: &str) -> String {
+    format!("json_quote(CASE typeof({sql}) WHEN 'blob' THEN hex({sql}) ELSE {sql} END)")
 }
 
 /// A value as text for people.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
-use super::quoted::unquoted;
+use super::quoted::{blob, unquoted};
 use super::stamp::Form;
 use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};
@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub(super) next_held: Option<Template>,
     pub(super) kinds: Vec<String>,
     pub(super) keys: usize,
+    /// The columns of the key.
+    pub(super) key_names: Vec<String>,
     pub(super) without_rowid: bool,
     /// The order of rows, before their key.
     pub(super) order: String,
@@ -132,6 +134,11 @@ impl Plan {
                 .map_or(Bind::Null, |held| held.bind(values.now)),
             "limit" => Bind::Integer(values.limit),
             "scope" => values.scope.map_or(Bind::Null, text),
+            "scope_number" => values
+                .scope
+                .and_then(|scope| scope.parse().ok())
+                .map_or(Bind::Null, Bind::Integer),
+            "scope_blob" => values.scope.map_or(Bind::Null, blob),
             "rejected" => Bind::Text(serde_json::Value::from(values.rejected).to_string()),
             "rows" => text(values.rows),
             "written" => text(values.written),

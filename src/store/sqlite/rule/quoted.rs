@@ -11,15 +11,24 @@ pub(super) fn unquoted(text: &str) -> Bind {
         return Bind::Text(inner.replace("''", "'"));
     }
     if let Some(hex) = enclosed(text, "X'").or_else(|| enclosed(text, "x'")) {
-        let bytes: Option<Vec<u8>> = (0..hex.len() / 2)
-            .map(|at| u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok())
-            .collect();
-        return bytes.map_or(Bind::Null, Bind::Blob);
+        return blob(hex);
     }
     match text.parse() {
         Ok(number) => Bind::Integer(number),
         Err(_) => text.parse().map_or(Bind::Null, Bind::Real),
     }
+}
+
+/// Reads hexadecimal digits, or else NULL.
+pub(super) fn blob(digits: &str) -> Bind {
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Bind::Null;
+    }
+    let bytes = (0..digits.len()).step_by(2);
+    let bytes: Option<Vec<u8>> = bytes
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect();
+    bytes.map_or(Bind::Null, Bind::Blob)
 }
 
 fn enclosed<'t>(text: &'t str, start: &str) -> Option<&'t str> {
@@ -39,6 +48,8 @@ mod tests {
             ("'it''s'", Bind::Text("it's".to_owned())),
             ("''", Bind::Text(String::new())),
             ("X'00FF'", Bind::Blob(vec![0, 255])),
+            ("X'00F'", Bind::Null),
+            ("X'0'''", Bind::Null),
         ];
 
         for (text, expected) in table {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 use super::catalogue::Sample;
-use crate::rule::{Stamp, misread};
+use crate::rule::{Stamp, has_offset, misread};
 use crate::store::rule::Bind;
 
 /// An expression that yields instants, and the form they have.
@@ -45,7 +45,8 @@ impl Moment {
         let sql = &self.sql;
         match self.form {
             Form::Text(ref format) => Some(format!(
-                "NOT (typeof({sql}) = 'text' AND {sql} GLOB '[0-9][0-9][0-9][0-9]-[0-9]*' AND substr({sql}, 11, 1) = '{}' AND julianday(substr({sql}, 1, 19)) IS NOT NULL)",
+                "NOT (typeof({sql}) = 'text' AND {sql} GLOB '[0-9][0-9][0-9][0-9]-[0-9]*' AND substr({sql}, 11, 1) = '{}' AND julianday(substr({sql}, 1, 19)) IS NOT NULL \
+                 AND NOT (substr({sql}, 20) GLOB '*[+-]*' AND ltrim(substr({sql}, 20), '.0123456789 ') GLOB '[+-]*' AND substr(ltrim(substr({sql}, 20), '.0123456789 '), 2, 5) GLOB '*[1-9]*'))",
                 separator(format)
             )),
             Form::Epoch(_) => None,
@@ -138,7 +139,9 @@ impl Form {
         }
         match self {
             Self::Text(format) => {
-                if let Some((_, value)) = all_odd(&|_, value| self.read(value).is_none()) {
+                if let Some((_, value)) =
+                    all_odd(&|_, value| self.read(value).is_none() || has_offset(value))
+                {
                     return Err(format!(
                         "`{name}` holds `{value}`, which `{format}` does not read"
                     ));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Column};
 use super::dialect::Compiler;
 use super::parts::{Parts, shown};
 use super::plan::{OLDEST, Plan, Variants};
@@ -15,12 +15,15 @@ impl Compiler<'_> {
         let basics = self.basics()?;
         let own = self.own_table()?;
         let hides_rowid = own.column("_rowid_").is_some();
+        let scope = self.rule.scope.as_ref();
+        let scope = scope.and_then(|name| own.column(name));
         let parts = Parts {
             rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{}._rowid_", basics.of)),
             id: match basics.key_columns.as_slice() {
                 [key] => shown(key),
                 keys => Catalogue::key_text(keys),
             },
+            scope_keeps_types: scope.is_some_and(Column::keeps_types),
             basics,
         };
         self.statements(&parts)
@@ -82,11 +85,11 @@ impl Compiler<'_> {
                 parts.conditions(scoped, false)
             )
         };
-        // JSON holds no blobs, and the key is asked for only by `then`.
+        // Only `then` asks for the key.
         let key = if rule.then.is_empty() {
             "''".to_owned()
         } else {
-            format!("json_array({})", parts.key_columns.join(", "))
+            parts.key_to_read()
         };
         let judge = Variants::new(|scoped, _| {
             format!(
@@ -219,6 +222,7 @@ impl Compiler<'_> {
             next_held,
             kinds,
             keys: parts.key.len(),
+            key_names: parts.key.clone(),
             without_rowid: parts.rowid.is_none(),
             order: parts.due.sql.clone(),
             form: parts.due.form.clone(),

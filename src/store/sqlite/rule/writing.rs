@@ -103,7 +103,12 @@ impl Compiler<'_> {
     pub(super) fn then(&mut self, parts: &Parts) -> Option<Vec<Template>> {
         let rule = self.rule;
         let values: Vec<String> = (0..parts.key.len())
-            .map(|number| format!("json_extract(value, '$[{number}]')"))
+            .map(|number| {
+                format!(
+                    "CASE json_type(value, '$[{number}]') WHEN 'array' THEN unhex(json_extract(value, '$[{number}][0]')) \
+                     ELSE json_extract(value, '$[{number}]') END"
+                )
+            })
             .collect();
         let mut then = Vec::new();
         for statement in &rule.then {

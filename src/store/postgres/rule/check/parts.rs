@@ -150,10 +150,10 @@ async fn archive(
             .refused
             .push(Finding::new(&rule.name, "archive", text));
     }
-    let is_copied =
-        |column: &&Column| !column.generated && copied.copies::<Catalogue>(&column.name);
+    let is_copied = |column: &&Column| copied.copies::<Catalogue>(&column.name);
     for column in own.columns.iter().filter(is_copied) {
-        let Some(target) = archive.column(&column.name) else {
+        let target = archive.column(&column.name);
+        let Some(target) = target.filter(|target| !target.generated) else {
             continue;
         };
         let name = identifier(&column.name);
@@ -189,9 +189,8 @@ fn missing<'t>(
     copied: &'t Archive,
 ) -> impl Iterator<Item = &'t str> {
     let gets_nothing = archive.columns.iter().filter(|column| {
-        let is_copied = own
-            .column(&column.name)
-            .is_some_and(|column| !column.generated && copied.copies::<Catalogue>(&column.name));
+        let is_copied =
+            own.column(&column.name).is_some() && copied.copies::<Catalogue>(&column.name);
         column.not_null
             && !column.has_default
             && !column.generated

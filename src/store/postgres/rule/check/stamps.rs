@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::super::catalogue::Catalogue;
-use crate::rule::{Finding, Findings, Rule, Stamp, misread};
+use crate::rule::{Finding, Findings, Rule, Stamp, has_offset, misread};
 use crate::store::rule::{identifier, table_name};
 
 #[derive(QueryableByName)]
@@ -65,7 +65,9 @@ pub(super) async fn stamps(
                     diesel::sql_query(format!("SELECT v::text AS value FROM {sample}"))
                         .load(conn)
                         .await?;
-                let reads = |value: &str| NaiveDateTime::parse_from_str(value, format).is_ok();
+                let reads = |value: &str| {
+                    NaiveDateTime::parse_from_str(value, format).is_ok() && !has_offset(value)
+                };
                 let mut odd = values.iter().filter(|row| !reads(row.value.trim_end()));
                 let first = odd.next();
                 let several = odd.count() * 20 + 20 > values.len();

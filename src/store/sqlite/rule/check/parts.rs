@@ -82,9 +82,8 @@ fn archive(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
         return;
     };
     for column in &archive.columns {
-        let is_copied = own
-            .column(&column.name)
-            .is_some_and(|column| column.hidden == 0 && copied.copies::<Catalogue>(&column.name));
+        let is_copied =
+            own.column(&column.name).is_some() && copied.copies::<Catalogue>(&column.name);
         let is_filled = is_copied
             || copied
                 .columns
