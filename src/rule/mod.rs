@@ -39,6 +39,8 @@ mod hand_on;
 mod nearest;
 mod reading;
 mod related;
+#[cfg(test)]
+mod round_trip;
 mod sql;
 mod tables;
 mod typed;

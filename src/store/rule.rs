@@ -13,7 +13,7 @@ mod statement;
 mod tables;
 
 pub(crate) use keys::{ForeignKey, OnDelete};
-pub(crate) use parts::{Dialect, equal, identifier, qualified, table_name, tuple};
+pub(crate) use parts::{Dialect, alias, equal, identifier, qualified, table_name, tuple};
 pub(crate) use place::{cursor, texts};
 #[cfg(feature = "sqlite")]
 pub(crate) use placeholders::places;

@@ -263,3 +263,68 @@ async fn odd_tables_are_cleaned_like_others_on_sqlite() {
         assert!(host.holds(case.after), "{}: {}", rule.name(), case.after);
     }
 }
+
+diesel::table! {
+    orders (id) {
+        id -> Integer,
+        status -> Text,
+    }
+}
+
+diesel::table! {
+    payments (id) {
+        id -> Integer,
+        order_id -> Integer,
+        state -> Text,
+    }
+}
+
+/// A condition that diesel's types check stands on rows of another table as on the rule's own.
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn typed_conditions_stand_on_rows_of_other_tables() {
+    use diesel::{BoolExpressionMethods, ExpressionMethods};
+    use ractor_housekeeper::rule::{Filter, Rule, at, name, newest, related, sql};
+    let tables = "create table orders (id integer primary key, status text not null, at integer); create index orders_at on orders (at);
+        create table payments (id integer primary key, order_id integer references orders (id), state text not null, at integer);
+        create table notes (order_id integer references orders (id), at integer, kind text);
+        insert into orders values (1, 'open', 5), (2, 'open', 5), (3, 'open', 5), (4, 'shut', 5), (5, 'open', 5), (6, 'open', 5);
+        insert into payments values (1, 1, 'paid', 5), (2, 2, 'failed', 5), (9, 3, 'failed', 5);
+        insert into notes values (5, 2000000000, 'call'), (2, 2000000000, 'mail')";
+    let failed = payments::state.eq("failed").and(payments::id.lt(9));
+    let rule = Rule::new("orders", "orders")
+        .due(at("at").seconds())
+        .only(Filter::typed(orders::table, orders::status.eq("open")))
+        .unless(
+            related("payments", name(payments::order_id))
+                .only(Filter::typed(payments::table, payments::state.eq("paid"))),
+        )
+        .unless(related("payments", "order_id").only(sql("payments.id > 8")))
+        .active(newest("notes", "order_id", "at").only(sql("notes.kind = 'call'")))
+        .keeps(related("payments", "order_id").only(Filter::typed(payments::table, failed)))
+        .set_typed(orders::status.eq("gone"));
+    let server = super::demands::Host::new(tables).await;
+    let case = Case {
+        rule: "",
+        rows: tables,
+        due: &[],
+        after: "",
+    };
+    let file = super::sqlite::Host::new(&case).await;
+    let kept = ("2".to_owned(), "kept by payments.order_id".to_owned());
+
+    let findings = file.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = file.store.rule(rule.clone()).expect("a job");
+    let ran = super::demands::run(&job, 10).await;
+
+    assert_eq!(ran, (set(&["6"]), vec![kept.clone()]));
+    let Some(server) = server else { return };
+    let findings = server.store.check_rule(&rule).await.expect("a check");
+    assert_eq!(findings.refused, [], "{findings}");
+    let job = server.store.rule(rule).expect("a job");
+    assert_eq!(
+        super::demands::run(&job, 10).await,
+        (set(&["6"]), vec![kept])
+    );
+}

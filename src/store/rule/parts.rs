@@ -1,6 +1,6 @@
 //! Parts of statements as text: names, constants, conditions.
 
-use crate::rule::{Filter, Literal, Related, Sql, Typed, split_name};
+use crate::rule::{Filter, Literal, Related, Sql, Typed, bare_name, split_name};
 
 #[cfg(feature = "postgres")]
 use super::statement::quoted_text;
@@ -51,6 +51,17 @@ pub(crate) fn qualified(of: &str, names: &[String]) -> Vec<String> {
         .iter()
         .map(|name| format!("{of}.{}", identifier(name)));
     names.collect()
+}
+
+/// The name that the columns of another table go by, within a statement over rows of `of`: its
+/// own, which typed parts and expressions of the host name it by, unless it is the same.
+pub(crate) fn alias(table: &str, of: &str) -> String {
+    let own = identifier(bare_name(table));
+    if own.eq_ignore_ascii_case(of) {
+        "hk_r".to_owned()
+    } else {
+        own
+    }
 }
 
 /// One expression, or a row of several.
@@ -172,14 +183,15 @@ impl Dialect {
         of: &str,
         referred: &[String],
     ) -> Result<String, MissingSql> {
-        let mut condition = equal("hk_r", related.column.names(), of, referred);
+        let other = alias(&related.table, of);
+        let mut condition = equal(&other, related.column.names(), of, referred);
         if let Some(filter) = &related.only {
             condition.push_str(" AND ");
-            condition.push_str(&self.filter(filter, "hk_r")?);
+            condition.push_str(&self.filter(filter, &other)?);
         }
         let table = table_name(&related.table);
         Ok(format!(
-            "EXISTS (SELECT 1 FROM {table} AS hk_r WHERE {condition})"
+            "EXISTS (SELECT 1 FROM {table} AS {other} WHERE {condition})"
         ))
     }
 }
@@ -212,7 +224,7 @@ mod tests {
         let related = related("s.p", "t_id").only(none_of("x", ["y"]));
         assert_eq!(
             Dialect::Sqlite.exists(&related, "t", &["id".to_owned()]),
-            Ok(r#"EXISTS (SELECT 1 FROM "s"."p" AS hk_r WHERE hk_r."t_id" = t."id" AND (hk_r."x" IS NULL OR hk_r."x" NOT IN ('y')))"#.to_owned())
+            Ok(r#"EXISTS (SELECT 1 FROM "s"."p" AS "p" WHERE "p"."t_id" = t."id" AND ("p"."x" IS NULL OR "p"."x" NOT IN ('y')))"#.to_owned())
         );
         let only_postgres: Sql = serde_json::from_str(r#"{ "postgres": "true" }"#).expect("is SQL");
         assert_eq!(

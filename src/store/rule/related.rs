@@ -1,7 +1,7 @@
 //! Rows of other tables that decide about a row.
 
 use super::keeper::Keepers;
-use super::parts::{equal, identifier, table_name};
+use super::parts::{alias, equal, identifier, table_name};
 use super::tables::{Compiler, Tables};
 use crate::rule::{Activity, Children, Columns, Finding, Related};
 
@@ -158,7 +158,7 @@ impl<T: Tables> Compiler<'_, T> {
         keepers.of(&rule.table, of, &rule.with)
     }
 
-    /// The condition for the activity `hk_a` of a row, and the columns of the row by which.
+    /// The condition for the activity of a row, and the columns of the row by which.
     pub(crate) fn activity_of(
         &mut self,
         part: &str,
@@ -186,9 +186,10 @@ impl<T: Tables> Compiler<'_, T> {
         if !fine {
             return None;
         }
-        let mut condition = equal("hk_a", activity.column.names(), of, &referred);
+        let other = alias(&activity.table, of);
+        let mut condition = equal(&other, activity.column.names(), of, &referred);
         if let Some(filter) = &activity.only {
-            let filter = self.text(part, T::DIALECT.filter(filter, "hk_a"))?;
+            let filter = self.text(part, T::DIALECT.filter(filter, &other))?;
             condition.extend([" AND ", &filter]);
         }
         Some((condition, referred))

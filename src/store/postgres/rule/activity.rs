@@ -3,7 +3,7 @@
 use super::dialect::Compiler;
 use super::stamp::{Form, Moment, once};
 use crate::rule::{Activity, Finding, Noted, Through, bare_name};
-use crate::store::rule::{Active, Dialect, Tables, equal, identifier, table_name};
+use crate::store::rule::{Active, Dialect, Tables, alias, equal, identifier, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 impl Active<Moment> {
@@ -41,12 +41,13 @@ impl Compiler<'_> {
         let column = found.column(&activity.at.column)?;
         let stamp = activity.at.stamp.as_ref().or(declared);
         let stamp = stamp.filter(|_| column.base != "timestamp with time zone");
-        let newest = Moment::of(column, "hk_a", stamp);
+        let other = alias(&activity.table, of);
+        let newest = Moment::of(column, &other, stamp);
         let newest = self.noted(&part, newest)?;
         let newest = self.same_form(&part, newest, &own)?;
         // Not `exists`: the planner might read the whole table for it.
         let newest = format!(
-            "(SELECT max({}) FROM {} AS hk_a WHERE {condition})",
+            "(SELECT max({}) FROM {} AS {other} WHERE {condition})",
             newest.sql,
             table_name(&activity.table)
         );

@@ -3,7 +3,7 @@
 use super::dialect::Compiler;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Finding, Noted, bare_name};
-use crate::store::rule::{Active, Dialect, equal, identifier, param, table_name};
+use crate::store::rule::{Active, Dialect, alias, equal, identifier, param, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 impl Active<Moment> {
@@ -33,14 +33,15 @@ impl Compiler<'_> {
         let at = &activity.at;
         let declared = rule.due.as_ref().and_then(|due| due.sqlite_stamp());
         let stamp = at.sqlite_stamp().or(declared);
-        let newest = format!("hk_a.{}", identifier(&at.column));
+        let other = alias(&activity.table, of);
+        let newest = format!("{other}.{}", identifier(&at.column));
         let newest = self.noted(&part, Moment::of(&at.column, newest, stamp, None))?;
         if newest.form != own.form {
             self.refuse(&part, "its instants are not kept as those in `due` are");
             return None;
         }
         let newest = format!(
-            "(SELECT max({}) FROM {} AS hk_a WHERE {condition})",
+            "(SELECT max({}) FROM {} AS {other} WHERE {condition})",
             newest.sql,
             table_name(&activity.table)
         );
