@@ -81,16 +81,18 @@ impl Planner {
             .min_by_key(|(at, _)| at.wall)
     }
 
-    /// Returns the time until a run is due; `None` if none is planned.
+    /// Returns the moment at which a run is due, or the clocks are to be looked at again; `None` if
+    /// none is planned.
     ///
-    /// A corrected wall clock can order two plans differently on the two clocks, so this is not
-    /// always the wait for [`Planner::next`].
-    pub(crate) fn wait(&self, now: Moment) -> Option<Duration> {
+    /// It is reached exactly when a plan is reached, so that a wake-up finds what it came for. It
+    /// need not be that of [`Planner::next`]: a corrected wall clock can order two plans
+    /// differently on the two clocks, and each clock counts to its own earliest plan.
+    pub(crate) fn wake_at(&self, now: Moment) -> Option<Moment> {
         let max_sleep = self.ticks.max_sleep().filter(|_| !self.is_paused());
         self.planned(self.ticks.due_at())
-            .map(|(at, _)| at.until(now))
-            .chain(max_sleep)
-            .min()
+            .map(|(at, _)| at)
+            .chain(max_sleep.map(|wait| now.after(wait)))
+            .reduce(Moment::earlier)
     }
 
     /// Follows the wall clock: a cron expression starts afresh when it was set back far.

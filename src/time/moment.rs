@@ -51,6 +51,14 @@ impl Moment {
         wall.min(self.mono.saturating_sub(now.mono))
     }
 
+    /// Returns the moment that is reached once this one or the other is.
+    pub(crate) fn earlier(self, other: Self) -> Self {
+        Self {
+            wall: self.wall.min(other.wall),
+            mono: self.mono.min(other.mono),
+        }
+    }
+
     /// Returns the same instant, reached by the wall clock alone.
     pub(crate) fn by_wall(self) -> Self {
         let mono = Duration::MAX;
@@ -86,6 +94,15 @@ mod tests {
             .map(|now| moment.until(now).as_secs());
 
         assert_eq!(waits, [3, 3, 1, 0, 0]);
+    }
+
+    #[test]
+    fn the_earlier_of_two_is_reached_with_either() {
+        let earlier = at(20, 10).earlier(at(10, 20));
+
+        let reached = [at(9, 9), at(10, 0), at(0, 10)].map(|now| earlier.reached(now));
+
+        assert_eq!(reached, [false, true, true]);
     }
 
     #[test]

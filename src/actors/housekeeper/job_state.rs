@@ -104,15 +104,14 @@ impl JobState {
     /// Returns when the timer is to wake the supervisor for this job, or to look at a pause again.
     pub(super) fn alarm_at(&self, now: Moment) -> Option<Moment> {
         let times = [self.wake_at(now), self.planner.recheck_at()];
-        times.into_iter().flatten().min_by_key(|at| at.until(now))
+        times.into_iter().flatten().reduce(Moment::earlier)
     }
 
     /// Returns when a run is due, or an attempt to restart the worker.
     pub(super) fn wake_at(&self, now: Moment) -> Option<Moment> {
         match &self.worker {
             WorkerSlot::Vacant => None,
-            // Not the earliest by the wall clock: after a correction another plan may be due first.
-            WorkerSlot::Up(_) => self.planner.wait(now).map(|wait| now.after(wait)),
+            WorkerSlot::Up(_) => self.planner.wake_at(now),
             WorkerSlot::Restarting { at, .. } => Some(*at),
             WorkerSlot::Degraded { until, .. } => {
                 Some(*until).filter(|_| !self.planner.is_paused())

@@ -30,7 +30,7 @@ fn a_schedule_with_every_part_off_plans_nothing() {
     let taken = planner.take_due(at(1_000_000, 1_000_000));
 
     assert_eq!(planner.next(), None);
-    assert_eq!(planner.wait(at(0, 0)), None);
+    assert_eq!(wait(&planner, at(0, 0)), None);
     assert_eq!(taken, None);
 }
 
@@ -134,7 +134,7 @@ fn a_suspended_machine_runs_once_and_counts_missed_ticks() {
     let taken = planner.take_due(at(60 * 5 + 10, 30));
 
     assert_eq!(taken, Some(due(Trigger::Tick, 4)));
-    assert_eq!(planner.wait(at(60 * 5 + 10, 30)), Some(seconds(50)));
+    assert_eq!(wait(&planner, at(60 * 5 + 10, 30)), Some(seconds(50)));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn the_wait_ends_with_the_first_plan_on_either_clock() {
     let mut planner = ticking();
     planner.completed(at(-3_550, 50), Some(&forecast(Some(20), None)));
 
-    let (next, wait) = (planner.next(), planner.wait(at(-3_550, 50)));
+    let (next, wait) = (planner.next(), wait(&planner, at(-3_550, 50)));
 
     assert_eq!(next, Some((at(-3_530, 70), Trigger::Deadline)));
     assert_eq!(wait, Some(seconds(10)));
@@ -198,7 +198,7 @@ fn the_deadline_is_the_next_row_or_max_age_after_min_interval() {
 
         planner.completed(at(100, 100), Some(&forecast(next_due, age)));
 
-        let wait = planner.wait(at(100, 100)).map(|wait| wait.as_secs());
+        let wait = wait(&planner, at(100, 100)).map(|wait| wait.as_secs());
         assert_eq!(wait, expected, "next due {next_due:?}, age {age:?}");
     }
 }
@@ -245,7 +245,7 @@ fn nothing_is_due_while_paused() {
 
     assert!(planner.is_paused());
     assert_eq!(planner.next(), None);
-    assert_eq!(planner.wait(at(0, 0)), None);
+    assert_eq!(wait(&planner, at(0, 0)), None);
     assert_eq!(planner.take_due(at(1_000, 1_000)), None);
 }
 
@@ -391,7 +391,7 @@ proptest! {
             let expected = places.checked_sub(1).map(|missed| due(Trigger::Tick, missed));
             prop_assert_eq!(taken, expected);
             prop_assert_eq!(planner.take_due(now), None, "one tick ran twice");
-            let wait = planner.wait(now).map(|wait| wait.as_secs());
+            let wait = wait(&planner, now).map(|wait| wait.as_secs());
             prop_assert!((1..=every.unsigned_abs()).contains(&wait.unwrap_or(0)), "{wait:?}");
             // However the wall clock moves, no passed interval is lost, and none is counted that
             // passed on neither clock.
@@ -410,6 +410,7 @@ proptest! {
 
         for act in acts {
             let now = at(wall, mono);
+            let (armed, passes) = (planner.wake_at(now), matches!(act, Act::Time(_)));
             match act {
                 Act::Time(Step::Pass(wait)) => (wall, mono) = (wall + wait, mono + wait.unsigned_abs()),
                 Act::Time(Step::Leap(wait)) => wall += wait,
@@ -427,11 +428,15 @@ proptest! {
                 }
             }
             let now = at(wall, mono);
-            let (wait, paused) = (planner.wait(now), planner.is_paused());
+            let (wait, paused) = (wait(&planner, now), planner.is_paused());
 
             let taken = planner.take_due(now);
 
             prop_assert_eq!(taken.is_some(), wait == Some(Duration::ZERO));
+            if passes {
+                // The timer wakes for a run that is due, and for no other, on whichever clock.
+                prop_assert_eq!(taken.is_some(), armed.is_some_and(|at| at.reached(now)));
+            }
             prop_assert_eq!(wait.is_none(), paused);
             prop_assert_eq!(planner.next().is_none(), paused);
             prop_assert!(wait <= Some(seconds(every.unsigned_abs())), "{wait:?}");
@@ -545,4 +550,8 @@ fn at(wall: i64, mono: u64) -> Moment {
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
+}
+
+pub(super) fn wait(planner: &Planner, now: Moment) -> Option<Duration> {
+    Some(planner.wake_at(now)?.until(now))
 }
