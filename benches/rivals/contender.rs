@@ -16,15 +16,17 @@ pub(crate) enum Contender {
     Clearsessions,
     OneDelete,
     DeleteInBatches,
+    DeleteUnderLock,
     FullSpeed,
     DefaultPace,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Clearsessions,
         Self::OneDelete,
         Self::DeleteInBatches,
+        Self::DeleteUnderLock,
         Self::FullSpeed,
         Self::DefaultPace,
     ];
@@ -34,6 +36,7 @@ impl Contender {
             Self::Clearsessions => "Django's clearsessions",
             Self::OneDelete => "psql: one DELETE, as from cron",
             Self::DeleteInBatches => "psql: DELETE of 1,000, in a loop",
+            Self::DeleteUnderLock => "psql: the same with SKIP LOCKED",
             Self::FullSpeed => "housekeeper, full speed",
             Self::DefaultPace => "housekeeper, default pace",
         }
@@ -42,7 +45,7 @@ impl Contender {
     pub(crate) fn is_there(self) -> bool {
         let mut command = match self {
             Self::Clearsessions => python("import django, psycopg2"),
-            Self::OneDelete | Self::DeleteInBatches => {
+            Self::OneDelete | Self::DeleteInBatches | Self::DeleteUnderLock => {
                 let mut psql = Command::new("psql");
                 psql.arg("--version");
                 psql
@@ -58,7 +61,14 @@ impl Contender {
         match self {
             Self::Clearsessions => wait(python(&CLEARSESSIONS.replace("{url}", url))).await,
             Self::OneDelete => wait(psql(url, ONE_DELETE)).await,
-            Self::DeleteInBatches => wait(psql(url, IN_BATCHES)).await,
+            Self::DeleteInBatches => wait(psql(url, &IN_BATCHES.replace("{lock}", ""))).await,
+            Self::DeleteUnderLock => {
+                wait(psql(
+                    url,
+                    &IN_BATCHES.replace("{lock}", "for update skip locked"),
+                ))
+                .await
+            }
             Self::FullSpeed => housekeeper(url, Pace::full_speed()).await,
             Self::DefaultPace => housekeeper(url, Pace::default()).await,
         }
@@ -118,10 +128,10 @@ call_command("clearsessions")
 
 const ONE_DELETE: &str = "delete from django_session where expire_date < now()";
 
-/// Commits each batch, as a script does.
+/// Commits each batch, as a script does. With row locks it can run beside others, as ours does.
 const IN_BATCHES: &str = "
     do $$ declare gone bigint; begin loop
-        delete from django_session where ctid = any (array(select ctid from django_session where expire_date < now() limit 1000));
+        delete from django_session where ctid = any (array(select ctid from django_session where expire_date < now() limit 1000 {lock}));
         get diagnostics gone = row_count;
         commit;
         exit when gone = 0;

@@ -5,7 +5,8 @@
 //! `psql` must be on the path. Django takes part where `python3` has it: `python3 -m pip install
 //! "django<6" psycopg2-binary`; the variable `PYTHON` names another interpreter. A fifth of the
 //! rows has expired. Meanwhile clients look up live sessions at a fixed rate and the latency counts
-//! from the scheduled start; each round measures them without a rival first.
+//! from the scheduled start; each round measures them without a rival first. In the end the
+//! connection of each is cut once, halfway.
 
 use std::time::{Duration, Instant};
 
@@ -124,8 +125,37 @@ async fn main() -> Result<()> {
             &time,
         );
     }
+    for (contender, seen) in &all {
+        let half = Spread::of(&seen.seconds).median / 2.0;
+        let left = cut_halfway(&mut database, &url, *contender, rows, half).await?;
+        println!(
+            "{}: {left} of {} rows left after its connection was cut halfway",
+            contender.name(),
+            rows / 5
+        );
+    }
     println!("load {}", load());
     Ok(())
+}
+
+/// Rows that a contender leaves if the server ends its connection after these seconds.
+async fn cut_halfway(
+    database: &mut Database,
+    url: &str,
+    contender: Contender,
+    rows: u64,
+    after: f64,
+) -> Result<i64> {
+    database
+        .execute(&FILL.replace("{rows}", &rows.to_string()))
+        .await?;
+    database.settle().await?;
+    let url = url.to_owned();
+    let running = tokio::spawn(async move { contender.run(&url).await.is_ok() });
+    tokio::time::sleep(Duration::from_secs_f64(after)).await;
+    database.execute(CUT).await?;
+    running.await?;
+    database.number(LEFT).await
 }
 
 /// How busy the machine is: figures of a shared one mean little without.
@@ -150,5 +180,9 @@ const FILL: &str = "
 
 const LEFT: &str =
     "select count(*) as value from django_session where expire_date < now() - interval '1 minute'";
+
+const CUT: &str = "
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()";
 
 const IDLE: Duration = Duration::from_secs(3);
