@@ -18,6 +18,7 @@ mod findings;
 mod handed_on;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
+mod indexes;
 mod model;
 mod odd;
 mod own_tables;

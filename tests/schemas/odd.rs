@@ -129,6 +129,14 @@ const POSTGRES: &[Case] = &[
         due: &["2", "3", "4"],
         after: "select count(*) = 1 from t where at < '2026-01-10T12'",
     },
+    // In winter Berlin is an hour ahead of UTC.
+    Case {
+        rule: r#"{ "name": "zones", "table": "t", "due": { "first_of": [{ "column": "at", "stamp": { "naive_in": "Europe/Berlin" } }, { "column": "gone", "stamp": "millis" }] }, "action": "delete" }"#,
+        rows: "create table t (id int primary key, at timestamp, gone bigint);
+            insert into t values (1, '2026-01-10 12:59:59', null), (2, '2026-01-10 13:00', null), (3, '2026-01-10 14:00', 1768046399999), (4, null, null)",
+        due: &["1", "3"],
+        after: "select count(*) = 2 from t",
+    },
 ];
 
 #[cfg(feature = "sqlite")]
@@ -209,6 +217,16 @@ const SQLITE: &[Case] = &[
         rows: "create table t (id integer primary key, at text); insert into t values (1, '2026-01-10T09:00:00-05:00'), (2, '2026-01-10T11:00:00+00:00'), (3, '2026-01-10T11:00:00Z'), (4, '2026-01-10T11:00:00')",
         due: &["2", "3", "4"],
         after: "select group_concat(id) = '1' from t",
+    },
+    // A lifetime that each tenant sets; without one, its rows live.
+    Case {
+        rule: r#"{ "name": "tenants", "table": "t", "action": "delete",
+            "due": { "coalesce": ["seen", "at"], "stamp": "seconds", "lifetime": { "table": "tenants", "key": "name", "by": "tenant", "column": "hours", "unit": "hours" } } }"#,
+        rows: "create table tenants (name text primary key, hours int); insert into tenants values ('a', 1), ('b', null);
+            create table t (id integer primary key, tenant text, at int, seen int); insert into t values (1, 'a', 1768042799, null), (2, 'a', 1768042800, null),
+                (3, 'a', 5, 1768042800), (4, 'a', null, 1768042799), (5, 'b', 5, null), (6, 'c', 5, null), (7, 'a', null, null)",
+        due: &["1", "4"],
+        after: "select group_concat(id) = '2,3,5,6,7' from t",
     },
     // The days of Julius Scaliger, as `julianday` has them.
     Case {

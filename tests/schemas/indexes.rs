@@ -1,0 +1,103 @@
+//! The index that the check offers serves, and so does one whose first column is the state.
+
+use ractor_housekeeper::rule::{Findings, Rule};
+
+/// How a row falls due, as JSON, and the columns for it.
+const SUMS: [(&str, &str); 3] = [
+    (r#"{ "at": "at", "stamp": "seconds" }"#, "at bigint"),
+    (
+        r#"{ "at": "at", "plus": "ttl", "unit": "minutes", "stamp": "seconds" }"#,
+        "at bigint, ttl integer",
+    ),
+    (
+        r#"{ "coalesce": ["at", "other"], "stamp": "millis" }"#,
+        "at bigint, other bigint",
+    ),
+];
+
+/// Sums on Postgres.
+#[cfg(feature = "postgres")]
+const TIMESTAMPS: [(&str, &str); 4] = [
+    (
+        r#"{ "at": "at", "plus": "ttl", "unit": "seconds" }"#,
+        "at timestamptz, ttl integer",
+    ),
+    (
+        r#"{ "at": "at", "plus": "ttl", "unit": "seconds", "stamp": "naive_utc" }"#,
+        "at timestamp, ttl bigint",
+    ),
+    (
+        r#"{ "at": "at", "plus": "ttl", "unit": "seconds" }"#,
+        "at timestamptz, ttl interval",
+    ),
+    (
+        r#"{ "first_of": ["at", { "column": "other", "stamp": "naive_utc" }] }"#,
+        "at timestamptz, other timestamp",
+    ),
+];
+
+fn rule(due: &str) -> Rule {
+    let text = format!(r#"{{ "name": "r", "table": "t", "due": {due}, "action": "delete" }}"#);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The statement that makes an index for the order of rows.
+fn offered(findings: &Findings) -> Option<String> {
+    assert_eq!(findings.refused, [], "{findings}");
+    let mut advice = findings.advice.iter().filter(|advice| advice.part == "due");
+    advice.find_map(|advice| advice.statement.clone())
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_that_the_check_offers_serves_on_postgres() {
+    for (due, columns) in SUMS.into_iter().chain(TIMESTAMPS) {
+        let table = format!("create table t (id bigint primary key, {columns})");
+        let Some(host) = super::demands::Host::new(&table).await else {
+            return;
+        };
+        let check = async || host.store.check_rule(&rule(due)).await.expect("a check");
+
+        let offered_first = offered(&check().await).expect("an index is missing");
+        host.run(&offered_first).await;
+
+        assert_eq!(offered(&check().await), None, "{due}: {offered_first}");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_that_the_check_offers_serves_on_sqlite() {
+    for (due, columns) in SUMS {
+        let host = super::sqlite::host("").await;
+        host.run(&format!(
+            "create table t (id integer primary key, {columns})"
+        ));
+        let check = async || host.store.check_rule(&rule(due)).await.expect("a check");
+
+        let offered_first = offered(&check().await).expect("an index is missing");
+        host.run(&offered_first);
+
+        assert_eq!(offered(&check().await), None, "{due}: {offered_first}");
+    }
+}
+
+/// River's and Oban's way: the state first, and then the instant, of finished rows alone.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_led_by_the_state_serves() {
+    let tables = "create type state as enum ('running', 'completed');
+        create table t (id bigint primary key, state state not null, at timestamptz);
+        create index on t (state, at) where at is not null";
+    let Some(host) = super::demands::Host::new(tables).await else {
+        return;
+    };
+    let of_one = rule(r#"{ "at": "at" }"#).only(ractor_housekeeper::rule::eq("state", "completed"));
+
+    let findings = host.store.check_rule(&of_one).await.expect("a check");
+    assert_eq!(offered(&findings), None, "{findings}");
+
+    // Rows of all states are in no order of this index.
+    let of_all = host.store.check_rule(&rule(r#"{ "at": "at" }"#)).await;
+    assert!(offered(&of_all.expect("a check")).is_some());
+}
