@@ -1,8 +1,9 @@
-//! Writes records of runs into the history, with a timeout.
+//! Writes records of runs into the history, with a timeout, and notes that the instance runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::timeout::with_timeout;
@@ -18,6 +19,10 @@ pub(crate) struct HistoryWriter {
     /// Records kept per job.
     pub(crate) keep: u32,
     pub(crate) instance: Uuid,
+    /// The name of the instance in the list of replicas.
+    pub(crate) instance_name: String,
+    /// When the list was last written, by any job of this housekeeper.
+    pub(crate) listed_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl HistoryWriter {
@@ -29,10 +34,42 @@ impl HistoryWriter {
         let _time = recorder::time(&job, Step::HistoryWrite);
         let write = async { Ok(self.store.record(records, self.keep).await?) };
         match with_timeout(timeout.min(MAX_HISTORY_WRITE), "write the history", write).await {
-            Ok(()) => records.clear(),
+            Ok(()) => {
+                records.clear();
+                self.is_listed();
+            }
             Err(error) => {
                 tracing::warn!(job.name = %job, history.unsaved = records.len(), error = %log_line(&error.to_string()), "history kept in memory");
             }
         }
     }
+
+    /// Lists the instance after a run that left no record, unless it was listed in the last
+    /// [`LISTED_FOR`]. A failure leaves it out of the list until the next try, and nothing else.
+    pub(crate) async fn list_instance(&self, timeout: Duration) {
+        if self.is_listed() {
+            return;
+        }
+        let note = async { Ok(self.store.note_instance(&self.instance_name).await?) };
+        let noted = with_timeout(timeout.min(MAX_HISTORY_WRITE), "note the instance", note).await;
+        if let Err(error) = noted {
+            tracing::debug!(error = %log_line(&error.to_string()), "the instance is not listed");
+        }
+    }
+
+    /// Returns whether the list is fresh. If not, the caller refreshes it, and no other does.
+    fn is_listed(&self) -> bool {
+        let mut listed_at = self
+            .listed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let fresh = listed_at.is_some_and(|at| at.elapsed() < LISTED_FOR);
+        if !fresh {
+            *listed_at = Some(Instant::now());
+        }
+        fresh
+    }
 }
+
+/// A note counts for this long: an idle instance costs the database a row's update at this rate.
+const LISTED_FOR: Duration = Duration::from_secs(5 * 60);

@@ -11,7 +11,7 @@ mod housekeeper;
 pub(crate) mod message;
 pub(crate) mod names;
 mod opening;
-mod panics;
+pub(crate) mod panics;
 mod reader;
 mod run_state;
 mod start;

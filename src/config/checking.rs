@@ -6,6 +6,7 @@ use super::bounds::{HOUR, at_most, check_duration, check_pause, check_wait};
 use super::{BackoffConfig, ConfigError, CourierConfig, HousekeeperConfig, JobConfig, Schedule};
 use crate::config::Pace;
 use crate::config::cron::{Calendar, Cron, CronError};
+use crate::fmt::is_unseen;
 use crate::job::JobName;
 
 impl HousekeeperConfig {
@@ -191,8 +192,11 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
     let length = name.chars().count();
     let problem = if name.trim().is_empty() {
         "is empty".to_owned()
-    } else if name.contains(char::is_control) {
-        "contains a control character".to_owned()
+    } else if name.contains(is_unseen) {
+        "contains a control or invisible character".to_owned()
+    } else if matches!(name, "." | "..") {
+        // Browsers take these, also percent-encoded, for the folder and the one above.
+        "cannot be part of a link".to_owned()
     } else if length > MAX_NAME {
         format!("has {length} characters, more than {MAX_NAME}")
     } else {

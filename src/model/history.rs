@@ -102,7 +102,15 @@ pub trait RunHistory: Send + Sync + 'static {
         Ok(query.pick(self.runs(job, u32::MAX).await?).into())
     }
 
-    /// Returns the instances that wrote runs since then, the latest first, at most
+    /// Notes that an instance ended a run that the history leaves out. Called every five minutes at
+    /// most.
+    ///
+    /// By default it does nothing.
+    async fn note_instance(&self, _instance: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns the instances that wrote runs or were noted since then, the latest first, at most
     /// [`InstanceRuns::MAX`].
     ///
     /// By default it returns none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// An instance, as the shared history knows it.
@@ -12,22 +12,21 @@ use serde::{Deserialize, Serialize};
 pub struct InstanceRuns {
     /// Its name.
     pub instance: String,
-    /// When it last wrote a line, by the clock of the database.
-    pub last_recorded_at: DateTime<Utc>,
-    /// Number of lines that it wrote.
+    /// When it last ended a run, by the clock of the database. Runs that changed nothing are noted
+    /// every five minutes at most.
+    pub last_seen_at: DateTime<Utc>,
+    /// Number of lines of the history that it wrote; 0 if its runs changed nothing.
     pub lines: u64,
 }
 
-/// The instances that wrote lines of the history in the last minutes.
-///
-/// Runs that changed nothing are not in the history, so an idle instance may be missing.
+/// The instances that ended a run in the last minutes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "web", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Instances {
     /// The instance that answers.
     pub this: String,
-    /// The time from which lines count.
+    /// The time from which runs count.
     pub since: DateTime<Utc>,
     /// The latest first.
     pub instances: Vec<InstanceRuns>,
@@ -47,21 +46,25 @@ impl InstanceRuns {
     /// Maximum number of instances that a history lists.
     pub const MAX: i64 = 100;
 
-    /// Returns the instances of these lines, the latest first.
+    /// A history forgets instances that have not run for this long.
+    pub const KEPT_FOR: TimeDelta = TimeDelta::days(1);
+
+    /// Returns the instances of these runs, the latest first. A run is an instance, its time, and
+    /// the number of lines that it stands for.
     #[must_use]
-    pub fn of<'a>(lines: impl IntoIterator<Item = (&'a str, DateTime<Utc>)>) -> Vec<Self> {
-        let mut known: BTreeMap<&str, Self> = BTreeMap::new();
-        for (name, at) in lines {
-            let instance = known.entry(name).or_insert_with(|| Self {
-                instance: name.to_owned(),
-                last_recorded_at: at,
+    pub fn of(runs: impl IntoIterator<Item = (String, DateTime<Utc>, u64)>) -> Vec<Self> {
+        let mut known: BTreeMap<String, Self> = BTreeMap::new();
+        for (instance, at, lines) in runs {
+            let known = known.entry(instance.clone()).or_insert(Self {
+                instance,
+                last_seen_at: at,
                 lines: 0,
             });
-            instance.lines += 1;
-            instance.last_recorded_at = instance.last_recorded_at.max(at);
+            known.lines += lines;
+            known.last_seen_at = known.last_seen_at.max(at);
         }
         let mut instances: Vec<Self> = known.into_values().collect();
-        instances.sort_by_key(|instance| std::cmp::Reverse(instance.last_recorded_at));
+        instances.sort_by_key(|instance| std::cmp::Reverse(instance.last_seen_at));
         instances.truncate(usize::try_from(Self::MAX).unwrap_or(usize::MAX));
         instances
     }

@@ -161,6 +161,7 @@ fn missing_table(error: &Error) -> Option<Schema> {
     let tables = [
         ("housekeeper_runs", Schema::Housekeeper),
         ("housekeeper_pauses", Schema::Housekeeper),
+        ("housekeeper_instances", Schema::Housekeeper),
         (OUTBOX, Schema::Outbox),
     ];
     let named = |(table, _): &(&str, Schema)| missing && message.contains(table);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 
+use crate::actors::panics::catch_panic;
+use crate::fmt::log_line;
 use crate::job::JobName;
 
 /// An act on a job or on what it hands on, as [`Web::allow`](super::Web::allow) decides on it.
@@ -83,10 +85,17 @@ impl Allow {
         Self(Some(Arc::new(decide)))
     }
 
-    /// Returns whether the host allows the action on the job.
+    /// Returns whether the host allows the action on the job. A decision that panics refuses.
     pub(crate) fn allows(&self, parts: &Parts, action: Action, job: &JobName) -> bool {
-        let decide = self.0.as_ref();
-        decide.is_none_or(|decide| decide(parts, action, job))
+        let Some(decide) = &self.0 else { return true };
+        catch_panic(|| decide(parts, action, job)).unwrap_or_else(|panic| {
+            let panic = log_line(&panic);
+            tracing::error!(
+                panic,
+                "the host's decision on {action} of {job} panicked; it is refused"
+            );
+            false
+        })
     }
 }
 

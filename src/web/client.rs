@@ -39,7 +39,7 @@ impl Site {
         Ok(self.answer(READ_LIMIT, message).await??)
     }
 
-    /// Returns the instances that wrote to the shared history in the last quarter of an hour.
+    /// Returns the instances that ended a run in the last minutes.
     pub(crate) async fn instances(&self) -> Result<Instances, Problem> {
         let message = |reply| HousekeeperMsg::Instances(INSTANCES_WITHIN, reply);
         Ok(self.answer(READ_LIMIT, message).await??)
@@ -106,5 +106,6 @@ impl Site {
     }
 }
 
-/// Age of the oldest runs by which instances are listed. It covers a tick of the default schedule.
-pub(crate) const INSTANCES_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// Age of the oldest runs by which instances are listed. It covers a tick of the default schedule,
+/// and the run that the tick starts.
+pub(crate) const INSTANCES_WITHIN: Duration = Duration::from_secs(20 * 60);

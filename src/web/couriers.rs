@@ -86,6 +86,7 @@ pub(crate) struct Changed {
 pub(crate) async fn courier(
     State(site): State<Arc<Site>>,
     RulePath(rule): RulePath,
+    _: Query<Nothing>,
 ) -> Result<Json<CourierStatus>, Problem> {
     site.courier(&rule).await.map(Json)
 }

@@ -16,8 +16,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::links::Links;
-use super::page::filter::Filter;
 use super::page::triage;
 use super::problem::Problem;
 use super::seats::{Seat, Seats};
@@ -125,8 +123,7 @@ async fn read(site: Arc<Site>, sender: Arc<watch::Sender<Arc<str>>>) {
                 ended.entry(job.clone()).or_default();
             }
             let shows = site.shows(&status, None);
-            let html = triage::overview(&Links::default(), &status, shows, &Filter::default());
-            let html = html.into_string();
+            let html = triage::frame(&status, shows).into_string();
             let frame = Frame {
                 html,
                 ended: &ended,

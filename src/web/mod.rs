@@ -48,7 +48,7 @@
 //! | `POST api/v1/jobs/{job}/cancel?run=` | `{"cancelled": ..}`: the run that ends after its batch, or `null` |
 //! | `POST api/v1/jobs/{job}/pause`, `resume` | `{"paused": .., "changed": ..}`, on this instance |
 //! | `POST api/v1/jobs/{job}/pause-replicas`, `resume-replicas` | the same, on all replicas that share the database of the history |
-//! | `GET api/v1/instances` | [`Instances`](crate::model::Instances): those that wrote to the shared history in the last 15 minutes |
+//! | `GET api/v1/instances` | [`Instances`](crate::model::Instances): those that ended a run in the last 20 minutes |
 //! | `GET api/v1/couriers/{rule}` | [`CourierStatus`](crate::model::CourierStatus) of what the rule hands on |
 //! | `GET api/v1/couriers/{rule}/parked?after=&size=` | [`ParkedEntries`](crate::model::ParkedEntries); `size` is 1 to 1,000, 100 if not given; `after` is `next` of the page before |
 //! | `POST api/v1/couriers/{rule}/redeliver`, `discard` | `{"entries": 3}`, or 202 after 10 s, and the change goes on. The body is `{"entries": "all"}`, or `{"entries": {"these": [7]}}` with ids; those that are not parked do not count |
@@ -260,7 +260,7 @@ impl Web {
 
     /// Rewrites each text that may hold personal data before the router shows it, on the page, as
     /// JSON and in streams. Logs, events and the history are not affected, and neither is the
-    /// cursor of a preview, which holds the id of a row.
+    /// cursor of a preview, which holds the id of a row. A text over which it panics reads `hidden`.
     ///
     /// ```
     /// use ractor_housekeeper::web::{Sensitive, Web};
@@ -284,7 +284,7 @@ impl Web {
     /// enables actions.
     ///
     /// A run of all jobs is refused if one of them is. The page shows the buttons of what is
-    /// allowed.
+    /// allowed. A decision that panics refuses.
     ///
     /// ```
     /// use axum::Extension;

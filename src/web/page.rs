@@ -24,7 +24,7 @@ use crate::model::WorkerStatus;
 pub(crate) mod card;
 pub(crate) mod confirm;
 mod couriers;
-pub(crate) mod filter;
+mod filter;
 mod forms;
 mod frame;
 mod history;
@@ -59,8 +59,7 @@ pub(crate) async fn overview(
         let Query(query) = query?;
         let status = site.status().await?;
         let instances = if status.shared_history {
-            let instances = timeout(INSTANCES_PATIENCE, site.instances()).await;
-            instances.ok().and_then(Result::ok)
+            timeout(INSTANCES_PATIENCE, site.instances()).await.ok()
         } else {
             None
         };
@@ -79,6 +78,7 @@ pub(crate) async fn overview(
         .all(|job| shows.offers(Action::Run, &job.job));
     let main = html! {
         @if let Some(done) = done { (done.of_all(&status)) }
+        (triage::summary(&status))
         (filter.form(&links, &status))
         (triage::overview(&links, &status, shows, &filter))
         @if status.shared_history { (instances::section(instances.as_ref(), status.at, shows)) }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::actors::panics::catch_panic;
+use crate::fmt::log_line;
 use crate::job::{Preview, Scope};
 use crate::model::{
     CourierState, CourierStatus, CurrentRun, DeliveryEnd, FailingCause, Health, History,
@@ -51,13 +53,14 @@ impl Privacy {
         if self.without_ids && kind == Sensitive::Id {
             HIDDEN.clone_into(text);
         } else if let Some(redact) = &self.redact {
-            *text = redact(kind, text);
+            *text = rewrite(&**redact, kind, text);
         }
     }
 
     fn requester(&self, requester: &mut Requester) {
         if let Some(redact) = &self.redact {
-            *requester = Requester::new(redact(Sensitive::Requester, requester.as_str()));
+            let shown = rewrite(&**redact, Sensitive::Requester, requester.as_str());
+            *requester = Requester::new(shown);
         }
     }
 
@@ -66,6 +69,19 @@ impl Privacy {
             self.text(Sensitive::User, user);
         }
     }
+}
+
+/// Calls the host's hook. A text over which it panics is hidden, and the rest of the answer is
+/// shown.
+fn rewrite(redact: &Redact, kind: Sensitive, text: &str) -> String {
+    catch_panic(|| redact(kind, text)).unwrap_or_else(|panic| {
+        let panic = log_line(&panic);
+        tracing::error!(
+            panic,
+            "the host's redaction of {kind:?} panicked; the text is hidden"
+        );
+        HIDDEN.to_owned()
+    })
 }
 
 /// An answer whose texts the host may hide or rewrite.
@@ -283,5 +299,5 @@ impl Private for RunId {
     fn redact(&mut self, _: &Privacy) {}
 }
 
-/// In place of an id.
+/// In place of an id, and of a text that could not be rewritten.
 const HIDDEN: &str = "hidden";

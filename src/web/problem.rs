@@ -39,14 +39,14 @@ impl Problem {
     pub(crate) fn unavailable(kind: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail)
     }
+}
 
-    /// Whether the same request may succeed soon.
-    fn passes(&self) -> bool {
-        matches!(
-            self.status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        )
-    }
+/// Returns whether a request that was answered with this status may succeed soon.
+pub(crate) fn may_retry(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    )
 }
 
 impl From<RequestError> for Problem {
@@ -111,7 +111,7 @@ impl IntoResponse for Problem {
         });
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (self.status, kind, body.unwrap_or_default()).into_response();
-        if self.passes() {
+        if may_retry(self.status) {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
         }

@@ -1,14 +1,18 @@
 //! A pause for all replicas: two housekeepers over one store.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::config::Schedule;
-use ractor_housekeeper::model::{Event, OutcomeKind, RunHistory};
+use ractor_housekeeper::model::{Event, Instances, OutcomeKind, RunHistory, RunRecord, StoreError};
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore, next_event};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperRef, RequestError, Requester, Scope,
-    Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperRef, JobName, RequestError, Requester,
+    Scope, Subscriber, start,
 };
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -104,6 +108,82 @@ async fn a_pause_for_all_needs_a_store_and_a_job() {
     assert_eq!(without_store, Err(refusal.into()));
     assert!(unknown.is_err());
     assert!(!is_paused(&alone).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_instance_is_listed_by_its_last_run() {
+    let store = store();
+    let [first, second] = [replica(&store, "a").await, replica(&store, "idle").await];
+    add_overdue(&store);
+    first.run_now(JOB, Scope::All).await.expect("a report");
+
+    let before = first.instances(minutes(15)).await.expect("a store");
+    second.run_now(JOB, Scope::All).await.expect("a report");
+    let after = first.instances(minutes(15)).await.expect("a store");
+
+    let listed = |known: &Instances| {
+        let mut known: Vec<_> = known
+            .instances
+            .iter()
+            .map(|one| (one.instance.clone(), one.lines))
+            .collect();
+        known.sort();
+        known
+    };
+    assert_eq!(listed(&before), [("a".to_owned(), 1)]);
+    let both = [("a".to_owned(), 1), ("idle".to_owned(), 0)];
+    assert_eq!(listed(&after), both);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_instance_is_noted_every_five_minutes_at_most() {
+    let store = Noting::default();
+    let noted = store.0.clone();
+    let jobs = built_in(MemoryStore::new(), &BookingPolicy::default()).expect("the ages can be");
+    let mut config = HousekeeperConfig::default();
+    config.job.schedule = Schedule {
+        every: Some(minutes(1)),
+        ..Schedule::default()
+    };
+    let arguments = HousekeeperArguments::new(jobs).with_config(config);
+    let arguments = arguments.with_history(store).with_instance("idle");
+
+    let started = start(None, arguments).await.expect("it starts");
+    sleep(minutes(60)).await;
+
+    let noted = noted.load(Ordering::Relaxed);
+    assert!(
+        (10..=13).contains(&noted),
+        "{noted} notes by two jobs in an hour"
+    );
+    started
+        .housekeeper
+        .stop_and_wait(None, None)
+        .await
+        .expect("it stops");
+}
+
+/// A history that counts the notes, and fails every second one.
+#[derive(Default)]
+struct Noting(Arc<AtomicU32>);
+
+#[async_trait]
+impl RunHistory for Noting {
+    async fn record(&self, _: &[RunRecord], _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn runs(&self, _: &JobName, _: u32) -> Result<Vec<RunRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn note_instance(&self, instance: &str) -> Result<(), StoreError> {
+        assert_eq!(instance, "idle");
+        match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => Ok(()),
+            _ => Err(StoreError::Schema("the table is missing".to_owned())),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

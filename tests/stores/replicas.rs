@@ -1,6 +1,6 @@
 //! Pauses for all replicas, and the instances of a shared history.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ractor_housekeeper::job::{JobName, ReplicaPause};
 
 use crate::TestResult;
@@ -53,6 +53,22 @@ pub(crate) async fn instances_are_listed_the_latest_first(
         .map(|one| (&*one.instance, one.lines))
         .collect();
     assert_eq!(known, [("a", 2), ("b", 1)]);
+    assert_eq!(future, []);
+
+    for instance in ["it's idle", "b", "it's idle"] {
+        history.note_instance(instance).await?;
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    // Stores may have clocks of their own.
+    let known = history.instances(DateTime::UNIX_EPOCH).await?;
+    let future = history.instances(Utc::now() + TimeDelta::hours(1)).await?;
+
+    let mut known: Vec<_> = known
+        .iter()
+        .map(|one| (&*one.instance, one.lines))
+        .collect();
+    known.sort_unstable();
+    assert_eq!(known, [("a", 2), ("b", 1), ("it's idle", 0)]);
     assert_eq!(future, []);
     Ok(())
 }

@@ -28,7 +28,7 @@ macro_rules! tables {
                 // All names are free again.
                 for table in ["sessions", "messages", "image_sent", "video_sent", "bookings"]
                     .into_iter()
-                    .chain(["housekeeper_activity", "housekeeper_runs", "housekeeper_pauses", "housekeeper_migrations"])
+                    .chain(["housekeeper_activity", "housekeeper_runs", "housekeeper_pauses", "housekeeper_instances", "housekeeper_migrations"])
                 {
                     world.sql(&format!("create table {table} (x integer)")).await?;
                 }

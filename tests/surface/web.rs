@@ -13,6 +13,8 @@ mod errors;
 mod escaping;
 mod fleet;
 mod forgery;
+#[cfg(feature = "postgres")]
+mod frozen;
 mod headers;
 mod health;
 mod hosts;
@@ -25,6 +27,7 @@ mod privacy;
 mod reads;
 mod replicas;
 mod runs;
+mod stranger;
 mod streams;
 mod strict;
 mod triage;

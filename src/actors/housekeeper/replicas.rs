@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// Lists the instances that wrote history within this time.
+    /// Lists the instances that ended a run within this time.
     pub(super) async fn instances(
         &mut self,
         within: Duration,
@@ -120,8 +120,11 @@ impl State {
         let since = time::before(self.shared.now().wall, within);
         let Some(store) = self.shared.history.clone() else {
             let lines = self.jobs.iter().flat_map(|job| &job.records.recent);
-            let recent = lines.map(|line| (this.as_str(), line.report.started_at));
-            let instances = InstanceRuns::of(recent.filter(|(_, at)| *at >= since));
+            let lines = lines.map(|line| (line.report.started_at, 1));
+            let last = self.jobs.iter().filter_map(|job| job.last.as_ref());
+            let runs = lines.chain(last.map(|report| (report.started_at, 0)));
+            let recent = runs.filter(|(at, _)| *at >= since);
+            let instances = InstanceRuns::of(recent.map(|(at, lines)| (this.clone(), at, lines)));
             let instances = Instances::new(this, since, instances);
             return answer(reply, Ok(instances));
         };

@@ -1,9 +1,10 @@
 //! The part of the state that behaviours read and never change.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ractor::{ActorRef, RpcReplyPort};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::actors::delayed::Delayed;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) instance: Uuid,
     /// The name in the status and in reports.
     pub(super) instance_name: String,
+    /// When the database was last told that this instance runs.
+    pub(super) listed_at: Arc<Mutex<Option<Instant>>>,
     pub(super) history: Option<Arc<dyn RunHistory>>,
     pub(super) started: Moment,
 }
@@ -36,6 +39,8 @@ impl Shared {
             store: self.history.clone()?,
             keep: self.config.history.runs.get(),
             instance: self.instance,
+            instance_name: self.instance_name.clone(),
+            listed_at: self.listed_at.clone(),
         })
     }
 

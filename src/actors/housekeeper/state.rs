@@ -1,5 +1,7 @@
 //! The supervisor's memory, in parts that behaviours take one by one.
 
+use std::sync::Arc;
+
 use ractor::{ActorRef, RpcReplyPort};
 
 use super::courier_advice::advise;
@@ -64,6 +66,7 @@ impl State {
             clocks,
             instance,
             instance_name: line(&name.unwrap_or_else(digits)),
+            listed_at: Arc::default(),
             history,
             started,
         };

@@ -57,7 +57,11 @@ impl State {
         if !failed {
             let record = self.record_of(&state.account.report);
             state.unsaved.extend(record);
-            self.save(&mut state.unsaved).instrument(span).await;
+            self.save(&mut state.unsaved).instrument(span.clone()).await;
+            if let Some(history) = &self.arguments.history {
+                let listing = history.list_instance(self.arguments.config.step_timeout);
+                listing.instrument(span).await;
+            }
         }
         self.report(InternalMsg::Finished(state))
     }

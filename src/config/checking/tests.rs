@@ -218,8 +218,11 @@ fn a_name_of_a_job_is_a_line_of_text() {
     let table = [
         ("", "is empty"),
         (" \t", "is empty"),
-        ("a\0b", "contains a control character"),
-        ("a\nb", "contains a control character"),
+        ("a\0b", "contains a control or invisible character"),
+        ("a\nb", "contains a control or invisible character"),
+        ("a\u{202e}b", "contains a control or invisible character"),
+        (".", "cannot be part of a link"),
+        ("..", "cannot be part of a link"),
         (&"a".repeat(201), "has 201 characters"),
     ];
 
@@ -233,7 +236,8 @@ fn a_name_of_a_job_is_a_line_of_text() {
         assert!(error.problem.starts_with(reported), "{error}");
         assert!(!error.to_string().contains(['\0', '\n']), "{error}");
     }
-    let right = ["a", "Ärger", "清掃", &"ä".repeat(200)].map(|name| name.to_owned().into());
+    let right = ["a", "Ärger", "清掃", "..a", "a/../b", &"ä".repeat(200)]
+        .map(|name| name.to_owned().into());
     assert_eq!(HousekeeperConfig::default().check(&right), Ok(()));
 }
 

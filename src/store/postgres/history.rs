@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::schema::{clock_timestamp, housekeeper_runs};
+use super::schema::{clock_timestamp, housekeeper_instances, housekeeper_runs};
 use crate::job::JobName;
 use crate::model::{HistoryPage, HistoryQuery, InstanceRuns, RunId, RunRecord};
 use crate::store::saved_run::{PageReader, SavedRun, key_beside};
@@ -128,7 +128,27 @@ pub(super) async fn run(conn: &mut AsyncPgConnection, run: RunId) -> TxResult<Op
     record.map_err(TxError::other)
 }
 
-/// Returns the instances that wrote lines since then, the latest first.
+/// Notes that an instance runs, and forgets those that have not run for a day.
+pub(super) async fn note_instance(conn: &mut AsyncPgConnection, instance: &str) -> TxResult<()> {
+    let now: DateTime<Utc> = diesel::select(clock_timestamp()).first(conn).await?;
+    diesel::insert_into(housekeeper_instances::table)
+        .values((
+            housekeeper_instances::instance.eq(instance),
+            housekeeper_instances::seen_at.eq(now),
+        ))
+        .on_conflict(housekeeper_instances::instance)
+        .do_update()
+        .set(housekeeper_instances::seen_at.eq(now))
+        .execute(conn)
+        .await?;
+    let gone = housekeeper_instances::seen_at.lt(now - InstanceRuns::KEPT_FOR);
+    diesel::delete(housekeeper_instances::table.filter(gone))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Returns the instances that wrote lines or were noted since then, the latest first.
 pub(super) async fn instances(
     conn: &mut AsyncPgConnection,
     since: DateTime<Utc>,
@@ -146,14 +166,17 @@ pub(super) async fn instances(
         .limit(InstanceRuns::MAX)
         .load(conn)
         .await?;
-    let instances = lines.into_iter().filter_map(|(instance, at, lines)| {
-        Some(InstanceRuns {
-            instance: instance?,
-            last_recorded_at: at?,
-            lines: u64::try_from(lines).unwrap_or(0),
-        })
+    let noted: Vec<(String, DateTime<Utc>)> = housekeeper_instances::table
+        .filter(housekeeper_instances::seen_at.ge(since))
+        .order(housekeeper_instances::seen_at.desc())
+        .limit(InstanceRuns::MAX)
+        .load(conn)
+        .await?;
+    let lines = lines.into_iter().filter_map(|(instance, at, lines)| {
+        Some((instance?, at?, u64::try_from(lines).unwrap_or(0)))
     });
-    Ok(instances.collect())
+    let noted = noted.into_iter().map(|(instance, at)| (instance, at, 0));
+    Ok(InstanceRuns::of(lines.chain(noted)))
 }
 
 async fn write(

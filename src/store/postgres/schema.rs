@@ -84,6 +84,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    housekeeper_instances (instance) {
+        instance -> Text,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     housekeeper_migrations (name) {
         name -> Text,
         applied_at -> Timestamptz,

@@ -55,6 +55,13 @@ impl RunHistory for PostgresStore {
         })
     }
 
+    async fn note_instance(&self, instance: &str) -> Result<(), StoreError> {
+        let what = "note the instance";
+        transact!(self, Purpose::Write, what, |flight| {
+            history::note_instance(flight, instance).await?;
+        })
+    }
+
     async fn instances(&self, since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
         let what = "list the instances";
         transact!(self, Purpose::Read, what, |flight| history::instances(

@@ -13,6 +13,7 @@ crate::store::migrations::migrations! {
     Housekeeper [
         "housekeeper/2026-01-10-000000_create_runs" &["housekeeper_runs"],
         "housekeeper/2026-11-28-000000_add_replicas" &["housekeeper_pauses"],
+        "housekeeper/2026-11-28-100000_note_instances" &["housekeeper_instances"],
     ]
     Outbox ["outbox/2026-11-28-000000_create_outbox" &["housekeeper_outbox"]]
     Booking [

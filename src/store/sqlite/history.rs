@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Binary, Bool, Text};
 use diesel::sqlite::Sqlite;
 
-use super::schema::housekeeper_runs;
+use super::schema::{housekeeper_instances, housekeeper_runs};
 use super::time::Moment;
 use crate::job::JobName;
 use crate::model::{HistoryPage, HistoryQuery, InstanceRuns, RunId, RunRecord};
@@ -138,7 +138,26 @@ pub(super) fn run(conn: &mut SqliteConnection, run: RunId) -> TxResult<Option<Ru
     record.map_err(TxError::other)
 }
 
-/// Returns the instances that wrote lines since then, the latest first.
+/// Notes that an instance runs, and forgets those that have not run for a day.
+pub(super) fn note_instance(conn: &mut SqliteConnection, instance: &str) -> TxResult<()> {
+    let now = SystemClock.now();
+    conn.immediate_transaction(|conn| {
+        diesel::insert_into(housekeeper_instances::table)
+            .values((
+                housekeeper_instances::instance.eq(instance),
+                housekeeper_instances::seen_at.eq(Moment(now)),
+            ))
+            .on_conflict(housekeeper_instances::instance)
+            .do_update()
+            .set(housekeeper_instances::seen_at.eq(Moment(now)))
+            .execute(conn)?;
+        let gone = housekeeper_instances::seen_at.lt(Moment(now - InstanceRuns::KEPT_FOR));
+        diesel::delete(housekeeper_instances::table.filter(gone)).execute(conn)?;
+        Ok(())
+    })
+}
+
+/// Returns the instances that wrote lines or were noted since then, the latest first.
 pub(super) fn instances(
     conn: &mut SqliteConnection,
     since: DateTime<Utc>,
@@ -155,14 +174,19 @@ pub(super) fn instances(
         .order(dsl::max(housekeeper_runs::recorded_at).desc())
         .limit(InstanceRuns::MAX)
         .load(conn)?;
-    let instances = lines.into_iter().filter_map(|(instance, at, lines)| {
-        Some(InstanceRuns {
-            instance: instance?,
-            last_recorded_at: Moment::parse(&at?).ok()?.0,
-            lines: u64::try_from(lines).unwrap_or(0),
-        })
+    let noted: Vec<(String, String)> = housekeeper_instances::table
+        .filter(housekeeper_instances::seen_at.ge(Moment(since)))
+        .order(housekeeper_instances::seen_at.desc())
+        .limit(InstanceRuns::MAX)
+        .load(conn)?;
+    let lines = lines.into_iter().filter_map(|(instance, at, lines)| {
+        Some((instance?, at?, u64::try_from(lines).unwrap_or(0)))
     });
-    Ok(instances.collect())
+    let noted = noted.into_iter().map(|(instance, at)| (instance, at, 0));
+    let runs = lines
+        .chain(noted)
+        .filter_map(|(instance, at, lines)| Some((instance, Moment::parse(&at).ok()?.0, lines)));
+    Ok(InstanceRuns::of(runs))
 }
 
 fn write(

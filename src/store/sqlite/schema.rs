@@ -80,6 +80,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    housekeeper_instances (instance) {
+        instance -> Text,
+        seen_at -> Text,
+    }
+}
+
+diesel::table! {
     housekeeper_migrations (name) {
         name -> Text,
         applied_at -> Text,

@@ -51,6 +51,14 @@ impl RunHistory for SqliteStore {
         .await
     }
 
+    async fn note_instance(&self, instance: &str) -> Result<(), StoreError> {
+        let instance = instance.to_owned();
+        Self::run(self, "note the instance", move |conn| {
+            history::note_instance(conn, &instance)
+        })
+        .await
+    }
+
     async fn instances(&self, since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
         Self::run(self, "list the instances", move |conn| {
             history::instances(conn, since)

@@ -18,6 +18,8 @@ pub(super) struct Rows {
     pub(super) bookings: BTreeMap<String, MemoryBooking>,
     pub(super) runs: Vec<RunRecord>,
     pub(super) pauses: BTreeMap<JobName, ReplicaPause>,
+    /// When each instance was noted last.
+    pub(super) instances: BTreeMap<String, DateTime<Utc>>,
     pub(super) throttle: Duration,
 }
 

@@ -58,13 +58,21 @@ impl RunHistory for MemoryStore {
         Ok(of_job.take(limit as usize).cloned().collect())
     }
 
+    async fn note_instance(&self, instance: &str) -> Result<(), StoreError> {
+        let now = self.instant();
+        self.rows().instances.insert(instance.to_owned(), now);
+        Ok(())
+    }
+
     async fn instances(&self, since: DateTime<Utc>) -> Result<Vec<InstanceRuns>, StoreError> {
         let rows = self.rows();
         let lines = rows.runs.iter().filter_map(|run| {
-            let instance = run.report.instance.as_deref()?;
-            Some((instance, run.report.started_at))
+            let instance = run.report.instance.clone()?;
+            Some((instance, run.report.started_at, 1))
         });
-        Ok(InstanceRuns::of(lines.filter(|(_, at)| *at >= since)))
+        let noted = rows.instances.iter();
+        let runs = lines.chain(noted.map(|(instance, at)| (instance.clone(), *at, 0)));
+        Ok(InstanceRuns::of(runs.filter(|(_, at, _)| *at >= since)))
     }
 
     async fn pause(&self, job: &JobName) -> Result<Option<ReplicaPause>, StoreError> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::operation::Operation;
 use super::operations;
-use crate::web::problem::ProblemJson;
+use crate::web::problem::{ProblemJson, may_retry};
 
 /// Serves the document.
 pub(super) async fn document() -> Response {
@@ -77,13 +77,21 @@ fn of_operation(
         }
         responses.insert(answer.status.to_string(), response);
     }
-    for status in operation.problems {
-        let reason = StatusCode::from_u16(*status).map(|status| status.canonical_reason());
-        let response = json!({
-            "description": reason.ok().flatten().unwrap_or("Problem"),
+    let problems = operation.problems.iter().chain(&MISDIRECTED);
+    for status in problems.filter_map(|status| StatusCode::from_u16(*status).ok()) {
+        let mut response = json!({
+            "description": status.canonical_reason().unwrap_or("Problem"),
             "content": { "application/problem+json": { "schema": problem } },
         });
-        responses.insert(status.to_string(), response);
+        if may_retry(status) {
+            response["headers"] = json!({
+                "Retry-After": {
+                    "description": "Seconds until a retry may succeed.",
+                    "schema": { "type": "integer" },
+                },
+            });
+        }
+        responses.insert(status.as_str().to_owned(), response);
     }
     let mut parameters = path_parameters(operation.path);
     if let Some(query) = operation.query {
@@ -98,7 +106,10 @@ fn of_operation(
     if let Some(body) = operation.body {
         described["requestBody"] = json!({
             "required": operation.needs_body,
-            "content": { "application/json": { "schema": body(requests) } },
+            "content": { "application/json": {
+                "schema": body(requests),
+                "example": operation.body_example,
+            } },
         });
     }
     described
@@ -110,11 +121,27 @@ fn path_parameters(path: &str) -> Vec<Value> {
     let names = names.filter_map(|rest| Some(rest.split_once('}')?.0));
     names
         .map(|name| {
-            let schema = match name {
-                "run" => json!({ "type": "string", "format": "uuid" }),
-                _ => json!({ "type": "string", "minLength": 1 }),
+            let (description, schema, example) = match name {
+                "run" => (
+                    "The id of a run.",
+                    json!({ "type": "string", "format": "uuid" }),
+                    "0198c0de-0000-7000-8000-000000000000",
+                ),
+                "rule" => (
+                    "The name of a rule that hands on.",
+                    json!({ "type": "string", "minLength": 1 }),
+                    "order-mails",
+                ),
+                _ => (
+                    "The name of a job.",
+                    json!({ "type": "string", "minLength": 1 }),
+                    "draft-sweeper",
+                ),
             };
-            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+            json!({
+                "name": name, "in": "path", "required": true,
+                "description": description, "schema": schema, "example": example,
+            })
         })
         .collect()
 }
@@ -215,6 +242,9 @@ fn without_links(text: &str) -> String {
     }
     plain + rest
 }
+
+/// Each operation refuses names that the host does not list.
+const MISDIRECTED: [u16; 1] = [StatusCode::MISDIRECTED_REQUEST.as_u16()];
 
 #[cfg(test)]
 mod tests {

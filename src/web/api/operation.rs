@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
 
 use crate::web::site::Site;
 
@@ -21,6 +22,7 @@ pub(super) struct Operation {
     pub(super) acts: bool,
     pub(super) query: Option<SchemaOf>,
     pub(super) body: Option<SchemaOf>,
+    pub(super) body_example: Value,
     /// Whether a request needs its body.
     pub(super) needs_body: bool,
     pub(super) answers: Vec<Answer>,
@@ -79,6 +81,7 @@ impl Operation {
             acts: false,
             query: None,
             body: None,
+            body_example: Value::Null,
             needs_body: false,
             answers: vec![Answer {
                 status: 200,
@@ -96,17 +99,18 @@ impl Operation {
         self
     }
 
-    /// Takes a `B` as body, which may be absent.
-    pub(super) fn body<B: JsonSchema>(mut self) -> Self {
+    /// Takes a `B` such as the example as body, which may be absent.
+    pub(super) fn body<B: JsonSchema>(mut self, example: Value) -> Self {
         self.body = Some(SchemaGenerator::subschema_for::<B>);
+        self.body_example = example;
         self
     }
 
-    /// Takes a `B` as body.
-    pub(super) fn required_body<B: JsonSchema>(self) -> Self {
+    /// Takes a `B` such as the example as body.
+    pub(super) fn required_body<B: JsonSchema>(self, example: Value) -> Self {
         Self {
             needs_body: true,
-            ..self.body::<B>()
+            ..self.body::<B>(example)
         }
     }
 

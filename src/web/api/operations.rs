@@ -1,5 +1,7 @@
 //! The table of operations.
 
+use serde_json::json;
+
 use super::operation::Operation;
 use super::reads;
 use crate::job::Preview;
@@ -28,7 +30,7 @@ fn looks() -> Vec<Operation> {
             "The status of the housekeeper and of all its jobs, from memory.",
             reads::status,
         )
-        .problems(&[503]),
+        .problems(&[400, 503]),
         Operation::read::<JobStatus, _, _>(
             "/jobs/{job}",
             "getJob",
@@ -48,8 +50,7 @@ fn looks() -> Vec<Operation> {
         Operation::read::<Instances, _, _>(
             "/instances",
             "getInstances",
-            "The instances that wrote to the shared history in the last 15 minutes. Runs that changed \
-             nothing are not in the history.",
+            "The instances that ended a run in the last 20 minutes, by the database that replicas share.",
             reads::instances,
         )
         .problems(&[400, 502, 503, 504]),
@@ -83,7 +84,7 @@ fn acts() -> Vec<Operation> {
             actions::run,
         )
         .query::<Wait>()
-        .body::<ScopeBody>()
+        .body::<ScopeBody>(json!({ "scope": { "user": "anna" } }))
         .accepted::<AcceptedRun>("The run takes longer than the wait, and goes on.")
         .problems(&[400, 403, 404, 409, 413, 415, 422, 429, 503]),
         Operation::act::<AllReports, _, _>(
@@ -93,7 +94,7 @@ fn acts() -> Vec<Operation> {
             actions::run_all,
         )
         .query::<Wait>()
-        .body::<RunAllBody>()
+        .body::<RunAllBody>(json!({ "paused": false }))
         .accepted::<Accepted>("A run takes longer than the wait, and goes on.")
         .problems(&[400, 403, 413, 415, 422, 503]),
         Operation::act::<Cancelled, _, _>(
@@ -161,7 +162,7 @@ fn on_entries() -> Vec<Operation> {
             "Makes parked entries due again, with all attempts.",
             couriers::redeliver,
         )
-        .required_body::<EntriesBody>()
+        .required_body::<EntriesBody>(json!({ "entries": { "these": [7] } }))
         .accepted::<Accepted>("The change takes longer than 10 seconds, and goes on.")
         .problems(&[400, 403, 404, 413, 415, 422, 502, 503, 504]),
         Operation::act::<Changed, _, _>(
@@ -170,7 +171,7 @@ fn on_entries() -> Vec<Operation> {
             "Deletes parked entries, which are never delivered.",
             couriers::discard,
         )
-        .required_body::<EntriesBody>()
+        .required_body::<EntriesBody>(json!({ "entries": { "these": [7] } }))
         .accepted::<Accepted>("The change takes longer than 10 seconds, and goes on.")
         .problems(&[400, 403, 404, 413, 415, 422, 502, 503, 504]),
     ]

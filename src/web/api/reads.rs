@@ -14,11 +14,15 @@ use crate::web::site::Site;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-pub(super) async fn status(State(site): State<Arc<Site>>) -> Answer<Status> {
+pub(super) async fn status(State(site): State<Arc<Site>>, _: Query<Nothing>) -> Answer<Status> {
     site.status().await.map(Json)
 }
 
-pub(super) async fn job(State(site): State<Arc<Site>>, JobPath(job): JobPath) -> Answer<JobStatus> {
+pub(super) async fn job(
+    State(site): State<Arc<Site>>,
+    JobPath(job): JobPath,
+    _: Query<Nothing>,
+) -> Answer<JobStatus> {
     site.job(&job).await.map(Json)
 }
 

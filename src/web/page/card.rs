@@ -145,7 +145,7 @@ fn running(job: &JobStatus, run: &CurrentRun, now: DateTime<Utc>) -> Markup {
             " rows"
             @if let Some(rate) = rate(run.rows, seconds) { ", " (thousands(rate)) " rows/s" }
             ", " (quantity(run.batches, "batch", "batches"))
-            @if now - run.heartbeat_at > QUIET { ", silent since " (format::ago(run.heartbeat_at, now)) }
+            @if now - run.heartbeat_at > QUIET { ", silent for " (format::lasting(run.heartbeat_at, now)) }
             @if run.counts.total() > 0 { span.quiet { (run.counts) } }
         }
     }
@@ -219,7 +219,7 @@ fn findings(job: &JobStatus) -> Markup {
             ul {
                 @for finding in found.refused.iter().chain(&found.advice) {
                     li { (finding.part) ": " (shown(&finding.text))
-                        @if let Some(statement) = &finding.statement { " " code { (statement) } } }
+                        @if let Some(statement) = &finding.statement { " " code { (shown(statement)) } } }
                 }
             }
         }
@@ -250,7 +250,7 @@ fn ticks(job: &JobStatus, now: DateTime<Utc>) -> Markup {
         @if !job.next_ticks.is_empty() {
             ol.ticks aria-label="Next ticks" {
                 @for tick in &job.next_ticks {
-                    li { (format::until(*tick, now)) " " (format::clock(*tick)) }
+                    li { (format::clock(*tick)) " · " (format::until(*tick, now)) }
                 }
             }
         }

@@ -40,7 +40,7 @@ pub(super) fn card(links: &Links, courier: &CourierStatus, now: DateTime<Utc>) -
             div.now { p { (state(&courier.courier, now)) } }
             (facts(courier, now))
             p.quiet hidden[courier.advice.is_none()] {
-                "Check: " (courier.advice.as_deref().unwrap_or_default())
+                "Check: " (shown(courier.advice.as_deref().unwrap_or_default()))
             }
         }
     }

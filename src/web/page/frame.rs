@@ -8,7 +8,7 @@ use super::forms;
 use crate::fmt::thousands;
 use crate::model::Status;
 use crate::web::assets::{ICON, SCRIPT, STYLE};
-use crate::web::format;
+use crate::web::format::{self, shown};
 use crate::web::links::Links;
 use crate::web::problem::Problem;
 
@@ -28,7 +28,7 @@ impl IntoResponse for Page {
 /// The housekeeper's name, instance, state and uptime.
 pub(super) fn heading(status: &Status) -> Markup {
     html! {
-        @if let Some(name) = &status.name { span { (name) } " " }
+        @if let Some(name) = &status.name { span { (shown(name)) } " " }
         @if let Some(instance) = &status.instance { "(instance " (instance) ") " }
         span { (status.state) }
         @if let Some(started_at) = status.started_at {
@@ -90,7 +90,7 @@ pub(crate) fn error_page(links: &Links, problem: &Problem) -> Page {
     let main = html! {
         section.problem {
             h2 { (title) }
-            p { (problem.detail) }
+            p { (shown(&problem.detail)) }
             p { a href=(links.home()) { "To the overview" } }
         }
     };

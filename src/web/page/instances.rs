@@ -7,21 +7,26 @@ use crate::fmt::{quantity, span};
 use crate::model::Instances;
 use crate::web::client::INSTANCES_WITHIN;
 use crate::web::format::{self, shown};
+use crate::web::problem::Problem;
 use crate::web::shows::Shows;
 
 /// Lists the instances of the last minutes, and how far the buttons reach. `None` while the
 /// database does not answer.
-pub(super) fn section(known: Option<&Instances>, now: DateTime<Utc>, shows: Shows<'_>) -> Markup {
+pub(super) fn section(
+    known: Option<&Result<Instances, Problem>>,
+    now: DateTime<Utc>,
+    shows: Shows<'_>,
+) -> Markup {
     html! {
         section.instances aria-labelledby="instances" {
             h2 #instances { "Instances" }
             @match known {
                 None => p.quiet { "The database has not answered yet. Reload to see them." },
-                Some(known) if known.instances.is_empty() => p.quiet {
-                    "None changed rows in the last " (span(INSTANCES_WITHIN)) ". This is "
-                    (shown(&known.this)) "."
+                Some(Err(problem)) => p.reason { "They could not be read: " (shown(&problem.detail)) },
+                Some(Ok(known)) if known.instances.is_empty() => p.quiet {
+                    "None ran in the last " (span(INSTANCES_WITHIN)) ". This is " (shown(&known.this)) "."
                 },
-                Some(known) => (list(known, now)),
+                Some(Ok(known)) => (list(known, now)),
             }
             @if shows.actions {
                 p.quiet {
@@ -33,19 +38,20 @@ pub(super) fn section(known: Option<&Instances>, now: DateTime<Utc>, shows: Show
     }
 }
 
+/// The instances that ended a run. One that is idle is noted every few minutes.
 fn list(known: &Instances, now: DateTime<Utc>) -> Markup {
     html! {
-        p.quiet {
-            "Those that changed rows in the last " (span(INSTANCES_WITHIN)) ". Runs that find nothing \
-             to do are not kept."
-        }
+        p.quiet { "Those that ran in the last " (span(INSTANCES_WITHIN)) "." }
         ul {
             @for instance in &known.instances {
                 li {
                     (shown(&instance.instance))
                     @if instance.instance == known.this { strong { " (this one)" } }
-                    " " (format::ago(instance.last_recorded_at, now)) ", "
-                    (quantity(instance.lines, "line", "lines")) " of the history"
+                    " ran " (format::ago(instance.last_seen_at, now)) ", "
+                    @match instance.lines {
+                        0 => "nothing to do",
+                        lines => { (quantity(lines, "line", "lines")) " of the history" }
+                    }
                 }
             }
         }

@@ -79,7 +79,7 @@ pub(crate) async fn courier(
             (recent(&courier, &status))
             @match &parked {
                 Ok(parked) => (section(&links, parked, &params, &offered)),
-                Err(problem) => section.problem { h2 { "Parked entries" } p { (problem.detail) } },
+                Err(problem) => section.problem { h2 { "Parked entries" } p { (shown(&problem.detail)) } },
             }
         }
     };

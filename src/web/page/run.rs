@@ -43,7 +43,7 @@ fn running(run: &CurrentRun) -> Markup {
 
 fn ended(report: &Report) -> Markup {
     html! {
-        p { (mark(&report.outcome)) " " (report.message()) }
+        p { (mark(&report.outcome)) " " (shown(&report.message())) }
         @match &report.outcome {
             Outcome::Failed { error, .. } => p.reason { (shown(error)) },
             Outcome::Crashed { reason, .. } => p.reason { (shown(reason)) },
@@ -69,12 +69,12 @@ fn ended(report: &Report) -> Markup {
         }
         @if !report.rejected.is_empty() {
             h3 { "Rejected rows" }
-            ul.ids { @for row in &report.rejected { li { code { (row.id) } " " (row.error) } } }
+            ul.ids { @for row in &report.rejected { li { code { (shown(&row.id)) } " " (shown(&row.error)) } } }
         }
         @if !report.ids.is_empty() {
             h3 { "Rows" }
             ul.ids {
-                @for id in &report.ids { li { code { (id) } } }
+                @for id in &report.ids { li { code { (shown(id)) } } }
                 @if report.more_ids { li.quiet { "and more" } }
             }
         }

@@ -13,8 +13,17 @@ use crate::web::format;
 use crate::web::links::Links;
 use crate::web::shows::Shows;
 
-/// The line that sums up, the jobs and the couriers. Sent again with every frame.
-pub(crate) fn overview(
+/// The line that sums up, the jobs and the couriers. Sent with every frame.
+pub(crate) fn frame(status: &Status, shows: Shows<'_>) -> Markup {
+    let links = Links::default();
+    html! {
+        (summary(status))
+        (overview(&links, status, shows, &Filter::default()))
+    }
+}
+
+/// The jobs and the couriers.
+pub(super) fn overview(
     links: &Links,
     status: &Status,
     shows: Shows<'_>,
@@ -22,7 +31,6 @@ pub(crate) fn overview(
 ) -> Markup {
     let (now, few) = (status.at, status.jobs.len() <= MAX_CARDS);
     html! {
-        (summary(status))
         div #jobs .cards data-now=(now.to_rfc3339()) {
             @for job in worst_first(status) {
                 @if few || in_trouble(job) {
@@ -38,7 +46,7 @@ pub(crate) fn overview(
 
 /// A line such as `2 of 8 need you: draft-sweeper failing, token-cleaner late`. It changes only
 /// with the states, since screen readers announce it.
-fn summary(status: &Status) -> Markup {
+pub(super) fn summary(status: &Status) -> Markup {
     let jobs = worst_first(status).into_iter();
     let jobs = jobs
         .filter(|job| in_trouble(job))
@@ -62,7 +70,8 @@ pub(super) fn title(status: &Status) -> String {
     match (bad, status.jobs.len(), status.couriers.len()) {
         (0, 0, _) => "No jobs".to_owned(),
         (0, 1, _) => "The job is healthy".to_owned(),
-        (0, all, _) => format!("All {all} jobs are healthy"),
+        (0, 2, _) => "Both jobs are healthy".to_owned(),
+        (0, all, _) => format!("All {} jobs are healthy", thousands(all as u64)),
         (1, jobs, couriers) => format!("1 of {} needs you", jobs + couriers),
         (bad, jobs, couriers) => format!("{bad} of {} need you", jobs + couriers),
     }

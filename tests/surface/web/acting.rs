@@ -105,6 +105,24 @@ async fn the_host_decides_by_action_and_job() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_decision_that_panics_refuses() {
+    let host = host().await;
+    let web = Web::new(host.housekeeper.clone())
+        .with_actions()
+        .with_hosts(["a.example"]);
+    let visitor = Visitor(web.allow(|_, _, _| panic!("no such person")).router());
+
+    let overview = visitor.get("/").await;
+    let pause = visitor.post("/api/v1/jobs/booking-expirer/pause").await;
+    let form = visitor.post_form("/jobs/booking-expirer/pause", "").await;
+
+    assert!(!overview.page(200).contains("<form class=\"act "));
+    assert_eq!(pause.problem(), "not_allowed");
+    assert_eq!((pause.status.as_u16(), form.status.as_u16()), (403, 403));
+    assert!(!host.status().await.paused);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_decision_sees_who_asks() {
     let host = host().await;
     let web = Web::new(host.housekeeper.clone())

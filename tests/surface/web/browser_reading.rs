@@ -3,7 +3,7 @@
 use ractor_housekeeper::Scope;
 use serde_json::json;
 
-use crate::web::browser::{serve, serve_router};
+use crate::web::browser::{draw, serve, serve_router};
 use crate::web::browser_states::{LIVE, fleet_router};
 use crate::web::visitor::setup;
 use crate::web::webdriver::Browser;
@@ -37,7 +37,12 @@ async fn paper_shows_states_and_history_without_controls() {
         assert_eq!(seen(control), true, "{control} on the screen");
     }
 
-    browser.chromium("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
+    let paper = json!({
+        "media": "print",
+        "features": [{ "name": "prefers-color-scheme", "value": "dark" }],
+    });
+    browser.chromium("Emulation.setEmulatedMedia", &paper);
+    draw(&browser, "print");
 
     for control in controls {
         assert_eq!(seen(control), false, "{control} on paper");
@@ -45,6 +50,8 @@ async fn paper_shows_states_and_history_without_controls() {
     for part in [".job h2", ".badge", ".facts", ".plot svg", "table", "h1"] {
         assert_eq!(seen(part), true, "{part} on paper");
     }
+    let ink = browser.look("getComputedStyle(document.body).color");
+    assert_eq!(ink, "rgb(27, 31, 28)", "dark ink, whatever the screen has");
     let cut = browser.look("getComputedStyle(document.querySelector('.scroll')).overflowX");
     assert_eq!(cut, "visible", "a table is not cut on paper");
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use axum::http::Method;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use ractor_housekeeper::booking::BookingExpirer;
+use ractor_housekeeper::testing::{Fault, Gate, Step};
 use ractor_housekeeper::web::Web;
 use ractor_housekeeper::{HousekeeperArguments, HousekeeperMsg, start};
+use tokio::task::JoinSet;
 
-use crate::web::visitor::{Visitor, host};
+use crate::web::visitor::{Answer, Visitor, host};
 
 #[tokio::test(start_paused = true)]
 async fn each_invalid_query_is_a_problem_that_says_why() {
@@ -206,6 +208,42 @@ async fn a_disabled_job_is_a_conflict() {
         (409, "off")
     );
     assert!(page.page(200).contains("its setting is not set"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_scopes_are_429_with_retry_after() {
+    let host = host().await;
+    let gate = Gate::closed();
+    host.faults
+        .once(Step::BeginRun, 1, Fault::Hold(gate.clone()));
+    let visitor = Visitor::actor(&host);
+    let run = |user: u128| {
+        let user = uuid::Uuid::from_u128(user);
+        let body = format!(r#"{{"scope": {{"user": "{user}"}}}}"#);
+        let visitor = visitor.clone();
+        async move {
+            let path = "/api/v1/jobs/booking-expirer/run?wait=0";
+            visitor.post_json(path, &body).await
+        }
+    };
+    tokio::spawn(run(0));
+    gate.reached().await;
+
+    let waiting: JoinSet<Answer> = (1..=1_001).map(run).collect();
+    let answers = waiting.join_all().await;
+    let form = format!("user={}", uuid::Uuid::max());
+    let page = visitor.post_form("/jobs/booking-expirer/run", &form).await;
+    gate.open();
+
+    let refused: Vec<_> = answers.iter().filter(|one| one.status != 202).collect();
+    let [refused] = refused.as_slice() else {
+        panic!("one is refused: {refused:?}");
+    };
+    assert_eq!(refused.problem(), "too_many_scopes");
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("retry-after"), "5");
+    page.page(429);
+    assert_eq!(page.header("retry-after"), "5");
 }
 
 #[tokio::test(start_paused = true)]

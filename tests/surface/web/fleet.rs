@@ -67,6 +67,28 @@ impl Job for FleetJob {
     }
 }
 
+/// Starts jobs of these names, which run on request.
+pub(crate) async fn fleet_of(names: impl IntoIterator<Item = String>) -> HousekeeperRef {
+    let jobs = names.into_iter().map(|name| {
+        let name = name.into();
+        let (behaviour, rows) = (Behaviour::Works, 7);
+        Arc::new(FleetJob {
+            name,
+            behaviour,
+            rows,
+        }) as Arc<dyn Job>
+    });
+    let mut config = HousekeeperConfig::default();
+    config.job.schedule = Schedule {
+        every: None,
+        at_start: false,
+        at_deadline: false,
+        ..Schedule::default()
+    };
+    let arguments = HousekeeperArguments::new(jobs.collect()).with_config(config);
+    start(None, arguments).await.expect("it starts").housekeeper
+}
+
 /// Starts the fleet. Each job has run once; the ones in trouble are in trouble.
 pub(crate) async fn fleet() -> HousekeeperRef {
     let names = KINDS

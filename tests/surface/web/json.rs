@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::job::Preview;
 use ractor_housekeeper::model::{History, HistorySource, JobStatus};
+use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{Scope, Status};
 use uuid::Uuid;
@@ -54,6 +55,56 @@ async fn the_history_has_the_newest_runs_up_to_the_limit() {
     assert_eq!(whole.source, HistorySource::Database);
     assert_eq!(whole.runs.len(), 3);
     assert_eq!(short.runs, whole.runs[..2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_history_keep_to_its_range_and_outcome() {
+    let host = host().await;
+    for hour in 0..7 {
+        host.add_overdue(1);
+        if hour % 2 == 1 {
+            let error = Fault::Fail(format!("is away at {hour}"));
+            host.faults.once(Step::Forecast, 1, error);
+        }
+        host.run_now(Scope::All).await.expect("a report");
+        host.clock.advance_wall(TimeDelta::hours(1));
+    }
+    let visitor = Visitor::reader(&host);
+    // Runs start at 12:00 and each hour later; those at odd hours fail.
+    let table = [
+        ("", 7),
+        ("outcome=failed", 3),
+        ("outcome=failed,completed", 7),
+        ("outcome=crashed", 0),
+        ("from=2026-01-10T13:00:00Z", 6),
+        (
+            "from=2026-01-10T14:00:00%2B01:00&until=2026-01-10T15:00:00Z",
+            2,
+        ),
+        (
+            "from=2026-01-10T13:00:00Z&until=2026-01-10T16:00:00Z&outcome=failed",
+            2,
+        ),
+        ("from=2026-01-11", 0),
+        ("until=2026-01-11", 7),
+    ];
+
+    for (query, expected) in table {
+        let path = format!("/api/v1/jobs/booking-expirer/history?{query}&limit=");
+        let whole = visitor.get(&format!("{path}50")).await.json();
+        let mut paged = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = visitor.get(&format!("{path}1{after}")).await.json();
+            paged.extend(page["runs"].as_array().expect("runs").clone());
+            let Some(next) = page["next"].as_str() else {
+                break;
+            };
+            after = format!("&after={next}");
+        }
+        assert_eq!(whole["runs"].as_array(), Some(&paged), "{query}");
+        assert_eq!(paged.len(), expected, "{query}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

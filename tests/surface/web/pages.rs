@@ -74,8 +74,8 @@ async fn a_run_that_is_silent_is_shown_to_be() {
     gate.open();
     run.await.expect("a report");
 
-    assert!(!early.page(200).contains("silent since"));
-    assert!(late.page(200).contains("silent since"));
+    assert!(!early.page(200).contains("silent for"));
+    assert!(late.page(200).contains("silent for"));
     assert!(late.body.contains("12s ago"), "{}", late.body);
 }
 

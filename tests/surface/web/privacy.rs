@@ -50,6 +50,29 @@ async fn a_redaction_reaches_every_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redaction_that_panics_hides_its_text_and_nothing_else() {
+    let host = in_trouble().await;
+    let web = Web::new(host.housekeeper.clone());
+    let broken = Visitor(
+        web.redact(|kind, _| panic!("no rule for {kind:?}"))
+            .router(),
+    );
+
+    for path in paths(&host).await {
+        let answer = broken.get(&path).await;
+        assert!(answer.status.is_success() || answer.status == 502, "{path}");
+        assert!(!has_secrets(&answer.body), "{path}: {}", answer.body);
+    }
+    let status = broken.get("/api/v1/jobs/booking-expirer").await.json();
+    let frame = next(&mut open(&broken).await).await.expect("a frame");
+
+    assert_eq!(status["health"]["cause"]["error"], "hidden");
+    assert_eq!(status["pause"]["by"], "hidden");
+    assert!(!has_secrets(&frame.to_string()), "{frame}");
+    assert!(frame.to_string().contains("booking-expirer"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn ids_are_hidden_by_a_switch() {
     let host = in_trouble().await;
     let visitor = Visitor(Web::new(host.housekeeper.clone()).without_ids().router());
