@@ -259,8 +259,9 @@ impl Web {
     }
 
     /// Rewrites each text that may hold personal data before the router shows it, on the page, as
-    /// JSON and in streams. Logs, events and the history are not affected, and neither is the
-    /// cursor of a preview, which holds the id of a row. A text over which it panics reads `hidden`.
+    /// JSON and in streams. A text over which it panics reads `hidden`. Logs, events and the
+    /// history are not affected, and neither is the cursor of a preview, which holds the id of a
+    /// row.
     ///
     /// ```
     /// use ractor_housekeeper::web::{Sensitive, Web};

@@ -176,7 +176,13 @@ function take(data) {
   const fresh = parse(frame.html);
   show(fresh.getElementById("jobs"), fresh.getElementById("sum"));
   const [couriers, now] = [document.getElementById("couriers"), fresh.getElementById("couriers")];
-  if (couriers && now) takeOver(couriers, rooted(now));
+  if (couriers && now) {
+    takeOver(couriers, rooted(now));
+    // Those that need a person come before the jobs.
+    const needed = couriers.matches(".trouble");
+    const above = Boolean(couriers.compareDocumentPosition(jobs) & Node.DOCUMENT_POSITION_FOLLOWING);
+    if (needed !== above) move(couriers, jobs.parentNode, needed ? jobs : jobs.nextSibling);
+  }
   say("live", "Live");
   const job = jobs.classList.contains("single") && jobs.firstElementChild?.dataset.job;
   if (job) {

@@ -11,10 +11,17 @@ use crate::web::links::Links;
 /// A card for each courier. Without couriers it is empty, and there for the script.
 pub(super) fn section(links: &Links, status: &Status) -> Markup {
     html! {
-        section #couriers .cards aria-label="Deliveries" hidden[status.couriers.is_empty()] {
+        section #couriers .cards.trouble[any_in_trouble(status)] aria-label="Deliveries"
+            hidden[status.couriers.is_empty()] {
             @for courier in status.couriers.values() { (card(links, courier, status.at)) }
         }
     }
+}
+
+/// Returns whether the entries of any courier need a person. Then the couriers come before the
+/// jobs.
+pub(super) fn any_in_trouble(status: &Status) -> bool {
+    status.couriers.values().any(in_trouble)
 }
 
 /// Returns whether the entries of a courier need a person.
@@ -31,7 +38,7 @@ pub(super) fn card(links: &Links, courier: &CourierStatus, now: DateTime<Utc>) -
     html! {
         article.courier data-key=(courier.rule) aria-label={ "Deliveries of " (courier.rule) } {
             header {
-                h2 { a href=(links.to_courier(&courier.rule, "")) { (courier.rule) } " hands on" }
+                h2 { "Deliveries of " a href=(links.to_courier(&courier.rule, "")) { (courier.rule) } }
                 p.badges { span.badge.(class) { (word) } }
             }
             p.reason.late hidden[courier.problem.is_none()] {

@@ -12,6 +12,7 @@ use super::confirm::{asked, form, see};
 use super::couriers;
 use super::forms::{Act, action_in_path};
 use super::frame::{Page, error_page, heading, page};
+use crate::fmt::thousands;
 use crate::job::JobName;
 use crate::model::{CourierStatus, EntryId, ParkedEntries, ParkedEntry, Status, WhichEntries};
 use crate::web::acting::Acting;
@@ -123,8 +124,9 @@ fn section(
                     table {
                         thead { tr {
                             th scope="col" { "Entry" }
+                            th scope="col" { "Topic" }
                             th scope="col" { "Key" }
-                            th scope="col" { "Attempts" }
+                            th.number scope="col" { "Attempts" }
                             th scope="col" { "Parked" }
                             th scope="col" { "Last error" }
                             th scope="col" { "Payload" }
@@ -150,10 +152,11 @@ fn row(links: &Links, rule: &JobName, parked: &ParkedEntry, offered: &[Action]) 
     let entry = &parked.entry;
     html! {
         tr data-key=(entry.id) {
-            td.id { (entry.id) " " span.quiet { (shown(&entry.topic)) } }
+            td { (entry.id) }
+            td { (shown(&entry.topic)) }
             td.id { (shown(&entry.key)) }
-            td { (entry.attempts) }
-            td { (format::utc(parked.parked_at)) }
+            td.number { (thousands(entry.attempts.into())) }
+            td { time datetime=(parked.parked_at.to_rfc3339()) { (format::utc(parked.parked_at)) } }
             td { (shown(parked.error.as_deref().unwrap_or("–"))) }
             td.id { (shown(&entry.payload)) }
             @if !offered.is_empty() { td { (buttons(links, rule, Some(entry.id), offered)) } }

@@ -39,7 +39,9 @@ impl Plot {
                     @for part in [0.0, 0.5, 1.0] {
                         @let y = height(part);
                         line.grid.base[part == 0.0] x1="0" x2="100%" y1=(y) y2=(y) {}
-                        text.axis x="0" y=(y - 4.0) { ((self.format_value)(top * part)) }
+                        @if let Some(label) = self.label(part) {
+                            text.axis x="0" y=(y - 4.0) { (label) }
+                        }
                     }
                     @for point in &self.points {
                         @let (x, y) = (percent(self.place(point.at)), height(point.value / top));
@@ -56,6 +58,13 @@ impl Plot {
                 }
             }
         }
+    }
+
+    /// The value at a part of the scale. The middle has no label if it would read as an end does.
+    fn label(&self, part: f64) -> Option<String> {
+        let [low, middle, high] = [0.0, part, 1.0].map(|part| (self.format_value)(self.top() * part));
+        let is_end = part == 0.0 || part == 1.0;
+        (is_end || (middle != low && middle != high)).then_some(middle)
     }
 
     /// For those who do not see it.
@@ -182,6 +191,19 @@ mod tests {
             plot(&[7.0]).draw().into_string().matches("<circle").count(),
             1
         );
+    }
+
+    #[test]
+    fn no_two_labels_of_a_scale_read_alike() {
+        let labels = |largest| {
+            let mut plot = plot(&[largest]);
+            plot.format_value = |value| value.round().to_string();
+            [0.0, 0.5, 1.0].map(|part| plot.label(part))
+        };
+        let read = |label: &str| Some(label.to_owned());
+
+        assert_eq!(labels(1.0), [read("0"), None, read("1")]);
+        assert_eq!(labels(2.0), [read("0"), read("1"), read("2")]);
     }
 
     fn plot(values: &[f64]) -> Plot {

@@ -30,7 +30,9 @@ pub(super) fn overview(
     filter: &Filter,
 ) -> Markup {
     let (now, few) = (status.at, status.jobs.len() <= MAX_CARDS);
+    let needed = couriers::any_in_trouble(status);
     html! {
+        @if needed { (couriers::section(links, status)) }
         div #jobs .cards data-now=(now.to_rfc3339()) {
             @for job in worst_first(status) {
                 @if few || in_trouble(job) {
@@ -40,7 +42,7 @@ pub(super) fn overview(
                 }
             }
         }
-        (couriers::section(links, status))
+        @if !needed { (couriers::section(links, status)) }
     }
 }
 

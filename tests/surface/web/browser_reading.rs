@@ -72,8 +72,10 @@ async fn plots_have_labels_that_do_not_overlap() {
         browser.resize(width, 900);
         browser.open(&page);
         let labels = browser.look("document.querySelectorAll('.plot .axis').length");
-        // Three of the scale and two of the time, in each of three plots.
-        assert_eq!(labels, 15);
+        // Three of the scale and two of the time, in each of three plots; a middle that reads as an
+        // end does has none.
+        let labels = labels.as_u64().expect("a number");
+        assert!((12..=15).contains(&labels), "{labels}");
         let empty = "[...document.querySelectorAll('.plot .axis')].filter((label) => !label.textContent.trim()).length";
         assert_eq!(browser.look(empty), 0);
         let overlapping = "[...document.querySelectorAll('.plot')].flatMap((plot) => { \

@@ -252,6 +252,8 @@ async fn the_page_shows_deliveries_and_acts_without_a_script() {
     assert!(overview.contains("1 of 3 needs you"), "{overview}");
     assert!(overview.contains("entries of mails wait"), "{overview}");
     assert!(overview.contains("href=\"./couriers/mails\""), "{overview}");
+    let [couriers, jobs] = ["couriers", "jobs"].map(|id| overview.find(&format!("id=\"{id}\"")));
+    assert!(couriers < jobs, "entries that wait come before the jobs");
     let courier = courier.page(200);
     assert!(
         courier.contains("no mailbox for &lt;row-one&gt;"),
@@ -311,4 +313,24 @@ async fn a_discarded_entry_leaves_the_open_page() {
 
     browser.wait_for("document.querySelectorAll('tbody tr').length === 1");
     assert!(browser.text("tbody").contains("row-two"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_that_wait_come_before_the_jobs_as_long_as_they_wait() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let (host, _outbox) = two_parked().await;
+    let above = "(couriers.compareDocumentPosition(jobs) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0";
+    browser.open(&serve(&host).await);
+    browser.wait_for("document.querySelector('#link').dataset.state === 'live'");
+    let first = browser.look(above);
+
+    let all = r#"{"entries":"all"}"#;
+    let path = "/api/v1/couriers/mails/discard";
+    let discarded = Visitor::actor(&host).post_json(path, all).await;
+
+    assert_eq!((first, discarded.status.as_u16()), (json!(true), 200));
+    browser.wait_for(&format!("!({above})"));
+    assert!(browser.text("#sum").contains("Both jobs are healthy"));
 }
