@@ -215,10 +215,8 @@ pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) 
     };
     let (head, _) = response.into_parts();
     let mut page = error_page(&links, &Problem::new(head.status, "page", detail)).into_response();
-    for name in [header::RETRY_AFTER, header::ALLOW] {
-        if let Some(value) = head.headers.get(&name) {
-            page.headers_mut().insert(name, value.clone());
-        }
+    if let Some(allow) = head.headers.get(header::ALLOW) {
+        page.headers_mut().insert(header::ALLOW, allow.clone());
     }
     page
 }

@@ -111,13 +111,18 @@ impl IntoResponse for Problem {
         });
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (self.status, kind, body.unwrap_or_default()).into_response();
-        if may_retry(self.status) {
-            let headers = response.headers_mut();
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
-        }
         response.extensions_mut().insert(Detail(self.detail));
-        response
+        with_retry_after(response)
     }
+}
+
+/// Says when to retry, if the status lets a retry succeed.
+pub(crate) fn with_retry_after(mut response: Response) -> Response {
+    if may_retry(response.status()) {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+    }
+    response
 }
 
 /// The sentence of a problem, beside its JSON: a page shows it as HTML.

@@ -10,7 +10,7 @@ use crate::model::Status;
 use crate::web::assets::{ICON, SCRIPT, STYLE};
 use crate::web::format::{self, shown};
 use crate::web::links::Links;
-use crate::web::problem::Problem;
+use crate::web::problem::{Problem, with_retry_after};
 
 /// A whole page.
 pub(crate) struct Page {
@@ -21,7 +21,8 @@ pub(crate) struct Page {
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
         let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
-        (self.status, kind, self.markup.into_string()).into_response()
+        let response = (self.status, kind, self.markup.into_string());
+        with_retry_after(response.into_response())
     }
 }
 

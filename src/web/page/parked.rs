@@ -126,7 +126,7 @@ fn section(
                             th scope="col" { "Entry" }
                             th scope="col" { "Topic" }
                             th scope="col" { "Key" }
-                            th.number scope="col" { "Attempts" }
+                            th scope="col" { "Attempts" }
                             th scope="col" { "Parked" }
                             th scope="col" { "Last error" }
                             th scope="col" { "Payload" }
@@ -155,7 +155,7 @@ fn row(links: &Links, rule: &JobName, parked: &ParkedEntry, offered: &[Action]) 
             td { (entry.id) }
             td { (shown(&entry.topic)) }
             td.id { (shown(&entry.key)) }
-            td.number { (thousands(entry.attempts.into())) }
+            td { (thousands(entry.attempts.into())) }
             td { time datetime=(parked.parked_at.to_rfc3339()) { (format::utc(parked.parked_at)) } }
             td { (shown(parked.error.as_deref().unwrap_or("–"))) }
             td.id { (shown(&entry.payload)) }
