@@ -158,9 +158,18 @@ async fn the_grants_of_the_guide_suffice() -> TestResult {
     let jobs: [(&str, &[&str]); 2] = [
         (
             "session-cleaner",
-            &["sessions", "messages", "image_sent", "housekeeper_runs"],
+            &[
+                "sessions",
+                "messages",
+                "image_sent",
+                "housekeeper_runs",
+                "housekeeper_instances",
+            ],
         ),
-        ("booking-expirer", &["bookings", "housekeeper_runs"]),
+        (
+            "booking-expirer",
+            &["bookings", "housekeeper_runs", "housekeeper_instances"],
+        ),
     ];
     for (name, tables) in jobs {
         let Some(roles) = Roles::open().await? else {
@@ -188,6 +197,9 @@ async fn the_grants_of_the_guide_suffice() -> TestResult {
 
         assert_eq!(done.len(), 1, "{name}: {done:?}");
         roles.store.runs(&job.name(), 10).await?;
+        roles.store.note_instance("here").await?;
+        let instances = roles.store.instances(now()).await?;
+        assert_eq!(instances.len(), 1, "{instances:?}");
     }
     let Some(roles) = Roles::open().await? else {
         return Ok(());
