@@ -51,7 +51,7 @@ macro_rules! tables {
                 }
 
                 world.store.check().await?;
-                assert_eq!(world.count("housekeeper_migrations").await?, 4);
+                assert_eq!(world.count("housekeeper_migrations").await?, 5);
                 Ok(())
             }
 
