@@ -23,7 +23,7 @@ pub(super) struct Shared {
     pub(super) instance: Uuid,
     /// The name in the status and in reports.
     pub(super) instance_name: String,
-    /// When the database was last told that this instance runs.
+    /// When a worker last wrote the name of this instance, or a line of the history.
     pub(super) listed_at: Arc<Mutex<Option<Instant>>>,
     pub(super) history: Option<Arc<dyn RunHistory>>,
     pub(super) started: Moment,

@@ -62,7 +62,8 @@ impl Plot {
 
     /// The value at a part of the scale. The middle has no label if it would read as an end does.
     fn label(&self, part: f64) -> Option<String> {
-        let [low, middle, high] = [0.0, part, 1.0].map(|part| (self.format_value)(self.top() * part));
+        let [low, middle, high] =
+            [0.0, part, 1.0].map(|part| (self.format_value)(self.top() * part));
         let is_end = part == 0.0 || part == 1.0;
         (is_end || (middle != low && middle != high)).then_some(middle)
     }
