@@ -36,10 +36,10 @@ impl Plot {
                 svg role="img" aria-labelledby=(title) aria-describedby=(description) width="100%" height=(HEIGHT) {
                     title id=(title) { (self.title) }
                     desc id=(description) { (self.description()) }
-                    @for part in [0.0, 0.5, 1.0] {
+                    @for (part, label) in self.labels() {
                         @let y = height(part);
                         line.grid.base[part == 0.0] x1="0" x2="100%" y1=(y) y2=(y) {}
-                        @if let Some(label) = self.label(part) {
+                        @if let Some(label) = label {
                             text.axis x="0" y=(y - 4.0) { (label) }
                         }
                     }
@@ -60,12 +60,13 @@ impl Plot {
         }
     }
 
-    /// The value at a part of the scale. The middle has no label if it would read as an end does.
-    fn label(&self, part: f64) -> Option<String> {
-        let [low, middle, high] =
-            [0.0, part, 1.0].map(|part| (self.format_value)(self.top() * part));
-        let is_end = part == 0.0 || part == 1.0;
-        (is_end || (middle != low && middle != high)).then_some(middle)
+    /// The labels of the scale, by their parts of it. The middle has none if it would read as an
+    /// end does.
+    fn labels(&self) -> [(f64, Option<String>); 3] {
+        let top = self.top();
+        let [low, middle, high] = [0.0, 0.5, 1.0].map(|part| (self.format_value)(top * part));
+        let middle = (middle != low && middle != high).then_some(middle);
+        [(0.0, Some(low)), (0.5, middle), (1.0, Some(high))]
     }
 
     /// For those who do not see it.
@@ -199,7 +200,7 @@ mod tests {
         let labels = |largest| {
             let mut plot = plot(&[largest]);
             plot.format_value = |value| value.round().to_string();
-            [0.0, 0.5, 1.0].map(|part| plot.label(part))
+            plot.labels().map(|(_, label)| label)
         };
         let read = |label: &str| Some(label.to_owned());
 
