@@ -47,6 +47,13 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for JobError {
     }
 }
 
+/// So that `?` takes it in a `main` that returns `Box<dyn Error>`.
+impl From<JobError> for Box<dyn Error> {
+    fn from(error: JobError) -> Self {
+        error.source
+    }
+}
+
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.chain())
@@ -79,5 +86,7 @@ mod tests {
         assert_eq!(format!("{error:?}"), "Outer(Error)");
         assert!(error.downcast_ref::<Outer>().is_some());
         assert!(error.downcast_ref::<std::fmt::Error>().is_none());
+        let boxed: Box<dyn Error> = error.into();
+        assert!(boxed.downcast_ref::<Outer>().is_some());
     }
 }
