@@ -430,6 +430,14 @@ mod postgres {
                 ],
             ),
             (
+                orders()
+                    .unless(related("lines", "n").references("n"))
+                    .delete(),
+                &[
+                    "rule `r`, unless lines: no foreign key leads from `lines.n` to `orders`, so a row written while its parent is handled could be missed; accept it with `may_race`",
+                ],
+            ),
+            (
                 rule("days").due(at("day")).delete(),
                 &[
                     "rule `r`, due: `day` is `date`, which holds no instant: give an expression and its stamp, such as `(day + 1)::timestamp` and `naive_utc` for the end of the day",

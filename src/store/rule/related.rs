@@ -85,6 +85,20 @@ impl<T: Tables> Compiler<'_, T> {
             self.refuse(&part, text);
             return;
         }
+        let mut unique = self.catalogue.unique_keys(own);
+        unique.push(self.catalogue.primary_key(own));
+        let is_referable = unique
+            .iter()
+            .any(|key| key.len() == referred.len() && overlap::<T>(referred, key));
+        if !is_referable {
+            // Several rows may have the same values there, which no key can refer to.
+            let text = format!(
+                "no foreign key leads from `{place}` to `{own}`, so a row written while its parent is handled could be missed; \
+                 accept it with `may_race`"
+            );
+            self.refuse(&part, text);
+            return;
+        }
         let finding = Finding::new(
             &self.rule.name,
             part,
