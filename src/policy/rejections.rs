@@ -36,12 +36,17 @@ impl Rejections {
         }
     }
 
-    /// Returns the error of a run of which most rows were rejected with one text.
+    /// Returns the error of a run of which most rows were rejected with one text, or many with
+    /// several and none was handled.
     pub(crate) fn most_alike(&self) -> Option<String> {
         let (rows, text) = self.texts.values().max_by_key(|(rows, _)| *rows)?;
         let all = self.handled.saturating_add(self.rejected);
-        let are_most = *rows >= MIN_ROWS && rows.saturating_mul(2) > all;
-        are_most.then(|| format!("{rows} of {all} rows were rejected alike: {text}"))
+        if *rows >= MIN_ROWS && rows.saturating_mul(2) > all {
+            return Some(format!("{rows} of {all} rows were rejected alike: {text}"));
+        }
+        // Texts may differ in a name that nothing sets apart from other words.
+        let are_all = self.handled == 0 && self.rejected >= MIN_REJECTED;
+        are_all.then(|| format!("all {all} rows were rejected, one of them: {text}"))
     }
 }
 
@@ -102,6 +107,9 @@ fn value_length(text: &str) -> Option<usize> {
 
 /// Fewer rows are single bad rows.
 const MIN_ROWS: u64 = 3;
+
+/// Where none is handled, fewer rows may have a reason each.
+const MIN_REJECTED: u64 = 20;
 
 /// Different texts that are counted.
 const MAX_TEXTS: usize = 100;
@@ -178,6 +186,23 @@ mod tests {
         for errors in tables {
             assert_eq!(after(0, &errors), None, "{errors:?}");
         }
+    }
+
+    #[test]
+    fn many_rows_of_which_none_is_handled_are_an_error() {
+        let names = "anna bert carl dora emil fina gert hans ilse jens kurt lena mona nils olga paul rosa sven tina ulla";
+        let errors: Vec<(&str, String)> = names
+            .split(' ')
+            .map(|name| (name, format!("the guest of {name} owes {name}{name}")))
+            .collect();
+        let errors: Vec<(&str, &str)> = errors.iter().map(|(id, text)| (*id, &text[4..])).collect();
+        let unlike: Vec<(&str, &str)> = errors.iter().map(|(_, text)| ("", *text)).collect();
+
+        let error = after(0, &unlike).expect("an error");
+
+        assert!(error.starts_with("all 20 rows were rejected, one of them: guest of"));
+        assert_eq!(after(1, &unlike), None);
+        assert_eq!(after(0, &unlike[1..]), None);
     }
 
     #[test]

@@ -106,6 +106,35 @@ async fn a_slow_row_does_not_cost_each_run_a_whole_batch() {
     assert!(error.contains("it is tried again in"), "{error}");
 }
 
+/// A constraint trigger that is deferred fires at the commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_a_trigger_inserts_again_is_withheld() {
+    for trigger in [
+        "create trigger again after delete on orders for each row when (old.id = 'b') execute function again()",
+        "create constraint trigger again after delete on orders deferrable initially deferred for each row when (old.id = 'b') execute function again()",
+    ] {
+        let again = format!(
+            "create function again() returns trigger language plpgsql as $$ begin insert into orders values (old.*); return null; end $$; {trigger};
+             insert into orders select id, 'open', '2026-01-10 11:00Z' from unnest(array['a', 'b', 'c']) as id"
+        );
+        let Some(host) = Host::new(&format!("{ORDERS}{again}")).await else {
+            return;
+        };
+        let rule = Rule::new("orders", "orders").due(at("expires")).delete();
+        let job = host.store.rule(rule).expect("a job");
+
+        let (handled, rejected) = run(&job, 10).await;
+
+        assert_eq!(
+            handled,
+            BTreeSet::from(["a".to_owned(), "c".to_owned()]),
+            "{trigger}"
+        );
+        let said = "a trigger of the database withholds it".to_owned();
+        assert_eq!(rejected, [("b".to_owned(), said)], "{trigger}");
+    }
+}
+
 /// Triggers that undo a write, or let none happen, in three ways.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_a_trigger_undoes_is_not_counted_or_repeated() {

@@ -1,8 +1,10 @@
-//! Records of the history that this version cannot read hide no others.
+//! Records of the history that this version cannot read hide no others, and a pause is one whatever
+//! its instant is.
 
-/// The cases over one database. `$open` makes a world, or `None`.
+/// The cases over one database. `$open` makes a world, or `None`; `$since` are
+/// instants of a pause.
 macro_rules! unreadable {
-    ($store:ident, $open:expr) => {
+    ($store:ident, $open:expr, $since:expr) => {
         mod $store {
             use ractor_housekeeper::JobName;
             use ractor_housekeeper::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunHistory};
@@ -11,6 +13,25 @@ macro_rules! unreadable {
             use crate::TestResult;
             use crate::rules::record;
             use crate::world::user;
+
+            /// The job stays paused.
+            #[tokio::test]
+            async fn a_pause_whose_instant_does_not_read_is_a_pause() -> TestResult {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let job = crate::runs::built_in_job(world.store.clone(), "booking-expirer")?;
+                for since in $since {
+                    let pause = format!("delete from housekeeper_pauses; insert into housekeeper_pauses (job, since) values ('booking-expirer', '{since}')");
+                    world.sql(&pause).await?;
+
+                    let begun = job.begin_run().await.map_err(|error| error.chain())?;
+
+                    let begun = format!("{begun:?}");
+                    assert!(begun.contains("Paused"), "{since}: {begun}");
+                }
+                Ok(())
+            }
 
             #[tokio::test]
             async fn an_unreadable_record_is_skipped_and_counted() -> TestResult {
@@ -116,11 +137,16 @@ macro_rules! unreadable {
 }
 
 #[cfg(feature = "sqlite")]
-unreadable!(sqlite_unreadable, crate::sqlite::SqliteUnderTest::open());
+unreadable!(
+    sqlite_unreadable,
+    crate::sqlite::SqliteUnderTest::open(),
+    ["2026-02-30T00:00:00.000000Z", "2026-01-10T25:00:00.000000Z"]
+);
 #[cfg(feature = "postgres")]
 unreadable!(
     postgres_unreadable,
-    crate::postgres::PostgresUnderTest::open()
+    crate::postgres::PostgresUnderTest::open(),
+    ["infinity", "-infinity", "294276-01-01", "4713-01-01 BC"]
 );
 
 const JOB: &str = "booking-expirer";

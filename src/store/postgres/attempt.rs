@@ -16,8 +16,8 @@ use crate::store::tx_error::{TxError, TxResult};
 /// A connection may fail at everything and yet be alive: what it has prepared is stale, the server
 /// behind it reads only, its protocol is out of step. A failure that may be the connection's closes
 /// it ([`Flight::land`]), and the work runs again at once on the next one, at most as often as the
-/// pool has connections that may be as old. Nothing is tried again after a commit was sent, or once
-/// a second has passed.
+/// pool has connections that may be as old. Nothing is tried again after a commit was sent, after
+/// an attempt that took a second, or once four seconds have passed.
 macro_rules! transact {
     ($store:expr, $purpose:expr, $what:expr, |$flight:ident| $work:expr) => {
         $crate::store::postgres::attempt::transact!(
@@ -55,6 +55,7 @@ pub(super) struct Attempts<'s> {
     pool: &'s Pool<AsyncPgConnection>,
     what: &'static str,
     began: Instant,
+    attempt_began: Instant,
     /// Connections of the pool that may be as old as one that failed.
     left: Option<u32>,
 }
@@ -65,6 +66,7 @@ impl<'s> Attempts<'s> {
             pool,
             what,
             began: Instant::now(),
+            attempt_began: Instant::now(),
             left: None,
         }
     }
@@ -92,8 +94,11 @@ impl<'s> Attempts<'s> {
             .left
             // One more is opened for the work.
             .get_or_insert_with(|| pool.state().connections.min(MAX_ATTEMPTS) + 1);
-        if error.may_concern_connection() && *left > 0 && self.began.elapsed() < RETRY_WITHIN {
+        let is_soon =
+            self.attempt_began.elapsed() < MAX_ATTEMPT && self.began.elapsed() < RETRY_WITHIN;
+        if error.may_concern_connection() && *left > 0 && is_soon {
             *left -= 1;
+            self.attempt_began = Instant::now();
             return None;
         }
         Some(Err(error.into_store_error(self.what)))
@@ -104,7 +109,10 @@ impl<'s> Attempts<'s> {
 const MAX_ATTEMPTS: u32 = 32;
 
 /// A failure that took longer is a timeout, which another connection would meet as well.
-const RETRY_WITHIN: Duration = Duration::from_secs(1);
+const MAX_ATTEMPT: Duration = Duration::from_secs(1);
+
+/// All attempts together. A pool of connections that are all at fault heals within five seconds.
+const RETRY_WITHIN: Duration = Duration::from_secs(4);
 
 impl TxError {
     /// Returns whether the connection may be at fault.
@@ -129,6 +137,7 @@ impl TxError {
                     | UniqueViolation
             ),
             Self::Query(error) => matches!(error, DeserializationError(_)),
+            Self::Session(_) => true,
             Self::Schema(_) | Self::SuppressedByTrigger => false,
         }
     }

@@ -80,6 +80,11 @@ async fn probe(conn: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()>
 pub(super) fn check(url: &str) -> Result<(), StoreError> {
     let problem = match url.split_once("://") {
         _ if url.trim().is_empty() => Some(format!("the URL is empty; give `{SHAPE}`")),
+        // As it comes from a file, or from a shell.
+        Some(_) if url != url.trim() => Some(format!(
+            "white space stands before or behind it; give `{SHAPE}`"
+        )),
+        _ if url.starts_with(['"', '\'']) => Some(format!("it stands in quotes; give `{SHAPE}`")),
         None if url.contains('=') => None,
         Some(("postgres" | "postgresql", _)) => None,
         // As JDBC, SQLAlchemy and Prisma write it.

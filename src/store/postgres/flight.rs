@@ -3,8 +3,10 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use diesel::dsl::sql;
+use diesel::sql_types::Bool;
 use diesel_async::pooled_connection::bb8::PooledConnection;
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 use tokio_postgres::{CancelToken, NoTls};
 
 use crate::store::timeouts::Timeouts;
@@ -107,6 +109,10 @@ impl Flight {
                 // If this fails as well, the pool finds the transaction still open and closes the
                 // connection.
                 let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+                let error = match error {
+                    TxError::Schema(text) if has_own_settings(conn).await => TxError::Session(text),
+                    error => error,
+                };
                 if error.may_concern_connection() {
                     condemn(conn);
                 }
@@ -120,6 +126,15 @@ impl Flight {
         }
         done
     }
+}
+
+/// Returns whether the search path or the role of a connection was changed: another connection may
+/// find the tables that this one does not.
+async fn has_own_settings(conn: &mut AsyncPgConnection) -> bool {
+    let found = diesel::select(sql::<Bool>(
+        "exists (select from pg_settings where source = 'session' and name in ('search_path', 'role', 'session_authorization'))",
+    ));
+    found.get_result(conn).await.unwrap_or(false)
 }
 
 /// Has the pool, ours or the host's, close a connection instead of handing it out again.

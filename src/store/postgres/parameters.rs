@@ -11,18 +11,21 @@ pub(super) fn unknown(text: &str) -> Option<String> {
         None => of_words(text),
     };
     let mut found: Vec<String> = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        if KNOWN.contains(&name.as_str()) {
-            continue;
-        }
+    for (place, (name, has_value)) in names.iter().enumerate() {
         let known = FOREIGN
             .iter()
             .flat_map(|(names, advice)| names.iter().map(move |name| (*name, *advice)))
-            .find(|(other, _)| other == name);
-        let sentence = match (known, meant(name)) {
-            (Some((name, advice)), _) => format!("`{name}` ({advice})"),
-            (None, Some(meant)) => format!("parameter {} (is `{meant}` meant?)", place + 1),
-            (None, None) => format!("parameter {}", place + 1),
+            .find(|(other, _)| other.eq_ignore_ascii_case(name));
+        let sentence = match (known, KNOWN.contains(&name.as_str()), has_value) {
+            (_, true, true) => continue,
+            (_, true, false) => format!("`{name}` (it has no value)"),
+            (Some((name, advice)), ..) => format!("`{name}` ({advice})"),
+            // More likely a part of the password.
+            (None, false, false) => continue,
+            (None, false, true) => match meant(name) {
+                Some(meant) => format!("parameter {} (is `{meant}` meant?)", place + 1),
+                None => format!("parameter {}", place + 1),
+            },
         };
         if !found.contains(&sentence) {
             found.push(sentence);
@@ -42,25 +45,28 @@ fn meant(name: &str) -> Option<&'static str> {
     crate::rule::nearest(&name.replace('-', "_"), KNOWN.iter().copied()).filter(|_| name.len() > 2)
 }
 
-/// Names behind the `?` of a URL whose scheme is cut off, found as the driver finds them.
-fn of_url(rest: &str) -> Vec<String> {
+/// Names behind the `?` of a URL whose scheme is cut off, found as the driver finds them, and
+/// whether each has a value.
+fn of_url(rest: &str) -> Vec<(String, bool)> {
     let behind_user = rest.split_once('@').map_or(rest, |(_, rest)| rest);
     let Some((_, parameters)) = behind_user.split_once('?') else {
         return Vec::new();
     };
     parameters
         .split('&')
-        .filter_map(|parameter| parameter.split_once('='))
-        .map(|(name, _)| name.to_owned())
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) => (name.to_owned(), true),
+            None => (parameter.to_owned(), false),
+        })
         .collect()
 }
 
 /// Names of `name=value` words, whose values may be in quotes.
-fn of_words(text: &str) -> Vec<String> {
+fn of_words(text: &str) -> Vec<(String, bool)> {
     let mut names = Vec::new();
     let mut rest = text.trim_start();
     while let Some((name, value)) = rest.split_once('=') {
-        names.push(name.trim().to_owned());
+        names.push((name.trim().to_owned(), true));
         let value = value.trim_start();
         let quoted = value.starts_with('\'');
         let mut escaped = false;
@@ -251,6 +257,15 @@ mod tests {
             unknown("host=db password='a = b \\' schema=' dbname = app"),
             None
         );
+        let careless = unknown("postgres://db/app?Schema=public&pgbouncer&connect_timeout");
+        assert_eq!(
+            careless.as_deref(),
+            Some(
+                "not known here: `schema` (write `options=-csearch_path%3Dname`); `pgbouncer` (leave it out, and let the pooler \
+                 support prepared statements: `max_prepared_statements` of PgBouncer 1.21); `connect_timeout` (it has no value)"
+            )
+        );
+        assert_eq!(unknown("postgres://a:b@ss?word@db/app"), None);
         let words = unknown("host=db sslrootcert=/etc/ca.pem user=app").expect("one is unknown");
         assert!(
             words.contains("`sslrootcert` (there is no TLS here"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::PostgresStore;
@@ -77,7 +77,8 @@ async fn open(
     job: &JobName,
 ) -> QueryResult<(DateTime<Utc>, Option<ReplicaPause>)> {
     let pause = housekeeper_pauses::table.find(job.as_str());
-    let since = pause.select(housekeeper_pauses::since).single_value();
+    // A host may write an instant that chrono does not have; it is paused nevertheless.
+    let since = pause.select(sql::<Timestamptz>(SINCE)).single_value();
     let by = pause
         .select(housekeeper_pauses::requested_by)
         .single_value();
@@ -112,3 +113,5 @@ pub(super) async fn write(
     };
     Ok(changed > 0)
 }
+
+const SINCE: &str = "least(greatest(since, '0001-01-01 00:00:00Z'::timestamptz), '9999-12-31 00:00:00Z'::timestamptz)";

@@ -88,11 +88,22 @@ impl PostgresStore {
         let what = "check a rule";
         let mut careful = false;
         loop {
+            let mut refused = None;
             let found = transact!(self, Purpose::Look, what, |flight| {
                 let now = self.instant(flight).await?;
-                check::findings(flight, rule, now, careful).await?
+                let found = check::findings(flight, rule, now, careful).await?;
+                if !found.refused.is_empty() {
+                    // Another connection may find the tables.
+                    let text = lines(&found.refused);
+                    refused = Some(found);
+                    return Err(TxError::Schema(text));
+                }
+                found
             });
             match found {
+                Err(StoreError::Schema(_)) if refused.is_some() => {
+                    return Ok(refused.unwrap_or_default());
+                }
                 Err(StoreError::Query { .. }) if adds(rule) && !careful => careful = true,
                 found => return Ok(found?),
             }

@@ -1,12 +1,13 @@
 //! Pauses for all replicas, on SQLite.
 
+use chrono::DateTime;
 use diesel::prelude::*;
 use diesel::result::Error::DatabaseError;
 
 use super::schema::housekeeper_pauses;
 use super::time::Moment;
 use crate::job::{JobName, ReplicaPause};
-use crate::store::tx_error::{TxError, TxResult};
+use crate::store::tx_error::TxResult;
 
 /// Returns the pause of a job. A file without the table has none.
 pub(super) fn read(conn: &mut SqliteConnection, job: &JobName) -> TxResult<Option<ReplicaPause>> {
@@ -18,8 +19,9 @@ pub(super) fn read(conn: &mut SqliteConnection, job: &JobName) -> TxResult<Optio
     match row {
         Ok(None) => Ok(None),
         Ok(Some((since, by))) => {
-            let since = Moment::parse(&since).map_err(TxError::other)?;
-            Ok(Some(ReplicaPause::new(since.0, by)))
+            // An instant that does not read is no reason to run.
+            let since = Moment::parse(&since).map_or(DateTime::UNIX_EPOCH, |since| since.0);
+            Ok(Some(ReplicaPause::new(since, by)))
         }
         Err(DatabaseError(_, info)) if info.message().starts_with(MISSING) => Ok(None),
         Err(error) => Err(error.into()),

@@ -159,6 +159,48 @@ async fn connections_that_only_read_are_left_for_others() -> TestResult {
     Ok(())
 }
 
+/// Others share the pool of a host.
+#[tokio::test]
+async fn settings_that_others_left_disturb_no_job() -> TestResult {
+    let settings = [
+        "set search_path = nowhere",
+        "set role pg_monitor",
+        "set default_transaction_isolation = serializable; set default_transaction_deferrable = on",
+        "set datestyle = 'German, DMY'; set timezone = 'Pacific/Kiritimati'; set intervalstyle = 'sql_standard'",
+        "set bytea_output = 'escape'; set extra_float_digits = -15; set standard_conforming_strings = off",
+        "set client_encoding = latin1; set array_nulls = off; set transform_null_equals = on",
+        "set statement_timeout = 1; set lock_timeout = 1",
+        "set plan_cache_mode = force_generic_plan; set work_mem = 64",
+        "discard all",
+        "begin",
+        "begin; savepoint a",
+    ];
+    for setting in settings {
+        for (world, store) in worlds().await? {
+            let jobs = jobs(&store)?;
+            warm(&store, &jobs).await?;
+            let mut held = Vec::new();
+            for _ in 0..6 {
+                let mut conn = store.pool().get_owned().await?;
+                conn.batch_execute(setting).await?;
+                held.push(conn);
+            }
+            drop(held);
+            for job in &jobs {
+                let checked = job.check().await;
+                checked.map_err(|error| format!("{setting}: {error}"))?;
+            }
+
+            let used = use_all(&store, &jobs, 100).await;
+
+            let (_, rejected) = used.map_err(|error| format!("{setting}: {error}"))?;
+            assert_eq!(rejected, 0, "{setting}");
+            assert_eq!(world.count("sessions").await?, 0, "{setting}");
+        }
+    }
+    Ok(())
+}
+
 /// Another client's `deallocate all`, as poolers send it, leaves statements that only the client
 /// knows.
 #[tokio::test]

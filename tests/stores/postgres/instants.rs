@@ -206,3 +206,62 @@ async fn numbers_that_are_none_are_never_due() -> TestResult {
     assert_eq!(done.forecast.next_due, None);
     Ok(())
 }
+
+/// Timestamps without a zone, and numbers of any size.
+#[tokio::test]
+async fn ends_of_every_type_have_a_meaning() -> TestResult {
+    let table = [
+        (
+            "timestamp",
+            at("at").naive_utc(),
+            [
+                "2020-01-01",
+                "-infinity",
+                "4713-01-01 BC",
+                "infinity",
+                "294276-12-31",
+            ],
+        ),
+        (
+            "numeric",
+            at("at").seconds(),
+            [
+                "1577836800.123456789",
+                "-infinity",
+                "-1e100",
+                "NaN",
+                "1e100",
+            ],
+        ),
+        (
+            "text",
+            at("at").text("%Y-%m-%dT%H:%M:%S"),
+            [
+                "2020-01-01T00:00:00",
+                "0001-01-01T00:00:00",
+                "1969-12-31T23:59:59",
+                "9999-12-31T23:59:59",
+                "9999-12-31T23:59:60",
+            ],
+        ),
+    ];
+    for (kind, due, [old, always, past, never, far]) in table {
+        let Some(world) = PostgresUnderTest::empty()? else {
+            return Ok(());
+        };
+        world
+            .sql(&format!(
+                "create table notes (id text primary key, at {kind}); insert into notes values \
+                 ('old', '{old}'), ('always', '{always}'), ('past', '{past}'), ('never', '{never}'), ('far', '{far}'), ('null', null)"
+            ))
+            .await?;
+
+        let rule = Rule::new("notes", "notes").due(due).delete();
+        let done = run(&world.store.rule(rule)?, 2).await?;
+
+        assert_eq!(done.ids, ["always", "old", "past"], "{kind}");
+        assert_eq!(done.rejected, [], "{kind}");
+        assert_eq!(done.forecast.due.count, 0, "{kind}");
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::cursor::cursor;
 use super::plan::{Plan, Values};
@@ -197,19 +197,6 @@ impl Written {
                 self.count_children(conn, plan, values, &before).await?;
             }
             then(conn, plan, values, &self.ids).await?;
-            if let Some(template) = &plan.set_back {
-                let values = Values {
-                    ids: &self.ids,
-                    ..Values::at(values.now, values.cutoff)
-                };
-                let still: i64 = template
-                    .bind::<BigInt>(|name| plan.value(name, &values))
-                    .get_result(conn)
-                    .await?;
-                if still > 0 {
-                    return Err(TxError::SuppressedByTrigger);
-                }
-            }
         }
         let mut batch = empty(plan);
         batch
@@ -227,6 +214,33 @@ impl Written {
         batch.ids = self.ids;
         Ok(batch)
     }
+}
+
+/// Fails if the rule matches a row just written as before, which a trigger has set back or inserted
+/// again.
+pub(super) async fn check_over(
+    conn: &mut AsyncPgConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+    ids: &[String],
+) -> TxResult<()> {
+    let Some(template) = plan.set_back.as_ref().filter(|_| !ids.is_empty()) else {
+        return Ok(());
+    };
+    // A trigger that waits for the commit fires now.
+    conn.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
+    let values = Values {
+        ids,
+        ..Values::at(values.now, values.cutoff)
+    };
+    let still: i64 = template
+        .bind::<BigInt>(|name| plan.value(name, &values))
+        .get_result(conn)
+        .await?;
+    if still > 0 {
+        return Err(TxError::SuppressedByTrigger);
+    }
+    Ok(())
 }
 
 /// Fails if activity may be noted so late that a row would look due and live.

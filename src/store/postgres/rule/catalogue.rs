@@ -24,6 +24,8 @@ pub(super) struct Catalogue {
     pub(super) is_standby: bool,
     /// Whether the server counts the rows that a transaction deletes.
     pub(super) tracks_counts: bool,
+    /// Whether a `numeric` may be infinite: from Postgres 14 on.
+    pub(super) has_infinite_numerics: bool,
     /// The role we are.
     pub(super) role: String,
 }
@@ -204,6 +206,8 @@ struct Server {
     role: String,
     #[diesel(sql_type = Bool)]
     tracks_counts: bool,
+    #[diesel(sql_type = Bool)]
+    has_infinite_numerics: bool,
 }
 
 impl Catalogue {
@@ -287,6 +291,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         foreign_keys: foreign_keys.into_iter().map(Reference::from).collect(),
         is_standby: server.standby,
         tracks_counts: server.tracks_counts,
+        has_infinite_numerics: server.has_infinite_numerics,
         role: server.role,
     })
 }
@@ -425,4 +430,5 @@ const FOREIGN_KEYS: &str = "
     order by c.relname, n.nspname, k.conname";
 
 const SERVER: &str = "
-    select pg_is_in_recovery() as standby, current_user::text as role, current_setting('track_counts') = 'on' as tracks_counts";
+    select pg_is_in_recovery() as standby, current_user::text as role, current_setting('track_counts') = 'on' as tracks_counts,
+        current_setting('server_version_num')::int >= 140000 as has_infinite_numerics";

@@ -57,6 +57,8 @@ pub(super) struct Plan {
     pub(super) kinds: Vec<String>,
     pub(super) keys: usize,
     pub(super) form: Form,
+    /// An instant that none is below.
+    pub(super) lowest: &'static str,
     pub(super) held: Option<Form>,
     /// Instants that a value needs: how they are kept, and how long after now they are.
     pub(super) instants: Vec<(Form, Duration)>,
@@ -147,7 +149,7 @@ impl Plan {
                 .scope
                 .map_or(Bind::Null, |scope| Bind::Text(scope.to_owned())),
             "rejected" => list(values.rejected),
-            "floor" => Bind::Text(values.floor.unwrap_or(self.form.lowest()).to_owned()),
+            "floor" => Bind::Text(values.floor.unwrap_or(self.lowest).to_owned()),
             "oids" => list(values.oids),
             "tids" => list(values.tids),
             "ids" => list(values.ids),

@@ -13,10 +13,17 @@ use crate::store::postgres::flight::Flight;
 use crate::store::tx_error::TxResult;
 
 impl RuleJob {
-    /// Notes a batch that is about to be committed.
-    async fn noted(&self, flight: &mut Flight, done: TxResult<Batch>) -> TxResult<Batch> {
+    /// Notes a batch that is about to be committed, and fires what waits for the commit.
+    async fn noted(
+        &self,
+        flight: &mut Flight,
+        plan: &Plan,
+        values: &Values<'_>,
+        done: TxResult<Batch>,
+    ) -> TxResult<Batch> {
         let batch = done?;
         self.doubts.note(flight, &batch).await?;
+        bulk::check_over(flight, plan, values, &batch.ids).await?;
         Ok(batch)
     }
 
@@ -87,7 +94,7 @@ impl RuleJob {
         } else {
             bulk::sweep(&mut flight, plan, values).await
         };
-        let done = self.noted(&mut flight, done).await;
+        let done = self.noted(&mut flight, plan, values, done).await;
         Ok(flight.land(done).await)
     }
 

@@ -259,13 +259,13 @@ impl Form {
         }
     }
 
-    /// An instant that none is below.
-    pub(super) fn lowest(&self) -> &'static str {
+    /// An instant that none is below. Before Postgres 14, a `numeric` is finite.
+    pub(super) fn lowest(&self, has_infinite_numerics: bool) -> &'static str {
         match self {
             Self::Zoned | Self::Naive => "-infinity",
             Self::Epoch { cast, .. } => match cast.as_str() {
                 "double precision" | "real" => "-infinity",
-                // Before Postgres 14, infinity is no numeric.
+                "numeric" if has_infinite_numerics => "-infinity",
                 "numeric" => "-1e1000",
                 _ => "-9223372036854775808",
             },

@@ -251,6 +251,7 @@ impl Compiler<'_> {
             kinds: together.kinds,
             keys: parts.key.len(),
             form: parts.due.form.clone(),
+            lowest: parts.due.form.lowest(self.catalogue.has_infinite_numerics),
             held: parts.held.as_ref().map(|held| held.form.clone()),
             instants: std::mem::take(&mut self.instants),
             after,
