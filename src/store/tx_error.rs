@@ -14,6 +14,11 @@ mod refusal;
 /// Returns the database's reason if it refused one row and may accept others: a constraint, or an
 /// error that a trigger raised. `None` for an error that any row would meet.
 ///
+/// diesel passes the codes of constraints, and hides all others, so the text of an error decides
+/// whether it is one that any row would meet. A trigger whose text begins like an error of the
+/// database ends the run, and an error of Postgres in another language rejects the row: declared
+/// rules see the code, or the trigger.
+///
 /// A hand-written job reports such a row in [`Batch::rejected`](crate::job::Batch::rejected) and
 /// continues. To undo the failed attempt alone, it tries each row in a transaction of its own
 /// within the batch's, which diesel makes a savepoint.
@@ -45,6 +50,9 @@ pub(crate) enum TxError {
     Query(Error),
     /// The tables are not what they should be.
     Schema(String),
+    /// The tables are not what they should be, on a connection whose settings were changed.
+    #[cfg(feature = "postgres")]
+    Session(String),
     /// A due row was neither changed nor refused: a trigger of the host's skips it.
     SuppressedByTrigger,
 }
@@ -103,6 +111,8 @@ impl TxError {
     pub(crate) fn into_store_error(self, what: &'static str) -> StoreError {
         match self {
             Self::Schema(text) => StoreError::Schema(text),
+            #[cfg(feature = "postgres")]
+            Self::Session(text) => StoreError::Schema(text),
             Self::SuppressedByTrigger => Self::other(WITHHELD).into_store_error(what),
             Self::Query(error) => match missing_table(&error) {
                 Some(schema) => StoreError::Schema(missing_schema(schema)),
@@ -135,7 +145,21 @@ impl TxError {
         match self {
             Self::Query(error) => refusal::refusal(error),
             Self::Schema(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Session(_) => None,
             Self::SuppressedByTrigger => Some(WITHHELD.to_owned()),
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl TxError {
+    /// Returns the text of an error of which diesel knows no kind.
+    pub(crate) fn unknown(&self) -> Option<String> {
+        use diesel::result::DatabaseErrorKind::Unknown;
+        match self {
+            Self::Query(Error::DatabaseError(Unknown, info)) => Some(info.message().to_owned()),
+            _ => None,
         }
     }
 }

@@ -24,6 +24,7 @@ mod instants;
 mod keys;
 mod panics;
 mod plans;
+mod raised;
 
 pub(crate) struct SqliteUnderTest {
     pub(crate) store: SqliteStore,

@@ -18,15 +18,20 @@ use crate::rule::{Finding, Findings, Rule, RuleError};
 use crate::store::rule::texts;
 use crate::store::tx_error::{TxError, TxResult};
 
+mod act;
 mod activity;
 mod catalogue;
 mod check;
 mod dialect;
+mod done;
+mod host_text;
 mod keys;
+mod one_by_one;
 mod parts;
 mod plan;
 mod queries;
 mod quoted;
+mod refused;
 mod stamp;
 mod statements;
 mod typed;
@@ -36,6 +41,7 @@ mod writing;
 pub(in crate::store) use typed::text as text_of;
 
 use catalogue::Version;
+use done::Done;
 use plan::{Plan, Values};
 
 impl SqliteStore {
@@ -57,6 +63,7 @@ impl SqliteStore {
                 suspects: AtomicBool::new(false),
                 advised: AtomicBool::new(false),
                 found: Mutex::default(),
+                done: Done::default(),
             }),
         })
     }
@@ -98,6 +105,7 @@ struct Known {
     advised: AtomicBool,
     /// Findings of the last check.
     found: Mutex<Findings>,
+    done: Done,
 }
 
 impl Known {
@@ -191,10 +199,11 @@ impl Job for RuleJob {
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         let (known, request) = (self.known.clone(), request.clone());
-        let batch = self.store.run("handle due rows", move |conn| {
-            write::batch(conn, &known, &request)
+        let next_cursor = self.store.run("handle due rows", move |conn| {
+            Ok(known.done.note(write::batch(conn, &known, &request)?))
         });
-        Ok(batch.await?)
+        let next_cursor = next_cursor.await?;
+        Ok(self.known.done.take(next_cursor))
     }
 
     async fn preview(&self, scope: &Scope, page: &Page) -> Result<PreviewRows, JobError> {

@@ -65,7 +65,7 @@ async fn a_panic_inside_a_transaction_rolls_back_and_propagates() -> TestResult 
         (StoreCall::Delete, "after BEGIN IMMEDIATE"),
         (StoreCall::Expire, "UPDATE \"bookings\""),
         (StoreCall::Expire, "COMMIT"),
-        (StoreCall::Preview, "SELECT CASE typeof"),
+        (StoreCall::Preview, "SELECT coalesce(CASE typeof"),
         (StoreCall::Forecast, "SELECT count(*) FROM ("),
     ] {
         let case = format!("{step:?} at {statement}");

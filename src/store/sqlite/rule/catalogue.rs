@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use super::host_text::HostText;
 use super::keys;
 use crate::rule::{OnParent, Rule, bare_name, split_name};
 use crate::store::rule::{ForeignKey, identifier, table_name};
@@ -174,7 +175,7 @@ struct Sampled {
     #[diesel(sql_type = Text)]
     kind: String,
     #[diesel(sql_type = Text)]
-    value: String,
+    value: HostText,
 }
 
 /// The number of the schema, and whether this connection minds foreign keys.
@@ -239,7 +240,7 @@ pub(super) fn look(
         .load(conn)?;
         let sample = catalogue.samples.entry(column.to_owned()).or_default();
         for Sampled { kind, value } in sampled {
-            sample.values.push((kind, value));
+            sample.values.push((kind, value.into()));
         }
     }
     Ok(())

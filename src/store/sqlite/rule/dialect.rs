@@ -277,7 +277,11 @@ impl Compiler<'_> {
         }
         let form = moments.first()?.form.clone();
         let sql = joined(moments.into_iter().map(|moment| moment.sql).collect());
-        Some(Moment { sql, form })
+        Some(Moment {
+            sql,
+            form,
+            span: None,
+        })
     }
 
     /// An instant this long after the run's, in this form.

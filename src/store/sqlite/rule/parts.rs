@@ -107,6 +107,18 @@ impl Parts {
         format!("'[' || {} || ']'", keys.join(" || ',' || "))
     }
 
+    /// The columns of a key in JSON.
+    pub(super) fn key_values(&self) -> String {
+        let values = (0..self.key.len()).map(|number| {
+            format!(
+                "CASE json_type(value, '$[{number}]') WHEN 'array' THEN unhex(json_extract(value, '$[{number}][0]')) \
+                 ELSE json_extract(value, '$[{number}]') END"
+            )
+        });
+        let values: Vec<String> = values.collect();
+        values.join(", ")
+    }
+
     /// Whether a row is one of those at hand.
     pub(super) fn at_hand(&self) -> String {
         if let Some(rowid) = &self.rowid {
@@ -124,6 +136,11 @@ impl Parts {
 /// A value as JSON. A blob is hexadecimal text.
 pub(super) fn in_json(sql: &str) -> String {
     format!("json_quote(CASE typeof({sql}) WHEN 'blob' THEN hex({sql}) ELSE {sql} END)")
+}
+
+/// A key of one column as text. SQLite lets the key of a table be NULL.
+pub(super) fn shown_key(sql: &str) -> String {
+    format!("coalesce({}, 'NULL')", shown(sql))
 }
 
 /// A value as text for people.

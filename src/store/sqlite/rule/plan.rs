@@ -26,6 +26,9 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// How many of them the rule matches as before.
     pub(super) still: Variants,
+    /// How many of the rows just deleted are due again, by their keys, if a trigger may insert
+    /// them.
+    pub(super) again: Option<Variants>,
     /// Judges and writes in one statement, if nothing else is done, and returns ids.
     pub(super) at_once: Option<Variants>,
     /// Whether a trigger may undo what is written.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::host_text::HostText;
 use super::plan::{OLDEST, Plan, Values};
 use super::quoted::unquoted;
 use super::write::{cursor, instant};
@@ -26,7 +27,7 @@ pub(super) fn preview(
             limit: i64::from(size) + 1,
             ..values.clone()
         };
-        let mut found: Vec<(String, Option<String>, String, String, String)> = plan
+        let mut found: Vec<(HostText, Option<HostText>, HostText, HostText, HostText)> = plan
             .preview
             .get(&values)
             .bind::<(Text, Nullable<Text>, Text, Text, Text)>(|name| plan.value(name, &values))
@@ -34,13 +35,13 @@ pub(super) fn preview(
         let more = found.len() > size as usize;
         found.truncate(size as usize);
         let next = found.last().filter(|_| more);
-        let next = next.map(|row| cursor(plan, &row.2, values.cutoff));
+        let next = next.map(|row| cursor(plan, &row.2.0, values.cutoff));
         let rows = found.into_iter().map(|(id, user, _, since, details)| {
-            let details: Vec<Option<String>> = serde_json::from_str(&details).unwrap_or_default();
+            let details: Vec<Option<String>> = serde_json::from_str(&details.0).unwrap_or_default();
             PreviewRow {
-                id,
-                user,
-                since: instant(plan, &since).unwrap_or(values.cutoff),
+                id: id.into(),
+                user: user.map(String::from),
+                since: instant(plan, &since.0).unwrap_or(values.cutoff),
                 details: plan
                     .shown
                     .iter()
@@ -143,15 +144,15 @@ fn instants(
     template: &Template,
     values: &Values<'_>,
 ) -> QueryResult<Vec<(Option<i64>, Option<i64>)>> {
-    let found: Vec<(String, String)> = template
+    let found: Vec<(HostText, HostText)> = template
         .bind::<(Text, Text)>(|name| plan.value(name, values))
         .load(conn)?;
     let read = found.into_iter().map(|(at, held)| {
         let held = plan
             .held
             .as_ref()
-            .and_then(|form| form.micros(&unquoted(&held)));
-        (plan.form.micros(&unquoted(&at)), held)
+            .and_then(|form| form.micros(&unquoted(&held.0)));
+        (plan.form.micros(&unquoted(&at.0)), held)
     });
     Ok(read.collect())
 }

@@ -13,6 +13,8 @@ use crate::store::rule::Bind;
 pub(super) struct Moment {
     pub(super) sql: String,
     pub(super) form: Form,
+    /// A span that is part of it, whose column may hold anything.
+    pub(super) span: Option<String>,
 }
 
 /// The form of an instant.
@@ -36,7 +38,11 @@ impl Moment {
         if let Some(sample) = sample {
             form.agrees(name, sample)?;
         }
-        Ok(Self { sql, form })
+        Ok(Self {
+            sql,
+            form,
+            span: None,
+        })
     }
 
     /// A condition for a value that is no instant, if there may be one. A number is less than any
@@ -49,7 +55,10 @@ impl Moment {
                  AND NOT (substr({sql}, 20) GLOB '*[+-]*' AND ltrim(substr({sql}, 20), '.0123456789 ') GLOB '[+-]*' AND substr(ltrim(substr({sql}, 20), '.0123456789 '), 2, 5) GLOB '*[1-9]*'))",
                 separator(format)
             )),
-            Form::Epoch(_) => None,
+            // SQLite adds what is no number as zero, or as the digits it begins with.
+            Form::Epoch(_) => self.span.as_ref().map(|span| {
+                format!("(typeof({span}) = 'blob' OR typeof({span}) = 'text' AND (trim({span}) = '' OR {span} GLOB '*[^-+0-9. ]*'))")
+            }),
         }
     }
 
@@ -67,6 +76,7 @@ impl Moment {
         Self {
             sql: self.seconds(),
             form: Form::Epoch(1),
+            span: self.span.clone(),
         }
     }
 
@@ -88,8 +98,11 @@ impl Moment {
         } else {
             format!("({base} + {span} * {units})")
         };
-        let form = Form::Epoch(per_second);
-        Self { sql, form }
+        Self {
+            sql,
+            form: Form::Epoch(per_second),
+            span: Some(span.to_owned()),
+        }
     }
 }
 

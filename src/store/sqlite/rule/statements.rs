@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::catalogue::{Catalogue, Column};
 use super::dialect::Compiler;
-use super::parts::{Parts, shown};
+use super::parts::{Parts, shown, shown_key};
 use super::plan::{OLDEST, Plan, Variants};
 use super::writing::Steps;
 use crate::rule::{Action, Source};
-use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
+use crate::store::rule::{Tables, Template, equal, identifier, param, table_name, tuple};
 
 impl Compiler<'_> {
     pub(super) fn compile(&mut self) -> Option<Plan> {
@@ -20,7 +20,7 @@ impl Compiler<'_> {
         let parts = Parts {
             rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{}._rowid_", basics.of)),
             id: match basics.key_columns.as_slice() {
-                [key] => shown(key),
+                [key] => shown_key(key),
                 keys => Catalogue::key_text(keys),
             },
             scope_keeps_types: scope.is_some_and(Column::keeps_types),
@@ -85,8 +85,11 @@ impl Compiler<'_> {
                 parts.conditions(scoped, false)
             )
         };
-        // Only `then` asks for the key.
-        let key = if rule.then.is_empty() {
+        let deletes = !matches!(rule.action, Some(Action::Set(_)));
+        let has_triggers = !self.own_table()?.triggers.is_empty();
+        // A row that a trigger inserts again has another address.
+        let finds_again = has_triggers && deletes;
+        let key = if rule.then.is_empty() && !finds_again {
             "''".to_owned()
         } else {
             parts.key_to_read()
@@ -102,7 +105,19 @@ impl Compiler<'_> {
         let still = Variants::new(|scoped, _| {
             format!("SELECT count(*) FROM {from} WHERE {}", judged(scoped))
         });
-        let is_plain = rule.with.is_empty()
+        let again = finds_again.then(|| {
+            Variants::new(|scoped, _| {
+                format!(
+                    "SELECT count(*) FROM {from} WHERE {} IN (SELECT {} FROM json_each({})) AND {}",
+                    tuple(&parts.key_columns),
+                    parts.key_values(),
+                    param("written"),
+                    parts.conditions(scoped, false)
+                )
+            })
+        });
+        let is_plain = again.is_none()
+            && rule.with.is_empty()
             && rule.keeps.is_empty()
             && rule.then.is_empty()
             && rule.hand_on.is_empty()
@@ -208,8 +223,9 @@ impl Compiler<'_> {
             judge,
             steps,
             still,
+            again,
             at_once,
-            has_triggers: !self.own_table()?.triggers.is_empty(),
+            has_triggers,
             then,
             moved,
             lag,

@@ -2,17 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Text};
 
 use super::super::row_id_buffer::{self, Found};
+use super::act::{Judged, act, check_lag, empty, is_over, judge, move_forward};
+use super::host_text::HostText;
+use super::one_by_one::one_by_one;
 use super::plan::{Plan, Values};
 use super::quoted::unquoted;
-use super::{Known, place, user};
+use super::{Known, place, refused, user};
 use crate::job::{Batch, BatchRequest, Cursor, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};
-
-/// Address, id, what keeps it, key.
-type Judged = (i64, String, Option<String>, String);
 
 pub(super) fn batch(
     conn: &mut SqliteConnection,
@@ -58,7 +58,7 @@ fn look_up(
             .bind::<BigInt>(|name| plan.value(name, &values))
             .load(conn)?;
         let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == row_id_buffer::SIZE);
-        let end: Option<String> = if is_full {
+        let end: Option<HostText> = if is_full {
             plan.window_end
                 .get(&values)
                 .bind::<Text>(|name| plan.value(name, &values))
@@ -67,7 +67,7 @@ fn look_up(
         } else {
             None
         };
-        let end = end.map(|place| cursor(plan, &place, request.cutoff));
+        let end = end.map(|place| cursor(plan, &place.0, request.cutoff));
         Ok(Found { rows, end })
     })
 }
@@ -95,57 +95,43 @@ fn write(
     if rows.is_empty() {
         return Ok(empty(plan));
     }
-    let all = |conn: &mut SqliteConnection, plan: &Plan| {
-        conn.immediate_transaction(|conn| together(conn, plan, values, rows))
-    };
-    let is_refused = |done: &TxResult<Batch>| done.as_ref().is_err_and(|e| e.refusal().is_some());
-    let mut done = all(conn, plan);
-    if is_refused(&done) && known.suspect_keys() {
+    let mut done = all(conn, plan, values, rows);
+    let mut is_refused = refuses(conn, &done);
+    if is_refused && known.suspect_keys() {
         let suspecting = known.plan(conn)?;
         if suspecting.keeper != plan.keeper {
-            done = all(conn, &suspecting);
+            done = all(conn, &suspecting, values, rows);
+            is_refused = refuses(conn, &done);
         }
     }
-    if !is_refused(&done) {
+    if !is_refused {
         return done;
     }
-    // One row that cannot be written must not keep the others.
     let plan = &*known.plan(conn)?;
+    let addresses: Vec<String> = rows.iter().map(|row| json(&[*row])).collect();
+    let each = addresses.iter().map(|rows| Values {
+        rows,
+        ..values.clone()
+    });
+    one_by_one(conn, plan, &each.collect::<Vec<_>>())
+}
+
+fn all(
+    conn: &mut SqliteConnection,
+    plan: &Plan,
+    values: &Values<'_>,
+    rows: &[i64],
+) -> TxResult<Batch> {
     conn.immediate_transaction(|conn| {
-        check_lag(conn, plan, values)?;
-        let mut batch = empty(plan);
-        for row in rows {
-            let addresses = json(&[*row]);
-            let values = Values {
-                rows: &addresses,
-                ..values.clone()
-            };
-            alone(conn, plan, &values, &mut batch)?;
-        }
-        Ok(batch)
+        together(conn, plan, values, rows).inspect_err(|_| {
+            refused::begin_again(conn);
+        })
     })
 }
 
-/// Fails if activity may be noted so late that a row would look due and live.
-fn check_lag(conn: &mut SqliteConnection, plan: &Plan, values: &Values<'_>) -> TxResult<()> {
-    let Some(template) = &plan.lag else {
-        return Ok(());
-    };
-    let lag: i64 = template
-        .bind::<BigInt>(|name| plan.value(name, values))
-        .get_result(conn)?;
-    TxError::unless_throttle_fits(values.now, values.cutoff, lag)
-}
-
-/// Notes the activity of those rows at hand that looked due and live.
-fn move_forward(conn: &mut SqliteConnection, plan: &Plan, values: &Values<'_>) -> QueryResult<()> {
-    if let Some(moved) = &plan.moved {
-        moved
-            .get(values)
-            .bind::<BigInt>(|name| plan.value(name, values))
-            .execute(conn)?;
-    }
-    Ok(())
+fn refuses(conn: &mut SqliteConnection, done: &TxResult<Batch>) -> bool {
+    let error = done.as_ref().err();
+    error.is_some_and(|error| refused::reason(conn, error).is_some())
 }
 
 fn together(
@@ -162,10 +148,11 @@ fn together(
         ..values.clone()
     };
     if let Some(at_once) = &plan.at_once {
-        batch.ids = at_once
+        let ids: Vec<HostText> = at_once
             .get(&values)
             .bind::<Text>(|name| plan.value(name, &values))
             .load(conn)?;
+        batch.ids = ids.into_iter().map(String::from).collect();
         if batch.ids.len() < rows.len() {
             move_forward(conn, plan, &values)?;
         }
@@ -183,7 +170,7 @@ fn together(
     let (free, kept): (Vec<Judged>, Vec<Judged>) =
         judged.into_iter().partition(|row| row.2.is_none());
     for (_, id, keeper, _) in kept {
-        let error = keeper.unwrap_or_default();
+        let (id, error) = (id.into(), keeper.map(String::from).unwrap_or_default());
         batch.rejected.push(RejectedRow { id, error });
     }
     let addresses = json(&free.iter().map(|row| row.0).collect::<Vec<i64>>());
@@ -195,102 +182,6 @@ fn together(
     Ok(batch)
 }
 
-/// Writes the one row that the values name, or has it rejected.
-fn alone(
-    conn: &mut SqliteConnection,
-    plan: &Plan,
-    values: &Values<'_>,
-    batch: &mut Batch,
-) -> TxResult<()> {
-    let Some(row) = judge(conn, plan, values)?.pop() else {
-        return Ok(move_forward(conn, plan, values)?);
-    };
-    let id = row.1.clone();
-    if let Some(error) = row.2 {
-        batch.rejected.push(RejectedRow { id, error });
-        return Ok(());
-    }
-    let mut done = Batch::default();
-    match conn.transaction(|conn| act(conn, plan, values, vec![row], &mut done)) {
-        Ok(()) => {
-            batch.counts.merge(&done.counts);
-            batch.ids.extend(done.ids);
-        }
-        Err(error) => match error.refusal() {
-            Some(error) => batch.rejected.push(RejectedRow { id, error }),
-            None => return Err(error),
-        },
-    }
-    Ok(())
-}
-
-fn judge(
-    conn: &mut SqliteConnection,
-    plan: &Plan,
-    values: &Values<'_>,
-) -> QueryResult<Vec<Judged>> {
-    plan.judge
-        .get(values)
-        .bind::<(BigInt, Text, Nullable<Text>, Text)>(|name| plan.value(name, values))
-        .load(conn)
-}
-
-/// Applies the rule's action to the rows at hand. No other connection writes meanwhile.
-fn act(
-    conn: &mut SqliteConnection,
-    plan: &Plan,
-    values: &Values<'_>,
-    rows: Vec<Judged>,
-    batch: &mut Batch,
-) -> TxResult<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    for step in &plan.steps {
-        let written = step
-            .template
-            .bind::<BigInt>(|name| plan.value(name, values))
-            .execute(conn)?;
-        if step.writes_all && written != rows.len() {
-            return Err(TxError::SuppressedByTrigger);
-        }
-        if let Some(kind) = step.kind {
-            batch.counts.add(plan.kinds[kind].as_str(), written as u64);
-        }
-    }
-    if !plan.then.is_empty() {
-        let keys: Vec<&str> = rows.iter().map(|row| row.3.as_str()).collect();
-        let written = format!("[{}]", keys.join(","));
-        let values = Values {
-            written: &written,
-            ..values.clone()
-        };
-        for template in &plan.then {
-            template
-                .bind::<BigInt>(|name| plan.value(name, &values))
-                .execute(conn)?;
-        }
-    }
-    if plan.has_triggers {
-        is_over(conn, plan, values)?;
-    }
-    batch.ids.extend(rows.into_iter().map(|row| row.1));
-    Ok(())
-}
-
-/// Fails if the rule matches a row at hand as before, which a trigger has kept or set back.
-fn is_over(conn: &mut SqliteConnection, plan: &Plan, values: &Values<'_>) -> TxResult<()> {
-    let still: i64 = plan
-        .still
-        .get(values)
-        .bind::<BigInt>(|name| plan.value(name, values))
-        .get_result(conn)?;
-    if still > 0 {
-        return Err(TxError::SuppressedByTrigger);
-    }
-    Ok(())
-}
-
 /// A batch of a table whose rows have no address: one by one, by their keys.
 fn by_key(
     conn: &mut SqliteConnection,
@@ -298,38 +189,30 @@ fn by_key(
     request: &BatchRequest,
     values: &Values<'_>,
 ) -> TxResult<Batch> {
-    conn.immediate_transaction(|conn| {
-        check_lag(conn, plan, values)?;
-        let places: Vec<String> = plan
-            .places
-            .get(values)
-            .bind::<Text>(|name| plan.value(name, values))
-            .load(conn)?;
-        let mut batch = empty(plan);
-        for place in &places {
-            let parts: Vec<String> = serde_json::from_str(place).map_err(TxError::other)?;
-            let values = Values {
-                key: parts.get(1..).unwrap_or_default(),
-                ..values.clone()
-            };
-            alone(conn, plan, &values, &mut batch)?;
-        }
-        let is_full = places.len() == request.limit.get() as usize;
-        batch.next_cursor = places
-            .into_iter()
-            .next_back()
-            .filter(|_| is_full)
-            .map(|place| cursor(plan, &place, request.cutoff));
-        Ok(batch)
-    })
-}
-
-/// A batch of no rows, whose kinds are known.
-fn empty(plan: &Plan) -> Batch {
-    let kinds = plan.kinds.iter();
-    kinds.fold(Batch::default(), |batch, kind| {
-        batch.with_count(kind.as_str(), 0)
-    })
+    let places: Vec<HostText> = plan
+        .places
+        .get(values)
+        .bind::<Text>(|name| plan.value(name, values))
+        .load(conn)?;
+    let parts: Result<Vec<Vec<String>>, _> = places
+        .iter()
+        .map(|place| serde_json::from_str(&place.0))
+        .collect();
+    let parts = parts.map_err(TxError::other)?;
+    let rows: Vec<Values<'_>> = parts
+        .iter()
+        .map(|parts| Values {
+            key: parts.get(1..).unwrap_or_default(),
+            ..values.clone()
+        })
+        .collect();
+    let mut batch = one_by_one(conn, plan, &rows)?;
+    let is_full = places.len() == request.limit.get() as usize;
+    batch.next_cursor = places
+        .last()
+        .filter(|_| is_full)
+        .map(|place| cursor(plan, &place.0, request.cutoff));
+    Ok(batch)
 }
 
 fn json(rows: &[i64]) -> String {

@@ -102,21 +102,13 @@ impl Compiler<'_> {
     /// The host's statements, which read the keys of the rows just written from `written`.
     pub(super) fn then(&mut self, parts: &Parts) -> Option<Vec<Template>> {
         let rule = self.rule;
-        let values: Vec<String> = (0..parts.key.len())
-            .map(|number| {
-                format!(
-                    "CASE json_type(value, '$[{number}]') WHEN 'array' THEN unhex(json_extract(value, '$[{number}][0]')) \
-                     ELSE json_extract(value, '$[{number}]') END"
-                )
-            })
-            .collect();
         let mut then = Vec::new();
         for statement in &rule.then {
             let text = self.text("then", Dialect::Sqlite.sql(statement).map(str::to_owned))?;
             then.push(Template::new(&format!(
                 "WITH written ({}) AS (SELECT {} FROM json_each({})) {text}",
                 parts.key_names.join(", "),
-                values.join(", "),
+                parts.key_values(),
                 param("written")
             )));
         }
