@@ -1,7 +1,7 @@
 //! Batches that were committed and are not reported yet.
 //!
-//! Work on SQLite runs to its end, even if its caller gave up: the step timed out, or its worker was
-//! killed. The next batch of the job reports the rows.
+//! Work on SQLite runs to its end, even if its caller gave up: the step timed out, or its worker
+//! was killed. The next batch of the job reports the rows.
 
 use std::sync::{Mutex, PoisonError};
 
