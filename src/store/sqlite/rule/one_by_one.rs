@@ -35,10 +35,16 @@ pub(super) fn one_by_one(
     }
     let mut batch = empty(plan);
     for values in rows {
-        conn.immediate_transaction(|conn| {
+        let written = conn.immediate_transaction(|conn| {
             check_lag(conn, plan, values)?;
             alone(conn, plan, values, &mut batch).map(drop)
-        })?;
+        });
+        match written {
+            Ok(()) => {}
+            Err(error) if batch.ids.is_empty() => return Err(error),
+            // The rows before are committed, and are reported. The next run meets the error.
+            Err(_) => break,
+        }
     }
     Ok(batch)
 }
