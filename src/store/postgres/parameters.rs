@@ -17,11 +17,10 @@ pub(super) fn unknown(text: &str) -> Option<String> {
             .flat_map(|(names, advice)| names.iter().map(move |name| (*name, *advice)))
             .find(|(other, _)| other.eq_ignore_ascii_case(name));
         let sentence = match (known, KNOWN.contains(&name.as_str()), has_value) {
-            (_, true, true) => continue,
+            // A name without a value is more likely a part of the password.
+            (_, true, true) | (None, false, false) => continue,
             (_, true, false) => format!("`{name}` (it has no value)"),
             (Some((name, advice)), ..) => format!("`{name}` ({advice})"),
-            // More likely a part of the password.
-            (None, false, false) => continue,
             (None, false, true) => match meant(name) {
                 Some(meant) => format!("parameter {} (is `{meant}` meant?)", place + 1),
                 None => format!("parameter {}", place + 1),
