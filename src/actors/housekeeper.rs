@@ -3,9 +3,8 @@
 use ractor::{ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::arguments::{self, HousekeeperArguments};
-use super::message::{HousekeeperMsg, Internal, InternalMsg};
+use super::message::{HousekeeperMsg, Internal, InternalMsg, ParkedAct};
 use super::names;
-use super::reader::Change;
 use crate::metrics::recorder;
 use crate::model::HistoryQuery;
 use shared::answer;
@@ -110,12 +109,12 @@ impl Housekeeper {
             HousekeeperMsg::Parked(rule, page, reply) => state.parked(&rule, page, reply).await,
             HousekeeperMsg::Redeliver(rule, which, reply) => {
                 state
-                    .change_parked(&rule, (which, Change::Redeliver), by, reply)
+                    .change_parked(&rule, (which, ParkedAct::Redeliver), by, reply)
                     .await;
             }
             HousekeeperMsg::Discard(rule, which, reply) => {
                 state
-                    .change_parked(&rule, (which, Change::Discard), by, reply)
+                    .change_parked(&rule, (which, ParkedAct::Discard), by, reply)
                     .await;
             }
             HousekeeperMsg::Subscribe(subscriber) => state.publisher.subscribe(subscriber),

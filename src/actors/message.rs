@@ -202,8 +202,8 @@ pub(crate) enum ReadResult {
     /// A pause for all replicas was written, and whether that changed it.
     PauseWritten(PauseChange, Result<bool, RequestError>),
     Parked(Result<ParkedEntries, RequestError>),
-    /// The rule, and how many entries were changed.
-    Changed(JobName, Result<u64, RequestError>),
+    /// Parked entries were changed, and how many.
+    Changed(ParkedChange, Result<u64, RequestError>),
 }
 
 /// Deliveries and state of a courier, for its supervisor.
@@ -225,6 +225,29 @@ pub(crate) struct PauseChange {
     /// `None` ends it.
     pub(crate) pause: Option<ReplicaPause>,
     pub(crate) by: Option<Requester>,
+}
+
+/// A change of parked entries.
+#[derive(Debug, Clone)]
+pub(crate) struct ParkedChange {
+    pub(crate) rule: JobName,
+    pub(crate) act: ParkedAct,
+    pub(crate) by: Option<Requester>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ParkedAct {
+    Redeliver,
+    Discard,
+}
+
+impl ParkedAct {
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Redeliver => "redeliver parked entries",
+            Self::Discard => "discard parked entries",
+        }
+    }
 }
 
 impl From<InternalMsg> for HousekeeperMsg {

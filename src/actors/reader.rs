@@ -7,15 +7,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ractor::{ActorProcessingErr, ActorRef};
 
-use crate::actors::message::{HousekeeperMsg, InternalMsg, PauseChange, ReadResult};
+use crate::actors::message::{
+    HousekeeperMsg, InternalMsg, ParkedAct, ParkedChange, PauseChange, ReadResult,
+};
 use crate::actors::opening::open_run;
 use crate::actors::timeout::with_timeout;
-use crate::fmt::quantity;
 use crate::job::{Job, JobError, JobName, Page, Preview, Scope};
 use crate::metrics::recorder::{self, Step};
 use crate::model::{
     FailureKind, HistoryQuery, Instances, Outbox, ParkedEntries, ParkedPage, RequestError,
-    Requester, RunHistory, RunId, RunRecord, RunStatus, WhichEntries,
+    RunHistory, RunId, RunRecord, RunStatus, WhichEntries,
 };
 
 mod history;
@@ -62,20 +63,12 @@ pub(super) enum ReadRequest {
         page: ParkedPage,
         outbox: Arc<dyn Outbox>,
     },
+    /// A write as well.
     Change {
-        rule: JobName,
+        change: ParkedChange,
         which: WhichEntries,
-        change: Change,
-        by: Option<Requester>,
         outbox: Arc<dyn Outbox>,
     },
-}
-
-/// A change of parked entries.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Change {
-    Redeliver,
-    Discard,
 }
 
 pub(super) struct ReaderState {
@@ -199,27 +192,19 @@ impl ReadRequest {
                 }))
             }
             Self::Change {
-                rule,
-                which,
                 change,
-                by,
+                which,
                 outbox,
             } => {
+                let rule = &change.rule;
                 let changing = async {
-                    Ok(match change {
-                        Change::Redeliver => outbox.redeliver(&rule, &which).await?,
-                        Change::Discard => outbox.discard(&rule, &which).await?,
+                    Ok(match change.act {
+                        ParkedAct::Redeliver => outbox.redeliver(rule, &which).await?,
+                        ParkedAct::Discard => outbox.discard(rule, &which).await?,
                     })
                 };
-                let what = match change {
-                    Change::Redeliver => "redeliver parked entries",
-                    Change::Discard => "discard parked entries",
-                };
-                let changed = limit.read(what, changing).await;
-                if let Ok(entries) = &changed {
-                    log(&rule, *entries, change, by.as_ref());
-                }
-                ReadResult::Changed(rule, changed)
+                let changed = limit.read(change.act.what(), changing).await;
+                ReadResult::Changed(change, changed)
             }
         }
     }
@@ -255,19 +240,5 @@ async fn look_up(
     match limit.read(format!("look up run {run}"), reading).await? {
         Some(record) => Ok(record.report.into()),
         None => Err(RequestError::UnknownRun { run }),
-    }
-}
-
-/// Logs a change of parked entries, with its requester.
-fn log(rule: &JobName, entries: u64, change: Change, by: Option<&Requester>) {
-    let done = match change {
-        Change::Redeliver => "made due again",
-        Change::Discard => "discarded",
-    };
-    let count = quantity(entries, "parked entry", "parked entries");
-    if let Some(by) = by {
-        tracing::info!(job.name = %rule, requested_by = %by, entries, "{count} of {rule} {done} by {by}");
-    } else {
-        tracing::info!(job.name = %rule, entries, "{count} of {rule} {done}");
     }
 }

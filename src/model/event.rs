@@ -106,6 +106,24 @@ pub enum Event {
         /// Why its last delivery failed.
         error: String,
     },
+    /// Parked entries were made due again.
+    EntriesRedelivered {
+        /// The rule.
+        rule: JobName,
+        /// Their number.
+        entries: u64,
+        /// The requester, if the message names one.
+        requested_by: Option<Requester>,
+    },
+    /// Parked entries were deleted undelivered.
+    EntriesDiscarded {
+        /// The rule.
+        rule: JobName,
+        /// Their number.
+        entries: u64,
+        /// The requester, if the message names one.
+        requested_by: Option<Requester>,
+    },
     /// A courier crashed and restarts.
     CourierRestarted {
         /// The rule.

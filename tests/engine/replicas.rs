@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use ractor_housekeeper::actors::ignore_reply;
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::config::Schedule;
 use ractor_housekeeper::model::{Event, Instances, OutcomeKind, RunHistory, RunRecord, StoreError};
 use ractor_housekeeper::testing::{ManualClock, MemoryBooking, MemoryStore, next_event};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{
-    HousekeeperArguments, HousekeeperConfig, HousekeeperRef, JobName, RequestError, Requester,
-    Scope, Subscriber, start,
+    HousekeeperArguments, HousekeeperConfig, HousekeeperMsg, HousekeeperRef, JobName, RequestError,
+    Requester, Scope, Subscriber, start,
 };
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -70,6 +71,28 @@ async fn replicas_find_a_pause_at_their_next_run_and_resume() {
     assert!(!is_paused(&first).await);
     let pending = store.bookings().into_iter();
     assert_eq!(pending.filter(|row| row.status == "Pending").count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_for_all_needs_no_caller() {
+    let store = store();
+    let replica = replica(&store, "a").await;
+
+    for (pauses, wanted) in [(true, true), (false, false)] {
+        let message = if pauses {
+            HousekeeperMsg::PauseReplicas(JOB.into(), ignore_reply())
+        } else {
+            HousekeeperMsg::ResumeReplicas(JOB.into(), ignore_reply())
+        };
+        replica.actor().cast(message).expect("it runs");
+        let changed = async {
+            while is_paused(&replica).await != wanted {
+                sleep(seconds(1)).await;
+            }
+        };
+        let changed = tokio::time::timeout(minutes(1), changed).await;
+        changed.expect("it is written");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -132,16 +132,15 @@ impl ReadReply {
         }
     }
 
+    /// Returns whether its caller has hung up. A write goes on without one.
     pub(super) fn is_closed(&self) -> bool {
         match self {
             Self::Preview(reply) => reply.is_closed(),
             Self::History(reply) => reply.is_closed(),
             Self::Run(reply) => reply.is_closed(),
             Self::Instances(reply) => reply.is_closed(),
-            Self::Pause(reply) => reply.is_closed(),
-            Self::Recheck => false,
             Self::Parked(reply) => reply.is_closed(),
-            Self::Changed(reply) => reply.is_closed(),
+            Self::Pause(_) | Self::Changed(_) | Self::Recheck => false,
         }
     }
 

@@ -8,11 +8,12 @@ use ractor::{ActorId, RpcReplyPort};
 use super::pending_read::{PendingRead, ReadReply};
 use super::shared::answer;
 use super::state::State;
-use crate::actors::message::ReadResult;
-use crate::actors::reader::{Change, ReadRequest, from_memory};
+use crate::actors::message::{ParkedAct, ParkedChange, ReadResult};
+use crate::actors::reader::{ReadRequest, from_memory};
+use crate::fmt::quantity;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{
-    History, HistoryQuery, ParkedEntries, ParkedPage, RequestError, Requester, WhichEntries,
+    Event, History, HistoryQuery, ParkedEntries, ParkedPage, RequestError, Requester, WhichEntries,
 };
 
 impl State {
@@ -63,7 +64,7 @@ impl State {
     pub(super) async fn change_parked(
         &mut self,
         rule: &JobName,
-        (which, change): (WhichEntries, Change),
+        (which, act): (WhichEntries, ParkedAct),
         by: Option<Requester>,
         reply: RpcReplyPort<Result<u64, RequestError>>,
     ) {
@@ -72,16 +73,59 @@ impl State {
         }
         let request = self.couriers.get(rule).map(|courier| {
             let request = ReadRequest::Change {
-                rule: rule.clone(),
+                change: ParkedChange {
+                    rule: rule.clone(),
+                    act,
+                    by,
+                },
                 which,
-                change,
-                by,
                 outbox: courier.outbox.clone(),
             };
             (request, CHANGE_TIMEOUT)
         });
         self.queue_read(rule, request, ReadReply::Changed(reply))
             .await;
+    }
+
+    /// Reports a change of parked entries, and wakes the courier.
+    pub(super) fn parked_changed(
+        &mut self,
+        ParkedChange { rule, act, by }: &ParkedChange,
+        changed: &Result<u64, RequestError>,
+    ) {
+        // Redelivers go part by part: one that failed may have made entries due.
+        self.couriers.wake(rule);
+        let by_whom = by.as_ref().map(|by| format!(" by {by}"));
+        let by_whom = by_whom.unwrap_or_default();
+        let what = act.what();
+        let entries = match changed {
+            Ok(entries) => *entries,
+            Err(error) => {
+                tracing::warn!(job.name = %rule, requested_by = by.as_ref().map(tracing::field::display), %error, "could not {what} of {rule}, or not all of them{by_whom}");
+                return;
+            }
+        };
+        let done = match act {
+            ParkedAct::Redeliver => "made due again",
+            ParkedAct::Discard => "discarded",
+        };
+        let count = quantity(entries, "parked entry", "parked entries");
+        tracing::info!(job.name = %rule, requested_by = by.as_ref().map(tracing::field::display), entries, "{count} of {rule} {done}{by_whom}");
+        if entries > 0 {
+            let (rule, requested_by) = (rule.clone(), by.clone());
+            self.publisher.emit(match act {
+                ParkedAct::Redeliver => Event::EntriesRedelivered {
+                    rule,
+                    entries,
+                    requested_by,
+                },
+                ParkedAct::Discard => Event::EntriesDiscarded {
+                    rule,
+                    entries,
+                    requested_by,
+                },
+            });
+        }
     }
 
     pub(super) async fn history(
@@ -131,8 +175,8 @@ impl State {
     /// Answers the caller of a read, and applies its result.
     pub(super) async fn read_ended(&mut self, reader: ActorId, result: ReadResult) {
         match &result {
-            ReadResult::Changed(rule, Ok(_)) => self.couriers.wake(rule),
             // Before the answer, because its caller may ask for the status next.
+            ReadResult::Changed(change, changed) => self.parked_changed(change, changed),
             ReadResult::PauseWritten(change, Ok(changed)) => {
                 self.replicas_switched(change.clone(), *changed).await;
             }
