@@ -80,7 +80,10 @@ impl Courier {
             CourierMsg::Delivered(id, delivered) => state.delivered(id, delivered),
             CourierMsg::Settle => {
                 state.settle = None;
-                state.write(&myself).await?;
+                let written = state.write(&myself).await?;
+                if written && state.may_claim_more() && state.claim().await? {
+                    state.report(None)?;
+                }
             }
             CourierMsg::Stop => {
                 state.stopping = true;
@@ -108,8 +111,9 @@ impl State {
     async fn advance(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
         self.send_queued(myself).await;
         if self.sending.is_under_way() {
-            // Answers are written soon even if others are still out: a crash repeats few.
-            if self.settle.is_none() && !self.ends.unsaved().is_empty() {
+            // Answers are written soon even if others are still out, so that a crash repeats few,
+            // and one that hangs does not hold up the entries behind it.
+            if self.settle.is_none() {
                 let settle = myself.send_after(SETTLE_AFTER, || CourierMsg::Settle);
                 self.settle = Some(Delayed(settle));
             }
@@ -131,6 +135,16 @@ impl State {
         self.sleep(myself).await
     }
 
+    /// Returns whether to claim entries while others are still out: only a few of them hang.
+    fn may_claim_more(&mut self) -> bool {
+        let config = &self.arguments.config;
+        let may = !self.stopping
+            && self.sending.may_take_more(config.in_flight.get() as usize)
+            && self.pace.is_steady()
+            && self.batch.is_going_well();
+        may && self.polls.take_due(config.poll_interval)
+    }
+
     /// Claims due entries. Returns whether there are any.
     async fn claim(&mut self) -> Result<bool, ActorProcessingErr> {
         let config = &self.arguments.config;
@@ -143,8 +157,7 @@ impl State {
                 return Ok(false);
             }
         };
-        self.polls
-            .set_next_due(claimed.next_due.map(|wait| began + wait));
+        self.polls.polled(claimed.next_due.map(|wait| began + wait));
         if claimed.entries.is_empty() {
             self.pace.found_nothing();
             self.problem = None;
@@ -153,15 +166,13 @@ impl State {
         if claimed.next_due == Some(Duration::ZERO) {
             self.polls.wake();
         }
-        self.batch = BatchEnd {
-            more: self.polls.is_woken(),
-            ..BatchEnd::default()
-        };
+        self.batch.begin(self.polls.is_woken());
         let send_until = began + config.answer_timeout;
         let max_attempts = config.max_attempts.get();
         for entry in claimed.entries {
             if entry.attempts >= max_attempts {
-                let error = "its lease ran out each time: the process crashed, or was too slow";
+                let error = "no attempt is left: its leases ran out, as its process crashed or was too \
+                             slow, or max_attempts was lowered";
                 self.refuse(&entry, entry.attempts, error.to_owned());
             } else {
                 self.sending.push(entry, send_until);
@@ -313,5 +324,6 @@ impl State {
     }
 }
 
-/// Longest time that an answer waits for others of its batch before it is written.
+/// Longest time that an answer waits for others before it is written, and that due entries wait
+/// behind a delivery that hangs.
 const SETTLE_AFTER: Duration = Duration::from_millis(200);

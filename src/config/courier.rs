@@ -53,6 +53,11 @@ impl CourierConfig {
     pub(crate) fn lease(&self) -> Duration {
         self.answer_timeout.saturating_mul(2).saturating_add(MARGIN)
     }
+
+    /// The longest time for which an entry is leased, or waits after a failure.
+    pub(crate) fn max_wait(&self) -> Duration {
+        self.lease().max(self.backoff.max)
+    }
 }
 
 impl Default for CourierConfig {

@@ -106,8 +106,22 @@ pub struct Claim {
     pub limit: NonZeroU32,
     /// How long no other courier gets them.
     pub lease: Duration,
+    /// Longest time that an entry waits. One that is due later was written before the clock was set
+    /// back, and is due now; a lease may be that of a courier with other settings, and ends a day
+    /// later.
+    pub max_wait: Duration,
     /// Whether an entry waits until all earlier ones of its key are delivered or parked.
     pub in_order_of_key: bool,
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "testing"))]
+impl Claim {
+    /// Returns how far ahead an entry may be due.
+    pub(crate) fn farthest(&self, is_leased: bool) -> Duration {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let more = if is_leased { DAY } else { Duration::ZERO };
+        self.max_wait.saturating_add(more)
+    }
 }
 
 /// The answer to a [`Claim`].

@@ -32,6 +32,22 @@ pub(crate) struct BatchEnd {
     pub(crate) unavailable: bool,
     /// Whether more entries were due.
     pub(crate) more: bool,
+    /// `acknowledged` and `failed` as the last entries were claimed.
+    before: (u64, u64),
+}
+
+impl BatchEnd {
+    /// Notes that entries were claimed.
+    pub(crate) fn begin(&mut self, more: bool) {
+        self.more = more;
+        self.before = (self.acknowledged, self.failed);
+    }
+
+    /// Returns whether the receiver takes what was claimed last, as far as it has answered.
+    pub(crate) fn is_going_well(&self) -> bool {
+        let (acknowledged, failed) = self.before;
+        !self.unavailable && (self.failed == failed || self.acknowledged > acknowledged)
+    }
 }
 
 impl DeliveryPace {
@@ -42,6 +58,11 @@ impl DeliveryPace {
         } else {
             NonZeroU32::MIN
         }
+    }
+
+    /// Returns whether the last batch was acknowledged, at least in part.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.failures == 0
     }
 
     /// Records the end of a batch. Returns the wait before the next one, in which no commit wakes

@@ -67,6 +67,11 @@ pub(crate) fn claimed(
     Claimed { entries, next_due }
 }
 
+/// Returns how far ahead an entry may be due that waits, and one that is leased.
+pub(crate) fn farthest(claim: &Claim) -> [i64; 2] {
+    [false, true].map(|is_leased| micros_of(claim.farthest(is_leased)))
+}
+
 /// Returns a span of microseconds; one that lies in the past is zero.
 pub(crate) fn span_of(micros: i64) -> Duration {
     Duration::from_micros(micros.max(0).unsigned_abs())

@@ -151,6 +151,11 @@ impl Outbox for MemoryOutbox {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         let now = self.now();
         let mut lines = self.lines();
+        for line in lines.waiting(&claim.rule) {
+            if line.due_at > after(now, claim.farthest(line.leased_by.is_some())) {
+                line.due_at = now;
+            }
+        }
         let waiting: Vec<(EntryId, String)> = lines
             .waiting(&claim.rule)
             .map(|line| (line.entry.id, line.entry.key.clone()))
@@ -319,6 +324,7 @@ pub async fn drain(
         owner: Uuid::new_v4(),
         limit: const { NonZeroU32::new(1_000).expect("1000 is not zero") },
         lease: Duration::from_secs(60),
+        max_wait: Duration::MAX,
         in_order_of_key: false,
     };
     let mut drained = Vec::new();

@@ -1,11 +1,12 @@
 //! Couriers: what a rule hands on reaches its receiver, whatever fails.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ractor_housekeeper::actors::{AskError, Destination, HousekeeperRef, Refusal};
+use ractor_housekeeper::actors::{AskError, Destination, HousekeeperRef, Refusal, ignore_reply};
 use ractor_housekeeper::config::{BackoffConfig, CourierConfig, DeliveryOrder};
 use ractor_housekeeper::job::{
     Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds,
@@ -18,7 +19,7 @@ use ractor_housekeeper::testing::{
     FaultyReceiver, ManualClock, MemoryOutbox, ReceiverFault, next_event,
 };
 use ractor_housekeeper::{
-    HousekeeperArguments, Job, JobName, RequestError, Scope, Subscriber, start,
+    HousekeeperArguments, HousekeeperMsg, Job, JobName, RequestError, Scope, Subscriber, start,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -329,6 +330,59 @@ async fn an_entry_that_fails_too_often_is_parked_until_redelivered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_of_parked_entries_says_by_whom() {
+    let mut world = World::new(|config| config.max_attempts = NonZeroU32::MIN).await;
+    world
+        .receiver
+        .always(ReceiverFault::Refuse("no".to_owned()));
+    let ids = world.outbox.write(&["a", "b", "c"]);
+    world.until(|status| status.parked == 3).await;
+    world.receiver.heal();
+    let these = |id: usize| WhichEntries::These(vec![ids[id]]);
+    let anna = world.housekeeper.clone().requested_by("anna");
+
+    let unknown = WhichEntries::These(vec![EntryId(99)]);
+    let none = anna.redeliver(RULE, unknown).await;
+    anna.discard(RULE, these(0)).await.expect("it is discarded");
+    // A request without a caller is served as well.
+    for message in [
+        HousekeeperMsg::Discard(RULE.into(), these(1), ignore_reply()),
+        HousekeeperMsg::Redeliver(RULE.into(), WhichEntries::All, ignore_reply()),
+    ] {
+        let message = message.requested_by("ben");
+        world.housekeeper.actor().cast(message).expect("is up");
+    }
+    let acknowledged = world.receiver.acknowledged(1).await;
+
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let event = next_event(&mut world.events, |_| true).await;
+        told.extend(match &*event {
+            Event::EntriesDiscarded {
+                entries,
+                requested_by,
+                ..
+            } => Some(("discarded", *entries, requested_by.clone())),
+            Event::EntriesRedelivered {
+                entries,
+                requested_by,
+                ..
+            } => Some(("redelivered", *entries, requested_by.clone())),
+            _ => None,
+        });
+    }
+    assert_eq!((none, acknowledged), (Ok(0), vec![ids[2]]));
+    assert_eq!(
+        told,
+        [
+            ("discarded", 1, Some("anna".into())),
+            ("discarded", 1, Some("ben".into())),
+            ("redelivered", 1, Some("ben".into())),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_is_not_there_costs_no_attempt() {
     let named = |entry: OutboxEntry, reply| (entry, reply);
     let world = World::with(|_| {}, |_| Destination::named(NAME, named)).await;
@@ -422,6 +476,75 @@ async fn an_answer_that_does_not_come_in_time_is_a_failure() {
     assert_eq!(acknowledged.iter().filter(|id| **id == ids[1]).count(), 2);
     assert_eq!(world.status().await.refused, 2);
     assert_eq!(world.status().await.acknowledged, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_hangs_holds_up_no_other() {
+    // Many times, so that one batch may have several.
+    let hangs = |entry: &OutboxEntry| entry.key == "hangs";
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let noted = sent.clone();
+    let handle = move |entry: OutboxEntry| {
+        let noted = noted.clone();
+        async move {
+            noted
+                .lock()
+                .expect("no panic")
+                .push((entry.key.clone(), Instant::now()));
+            if hangs(&entry) {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+    };
+    let world = World::with(|_| {}, |_| Destination::handler(handle)).await;
+    world.outbox.write(&["hangs", "hangs"]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let written = Instant::now();
+
+    world.outbox.write(&["a", "b", "hangs", "c"]);
+    world.until(|status| status.acknowledged == 3).await;
+    let seen = written.elapsed();
+    let counted = sent.lock().expect("no panic").len();
+    world.outbox.write(&["d"]);
+    world.until(|status| status.acknowledged == 4).await;
+    let ended = world.until(|status| status.refused >= 3).await;
+
+    // The outbox is written by another process, whose commit does not wake this courier.
+    assert!(seen < Duration::from_secs(6), "{seen:?}");
+    assert_eq!((counted, ended.problem), (6, None));
+    let sent = sent.lock().expect("no panic").clone();
+    let others: Vec<&str> = sent
+        .iter()
+        .map(|(key, _)| key.as_str())
+        .filter(|key| *key != "hangs")
+        .collect();
+    assert_eq!(others, ["a", "b", "c", "d"]);
+    // Not before its time is over and its backoff.
+    let again = sent.iter().filter(|(key, _)| key == "hangs").nth(3);
+    let again = again.map(|(_, at)| at.duration_since(sent[0].1));
+    assert!(
+        again.is_none_or(|after| after > Duration::from_secs(30)),
+        "{again:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_hangs_costs_no_more_attempts_than_it_takes() {
+    let world = World::new(|config| config.in_flight = 4.try_into().expect("is not zero")).await;
+    world.receiver.always(ReceiverFault::Hang);
+    let keys: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+    world
+        .outbox
+        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let sent = world.keys().len();
+    world.receiver.heal();
+    world.delivered().await;
+
+    // Four at first, then one for each half a minute.
+    assert!(sent < 4 + 25, "{sent}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -530,6 +653,7 @@ fn claim() -> Claim {
         owner: Uuid::nil(),
         limit: 10.try_into().expect("is not zero"),
         lease: Duration::from_secs(60),
+        max_wait: Duration::from_secs(600),
         in_order_of_key: false,
     }
 }

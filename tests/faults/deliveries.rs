@@ -70,6 +70,7 @@ fn claim(owner: Uuid) -> Claim {
         owner,
         limit: const { NonZeroU32::new(100).expect("100 is not zero") },
         lease: Duration::from_secs(60),
+        max_wait: Duration::from_secs(600),
         in_order_of_key: false,
     }
 }

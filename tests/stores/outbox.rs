@@ -168,6 +168,7 @@ fn claim(owner: Uuid, limit: u32) -> Claim {
         owner,
         limit: limit.try_into().expect("is not zero"),
         lease: MINUTE,
+        max_wait: Duration::from_secs(600),
         in_order_of_key: false,
     }
 }
@@ -233,6 +234,35 @@ async fn a_refused_entry_comes_again_when_its_wait_is_over(world: &World) -> Tes
     let counts = world.outbox.counts(&RULE.into()).await?;
     assert_eq!((counts.waiting.count, counts.failing.count), (1, 1));
     assert_eq!(counts.oldest, Some(2 * MINUTE));
+    Ok(())
+}
+
+async fn entries_of_a_clock_that_was_set_back_are_due(world: &World) -> TestResult {
+    world.write(&["leased", "refused"]).await?;
+    let claimed = world.claim(9).await?;
+    world.refuse(claimed[1].id, 1, Some(9 * MINUTE)).await?;
+    world.write(&["fresh"]).await?;
+
+    // Within the longest wait, all are as they would be.
+    world
+        .clock
+        .advance_wall(TimeDelta::seconds(1) - TimeDelta::minutes(1));
+    let soon = world.claim_as(OTHER, 9).await?.entries;
+    world.clock.advance_wall(TimeDelta::minutes(-20));
+    let mut due = world.claim_as(OTHER, 9).await?.entries;
+    due.extend(world.claim_as(OTHER, 9).await?.entries);
+    world
+        .acknowledge(due.iter().map(|entry| entry.id).collect())
+        .await?;
+    // A lease may be longer than this courier knows, but not by more than a day.
+    let mut later = world.claim_as(OTHER, 9).await?.entries;
+    world.clock.advance_wall(TimeDelta::days(-2));
+    later.extend(world.claim_as(OTHER, 9).await?.entries);
+    later.extend(world.claim_as(OTHER, 9).await?.entries);
+
+    assert_eq!(keys(&soon), [""; 0]);
+    assert_eq!(keys(&due), ["refused", "fresh"]);
+    assert_eq!(keys(&later), ["leased"]);
     Ok(())
 }
 
@@ -328,6 +358,7 @@ macro_rules! outboxes {
             entries_come_in_the_order_of_writing
             a_leased_entry_is_with_one_courier_until_the_lease_ends
             a_refused_entry_comes_again_when_its_wait_is_over
+            entries_of_a_clock_that_was_set_back_are_due
             a_parked_entry_waits_until_it_is_asked_for
             released_entries_are_due_at_once_without_an_attempt
             in_order_of_key_one_entry_of_a_key_is_out_at_a_time

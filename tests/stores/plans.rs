@@ -68,6 +68,7 @@ pub(crate) async fn deliver_beside_parked(outbox: &impl Outbox) -> TestResult<us
         owner: Uuid::from_u128(1),
         limit: 100.try_into()?,
         lease: QUARTER,
+        max_wait: Duration::from_secs(600),
         in_order_of_key: false,
     };
     outbox.release(&claim.rule, claim.owner).await?;

@@ -10,6 +10,7 @@ pub(super) struct PollTimes {
     /// Whether there may be due entries.
     woken: bool,
     next_due: Option<Instant>,
+    last: Option<Instant>,
     /// Until then nothing is claimed.
     blocked: Option<Instant>,
 }
@@ -29,9 +30,10 @@ impl PollTimes {
         self.blocked = Some(Instant::now() + wait);
     }
 
-    /// Notes when the next entry is due, as the database knows it.
-    pub(super) fn set_next_due(&mut self, at: Option<Instant>) {
-        self.next_due = at;
+    /// Notes a poll, and when the next entry is due, as the database knows it.
+    pub(super) fn polled(&mut self, next_due: Option<Instant>) {
+        self.next_due = next_due;
+        self.last = Some(Instant::now());
     }
 
     /// Notes an entry that is due after this wait.
@@ -45,6 +47,16 @@ impl PollTimes {
         let now = Instant::now();
         self.blocked = self.blocked.filter(|until| *until > now);
         self.blocked.is_none() && std::mem::take(&mut self.woken)
+    }
+
+    /// Returns whether to poll now, woken or not; then that poll is taken.
+    pub(super) fn take_due(&mut self, poll_interval: Duration) -> bool {
+        let now = Instant::now();
+        let is_over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        if is_over(self.next_due) || is_over(self.last.map(|last| last + poll_interval)) {
+            self.wake();
+        }
+        self.take()
     }
 
     /// Returns the wait before the next poll. `jitter` lies between 0 and 1.

@@ -79,6 +79,12 @@ impl Sending {
         self.queue.len() + self.under_way.len()
     }
 
+    /// Returns whether deliveries are out, and others can be sent beside them.
+    pub(super) fn may_take_more(&self, in_flight: usize) -> bool {
+        let can_send = self.is_under_way() && self.under_way.len() < in_flight;
+        can_send && self.queue.is_empty() && self.lost.is_empty()
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         !self.under_way.is_empty()
     }

@@ -48,6 +48,7 @@ impl Steps {
             owner: self.owner,
             limit,
             lease: config.lease(),
+            max_wait: config.max_wait(),
             in_order_of_key: config.order == DeliveryOrder::PerKey,
         };
         let claiming = async {

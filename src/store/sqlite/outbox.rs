@@ -15,7 +15,11 @@ use crate::model::{
     Settlement, StoreError, WhichEntries,
 };
 use crate::store::counted::{PROBE, capped};
-use crate::store::outbox::{Part, Parts, claimed, ids_of, is_full, micros_of, span_of};
+use crate::store::outbox::{Part, Parts, claimed, farthest, ids_of, is_full, micros_of, span_of};
+
+mod statements;
+
+use statements::{CLAIM, CLAIM_IN_ORDER_OF_KEY, COUNTS, DISCARD, PARKED, PULL, REDELIVER, REFUSE};
 
 #[derive(QueryableByName)]
 struct Line {
@@ -42,6 +46,8 @@ struct Line {
 struct Next {
     #[diesel(sql_type = Nullable<BigInt>)]
     due_at: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last: Option<i64>,
 }
 
 #[derive(QueryableByName)]
@@ -111,16 +117,27 @@ impl Outbox for SqliteStore {
         let (claim, now) = (claim.clone(), self.micros());
         self.run_for("claim entries of the outbox", move |conn, caller| {
             // A look takes no lock on the file.
-            let next = next(conn, &claim.rule, i64::MIN)?;
-            if next.is_none_or(|due_at| due_at > now) || caller.strong_count() == 0 {
+            let Next { due_at, last } = next(conn, &claim.rule, i64::MIN)?;
+            let [waiting, leased] = farthest(&claim).map(|ahead| now.saturating_add(ahead));
+            let was_set_back = last.is_some_and(|last| last > waiting);
+            let is_early = !was_set_back && due_at.is_none_or(|due_at| due_at > now);
+            if is_early || caller.strong_count() == 0 {
                 return Ok(Claimed {
                     entries: Vec::new(),
-                    next_due: next.map(|due_at| span_of(due_at.saturating_sub(now))),
+                    next_due: due_at.map(|due_at| span_of(due_at.saturating_sub(now))),
                 });
             }
             conn.immediate_transaction(|conn| {
                 if caller.strong_count() == 0 {
                     return Ok(Claimed::default());
+                }
+                if was_set_back {
+                    diesel::sql_query(PULL)
+                        .bind::<Text, _>(claim.rule.as_str())
+                        .bind::<BigInt, _>(now)
+                        .bind::<BigInt, _>(waiting)
+                        .bind::<BigInt, _>(leased)
+                        .execute(conn)?;
                 }
                 let statement = if claim.in_order_of_key {
                     CLAIM_IN_ORDER_OF_KEY
@@ -138,7 +155,8 @@ impl Outbox for SqliteStore {
                     Some(Duration::ZERO)
                 } else {
                     let next = self::next(conn, &claim.rule, now)?;
-                    next.map(|due_at| span_of(due_at.saturating_sub(now)))
+                    let due_at = next.due_at;
+                    due_at.map(|due_at| span_of(due_at.saturating_sub(now)))
                 };
                 let entries = lines.into_iter().map(|line| line.entry(&claim.rule));
                 Ok(claimed(entries, next_due))
@@ -237,62 +255,17 @@ impl Outbox for SqliteStore {
     }
 }
 
-/// When the next entry is due that is due after this instant.
-fn next(conn: &mut SqliteConnection, rule: &JobName, after: i64) -> QueryResult<Option<i64>> {
-    let next: Next = diesel::sql_query(
-        "select min(due_at) as due_at from housekeeper_outbox where rule = ? and parked_at is null and due_at > ?",
+/// When the next and the last entries are due of those that are due after this instant.
+fn next(conn: &mut SqliteConnection, rule: &JobName, after: i64) -> QueryResult<Next> {
+    diesel::sql_query(
+        "select (select min(due_at) from housekeeper_outbox where rule = ?1 and parked_at is null and due_at > ?2) as due_at, \
+         (select max(due_at) from housekeeper_outbox where rule = ?1 and parked_at is null and due_at > ?2) as last",
     )
     .bind::<Text, _>(rule.as_str())
     .bind::<BigInt, _>(after)
-    .get_result(conn)?;
-    Ok(next.due_at)
+    .get_result(conn)
 }
 
 fn json(ids: Vec<i64>) -> String {
     serde_json::Value::from(ids).to_string()
 }
-
-macro_rules! claim {
-    ($condition:literal) => {
-        concat!(
-            "update housekeeper_outbox set due_at = ?4, leased_by = ?5, attempts = attempts + (leased_by is not null), \
-             last_error = iif(leased_by is null, last_error, 'the lease ran out') \
-             where id in (select o.id from housekeeper_outbox as o where o.rule = ?1 and o.parked_at is null and o.due_at <= ?2 ",
-            $condition,
-            " order by o.due_at, o.id limit ?3) \
-             returning id, topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error"
-        )
-    };
-}
-
-const CLAIM: &str = claim!("");
-
-const CLAIM_IN_ORDER_OF_KEY: &str = claim!(
-    "and not exists (select 1 from housekeeper_outbox as e where e.rule = o.rule and e.key = o.key and e.id < o.id and e.parked_at is null)"
-);
-
-const REFUSE: &str = "
-    update housekeeper_outbox set attempts = ?2, last_error = coalesce(?3, last_error), leased_by = null, due_at = ?4, parked_at = ?5
-    where id = ?1 and leased_by = ?6 and parked_at is null";
-
-// With statistics of a table whose entries are almost all parked, SQLite would walk the whole table
-// for parked entries, and does so when they are few again.
-const COUNTS: &str = "
-    select count(*) as waiting, coalesce(sum(attempts > 0), 0) as failing, min(at) as oldest,
-        (select count(*) from (select 1 from housekeeper_outbox indexed by housekeeper_outbox_parked where rule = ?1 and parked_at is not null limit ?2)) as parked
-    from (select attempts, at from housekeeper_outbox where rule = ?1 and parked_at is null order by due_at, id limit ?2)";
-
-const PARKED: &str = "
-    select id, topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error
-    from housekeeper_outbox indexed by housekeeper_outbox_parked
-    where rule = ?1 and parked_at is not null and id > ?2 order by id limit ?3";
-
-const REDELIVER: &str = "
-    update housekeeper_outbox set parked_at = null, attempts = 0, leased_by = null, due_at = ?2
-    where id in (select id from housekeeper_outbox indexed by housekeeper_outbox_parked where rule = ?1 and parked_at is not null
-        and (?3 is null or id in (select value from json_each(?3))) order by id limit ?4)";
-
-const DISCARD: &str = "
-    delete from housekeeper_outbox where ?2 is not null
-        and id in (select id from housekeeper_outbox indexed by housekeeper_outbox_parked where rule = ?1 and parked_at is not null
-        and (?3 is null or id in (select value from json_each(?3))) order by id limit ?4)";

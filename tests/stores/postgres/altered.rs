@@ -135,6 +135,7 @@ async fn an_entry_with_an_infinite_instant_stops_no_other() -> TestResult {
         owner: Uuid::from_u128(1),
         limit: 10.try_into()?,
         lease: Duration::from_secs(60),
+        max_wait: Duration::from_secs(600),
         in_order_of_key: false,
     };
 
