@@ -79,7 +79,8 @@ pub enum Value {
     Json(BTreeMap<String, Value>),
     /// The row's key as text. Only in what is handed on.
     Key,
-    /// A text that names this change of this row: the rule, the key and the instant of the run.
+    /// A text that names this change of this row: the rule, the table of a child, the key, and the
+    /// instant of the run. Of several parts that hand on the same row, the second ends in `:2`.
     /// Only in what is handed on.
     IdempotencyKey,
 }

@@ -1,14 +1,15 @@
 //! Entries that rules hand on: into the outbox, into the tables of queues, and to their functions.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::actors::Destination;
 use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::model::{Claim, Outbox, OutboxEntry};
+use ractor_housekeeper::model::{Claim, CourierStatus, Outbox, OutboxEntry};
 use ractor_housekeeper::rule::{Rule, Value, age, call, children, eq, hand_on, json, outbox, sql};
 use ractor_housekeeper::store::Schema;
 #[cfg(feature = "postgres")]
@@ -18,11 +19,11 @@ use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::ManualClock;
 #[cfg(feature = "postgres")]
 use ractor_housekeeper::testing::PrivatePostgres;
-use ractor_housekeeper::{Job, Scope};
+use ractor_housekeeper::{HousekeeperArguments, Job, Scope, start};
 use serde_json::{Value as Json, json as object};
 
 /// A store on a fresh database.
-enum Host {
+pub(crate) enum Host {
     #[cfg(feature = "postgres")]
     Postgres(PostgresStore),
     #[cfg(feature = "sqlite")]
@@ -62,7 +63,7 @@ impl Host {
     }
 
     #[cfg(feature = "postgres")]
-    async fn postgres() -> Option<Self> {
+    pub(crate) async fn postgres() -> Option<Self> {
         let hosts = Self::each().await;
         hosts
             .into_iter()
@@ -80,7 +81,7 @@ impl Host {
         .expect("migrates");
     }
 
-    async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => {
@@ -97,7 +98,7 @@ impl Host {
     }
 
     /// The answer of a query of one text.
-    async fn ask(&self, question: &str) -> String {
+    pub(crate) async fn ask(&self, question: &str) -> String {
         let query = diesel::sql_query(format!("select cast(({question}) as text) as answer"));
         let answer: diesel::QueryResult<Answer> = match self {
             #[cfg(feature = "postgres")]
@@ -141,7 +142,7 @@ impl Host {
     }
 
     /// Runs a rule to its end, in batches of two. Returns the rejected rows.
-    async fn handle(&self, rule: Rule) -> Vec<String> {
+    pub(crate) async fn handle(&self, rule: Rule) -> Vec<String> {
         let refused = self.findings(&rule).await;
         assert_eq!(refused, "");
         let job = self.job(rule);
@@ -167,6 +168,20 @@ impl Host {
         }
     }
 
+    fn with_courier(
+        &self,
+        arguments: HousekeeperArguments,
+        rule: &'static str,
+        destination: Destination,
+    ) -> HousekeeperArguments {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => arguments.with_courier(rule, store.clone(), destination),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(store, _) => arguments.with_courier(rule, store.clone(), destination),
+        }
+    }
+
     /// All entries of the rule.
     async fn entries(&self) -> Vec<OutboxEntry> {
         let claim = Claim {
@@ -174,6 +189,7 @@ impl Host {
             owner: uuid::Uuid::nil(),
             limit: const { NonZeroU32::new(1_000).expect("is not zero") },
             lease: Duration::from_secs(60),
+            max_wait: Duration::from_secs(600),
             in_order_of_key: false,
         };
         let claimed = match self {
@@ -190,14 +206,18 @@ fn noon() -> DateTime<Utc> {
     "2026-01-10T12:00:00Z".parse().expect("is an instant")
 }
 
-fn expirer() -> Rule {
+pub(crate) fn expirer() -> Rule {
     Rule::new("expirer", "orders")
         .due(age("made", Duration::from_secs(900)).seconds())
         .only(eq("status", "open"))
 }
 
+/// Asks a server for the URL of the database.
+#[cfg(feature = "postgres")]
+pub(crate) const URL: &str = "select format('postgres://%s@%s/%s', current_user, replace(current_setting('unix_socket_directories'), '/', '%2F'), current_database())";
+
 /// Three orders that are due and one that is not.
-const ORDERS: &str = "
+pub(crate) const ORDERS: &str = "
     create table orders (id text primary key, status text not null, made bigint not null, guest text);
     create index orders_made on orders (made);
     insert into orders values ('a', 'open', 1, 'anna'), ('b', 'open', 2, 'it''s \"b\"'), ('c', 'open', 3, null), ('d', 'open', 4102444800, 'dora');";
@@ -405,6 +425,346 @@ async fn values_that_json_has_no_word_for_are_texts() {
     }
 }
 
+/// A type, a value of it, and what a receiver reads.
+type Column = (&'static str, &'static str, Json);
+
+fn every_type(host: &Host) -> Vec<Column> {
+    match host {
+        #[cfg(feature = "postgres")]
+        Host::Postgres(_) => vec![
+            ("mood", "'so''so'", "so'so".into()),
+            (
+                "text[]",
+                r#"array['a', null, 'b"c']"#,
+                object!(["a", null, "b\"c"]),
+            ),
+            ("mood[]", "array['fine'::mood]", object!(["fine"])),
+            ("int[][]", "'{{1,2},{3,4}}'", object!([[1, 2], [3, 4]])),
+            (
+                "jsonb",
+                r#"'{"a": [null, 1.5]}'"#,
+                object!({ "a": [null, 1.5] }),
+            ),
+            (
+                "json",
+                r#"'{"b": 2,  "a": 1}'"#,
+                object!({ "b": 2, "a": 1 }),
+            ),
+            ("double precision", "'NaN'", "NaN".into()),
+            ("numeric", "'NaN'", "NaN".into()),
+            ("numeric", "'-Infinity'", "-Infinity".into()),
+            ("bigint", "-9223372036854775808", object!(i64::MIN)),
+            ("bytea", "''", r"\x".into()),
+            ("date", "'infinity'", "infinity".into()),
+            ("interval", "'1 mon 2 days'", "1 mon 2 days".into()),
+            ("tstzrange", "'empty'", "empty".into()),
+            ("inet", "'::1/64'", "::1/64".into()),
+            (
+                "uuid",
+                "'00000000-0000-4000-8000-000000000000'",
+                "00000000-0000-4000-8000-000000000000".into(),
+            ),
+            ("place", "row(1, 'x')", object!({ "n": 1, "t": "x" })),
+            ("positive", "7", object!(7)),
+            ("bit(3)", "b'101'", "101".into()),
+            ("char(4)", "'x'", "x   ".into()),
+            (
+                "text",
+                r"E'\u0001\n\\ \U0001F600 \u2028'",
+                "\u{1}\n\\ \u{1f600} \u{2028}".into(),
+            ),
+            ("text", "repeat('é', 1000000)", "é".repeat(1_000_000).into()),
+            ("int", "null", Json::Null),
+        ],
+        #[cfg(feature = "sqlite")]
+        Host::Sqlite(..) => vec![
+            ("text", "'so''so'", "so'so".into()),
+            ("integer", "-9223372036854775808", object!(i64::MIN)),
+            ("real", "-0.5", object!(-0.5)),
+            ("blob", "x''", "".into()),
+            ("any", "'{\"b\": 2}'", r#"{"b": 2}"#.into()),
+            (
+                "text",
+                "char(1, 10, 92, 128512, 8232)",
+                "\u{1}\n\\\u{1f600}\u{2028}".into(),
+            ),
+            (
+                "text",
+                "replace(hex(zeroblob(500000)), '0', 'é')",
+                "é".repeat(1_000_000).into(),
+            ),
+            ("blob", "zeroblob(500000)", "00".repeat(500_000).into()),
+            ("int", "null", Json::Null),
+        ],
+    }
+}
+
+#[tokio::test]
+async fn values_of_every_type_are_handed_on() {
+    for host in Host::each().await {
+        let columns = every_type(&host);
+        #[cfg(feature = "postgres")]
+        if matches!(host, Host::Postgres(_)) {
+            host.run(
+                "create type mood as enum ('fine', 'so''so'); create type place as (n int, t text);
+                 create domain positive as int check (value > 0)",
+            )
+            .await;
+        }
+        let each = |show: fn(usize, &Column) -> String| {
+            let shown = columns
+                .iter()
+                .enumerate()
+                .map(|(number, column)| show(number, column));
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        host.run(&format!(
+            "create table orders (id integer primary key, status text, made bigint, {});
+             create index orders_made on orders (made); insert into orders values (1, 'open', 1, {})",
+            each(|number, (kind, ..)| format!("v{number} {kind}")),
+            each(|_, (_, value, _)| (*value).to_owned())
+        ))
+        .await;
+        host.migrate().await;
+        let names = (0..columns.len()).map(|number| format!("v{number}"));
+
+        host.handle(expirer().delete().hand_on(outbox(names))).await;
+
+        let entry = host.entries().await.remove(0);
+        let payload: Json = entry.read().expect("is JSON");
+        for (number, (kind, value, wanted)) in columns.iter().enumerate() {
+            let seen = &payload[&format!("v{number}")];
+            let shown: String = seen.to_string().chars().take(80).collect();
+            assert!(seen == wanted, "{kind} of {value} is {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_of_one_run_in_one_queue_differ() {
+    let job = |kind: &str| {
+        hand_on("jobs")
+            .column("key", Value::IdempotencyKey)
+            .column("kind", kind)
+    };
+    for host in Host::each().await {
+        host.run(ORDERS).await;
+        host.run(
+            "create table jobs (key text primary key, kind text);
+             create table images (id text primary key, order_id text references orders on delete cascade);
+             create table videos (id text primary key, order_id text references orders on delete cascade);
+             create index images_orders on images (order_id); create index videos_orders on videos (order_id);
+             insert into images values ('a', 'a'); insert into videos values ('a', 'a')",
+        )
+        .await;
+        let rule = expirer()
+            .with(children("images", "order_id").hand_on(job("image")))
+            .with(children("videos", "order_id").hand_on(job("video")))
+            .hand_on(job("mail"))
+            .hand_on(job("refund"))
+            .delete();
+
+        let rejected = host.handle(rule).await;
+
+        assert_eq!(rejected, Vec::<String>::new());
+        let keys = [
+            "a:1768046400000000",
+            "a:1768046400000000:2",
+            "images:a:1768046400000000",
+            "videos:a:1768046400000000",
+        ];
+        for (key, kind) in keys.iter().zip(["mail", "refund", "image", "video"]) {
+            let found =
+                format!("select coalesce(max(kind), '') from jobs where key = 'expirer:{key}'");
+            assert_eq!(host.ask(&found).await, kind, "{key}");
+        }
+        assert_eq!(host.ask("select count(*) from jobs").await, "8");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_a_trigger_keeps_has_no_entry() {
+    for host in Host::each().await {
+        host.run(ORDERS).await;
+        host.migrate().await;
+        host.run(
+            "create table files (id text primary key, order_id text not null, path text);
+             create index files_orders on files (order_id);
+             insert into files values ('x', 'a', '/x'), ('y', 'b', '/y'), ('z', 'b', '/z')",
+        )
+        .await;
+        host.run(match host {
+            #[cfg(feature = "postgres")]
+            Host::Postgres(_) => "create function keep() returns trigger language plpgsql as 'begin return null; end';
+                create trigger keep before delete on files for each row when (old.id = 'y') execute function keep()",
+            #[cfg(feature = "sqlite")]
+            Host::Sqlite(..) => "create trigger keep before delete on files when old.id = 'y' begin select raise(ignore); end",
+        })
+        .await;
+
+        host.handle(
+            expirer()
+                .with(children("files", "order_id").hand_on(outbox(["path"])))
+                .delete(),
+        )
+        .await;
+
+        let mut keys: Vec<String> = host
+            .entries()
+            .await
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect();
+        let gone = "select coalesce((select 'z' where not exists (select 1 from files where id = 'z')), '')";
+        let gone = host.ask(gone).await;
+        keys.retain(|key| key != "x" && *key != gone);
+        assert_eq!(keys, Vec::<String>::new());
+        let kept = "select count(*) from files where id = 'y'";
+        assert_eq!(host.ask(kept).await, "1");
+    }
+}
+
+#[tokio::test]
+async fn archived_rows_are_handed_on_beside_statements_of_the_host() {
+    for host in Host::each().await {
+        host.run(ORDERS).await;
+        host.run(
+            "create table old_orders (id text primary key, status text, made bigint, guest text);
+             create table log (id text)",
+        )
+        .await;
+        host.migrate().await;
+        let rule = expirer()
+            .archive("old_orders")
+            .then("insert into log select id from written")
+            .hand_on(outbox(["guest"]));
+
+        host.handle(rule).await;
+
+        let keys: Vec<String> = host
+            .entries()
+            .await
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect();
+        assert_eq!(keys, ["a", "b", "c"]);
+        for table in ["old_orders", "log"] {
+            let ids = format!("select count(*) || min(id) || max(id) from {table}");
+            assert_eq!(host.ask(&ids).await, "3ac", "{table}");
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn rows_of_a_partitioned_table_are_handed_on() {
+    let Some(host) = Host::postgres().await else {
+        return;
+    };
+    host.run(
+        "create table orders (id text, status text not null, made bigint not null, guest text, primary key (id, made)) partition by range (made);
+         create table early partition of orders for values from (0) to (2); create table late partition of orders for values from (2) to (9);
+         create index orders_made on orders (made);
+         insert into orders values ('a', 'open', 1, 'anna'), ('b', 'open', 2, 'ben'), ('c', 'done', 3, 'cleo')",
+    )
+    .await;
+    host.migrate().await;
+
+    host.handle(
+        expirer()
+            .set("status", "expired")
+            .hand_on(outbox(["guest"])),
+    )
+    .await;
+
+    let entries = host.entries().await;
+    let mut told: Vec<String> = reported(&entries)
+        .into_iter()
+        .map(|(topic, key, payload)| format!("{topic} {} {payload}", key.replace(' ', "")))
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            r#"orders ["a",1] {"guest":"anna"}"#,
+            r#"orders ["b",2] {"guest":"ben"}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_courier_waits_for_its_table() {
+    for host in Host::each().await {
+        host.run(ORDERS).await;
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let noted = received.clone();
+        let handle = move |entry: OutboxEntry| {
+            noted.lock().expect("no panic").push(entry.key);
+            std::future::ready(Ok(()))
+        };
+        let mut arguments = HousekeeperArguments::new(Vec::new());
+        arguments.config.courier.poll_interval = Duration::from_millis(20);
+        // Entries of a rule that was renamed are delivered under its old name.
+        let arguments = host.with_courier(arguments, "expirer", Destination::handler(handle));
+        let housekeeper = start(None, arguments).await.expect("it starts").housekeeper;
+        let until = async |wanted: &dyn Fn(&CourierStatus) -> bool| {
+            let began = std::time::Instant::now();
+            loop {
+                let status = housekeeper.status().await.expect("a status");
+                let courier = status.couriers[&"expirer".into()].clone();
+                if wanted(&courier) {
+                    return courier;
+                }
+                assert!(began.elapsed() < Duration::from_secs(60), "{courier:?}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+
+        let waiting = until(&|courier| courier.problem.is_some()).await;
+        host.migrate().await;
+        host.handle(expirer().delete().hand_on(outbox(["guest"])))
+            .await;
+        let delivered = until(&|courier| courier.acknowledged == 3).await;
+        housekeeper.shutdown(Duration::from_secs(5)).await;
+
+        let problem = waiting.problem.unwrap_or_default();
+        assert!(problem.contains("migrate(&[Schema::Outbox])"), "{problem}");
+        assert_eq!((delivered.refused, delivered.restarts), (0, 0));
+        assert_eq!(*received.lock().expect("no panic"), ["a", "b", "c"]);
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn missing_grants_on_the_outbox_are_named() {
+    let Some(host) = Host::postgres().await else {
+        return;
+    };
+    host.run(ORDERS).await;
+    host.migrate().await;
+    let role = format!("weak{}", uuid::Uuid::new_v4().simple());
+    host.run(&format!(
+        "create role {role} login; grant select, update, delete on orders to {role}"
+    ))
+    .await;
+    let url = host
+        .ask(URL)
+        .await
+        .replacen("://housekeeper@", &format!("://{role}@"), 1);
+    let weak = Host::Postgres(PostgresStore::connect(&url).expect("a URL"));
+
+    let findings = weak
+        .findings(&expirer().delete().hand_on(outbox(["guest"])))
+        .await;
+
+    assert_eq!(
+        findings,
+        format!(
+            "rule `expirer`, hand_on: this role lacks insert on `housekeeper_outbox`; run `grant insert on \"housekeeper_outbox\" to \"{role}\"`\n"
+        )
+    );
+}
+
 #[tokio::test]
 async fn findings_name_what_cannot_be_handed_on() {
     for host in Host::each().await {
@@ -512,7 +872,7 @@ async fn rows_go_into_the_queues_of_others() {
     assert_eq!(host.ask(oban).await, "3");
     assert_eq!(
         host.ask(graphile).await,
-        "expirer:a:1768046400000000,expirer:b:1768046400000000,expirer:c:1768046400000000"
+        "expirer:a:1768046400000000:3,expirer:b:1768046400000000:3,expirer:c:1768046400000000:3"
     );
     assert_eq!(host.ask(pgmq).await, "anna|it's \"b\"");
     let wrong = expirer()

@@ -115,9 +115,23 @@ impl<T: Tables> Compiler<'_, T> {
             Value::Json(fields) => return self.json_object(part, fields, handed),
             Value::Key => return Some(handed.key.clone()),
             Value::IdempotencyKey => {
-                let rule = T::DIALECT.text(&format!("{}:", self.rule.name));
+                let rule = &self.rule.name;
+                // A child may have the key of its parent, or of a child in another table.
+                let before = if handed.table == self.rule.table {
+                    format!("{rule}:")
+                } else {
+                    format!("{rule}:{}:", bare_name(handed.table))
+                };
+                let before = T::DIALECT.text(&before);
                 let now = T::micros_of_run(self);
-                return Some(format!("({rule} || {} || ':' || {now})", handed.key));
+                let after = match handed.number {
+                    0 => String::new(),
+                    number => format!(" || ':{}'", number + 1),
+                };
+                return Some(format!(
+                    "({before} || {} || ':' || {now}{after})",
+                    handed.key
+                ));
             }
             Value::Now => Duration::ZERO,
             Value::NowPlus(after) => *after,

@@ -213,6 +213,8 @@ pub(crate) struct HandedRows<'r> {
     pub(crate) table: &'r str,
     /// Their key as text.
     pub(crate) key: String,
+    /// How many parts hand on the same rows before.
+    pub(crate) number: usize,
 }
 
 /// A statement that hands on.

@@ -59,12 +59,13 @@ impl Compiler<'_> {
         });
         steps.counted.push(format!("(SELECT count(*) FROM {name})"));
         steps.kinds.push(children.kind().to_owned());
-        for hand_on in &children.hand_on {
+        for (number, hand_on) in children.hand_on.iter().enumerate() {
             let handed = HandedRows {
                 from: &format!("FROM {name} AS {of}"),
                 of: &of,
                 table: &children.table,
                 key: self.child_key(&children.table, &of, columns),
+                number,
             };
             let handing = self.handed_on(hand_on, &handed)?;
             steps.hand(handing);
@@ -169,12 +170,13 @@ impl Compiler<'_> {
             let insert = self.insert_into_archive(archive, of)?;
             steps.hand(Handing::Insert(format!("{insert} {written}")));
         }
-        for hand_on in &rule.hand_on {
+        for (number, hand_on) in rule.hand_on.iter().enumerate() {
             let handed = HandedRows {
                 from: &written,
                 of,
                 table: &rule.table,
                 key: format!("{of}.hk_id"),
+                number,
             };
             let handing = self.handed_on(hand_on, &handed)?;
             steps.hand(handing);

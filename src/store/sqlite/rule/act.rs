@@ -63,6 +63,7 @@ pub(super) fn act(
     if rows.is_empty() {
         return Ok(());
     }
+    let mut handed = Vec::new();
     for step in &plan.steps {
         let written = step
             .template
@@ -71,7 +72,13 @@ pub(super) fn act(
         if step.writes_all && written != rows.len() {
             return Err(TxError::SuppressedByTrigger);
         }
+        if step.hands_children {
+            handed.push(written);
+        }
         if let Some(kind) = step.kind {
+            if handed.drain(..).any(|handed| handed != written) {
+                return Err(TxError::SuppressedByTrigger);
+            }
             batch.counts.add(plan.kinds[kind].as_str(), written as u64);
         }
     }

@@ -71,6 +71,8 @@ pub(super) struct Step {
     pub(super) kind: Option<usize>,
     /// Whether it must write each row at hand.
     pub(super) writes_all: bool,
+    /// Whether it hands on the children that the next step of a kind must write, all of them.
+    pub(super) hands_children: bool,
 }
 
 /// A statement with and without a scope, and with and without a place to go on from.

@@ -28,15 +28,19 @@ impl Compiler<'_> {
             let columns = qualified(&of, &referred).join(", ");
             self.children(below, &format!("SELECT {columns} {rows}"), steps)?;
         }
-        for hand_on in &children.hand_on {
+        for (number, hand_on) in children.hand_on.iter().enumerate() {
             let handed = HandedRows {
                 from: &rows,
                 of: &of,
                 table: &children.table,
                 key: self.child_key(&children.table, &of, columns),
+                number,
             };
             let handing = self.handed_on(hand_on, &handed)?;
             steps.hand(handing);
+            if let Some(step) = steps.each.last_mut() {
+                step.hands_children = true;
+            }
         }
         let kind = steps.kinds.len();
         steps.kinds.push(children.kind().to_owned());
@@ -69,14 +73,15 @@ impl Compiler<'_> {
             let columns = qualified(of, &referred).join(", ");
             self.children(children, &format!("SELECT {columns} {rows}"), &mut steps)?;
         }
-        let handed = HandedRows {
-            from: &rows,
-            of,
-            table: &rule.table,
-            key: parts.id.clone(),
-        };
         let mut hand_on = Vec::new();
-        for one in &rule.hand_on {
+        for (number, one) in rule.hand_on.iter().enumerate() {
+            let handed = HandedRows {
+                from: &rows,
+                of,
+                table: &rule.table,
+                key: parts.id.clone(),
+                number,
+            };
             hand_on.extend(self.handed_on(one, &handed));
         }
         let write = if let Action::Set(columns) = rule.action.as_ref()? {
@@ -130,6 +135,7 @@ impl Steps {
             template,
             kind,
             writes_all: false,
+            hands_children: false,
         });
     }
 
@@ -138,6 +144,7 @@ impl Steps {
             template: Template::new(&format!("{statement} WHERE {at_hand}")),
             kind: Some(0),
             writes_all: true,
+            hands_children: false,
         });
         self.write = statement;
     }
