@@ -24,6 +24,8 @@ mod odd;
 mod own_tables;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod queues;
 mod rules;
 
 #[cfg(all(feature = "postgres", unix))]
