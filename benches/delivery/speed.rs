@@ -14,39 +14,45 @@ use crate::support::database::Kind;
 use crate::support::figures::{Bound, Spread, target};
 use crate::world::{RULE, World, courier, reached};
 
-/// Deliveries per second of each round.
-pub(crate) struct Rates {
-    courier: Vec<f64>,
-}
-
-pub(crate) async fn measure(world: &mut World, rows: u32, rounds: usize) -> Result<Rates> {
-    let (mut plain, mut delivered) = (Vec::new(), Vec::new());
+/// A courier, a plain loop, and a courier beside parked entries, in turn.
+pub(crate) async fn measure(
+    [alone, beside]: &mut [World; 2],
+    rows: u32,
+    rounds: usize,
+) -> Result<()> {
+    let (mut couriers, mut plain, mut parked) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        fill(world, rows).await?;
-        let began = Instant::now();
-        plain_loop(world, rows).await?;
-        plain.push(f64::from(rows) / began.elapsed().as_secs_f64());
-
-        fill(world, rows).await?;
-        let began = Instant::now();
-        by_courier(world, rows).await?;
-        delivered.push(f64::from(rows) / began.elapsed().as_secs_f64());
+        couriers.push(by_courier(alone, rows).await?);
+        parked.push(by_courier(beside, rows).await?);
+        plain.push(plain_loop(alone, rows).await?);
+    }
+    let name = alone.name();
+    for (world, rates) in [(&*alone, &couriers), (&*beside, &parked)] {
+        let rates = Spread::of(rates);
+        println!(
+            "{}, deliveries a second by a courier: {rates}",
+            world.name()
+        );
     }
     println!(
-        "{}, deliveries a second: {} by a courier, {} by a plain loop",
-        world.name(),
-        Spread::of(&delivered),
+        "{name}, deliveries a second by a plain loop: {}",
         Spread::of(&plain)
     );
-    Ok(Rates { courier: delivered })
-}
-
-/// The courier's speed beside parked entries against its speed without.
-pub(crate) fn compare(world: &World, alone: &Rates, beside: &Rates) {
-    let median = Spread::of(&alone.courier).median;
-    let ratios: Vec<f64> = beside.courier.iter().map(|rate| rate / median).collect();
-    let name = format!("deliveries beside parked entries on {}", world.name());
-    target(&name, Bound::AtLeast(0.9), "times", &ratios);
+    let ratios = |of: &[f64], to: &[f64]| -> Vec<f64> {
+        of.iter().zip(to).map(|(of, to)| of / to).collect()
+    };
+    println!(
+        "courier against plain loop on {name}: {} times",
+        Spread::of(&ratios(&couriers, &plain))
+    );
+    let name = format!("deliveries beside parked entries against without on {name}");
+    target(
+        &name,
+        Bound::AtLeast(0.9),
+        "times",
+        &ratios(&parked, &couriers),
+    );
+    Ok(())
 }
 
 async fn fill(world: &mut World, rows: u32) -> Result<()> {
@@ -57,16 +63,20 @@ async fn fill(world: &mut World, rows: u32) -> Result<()> {
     world.database.settle().await
 }
 
-async fn by_courier(world: &World, rows: u32) -> Result<()> {
+/// Returns the deliveries per second of a courier.
+async fn by_courier(world: &mut World, rows: u32) -> Result<f64> {
+    fill(world, rows).await?;
     let done = Arc::new(AtomicU64::new(0));
     let count = done.clone();
     let arguments = courier(Vec::new(), world.outbox.clone(), move |_| {
         count.fetch_add(1, Ordering::Relaxed);
     });
+    let began = Instant::now();
     let housekeeper = start(None, arguments).await?.housekeeper;
     reached(&done, rows.into()).await;
+    let rate = f64::from(rows) / began.elapsed().as_secs_f64();
     housekeeper.shutdown(Duration::from_secs(10)).await;
-    Ok(())
+    Ok(rate)
 }
 
 #[derive(QueryableByName)]
@@ -77,8 +87,11 @@ struct Entry {
     payload: String,
 }
 
-/// Deletes a hundred entries, handles them, and commits, until there are none.
-async fn plain_loop(world: &mut World, rows: u32) -> Result<()> {
+/// Deletes a hundred entries, handles them, and commits, until there are none. Returns the entries
+/// per second.
+async fn plain_loop(world: &mut World, rows: u32) -> Result<f64> {
+    fill(world, rows).await?;
+    let began = Instant::now();
     let mut handled = 0;
     let mut handle = |entries: &[Entry]| {
         let read = entries
@@ -122,5 +135,5 @@ async fn plain_loop(world: &mut World, rows: u32) -> Result<()> {
     if handled != rows {
         return Err(format!("{handled} of {rows} entries were handled").into());
     }
-    Ok(())
+    Ok(f64::from(rows) / began.elapsed().as_secs_f64())
 }

@@ -19,6 +19,8 @@ pub(crate) const RULE: &str = "booking-expirer";
 pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) outbox: Arc<dyn Outbox>,
+    /// Parked entries of the rule.
+    parked: u32,
     jobs: Box<dyn Fn(Rule) -> Result<Arc<dyn Job>>>,
 }
 
@@ -30,6 +32,7 @@ impl World {
                 Self {
                     database,
                     outbox: Arc::new(store.clone()),
+                    parked: 0,
                     jobs: Box::new(move |rule| Ok(Arc::new(store.rule(rule)?))),
                 }
             }
@@ -38,14 +41,18 @@ impl World {
                 Self {
                     database,
                     outbox: Arc::new(store.clone()),
+                    parked: 0,
                     jobs: Box::new(move |rule| Ok(Arc::new(store.rule(rule)?))),
                 }
             }
         })
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.database.name()
+    pub(crate) fn name(&self) -> String {
+        match (self.database.name(), self.parked) {
+            (name, 0) => name.to_owned(),
+            (name, parked) => format!("{name} beside {parked} parked entries"),
+        }
     }
 
     /// The rule that expires bookings after a millisecond, and hands them on or does not.
@@ -107,6 +114,7 @@ impl World {
                  select '{RULE}', 'bookings', 'k' || n, {now}, '{{\"booking_id\":\"b\"}}', {now}, 20, {now} from numbers"
             ))
             .await?;
+        self.parked = entries;
         self.database.settle().await
     }
 
