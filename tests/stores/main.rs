@@ -12,7 +12,7 @@ mod world;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod activity;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 mod hand_written;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod keys;
