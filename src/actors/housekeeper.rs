@@ -145,6 +145,8 @@ impl Housekeeper {
         myself: ActorRef<HousekeeperMsg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
+        // No message is handled any more, so no reader's answer and no timeout would arrive.
+        state.reads.reject_all();
         // Needed after a plain `stop` as well: ractor would kill the workers in mid-batch.
         myself
             .get_cell()

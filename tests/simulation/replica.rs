@@ -124,7 +124,10 @@ impl Replica {
 
     /// It was stopped by ractor's own means, which take no message any more.
     pub(crate) fn is_stopped_by_ractor(&mut self) {
-        self.stops_within(Duration::from_secs(5));
+        // A shutdown in progress keeps its grace.
+        if self.is_running() {
+            self.stops_within(Duration::from_secs(5));
+        }
         self.stopped_reading_at.get_or_insert(Instant::now());
     }
 

@@ -134,7 +134,7 @@ impl State {
     }
 
     /// Returns how long batches in progress may still take. A plain stop in the middle of a
-    /// shutdown does not lengthen its grace.
+    /// shutdown leaves its grace as it is.
     pub(super) fn grace_left(&self) -> Duration {
         let now = self.shared.now();
         let ends = self.shutdown.as_ref().map(|shutdown| shutdown.ends);
@@ -153,7 +153,6 @@ impl State {
         for job in self.jobs.iter_mut() {
             job.reject_all(&mut self.publisher, now);
         }
-        self.reads.reject_all();
         let mut shutdown = self.shutdown.take()?;
         let error = shutdown.error.take();
         shutdown.answer();
