@@ -242,6 +242,30 @@ async fn entries_are_sent_in_the_order_of_writing_and_deleted() {
     assert_eq!(status.recent.len(), CourierStatus::MAX_RECENT);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_begin_in_the_order_of_writing_on_many_threads() {
+    let began = Arc::new(Mutex::new(Vec::new()));
+    let noted = began.clone();
+    let handle = move |entry: OutboxEntry| {
+        let noted = noted.clone();
+        async move {
+            noted.lock().expect("no panic").push(entry.key);
+            tokio::task::yield_now().await;
+            Ok(())
+        }
+    };
+    let soon = |config: &mut CourierConfig| config.poll_interval = Duration::from_millis(20);
+    let world = World::with(soon, |_| Destination::handler(handle)).await;
+    let keys: Vec<String> = (0..1_000).map(|number| format!("{number:03}")).collect();
+    world
+        .outbox
+        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+
+    world.delivered().await;
+
+    assert_eq!(*began.lock().expect("no panic"), keys);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_entry_comes_again_and_holds_up_no_other() {
     let world = World::new(|_| {}).await;
@@ -612,6 +636,8 @@ async fn a_shutdown_waits_for_what_is_under_way() {
         began.elapsed()
     );
     assert_eq!(world.keys(), ["a"]);
+    // The first is acknowledged, and gone.
+    assert_eq!(world.outbox.inner.waiting().len(), 1);
     let left = world
         .outbox
         .inner
