@@ -36,7 +36,8 @@ impl HistoryWriter {
         match with_timeout(timeout.min(MAX_HISTORY_WRITE), "write the history", write).await {
             Ok(()) => {
                 records.clear();
-                self.is_listed();
+                // The records list the instance.
+                self.take_listing();
             }
             Err(error) => {
                 tracing::warn!(job.name = %job, history.unsaved = records.len(), error = %log_line(&error.to_string()), "history kept in memory");
@@ -47,7 +48,7 @@ impl HistoryWriter {
     /// Lists the instance after a run that left no record, unless it was listed in the last
     /// [`LISTED_FOR`]. A failure leaves it out of the list until the next try, and nothing else.
     pub(crate) async fn list_instance(&self, timeout: Duration) {
-        if self.is_listed() {
+        if !self.take_listing() {
             return;
         }
         let note = async { Ok(self.store.note_instance(&self.instance_name).await?) };
@@ -57,17 +58,18 @@ impl HistoryWriter {
         }
     }
 
-    /// Returns whether the list is fresh. If not, the caller refreshes it, and no other does.
-    fn is_listed(&self) -> bool {
+    /// Returns whether the instance is due to be listed, and takes the turn: of several workers,
+    /// one lists it.
+    fn take_listing(&self) -> bool {
         let mut listed_at = self
             .listed_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let fresh = listed_at.is_some_and(|at| at.elapsed() < LISTED_FOR);
-        if !fresh {
+        let is_due = listed_at.is_none_or(|at| at.elapsed() >= LISTED_FOR);
+        if is_due {
             *listed_at = Some(Instant::now());
         }
-        fresh
+        is_due
     }
 }
 

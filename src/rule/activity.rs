@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
-use super::due::InstantColumn;
 use super::filter::Filter;
 use super::sql::Sql;
+use super::stamp::InstantColumn;
 
 /// Activity in another table: a row falls due by the later of its own instant and its newest
 /// activity.

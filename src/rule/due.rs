@@ -1,10 +1,12 @@
 //! When a row falls due.
 
 use std::time::Duration;
+use std::{iter, slice};
 
 use serde::{Deserialize, Serialize};
 
 use super::sql::Sql;
+use super::stamp::{InstantColumn, Stamp, Unit};
 
 /// When a row falls due: an instant made of its columns. NULL is never due.
 ///
@@ -30,72 +32,6 @@ pub(crate) enum Source {
     Sql(Sql, Stamp),
 }
 
-/// A column that holds an instant, and how.
-///
-/// Any text is one: the column's name, whose stamp the catalogue tells. Say how it is stamped with
-/// the methods of [`moment`]'s result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "InstantForm", into = "InstantForm")]
-pub struct InstantColumn {
-    pub(crate) column: String,
-    pub(crate) stamp: Option<Stamp>,
-    pub(crate) sqlite: Option<Stamp>,
-}
-
-/// How a column keeps instants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Stamp {
-    /// Whole seconds since 1970.
-    Seconds,
-    /// Milliseconds since 1970.
-    Millis,
-    /// Microseconds since 1970.
-    Micros,
-    /// A timestamp with a zone. Postgres only, where the catalogue tells; for expressions.
-    Zoned,
-    /// A timestamp without a zone that holds UTC. Postgres only.
-    NaiveUtc,
-    /// A timestamp without a zone that holds this zone's local time, such as `Europe/Berlin`.
-    /// Postgres only.
-    NaiveIn(String),
-    /// Text in this format, as chrono writes it, such as `%Y-%m-%d %H:%M:%S%.3f`. All rows must
-    /// have one width, or differ only in the digits behind a dot that a digit or a space would
-    /// otherwise follow.
-    Text(String),
-}
-
-/// The unit of a column that holds a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Unit {
-    /// Milliseconds.
-    Millis,
-    /// Seconds.
-    Seconds,
-    /// Minutes.
-    Minutes,
-    /// Hours.
-    Hours,
-    /// Days of 24 hours.
-    Days,
-}
-
-#[cfg(feature = "_store")]
-impl Unit {
-    pub(crate) const fn millis(self) -> i64 {
-        match self {
-            Self::Millis => 1,
-            Self::Seconds => 1_000,
-            Self::Minutes => 60_000,
-            Self::Hours => 3_600_000,
-            Self::Days => 86_400_000,
-        }
-    }
-}
-
 /// A lifetime that another table keeps for each tenant. NULL or no row: never due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,45 +46,6 @@ pub struct Lifetime {
     pub column: String,
     /// The unit of the lifetime.
     pub unit: Unit,
-}
-
-/// A column that holds an instant.
-pub fn moment(column: impl Into<String>) -> InstantColumn {
-    InstantColumn {
-        column: column.into(),
-        stamp: None,
-        sqlite: None,
-    }
-}
-
-impl InstantColumn {
-    /// Says how the column keeps instants, on both databases.
-    #[must_use]
-    pub fn stamp(mut self, stamp: Stamp) -> Self {
-        self.stamp = Some(stamp);
-        self
-    }
-
-    /// Says how the column keeps instants on SQLite, where that differs.
-    #[must_use]
-    pub fn on_sqlite(mut self, stamp: Stamp) -> Self {
-        self.sqlite = Some(stamp);
-        self
-    }
-}
-
-#[cfg(feature = "sqlite")]
-impl InstantColumn {
-    /// How it keeps instants on SQLite, if that is declared.
-    pub(crate) fn sqlite_stamp(&self) -> Option<&Stamp> {
-        self.sqlite.as_ref().or(self.stamp.as_ref())
-    }
-}
-
-impl<T: Into<String>> From<T> for InstantColumn {
-    fn from(column: T) -> Self {
-        moment(column)
-    }
 }
 
 /// A row falls due at the instant in its column.
@@ -224,7 +121,7 @@ impl Due {
     pub(crate) fn stamp(&self) -> Option<&Stamp> {
         match &self.source {
             Source::Sql(_, stamp) => Some(stamp),
-            _ => self.instant_columns().next()?.stamp.as_ref(),
+            _ => self.instants().first()?.stamp.as_ref(),
         }
     }
 
@@ -233,29 +130,40 @@ impl Due {
     pub(crate) fn sqlite_stamp(&self) -> Option<&Stamp> {
         match &self.source {
             Source::Sql(_, stamp) => Some(stamp),
-            _ => self.instant_columns().next()?.sqlite_stamp(),
+            _ => self.instants().first()?.sqlite_stamp(),
         }
     }
 
-    #[cfg(feature = "_store")]
-    pub(crate) fn instant_columns(&self) -> impl Iterator<Item = &InstantColumn> {
-        let (one, several) = match &self.source {
-            Source::Column(instant) => (Some(instant), &[][..]),
-            Source::FirstOf(instants) | Source::Coalesce(instants) => (None, &**instants),
-            Source::Sql(..) => (None, &[][..]),
-        };
-        one.into_iter().chain(several)
+    /// The columns that hold its instants; none for an expression.
+    pub(crate) fn instants(&self) -> &[InstantColumn] {
+        match &self.source {
+            Source::Column(instant) => slice::from_ref(instant),
+            Source::FirstOf(instants) | Source::Coalesce(instants) => instants,
+            Source::Sql(..) => &[],
+        }
+    }
+
+    /// The names of those columns.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.instants()
+            .iter()
+            .map(|instant| instant.column.as_str())
+    }
+
+    fn instants_mut(&mut self) -> &mut [InstantColumn] {
+        match &mut self.source {
+            Source::Column(instant) => slice::from_mut(instant),
+            Source::FirstOf(instants) | Source::Coalesce(instants) => instants,
+            Source::Sql(..) => &mut [],
+        }
     }
 
     fn restamp(mut self, stamp: &Stamp) -> Self {
-        match &mut self.source {
-            Source::Column(instant) => instant.stamp = Some(stamp.clone()),
-            Source::FirstOf(instants) | Source::Coalesce(instants) => {
-                for instant in instants {
-                    instant.stamp = Some(stamp.clone());
-                }
-            }
-            Source::Sql(_, kept) => *kept = stamp.clone(),
+        for instant in self.instants_mut() {
+            instant.stamp = Some(stamp.clone());
+        }
+        if let Source::Sql(_, kept) = &mut self.source {
+            *kept = stamp.clone();
         }
         self
     }
@@ -299,86 +207,10 @@ impl Due {
     /// Its columns are kept like this on SQLite, where that differs.
     #[must_use]
     pub fn on_sqlite(mut self, stamp: Stamp) -> Self {
-        match &mut self.source {
-            Source::Column(instant) => instant.sqlite = Some(stamp),
-            Source::FirstOf(instants) | Source::Coalesce(instants) => {
-                for instant in instants {
-                    instant.sqlite = Some(stamp.clone());
-                }
-            }
-            Source::Sql(..) => {}
+        for (instant, stamp) in self.instants_mut().iter_mut().zip(iter::repeat(stamp)) {
+            instant.sqlite = Some(stamp);
         }
         self
-    }
-
-    /// The columns that hold its instants.
-    pub(crate) fn columns(&self) -> Vec<&str> {
-        match &self.source {
-            Source::Column(instant) => vec![&instant.column],
-            Source::FirstOf(instants) | Source::Coalesce(instants) => instants
-                .iter()
-                .map(|instant| instant.column.as_str())
-                .collect(),
-            Source::Sql(..) => Vec::new(),
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a column's name, or `column` with `stamp` and `sqlite`"
-)]
-enum InstantForm {
-    Column(String),
-    Stamped(Stamped),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stamped {
-    column: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stamp: Option<Stamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sqlite: Option<Stamp>,
-}
-
-impl From<InstantForm> for InstantColumn {
-    fn from(form: InstantForm) -> Self {
-        match form {
-            InstantForm::Column(column) => moment(column),
-            InstantForm::Stamped(Stamped {
-                column,
-                stamp,
-                sqlite,
-            }) => Self {
-                column,
-                stamp,
-                sqlite,
-            },
-        }
-    }
-}
-
-impl From<InstantColumn> for InstantForm {
-    fn from(instant: InstantColumn) -> Self {
-        match instant {
-            InstantColumn {
-                column,
-                stamp: None,
-                sqlite: None,
-            } => Self::Column(column),
-            InstantColumn {
-                column,
-                stamp,
-                sqlite,
-            } => Self::Stamped(Stamped {
-                column,
-                stamp,
-                sqlite,
-            }),
-        }
     }
 }
 
@@ -467,75 +299,5 @@ impl From<Due> for DueForm {
             Source::Sql(sql, stamp) => (form.sql, form.stamp) = (Some(sql), Some(stamp)),
         }
         form
-    }
-}
-
-/// Returns what is wrong with a number in the middle of a sample: it reads as an instant of another
-/// unit.
-#[cfg(feature = "_store")]
-pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String> {
-    let (per_second, name, finer, coarser) = match stamp {
-        Stamp::Seconds => (1, "seconds", "millis", None),
-        Stamp::Millis => (1_000, "millis", "micros", Some("seconds")),
-        Stamp::Micros => (
-            1_000_000,
-            "micros",
-            "a number of nanoseconds",
-            Some("millis"),
-        ),
-        _ => return None,
-    };
-    let year = |seconds: i64| 1970 + seconds / 31_556_952;
-    let reads = year(value / per_second);
-    // Numbers that stand for never are right.
-    if reads > 3_000 && reads != 9_999 && value != i64::MAX {
-        return Some(format!(
-            "`{column}` holds {value}, which reads as the year {reads} in {name}; {finer}?"
-        ));
-    }
-    let coarser = coarser.filter(|_| {
-        let meant = year(value / (per_second / 1_000));
-        value > 0 && reads < 1980 && (2_000..2_100).contains(&meant)
-    })?;
-    Some(format!(
-        "`{column}` holds {value}, which reads as the year {reads} in {name}, so that every row is due; {coarser}?"
-    ))
-}
-
-/// Whether a text says that its time is not that of UTC. Such texts are not in the order of their
-/// instants.
-#[cfg(feature = "_store")]
-pub(crate) fn has_offset(text: &str) -> bool {
-    let behind = text.get(19..).unwrap_or_default();
-    let behind = behind.trim_start_matches(|c: char| c == '.' || c == ' ' || c.is_ascii_digit());
-    let Some(offset) = behind.strip_prefix(['+', '-']) else {
-        return false;
-    };
-    let mut digits = offset.chars().take(5);
-    digits.any(|digit| ('1'..='9').contains(&digit))
-}
-
-#[cfg(all(test, feature = "_store"))]
-mod tests {
-    use super::has_offset;
-
-    #[test]
-    fn a_time_that_is_not_utc_has_an_offset() {
-        let table = [
-            ("2026-01-10 12:00:00", false),
-            ("2026-01-10 12:00:00.123456", false),
-            ("2026-01-10T12:00:00Z", false),
-            ("2026-01-10T12:00:00.5+00:00", false),
-            ("2026-01-10 12:00:00.5 +0000 UTC m=+1.25", false),
-            ("2026-01-10T12:00:00-05:00", true),
-            ("2026-01-10T12:00:00.5+00:30", true),
-            ("2026-01-10 12:00:00 -0500 EST", true),
-            ("2026-01-10 12:00:00+02", true),
-            ("short", false),
-        ];
-
-        for (text, expected) in table {
-            assert_eq!(has_offset(text), expected, "{text}");
-        }
     }
 }

@@ -42,6 +42,7 @@ mod related;
 #[cfg(test)]
 mod round_trip;
 mod sql;
+mod stamp;
 mod tables;
 mod typed;
 mod validate;
@@ -52,11 +53,12 @@ pub use action::Action;
 pub use activity::{Activity, newest};
 pub use archive::{Archive, archive};
 pub use columns::Columns;
-pub use due::{Due, InstantColumn, Lifetime, Stamp, Unit, age, at, coalesce, first_of, moment};
+pub use due::{Due, Lifetime, age, at, coalesce, first_of};
 pub use filter::{Filter, and, eq, is_null, none_of, not, not_null, one_of, or};
 pub use hand_on::{HandOn, call, hand_on, json, outbox};
 pub use related::{Children, OnParent, Related, children, related};
 pub use sql::{Sql, sql};
+pub use stamp::{InstantColumn, Stamp, Unit, moment};
 pub use typed::Typed;
 #[cfg(feature = "_store")]
 pub use typed::name;
@@ -68,13 +70,15 @@ pub(crate) use activity::Noted;
 #[cfg(feature = "postgres")]
 pub(crate) use activity::Through;
 #[cfg(feature = "_store")]
-pub(crate) use due::{Source, has_offset, misread};
+pub(crate) use due::Source;
 #[cfg(feature = "_store")]
 pub(crate) use expressions::called;
 #[cfg(feature = "_store")]
 pub(crate) use hand_on::{OUTBOX, Target};
 #[cfg(feature = "_store")]
 pub(crate) use nearest::nearest;
+#[cfg(feature = "_store")]
+pub(crate) use stamp::{has_offset, misread};
 #[cfg(feature = "postgres")]
 pub(crate) use typed::Fragment;
 #[cfg(feature = "sqlite")]
@@ -378,7 +382,7 @@ impl Rule {
     /// Returns the columns that hold instants, each with its part.
     #[cfg(feature = "postgres")]
     pub(crate) fn instants(&self) -> Vec<(&'static str, &InstantColumn)> {
-        let due = self.due.iter().flat_map(Due::instant_columns);
+        let due = self.due.iter().flat_map(Due::instants);
         let held = self.held_until.iter();
         due.map(|instant| ("due", instant))
             .chain(held.map(|instant| ("held_until", instant)))

@@ -150,7 +150,7 @@ impl Rule {
         if opaque {
             return false;
         }
-        let mut decides = due.columns();
+        let mut decides: Vec<&str> = due.columns().collect();
         decides.extend(due.plus.iter().map(|(column, _)| column.as_str()));
         decides.extend(due.lifetime.iter().map(|lifetime| lifetime.by.as_str()));
         if set.keys().any(|column| decides.contains(&column.as_str())) {

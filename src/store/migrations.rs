@@ -12,7 +12,8 @@
 /// [outbox](crate::rule::outbox).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Schema {
-    /// The housekeeper's own tables: the history of runs, and pauses for all replicas.
+    /// The housekeeper's own tables: the history of runs, pauses for all replicas, and the
+    /// instances.
     Housekeeper,
     /// The table `housekeeper_outbox`, which rules hand entries on to and couriers deliver from.
     Outbox,

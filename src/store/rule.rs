@@ -22,4 +22,6 @@ pub(crate) use related::overlap;
 #[cfg(feature = "postgres")]
 pub(crate) use statement::quoted_text;
 pub(crate) use statement::{Bind, Template, param};
-pub(crate) use tables::{Active, Basics, ColumnFacts, Compiler, HandedRows, Handing, Tables};
+pub(crate) use tables::{
+    Active, Basics, ColumnFacts, Compiler, HandedRows, Handing, Tables, fires,
+};

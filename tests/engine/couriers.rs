@@ -66,10 +66,10 @@ impl Unreliable {
         }
     }
 
-    fn write(&self, keys: &[&str]) -> Vec<EntryId> {
+    fn write(&self, keys: &[impl AsRef<str>]) -> Vec<EntryId> {
         let ids = keys
             .iter()
-            .map(|key| self.inner.write(RULE, "orders", *key, "{}"));
+            .map(|key| self.inner.write(RULE, "orders", key.as_ref(), "{}"));
         ids.collect()
     }
 }
@@ -225,13 +225,16 @@ fn one_at_a_time(config: &mut CourierConfig) {
     config.in_flight = 1.try_into().expect("is not zero");
 }
 
+/// The keys of this many entries.
+fn numbered(count: u32) -> Vec<String> {
+    (0..count).map(|number| format!("{number:03}")).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn entries_are_sent_in_the_order_of_writing_and_deleted() {
     let world = World::new(|_| {}).await;
-    let keys: Vec<String> = (0..250).map(|number| format!("{number:03}")).collect();
-    let ids = world
-        .outbox
-        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let keys = numbered(250);
+    let ids = world.outbox.write(&keys);
 
     let acknowledged = world.receiver.acknowledged(250).await;
     world.delivered().await;
@@ -256,10 +259,8 @@ async fn calls_begin_in_the_order_of_writing_on_many_threads() {
     };
     let soon = |config: &mut CourierConfig| config.poll_interval = Duration::from_millis(20);
     let world = World::with(soon, |_| Destination::handler(handle)).await;
-    let keys: Vec<String> = (0..1_000).map(|number| format!("{number:03}")).collect();
-    world
-        .outbox
-        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let keys = numbered(1_000);
+    world.outbox.write(&keys);
 
     world.delivered().await;
 
@@ -557,10 +558,7 @@ async fn an_entry_that_hangs_holds_up_no_other() {
 async fn a_receiver_that_hangs_costs_no_more_attempts_than_it_takes() {
     let world = World::new(|config| config.in_flight = 4.try_into().expect("is not zero")).await;
     world.receiver.always(ReceiverFault::Hang);
-    let keys: Vec<String> = (0..500).map(|number| number.to_string()).collect();
-    world
-        .outbox
-        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    world.outbox.write(&numbered(500));
 
     tokio::time::sleep(Duration::from_secs(600)).await;
     let sent = world.keys().len();
@@ -727,10 +725,7 @@ async fn no_more_entries_are_in_flight_than_allowed() {
     world
         .receiver
         .always(ReceiverFault::AnswerLate(Duration::from_secs(1)));
-    let keys: Vec<String> = (0..9).map(|number| number.to_string()).collect();
-    world
-        .outbox
-        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    world.outbox.write(&numbered(9));
     world
         .until(|status| matches!(status.courier, CourierState::Delivering { .. }))
         .await;
@@ -767,10 +762,7 @@ async fn a_receiver_that_refuses_all_costs_few_attempts() {
     world
         .receiver
         .always(ReceiverFault::Refuse("the mail server is down".to_owned()));
-    let keys: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
-    world
-        .outbox
-        .write(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    world.outbox.write(&numbered(1_000));
 
     tokio::time::sleep(Duration::from_secs(600)).await;
     let sent = world.keys().len();

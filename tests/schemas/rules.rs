@@ -1,6 +1,14 @@
 //! The rules, as a host would keep them in a file.
 
-use ractor_housekeeper::rule::Rule;
+use std::collections::BTreeSet;
+
+use ractor_housekeeper::Job;
+use ractor_housekeeper::rule::{Findings, Rule};
+use ractor_housekeeper::testing::assert_conforms;
+
+pub(crate) fn set<'i>(ids: impl IntoIterator<Item = &'i str>) -> BTreeSet<String> {
+    ids.into_iter().map(String::from).collect()
+}
 
 /// A schema's rule and what the suite needs to know of it.
 pub(crate) struct Case {
@@ -19,6 +27,19 @@ impl Case {
         let lines = self.rule.trim().lines().count();
         assert!(lines <= 12, "a rule of {lines} lines:\n{}", self.rule);
         serde_json::from_str(self.rule).unwrap_or_else(|error| panic!("{error}:\n{}", self.rule))
+    }
+
+    /// Asserts that the check refuses nothing, and that the job handles the rows that are due.
+    pub(crate) async fn assert_handled(&self, findings: &Findings, job: &dyn Job) {
+        let name = job.name();
+        assert_eq!(findings.refused, [], "{findings}");
+        let handled = assert_conforms(job, 2.try_into().expect("is not zero")).await;
+        let handled = handled.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            handled.into_iter().collect::<BTreeSet<_>>(),
+            set(self.due.iter().copied()),
+            "{name}"
+        );
     }
 }
 

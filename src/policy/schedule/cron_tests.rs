@@ -5,8 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::tests::pause;
-use super::tests::wait;
+use super::tests::{pause, wait};
 use super::{Due, Planner};
 use crate::config::Schedule;
 use crate::config::cron::Cron;

@@ -225,3 +225,10 @@ pub(crate) enum Handing {
     #[cfg(feature = "postgres")]
     Call(String),
 }
+
+/// Returns the advice that these triggers fire for each row.
+pub(crate) fn fires(rule: &Rule, triggers: impl Iterator<Item = String>) -> Option<Finding> {
+    let names: Vec<String> = triggers.map(|name| format!("`{name}`")).collect();
+    let text = format!("fires {} for each row", names.join(", "));
+    (!names.is_empty()).then(|| Finding::new(&rule.name, "action", text))
+}

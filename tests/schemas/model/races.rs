@@ -294,24 +294,12 @@ async fn no_generated_rule_leaves_a_row_half_done_on_sqlite() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_generated_rule_leaves_a_row_half_done_on_postgres() {
-    use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-    use ractor_housekeeper::testing::PrivatePostgres;
-    let Some(server) = PrivatePostgres::shared().expect("a server") else {
+    use diesel_async::SimpleAsyncConnection;
+    let Some((url, clock, store)) = on_postgres() else {
         return;
     };
-    let url = server.fresh_database().expect("a database");
-    let clock = super::clock();
-    let store = ractor_housekeeper::PostgresStore::connect(&url).expect("a URL");
-    let store = store.with_clock(Arc::new(clock.clone()));
-    let connect = async || {
-        let conn = AsyncPgConnection::establish(&url)
-            .await
-            .expect("a connection");
-        Guest::Postgres(Box::new(conn))
-    };
-    let mut conn = AsyncPgConnection::establish(&url)
-        .await
-        .expect("a connection");
+    let connect = async || Guest::Postgres(connect(&url).await);
+    let mut conn = self::connect(&url).await;
     conn.batch_execute("set client_min_messages = warning")
         .await
         .expect("is set");
@@ -378,27 +366,16 @@ async fn a_row_kept_behind_a_read_is_not_handled_on_sqlite() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_row_kept_during_a_pick_is_not_handled_on_postgres() {
-    use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+    use diesel_async::SimpleAsyncConnection;
     use ractor_housekeeper::rule::sql;
-    use ractor_housekeeper::testing::PrivatePostgres;
-    let Some(server) = PrivatePostgres::shared().expect("a server") else {
+    let Some((url, clock, store)) = on_postgres() else {
         return;
     };
-    let url = server.fresh_database().expect("a database");
-    let clock = super::clock();
-    let store = ractor_housekeeper::PostgresStore::connect(&url).expect("a URL");
-    let store = store.with_clock(Arc::new(clock.clone()));
-    let connect = async || {
-        let conn = AsyncPgConnection::establish(&url)
-            .await
-            .expect("a connection");
-        Box::new(conn)
-    };
-    let (mut conn, mut guest) = (connect().await, Guest::Postgres(connect().await));
+    let (mut conn, mut guest) = (connect(&url).await, Guest::Postgres(connect(&url).await));
     let gate = "set client_min_messages = warning; create function gate() returns boolean language plpgsql stable \
         as $$ begin perform pg_advisory_xact_lock_shared(7); return true; end $$";
     conn.batch_execute(gate).await.expect("is made");
-    let waits = "(select count(*) from pg_locks where locktype = 'advisory' and not granted)";
+    let waits = "(select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory')";
     let mut hits = 0;
     for seed in 1..=RACES {
         let world = Arc::new(World::generate(seed, Database::Postgres));
@@ -433,4 +410,26 @@ async fn a_row_kept_during_a_pick_is_not_handled_on_postgres() {
         whole.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{world:#?}"));
     }
     assert!(hits > HITS, "{hits} rows were kept in time");
+}
+
+#[cfg(feature = "postgres")]
+fn on_postgres() -> Option<(
+    String,
+    ractor_housekeeper::testing::ManualClock,
+    ractor_housekeeper::PostgresStore,
+)> {
+    use ractor_housekeeper::testing::PrivatePostgres;
+    let server = PrivatePostgres::shared().expect("a server")?;
+    let url = server.fresh_database().expect("a database");
+    let clock = super::clock();
+    let store = ractor_housekeeper::PostgresStore::connect(&url).expect("a URL");
+    let store = store.with_clock(Arc::new(clock.clone()));
+    Some((url, clock, store))
+}
+
+#[cfg(feature = "postgres")]
+async fn connect(url: &str) -> Box<diesel_async::AsyncPgConnection> {
+    use diesel_async::AsyncConnection;
+    let conn = diesel_async::AsyncPgConnection::establish(url).await;
+    Box::new(conn.expect("a connection"))
 }

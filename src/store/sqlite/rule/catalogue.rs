@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::host_text::HostText;
 use super::keys;
-use crate::rule::{OnParent, Rule, bare_name, split_name};
+use crate::rule::{Due, OnParent, Rule, bare_name, split_name};
 use crate::store::rule::{ForeignKey, identifier, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
@@ -227,7 +227,7 @@ pub(super) fn look(
     else {
         return Ok(());
     };
-    let mut stamped: Vec<&str> = rule.due.iter().flat_map(|due| due.columns()).collect();
+    let mut stamped: Vec<&str> = rule.due.iter().flat_map(Due::columns).collect();
     stamped.extend(rule.held_until.iter().map(|held| held.column.as_str()));
     stamped.retain(|column| own.column(column).is_some());
     for column in stamped {

@@ -8,7 +8,7 @@ use super::parts;
 use crate::rule::{Action, Finding, Findings, Rule};
 use crate::store::postgres::rule::catalogue::Catalogue;
 use crate::store::postgres::rule::plan::{Plan, Values};
-use crate::store::rule::identifier;
+use crate::store::rule::{fires, identifier};
 
 #[derive(QueryableByName)]
 struct Constraint {
@@ -83,15 +83,7 @@ pub(super) async fn triggers(
     .bind::<BigInt, _>(event)
     .load(conn)
     .await?;
-    if !found.is_empty() {
-        let names: Vec<String> = found
-            .into_iter()
-            .map(|found| format!("`{}`", found.name))
-            .collect();
-        let text = format!("fires {} for each row", names.join(", "));
-        findings
-            .advice
-            .push(Finding::new(&rule.name, "action", text));
-    }
+    let names = found.into_iter().map(|found| found.name);
+    findings.advice.extend(fires(rule, names));
     Ok(())
 }

@@ -5,7 +5,7 @@ use diesel::sql_types::Text;
 
 use super::super::catalogue::Catalogue;
 use crate::rule::{Action, Finding, Findings, Rule, bare_name, called};
-use crate::store::rule::table_name;
+use crate::store::rule::{fires, table_name};
 
 #[derive(QueryableByName)]
 struct Named {
@@ -117,16 +117,8 @@ fn triggers(conn: &mut SqliteConnection, rule: &Rule, findings: &mut Findings) -
     .bind::<Text, _>(bare_name(&rule.table))
     .bind::<Text, _>(event)
     .load(conn)?;
-    if !found.is_empty() {
-        let names: Vec<String> = found
-            .into_iter()
-            .map(|found| format!("`{}`", found.name))
-            .collect();
-        let text = format!("fires {} for each row", names.join(", "));
-        findings
-            .advice
-            .push(Finding::new(&rule.name, "action", text));
-    }
+    let names = found.into_iter().map(|found| found.name);
+    findings.advice.extend(fires(rule, names));
     Ok(())
 }
 
