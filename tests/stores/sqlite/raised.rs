@@ -79,6 +79,31 @@ async fn an_error_of_sqlite_behind_a_trigger_ends_the_run() -> TestResult {
     Ok(())
 }
 
+/// Rows that go one by one, each in its own transaction, meet an error that is none of theirs.
+#[tokio::test]
+async fn rows_committed_before_an_error_are_reported_after_it() -> TestResult {
+    for (table, rule, event) in tables() {
+        let world = SqliteUnderTest::empty().await?;
+        let triggers = format!(
+            "create trigger ends before {event} on notes when old.id = 'b' begin select raise(rollback, 'ends all'); end;
+             create trigger breaks before {event} on notes when old.id = 'c' begin select raise(abort, 'no ' || 'such table: t'); end;"
+        );
+        world.sql(&format!("{table}{ROWS}{triggers}")).await?;
+        let job = world.store.rule(rule)?;
+
+        let error = run(&job, 10).await.expect_err("fails");
+        world.sql("drop trigger ends; drop trigger breaks").await?;
+        let done = run(&job, 10).await?;
+
+        assert!(error.to_string().contains("no such table: t"), "{error}");
+        assert_eq!(
+            (done.ids, done.rejected),
+            (vec!["a".into(), "b".into(), "c".into()], Vec::new())
+        );
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_conflict_that_rolls_back_rejects_its_row() -> TestResult {
     for (table, rule, event) in tables() {

@@ -1,7 +1,8 @@
 //! Batches that were committed and are not reported yet.
 //!
 //! Work on SQLite runs to its end, even if its caller gave up: the step timed out, or its worker
-//! was killed. The next batch of the job reports the rows.
+//! was killed. Rows that go one by one may meet an error after others were committed. The next
+//! batch of the job reports the rows.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::act::{act, check_lag, empty, judge, move_forward};
+use super::done::Done;
 use super::host_text::HostText;
 use super::plan::{Plan, Values};
 use super::refused;
@@ -10,11 +11,13 @@ use crate::job::{Batch, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};
 
 /// Writes rows so that one that cannot be written keeps no other: each in a savepoint of one
-/// transaction, or in a transaction of its own, if a trigger ends the one that all share.
+/// transaction, or in a transaction of its own, if a trigger ends the one that all share. If that
+/// fails later, the rows before it are kept in `unreported`.
 pub(super) fn one_by_one(
     conn: &mut SqliteConnection,
     plan: &Plan,
     rows: &[Values<'_>],
+    unreported: &Done,
 ) -> TxResult<Batch> {
     let mut batch = empty(plan);
     let Some(first) = rows.first() else {
@@ -39,11 +42,11 @@ pub(super) fn one_by_one(
             check_lag(conn, plan, values)?;
             alone(conn, plan, values, &mut batch).map(drop)
         });
-        match written {
-            Ok(()) => {}
-            Err(error) if batch.ids.is_empty() => return Err(error),
-            // The rows before are committed, and are reported. The next run meets the error.
-            Err(_) => break,
+        if let Err(error) = written {
+            // Those that were rejected are met again.
+            batch.rejected.clear();
+            unreported.note(batch);
+            return Err(error);
         }
     }
     Ok(batch)

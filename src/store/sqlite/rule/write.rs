@@ -28,7 +28,7 @@ pub(super) fn batch(
         ..Values::at(request.now, request.cutoff)
     };
     if plan.without_rowid {
-        return by_key(conn, plan, request, &values);
+        return by_key(conn, known, plan, request, &values);
     }
     let mut window = known
         .windows
@@ -113,7 +113,7 @@ fn write(
         rows,
         ..values.clone()
     });
-    one_by_one(conn, plan, &each.collect::<Vec<_>>())
+    one_by_one(conn, plan, &each.collect::<Vec<_>>(), &known.done)
 }
 
 fn all(
@@ -185,6 +185,7 @@ fn together(
 /// A batch of a table whose rows have no address: one by one, by their keys.
 fn by_key(
     conn: &mut SqliteConnection,
+    known: &Known,
     plan: &Plan,
     request: &BatchRequest,
     values: &Values<'_>,
@@ -206,7 +207,7 @@ fn by_key(
             ..values.clone()
         })
         .collect();
-    let mut batch = one_by_one(conn, plan, &rows)?;
+    let mut batch = one_by_one(conn, plan, &rows, &known.done)?;
     let is_full = places.len() == request.limit.get() as usize;
     batch.next_cursor = places
         .last()
