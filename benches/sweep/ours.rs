@@ -56,7 +56,7 @@ pub(crate) async fn run_all(
     Ok((took, handled))
 }
 
-/// One housekeeper, with a row of the host's in a hundred that keeps a session by a foreign key.
+/// One housekeeper, in whose database one session in a hundred is kept by the host's foreign key.
 pub(crate) async fn beside_kept_rows(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
     database
         .execute(

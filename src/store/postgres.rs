@@ -136,7 +136,7 @@ impl PostgresStore {
         })
     }
 
-    /// A store on a pool of the host's, with its TLS and credentials.
+    /// A store on the host's pool, with its TLS and credentials.
     #[must_use]
     pub fn with_pool(pool: Pool) -> Self {
         Self {

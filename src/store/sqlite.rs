@@ -118,7 +118,7 @@ impl SqliteStore {
         })
     }
 
-    /// A store on a pool of the host's. Its connections should be in WAL mode with a busy timeout,
+    /// A store on the host's pool. Its connections should be in WAL mode with a busy timeout,
     /// a `journal_size_limit` and `foreign_keys` on, as our own are.
     #[must_use]
     pub fn with_pool(pool: Pool) -> Self {
@@ -138,7 +138,7 @@ impl SqliteStore {
         self
     }
 
-    /// Sets how long a step may take. Changes nothing on a pool of the host's, whose connections
+    /// Sets how long a step may take. Changes nothing on the host's pool, whose connections
     /// have timeouts of its own.
     ///
     /// # Errors

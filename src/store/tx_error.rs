@@ -53,7 +53,7 @@ pub(crate) enum TxError {
     /// The tables are not what they should be, on a connection whose settings were changed.
     #[cfg(feature = "postgres")]
     Session(String),
-    /// A due row was neither changed nor refused: a trigger of the host's skips it.
+    /// A due row was neither changed nor refused: the host's trigger skips it.
     SuppressedByTrigger,
 }
 

@@ -31,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // By its name: the path above may have parameters of the host's.
+        // By its name: the path above may have the host's parameters.
         let path = Path::<JobInPath>::from_request_parts(parts, state).await;
         path.map(|path| Self(path.0.job.into()))
             .map_err(|rejection| Problem::bad_request(rejection.body_text()))

@@ -1,4 +1,4 @@
-//! Bugs of the host's in what the housekeeper calls itself.
+//! The host's bugs in what the housekeeper calls itself.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -86,7 +86,7 @@ async fn a_run_whose_batches_make_no_progress_fails() {
     assert_eq!(report.batches, 2);
 }
 
-/// A job of the host's whose batches all end at one place.
+/// The host's job, whose batches all end at one place.
 #[derive(Default)]
 struct SameCursorJob(AtomicU32);
 
@@ -115,7 +115,7 @@ impl Job for SameCursorJob {
     }
 }
 
-/// A job of the host's with a bug where the housekeeper asks it.
+/// The host's job with a bug where the housekeeper calls it.
 struct PanicsInScopeCheck;
 
 #[async_trait]

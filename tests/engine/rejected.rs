@@ -154,7 +154,7 @@ async fn rejected(housekeeper: &ActorRef<HousekeeperMsg>) -> usize {
     status.jobs[&RejectsChosenRows::default().name()].rejected
 }
 
-/// A job of the host's of which some rows cannot be handled for now.
+/// The host's job, of which some rows cannot be handled for now.
 #[derive(Clone, Default)]
 pub(crate) struct RejectsChosenRows(Arc<Mutex<RejectionLog>>);
 
@@ -204,7 +204,7 @@ impl Job for RejectsChosenRows {
     }
 }
 
-/// A job of the host's that never gets a row done.
+/// The host's job that never gets a row done.
 struct RejectsEveryRow;
 
 fn refused(row: i64) -> RejectedRow {

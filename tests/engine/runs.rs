@@ -778,7 +778,7 @@ impl RunHistory for FailingHistory {
     }
 }
 
-/// A message of the host's own.
+/// The host's own message.
 struct DeliveryMsg(Delivery);
 
 struct ForwardingSubscriber;

@@ -1,4 +1,4 @@
-//! Rows that a foreign key of the host's keeps: what they cost is counted, not timed.
+//! Rows that the host's foreign key keeps: what they cost is counted, not timed.
 
 use std::sync::Arc;
 #[cfg(feature = "sqlite")]

@@ -200,7 +200,7 @@ async fn slow_rows_anywhere_in_a_batch_keep_no_others() {
     }
 }
 
-/// A column or a constant of the host's may have the name of a variable of the loop's language.
+/// The host's column or constant may have the name of a variable of the loop's language.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_and_texts_of_the_host_disturb_no_loop() {
     let orders = "

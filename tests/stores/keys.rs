@@ -1,4 +1,4 @@
-//! Rows that a foreign key of the host's keeps are rejected, each with what keeps it.
+//! Rows that the host's foreign key keeps are rejected, each with what keeps it.
 
 /// The cases over one database. `$open` makes a world, or `None`; `$uuid` is the type of a user.
 macro_rules! keys {

@@ -1,4 +1,4 @@
-//! A pool as a host makes it: connections with something of the host's that listens.
+//! A pool as a host makes it: connections to which the host's code listens.
 
 use std::path::Path;
 

@@ -542,7 +542,7 @@ async fn with_a_row_left(_: &Figures) -> Host {
     host
 }
 
-/// A job of the host's that never gets its only row done.
+/// The host's job that never gets its only row done.
 struct RejectsItsRow;
 
 #[async_trait::async_trait]

@@ -162,7 +162,7 @@ impl Drop for Flight {
             return;
         }
         // The pool closes the connection, but the server notices only when its statement ends. Over
-        // TLS of the host's this request is refused, and the limit of the statement ends it.
+        // the host's TLS this request is refused, and the limit of the statement ends it.
         let cancel = self.cancel.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

@@ -46,7 +46,7 @@ fn concerns_all_rows(info: &dyn DatabaseErrorInformation) -> bool {
         || (message.starts_with("error in ") && message.contains(": no such "))
 }
 
-/// How the messages begin. Long enough that a trigger of the host's is unlikely to say the same
+/// How the messages begin. Long enough that the host's trigger is unlikely to say the same
 /// about a row.
 const STARTS: &[&str] = &[
     // SQLite: locks, and a statement that was ended.

@@ -22,7 +22,7 @@ use crate::pgbouncer::PgBouncer;
 use crate::rules::record;
 use crate::world::{StoreUnderTest, clock, now, user};
 
-/// A world with ten overdue bookings and ten idle sessions, and a store on a pool of ours or the
+/// A world with ten overdue bookings and ten idle sessions, and a store on our pool or the
 /// host's.
 async fn worlds() -> TestResult<Vec<(PostgresUnderTest, PostgresStore)>> {
     let mut worlds = Vec::new();

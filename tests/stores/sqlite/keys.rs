@@ -1,4 +1,4 @@
-//! Foreign keys of the host's on SQLite: what they keep is found before it can refuse a batch.
+//! The host's foreign keys on SQLite: what they keep is found before it can refuse a batch.
 
 use ractor_housekeeper::job::Batch;
 use ractor_housekeeper::store::sqlite::SqliteStore;

@@ -1,4 +1,4 @@
-//! A job of the host's that answers with the ends of every range.
+//! The host's job that answers with the ends of every range.
 
 use std::time::Duration;
 

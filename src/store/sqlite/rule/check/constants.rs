@@ -174,7 +174,7 @@ fn copy(
         return Ok(None);
     };
     memory.batch_execute("PRAGMA foreign_keys = OFF")?;
-    // A function, a collation or a default of the host's may be missing here.
+    // The host's function, collation or default may be missing here.
     if memory.batch_execute(&made.sql).is_err() {
         return Ok(None);
     }
