@@ -11,6 +11,7 @@
 #[doc = include_str!("../docs/guides/embedding.md")]
 pub mod embedding {}
 
+/// [others]: telling_others
 /// [pace]: tuning_the_pace
 /// [testing]: testing_your_host
 #[doc = include_str!("../docs/guides/own_tables.md")]
