@@ -1,9 +1,9 @@
 //! Guides for users.
 //!
-//! The same text is under `docs/guides` in the repository. Tests compile and run all of its code.
+//! The same text is under `docs/guides` in the repository. CI compiles and runs all of its code.
 
-// Each guide starts with its links to the others, which differ here from the repository. The first
-// definition of a link counts.
+// The links between guides differ here from the repository, so each guide starts with its own. Of
+// two definitions of a link, the first counts.
 
 /// [tables]: own_tables
 /// [postgres]: postgres_and_replicas

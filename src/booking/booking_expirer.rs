@@ -15,7 +15,7 @@ use crate::store::Store;
 ///
 /// Sets the status `Expired` on bookings that are `Pending`, were created strictly more than
 /// `expire_after` ago, and have no `held_until` in the future. The host sets `held_until` while a
-/// payment is in flight. Reports count `bookings`.
+/// payment is in progress. Reports count `bookings`.
 pub struct BookingExpirer(BookingJob);
 
 impl fmt::Debug for BookingExpirer {
@@ -30,7 +30,7 @@ impl BookingExpirer {
     /// `booking-expirer`
     pub const NAME: JobName = JobName::new("booking-expirer");
 
-    /// Creates the job; `None` disables it.
+    /// Creates the job. An age of `None` disables it.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl BookingExpirer {
         )?))
     }
 
-    /// Returns the rule of this job, as any host would declare it.
+    /// Returns the rule that this job runs.
     #[must_use]
     pub fn rule(expire_after: Duration) -> Rule {
         Rule::new(Self::NAME.as_str(), "bookings")

@@ -1,4 +1,4 @@
-//! Shared by the two built-in jobs: a rule over the booking schema, whose users are UUIDs.
+//! The base of the two built-in jobs: a rule over the booking schema, whose users are UUIDs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct BookingJob {
 }
 
 impl BookingJob {
-    /// `setting` is the age as an error names it.
+    /// Creates the job. An error about the age names it as `setting`.
     pub(super) fn new(
         store: Arc<dyn Store>,
         setting: &'static str,
@@ -27,7 +27,7 @@ impl BookingJob {
         rule: fn(Duration) -> Rule,
     ) -> Result<Self, ConfigError> {
         check_age(setting, age)?;
-        // The supervisor starts no run of a job that is off.
+        // The supervisor starts no run of a disabled job, so its age does not matter.
         let rule = rule(age.unwrap_or(crate::config::MAX_DURATION));
         let job = store.job(rule);
         let job = job.map_err(|error| ConfigError::new(setting, error.to_string()))?;
@@ -84,7 +84,7 @@ impl BookingJob {
         self.job.oldest_snapshot().await
     }
 
-    /// Adds to an error about tables what the check of the booking schema says.
+    /// Adds the findings of the booking schema's check to an error about tables.
     async fn explain<T>(&self, done: Result<T, JobError>) -> Result<T, JobError> {
         let error = match done {
             Err(error) => error,
@@ -113,7 +113,7 @@ pub(super) fn check_scope(scope: &Scope) -> Result<(), String> {
     }
 }
 
-/// The scope with its user as SQLite keeps it: in lower case, with hyphens.
+/// Returns the scope with its user as SQLite stores it: in lower case, with hyphens.
 fn as_stored(scope: &Scope) -> Result<Scope, StoreError> {
     let user = scope.user_id().map_err(|_| StoreError::User {
         user: scope.to_string().trim_start_matches("user ").to_owned(),

@@ -32,7 +32,7 @@ pub fn built_in<S: Store>(
     ])
 }
 
-/// How the booking schema keeps instants on SQLite: as text of one width.
+/// Returns the stamp of the booking schema's instants on SQLite: text of one width.
 fn text() -> Stamp {
     Stamp::Text("%Y-%m-%dT%H:%M:%S%.6fZ".to_owned())
 }

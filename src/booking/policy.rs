@@ -9,8 +9,9 @@ use crate::config::named;
 
 /// The ages at which the built-in jobs act on a row.
 ///
-/// `None`, or `null` in JSON, disables the job. A field left out has its default. Unknown fields
-/// are errors. Durations are text with units (`15m`, `1h 30m`) or ISO 8601 durations (`PT15M`).
+/// An age of `None`, or `null` in JSON, disables the job. A missing field has its default, and an
+/// unknown one is an error. Durations are text with units (`15m`, `1h 30m`) or ISO 8601 durations
+/// (`PT15M`).
 ///
 /// # Examples
 ///
@@ -26,9 +27,9 @@ use crate::config::named;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BookingPolicy {
-    /// Age at which an idle session is deleted. Must be more than twice the activity throttle of
-    /// the database, one hour unless the store's `set_activity_throttle` changed it. Default: 24
-    /// hours.
+    /// Age at which an idle session is deleted. Default: 24 hours. Must be more than twice the
+    /// activity throttle of the database, which is one hour unless the store's
+    /// `set_activity_throttle` changes it.
     #[serde(with = "crate::time::span::option")]
     pub idle_after: Option<Duration>,
     /// Age at which a pending booking expires. Default: 15 minutes.

@@ -30,7 +30,7 @@ impl SessionCleaner {
     /// `session-cleaner`
     pub const NAME: JobName = JobName::new("session-cleaner");
 
-    /// Creates the job; `None` disables it.
+    /// Creates the job. An age of `None` disables it.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl SessionCleaner {
         )?))
     }
 
-    /// Returns the rule of this job, as any host would declare it.
+    /// Returns the rule that this job runs.
     #[must_use]
     pub fn rule(idle_after: Duration) -> Rule {
         let messages = newest("messages", "user_id", "timestamp")

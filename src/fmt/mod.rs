@@ -1,5 +1,5 @@
-//! Parts of text for people: tables, counts, durations and instants. Reports and status become text
-//! in `model`, in `report_text` and `status_text`.
+//! Parts of text for people: tables, counts, durations and instants. `model` composes the texts of
+//! reports and status from them, in `report_text` and `status_text`.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ mod table;
 
 pub(crate) use table::{Column, Table};
 
-/// Fits a text into a cell of a table: as [`log_line`], and shorter.
+/// Fits a text into a cell of a table: like [`log_line`], but shorter.
 pub(crate) fn line(text: &str) -> String {
     cut(text, MAX_CELL)
 }
 
-/// Fits a text from outside, such as an error or a user, into a line of a log: escapes characters
-/// that are not seen, and cuts off a long text.
+/// Fits a text from outside, such as an error or a user, into a line of a log: escapes invisible
+/// characters, and cuts off a long text.
 pub(crate) fn log_line(text: &str) -> String {
     cut(text, MAX_LOG_LINE)
 }
@@ -35,7 +35,7 @@ fn cut(text: &str, max: usize) -> String {
     shown
 }
 
-/// Writes a character that is not seen as `\n`, or `\u{202e}`.
+/// Writes an invisible character as an escape, such as `\n` or `\u{202e}`.
 pub(crate) fn escape(character: char, text: &mut String) {
     match character {
         '\n' | '\r' | '\t' | '\0' => text.extend(character.escape_debug()),
@@ -43,8 +43,8 @@ pub(crate) fn escape(character: char, text: &mut String) {
     }
 }
 
-/// Returns whether a character is not seen, or changes how others are: control characters, line
-/// separators, and those that direct, join or hide text.
+/// Returns whether a character is invisible, or changes how others are shown: control characters,
+/// line separators, and those that direct, join or hide text.
 pub(crate) fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
@@ -74,8 +74,8 @@ pub(crate) fn quantity(count: u64, one: &str, more: &str) -> String {
     )
 }
 
-/// The singular of a regular English plural: `draft` of `drafts`, `entry` of `entries`, `batch` of
-/// `batches`. Returns any other word unchanged.
+/// Returns the singular of a regular English plural: `draft` for `drafts`, `entry` for `entries`,
+/// `batch` for `batches`. Returns any other word unchanged.
 pub(crate) fn singular(plural: &str) -> String {
     let without = |suffix| plural.strip_suffix(suffix);
     if let Some(stem) = without("ies") {
@@ -108,7 +108,7 @@ pub(crate) fn span(span: Duration) -> String {
         return "0ms".to_owned();
     }
     let text = humantime::format_duration(whole).to_string();
-    // The months and years of humantime have fractions of days.
+    // A month or a year of humantime is not a whole number of days, so smaller units follow.
     text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn instant(at: DateTime<Utc>) -> String {
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// A month of humantime, in seconds.
+/// The length of humantime's month, in seconds.
 const MONTH: u64 = 2_630_016;
 
 /// Maximum characters of a log line.

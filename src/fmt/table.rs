@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::line;
 
-/// A table with aligned columns. No cell breaks its line.
+/// A table with aligned columns. Each row is one line, whatever its cells contain.
 pub(crate) struct Table<const COLUMNS: usize> {
     heads: [Column; COLUMNS],
     rows: Vec<[String; COLUMNS]>,

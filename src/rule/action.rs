@@ -12,10 +12,10 @@ use super::value::Value;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Action {
-    /// They are deleted.
+    /// Deletes them.
     Delete,
-    /// These columns are set.
+    /// Sets these columns.
     Set(BTreeMap<String, Value>),
-    /// They are copied into a table and deleted.
+    /// Copies them into a table and deletes them.
     Archive(Archive),
 }

@@ -10,13 +10,13 @@ use super::stamp::InstantColumn;
 /// Activity in another table: a row falls due by the later of its own instant and its newest
 /// activity.
 ///
-/// Every row is looked up by its activity unless [`Activity::noted_in`] names a column that a
-/// trigger keeps, which an index can serve.
+/// A run looks up the activity of every row that is old enough, unless [`Activity::noted_in`] names
+/// a column that a trigger maintains, which an index can serve.
 ///
-/// An activity written while its row is handled must lock that row, or it could be missed: by a
-/// foreign key to the rule's table, by a trigger that writes the noted column, or by a third row
-/// that both refer to ([`Activity::through`]). [`Rule::may_race`](super::Rule::may_race) accepts
-/// the race.
+/// A write of activity must lock its row, or a batch that handles the row meanwhile could miss it.
+/// The lock comes from a foreign key to the rule's table, from a trigger that writes the noted
+/// column, or from a third row to which both refer ([`Activity::through`]).
+/// [`Rule::may_race`](super::Rule::may_race) accepts the race instead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Activity {
@@ -39,7 +39,7 @@ pub struct Activity {
 pub(crate) struct Noted {
     pub(crate) column: String,
     pub(crate) trigger: String,
-    /// An expression: by how many microseconds the column may lag behind.
+    /// An expression for the microseconds by which the column may lag behind.
     pub(crate) lag: Sql,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Through {
     pub(crate) key: String,
 }
 
-/// Rows of `table` whose `column` holds the rule's key, each at the instant in `at`. An instant
-/// whose stamp is not given is kept as the rule's own is.
+/// Names activity: rows of `table` whose `column` holds the rule's key, each at the instant in
+/// `at`. An instant without a stamp has the stamp of the rule's own.
 pub fn newest(
     table: impl Into<String>,
     column: impl Into<Columns>,
@@ -78,7 +78,7 @@ impl Activity {
         self
     }
 
-    /// Restricts it to rows that a condition holds for.
+    /// Restricts the activity to rows that meet a condition.
     #[must_use]
     pub fn only(mut self, filter: impl Into<Filter>) -> Self {
         self.only = Some(filter.into());
@@ -88,10 +88,10 @@ impl Activity {
     /// Names the column in which a trigger on the other table notes activity, the trigger, and an
     /// expression that yields by how many microseconds the column may lag behind.
     ///
-    /// The column is NULL until it is noted, and never later than the newest activity. The trigger
-    /// must write it, and so lock the row, whenever the noted instant lags by more than that. A
-    /// rule deletes nothing unless its age is more than twice the lag. A row that is found alive
-    /// has its column moved forward.
+    /// The column is NULL before the first activity, and never later than the newest. The trigger
+    /// must write it, and so lock the row, whenever it lags by more than that. A rule deletes
+    /// nothing unless its age is more than twice the lag. A batch that finds a row alive moves its
+    /// column forward.
     #[must_use]
     pub fn noted_in(
         mut self,
@@ -107,8 +107,9 @@ impl Activity {
         self
     }
 
-    /// Names a table, by its key, that the row and its activity both refer to by foreign keys, such
-    /// as `users`. Its row is locked with the rule's row, which keeps new activity out.
+    /// Names a table and its key, to which the row and its activity both refer by foreign keys,
+    /// such as `users`. A batch locks that row together with the rule's row, so no activity is
+    /// written meanwhile.
     #[must_use]
     pub fn through(mut self, table: impl Into<String>, key: impl Into<String>) -> Self {
         self.through = Some(Through {

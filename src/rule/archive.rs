@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::value::Value;
 
-/// A table that rows are copied into before they are deleted. Each column is copied into the one
-/// of its name.
+/// A table that rows are copied into before they are deleted. Each column is copied into the column
+/// of the same name.
 ///
-/// A table's name is an archive of all columns.
+/// A table's name converts into an archive of all columns.
 ///
 /// # Examples
 ///
@@ -37,15 +37,14 @@ pub fn archive(into: impl Into<String>) -> Archive {
 }
 
 impl Archive {
-    /// Leaves columns out, which are lost with the row.
+    /// Leaves columns out. Their values are lost with the row.
     #[must_use]
     pub fn without<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
         self.without.extend(columns.into_iter().map(Into::into));
         self
     }
 
-    /// Fills a column of the archive with a value over the row, instead of the row's column of that
-    /// name.
+    /// Fills a column of the archive with a value, instead of the row's column of that name.
     #[must_use]
     pub fn column(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.columns.insert(name.into(), value.into());

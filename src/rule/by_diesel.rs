@@ -5,7 +5,7 @@ use super::action::Action;
 use super::filter::Filter;
 use super::typed::Typed;
 
-/// A condition on a row of `T`, for any database.
+/// Defines a constructor of conditions on a row of `T`, for the given databases.
 macro_rules! conditions {
     ($(#[$doc:meta])* $name:ident, $of:ident, $($database:ty),+) => {
         $(#[$doc])*
@@ -27,33 +27,33 @@ macro_rules! conditions {
 impl Filter {
     #[cfg(feature = "postgres")]
     conditions! {
-        /// A condition on a row, typed by diesel, for Postgres: `Filter::postgres(orders::table,
+        /// Creates a condition typed by diesel, for Postgres: `Filter::postgres(orders::table,
         /// orders::status.eq("Pending"))`.
         ///
-        /// Its constants stand in the statement, so that a partial index can be used.
+        /// Its constants are literals in the statement, so that a partial index can be used.
         postgres, of_postgres, diesel::pg::Pg
     }
 
     #[cfg(feature = "sqlite")]
     conditions! {
-        /// A condition on a row, typed by diesel, for SQLite: `Filter::sqlite(orders::table,
+        /// Creates a condition typed by diesel, for SQLite: `Filter::sqlite(orders::table,
         /// orders::status.eq("Pending"))`.
         ///
-        /// Its constants stand in the statement, so that a partial index can be used.
+        /// Its constants are literals in the statement, so that a partial index can be used.
         sqlite, of_sqlite, diesel::sqlite::Sqlite
     }
 
     #[cfg(all(feature = "postgres", feature = "sqlite"))]
     conditions! {
-        /// A condition on a row, typed by diesel, for both databases: `Filter::typed(orders::table,
+        /// Creates a condition typed by diesel, for both databases: `Filter::typed(orders::table,
         /// orders::status.eq("Pending"))`.
         ///
-        /// Its constants stand in the statement, so that a partial index can be used.
+        /// Its constants are literals in the statement, so that a partial index can be used.
         typed, of_both, diesel::pg::Pg, diesel::sqlite::Sqlite
     }
 }
 
-/// Values for columns of `T`, for any database.
+/// Defines a method that sets columns by a changeset, for the given databases.
 macro_rules! changes {
     ($(#[$doc:meta])* $name:ident, $of:ident, $($database:ty),+) => {
         $(#[$doc])*
@@ -75,28 +75,28 @@ macro_rules! changes {
 impl Rule {
     #[cfg(feature = "postgres")]
     changes! {
-        /// Sets columns of due rows by a changeset of diesel's, for Postgres:
+        /// Sets columns of due rows by diesel's changeset, for Postgres:
         /// `rule.set_postgres(orders::status.eq("Expired"))`, or a tuple of such.
         ///
-        /// Takes the place of an earlier changeset, and goes with [`Rule::set`].
+        /// Replaces an earlier changeset. [`Rule::set`] can set further columns.
         set_postgres, of_postgres, diesel::pg::Pg
     }
 
     #[cfg(feature = "sqlite")]
     changes! {
-        /// Sets columns of due rows by a changeset of diesel's, for SQLite:
+        /// Sets columns of due rows by diesel's changeset, for SQLite:
         /// `rule.set_sqlite(orders::status.eq("Expired"))`, or a tuple of such.
         ///
-        /// Takes the place of an earlier changeset, and goes with [`Rule::set`].
+        /// Replaces an earlier changeset. [`Rule::set`] can set further columns.
         set_sqlite, of_sqlite, diesel::sqlite::Sqlite
     }
 
     #[cfg(all(feature = "postgres", feature = "sqlite"))]
     changes! {
-        /// Sets columns of due rows by a changeset of diesel's, for both databases:
+        /// Sets columns of due rows by diesel's changeset, for both databases:
         /// `rule.set_typed(orders::status.eq("Expired"))`, or a tuple of such.
         ///
-        /// Takes the place of an earlier changeset, and goes with [`Rule::set`].
+        /// Replaces an earlier changeset. [`Rule::set`] can set further columns.
         set_typed, of_both, diesel::pg::Pg, diesel::sqlite::Sqlite
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One column, or all columns of a composite key, in the order of those they refer to.
+/// One column, or all columns of a composite key, in the order of the columns they refer to.
 ///
-/// Made of a name or of an array of names.
+/// A name or an array of names converts into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Form", into = "Form")]
 pub struct Columns(Vec<String>);
@@ -17,7 +17,7 @@ impl Columns {
     }
 }
 
-/// Names with commas between them.
+/// Writes the names with commas between them.
 impl fmt::Display for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(", "))

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::sql::Sql;
 use super::stamp::{InstantColumn, Stamp, Unit};
 
-/// When a row falls due: an instant made of its columns. NULL is never due.
+/// When a row falls due: an instant computed from its columns. NULL is never due.
 ///
-/// A row is due when its instant lies strictly before the cutoff, in the unit that the stamp has: a
-/// row stamped in whole seconds is due a second after its instant, never early. [`Due::inclusive`]
-/// makes it due at its instant.
+/// A row is due when its instant lies strictly before the cutoff, in the unit of the stamp. A row
+/// stamped in whole seconds is therefore due a second after its instant, never early.
+/// [`Due::inclusive`] makes it due at its instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "DueForm", into = "DueForm")]
 pub struct Due {
@@ -23,7 +23,7 @@ pub struct Due {
     pub(crate) inclusive: bool,
 }
 
-/// Where the instant comes from.
+/// The source of the instant.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Source {
     Column(InstantColumn),
@@ -32,40 +32,40 @@ pub(crate) enum Source {
     Sql(Sql, Stamp),
 }
 
-/// A lifetime that another table keeps for each tenant. NULL or no row: never due.
+/// A lifetime that another table has for each tenant. Without a row, or with NULL, never due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lifetime {
-    /// The other table.
+    /// The table with the lifetimes.
     pub table: String,
-    /// Its key.
+    /// Its key column.
     pub key: String,
-    /// The column of the rule's table that holds that key.
+    /// The column of the rule's table that refers to the key.
     pub by: String,
-    /// Its column with the lifetime.
+    /// The column with the lifetime.
     pub column: String,
     /// The unit of the lifetime.
     pub unit: Unit,
 }
 
-/// A row falls due at the instant in its column.
+/// Makes a row due at the instant in a column.
 pub fn at(column: impl Into<InstantColumn>) -> Due {
     Due::of(Source::Column(column.into()))
 }
 
-/// A row falls due this long after the instant in its column.
+/// Makes a row due this long after the instant in a column.
 pub fn age(column: impl Into<InstantColumn>, age: Duration) -> Due {
     at(column).after(age)
 }
 
-/// A row falls due at the first of these instants that is not NULL in time: the earliest.
+/// Makes a row due at the earliest of the instants in several columns. NULL is left out.
 pub fn first_of<I: Into<InstantColumn>>(columns: impl IntoIterator<Item = I>) -> Due {
     Due::of(Source::FirstOf(
         columns.into_iter().map(Into::into).collect(),
     ))
 }
 
-/// A row falls due at the first of these columns that is not NULL.
+/// Makes a row due at the instant in the first of several columns that is not NULL.
 pub fn coalesce<I: Into<InstantColumn>>(columns: impl IntoIterator<Item = I>) -> Due {
     Due::of(Source::Coalesce(
         columns.into_iter().map(Into::into).collect(),
@@ -83,40 +83,40 @@ impl Due {
         }
     }
 
-    /// A row falls due at the instant an expression yields, kept like this.
+    /// Makes a row due at the instant that an expression yields, in this form.
     pub fn sql(expression: impl Into<Sql>, stamp: Stamp) -> Self {
         Self::of(Source::Sql(expression.into(), stamp))
     }
 
-    /// This much later.
+    /// Makes the row due this much later.
     #[must_use]
     pub fn after(mut self, age: Duration) -> Self {
         self.after = Some(age);
         self
     }
 
-    /// Later by what a column of the row holds: its own lifetime. NULL is never due.
+    /// Makes the row due later by the number in a column, its own lifetime. NULL is never due.
     #[must_use]
     pub fn plus(mut self, column: impl Into<String>, unit: Unit) -> Self {
         self.plus = Some((column.into(), unit));
         self
     }
 
-    /// Later by a lifetime that another table keeps for each tenant.
+    /// Makes the row due later by a lifetime that another table has for each tenant.
     #[must_use]
     pub fn lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// A row is due at its instant, not only after it.
+    /// Makes the row due at its instant, not only after it.
     #[must_use]
     pub fn inclusive(mut self) -> Self {
         self.inclusive = true;
         self
     }
 
-    /// How its first column, or its expression, keeps instants, if that is declared.
+    /// Returns the declared stamp of its first column, or of its expression.
     #[cfg(feature = "postgres")]
     pub(crate) fn stamp(&self) -> Option<&Stamp> {
         match &self.source {
@@ -125,7 +125,7 @@ impl Due {
         }
     }
 
-    /// The same on SQLite.
+    /// Returns that stamp for SQLite.
     #[cfg(feature = "sqlite")]
     pub(crate) fn sqlite_stamp(&self) -> Option<&Stamp> {
         match &self.source {
@@ -134,7 +134,7 @@ impl Due {
         }
     }
 
-    /// The columns that hold its instants; none for an expression.
+    /// Returns the columns that hold its instants; none for an expression.
     pub(crate) fn instants(&self) -> &[InstantColumn] {
         match &self.source {
             Source::Column(instant) => slice::from_ref(instant),
@@ -143,7 +143,7 @@ impl Due {
         }
     }
 
-    /// The names of those columns.
+    /// Returns the names of those columns.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
         self.instants()
             .iter()
@@ -168,43 +168,44 @@ impl Due {
         self
     }
 
-    /// Its columns hold whole seconds since 1970.
+    /// Declares that its columns hold whole seconds since 1970.
     #[must_use]
     pub fn seconds(self) -> Self {
         self.restamp(&Stamp::Seconds)
     }
 
-    /// Its columns hold milliseconds since 1970.
+    /// Declares that its columns hold milliseconds since 1970.
     #[must_use]
     pub fn millis(self) -> Self {
         self.restamp(&Stamp::Millis)
     }
 
-    /// Its columns hold microseconds since 1970.
+    /// Declares that its columns hold microseconds since 1970.
     #[must_use]
     pub fn micros(self) -> Self {
         self.restamp(&Stamp::Micros)
     }
 
-    /// Its columns are timestamps without a zone that hold UTC.
+    /// Declares that its columns are timestamps without a zone that hold UTC.
     #[must_use]
     pub fn naive_utc(self) -> Self {
         self.restamp(&Stamp::NaiveUtc)
     }
 
-    /// Its columns are timestamps without a zone that hold this zone's local time.
+    /// Declares that its columns are timestamps without a zone that hold the local time of this
+    /// zone.
     #[must_use]
     pub fn naive_in(self, zone: impl Into<String>) -> Self {
         self.restamp(&Stamp::NaiveIn(zone.into()))
     }
 
-    /// Its columns hold text in this format.
+    /// Declares that its columns hold text in this format.
     #[must_use]
     pub fn text(self, format: impl Into<String>) -> Self {
         self.restamp(&Stamp::Text(format.into()))
     }
 
-    /// Its columns are kept like this on SQLite, where that differs.
+    /// Declares the stamp of its columns on SQLite, where it differs.
     #[must_use]
     pub fn on_sqlite(mut self, stamp: Stamp) -> Self {
         for (instant, stamp) in self.instants_mut().iter_mut().zip(iter::repeat(stamp)) {
@@ -214,7 +215,7 @@ impl Due {
     }
 }
 
-/// As a file has it: one of `at`, `first_of`, `coalesce`, `sql`, and what goes with it.
+/// The form in a file: one of `at`, `first_of`, `coalesce` and `sql`, with its options.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct DueForm {

@@ -1,4 +1,4 @@
-//! The host's SQL and constants in a rule, each with its part and the table it is about.
+//! The host's SQL and constants in a rule, each with its part and its table.
 
 use super::action::Action;
 use super::due::Source;
@@ -24,14 +24,14 @@ pub(crate) struct Expression<'r> {
     pub(crate) decides: bool,
 }
 
-/// A column's new value, apart from expressions.
+/// A column's new value, if it is a constant or NULL.
 pub(crate) struct Assignment<'r> {
     pub(crate) part: String,
     pub(crate) table: &'r str,
     pub(crate) column: &'r str,
     /// `None` is NULL.
     pub(crate) literal: Option<&'r Literal>,
-    /// Whether it is written into a new row.
+    /// Whether the row is new.
     #[cfg_attr(
         not(feature = "postgres"),
         expect(dead_code, reason = "SQLite takes any type")
@@ -121,7 +121,8 @@ impl Rule {
         found
     }
 
-    /// Part, table whose rows are read, table and column written, value.
+    /// Returns each new value as (part, table that is read, table and column that are written,
+    /// value).
     fn values(&self) -> Vec<(String, &str, &str, &str, &Value)> {
         fn handed<'r>(
             all: &'r [HandOn],
@@ -129,7 +130,7 @@ impl Rule {
             found: &mut Vec<(String, &'r str, &'r str, &'r str, &'r Value)>,
         ) {
             for hand_on in all {
-                // Entries of the outbox and arguments are no columns of a table of the host.
+                // Entries of the outbox and arguments of a function are not in a host's table.
                 let Target::Table(into) = &hand_on.to else {
                     continue;
                 };
@@ -183,7 +184,7 @@ fn leaves<'r>(part: &str, table: &'r str, filter: &'r Filter, found: &mut Vec<Co
     }
 }
 
-/// Returns the names that are called as functions in a text, in lower case.
+/// Returns the names of functions that a text calls, in lower case.
 pub(crate) fn called(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let (mut word, mut quoted, mut space) = (String::new(), false, false);

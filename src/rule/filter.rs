@@ -15,31 +15,31 @@ pub enum Filter {
     Eq(String, Literal),
     /// The column has one of these values.
     OneOf(String, Vec<Literal>),
-    /// The column has none of these values. NULL has none.
+    /// The column has none of these values, or is NULL.
     NoneOf(String, Vec<Literal>),
     /// The column is NULL.
     IsNull(String),
     /// The column is not NULL.
     NotNull(String),
-    /// All of them hold.
+    /// All conditions hold.
     And(Vec<Filter>),
-    /// One of them holds.
+    /// At least one condition holds.
     Or(Vec<Filter>),
-    /// It does not hold, or is NULL.
+    /// The condition does not hold, or is NULL.
     Not(Box<Filter>),
-    /// An expression of the host.
+    /// The host's own expression.
     Sql(Sql),
     /// A condition that diesel's types check.
     #[serde(skip_deserializing)]
     Typed(Typed),
 }
 
-/// The column has this value.
+/// Holds if the column has this value.
 pub fn eq(column: impl Into<String>, value: impl Into<Literal>) -> Filter {
     Filter::Eq(column.into(), value.into())
 }
 
-/// The column has one of these values.
+/// Holds if the column has one of these values.
 pub fn one_of<V: Into<Literal>>(
     column: impl Into<String>,
     values: impl IntoIterator<Item = V>,
@@ -47,7 +47,7 @@ pub fn one_of<V: Into<Literal>>(
     Filter::OneOf(column.into(), values.into_iter().map(Into::into).collect())
 }
 
-/// The column has none of these values. NULL has none.
+/// Holds if the column has none of these values, or is NULL.
 pub fn none_of<V: Into<Literal>>(
     column: impl Into<String>,
     values: impl IntoIterator<Item = V>,
@@ -55,34 +55,34 @@ pub fn none_of<V: Into<Literal>>(
     Filter::NoneOf(column.into(), values.into_iter().map(Into::into).collect())
 }
 
-/// The column is NULL.
+/// Holds if the column is NULL.
 pub fn is_null(column: impl Into<String>) -> Filter {
     Filter::IsNull(column.into())
 }
 
-/// The column is not NULL.
+/// Holds if the column is not NULL.
 pub fn not_null(column: impl Into<String>) -> Filter {
     Filter::NotNull(column.into())
 }
 
-/// All of them hold.
+/// Holds if all conditions hold.
 pub fn and(filters: impl IntoIterator<Item = Filter>) -> Filter {
     Filter::And(filters.into_iter().collect())
 }
 
-/// One of them holds.
+/// Holds if at least one condition holds.
 pub fn or(filters: impl IntoIterator<Item = Filter>) -> Filter {
     Filter::Or(filters.into_iter().collect())
 }
 
-/// It does not hold, or is NULL.
+/// Holds if the condition does not, or is NULL.
 #[must_use]
 pub fn not(filter: Filter) -> Filter {
     Filter::Not(Box::new(filter))
 }
 
 impl Filter {
-    /// Both hold.
+    /// Holds if both conditions hold.
     #[must_use]
     pub fn and(self, other: impl Into<Self>) -> Self {
         let other = other.into();
@@ -95,7 +95,7 @@ impl Filter {
         }
     }
 
-    /// One of them holds.
+    /// Holds if at least one of the two conditions holds.
     #[must_use]
     pub fn or(self, other: impl Into<Self>) -> Self {
         let other = other.into();
@@ -108,7 +108,7 @@ impl Filter {
         }
     }
 
-    /// Every column it names; an expression names none that we know of.
+    /// Returns the columns it names, without those in expressions.
     pub(crate) fn columns(&self) -> Vec<&str> {
         match self {
             Self::Eq(column, _)
@@ -122,7 +122,7 @@ impl Filter {
         }
     }
 
-    /// The constants that columns are compared with.
+    /// Returns the columns that are compared with constants, and these constants.
     #[cfg(feature = "_store")]
     pub(crate) fn constants(&self) -> Vec<(&str, &[Literal])> {
         match self {
@@ -134,7 +134,7 @@ impl Filter {
         }
     }
 
-    /// Whether a part of it says nothing of the columns it reads.
+    /// Returns whether a part of it is an expression or typed by diesel, whose columns are unknown.
     pub(crate) fn is_opaque(&self) -> bool {
         match self {
             Self::And(all) | Self::Or(all) => all.iter().any(Self::is_opaque),
@@ -144,7 +144,7 @@ impl Filter {
         }
     }
 
-    /// Every expression of the host in it.
+    /// Returns the host's expressions in it.
     pub(crate) fn texts(&self) -> Vec<&Sql> {
         match self {
             Self::And(all) | Self::Or(all) => all.iter().flat_map(Self::texts).collect(),
@@ -154,9 +154,9 @@ impl Filter {
         }
     }
 
-    /// Whether a row that matched certainly matches once some of its columns are set. `set` knows a
-    /// column that is: `Some(None)` is NULL, and `unknown` says of a column that its new value is
-    /// unknown.
+    /// Returns whether a row that matched certainly still matches after some columns are set. `set`
+    /// returns the new value of a column (`Some(None)` is NULL), and `unknown` returns whether a
+    /// column is set to an unknown value.
     pub(crate) fn stays_true<'s>(
         &self,
         set: &impl Fn(&str) -> Option<Option<&'s Literal>>,
@@ -174,7 +174,7 @@ impl Filter {
         }
     }
 
-    /// Whether it holds by the columns that are set alone, if that is known.
+    /// Returns whether it holds, if the columns that are set decide that.
     fn holds<'s>(&self, set: &impl Fn(&str) -> Option<Option<&'s Literal>>) -> Option<bool> {
         Some(match self {
             Self::Eq(name, wanted) => set(name)? == Some(wanted),

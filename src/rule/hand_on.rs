@@ -1,4 +1,4 @@
-//! A row or a call for each row that was written, such as an entry of the outbox.
+//! A row or a call for each row that was written, such as an entry in the outbox.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use super::value::{Value, column};
 /// A row that is inserted, or a call that is made, for each row that was written, in the same
 /// transaction.
 ///
-/// [`outbox`] hands on to this crate's own table, from which a
-/// [courier](crate::actors::Destination) delivers. [`hand_on`] inserts into a table of the host,
-/// such as that of its queue, and [`call`] calls a function of the database.
+/// [`outbox`] writes an entry into this crate's own table, from which a
+/// [courier](crate::actors::Destination) delivers it. [`hand_on`] inserts into one of the host's
+/// tables, such as that of its queue, and [`call`] calls a function of the database.
 ///
 /// # Examples
 ///
@@ -36,14 +36,15 @@ pub struct HandOn {
     pub(crate) columns: BTreeMap<String, Value>,
 }
 
-/// The receiver of what is handed on.
+/// The receiver of rows that are handed on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Target {
-    /// A table of the host.
+    /// One of the host's tables.
     Table(String),
     /// A function of the database.
     Function(String),
-    /// This crate's own table. `None` is the topic of the table whose rows are handed on.
+    /// This crate's own table, with a topic. `None`: the name of the table whose rows are handed
+    /// on.
     Outbox(Option<String>),
 }
 
@@ -58,10 +59,11 @@ pub fn call(function: impl Into<String>) -> HandOn {
     HandOn::to(Target::Function(function.into()))
 }
 
-/// Hands these columns of each row that was written on to the outbox, as one JSON object.
+/// Writes an entry into the outbox for each row that was written, with these columns as one JSON
+/// object.
 ///
-/// The table `housekeeper_outbox` belongs to `Schema::Outbox`. The topic of the entries is the
-/// name of the table whose rows they are; [`HandOn::topic`] sets another.
+/// The table `housekeeper_outbox` belongs to `Schema::Outbox`. [`HandOn::topic`] sets the topic of
+/// the entries. Default: the name of the table whose rows are handed on.
 pub fn outbox<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> HandOn {
     HandOn {
         to: Target::Outbox(None),
@@ -69,7 +71,7 @@ pub fn outbox<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> HandOn {
     }
 }
 
-/// One JSON object of these columns, by their names.
+/// Creates a JSON object of these columns, by their names.
 pub fn json<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> Value {
     Value::Json(by_name(columns))
 }
@@ -92,14 +94,14 @@ impl HandOn {
         self
     }
 
-    /// Gives an argument of the function.
+    /// Sets a named argument of the function.
     #[must_use]
     pub fn argument(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.column(name, value)
     }
 
-    /// Sets the topic of the entries in the outbox, by which a receiver distinguishes them. Changes
-    /// nothing elsewhere.
+    /// Sets the topic of the entries in the outbox, by which a receiver distinguishes them. No-op
+    /// for a table or a function.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         if let Target::Outbox(of) = &mut self.to {
@@ -108,7 +110,7 @@ impl HandOn {
         self
     }
 
-    /// The table that gets a row, if one does.
+    /// Returns the table that receives a row; `None` for a function.
     pub(crate) fn table(&self) -> Option<&str> {
         match &self.to {
             Target::Table(table) => Some(table),
@@ -117,7 +119,7 @@ impl HandOn {
         }
     }
 
-    /// The part of the rule, as findings name it.
+    /// Returns the name of this part of the rule in findings.
     pub(crate) fn part(&self) -> String {
         match &self.to {
             Target::Table(table) => format!("hand_on {table}"),

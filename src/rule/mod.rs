@@ -1,8 +1,8 @@
 //! A declared rule: which rows of a host's table are due, and what is done to them.
 //!
-//! A [`Rule`] is plain data. It names tables and columns, never runs a statement itself, and reads
-//! and writes as TOML or JSON. A store turns it into a [`Job`](crate::Job): `PostgresStore::rule`
-//! or `SqliteStore::rule`. The same rule serves both databases.
+//! A [`Rule`] is plain data that reads and writes as TOML or JSON. It names tables and columns, and
+//! runs no statement itself. A store compiles it into a [`Job`](crate::Job): `PostgresStore::rule`
+//! or `SqliteStore::rule`. One rule can serve both databases.
 //!
 //! ```
 //! use std::time::Duration;
@@ -86,8 +86,9 @@ pub(crate) use typed::SqliteFragment;
 
 /// Which rows of a table are due, and what is done to them.
 ///
-/// Built with [`Rule::new`] and the methods below, or read from TOML or JSON. [`Rule::validate`]
-/// names the rule and the part that is wrong; a store calls it before it makes a job of the rule.
+/// Build it with [`Rule::new`] and the methods below, or read it from TOML or JSON.
+/// [`Rule::validate`] names the first part that is wrong; a store calls it before it compiles the
+/// rule into a job.
 ///
 /// # Examples
 ///
@@ -158,9 +159,9 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Begins a rule over a table, which may be written with its schema: `billing.invoices`.
+    /// Begins a rule over a table, with or without its schema: `billing.invoices`.
     ///
-    /// `name` becomes the job's name. A part of the table's name that holds a dot is written in
+    /// `name` becomes the job's name. Write a part of the table's name that contains a dot in
     /// double quotes.
     pub fn new(name: impl Into<String>, table: impl Into<String>) -> Self {
         Self {
@@ -189,33 +190,33 @@ impl Rule {
         }
     }
 
-    /// The name of the job.
+    /// Returns the name of the job.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The table as it was given.
+    /// Returns the table as it was passed to [`Rule::new`].
     #[must_use]
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// Names a unique key whose columns are not null. Default: the primary key.
+    /// Names the columns of a unique key, which must not be NULL. Default: the primary key.
     #[must_use]
     pub fn key<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
         self.key = columns.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Says when a row falls due. A row whose instant is NULL is never due.
+    /// Sets when a row falls due. A row whose instant is NULL is never due.
     #[must_use]
     pub fn due(mut self, due: Due) -> Self {
         self.due = Some(due);
         self
     }
 
-    /// Restricts the rule to rows that a condition holds for. Calling it again adds a condition.
+    /// Restricts the rule to rows that meet a condition. Calling it again adds a condition.
     #[must_use]
     pub fn only(mut self, filter: impl Into<Filter>) -> Self {
         let filter = filter.into();
@@ -233,7 +234,7 @@ impl Rule {
         self
     }
 
-    /// Spares rows that have a related row: a payment, an attachment, a setting.
+    /// Leaves out rows that have a related row: a payment, an attachment, a setting.
     #[must_use]
     pub fn unless(mut self, related: Related) -> Self {
         self.unless.push(related);
@@ -247,7 +248,7 @@ impl Rule {
         self
     }
 
-    /// Names a column that puts a row off until the instant in it. NULL does not put it off.
+    /// Names a column with an instant until which the row is not due. NULL puts nothing off.
     #[must_use]
     pub fn held_until(mut self, column: impl Into<InstantColumn>) -> Self {
         self.held_until = Some(column.into());
@@ -263,7 +264,7 @@ impl Rule {
 
     /// Sets a column of due rows. Calling it again sets another column.
     ///
-    /// The rule must not match a row any more once it was set, or a run would never end.
+    /// The rule must no longer match a row that was set, or a run would never end.
     #[must_use]
     pub fn set(mut self, column: impl Into<String>, value: impl Into<Value>) -> Self {
         let mut columns = match self.action {
@@ -277,53 +278,55 @@ impl Rule {
 
     /// Copies due rows into another table and deletes them, in one transaction.
     ///
-    /// All columns are copied by name; [`archive`] leaves some out, or fills others.
+    /// A table's name copies all columns by name. [`archive`] can leave columns out, or fill them
+    /// with other values.
     #[must_use]
     pub fn archive(mut self, into: impl Into<Archive>) -> Self {
         self.action = Some(Action::Archive(into.into()));
         self
     }
 
-    /// Deletes or lets go of rows of another table that refer to due rows, and counts them.
+    /// Deletes rows of another table that refer to due rows, or sets their references to NULL, and
+    /// counts them.
     #[must_use]
     pub fn with(mut self, children: Children) -> Self {
         self.with.push(children);
         self
     }
 
-    /// Names a related row that keeps a due row: such rows are rejected with the reason, and the
-    /// others go without a failed attempt.
+    /// Names a related row that keeps a due row. A batch rejects such a due row with the reason,
+    /// and handles the others without a failed attempt.
     #[must_use]
     pub fn keeps(mut self, related: Related) -> Self {
         self.keeps.push(related);
         self
     }
 
-    /// Rejects a row that any other foreign key keeps, with the reason, instead of asking for each
-    /// key to be declared. Such rows are looked for once the database has refused a batch.
+    /// Rejects rows that any foreign key keeps, with the reason, without a declaration of each key.
+    /// Batches look for such rows once the database has refused a batch.
     #[must_use]
     pub fn keeps_referenced(mut self) -> Self {
         self.keeps_referenced = true;
         self
     }
 
-    /// Runs a statement over the rows just written, in the same transaction. It reads them from
-    /// `written`, which has the rule's key.
+    /// Runs a statement over the rows just written, in the same transaction. It reads their keys
+    /// from `written`, which has the columns of the rule's key.
     #[must_use]
     pub fn then(mut self, statement: impl Into<Sql>) -> Self {
         self.then.push(statement.into());
         self
     }
 
-    /// Hands each row just written on, in the same transaction: to the outbox, into a table of the
-    /// host, or to a function. It has the values that the action left.
+    /// Hands on each row just written, in the same transaction: to the outbox, into one of the
+    /// host's tables, or to a function. A row that is set is handed on with its new values.
     #[must_use]
     pub fn hand_on(mut self, hand_on: HandOn) -> Self {
         self.hand_on.push(hand_on);
         self
     }
 
-    /// Names the column that says whose row it is. Without it the rule serves no
+    /// Names the column with the user of a row. Without it the rule rejects requests with
     /// [`Scope::User`](crate::Scope::User).
     #[must_use]
     pub fn scope(mut self, column: impl Into<String>) -> Self {
@@ -345,32 +348,32 @@ impl Rule {
         self
     }
 
-    /// Sets the shortest time after which a new row falls due: the job looks again that often, so
-    /// that such a row is handled on time. Default: the age of [`age`]; without an age, the job
-    /// looks again at its ticks.
+    /// Sets the shortest time after which a new row falls due. The job runs again at least that
+    /// often, so that such a row is handled on time. Default: the age of [`age`]; without one, new
+    /// rows wait for a tick.
     #[must_use]
     pub fn soonest(mut self, time: std::time::Duration) -> Self {
         self.soonest = Some(time);
         self
     }
 
-    /// Accepts that a related row without a foreign key may appear in the instant in which its row
-    /// is handled.
+    /// Accepts the race that a related row without a foreign key is written in the instant in which
+    /// its row is handled.
     #[must_use]
     pub fn may_race(mut self) -> Self {
         self.may_race = true;
         self
     }
 
-    /// Says that most of the table may be due at the first run, which the check would mention
-    /// otherwise.
+    /// Declares that most of the table may be due at the first run, so the check gives no advice
+    /// about it.
     #[must_use]
     pub fn expect_backlog(mut self) -> Self {
         self.expect_backlog = true;
         self
     }
 
-    /// Whether a run takes away or hands on what no later run brings back.
+    /// Returns whether a run deletes rows or hands them on, which cannot be undone.
     #[cfg(feature = "_store")]
     pub(crate) fn is_irreversible(&self) -> bool {
         !matches!(self.action, Some(Action::Set(_)))
@@ -389,9 +392,10 @@ impl Rule {
             .collect()
     }
 
-    /// Whether another table decides, so that rows are locked before they are judged.
+    /// Returns whether another table decides which rows are due, so that a batch locks rows before
+    /// it checks them.
     ///
-    /// Activity that a trigger notes in the row itself is decided with the row.
+    /// Activity that a trigger notes in the row itself is checked with the row.
     pub(crate) fn asks_others(&self) -> bool {
         let activity = self.active.as_ref();
         !self.when.is_empty()
@@ -399,7 +403,7 @@ impl Rule {
             || activity.is_some_and(|activity| activity.noted_in.is_none())
     }
 
-    /// The word for the rows in reports.
+    /// Returns the word for the rows in reports.
     #[cfg(feature = "_store")]
     pub(crate) fn kind(&self) -> &str {
         match &self.counts_as {

@@ -1,6 +1,6 @@
-//! Names that were most likely meant.
+//! Suggestions for misspelt names.
 
-/// The name among `known` that is most likely meant by `given`.
+/// Returns the name among `known` that `given` most likely misspells.
 pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name))
@@ -9,7 +9,7 @@ pub(crate) fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> 
         .map(|(_, name)| name)
 }
 
-/// The single characters to add, drop or change between two texts.
+/// Returns how many single characters to add, drop or change between two texts.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! A rule as a file has it, read part by part, so that an error names the rule and the part.
+//! Reads a rule part by part, so that an error names the rule and the part.
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
@@ -107,7 +107,7 @@ mod tests {
 
     use super::super::*;
 
-    /// As a configuration file has it.
+    /// A configuration file with two rules.
     const FILE: &str = r#"
         [[rules]]
         name = "order-expirer"

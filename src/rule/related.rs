@@ -1,4 +1,4 @@
-//! Rows of other tables: those that decide, and those that go along.
+//! Rows of other tables: those that decide about a row, and those that go with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,11 +6,11 @@ use super::columns::Columns;
 use super::filter::Filter;
 use super::hand_on::HandOn;
 
-/// A row of another table that belongs to a row of the rule's.
+/// A row of another table that belongs to a row of the rule's table.
 ///
-/// The check asks for a foreign key from `column`, because a row written at the same time locks its
-/// parent by it. Without one the race stays open, which [`Rule::may_race`](super::Rule::may_race)
-/// accepts.
+/// The check requires a foreign key from `column`, because a related row that is written at the
+/// same time locks its parent by that key. [`Rule::may_race`](super::Rule::may_race) accepts the
+/// race without one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Related {
@@ -22,8 +22,8 @@ pub struct Related {
     pub(crate) only: Option<Filter>,
 }
 
-/// Rows of `table` whose `column` holds the rule's key: one name, or an array of names where the
-/// key has several columns.
+/// Names rows of `table` whose `column` holds the rule's key: one name, or an array of names where
+/// the key has several columns.
 pub fn related(table: impl Into<String>, column: impl Into<Columns>) -> Related {
     Related {
         table: table.into(),
@@ -42,7 +42,7 @@ impl Related {
         self
     }
 
-    /// Restricts it to related rows that a condition holds for.
+    /// Restricts it to related rows that meet a condition.
     #[must_use]
     pub fn only(mut self, filter: impl Into<Filter>) -> Self {
         self.only = Some(filter.into());
@@ -50,7 +50,7 @@ impl Related {
     }
 }
 
-/// Rows of another table that refer to due rows and are written before them.
+/// Rows of another table that refer to due rows, and are deleted or set before them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Children {
@@ -74,10 +74,10 @@ pub struct Children {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnParent {
-    /// They are deleted and counted, whether or not their key cascades.
+    /// Deletes and counts them, whether or not their key cascades.
     #[default]
     Delete,
-    /// The columns that refer to the row become NULL.
+    /// Sets the columns that refer to the row to NULL.
     SetNull,
 }
 
@@ -91,8 +91,8 @@ impl OnParent {
     }
 }
 
-/// Rows of `table` whose `column` holds the rule's key: one name, or an array of names where the
-/// key has several columns. They are deleted.
+/// Names rows of `table` whose `column` holds the rule's key: one name, or an array of names where
+/// the key has several columns. They are deleted.
 pub fn children(table: impl Into<String>, column: impl Into<Columns>) -> Children {
     Children {
         table: table.into(),
@@ -115,8 +115,8 @@ impl Children {
         self
     }
 
-    /// Sets the columns that refer to the row to NULL, as far as they may be, instead of deleting
-    /// the child.
+    /// Sets those columns that refer to the row and accept NULL to NULL, instead of deleting the
+    /// child.
     #[must_use]
     pub fn set_null(mut self) -> Self {
         self.action = OnParent::SetNull;
@@ -130,21 +130,21 @@ impl Children {
         self
     }
 
-    /// Shows in a preview how many there are. Children of children are not shown.
+    /// Shows their number in a preview. Children of children are not shown.
     #[must_use]
     pub fn show_count(mut self) -> Self {
         self.show_count = true;
         self
     }
 
-    /// Names children of these children.
+    /// Adds children of these children.
     #[must_use]
     pub fn with(mut self, children: Self) -> Self {
         self.with.push(children);
         self
     }
 
-    /// Hands each child on before it goes: to the outbox, into a table of the host, or to a
+    /// Hands on each child before it goes: to the outbox, into one of the host's tables, or to a
     /// function.
     #[must_use]
     pub fn hand_on(mut self, hand_on: HandOn) -> Self {
@@ -152,7 +152,7 @@ impl Children {
         self
     }
 
-    /// The word for these rows in reports.
+    /// Returns the word for these rows in reports.
     #[cfg(feature = "_store")]
     pub(crate) fn kind(&self) -> &str {
         match &self.counts_as {

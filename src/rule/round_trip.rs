@@ -1,4 +1,4 @@
-//! Any rule reads as it was written, in JSON and in TOML.
+//! Any rule reads back as it was written, in JSON and in TOML.
 
 use std::time::Duration;
 

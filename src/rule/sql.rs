@@ -1,11 +1,11 @@
-//! SQL in the host's own words, and the names of tables.
+//! The host's own SQL, and names of tables.
 
 use serde::{Deserialize, Serialize};
 
-/// SQL in the host's own words, for both databases or for each its own.
+/// The host's own SQL: one text for both databases, or one for each.
 ///
-/// Columns of the rule's table may be written plainly or with the table's bare name. The check
-/// parses the text against the database.
+/// Columns of the rule's table stand alone or behind the table's name without its schema. The check
+/// has the database parse the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "SqlForm", into = "SqlForm")]
 pub struct Sql {
@@ -13,7 +13,7 @@ pub struct Sql {
     sqlite: Option<String>,
 }
 
-/// SQL for both databases.
+/// Creates SQL for both databases.
 pub fn sql(text: impl Into<String>) -> Sql {
     let text = text.into();
     Sql {
@@ -23,7 +23,7 @@ pub fn sql(text: impl Into<String>) -> Sql {
 }
 
 impl Sql {
-    /// SQL that differs by database.
+    /// Creates SQL that differs by database.
     pub fn by_database(postgres: impl Into<String>, sqlite: impl Into<String>) -> Self {
         Self {
             postgres: Some(postgres.into()),
@@ -31,13 +31,13 @@ impl Sql {
         }
     }
 
-    /// The text for Postgres, if the rule serves it.
+    /// Returns the text for Postgres, if there is one.
     #[must_use]
     pub fn postgres(&self) -> Option<&str> {
         self.postgres.as_deref()
     }
 
-    /// The text for SQLite, if the rule serves it.
+    /// Returns the text for SQLite, if there is one.
     #[must_use]
     pub fn sqlite(&self) -> Option<&str> {
         self.sqlite.as_deref()
@@ -96,7 +96,7 @@ impl TryFrom<SqlForm> for Sql {
     }
 }
 
-/// Splits `schema.table` at the dot that no quotes enclose, and takes the quotes off.
+/// Splits `schema.table` at the dot outside quotes, and removes the quotes.
 pub(crate) fn split_name(name: &str) -> (Option<&str>, &str) {
     let mut quoted = false;
     let dot = name.char_indices().find_map(|(at, c)| {
@@ -109,7 +109,7 @@ pub(crate) fn split_name(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// The table's name without its schema.
+/// Returns the table's name without its schema.
 #[cfg(any(feature = "_store", test))]
 pub(crate) fn bare_name(name: &str) -> &str {
     split_name(name).1

@@ -1,11 +1,11 @@
-//! How a column holds an instant or a span.
+//! The forms in which a column holds an instant or a duration.
 
 use serde::{Deserialize, Serialize};
 
-/// A column that holds an instant, and how.
+/// A column that holds an instant, and its form.
 ///
-/// A text converts into one: the column's name, with the stamp that the catalogue has. The methods
-/// of [`moment`]'s result declare another.
+/// A column's name converts into it; the database's catalogue then determines the form. [`moment`]
+/// and the methods below declare another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(from = "InstantForm", into = "InstantForm")]
 pub struct InstantColumn {
@@ -14,7 +14,7 @@ pub struct InstantColumn {
     pub(crate) sqlite: Option<Stamp>,
 }
 
-/// How a column keeps instants.
+/// The form in which a column holds instants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -25,20 +25,20 @@ pub enum Stamp {
     Millis,
     /// Microseconds since 1970.
     Micros,
-    /// A timestamp with a zone. Postgres only, where the catalogue tells; for expressions.
+    /// A timestamp with a zone. Postgres only, for expressions: for a column the catalogue knows
+    /// it.
     Zoned,
     /// A timestamp without a zone that holds UTC. Postgres only.
     NaiveUtc,
     /// A timestamp without a zone that holds this zone's local time, such as `Europe/Berlin`.
     /// Postgres only.
     NaiveIn(String),
-    /// Text in this format, as chrono writes it, such as `%Y-%m-%d %H:%M:%S%.3f`. All rows must
-    /// have one width, or differ only in the digits behind a dot that a digit or a space would
-    /// otherwise follow.
+    /// Text in UTC in this format of chrono, such as `%Y-%m-%d %H:%M:%S%.3f`. Texts must sort by
+    /// time: the fractions of rows may differ in their number of digits, but not in front of a `Z`.
     Text(String),
 }
 
-/// The unit of a column that holds a span.
+/// The unit of a column that holds a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -68,7 +68,7 @@ impl Unit {
     }
 }
 
-/// A column that holds an instant.
+/// Names a column that holds an instant.
 pub fn moment(column: impl Into<String>) -> InstantColumn {
     InstantColumn {
         column: column.into(),
@@ -78,14 +78,14 @@ pub fn moment(column: impl Into<String>) -> InstantColumn {
 }
 
 impl InstantColumn {
-    /// Says how the column keeps instants, on both databases.
+    /// Sets the form of the column's instants on both databases.
     #[must_use]
     pub fn stamp(mut self, stamp: Stamp) -> Self {
         self.stamp = Some(stamp);
         self
     }
 
-    /// Says how the column keeps instants on SQLite, where that differs.
+    /// Sets the form of the column's instants on SQLite, where it differs.
     #[must_use]
     pub fn on_sqlite(mut self, stamp: Stamp) -> Self {
         self.sqlite = Some(stamp);
@@ -95,7 +95,7 @@ impl InstantColumn {
 
 #[cfg(feature = "sqlite")]
 impl InstantColumn {
-    /// How it keeps instants on SQLite, if that is declared.
+    /// Returns the declared form of its instants on SQLite.
     pub(crate) fn sqlite_stamp(&self) -> Option<&Stamp> {
         self.sqlite.as_ref().or(self.stamp.as_ref())
     }
@@ -165,8 +165,7 @@ impl From<InstantColumn> for InstantForm {
     }
 }
 
-/// Returns what is wrong with a number in the middle of a sample: it reads as an instant of another
-/// unit.
+/// Returns the problem if the median of a sample of numbers looks like an instant in another unit.
 #[cfg(feature = "_store")]
 pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String> {
     let (per_second, name, finer, coarser) = match stamp {
@@ -182,7 +181,7 @@ pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String>
     };
     let year = |seconds: i64| 1970 + seconds / 31_556_952;
     let reads = year(value / per_second);
-    // Numbers that stand for never are right.
+    // The year 9999 and the largest number mean never.
     if reads > 3_000 && reads != 9_999 && value != i64::MAX {
         return Some(format!(
             "`{column}` holds {value}, which reads as the year {reads} in {name}; {finer}?"
@@ -197,8 +196,7 @@ pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String>
     ))
 }
 
-/// Whether a text says that its time is not that of UTC. Such texts are not in the order of their
-/// instants.
+/// Returns whether a text has an offset other than UTC's. Such texts do not sort by time.
 #[cfg(feature = "_store")]
 pub(crate) fn has_offset(text: &str) -> bool {
     let behind = text.get(19..).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::hand_on::Target;
 use super::related::Children;
 
 impl Rule {
-    /// All children, with those of children.
+    /// Returns all children, including those of children.
     pub(crate) fn children(&self) -> Vec<&Children> {
         fn add<'r>(children: &'r [Children], all: &mut Vec<&'r Children>) {
             for one in children {
@@ -21,14 +21,14 @@ impl Rule {
         all
     }
 
-    /// Whether rows, or children of theirs, are handed on.
+    /// Returns whether rows or their children are handed on.
     #[cfg(feature = "postgres")]
     pub(crate) fn hands_on(&self) -> bool {
         let children = self.children().into_iter();
         !self.hand_on.is_empty() || children.flat_map(|one| &one.hand_on).next().is_some()
     }
 
-    /// Returns whether rows, or children of theirs, are handed on to the outbox.
+    /// Returns whether rows or their children are handed on to the outbox.
     #[cfg(feature = "_store")]
     pub(crate) fn hands_on_to_outbox(&self) -> bool {
         let children = self.children().into_iter();
@@ -39,7 +39,7 @@ impl Rule {
         all.any(|hand_on| matches!(hand_on.to, Target::Outbox(_)))
     }
 
-    /// Every table that the rule names, as it names it, once each.
+    /// Returns the tables that the rule names, as it names them, once each.
     pub(crate) fn tables(&self) -> Vec<&str> {
         let mut names = vec![self.table.as_str()];
         let related = self.when.iter().chain(&self.unless).chain(&self.keeps);

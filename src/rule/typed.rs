@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A part of a rule that diesel's types check: a condition, or what columns are set to.
+/// A part of a rule that diesel's types check: a condition, or a changeset.
 ///
-/// Made with `Filter::postgres`, `Filter::sqlite` or `Filter::typed`, or by `Rule::set_postgres`,
-/// `Rule::set_sqlite` or `Rule::set_typed`. It is code, so a rule that has one cannot be written to
-/// a file.
+/// `Filter::postgres`, `Filter::sqlite` and `Filter::typed` create a condition, and
+/// `Rule::set_postgres`, `Rule::set_sqlite` and `Rule::set_typed` take a changeset. It is code, so
+/// a rule that has one cannot be written to a file.
 #[derive(Clone, Default)]
 pub struct Typed {
     #[cfg(feature = "postgres")]
@@ -17,18 +17,18 @@ pub struct Typed {
     pub(crate) sqlite: Option<SqliteFragment>,
 }
 
-/// A part of a statement whose type is forgotten.
+/// A part of a statement for Postgres, of any type.
 #[cfg(feature = "postgres")]
 pub(crate) type Fragment =
     std::sync::Arc<dyn diesel::query_builder::QueryFragment<diesel::pg::Pg> + Send + Sync>;
 
-/// The same for SQLite.
+/// A part of a statement for SQLite, of any type.
 #[cfg(feature = "sqlite")]
 pub(crate) type SqliteFragment =
     std::sync::Arc<dyn diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> + Send + Sync>;
 
 impl Typed {
-    /// Whether no database has this part.
+    /// Returns whether it is empty for both databases.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { .. } = self;
         #[cfg(feature = "postgres")]
@@ -83,7 +83,7 @@ impl Typed {
     }
 }
 
-/// The name of a column that diesel's types check.
+/// Returns the name of a column, so that the compiler checks that diesel's table has it.
 #[cfg(feature = "_store")]
 #[must_use]
 pub fn name<C: diesel::Column>(_column: C) -> &'static str {
@@ -96,7 +96,7 @@ impl fmt::Debug for Typed {
     }
 }
 
-/// Code is compared by where it is.
+/// Two parts are equal if they are clones of one.
 impl PartialEq for Typed {
     fn eq(&self, other: &Self) -> bool {
         let Self { .. } = other;

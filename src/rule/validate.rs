@@ -1,4 +1,4 @@
-//! Problems of a rule that need no database to find.
+//! Finds problems of a rule without a database.
 
 use std::collections::BTreeMap;
 
@@ -28,11 +28,11 @@ pub struct RuleError {
 }
 
 impl Rule {
-    /// Checks what can be known without a database.
+    /// Checks the rule without a database.
     ///
     /// # Errors
     ///
-    /// The first part that is missing, empty, or contradicts another.
+    /// The first part that is missing or empty, or that contradicts another.
     pub fn validate(&self) -> Result<(), RuleError> {
         let wrong = |(part, problem): (String, String)| RuleError {
             rule: self.name.clone(),
@@ -134,15 +134,15 @@ impl Rule {
         problems.0
     }
 
-    /// Whether it is certain that a row that was set is matched again: nothing that decides is
-    /// written.
+    /// Returns whether the rule certainly matches a row again that it has set, because it sets no
+    /// column that decides.
     fn stays_true(&self) -> bool {
         let (Some(Action::Set(set)), Some(due)) = (&self.action, &self.due) else {
             return false;
         };
         let opaque = matches!(due.source, Source::Sql(..))
             || self.only.as_ref().is_some_and(Filter::is_opaque)
-            // Another table, or `then`, may end it.
+            // Another table, or `then`, may change the row so that it no longer matches.
             || self.asks_others()
             || self.active.is_some()
             || !self.changes.is_empty()
@@ -169,7 +169,7 @@ impl Rule {
     }
 }
 
-/// Parts and what is wrong with them.
+/// Parts with their problems.
 #[derive(Default)]
 struct Problems(Vec<(String, String)>);
 
@@ -350,13 +350,13 @@ impl Problems {
     }
 }
 
-/// Whether a table without its schema has the name that `then` reads the rows just written by.
+/// Returns whether a table, named without its schema, has the name of the rows that `then` reads.
 fn is_written(table: &str) -> bool {
     let (schema, name) = split_name(table);
     schema.is_none() && name.eq_ignore_ascii_case("written")
 }
 
-/// Quotes the statement that goes row by row on Postgres.
+/// The quote around the statement that goes row by row on Postgres.
 const RESERVED: &str = "$housekeeper$";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Values: constants, and what a column is set to.
+//! Values: constants, and new values of columns.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sql::Sql;
 
-/// A constant. It stands in the statement itself, so that a partial index can be used.
+/// A constant. It is a literal in the statement, so that a partial index can be used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a constant: true, false, a number or a text")]
 #[non_exhaustive]
@@ -18,7 +18,7 @@ pub enum Literal {
     Int(i64),
     /// A number.
     Float(f64),
-    /// A text, or whatever the column's type reads from one: a UUID, an enum's label, a date.
+    /// A text, or a value that the column's type reads from one: a UUID, an enum's label, a date.
     Text(String),
 }
 
@@ -67,7 +67,7 @@ pub enum Value {
     Constant(Literal),
     /// NULL.
     Null,
-    /// The instant of the run, written as the column keeps instants.
+    /// The instant of the run, in the form of the column.
     Now,
     /// This long after the instant of the run.
     NowPlus(Duration),
@@ -75,17 +75,17 @@ pub enum Value {
     Column(String),
     /// An expression over the row.
     Sql(Sql),
-    /// One JSON object of these fields. Only in what is handed on.
+    /// One JSON object of these fields. Only for rows that are handed on.
     Json(BTreeMap<String, Value>),
-    /// The row's key as text. Only in what is handed on.
+    /// The row's key as text. Only for rows that are handed on.
     Key,
-    /// A text that names this change of this row: the rule, the table of a child, the key, and the
-    /// instant of the run. Of several parts that hand on the same row, the second ends in `:2`.
-    /// Only in what is handed on.
+    /// A text that identifies this change of this row: the rule, the table of a child, the key, and
+    /// the instant of the run. If several parts hand on one row, the text of the second ends in
+    /// `:2`. Only for rows that are handed on.
     IdempotencyKey,
 }
 
-/// A column of the row.
+/// Returns the value of a column of the row.
 pub fn column(name: impl Into<String>) -> Value {
     Value::Column(name.into())
 }
