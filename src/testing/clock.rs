@@ -27,9 +27,9 @@ pub struct ManualClock(Arc<Mutex<Face>>);
 
 #[derive(Debug)]
 struct Face {
-    /// The time shown at `read`.
+    /// The time that the clock showed at `read`.
     shown: DateTime<Utc>,
-    /// When it was set, by tokio's clock; `None` for a frozen clock.
+    /// The instant of tokio's clock at which it was set; `None` for a frozen clock.
     read: Option<Instant>,
 }
 
@@ -53,8 +53,8 @@ impl ManualClock {
         })))
     }
 
-    /// Moves the clock forward or back, as the correction of a machine's clock does, and saturates
-    /// at the ends of the calendar. Tokio's time does not move.
+    /// Moves the clock forward or back, like a correction of a machine's clock. Saturates at the
+    /// ends of the calendar. Tokio's time does not move.
     pub fn advance_wall(&self, step: TimeDelta) {
         self.change(|shown| moved(shown, step));
     }

@@ -1,4 +1,4 @@
-//! Checks what the engine requires of every job.
+//! Checks the contract between the engine and a job.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,7 +26,8 @@ use walk::{assert_oldest_first, ids, preview, run};
 /// Takes a job through its steps as a housekeeper would, in batches of `limit` rows, and returns
 /// the ids it handled, in the order of the preview.
 ///
-/// The same as [`Conformance`] with the machine's clock and without a guest. It prints warnings.
+/// The check is a [`Conformance`] with the machine's clock and without guest, neighbour and proxy.
+/// It prints its warnings.
 ///
 /// # Panics
 ///
@@ -68,22 +69,22 @@ pub async fn assert_conforms(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<Str
     Ok(conformed.handled)
 }
 
-/// A check of what the engine requires of a job.
+/// A check of a job against its contract with the engine.
 ///
-/// Give the job more due rows than the limit, and let no other process change them. These rows find
-/// most: some of two users, an older one with a later id, and a limit of 1 or 2.
+/// Give the job more due rows than the limit, and let no other process change them. Rows of two
+/// users, an older row with a later id, and a limit of 1 or 2 find most mistakes.
 ///
-/// | rule | found by |
+/// | rule | needs |
 /// |---|---|
 /// | Preview, run and forecast agree on the rows that are due. | any due row |
 /// | A preview changes nothing; pages and batches skip and repeat no row and keep to their limit. | more rows than the limit |
 /// | Rows come oldest first. | an older row with a later id |
 /// | A run for one user handles that user's rows only. | a job that accepts such a scope |
-/// | The cutoff does not lie ahead: by more than ten seconds, rows are handled early. | [`Conformance::clock`] in a test that sets the job's clock |
+/// | The job's clock is at most ten seconds ahead, or rows are handled early. | [`Conformance::clock`] in a test that sets the job's clock |
 /// | [`Forecast::max_age`](crate::job::Forecast::max_age) is no longer than the age of the rule. Without one, a new row waits for a tick, which is a warning. | a cutoff in the past |
 /// | A row that a user saves during a batch survives. | [`Conformance::guest`] |
-/// | A row that another client holds keeps no others: nine tenths of them go within ten seconds. | [`Conformance::neighbour`] |
-/// | Rows whose commit was not confirmed are reported, once. | `Conformance::proxy`, on Postgres |
+/// | A row that another client locks does not keep the others: nine tenths of them are handled within ten seconds. | [`Conformance::neighbour`] |
+/// | Rows whose commit was not confirmed are reported exactly once. | `Conformance::proxy`, on Postgres |
 /// | Only the database orders texts. | a database in each of `PrivatePostgres::ODD_LOCALES`, with ids such as `a`, `B`, `c9`, `c10` of one instant |
 ///
 /// # Examples
@@ -141,7 +142,7 @@ impl<'g> Conformance<'g> {
         }
     }
 
-    /// Sets the clock that is right. Default: the machine's.
+    /// Sets the clock to compare the job's with. Default: the machine's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -155,8 +156,8 @@ impl<'g> Conformance<'g> {
         self
     }
 
-    /// Adds a client that holds a row, or what a write of it needs. Not on SQLite, where a writer
-    /// holds the whole file.
+    /// Adds a client that locks a due row, or a row that writing it needs. Not for SQLite, where a
+    /// writer locks the whole file.
     #[must_use]
     pub fn neighbour(mut self, neighbour: &'g mut dyn Neighbour) -> Self {
         self.neighbour = Some(neighbour);
@@ -228,7 +229,7 @@ impl fmt::Debug for Conformance<'_> {
     }
 }
 
-/// A clock that is ahead handles rows before they are due.
+/// Asserts that the job's clock is not ahead: rows would be handled before they are due.
 fn assert_not_ahead(bounds: &RunBounds, clock: &dyn Clock) {
     let RunBounds { now, cutoff, .. } = *bounds;
     let right = clock.now();
@@ -252,7 +253,7 @@ async fn assert_same_clock(
         .preview(&Scope::All, &crate::job::Page::default())
         .await?;
     let apart = (shown.cutoff - bounds.cutoff).abs();
-    // On a busy machine the steps in between take long.
+    // On a busy machine, the steps between the two readings take long.
     let elapsed = TimeDelta::from_std(began.elapsed()).unwrap_or(TimeDelta::MAX);
     assert!(
         apart <= LEAD.checked_add(&elapsed).unwrap_or(TimeDelta::MAX),
@@ -263,7 +264,7 @@ async fn assert_same_clock(
     Ok(())
 }
 
-/// Returns warnings.
+/// Checks the forecast before a run. Returns warnings.
 async fn assert_forecast(
     job: &dyn Job,
     bounds: &RunBounds,
@@ -342,8 +343,8 @@ async fn assert_run(job: &dyn Job, limit: NonZeroU32) -> Result<Vec<String>, Job
     Ok(handled)
 }
 
-/// The maximum lead of a clock, and the distance of two readings of it.
+/// The maximum lead of a clock, and the maximum difference between two readings of it.
 const LEAD: TimeDelta = TimeDelta::seconds(10);
 
-/// The coarsest unit in which tables keep instants.
+/// The coarsest unit of instants in tables.
 const GRAIN: Duration = Duration::from_secs(1);

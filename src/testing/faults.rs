@@ -13,7 +13,7 @@ use crate::job::JobError;
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<BTreeMap<Step, Plan>>>);
 
-/// A fault of a step. It occurs before the step has changed a row.
+/// A fault of a step. It occurs before the step changes a row.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Fault {
@@ -30,7 +30,7 @@ pub enum Fault {
 #[derive(Debug, Default)]
 struct Plan {
     calls: u64,
-    /// By number of call.
+    /// By the number of the call.
     once: BTreeMap<u64, Fault>,
     always: Option<Fault>,
 }

@@ -1,4 +1,4 @@
-//! A job with code around each of its steps.
+//! Wraps a job to run code around each of its steps.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::job::{
     PreviewRows, RunBounds, Scope,
 };
 
-/// A job with faults in its steps, around any other job.
+/// Any job, with faults in its steps.
 ///
 /// # Examples
 ///
-/// The report of an outage, without an outage:
+/// This test receives the report of an outage, without an outage:
 ///
 /// ```
 /// use std::sync::Arc;

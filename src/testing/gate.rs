@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Holds a step until it opens. Clones are the same gate.
+/// A gate that holds a step until it opens. Clones are the same gate.
 #[derive(Clone)]
 pub struct Gate(Arc<watch::Sender<Passage>>);
 

@@ -5,11 +5,12 @@ use async_trait::async_trait;
 use crate::job::{Batch, BatchRequest, Forecast, JobError, Page, PreviewRows, RunBounds, Scope};
 
 /// Code that runs before and after each step of a [`FaultyJob`](super::FaultyJob).
-/// [`Faults`](super::Faults) implements fixed plans; implement the trait for anything else, such as
+///
+/// [`Faults`](super::Faults) covers planned faults. Implement the trait for anything else, such as
 /// random faults, pauses or measurements.
 #[async_trait]
 pub trait JobHook: Send + Sync + 'static {
-    /// Runs before a step. An error fails the step without calling the job.
+    /// Runs before a step. An error fails the step, and the job is not called.
     async fn before(&self, _call: &Call<'_>) -> Result<(), JobError> {
         Ok(())
     }
@@ -53,7 +54,7 @@ pub enum Answer<'a> {
 }
 
 impl Call<'_> {
-    /// The step without its arguments.
+    /// Returns the step without its arguments.
     #[must_use]
     pub fn step(&self) -> Step {
         match self {

@@ -1,4 +1,5 @@
-//! The built-in rules in plain Rust: a store for tests without SQL, and the model of the databases.
+//! The built-in rules in plain Rust: a store for tests without SQL, and a model for tests of the
+//! databases.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,8 @@ use rows::Rows;
 
 /// The booking schema in memory. Clones share their rows.
 ///
-/// Its jobs implement the built-in rules to the microsecond, and it keeps a history. It never locks
-/// or rejects a row.
+/// Its jobs implement the built-in rules to the microsecond. It keeps a history, and never locks or
+/// rejects a row.
 ///
 /// # Examples
 ///
@@ -39,7 +40,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Creates an empty store on the machine's clock.
+    /// Creates an empty store that uses the machine's clock.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -111,8 +112,8 @@ impl MemoryStore {
         self.rows().bookings.values().cloned().collect()
     }
 
-    /// Sets the activity throttle, which the check of the session cleaner compares with its age. It
-    /// has no effect on the rows.
+    /// Sets the activity throttle, which the check of the session cleaner compares with
+    /// `idle_after`. The throttle has no effect on rows.
     pub fn set_activity_throttle(&self, throttle: Duration) {
         self.rows().throttle = throttle;
     }

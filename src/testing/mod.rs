@@ -1,4 +1,5 @@
-//! A kit for tests of a host's jobs, and of its code for events and reports (feature `testing`).
+//! A kit for tests of a host's jobs, receivers, and code for events and reports (feature
+//! `testing`).
 //!
 //! A month passes in milliseconds, steps fail on demand, and tests wait for events instead of
 //! sleeping. The tests of this crate use the same kit.
@@ -17,15 +18,15 @@
 //! | [`FaultyJob`], [`Faults`], [`Gate`] | errors, panics and hanging steps in any job |
 //! | [`MemoryStore`] | the built-in jobs without a database |
 //! | [`MemoryOutbox`] | entries for a receiver without a database |
-//! | [`drain`] | the entries that a rule handed on, in a test of the rule |
+//! | [`drain`] | take the entries that a rule handed on, in a test of the rule |
 //! | [`FaultyReceiver`] | a receiver that refuses, hangs, panics or answers late on request |
 //! | `PrivatePostgres` | a Postgres server for the duration of a test (feature `postgres`) |
-//! | `PostgresProxy` | a wire to a private Postgres that fails one exchange or commit, or goes silent (feature `postgres`) |
+//! | `PostgresProxy` | a proxy in front of a private Postgres that fails one exchange or commit, or goes silent (feature `postgres`) |
 //!
 //! # The job under test
 //!
-//! The examples test this job, which deletes old drafts. It has no SQL for brevity; tests of a job
-//! over SQL look the same. It reads a [`Clock`](crate::time::Clock) that the test sets. (A job that
+//! The examples test this job, which deletes old drafts. For brevity it has no SQL; tests of a job
+//! with SQL look the same. It reads a [`Clock`](crate::time::Clock) that the test sets. (A job that
 //! reads the database's clock needs rows that are old by that clock, and real time.)
 //!
 //! ```
@@ -34,7 +35,8 @@
 //!
 //! # The contract
 //!
-//! Preview, run and forecast agree, and batches make progress and end:
+//! [`Conformance`] checks that preview, run and forecast agree, and that batches make progress and
+//! end:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -158,7 +160,8 @@
 //!
 //! # Preview and run
 //!
-//! [`assert_conforms`] compares the two on the job. Through the housekeeper, as an operator does:
+//! [`assert_conforms`] compares the two on the job itself. This test goes through the housekeeper,
+//! as an operator does:
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/drafts.rs"));
@@ -186,8 +189,8 @@
 //!
 //! # On Postgres
 //!
-//! A private server, where Postgres is installed. The test needs real time, since paused time runs
-//! ahead of the server:
+//! The test starts a private server, if Postgres is installed. It needs real time, because paused
+//! time runs ahead of the server:
 //!
 //! ```
 //! # #[cfg(not(all(feature = "postgres", unix)))]

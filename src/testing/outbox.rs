@@ -1,5 +1,4 @@
-//! An outbox in memory: the same promises in plain Rust, for tests of a receiver and as the model
-//! of the databases.
+//! An outbox in plain Rust: for tests of a receiver, and a model for tests of the databases.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +17,7 @@ use crate::model::{
 };
 use crate::time::{Clock, SystemClock, after};
 
-/// An outbox in memory. Clones share their entries.
+/// An outbox in memory, with the promises of those in a database. Clones share their entries.
 ///
 /// # Examples
 ///
@@ -51,7 +50,7 @@ struct Line {
 }
 
 impl MemoryOutbox {
-    /// An empty outbox on the machine's clock.
+    /// Creates an empty outbox that uses the machine's clock.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -60,14 +59,14 @@ impl MemoryOutbox {
         }
     }
 
-    /// Takes the time from another clock.
+    /// Sets the clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Writes an entry, as a rule does that changes a row. Returns its number.
+    /// Writes an entry, like a rule that changes a row. Returns its id.
     pub fn write(
         &self,
         rule: impl Into<JobName>,
@@ -292,11 +291,11 @@ impl Outbox for MemoryOutbox {
     }
 }
 
-/// Takes all due entries of a rule out of an outbox, and returns them in the order of writing.
+/// Removes all due entries of a rule from an outbox, and returns them in the order of writing.
 ///
 /// # Errors
 ///
-/// The outbox failed.
+/// Fails if the outbox fails.
 ///
 /// # Examples
 ///

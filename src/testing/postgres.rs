@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-/// A private Postgres server in a temporary folder, with a socket there. It ends with its owner,
-/// even if the owner is killed.
+/// A private Postgres server in a temporary folder, with its socket there. It stops when this
+/// process ends, even if the process is killed.
 ///
-/// It uses the installed binaries. It trades durability for speed, unless
+/// It runs the installed binaries. It trades durability for speed, unless
 /// [configured](Self::start_with) otherwise, and accepts every user of this machine.
 ///
 /// # Examples
@@ -50,7 +50,7 @@ struct Owner {
 }
 
 impl PrivatePostgres {
-    /// Starts a server and waits until it is ready; `None` if Postgres is not installed.
+    /// Starts a server and waits until it is ready. Returns `None` if Postgres is not installed.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl PrivatePostgres {
         Self::start_with(&[])
     }
 
-    /// Like [`start`](Self::start), with settings of the server, such as `fsync=on`, that override
-    /// those of every private server.
+    /// Starts a server like [`start`](Self::start), with settings such as `fsync=on` that override
+    /// the defaults of private servers.
     pub fn start_with(settings: &[&str]) -> io::Result<Option<Self>> {
         let Some(binaries) = find_binaries() else {
             if std::env::var_os("HOUSEKEEPER_REQUIRE_POSTGRES").is_some_and(|value| value == "1") {
@@ -83,7 +83,7 @@ impl PrivatePostgres {
 
     /// Returns the server that all tests of this process share. The first call starts it.
     pub fn shared() -> io::Result<Option<&'static Self>> {
-        // A static is never dropped: the watchdog notices the end of the process.
+        // A static is never dropped, but the watchdog notices the end of the process.
         static SHARED: OnceLock<Result<Option<PrivatePostgres>, String>> = OnceLock::new();
         match SHARED.get_or_init(|| Self::start().map_err(|error| error.to_string())) {
             Ok(server) => Ok(server.as_ref()),
@@ -97,24 +97,25 @@ impl PrivatePostgres {
         self.url_of("postgres")
     }
 
-    /// Makes an empty database and returns its URL. Its texts are in the order of their bytes, or
-    /// of the ICU locale in `HOUSEKEEPER_POSTGRES_LOCALE`, if the environment has it.
+    /// Creates an empty database and returns its URL. It orders texts by their bytes, or by the ICU
+    /// locale in the environment's `HOUSEKEEPER_POSTGRES_LOCALE`.
     pub fn fresh_database(&self) -> io::Result<String> {
         let locale = std::env::var(LOCALE_VARIABLE).unwrap_or_default();
         self.create_database(&locale)
     }
 
-    /// Locales for [`fresh_database_in`](Self::fresh_database_in) whose order of texts differs from
-    /// that of their bytes: capitals beside small letters, numbers by their value, and marks such
-    /// as hyphens left out at first.
+    /// Locales for [`fresh_database_in`](Self::fresh_database_in) that do not order texts by their
+    /// bytes: they put capitals beside small letters, order numbers by value, or ignore marks such
+    /// as hyphens at first.
     pub const ODD_LOCALES: [&str; 3] = ["en-US", "en-US-u-kn-true", "en-US-u-ka-shifted"];
 
-    /// Makes an empty database whose texts are in the order of an ICU locale, such as `en-US`, and
-    /// returns its URL. Where `B` follows `a`, order in Rust and order in the database differ.
+    /// Creates an empty database that orders texts by an ICU locale, such as `en-US`, and returns
+    /// its URL. In such a database `a` comes before `B`, other than in Rust.
     ///
     /// # Errors
     ///
-    /// The server is older than Postgres 15, was built without ICU, or does not know the locale.
+    /// Fails if the server is older than Postgres 15, was built without ICU, or does not know the
+    /// locale.
     pub fn fresh_database_in(&self, locale: &str) -> io::Result<String> {
         self.create_database(locale)
     }
@@ -132,17 +133,16 @@ impl PrivatePostgres {
         Ok(self.url_of(&name))
     }
 
-    /// Shuts the server down as an administrator does: it closes all connections and keeps all
-    /// commits. Returns when it has stopped.
+    /// Shuts the server down: it closes all connections and keeps all commits. Returns when it has
+    /// stopped.
     pub fn stop(&self) -> io::Result<()> {
         self.send("INT")?;
         self.wait_until_gone()
     }
 
-    /// Ends the server without a shutdown, like a crash: it recovers at the next start. Returns
-    /// when it has stopped.
+    /// Kills the server like a crash. It recovers at the next start. Returns when it has stopped.
     ///
-    /// The last commits may be lost unless it was started with `synchronous_commit=on`.
+    /// The last commits may be lost unless the server was started with `synchronous_commit=on`.
     pub fn kill(&self) -> io::Result<()> {
         self.send("QUIT")?;
         self.wait_until_gone()
@@ -199,7 +199,7 @@ impl PrivatePostgres {
     }
 
     fn wait_until_ready(&self) -> io::Result<()> {
-        // The last line has the state of the server.
+        // The last line of the file is the state of the server.
         self.wait_until("start", |status| {
             status.is_some_and(|status| status.trim_end().ends_with("ready"))
         })
@@ -257,7 +257,7 @@ fn find_binaries() -> Option<PathBuf> {
     in_path
         .into_iter()
         .chain(installed)
-        // PATH may have a link to a single binary; the target has the others beside it.
+        // PATH may have a link to a single binary; the others are beside its target.
         .filter_map(|folder| {
             Some(
                 folder
@@ -274,7 +274,7 @@ fn find_binaries() -> Option<PathBuf> {
         })
 }
 
-/// Returns another user if this process runs as root.
+/// Returns the user to run Postgres as, if this process runs as root.
 fn owner_for(folder: &Path) -> io::Result<Option<Owner>> {
     if fs::metadata(folder)?.uid() != 0 {
         return Ok(None);
@@ -325,7 +325,7 @@ const WATCHDOG: &str = include_str!("postgres/watchdog.sh");
 
 const USER: &str = "housekeeper";
 
-/// The order of texts in new databases.
+/// The variable with the locale of new databases.
 const LOCALE_VARIABLE: &str = "HOUSEKEEPER_POSTGRES_LOCALE";
 
 /// Timeout of the server's start and stop.

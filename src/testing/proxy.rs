@@ -1,4 +1,4 @@
-//! A wire to Postgres that can be cut, or go silent.
+//! A proxy in front of Postgres that can break a connection or go silent.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ mod frames;
 
 use frames::{Exchange, Frames};
 
-/// Forwards connections to a Postgres server, and fails one exchange if a test sets it.
+/// A proxy in front of a Postgres server. A test can make it fail one exchange, or go silent.
 ///
-/// An exchange is what a client sends until it waits for an answer. Dropping the proxy closes its
-/// connections.
+/// An exchange is all that a client sends before it waits for an answer. Dropping the proxy closes
+/// its connections.
 ///
 /// # Examples
 ///
@@ -45,11 +45,11 @@ pub struct PostgresProxy {
 pub enum WireFault {
     /// The connection breaks before the server receives the request.
     RequestLost,
-    /// The server does what was requested, and then the connection breaks.
+    /// The server handles the request, and then the connection breaks.
     AnswerLost,
-    /// The request is held until the client goes away.
+    /// The proxy holds the request until the client goes away.
     RequestHeld,
-    /// The server does what was requested; the answer is held until the client goes away.
+    /// The server handles the request, and the proxy holds the answer until the client goes away.
     AnswerHeld,
 }
 
@@ -63,7 +63,7 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     only_commits: bool,
-    /// Exchanges up to the one that fails.
+    /// Exchanges up to and including the one that fails.
     left: usize,
     fault: WireFault,
 }
@@ -95,7 +95,7 @@ impl PostgresProxy {
                     let Ok(server) = UnixStream::connect(socket).await else {
                         return;
                     };
-                    // An end that went away is no news.
+                    // An error only means that an end went away.
                     let _ = forward(client, server, &state).await;
                 });
             }
@@ -127,7 +127,7 @@ impl PostgresProxy {
         self.set(true, commit, fault);
     }
 
-    /// Removes the fault. Returns whether it has happened.
+    /// Removes the fault. Returns whether it has occurred.
     #[expect(
         clippy::must_use_candidate,
         reason = "it is called for what it does, too"
@@ -137,19 +137,20 @@ impl PostgresProxy {
         *self.state.triggered.borrow()
     }
 
-    /// Waits until the fault happens.
+    /// Waits until the fault occurs.
     pub async fn failed(&self) {
         // Fails only without a sender, which `self` holds.
         let mut triggered = self.state.triggered.subscribe();
         let _ = triggered.wait_for(|triggered| *triggered).await;
     }
 
-    /// Drops all packets of both ends from now on, even of a close, and of new connections.
+    /// Drops all packets of both ends from now on, including those that close a connection, and
+    /// those of new connections.
     pub fn go_silent(&self) {
         self.state.silent.send_replace(true);
     }
 
-    /// Forwards new connections from now on.
+    /// Forwards again. A connection that had packets while the proxy was silent stays silent.
     pub fn resume(&self) {
         self.state.silent.send_replace(false);
     }
@@ -189,7 +190,7 @@ impl State {
         plan.take().map(|plan| plan.fault)
     }
 
-    /// Waits for ever on a silent wire.
+    /// Returns at once, or never if the proxy is silent.
     async fn silence(&self) {
         if *self.silent.borrow() {
             std::future::pending::<()>().await;

@@ -11,7 +11,7 @@ use crate::actors::{Destination, Refusal};
 use crate::model::{EntryId, OutboxEntry};
 
 /// An actor that receives entries, acknowledges them, and fails on request. Clones are the same
-/// receiver; it stops with the last of them.
+/// receiver; it stops when the last one is dropped.
 ///
 /// # Examples
 ///
@@ -49,17 +49,17 @@ pub struct FaultyReceiver {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ReceiverFault {
-    /// It refuses the entry with this error.
+    /// The receiver refuses the entry with this error.
     Refuse(String),
-    /// It takes no entry now.
+    /// The receiver reports itself unavailable with this error.
     Unavailable(String),
-    /// It drops the entry without an answer.
+    /// The receiver drops the entry without an answer.
     Drop,
-    /// It never answers this entry, and goes on with the next.
+    /// The receiver never answers this entry, and continues with the next.
     Hang,
-    /// It answers after this time, and goes on with the next entry meanwhile.
+    /// The receiver acknowledges this entry after this time, and continues with the next meanwhile.
     AnswerLate(Duration),
-    /// It panics, and another one starts after a tenth of a second.
+    /// The receiver panics. Another one starts after a tenth of a second.
     Panic,
 }
 
@@ -95,11 +95,11 @@ struct Receiver;
 struct ReceiverMsg(OutboxEntry, RpcReplyPort<Result<(), Refusal>>);
 
 impl FaultyReceiver {
-    /// Starts one that acknowledges everything.
+    /// Starts a receiver that acknowledges everything.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics outside a tokio runtime.
     pub async fn start() -> Self {
         let shared = Arc::<Shared>::default();
         let keeper = shared.clone();
@@ -124,26 +124,26 @@ impl FaultyReceiver {
         }
     }
 
-    /// Returns the destination of a courier.
+    /// Returns the destination for a courier.
     #[must_use]
     pub fn destination(&self) -> Destination {
         let shared = Arc::downgrade(&self.shared);
         Destination::found(move || lock(&shared.upgrade()?.actor).clone(), ReceiverMsg)
     }
 
-    /// Makes one delivery go wrong, counted from now: 1 is the next.
+    /// Sets the fault of one delivery, counted from now: 1 is the next.
     pub fn once(&self, delivery: u64, fault: ReceiverFault) {
         let mut plan = lock(&self.shared.plan);
         let number = plan.received.len() as u64 + delivery;
         plan.once.insert(number, fault);
     }
 
-    /// Makes every delivery go wrong that has no fault of its own, until [`FaultyReceiver::heal`].
+    /// Sets the fault of every delivery that has none of its own, until [`FaultyReceiver::heal`].
     pub fn always(&self, fault: ReceiverFault) {
         lock(&self.shared.plan).always = Some(fault);
     }
 
-    /// Lets nothing go wrong from now on.
+    /// Removes all faults.
     pub fn heal(&self) {
         let mut plan = lock(&self.shared.plan);
         plan.once.clear();
@@ -156,11 +156,11 @@ impl FaultyReceiver {
         lock(&self.shared.plan).received.clone()
     }
 
-    /// Waits until this many answers acknowledged an entry, and returns the entries in that order.
+    /// Waits for this many acknowledgements, and returns the ids of their entries in order.
     ///
     /// # Panics
     ///
-    /// When they have not come within an hour of tokio's time.
+    /// Panics after an hour of tokio's time.
     pub async fn acknowledged(&self, answers: usize) -> Vec<EntryId> {
         let wait = async {
             loop {

@@ -9,12 +9,12 @@ use tokio::time::timeout;
 use crate::actors::Delivery;
 use crate::model::{Event, Report};
 
-/// Waits for the next `wanted` event of a [channel](crate::Subscriber::channel), and skips events
-/// before it.
+/// Waits for the next `wanted` event of a [channel](crate::Subscriber::channel), and skips the
+/// events before it.
 ///
 /// # Panics
 ///
-/// Panics with the skipped events after an hour of tokio's time, or when the channel closes.
+/// Panics after an hour of tokio's time, or when the channel closes, and names the skipped events.
 ///
 /// # Examples
 ///
@@ -63,8 +63,8 @@ pub async fn next_event(
     panic!("the wanted event {why}, but these did: {skipped:#?}")
 }
 
-/// Waits for the next `wanted` report of a [channel](crate::Subscriber::channel), and skips events
-/// before it.
+/// Waits for the next `wanted` report of a [channel](crate::Subscriber::channel), and skips the
+/// events before it.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! Commits whose answer is lost.
+//! Checks that rows are reported although the answer of their commit is lost.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -7,8 +7,7 @@ use super::walk::{ids, preview, request, run};
 use crate::job::{Job, JobError, Scope};
 use crate::testing::{PostgresProxy, WireFault};
 
-/// Runs batches of which a commit is not confirmed, then the rest, and returns the ids that were
-/// reported.
+/// Runs batches with one unconfirmed commit each, then the rest, and returns the reported ids.
 pub(super) async fn assert_reported(
     job: &dyn Job,
     limit: NonZeroU32,
@@ -16,7 +15,7 @@ pub(super) async fn assert_reported(
 ) -> Result<Vec<String>, JobError> {
     let due = ids(&preview(job, &Scope::All, limit).await?);
     let mut reported = Vec::new();
-    // A batch may commit a transaction that only reads before the one that writes.
+    // A batch may commit a transaction that only reads before it commits the one that writes.
     for commit in 1..=MAX_COMMITS {
         let request = request(job, &Scope::All, limit).await?;
         proxy.fail_commit(commit, WireFault::AnswerLost);
@@ -51,5 +50,5 @@ pub(super) async fn assert_reported(
     Ok(reported)
 }
 
-/// Transactions of a batch.
+/// Maximum transactions of a batch.
 const MAX_COMMITS: usize = 3;

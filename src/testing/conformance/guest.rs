@@ -1,4 +1,4 @@
-//! A user who saves a row while a batch is in progress.
+//! Checks that a row survives that a user saves while a batch is in progress.
 
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -11,17 +11,17 @@ use crate::job::{Job, JobError, Scope};
 
 /// A user of the host's application who saves a due row: a payment, a message, a new deadline.
 ///
-/// On a connection of its own. [`Conformance`](super::Conformance) calls the methods in their
-/// order, with a batch between the first two.
+/// It needs its own connection. [`Conformance`](super::Conformance) calls the methods in order,
+/// with a batch between the first two.
 #[async_trait]
 pub trait Guest: Send {
     /// Begins a transaction, changes the row so that it is no longer due, and does not commit.
     async fn begin(&mut self, id: &str) -> Result<(), JobError>;
 
-    /// Commits.
+    /// Commits the transaction.
     async fn commit(&mut self) -> Result<(), JobError>;
 
-    /// Returns whether the row is there and as the user saved it.
+    /// Returns whether the row exists as the user saved it.
     async fn is_saved(&mut self, id: &str) -> Result<bool, JobError>;
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn assert_saved(
     let request = request(job, &Scope::All, limit).await?;
     guest.begin(id).await?;
     let mut batch = pin!(job.batch(&request));
-    // A batch that skips the locked row ends; one that waits for it goes on after the commit.
+    // A batch that skips the locked row ends; one that waits for it continues after the commit.
     let done = tokio::time::timeout(WAIT, &mut batch).await;
     guest.commit().await?;
     let done = match done {

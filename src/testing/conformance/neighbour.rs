@@ -1,4 +1,4 @@
-//! A client that holds what one row needs.
+//! Checks that a row that another client locks does not keep the others.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,21 +8,22 @@ use async_trait::async_trait;
 use super::walk::{ids, preview, run};
 use crate::job::{Job, JobError, Scope};
 
-/// A client of the host's database that holds a due row, or what a write of it needs: a child, or a
-/// row that a trigger updates.
+/// A client of the host's database that locks a due row, or another row that writing it needs: a
+/// child, or a row that a trigger updates.
 ///
-/// On a connection of its own. [`Conformance`](super::Conformance) calls the methods in their
-/// order, with a run between them.
+/// It needs its own connection. [`Conformance`](super::Conformance) calls the methods in order,
+/// with a run between them.
 #[async_trait]
 pub trait Neighbour: Send {
-    /// Begins a transaction that locks, and changes nothing.
+    /// Begins a transaction that locks the due row `id`, or a row that writing it needs, and
+    /// changes nothing.
     async fn lock(&mut self, id: &str) -> Result<(), JobError>;
 
-    /// Rolls back.
+    /// Rolls the transaction back.
     async fn release(&mut self) -> Result<(), JobError>;
 }
 
-/// Runs the job while the neighbour holds the first row, and returns the ids it handled.
+/// Runs the job while the neighbour locks the first row, and returns the handled ids.
 pub(super) async fn assert_others_go(
     job: &dyn Job,
     limit: NonZeroU32,

@@ -1,4 +1,4 @@
-//! A run for one user touches no row of another.
+//! Checks that a run for one user touches no other user's rows.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::walk::{ids, preview, run};
 use crate::job::{Job, JobError, PreviewRow, Scope};
 
-/// Runs the job for a stranger and for the user of the first row, if it accepts such scopes, and
-/// returns the ids it handled.
+/// Runs the job for a user without rows, and for one of several users, if it accepts such scopes.
+/// Returns the handled ids.
 pub(super) async fn assert_one_user(
     job: &dyn Job,
     limit: NonZeroU32,
@@ -17,7 +17,7 @@ pub(super) async fn assert_one_user(
     let rows = preview(job, &Scope::All, limit).await?;
     let users: BTreeSet<&str> = rows.iter().filter_map(|row| row.user.as_deref()).collect();
     let strangers = [
-        // Of the types that tables key users by; no row of a test has one of these.
+        // One user for each common type of key. No row of a test belongs to them.
         Uuid::from_u128(0xdead_beef_dead_4eef_8ead_beef_dead_beef).to_string(),
         "2147483646".to_owned(),
         "stranger".to_owned(),
@@ -27,7 +27,7 @@ pub(super) async fn assert_one_user(
         if job.check_scope(&scope).is_err() {
             continue;
         }
-        // The column may be of another type.
+        // Fails if the column has another type.
         let Ok(shown) = preview(job, &scope, limit).await else {
             continue;
         };
@@ -39,7 +39,7 @@ pub(super) async fn assert_one_user(
         );
         break;
     }
-    // With one user, the run of all rows is the better test.
+    // With only one user, the run over all rows tests more.
     let Some(user) = users.first().filter(|_| users.len() > 1) else {
         return Ok(Vec::new());
     };

@@ -1,4 +1,4 @@
-//! Pages and batches, one after the other.
+//! Reads all pages of a preview, and runs all batches of a run.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -52,11 +52,11 @@ pub(super) async fn preview(
     }
 }
 
-/// Walks the preview row by row: each place must be as old as the one before, or younger.
+/// Reads the preview row by row, and asserts that no row is older than the one before it.
 pub(super) async fn assert_oldest_first(job: &dyn Job) -> Result<(), JobError> {
     let mut page = Page::first(NonZeroU32::MIN);
     let mut places = Vec::new();
-    // A job may list rows by another instant than the one it orders them by.
+    // A job may show another instant of a row than the one that orders the rows.
     let mut exact = true;
     while places.len() < MAX_PLACES {
         let PreviewRows { rows, next, .. } = job.preview(&Scope::All, &page).await?;
@@ -84,7 +84,7 @@ pub(super) async fn assert_oldest_first(job: &dyn Job) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Returns the ids handled, and those rejected.
+/// Runs the job. Returns the ids of handled and of rejected rows.
 pub(super) async fn run(
     job: &dyn Job,
     scope: &Scope,
@@ -114,7 +114,7 @@ pub(super) async fn run(
     }
 }
 
-/// Begins a run.
+/// Begins a run. Returns the request for its first batch.
 pub(super) async fn request(
     job: &dyn Job,
     scope: &Scope,
@@ -130,5 +130,5 @@ pub(super) async fn request(
     })
 }
 
-/// Rows whose order is checked: each costs a preview.
+/// Maximum rows whose order is checked, because each costs a preview.
 const MAX_PLACES: usize = 100;

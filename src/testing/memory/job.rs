@@ -1,4 +1,4 @@
-//! The two built-in rules in plain Rust.
+//! The jobs of the two built-in rules, in plain Rust.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The sessions and bookings of a store in memory.
+//! The rows of a store in memory.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! The rows in memory, and the two rules.
+//! The rows in memory, and which of them are due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::model::RunRecord;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) sessions: BTreeMap<String, MemorySession>,
-    /// Time of the last message by user.
+    /// The time of each user's last message.
     pub(super) wrote: BTreeMap<Uuid, DateTime<Utc>>,
     pub(super) bookings: BTreeMap<String, MemoryBooking>,
     pub(super) runs: Vec<RunRecord>,
     pub(super) pauses: BTreeMap<JobName, ReplicaPause>,
-    /// When each instance was noted last.
+    /// The time at which each instance was last noted.
     pub(super) instances: BTreeMap<String, DateTime<Utc>>,
     pub(super) throttle: Duration,
 }

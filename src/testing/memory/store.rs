@@ -22,8 +22,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    /// Knows the rules of the built-in jobs alone, by their tables, and takes no more than the age
-    /// from them.
+    /// Accepts only rules over the tables of the built-in jobs, and reads only the age of a rule.
     fn job(&self, rule: Rule) -> Result<Arc<dyn Job>, RuleError> {
         Ok(Arc::new(MemoryJob::new(self.clone(), &rule)?))
     }

@@ -1,21 +1,22 @@
-//! The messages of Postgres's protocol, as far as it must be known where one ends.
+//! Splits Postgres's protocol into messages and exchanges.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// One end of a connection. No future of it loses a byte when it is dropped, but for `send`.
+/// One end of a connection. Its futures lose no byte when dropped, except for `send`.
 pub(super) struct Frames<S> {
     stream: S,
     read: Vec<u8>,
-    /// Whether the next message is the first of a client, which has no kind.
+    /// Whether the next message is the first of a client, which has no kind byte.
     is_first: bool,
 }
 
-/// The bytes of a client until it waits for an answer.
+/// The bytes that a client sends before it waits for an answer.
 pub(super) struct Exchange {
     pub(super) bytes: Vec<u8>,
-    /// Whether it is neither the first, which opens the connection, nor the last, which closes it.
+    /// Whether it asks for an answer: all but the first, which opens the connection, and the last,
+    /// which closes it.
     pub(super) is_asking: bool,
 }
 
@@ -27,7 +28,7 @@ impl Exchange {
             let body = rest.get(5..end).unwrap_or_default();
             let text = match kind {
                 b'Q' => body,
-                // Behind the name of the statement.
+                // The text follows the name of the statement.
                 b'P' => body.splitn(2, |byte| *byte == 0).nth(1).unwrap_or_default(),
                 _ => &[],
             };
@@ -71,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         self.stream.write_all(bytes).await
     }
 
-    /// The next exchange, whole; `None` if the client went away.
+    /// Returns the next complete exchange; `None` if the client went away.
     pub(super) async fn exchange(&mut self) -> io::Result<Option<Exchange>> {
         loop {
             if self.is_first {
@@ -85,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             } else {
                 let mut begin = 0;
                 while let Some(end) = end_of(&self.read, begin + 1) {
-                    // Sync, a simple query, or goodbye.
+                    // A sync, a simple query, or the end of the connection.
                     let kind = self.read[begin];
                     if matches!(kind, b'S' | b'Q' | b'X') {
                         return Ok(Some(Exchange {
@@ -102,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         }
     }
 
-    /// The next message of a server; `None` if it went away.
+    /// Returns the next message of a server; `None` if it went away.
     pub(super) async fn frame(&mut self) -> io::Result<Option<Frame>> {
         loop {
             if let Some(end) = end_of(&self.read, 1) {
@@ -119,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     }
 }
 
-/// Where the message ends whose length is written here, if all of it has come.
+/// Returns the end of the message whose length stands at `length_at`, if all of it has arrived.
 fn end_of(read: &[u8], length_at: usize) -> Option<usize> {
     let length: [u8; 4] = read.get(length_at..length_at + 4)?.try_into().ok()?;
     let end = length_at + usize::try_from(u32::from_be_bytes(length)).ok()?;
