@@ -26,7 +26,7 @@ mod pending_read;
 mod pending_reads;
 mod publisher;
 mod reads;
-mod replicas;
+mod replica_pauses;
 mod run_progress;
 mod run_records;
 mod runs;

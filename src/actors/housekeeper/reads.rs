@@ -13,8 +13,10 @@ use crate::actors::reader::{ReadRequest, from_memory};
 use crate::fmt::quantity;
 use crate::job::{JobName, Page, Preview, Scope};
 use crate::model::{
-    Event, History, HistoryQuery, ParkedEntries, ParkedPage, RequestError, Requester, WhichEntries,
+    Event, History, HistoryQuery, InstanceRuns, Instances, ParkedEntries, ParkedPage, RequestError,
+    Requester, WhichEntries,
 };
+use crate::time;
 
 impl State {
     pub(super) async fn preview(
@@ -170,6 +172,31 @@ impl State {
             }
             Err(error) => reply.reject(error),
         }
+    }
+
+    /// Lists the instances that ended a run within this time.
+    pub(super) async fn instances(
+        &mut self,
+        within: Duration,
+        reply: RpcReplyPort<Result<Instances, RequestError>>,
+    ) {
+        let this = self.shared.instance_name.clone();
+        let since = time::before(self.shared.now().wall, within);
+        let Some(store) = self.shared.history.clone() else {
+            let lines = self.jobs.iter().flat_map(|job| &job.records.recent);
+            let lines = lines.map(|line| (line.report.started_at, 1));
+            let last = self.jobs.iter().filter_map(|job| job.last.as_ref());
+            let runs = lines.chain(last.map(|report| (report.started_at, 0)));
+            let recent = runs.filter(|(at, _)| *at >= since);
+            let instances = InstanceRuns::of(recent.map(|(at, lines)| (this.clone(), at, lines)));
+            let instances = Instances::new(this, since, instances);
+            return answer(reply, Ok(instances));
+        };
+        let request = ReadRequest::Instances { this, since, store };
+        let timeout = self.shared.config.job.read_timeout;
+        let lane = JobName::new("instances");
+        self.queue_read(&lane, Ok((request, timeout)), ReadReply::Instances(reply))
+            .await;
     }
 
     /// Answers the caller of a read, and applies its result.

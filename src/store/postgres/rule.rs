@@ -35,6 +35,7 @@ mod queries;
 mod row_by_row;
 mod row_lock;
 mod run_batch;
+mod slow_rows;
 mod stamp;
 mod statements;
 mod typed;

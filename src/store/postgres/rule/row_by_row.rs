@@ -13,9 +13,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
 use super::bulk::{check_lag, empty, lock};
-use super::contention::{SlowRows, TOO_LONG};
 use super::cursor::cursor;
 use super::plan::{OID, Plan, TID, Values};
+use super::slow_rows::{SlowRows, TOO_LONG};
 use crate::fmt::span;
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;

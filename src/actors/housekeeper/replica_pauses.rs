@@ -1,9 +1,7 @@
-//! Pauses for all replicas, which the database keeps, and the instances that share it.
+//! Pauses for all replicas, which the database keeps.
 //!
 //! The opening read of a run finds a pause, so none costs a query. While a pause lasts there are no
 //! runs, and a reader checks once a minute whether it has ended.
-
-use std::time::Duration;
 
 use chrono::SubsecRound;
 use ractor::RpcReplyPort;
@@ -18,8 +16,8 @@ use super::state::State;
 use crate::actors::message::PauseChange;
 use crate::actors::reader::ReadRequest;
 use crate::job::{JobName, ReplicaPause, Scope};
-use crate::model::{Event, InstanceRuns, Instances, Pause, RequestError, Requester, Trigger};
-use crate::time::{self, Moment};
+use crate::model::{Event, Pause, RequestError, Requester, Trigger};
+use crate::time::Moment;
 
 impl State {
     /// Writes a pause for all replicas, or its end.
@@ -108,31 +106,6 @@ impl State {
                 self.timer.arm(job, now);
             }
         }
-    }
-
-    /// Lists the instances that ended a run within this time.
-    pub(super) async fn instances(
-        &mut self,
-        within: Duration,
-        reply: RpcReplyPort<Result<Instances, RequestError>>,
-    ) {
-        let this = self.shared.instance_name.clone();
-        let since = time::before(self.shared.now().wall, within);
-        let Some(store) = self.shared.history.clone() else {
-            let lines = self.jobs.iter().flat_map(|job| &job.records.recent);
-            let lines = lines.map(|line| (line.report.started_at, 1));
-            let last = self.jobs.iter().filter_map(|job| job.last.as_ref());
-            let runs = lines.chain(last.map(|report| (report.started_at, 0)));
-            let recent = runs.filter(|(at, _)| *at >= since);
-            let instances = InstanceRuns::of(recent.map(|(at, lines)| (this.clone(), at, lines)));
-            let instances = Instances::new(this, since, instances);
-            return answer(reply, Ok(instances));
-        };
-        let request = ReadRequest::Instances { this, since, store };
-        let timeout = self.shared.config.job.read_timeout;
-        let lane = JobName::new("instances");
-        self.queue_read(&lane, Ok((request, timeout)), ReadReply::Instances(reply))
-            .await;
     }
 }
 
