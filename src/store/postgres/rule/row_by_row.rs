@@ -60,6 +60,8 @@ enum Done {
         state: String,
         said: String,
         detail: String,
+        /// Whether a trigger or a function of the host raised it.
+        within: bool,
     },
 }
 
@@ -129,13 +131,14 @@ pub(super) async fn write(
                 state,
                 said,
                 detail,
+                within,
             } => {
                 let text = if detail.is_empty() {
                     said
                 } else {
                     format!("{said} ({detail})")
                 };
-                if !concerns_row(&state) {
+                if !concerns_row(&state, within) {
                     return Err(TxError::other(format!("{text} [{state}]")));
                 }
                 let error = match state.as_str() {
@@ -188,7 +191,7 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
         DECLARE
             hkv_oids oid[] := {oids}::oid[]; hkv_tids tid[] := {tids}::tid[]; hkv_done jsonb[] := '{{}}'; hkv_row record; hkv_still bigint;
             {TID} tid; {OID} oid;
-            hkv_until timestamptz := clock_timestamp() + interval '{budget} milliseconds'; hkv_state text; hkv_said text; hkv_detail text;
+            hkv_until timestamptz := clock_timestamp() + interval '{budget} milliseconds'; hkv_state text; hkv_said text; hkv_detail text; hkv_context text;
             hkv_short int := {short}; hkv_began timestamptz; hkv_waited interval := interval '0';
         BEGIN
             FOR hkv_i IN 1 .. cardinality(hkv_tids) LOOP
@@ -210,9 +213,11 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
                         hkv_done := hkv_done || to_jsonb('spared'::text);
                     END IF;
                 EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
-                    GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_said = MESSAGE_TEXT, hkv_detail = PG_EXCEPTION_DETAIL;
-                    hkv_done := hkv_done || jsonb_build_object('failed',
-                        jsonb_build_object('state', hkv_state, 'said', hkv_said, 'detail', hkv_detail));
+                    GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_said = MESSAGE_TEXT, hkv_detail = PG_EXCEPTION_DETAIL,
+                        hkv_context = PG_EXCEPTION_CONTEXT;
+                    -- The first line of the context is the innermost statement or function. Its words are translated, ours are not.
+                    hkv_done := hkv_done || jsonb_build_object('failed', jsonb_build_object('state', hkv_state, 'said', hkv_said,
+                        'detail', hkv_detail, 'within', hkv_context !~ '^[^\n]*(WITH (hk_picked|written) |inline_code_block)'));
                     EXIT WHEN hkv_state = '57014';
                     -- Where one row is locked elsewhere, others may be.
                     IF hkv_state = '55P03' THEN
@@ -238,16 +243,19 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
 /// host raised, or the time it takes.
 ///
 /// All others would meet the next row as well. A class that Postgres does not have is the host's
-/// own.
-fn concerns_row(state: &str) -> bool {
+/// own. `within` code of the host, a mistake of that code may be met by one row alone: a name that
+/// it makes of the row's values, a query of several rows where it expects one.
+fn concerns_row(state: &str, within: bool) -> bool {
     const OTHERS: &[&str] = &[
-        "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "24",
-        "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42",
-        "53", "54", "55", "57", "58", "72", "F0", "HV", "XX",
+        "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "25", "26", "27",
+        "28", "2B", "2D", "34", "3B", "3D", "40", "53", "55", "57", "58", "72", "F0", "HV", "XX",
     ];
+    const MISTAKES: &[&str] = &["20", "21", "24", "2F", "38", "39", "3F", "42", "54"];
+    let class = state.get(..2).unwrap_or("XX");
     // A lock timeout, a deadlock, a statement timeout.
     matches!(state, "55P03" | "40P01" | "57014")
-        || !OTHERS.contains(&state.get(..2).unwrap_or("XX"))
+        || (within && MISTAKES.contains(&class))
+        || !(OTHERS.contains(&class) || MISTAKES.contains(&class))
 }
 
 /// The code of a row that was not written, or is due as before.
@@ -275,11 +283,23 @@ mod tests {
         let row = [
             "23503", "22003", "P0001", "44000", "BK001", "55P03", "57014", "40P01", WITHHELD,
         ];
+        let mistake = ["42501", "42P01", "54001", "21000", "3F000"];
         let session = [
-            "42501", "42P05", "26000", "0A000", "57P01", "40001", "53100", "XX001", "25006", "",
+            "26000", "0A000", "57P01", "40001", "53100", "XX001", "25006", "",
         ];
 
-        assert_eq!(row.map(concerns_row), row.map(|_| true));
-        assert_eq!(session.map(concerns_row), session.map(|_| false));
+        assert_eq!(
+            row.map(|state| concerns_row(state, false)),
+            row.map(|_| true)
+        );
+        assert_eq!(
+            mistake.map(|state| [false, true].map(|within| concerns_row(state, within))),
+            mistake.map(|_| [false, true])
+        );
+        assert!(
+            !session
+                .iter()
+                .any(|state| concerns_row(state, false) || concerns_row(state, true))
+        );
     }
 }
