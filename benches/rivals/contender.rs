@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::rule::{Rule, at};
-use ractor_housekeeper::{Outcome, PostgresStore, Scope};
+use ractor_housekeeper::{HousekeeperRef, Outcome, PostgresStore, Scope};
 
 use crate::support::Result;
 use crate::support::job::start_manual;
@@ -56,8 +56,30 @@ impl Contender {
         status.is_ok_and(|status| status.success())
     }
 
+    /// Starts what runs all the time, before there are rows. Its first run checks the table.
+    pub(crate) async fn prepare(self, url: &str) -> Result<Option<HousekeeperRef>> {
+        let pace = match self {
+            Self::FullSpeed => Pace::full_speed(),
+            Self::DefaultPace => Pace::default(),
+            _ => return Ok(None),
+        };
+        let rule = Rule::new("sessions", "django_session")
+            .due(at("expire_date"))
+            .delete()
+            .expect_backlog();
+        let job = PostgresStore::connect(url)?.rule(rule)?;
+        let housekeeper = start_manual(Arc::new(job), pace).await?;
+        run(&housekeeper).await?;
+        Ok(Some(housekeeper))
+    }
+
     /// Handles all expired sessions.
-    pub(crate) async fn run(self, url: &str) -> Result<()> {
+    pub(crate) async fn run(self, url: &str, running: Option<HousekeeperRef>) -> Result<()> {
+        if let Some(housekeeper) = running {
+            let done = run(&housekeeper).await;
+            housekeeper.shutdown(Duration::from_secs(5)).await;
+            return done;
+        }
         match self {
             Self::Clearsessions => wait(python(&CLEARSESSIONS.replace("{url}", url))).await,
             Self::OneDelete => wait(psql(url, ONE_DELETE)).await,
@@ -69,8 +91,7 @@ impl Contender {
                 ))
                 .await
             }
-            Self::FullSpeed => housekeeper(url, Pace::full_speed()).await,
-            Self::DefaultPace => housekeeper(url, Pace::default()).await,
+            Self::FullSpeed | Self::DefaultPace => Err("it was not started".into()),
         }
     }
 }
@@ -97,15 +118,8 @@ async fn wait(mut command: Command) -> Result<()> {
     Err(String::from_utf8_lossy(&output.stderr).into())
 }
 
-async fn housekeeper(url: &str, pace: Pace) -> Result<()> {
-    let store = PostgresStore::connect(url)?;
-    let rule = Rule::new("sessions", "django_session")
-        .due(at("expire_date"))
-        .delete()
-        .expect_backlog();
-    let housekeeper = start_manual(Arc::new(store.rule(rule)?), pace).await?;
+async fn run(housekeeper: &HousekeeperRef) -> Result<()> {
     let report = housekeeper.run_now("sessions", Scope::All).await?;
-    housekeeper.shutdown(Duration::from_secs(5)).await;
     if report.outcome == Outcome::Completed {
         return Ok(());
     }

@@ -4,8 +4,9 @@
 //!
 //! `psql` must be on the path. Django takes part where `python3` has it: `python3 -m pip install
 //! "django<6" psycopg2-binary`; the variable `PYTHON` names another interpreter. A fifth of the
-//! rows has expired. Meanwhile clients look up live sessions at a fixed rate and the latency counts
-//! from the scheduled start; each round measures them without a rival first. In the end the
+//! rows has expired. The housekeeper is started, and checks the table, before there are rows: it
+//! runs all the time. Meanwhile clients look up live sessions at a fixed rate and the latency
+//! counts from the scheduled start; each round measures them without a rival first. In the end the
 //! connection of each is cut once, halfway.
 
 use std::time::{Duration, Instant};
@@ -65,14 +66,13 @@ async fn main() -> Result<()> {
         tokio::time::sleep(IDLE).await;
         let idle = percentile(&idle.finish().await?, 99.0);
         for (contender, seen) in &mut all {
-            database
-                .execute(&FILL.replace("{rows}", &rows.to_string()))
-                .await?;
-            database.settle().await?;
+            database.execute("truncate django_session").await?;
+            let running = contender.prepare(&url).await?;
+            fill(&mut database, rows).await?;
             let clients = clients::start(&url, rows, rate).await?;
             let mark = Mark::now(&database);
             let began = Instant::now();
-            contender.run(&url).await?;
+            contender.run(&url, running).await?;
             let took = began.elapsed();
             let cpu = mark.elapsed();
             let latencies = clients.finish().await?;
@@ -146,16 +146,21 @@ async fn cut_halfway(
     rows: u64,
     after: f64,
 ) -> Result<i64> {
-    database
-        .execute(&FILL.replace("{rows}", &rows.to_string()))
-        .await?;
-    database.settle().await?;
+    database.execute("truncate django_session").await?;
+    let started = contender.prepare(url).await?;
+    fill(database, rows).await?;
     let url = url.to_owned();
-    let running = tokio::spawn(async move { contender.run(&url).await.is_ok() });
+    let running = tokio::spawn(async move { contender.run(&url, started).await.is_ok() });
     tokio::time::sleep(Duration::from_secs_f64(after)).await;
     database.execute(CUT).await?;
     running.await?;
     database.number(LEFT).await
+}
+
+async fn fill(database: &mut Database, rows: u64) -> Result<()> {
+    let statement = FILL.replace("{rows}", &rows.to_string());
+    database.execute(&statement).await?;
+    database.settle().await
 }
 
 /// How busy the machine is: figures of a shared one mean little without.
@@ -173,7 +178,6 @@ const TABLE: &str = "
 
 /// Sessions of two weeks, with data of about 200 bytes.
 const FILL: &str = "
-    truncate django_session;
     insert into django_session select md5(n::text), repeat(md5('data' || n), 6),
         now() + case when n % 5 = 0 then interval '-14 days' else interval '14 days' end + n * interval '1 ms'
     from generate_series(1::bigint, {rows}) as n";

@@ -1,5 +1,6 @@
 //! The housekeeper, and its batches without it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor_housekeeper::config::Pace;
@@ -10,19 +11,39 @@ use crate::support::Result;
 use crate::support::database::Database;
 use crate::support::job::{Job, start_manual};
 
-/// Runs this many housekeepers on one backlog.
-pub(crate) async fn housekeepers(
+/// Starts this many housekeepers over one table, and lets each run once.
+pub(crate) async fn start(
     database: &Database,
     job: Job,
     replicas: usize,
-) -> Result<(Duration, u64)> {
+) -> Result<Vec<HousekeeperRef>> {
     let mut running = Vec::new();
     for _ in 0..replicas {
         let swept = job.over(database.store().await?)?;
-        running.push(start_manual(swept, Pace::full_speed()).await?);
+        running.push(started(swept).await?);
     }
+    Ok(running)
+}
 
-    run_all(&running, &job.name(), job.rows()).await
+/// A housekeeper at full speed that has checked its tables.
+pub(crate) async fn started(job: Arc<dyn ractor_housekeeper::Job>) -> Result<HousekeeperRef> {
+    let name = job.name();
+    let housekeeper = start_manual(job, Pace::full_speed()).await?;
+    let report = housekeeper.run_now(name, Scope::All).await?;
+    match report.outcome {
+        Outcome::Completed => Ok(housekeeper),
+        _ => Err(report.message().into()),
+    }
+}
+
+/// A job that has checked its tables.
+pub(crate) async fn checked(
+    database: &Database,
+    job: Job,
+) -> Result<Arc<dyn ractor_housekeeper::Job>> {
+    let swept = job.over(database.store().await?)?;
+    swept.check().await.map_err(|error| error.to_string())?;
+    Ok(swept)
 }
 
 /// Runs a job on each of these at once and shuts them down. Returns the time, and the rows that
@@ -56,24 +77,36 @@ pub(crate) async fn run_all(
     Ok((took, handled))
 }
 
-/// One housekeeper, in whose database one session in a hundred is kept by the host's foreign key.
-pub(crate) async fn beside_kept_rows(database: &mut Database, job: Job) -> Result<(Duration, u64)> {
+/// Adds a table of the host's whose foreign key keeps sessions.
+pub(crate) async fn add_invoices(database: &mut Database) -> Result<()> {
+    database
+        .execute("create table invoices (session_id text primary key references sessions (id))")
+        .await
+}
+
+/// Runs beside invoices that keep one session in a hundred.
+pub(crate) async fn beside_kept_rows(
+    database: &mut Database,
+    job: Job,
+    running: &[HousekeeperRef],
+) -> Result<(Duration, u64)> {
     database
         .execute(
-            "create table invoices (session_id text primary key references sessions (id));
-             insert into invoices select id from sessions where last_activity_at is null order by id limit
+            "insert into invoices select id from sessions where last_activity_at is null order by id limit
                 (select count(*) / 100 from sessions where last_activity_at is null)",
         )
         .await?;
-    let done = housekeepers(database, job, 1).await;
+    let done = run_all(running, &job.name(), job.rows()).await;
     database.execute("drop table invoices").await?;
     done
 }
 
 /// Runs the same batches without a housekeeper.
-pub(crate) async fn bare_loop(database: &Database, job: Job) -> Result<(Duration, u64)> {
+pub(crate) async fn bare_loop(
+    swept: &dyn ractor_housekeeper::Job,
+    job: Job,
+) -> Result<(Duration, u64)> {
     let pace = Pace::full_speed();
-    let swept = job.over(database.store().await?)?;
 
     let began = Instant::now();
     let bounds = swept.begin_run().await.map_err(|error| error.to_string())?;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use ractor_housekeeper::config::Pace;
 use ractor_housekeeper::rule::{Rule, Stamp, Unit, age, at, is_null, moment, not_null};
 
 use crate::figures::Figures;
@@ -10,7 +9,6 @@ use crate::ours;
 use crate::support::Result;
 use crate::support::cpu::Mark;
 use crate::support::database::{Database, Kind};
-use crate::support::job::start_manual;
 
 /// A table of a public project, with a rule over it.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +55,8 @@ impl Public {
         rule.expect_backlog().delete()
     }
 
-    /// The table with its index, and rows of which a fifth is due.
-    fn fill(self, is_postgres: bool) -> &'static str {
+    /// The table with its index, and, behind [`ROWS`], rows of which a fifth is due.
+    fn table_and_rows(self, is_postgres: bool) -> &'static str {
         match (self, is_postgres) {
             (Self::Laravel, true) => {
                 "drop table if exists laravel_sessions;
@@ -66,6 +64,7 @@ impl Public {
                     payload text not null, last_activity integer not null);
                 create index on laravel_sessions (user_id);
                 create index on laravel_sessions (last_activity);
+                -- rows
                 insert into laravel_sessions select md5(n::text), n % 1000, '127.0.0.1', 'agent', repeat('payload ', 20),
                     extract(epoch from now())::int - case when n % 5 = 0 then 200000 else 60 end from generate_series(1, {rows}) as n"
             }
@@ -75,6 +74,7 @@ impl Public {
                     payload text not null, last_activity integer not null);
                 create index laravel_sessions_user_id on laravel_sessions (user_id);
                 create index laravel_sessions_last_activity on laravel_sessions (last_activity);
+                -- rows
                 with recursive numbers(value) as (select 1 union all select value + 1 from numbers where value < {rows})
                 insert into laravel_sessions select lower(hex(randomblob(20))), value % 1000, '127.0.0.1', 'agent', printf('%.*c', 160, 'x'),
                     unixepoch() - case when value % 5 = 0 then 200000 else 60 end from numbers"
@@ -84,6 +84,7 @@ impl Public {
                 create table django_session (session_key varchar(40) primary key, session_data text not null, expire_date timestamptz not null);
                 create index on django_session (session_key varchar_pattern_ops);
                 create index on django_session (expire_date);
+                -- rows
                 insert into django_session select md5(n::text), repeat('data', 40),
                     now() + make_interval(secs => case when n % 5 = 0 then -1000 - n * 0.01 else 90000 end) from generate_series(1, {rows}) as n"
             }
@@ -91,6 +92,7 @@ impl Public {
                 "drop table if exists django_session;
                 create table django_session (session_key varchar(40) not null primary key, session_data text not null, expire_date datetime not null);
                 create index django_session_expire_date on django_session (expire_date);
+                -- rows
                 with recursive numbers(value) as (select 1 union all select value + 1 from numbers where value < {rows})
                 insert into django_session select lower(hex(randomblob(20))), printf('%.*c', 160, 'x'),
                     datetime('now', case when value % 5 = 0 then '-2 days' else '+2 days' end) from numbers"
@@ -101,6 +103,7 @@ impl Public {
                     refresh_token varchar unique, expires_in integer, created_at timestamp not null);
                 create index on oauth_access_tokens (resource_owner_id);
                 create index on oauth_access_tokens ((created_at + expires_in * interval '1000 milliseconds'), id);
+                -- rows
                 insert into oauth_access_tokens select n, n % 1000, md5(n::text), null, 7200,
                     (now() at time zone 'utc') - make_interval(secs => case when n % 5 = 0 then 9000 + n * 0.01 else 60 end) from generate_series(1, {rows}) as n"
             }
@@ -110,6 +113,7 @@ impl Public {
                     refresh_token varchar unique, expires_in integer, created_at integer not null);
                 create index oauth_access_tokens_owner on oauth_access_tokens (resource_owner_id);
                 create index oauth_access_tokens_due on oauth_access_tokens (created_at + expires_in, id);
+                -- rows
                 with recursive numbers(value) as (select 1 union all select value + 1 from numbers where value < {rows})
                 insert into oauth_access_tokens select value, value % 1000, lower(hex(randomblob(16))), null, 7200,
                     unixepoch() - case when value % 5 = 0 then 9000 else 60 end from numbers"
@@ -153,22 +157,26 @@ pub(crate) async fn measure(
     let mut figures = Figures::new(crate::ONE_STATEMENT);
     for round in 0..rounds {
         for turn in 0..2 {
-            let fill = public
-                .fill(is_postgres)
-                .replace("{rows}", &rows.to_string());
+            let text = public.table_and_rows(is_postgres);
+            let (table, fill) = text.split_once(ROWS).ok_or("it makes a table and rows")?;
+            let fill = fill.replace("{rows}", &rows.to_string());
+            database.execute(table).await?;
+            let running = if (round + turn) % 2 == 0 {
+                None
+            } else {
+                let job = database.store().await?.job(public.rule())?;
+                Some((job.name(), ours::started(job).await?))
+            };
             database.execute(&fill).await?;
             database.settle().await?;
             let mark = Mark::now(database);
-            let (name, took, handled) = if (round + turn) % 2 == 0 {
+            let (name, took, handled) = if let Some((name, housekeeper)) = running {
+                let (took, handled) = ours::run_all(&[housekeeper], &name, public.table()).await?;
+                (RULE, took, handled)
+            } else {
                 let began = Instant::now();
                 database.execute(public.one_statement(is_postgres)).await?;
                 (crate::ONE_STATEMENT, began.elapsed(), rows / 5)
-            } else {
-                let job = database.store().await?.job(public.rule())?;
-                let name = job.name();
-                let housekeeper = start_manual(job, Pace::full_speed()).await?;
-                let (took, handled) = ours::run_all(&[housekeeper], &name, public.table()).await?;
-                (RULE, took, handled)
             };
             if handled != rows / 5 {
                 return Err(format!("{name} handled {handled} rows").into());
@@ -178,6 +186,9 @@ pub(crate) async fn measure(
     }
     Ok(figures)
 }
+
+/// Divides what makes a table from what fills it.
+const ROWS: &str = "-- rows\n";
 
 pub(crate) const RULE: &str = "a rule, full speed";
 

@@ -13,7 +13,20 @@ pub(crate) enum Order {
     Scattered,
 }
 
-/// Makes the rows of a job anew, each session that is due with five messages of its user's, an
+/// Empties the tables of a job.
+pub(crate) async fn clear(database: &mut Database, job: Job) -> Result<()> {
+    let statement = match (&database.kind, job) {
+        (Kind::Sqlite { .. }, Job::Bookings) => "delete from bookings",
+        (Kind::Sqlite { .. }, Job::Sessions) => "delete from sessions; delete from messages",
+        (Kind::Postgres { .. }, Job::Bookings) => "truncate bookings",
+        (Kind::Postgres { .. }, Job::Sessions) => {
+            "truncate sessions, image_sent, video_sent, messages"
+        }
+    };
+    database.execute(statement).await
+}
+
+/// Makes the rows of a job, each session that is due with five messages of its user's, an
 /// image and a video record, and lets the database settle.
 pub(crate) async fn fill(database: &mut Database, job: Job, rows: u64, order: Order) -> Result<()> {
     let statements = match (&database.kind, job) {
@@ -49,7 +62,6 @@ pub(crate) async fn due(database: &mut Database, job: Job) -> Result<u64> {
 }
 
 const SQLITE_BOOKINGS: &str = "
-    delete from bookings;
     with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {rows})
     insert into bookings (booking_id, user_id, status, created_at)
     select lower(hex(randomblob(16))),
@@ -59,8 +71,6 @@ const SQLITE_BOOKINGS: &str = "
     from numbers";
 
 const SQLITE_SESSIONS: &str = "
-    delete from sessions;
-    delete from messages;
     with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < {rows})
     insert into sessions (id, user_id, created_at, last_activity_at)
     select printf('s%08x%s', (n * 2654435761) % 4294967296, hex(n)),
@@ -75,7 +85,6 @@ const SQLITE_SESSIONS: &str = "
     insert into video_sent (id, session_id) select 'v' || id, id from sessions";
 
 const POSTGRES_BOOKINGS: &str = "
-    truncate bookings;
     insert into bookings (booking_id, user_id, status, created_at)
     select md5(n::text), md5((n % 1000)::text)::uuid,
         case when n % 5 = 0 then 'Pending' else 'Confirmed' end,
@@ -83,7 +92,6 @@ const POSTGRES_BOOKINGS: &str = "
     from generate_series(1::bigint, {rows}) as n";
 
 const POSTGRES_SESSIONS: &str = "
-    truncate sessions, image_sent, video_sent, messages;
     insert into sessions (id, user_id, created_at, last_activity_at)
     select md5(n::text), md5(n::text)::uuid,
         now() - interval '40 days' + make_interval(secs => {seconds}),
