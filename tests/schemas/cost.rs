@@ -179,6 +179,24 @@ async fn dead_entries_before_the_floor_cost_an_empty_run_nothing() {
     assert!(from_floor <= 2 * without, "{from_floor} {without}");
 }
 
+/// An import gives many rows one instant. With an index on the instant alone they are not sorted by
+/// their key to find the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_one_instant_cost_an_empty_run_nothing() {
+    let rows = format!(
+        "insert into orders select md5(n::text), 'open', '2026-01-11 12:00Z' from generate_series(1, {ROWS}) n;"
+    );
+    let Some(host) = Host::new(&format!("{ORDERS}{rows}")).await else {
+        return;
+    };
+    host.run("vacuum analyze orders").await;
+
+    let blocks = empty_runs(&host, &[true], 0).await;
+
+    println!("an empty run looks at {blocks} blocks beside {ROWS} rows of one instant");
+    assert!(blocks < 200, "{blocks}");
+}
+
 /// The blocks that runs without due rows look at, one after the other, each from the start or not.
 async fn empty_runs(host: &Host, runs: &[bool], others: i64) -> i64 {
     let before = blocks(host, "orders", others).await;

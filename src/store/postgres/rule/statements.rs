@@ -125,6 +125,9 @@ impl Compiler<'_> {
             ))
         });
         let after_set = self.after_set(parts);
+        // Without the key, of which no order is needed here: an index on the instant alone would have all
+        // rows of one instant sorted.
+        let instant = &parts.due.sql;
         let counts = format!("{} <> ALL ({}::text[])", parts.id, param("rejected"));
         let mut details: Vec<String> = rule
             .show
@@ -157,7 +160,7 @@ impl Compiler<'_> {
         });
         let count = Variants::new(|scoped, _| {
             format!(
-                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {} AND {counts} ORDER BY {order} LIMIT {}::bigint) AS counted",
+                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {} AND {counts} ORDER BY {instant} LIMIT {}::bigint) AS counted",
                 parts.conditions(scoped, false),
                 param("limit")
             )
@@ -171,11 +174,11 @@ impl Compiler<'_> {
             Some(held) => format!("greatest({truly_due_at}, {})", held.micros()),
         };
         let oldest = Template::new(&format!(
-            "SELECT min(hk_due) FROM (SELECT {freed} AS hk_due FROM {from} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}) AS oldest",
+            "SELECT min(hk_due) FROM (SELECT {freed} AS hk_due FROM {from} WHERE {} AND {counts} ORDER BY {instant} LIMIT {OLDEST}) AS oldest",
             parts.conditions(false, false)
         ));
         let first = Template::new(&format!(
-            "SELECT to_jsonb({due}) #>> '{{}}' FROM {from} WHERE {} AND {} AND {} ORDER BY {order} LIMIT 1",
+            "SELECT to_jsonb({due}) #>> '{{}}' FROM {from} WHERE {} AND {} AND {} ORDER BY {instant} LIMIT 1",
             parts.only,
             parts.due(),
             parts.above_floor(),
@@ -192,17 +195,17 @@ impl Compiler<'_> {
         let candidates = format!("{}{} AND {counts}", parts.candidates(false), parts.related);
         let next = Template::new(&match &parts.active {
             None => format!(
-                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} {later} {cutoff} ORDER BY {order} LIMIT 1",
+                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} {later} {cutoff} ORDER BY {instant} LIMIT 1",
                 parts.due.sql
             ),
             // A row that looks due by what is noted is looked at, and moved forward.
             Some(active) if active.noted.is_some() => format!(
-                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} IS NOT NULL ORDER BY {order} LIMIT 1",
+                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} IS NOT NULL ORDER BY {instant} LIMIT 1",
                 parts.due.sql
             ),
             Some(_) => format!(
                 "SELECT min(hk_due) FROM (SELECT {truly_due_at} + {unit} AS hk_due FROM {from} \
-                 WHERE {candidates} AND {} IS NOT NULL ORDER BY {order} LIMIT {LIVING}) AS living HAVING count(*) > 0",
+                 WHERE {candidates} AND {} IS NOT NULL ORDER BY {instant} LIMIT {LIVING}) AS living HAVING count(*) > 0",
                 parts.due.sql
             ),
         });

@@ -133,6 +133,9 @@ impl Compiler<'_> {
             })
         });
         let then = self.then(parts)?;
+        // Without the key, of which no order is needed here: an index on the instant alone would have all
+        // rows of one instant sorted.
+        let instant = &parts.due.sql;
         let counts = format!(
             "{} NOT IN (SELECT value FROM json_each({}))",
             parts.id,
@@ -169,7 +172,7 @@ impl Compiler<'_> {
         let count = Variants::new(|scoped, _| {
             let conditions = parts.conditions(scoped, false);
             format!(
-                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {conditions} AND {counts} ORDER BY {order} LIMIT {limit})"
+                "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {conditions} AND {counts} ORDER BY {instant} LIMIT {limit})"
             )
         });
         let held = parts
@@ -184,7 +187,7 @@ impl Compiler<'_> {
             &truly
         };
         let oldest = Template::new(&format!(
-            "{truly} WHERE {} AND {counts} ORDER BY {order} LIMIT {OLDEST}",
+            "{truly} WHERE {} AND {counts} ORDER BY {instant} LIMIT {OLDEST}",
             parts.conditions(false, false)
         ));
         let later = if parts.inclusive { ">" } else { ">=" };
@@ -195,7 +198,7 @@ impl Compiler<'_> {
             Some(_) => ("IS NOT NULL".to_owned(), LIVING),
         };
         let next = Template::new(&format!(
-            "{instants} WHERE {} AND {} {later}{}{} AND {counts} ORDER BY {order} LIMIT {limit}",
+            "{instants} WHERE {} AND {} {later}{}{} AND {counts} ORDER BY {instant} LIMIT {limit}",
             parts.candidates(false),
             parts.due.sql,
             parts.readable(),
