@@ -194,7 +194,39 @@ async fn rows_of_one_instant_cost_an_empty_run_nothing() {
     let blocks = empty_runs(&host, &[true], 0).await;
 
     println!("an empty run looks at {blocks} blocks beside {ROWS} rows of one instant");
-    assert!(blocks < 200, "{blocks}");
+    assert!(blocks < 50, "{blocks}");
+}
+
+/// Nor are they sorted for each batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_of_one_instant_costs_no_more_than_another() {
+    let mut costs = Vec::new();
+    for apart in ["n * interval '1 ms'", "interval '0'"] {
+        let rows = format!(
+            "insert into orders select md5(n::text), 'open', timestamptz '2026-01-10 11:00Z' + {apart} from generate_series(1, 4000) n;
+             alter table orders set (autovacuum_enabled = false)"
+        );
+        let Some(host) = Host::new(&format!("{ORDERS}{rows}")).await else {
+            return;
+        };
+        host.run("vacuum analyze orders").await;
+        let job = store(&host).rule(orders()).expect("a job");
+
+        let (handled, rejected) = run(&job, 100).await;
+
+        assert_eq!((handled.len(), rejected.len()), (4_000, 0));
+        drop(job);
+        // Blocks of one instant lie beside each other, so their number says little.
+        let fetched =
+            "select idx_tup_fetch as value from pg_stat_user_tables where relname = 'orders'";
+        closed(&host, 0).await;
+        costs.push(number(&host, fetched).await);
+    }
+    let [apart, together] = costs[..] else {
+        unreachable!("two were measured")
+    };
+    println!("{apart} rows fetched for instants apart, {together} for one instant");
+    assert!(together * 10 <= apart * 13, "{apart} {together}");
 }
 
 /// The blocks that runs without due rows look at, one after the other, each from the start or not.
@@ -211,19 +243,23 @@ async fn empty_runs(host: &Host, runs: &[bool], others: i64) -> i64 {
     blocks(host, "orders", others).await - before
 }
 
-/// Blocks of a table and its indexes that were looked at, in memory or not, once all connections
-/// but these are closed: they report their work when they close.
+/// Blocks of a table and its indexes that were looked at, in memory or not.
 async fn blocks(host: &Host, table: &str, others: i64) -> i64 {
-    let open = "select count(*) as value from pg_stat_activity
-        where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
-    while number(host, open).await > others {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    closed(host, others).await;
     let looked_at = format!(
         "select coalesce(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit, 0)::bigint as value
          from pg_statio_user_tables where relid = '{table}'::regclass"
     );
     number(host, &looked_at).await
+}
+
+/// Waits until all connections but these are closed: they report their work when they close.
+async fn closed(host: &Host, others: i64) {
+    let open = "select count(*) as value from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
+    while number(host, open).await > others {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[derive(diesel::QueryableByName)]

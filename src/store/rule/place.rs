@@ -10,11 +10,11 @@ pub(crate) fn cursor(since: DateTime<Utc>, place: &str) -> Cursor {
     Cursor::new(since, digits.collect::<String>())
 }
 
-/// Reads the instant and the key in a place, each as the database wrote it. Nothing before the
-/// first row.
+/// Reads the instant and the key in a place, each as the database wrote it, in one of these
+/// numbers. Nothing before the first row.
 ///
-/// The text behind the token distinguishes places of one row.
-pub(crate) fn texts(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, String> {
+/// The text behind the token distinguishes equal places.
+pub(crate) fn texts(cursor: Option<&Cursor>, numbers: &[usize]) -> Result<Vec<String>, String> {
     let token = cursor.map_or("", Cursor::id);
     let wrong = || format!("`{}` is no place of this rule", token.escape_debug());
     let end = token.find(|c: char| !c.is_ascii_hexdigit());
@@ -30,7 +30,7 @@ pub(crate) fn texts(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>,
         .collect::<Option<Vec<u8>>>()
         .and_then(|bytes| serde_json::from_slice::<Vec<String>>(&bytes).ok());
     texts
-        .filter(|texts| texts.len() == keys + 1)
+        .filter(|texts| numbers.contains(&texts.len()))
         .ok_or_else(wrong)
 }
 
@@ -45,14 +45,14 @@ mod tests {
         let made = cursor(at, place);
         let apart = Cursor::new(at, format!("{}\09", made.id()));
 
-        let read = texts(Some(&made), 2);
+        let read = texts(Some(&made), &[1, 3]);
 
         let expected = ["2026-01-10 12:00", "o'neil \"x\"", "ü"].map(str::to_owned);
         assert_eq!(read, Ok(expected.to_vec()));
-        assert_eq!(texts(Some(&apart), 2), read);
-        assert_eq!(texts(None, 2), Ok(Vec::new()));
-        for (token, keys) in [(made.id(), 1), ("5b", 1), ("abc", 1), ("x", 1), ("[]", 1)] {
-            let wrong = texts(Some(&Cursor::new(at, token)), keys);
+        assert_eq!(texts(Some(&apart), &[3]), read);
+        assert_eq!(texts(None, &[3]), Ok(Vec::new()));
+        for token in [made.id(), "5b", "abc", "x", "[]"] {
+            let wrong = texts(Some(&Cursor::new(at, token)), &[2]);
             assert!(wrong.is_err_and(|text| text.contains("no place of this rule")));
         }
     }

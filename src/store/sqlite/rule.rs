@@ -240,7 +240,7 @@ impl Job for RuleJob {
 /// The values in a place: the instant and the key, as SQLite quotes them. Behind a zero byte, a
 /// window counts its slices.
 fn place(cursor: Option<&Cursor>, plan: &Plan) -> TxResult<Vec<String>> {
-    texts(cursor, plan.keys).map_err(TxError::Schema)
+    texts(cursor, &[plan.keys + 1]).map_err(TxError::Schema)
 }
 
 fn lines(findings: &[Finding]) -> String {

@@ -5,7 +5,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::cursor::cursor;
-use super::plan::{Plan, Values};
+use super::plan::{Begin, Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};
 
@@ -76,14 +76,19 @@ pub(super) async fn sweep(
     plan: &Plan,
     values: &Values<'_>,
 ) -> TxResult<Batch> {
-    let template = plan
-        .sweep
-        .get(values.scope.is_some(), !values.after.is_empty());
+    let template = plan.sweep.get(values);
     let written: Written = template
         .bind::<WrittenRow>(|name| plan.value(name, values))
         .get_result(conn)
         .await?;
-    written.into_batch(conn, plan, values).await
+    let mut batch = written.into_batch(conn, plan, values).await?;
+    if plan.is_loose && values.begin() != Begin::Behind {
+        // Each row goes once, so this place differs from others of the same instant.
+        if let (Some(cursor), Some(last)) = (&mut batch.next_cursor, batch.ids.last()) {
+            cursor.id.extend([" ", last]);
+        }
+    }
+    Ok(batch)
 }
 
 /// Locks rows first, and decides in a second statement, which sees what was committed until then.
@@ -95,9 +100,7 @@ pub(super) async fn lock_then_write(
     plan: &Plan,
     values: &Values<'_>,
 ) -> TxResult<Batch> {
-    let template = plan
-        .lock_together
-        .get(values.scope.is_some(), !values.after.is_empty());
+    let template = plan.lock_together.get(values);
     let locked: LockedTogether = template
         .bind::<LockedTogetherRow>(|name| plan.value(name, values))
         .get_result(conn)
@@ -135,9 +138,7 @@ pub(super) async fn lock(
     plan: &Plan,
     values: &Values<'_>,
 ) -> QueryResult<Locked> {
-    let template = plan
-        .lock
-        .get(values.scope.is_some(), !values.after.is_empty());
+    let template = plan.lock.get(values);
     template
         .bind::<LockedRow>(|name| plan.value(name, values))
         .get_result(conn)

@@ -53,7 +53,7 @@ async fn look(
     let write = if rule.asks_others() {
         &plan.write
     } else {
-        plan.sweep.get(false, false)
+        plan.sweep.get(&values)
     };
     let statements = plan.then.iter().map(|then| ("then", then));
     for (part, statement) in [("statement", write)].into_iter().chain(statements) {
@@ -104,7 +104,7 @@ async fn look(
         conn,
         &plan
             .preview
-            .get(false, false)
+            .get(&values)
             .inline(|name| plan.value(name, &values)),
     )
     .await?;
@@ -173,7 +173,7 @@ pub(super) async fn has_index(
     };
     let statement = plan
         .preview
-        .get(false, false)
+        .get(&values)
         .inline(|name| plan.value(name, &values));
     Ok(is_served(&explain(conn, &statement).await?))
 }

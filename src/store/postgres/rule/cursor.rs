@@ -16,7 +16,8 @@ pub(super) fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
-/// Returns the texts in a place, which [`cursor`] put there.
+/// Returns the texts in a place, which [`cursor`] put there: the instant, and the key unless the
+/// rows of that instant come next.
 pub(super) fn place(cursor: Option<&Cursor>, keys: usize) -> Result<Vec<String>, StoreError> {
-    rule::texts(cursor, keys).map_err(StoreError::Schema)
+    rule::texts(cursor, &[1, keys + 1]).map_err(StoreError::Schema)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use super::plan::Begin;
 use super::stamp::{Moment, once};
 use crate::store::rule::{Basics, identifier, param};
 
@@ -69,15 +70,19 @@ impl Parts {
     }
 
     /// Rows to pick and lock: those that are due, or may be, as far as activity is only noted.
-    pub(super) fn claimed(&self, scoped: bool, after: bool) -> String {
+    pub(super) fn claimed(&self, scoped: bool, begin: Begin) -> String {
         let mut all = self.candidates(scoped);
         all.push_str(" AND ");
         all.push_str(&self.due());
         all.push_str(" AND ");
         all.push_str(&self.above_floor());
-        if after {
-            all.push_str(" AND ");
-            all.push_str(&self.behind());
+        match begin {
+            Begin::First => {}
+            Begin::Instant => {
+                let instant = once("p0", self.due.form.cast());
+                all.extend([" AND ", &self.due.sql, " >= ", &instant]);
+            }
+            Begin::Behind => all.extend([" AND ", &self.behind()]),
         }
         all.push_str(&self.decided());
         all
@@ -90,8 +95,8 @@ impl Parts {
     }
 
     /// Rows that are due.
-    pub(super) fn conditions(&self, scoped: bool, after: bool) -> String {
-        let mut all = self.claimed(scoped, after);
+    pub(super) fn conditions(&self, scoped: bool, begin: Begin) -> String {
+        let mut all = self.claimed(scoped, begin);
         if let Some((active, _)) = self.noted() {
             all.extend([" AND ", &active.quiet(self.inclusive)]);
         }
@@ -132,10 +137,17 @@ impl Parts {
         format!("{}, {}", self.due.sql, self.key_columns.join(", "))
     }
 
-    /// The place of a row as text: the instant and the key, as the database writes them and reads
-    /// them again.
-    pub(super) fn place(&self, of: impl Fn(usize) -> String) -> String {
-        let parts: Vec<String> = (0..=self.key.len())
+    /// Whether every row picked in one statement is written or fails it, so that rows of one
+    /// instant need no order. An order by the key, too, would have all of them sorted for each batch
+    /// where an index has the instant alone.
+    pub(super) fn is_loose(&self) -> bool {
+        !self.may_be_kept() && self.noted().is_none()
+    }
+
+    /// The place of a row as text: the instant and as many columns of the key, as the database
+    /// writes them and reads them again.
+    pub(super) fn place(&self, keys: usize, of: impl Fn(usize) -> String) -> String {
+        let parts: Vec<String> = (0..=keys)
             .map(|number| {
                 let is_structured = number > 0 && self.are_structured[number - 1];
                 if is_structured {
@@ -154,8 +166,8 @@ impl Parts {
     ///
     /// The row is found before its place is written as text. Behind an `OFFSET` Postgres computes
     /// the columns of all rows that it skips, which took a fifth of a batch's instructions.
-    pub(super) fn last_place(&self) -> String {
-        let place = self.place(|number| format!("hk_p{number}"));
+    pub(super) fn last_place(&self, keys: usize) -> String {
+        let place = self.place(keys, |number| format!("hk_p{number}"));
         let micros = self.due.form.micros("hk_p0");
         let limit = param("limit");
         format!(
@@ -182,7 +194,7 @@ impl Parts {
     }
 
     pub(super) fn own_place(&self) -> String {
-        self.place(|number| match number {
+        self.place(self.key.len(), |number| match number {
             0 => self.due.sql.clone(),
             number => self.key_columns[number - 1].clone(),
         })

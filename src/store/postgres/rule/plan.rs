@@ -17,6 +17,8 @@ use crate::store::rule::{Bind, Template};
 pub(super) struct Plan {
     /// Picks, locks and writes in one statement.
     pub(super) sweep: Variants,
+    /// Whether `sweep` takes the rows of an instant in any order, because none stays.
+    pub(super) is_loose: bool,
     /// Picks and locks, and names each row and its place.
     pub(super) lock: Variants,
     /// Picks and locks, and names the last place alone.
@@ -66,20 +68,30 @@ pub(super) struct Plan {
     pub(super) max_age: Option<Duration>,
 }
 
-/// A statement with and without a scope, and with and without a place to go on from.
+/// The first row of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    First,
+    /// The rows of an instant, of which some were handled.
+    Instant,
+    /// The row behind another.
+    Behind,
+}
+
+/// A statement with and without a scope, and for each beginning.
 #[derive(Debug)]
-pub(super) struct Variants([[Template; 2]; 2]);
+pub(super) struct Variants([[Template; 3]; 2]);
 
 impl Variants {
-    pub(super) fn new(text: impl Fn(bool, bool) -> String) -> Self {
-        Self(
-            [false, true]
-                .map(|scoped| [false, true].map(|after| Template::new(&text(scoped, after)))),
-        )
+    pub(super) fn new(text: impl Fn(bool, Begin) -> String) -> Self {
+        Self([false, true].map(|scoped| {
+            [Begin::First, Begin::Instant, Begin::Behind]
+                .map(|begin| Template::new(&text(scoped, begin)))
+        }))
     }
 
-    pub(super) fn get(&self, scoped: bool, after: bool) -> &Template {
-        &self.0[usize::from(scoped)][usize::from(after)]
+    pub(super) fn get(&self, values: &Values<'_>) -> &Template {
+        &self.0[usize::from(values.scope.is_some())][values.begin() as usize]
     }
 }
 
@@ -100,6 +112,14 @@ pub(super) struct Values<'v> {
 }
 
 impl Values<'_> {
+    pub(super) fn begin(&self) -> Begin {
+        match self.after.len() {
+            0 => Begin::First,
+            1 => Begin::Instant,
+            _ => Begin::Behind,
+        }
+    }
+
     pub(super) const fn at(now: DateTime<Utc>, cutoff: DateTime<Utc>) -> Self {
         Self {
             now,

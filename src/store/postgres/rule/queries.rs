@@ -36,7 +36,7 @@ pub(super) async fn preview(
         limit: i64::from(size) + 1,
         ..Values::at(now, cutoff)
     };
-    let template = plan.preview.get(values.scope.is_some(), !after.is_empty());
+    let template = plan.preview.get(&values);
     let mut found: Vec<Found> = template
         .bind::<Shown>(|name| plan.value(name, &values))
         .load(conn)
@@ -78,7 +78,7 @@ pub(super) async fn count(
         limit: PROBE,
         ..Values::at(values.now, values.cutoff)
     };
-    let template = plan.count.get(values.scope.is_some(), false);
+    let template = plan.count.get(&values);
     let counted: i64 = template
         .bind::<BigInt>(|name| plan.value(name, &values))
         .get_result(conn)

@@ -1,17 +1,17 @@
 //! The lock on due rows: in the order of the rule, without rows that others hold.
 
 use super::parts::Parts;
+use super::plan::Begin;
 use crate::rule::{Action, Rule};
 use crate::store::rule::param;
 
 impl Parts {
-    /// Returns the clause that claims due rows, at most the limit of the batch.
-    pub(super) fn claim(&self, rule: &Rule, scoped: bool, after: bool) -> String {
+    /// Returns the clause that claims due rows in this order, at most the limit of the batch.
+    pub(super) fn claim(&self, rule: &Rule, scoped: bool, begin: Begin, order: &str) -> String {
         let (from, of) = self.locked();
         format!(
-            "FROM {from} WHERE {} ORDER BY {} LIMIT {}::bigint FOR {}{of} SKIP LOCKED",
-            self.claimed(scoped, after),
-            self.order(),
+            "FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint FOR {}{of} SKIP LOCKED",
+            self.claimed(scoped, begin),
             param("limit"),
             strength(rule)
         )

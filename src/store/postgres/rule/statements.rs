@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
 use super::parts::Parts;
-use super::plan::{OID, Plan, TID, Variants};
+use super::plan::{Begin, OID, Plan, TID, Variants};
 use super::stamp::once;
 use crate::rule::{Action, Source};
 use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
@@ -61,27 +61,40 @@ impl Compiler<'_> {
         let (from, of) = (&parts.from, &parts.of);
         let picked = parts.picked();
         let order = parts.order();
+        // Where no row need be found again. With the key, rows of one instant are sorted unless an
+        // index has it.
+        let instant = &parts.due.sql;
         let together = self.writing(parts, true)?;
         // A loop has no statistics for a single row.
         let writing = self.writing(parts, false)?.text;
-        let claim = |scoped, after| parts.claim(rule, scoped, after);
-        let sweep = Variants::new(|scoped, after| {
+        let claim = |scoped, begin| parts.claim(rule, scoped, begin, &order);
+        let keys = parts.key.len();
+        let behind = |keys| format!("LEFT JOIN {} AS hk_l ON true", parts.last_place(keys));
+        let is_loose = parts.is_loose();
+        let sweep = Variants::new(|scoped, begin| {
+            let (order, keys) = if is_loose && begin != Begin::Behind {
+                (instant, 0)
+            } else {
+                (&order, keys)
+            };
             format!(
-                "WITH hk_picked AS MATERIALIZED (SELECT {picked} {}){}",
-                claim(scoped, after),
-                together.text
+                "WITH hk_picked AS MATERIALIZED (SELECT {picked} {}){} {}",
+                parts.claim(rule, scoped, begin, order),
+                together.text,
+                behind(keys)
             )
         });
+        let writing = format!("{writing} {}", behind(keys));
         let place = parts.own_place();
         let micros = parts.due.micros();
-        let lock = Variants::new(|scoped, after| {
+        let lock = Variants::new(|scoped, begin| {
             format!(
                 "WITH hk_picked AS MATERIALIZED (SELECT {of}.tableoid::text AS hk_oid, {of}.ctid::text AS hk_ctid, {} AS hk_id, \
                  {place} AS hk_place, {micros} AS hk_micros {}) \
                  SELECT ARRAY(SELECT hk_oid FROM hk_picked), ARRAY(SELECT hk_ctid FROM hk_picked), ARRAY(SELECT hk_id FROM hk_picked), \
                  ARRAY(SELECT hk_place FROM hk_picked), ARRAY(SELECT hk_micros FROM hk_picked)",
                 parts.id,
-                claim(scoped, after)
+                claim(scoped, begin)
             )
         });
         let oids = if parts.is_divided {
@@ -89,14 +102,14 @@ impl Compiler<'_> {
         } else {
             "'{}'::text[]"
         };
-        let lock_together = Variants::new(|scoped, after| {
+        let lock_together = Variants::new(|scoped, begin| {
             format!(
                 "WITH hk_picked AS MATERIALIZED (SELECT {of}.tableoid AS hk_oid, {of}.ctid AS hk_ctid, {} {}) \
                  SELECT {oids}, ARRAY(SELECT hk_ctid::text FROM hk_picked), hk_place, hk_micros \
                  FROM (SELECT 1) AS hk_one LEFT JOIN {} AS hk_l ON true",
                 parts.place_columns(),
-                claim(scoped, after),
-                parts.last_place()
+                claim(scoped, begin),
+                parts.last_place(keys)
             )
         });
         let judged = format!("{}{}", parts.matches(), parts.decided());
@@ -125,9 +138,6 @@ impl Compiler<'_> {
             ))
         });
         let after_set = self.after_set(parts);
-        // Without the key, of which no order is needed here: an index on the instant alone would have all
-        // rows of one instant sorted.
-        let instant = &parts.due.sql;
         let counts = format!("{} <> ALL ({}::text[])", parts.id, param("rejected"));
         let mut details: Vec<String> = rule
             .show
@@ -149,19 +159,19 @@ impl Compiler<'_> {
             .scope
             .as_ref()
             .map_or("NULL".to_owned(), |column| format!("{column}::text"));
-        let preview = Variants::new(|scoped, after| {
+        let preview = Variants::new(|scoped, begin| {
             format!(
                 "SELECT {}, {user}, {since}, {place}, ARRAY[{}]::text[] FROM {from} WHERE {} ORDER BY {order} LIMIT {}::bigint",
                 parts.id,
                 details.join(", "),
-                parts.conditions(scoped, after),
+                parts.conditions(scoped, begin),
                 param("limit")
             )
         });
         let count = Variants::new(|scoped, _| {
             format!(
                 "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {} AND {counts} ORDER BY {instant} LIMIT {}::bigint) AS counted",
-                parts.conditions(scoped, false),
+                parts.conditions(scoped, Begin::First),
                 param("limit")
             )
         });
@@ -175,7 +185,7 @@ impl Compiler<'_> {
         };
         let oldest = Template::new(&format!(
             "SELECT min(hk_due) FROM (SELECT {freed} AS hk_due FROM {from} WHERE {} AND {counts} ORDER BY {instant} LIMIT {OLDEST}) AS oldest",
-            parts.conditions(false, false)
+            parts.conditions(false, Begin::First)
         ));
         let first = Template::new(&format!(
             "SELECT to_jsonb({due}) #>> '{{}}' FROM {from} WHERE {} AND {} AND {} ORDER BY {instant} LIMIT 1",
@@ -228,6 +238,7 @@ impl Compiler<'_> {
             matches!(due.source, Source::Column(_)) && due.plus.is_none() && due.lifetime.is_none();
         Some(Plan {
             sweep,
+            is_loose,
             lock,
             lock_together,
             write,
@@ -295,7 +306,7 @@ impl Compiler<'_> {
             "SELECT {} FROM {} WHERE {} LIMIT {}::bigint",
             selected.join(", "),
             parts.from,
-            parts.conditions(false, false),
+            parts.conditions(false, Begin::First),
             param("limit")
         )))
     }

@@ -100,7 +100,8 @@ impl Compiler<'_> {
     }
 
     /// The action on the rows of `picked`, behind its definition. Children that go by their foreign
-    /// key are counted by statistics, or else deleted before.
+    /// key are counted by statistics, or else deleted before. The place of the last row is joined
+    /// behind it.
     #[expect(clippy::too_many_lines, reason = "one statement after the other")]
     pub(super) fn writing(&mut self, parts: &Parts, by_statistics: bool) -> Option<Writing> {
         let rule = self.rule;
@@ -221,8 +222,7 @@ impl Compiler<'_> {
             ", {} SELECT hk_ids, hk_still, hk_kept, hk_keepers, hk_place, hk_micros, hk_to_write, \
              ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
              FROM (SELECT coalesce(array_agg(hk_id), '{{}}') AS hk_ids, {still} AS hk_still FROM hk_written) AS hk_w \
-             CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p \
-             LEFT JOIN {} AS hk_l ON true",
+             CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p",
             steps.ctes.join(", "),
             counted.join(", "),
             if tally.is_some() {
@@ -231,7 +231,6 @@ impl Compiler<'_> {
                 "'{}'"
             },
             parts.noted().map_or("NULL", |(_, (_, lag))| lag),
-            parts.last_place(),
         );
         let mut kinds = vec![rule.kind().to_owned()];
         kinds.extend(steps.kinds);
