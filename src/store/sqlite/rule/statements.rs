@@ -133,8 +133,8 @@ impl Compiler<'_> {
             })
         });
         let then = self.then(parts)?;
-        // Without the key, of which no order is needed here: an index on the instant alone would have all
-        // rows of one instant sorted.
+        // Where no row need be found again. With the key, rows of one instant are sorted unless an
+        // index has it.
         let instant = &parts.due.sql;
         let counts = format!(
             "{} NOT IN (SELECT value FROM json_each({}))",
