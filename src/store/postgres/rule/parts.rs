@@ -138,8 +138,8 @@ impl Parts {
     }
 
     /// Whether every row picked in one statement is written or fails it, so that rows of one
-    /// instant need no order. An order by the key, too, would have all of them sorted for each batch
-    /// where an index has the instant alone.
+    /// instant need no order. With the key in the order, each batch sorts all of them if an index
+    /// has the instant alone.
     pub(super) fn is_loose(&self) -> bool {
         !self.may_be_kept() && self.noted().is_none()
     }
