@@ -68,6 +68,15 @@ impl Rule {
         found
     }
 
+    /// Whether SQL of the host, or a part typed by diesel, decides which rows are due. It may fail
+    /// for a row.
+    #[cfg(feature = "_store")]
+    pub(crate) fn decides_by_sql(&self) -> bool {
+        let source = self.due.as_ref().map(|due| &due.source);
+        let mut conditions = self.conditions().into_iter();
+        matches!(source, Some(Source::Sql(..))) || conditions.any(|one| one.leaf.is_opaque())
+    }
+
     pub(crate) fn expressions(&self) -> Vec<Expression<'_>> {
         let mut found = Vec::new();
         if let Some(Source::Sql(sql, _)) = self.due.as_ref().map(|due| &due.source) {

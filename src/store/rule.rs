@@ -2,6 +2,7 @@
 //! them.
 
 mod compiler;
+mod failing_rows;
 mod hand_on;
 mod keeper;
 mod keys;
@@ -12,6 +13,7 @@ mod related;
 mod statement;
 mod tables;
 
+pub(crate) use failing_rows::{REASON, advice};
 pub(crate) use keys::{ForeignKey, OnDelete};
 pub(crate) use parts::{Dialect, alias, equal, identifier, qualified, table_name, tuple};
 pub(crate) use place::{cursor, texts};

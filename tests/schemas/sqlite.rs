@@ -61,7 +61,7 @@ fn noon() -> DateTime<Utc> {
 }
 
 /// Takes a rule through one run; returns what was handled and what was rejected.
-async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Vec<(String, String)>) {
+pub(crate) async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Vec<(String, String)>) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
     let mut request = BatchRequest {

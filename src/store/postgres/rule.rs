@@ -28,9 +28,11 @@ mod check;
 mod contention;
 mod cursor;
 mod dialect;
+mod failing_rows;
 mod floor;
 mod parts;
 mod plan;
+mod probe;
 mod queries;
 mod row_by_row;
 mod row_lock;
@@ -42,8 +44,10 @@ mod typed;
 mod writing;
 
 use contention::Contention;
+use failing_rows::Search;
 use floor::Floor;
 use plan::{Plan, Values};
+use probe::FailingRows;
 pub(in crate::store) use typed::text as text_of;
 
 impl PostgresStore {
@@ -73,6 +77,7 @@ impl PostgresStore {
             mark: Mutex::default(),
             suspects: AtomicBool::new(false),
             careful: AtomicBool::new(false),
+            failing: Mutex::default(),
             advised: AtomicBool::new(false),
             found: Mutex::default(),
         })
@@ -87,7 +92,7 @@ impl PostgresStore {
     pub async fn check_rule(&self, rule: &Rule) -> Result<Findings, JobError> {
         rule.validate()?;
         let what = "check a rule";
-        let mut careful = false;
+        let mut careful = None;
         loop {
             let mut refused = None;
             let found = transact!(self, Purpose::Look, what, |flight| {
@@ -105,7 +110,9 @@ impl PostgresStore {
                 Err(StoreError::Schema(_)) if refused.is_some() => {
                     return Ok(refused.unwrap_or_default());
                 }
-                Err(StoreError::Query { .. }) if adds(rule) && !careful => careful = true,
+                Err(StoreError::Query { .. }) if may_fail(rule) && careful.is_none() => {
+                    careful = Some(self.timeouts.statement);
+                }
                 found => return Ok(found?),
             }
         }
@@ -129,9 +136,12 @@ struct RuleJob {
     ///
     /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
     suspects: AtomicBool,
-    /// Whether a sum of an instant and a span is larger than its type holds: a statement has
-    /// failed, and the rule adds. Forgotten with each run, because no index serves the sum.
+    /// Whether a row may fail the host's SQL, or a sum of an instant and a span be larger than its
+    /// type holds: a statement has failed. Forgotten with each run, because no index serves what
+    /// is written carefully, unless rows fail still.
     careful: AtomicBool,
+    /// The rows that fail the host's SQL.
+    failing: Mutex<Search>,
     /// Whether the log has what could be better.
     advised: AtomicBool,
     /// Findings of the last check.
@@ -175,9 +185,49 @@ impl RuleJob {
         let careful = self.careful.load(Ordering::Relaxed);
         let mut plan = Plan::compile(&self.rule, &catalogue, suspects, careful)
             .map_err(|refused| TxError::Schema(lines(&refused)))?;
+        if careful {
+            plan.failing = self.failing_rows(conn, &plan).await?;
+        }
         let now = self.store.instant(conn).await?;
         plan.is_served = check::has_index(conn, &plan, now).await?;
         Ok(plan)
+    }
+
+    /// The rows that fail the host's SQL, looked for if they are not known.
+    async fn failing_rows(
+        &self,
+        conn: &mut AsyncPgConnection,
+        plan: &Plan,
+    ) -> TxResult<Arc<FailingRows>> {
+        let search = self.failing().clone();
+        let before = match &search {
+            Search::Done(found) => return Ok(found.clone()),
+            Search::Again(before) => Some(&**before),
+            Search::All => None,
+        };
+        let timeout = self.store.timeouts.statement;
+        let found = Arc::new(failing_rows::find(conn, plan, timeout, before).await?);
+        tracing::debug!(
+            job.name = self.rule.name,
+            rows = found.addresses.len(),
+            "looked for rows that fail an expression of the rule"
+        );
+        *self.failing() = Search::Done(found.clone());
+        Ok(found)
+    }
+
+    fn failing(&self) -> std::sync::MutexGuard<'_, Search> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides whether the next plan is careful, and which rows may fail it.
+    fn set_careful(&self, careful: bool, search: Search) {
+        if self.careful.swap(careful, Ordering::Relaxed) != careful {
+            // A sum has another form.
+            self.floor.begin(true);
+        }
+        *self.failing() = search;
+        *self.known() = None;
     }
 
     /// Reads the clock, the [`mark`](altered::mark) of the tables, and the pause for all replicas.
@@ -203,13 +253,14 @@ impl RuleJob {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether what failed should run again, because a sum may have been too large.
+    /// Returns whether what failed should run again, because a row may fail it, or a sum may have
+    /// been too large.
     fn grows_careful<T>(&self, done: &Result<T, StoreError>) -> bool {
-        let again = matches!(done, Err(StoreError::Query { .. }))
-            && adds(&self.rule)
-            && !self.careful.swap(true, Ordering::Relaxed);
+        // Other rows may fail since they were looked for.
+        let is_new = self.rule.decides_by_sql() || !self.careful.load(Ordering::Relaxed);
+        let again = matches!(done, Err(StoreError::Query { .. })) && may_fail(&self.rule) && is_new;
         if again {
-            *self.known() = None;
+            self.set_careful(true, Search::All);
         }
         again
     }
@@ -233,10 +284,9 @@ macro_rules! look {
                 $work
             });
             match found {
+                // A row may fail it, or a sum may have been too large.
                 Err(StoreError::Query { .. }) if !again => {
-                    // A sum may have been too large.
-                    $job.careful.store(adds(&$job.rule), Ordering::Relaxed);
-                    *$job.known() = None;
+                    $job.set_careful(may_fail(&$job.rule), Search::All);
                 }
                 found => break found,
             }
@@ -298,8 +348,9 @@ impl Job for RuleJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        if self.careful.swap(false, Ordering::Relaxed) {
-            *self.known() = None;
+        if self.careful.load(Ordering::Relaxed) {
+            let again = self.failing().again();
+            self.set_careful(again.is_some(), again.unwrap_or_default());
         }
         let (now, mark, pause) = self.look_again().await?;
         let known = self.mark().get_or_insert_with(|| mark.clone()).clone();
@@ -358,10 +409,12 @@ impl Job for RuleJob {
     }
 }
 
-/// Whether a row's instant is a sum, which may be larger than its type holds.
-fn adds(rule: &Rule) -> bool {
+/// Whether a row may fail the rule's statements: by the host's SQL, or by a sum that is larger than
+/// its type holds.
+fn may_fail(rule: &Rule) -> bool {
     let due = rule.due.as_ref();
-    due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some())
+    let adds = due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some());
+    adds || rule.decides_by_sql()
 }
 
 /// The place where a run is, as another cursor: what a run is given back must not be where it was.

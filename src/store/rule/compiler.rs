@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::parts::{MissingSql, identifier, qualified, table_name};
 use super::tables::{Basics, ColumnFacts, Compiler, Tables};
-use crate::rule::{Archive, Children, Columns, Finding, Lifetime, Rule, Value, bare_name, nearest};
+use crate::rule::{
+    Archive, Children, Columns, Finding, Lifetime, Rule, Source, Value, bare_name, nearest,
+};
 
 impl<'r, T: Tables> Compiler<'r, T> {
     /// Begins with a rule and the catalogue. With `suspects`, keys that are not declared are
-    /// thought to keep rows; with `careful`, sums of instants and spans may be larger than their
-    /// types hold.
+    /// thought to keep rows; with `careful`, the host's SQL may fail for a row, and sums of
+    /// instants and spans may be larger than their types hold.
     pub(crate) fn new(rule: &'r Rule, catalogue: &'r T, suspects: bool, careful: bool) -> Self {
         Self {
             rule,
@@ -184,7 +186,7 @@ impl<T: Tables> Compiler<'_, T> {
                         T::label(self, "only", column, constant);
                     }
                 }
-                self.text("only", T::DIALECT.filter(filter, &of))
+                self.only(filter, &of)
             }
         };
         let only = match self.catalogue.has_key(&rule.table, &of, &key) {
@@ -198,10 +200,15 @@ impl<T: Tables> Compiler<'_, T> {
             None => None,
             Some(held) => Some(held?),
         };
+        let own_due = match declared.source {
+            Source::Sql(..) => self.guarded_instant(own_due, &only, &of),
+            _ => own_due,
+        };
         let (due, active) = match &rule.active {
             None => (own_due, None),
             Some(activity) => {
-                let (due, active) = T::active(self, activity, own_due, &of, &key)?;
+                let (due, mut active) = T::active(self, activity, own_due, &of, &key)?;
+                active.truth = self.guarded_instant(active.truth, &only, &of);
                 (due, Some(active))
             }
         };

@@ -18,7 +18,12 @@ impl<T: Tables> Compiler<'_, T> {
         let mut all = String::new();
         for (part, related, negation) in when.chain(unless) {
             let (exists, referred) = self.exists(part, related, of, key)?;
-            all.extend([format!(" AND {negation}{exists}")]);
+            let condition = format!("{negation}{exists}");
+            let condition = match &related.only {
+                Some(filter) if filter.is_opaque() => self.guarded(condition, of),
+                _ => condition,
+            };
+            all.extend([" AND ", &condition]);
             self.locks(part, &related.table, &related.column, &referred);
         }
         Some(all)
@@ -48,7 +53,8 @@ impl<T: Tables> Compiler<'_, T> {
             return None;
         }
         let exists = T::DIALECT.exists(related, of, &referred);
-        Some((self.text(&part, exists)?, referred))
+        let exists = self.text(&part, exists)?;
+        Some((self.judged_alone(exists, related, of), referred))
     }
 
     /// A row of another table that is written now must lock the row it belongs to, or it could be
@@ -139,13 +145,16 @@ impl<T: Tables> Compiler<'_, T> {
         if self.suspects {
             cases.extend(self.undeclared_keys(of, key));
         }
-        if cases.is_empty() {
+        let failing = self.failing_row(of);
+        if cases.is_empty() && failing.is_none() {
             return Some(T::NO_TEXT.to_owned());
         }
+        let failing = failing.map(|row| format!(" WHEN {row} THEN {}", T::failure(of)));
         let cases = cases.into_iter().map(|(condition, reason)| {
             format!(" WHEN {condition} THEN {}", T::DIALECT.text(&reason))
         });
-        Some(format!("CASE{} END", cases.collect::<String>()))
+        let cases: String = failing.into_iter().chain(cases).collect();
+        Some(format!("CASE{cases} END"))
     }
 
     /// Conditions of undeclared keys that refuse a deletion.

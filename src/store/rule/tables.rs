@@ -15,11 +15,8 @@ pub(crate) struct Compiler<'r, T: Tables> {
     pub(crate) instants: Vec<(T::Form, Duration)>,
     /// Whether keys that are not declared are thought to keep rows.
     pub(crate) suspects: bool,
-    /// Whether sums of instants and spans may be larger than their types hold.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "SQLite has no such type, and needs no lock")
-    )]
+    /// Whether the host's SQL may fail for a row, and sums of instants and spans may be larger than
+    /// their types hold.
     pub(crate) careful: bool,
 }
 
@@ -30,6 +27,8 @@ pub(crate) trait Tables: Sized {
     const NO_TEXT: &'static str;
     /// The condition that holds for each row.
     const ALWAYS: &'static str;
+    /// Ends a subquery that must be read for each row by itself.
+    const ALONE: &'static str;
     /// Whether others may write between a look and the write behind it, unless a lock keeps them
     /// out.
     const RACES: bool;
@@ -91,6 +90,17 @@ pub(crate) trait Tables: Sized {
 
     /// A condition for a value that is no instant, if there may be one.
     fn unreadable(moment: &Self::Moment) -> Option<String>;
+
+    /// A condition for the rows of `of` that were found to fail the host's SQL; none for a table
+    /// whose rows have no address.
+    fn failing_row(&self, table: &str, of: &str) -> Option<String>;
+
+    /// The reason of such a row.
+    fn failure(of: &str) -> String;
+
+    /// An instant: the lowest for a row that meets the condition `row`, and none for others that do
+    /// not meet `only`.
+    fn guarded(&self, moment: Self::Moment, row: &str, only: &str) -> Self::Moment;
 
     /// Refuses a constant for a column of the rule's table whose enum does not have it.
     fn label(_: &mut Compiler<'_, Self>, _part: &str, _column: &str, _constant: &Literal) {}

@@ -24,11 +24,13 @@ mod catalogue;
 mod check;
 mod dialect;
 mod done;
+mod failing_rows;
 mod host_text;
 mod keys;
 mod one_by_one;
 mod parts;
 mod plan;
+mod probe;
 mod queries;
 mod quoted;
 mod refused;
@@ -43,6 +45,7 @@ pub(in crate::store) use typed::text as text_of;
 use catalogue::Version;
 use done::Done;
 use plan::{Plan, Values};
+use probe::FailingRow;
 
 impl SqliteStore {
     /// Makes a job of a declared rule.
@@ -56,15 +59,7 @@ impl SqliteStore {
         rule.validate()?;
         Ok(RuleJob {
             store: self.clone(),
-            known: Arc::new(Known {
-                rule,
-                plan: Mutex::default(),
-                windows: Windows::default(),
-                suspects: AtomicBool::new(false),
-                advised: AtomicBool::new(false),
-                found: Mutex::default(),
-                done: Done::default(),
-            }),
+            known: Arc::new(Known::new(rule)),
         })
     }
 
@@ -76,9 +71,17 @@ impl SqliteStore {
     /// The rule is wrong by itself, or the database cannot be asked.
     pub async fn check_rule(&self, rule: &Rule) -> Result<Findings, JobError> {
         rule.validate()?;
-        let (rule, now) = (rule.clone(), self.instant());
+        let (known, now) = (Known::new(rule.clone()), self.instant());
         let findings = self.run("check a rule", move |conn| {
-            check::findings(conn, &rule, now)
+            known.carefully(conn, |conn| {
+                let failing = known.failing();
+                check::findings(
+                    conn,
+                    &known.rule,
+                    now,
+                    failing.as_deref().map(Vec::as_slice),
+                )
+            })
         });
         Ok(findings.await?)
     }
@@ -89,8 +92,9 @@ struct RuleJob {
     known: Arc<Known>,
 }
 
-/// The state that a plan is compiled for: the schema, and whether keys are suspected.
-type PlanKey = (Version, bool);
+/// The state that a plan is compiled for: the schema, whether keys are suspected, and the rows that
+/// fail.
+type PlanKey = (Version, bool, Option<Arc<Vec<FailingRow>>>);
 
 /// A rule, and what is known of its tables.
 struct Known {
@@ -101,6 +105,8 @@ struct Known {
     ///
     /// Before that it is a guess: a trigger may clear the way, or another key cascade first.
     suspects: AtomicBool,
+    /// The rows that fail the host's SQL, once a statement has failed. Each run judges them again.
+    failing: Mutex<Option<Arc<Vec<FailingRow>>>>,
     /// Whether the log has what could be better.
     advised: AtomicBool,
     /// Findings of the last check.
@@ -109,18 +115,38 @@ struct Known {
 }
 
 impl Known {
+    fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            plan: Mutex::default(),
+            windows: Windows::default(),
+            suspects: AtomicBool::new(false),
+            failing: Mutex::default(),
+            advised: AtomicBool::new(false),
+            found: Mutex::default(),
+            done: Done::default(),
+        }
+    }
+
+    fn failing(&self) -> Option<Arc<Vec<FailingRow>>> {
+        let failing = self.failing.lock();
+        failing.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The plan, compiled anew once the schema has changed.
     fn plan(&self, conn: &mut SqliteConnection) -> TxResult<Arc<Plan>> {
         let version = catalogue::version(conn)?;
         // Keys that this connection does not mind keep nothing.
         let suspects = version.1 && self.suspects.load(Ordering::Relaxed);
-        let version = (version, suspects);
+        let failing = self.failing();
+        let version = (version, suspects, failing.clone());
         let mut known = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, plan)) = known.as_ref().filter(|(of, _)| *of == version) {
             return Ok(plan.clone());
         }
         let catalogue = catalogue::read(conn, &self.rule)?;
-        let plan = Plan::compile(&self.rule, &catalogue, suspects)
+        let failing = failing.as_deref().map(Vec::as_slice);
+        let plan = Plan::compile(&self.rule, &catalogue, suspects, failing)
             .map_err(|refused| TxError::Schema(lines(&refused)))?;
         let plan = Arc::new(plan);
         *known = Some((version, plan.clone()));
@@ -188,8 +214,9 @@ impl Job for RuleJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        let name = self.name();
+        let (known, name) = (self.known.clone(), self.name());
         let read = self.store.run("read the pause of a job", move |conn| {
+            known.judge_again(conn)?;
             pauses::read(conn, &name)
         });
         let pause = read.await?;
@@ -200,7 +227,8 @@ impl Job for RuleJob {
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
         let (known, request) = (self.known.clone(), request.clone());
         let next_cursor = self.store.run("handle due rows", move |conn| {
-            Ok(known.done.note(write::batch(conn, &known, &request)?))
+            let batch = known.carefully(conn, |conn| write::batch(conn, &known, &request))?;
+            Ok(known.done.note(batch))
         });
         let next_cursor = next_cursor.await?;
         Ok(self.known.done.take(next_cursor))
@@ -210,14 +238,16 @@ impl Job for RuleJob {
         let (known, scope, page) = (self.known.clone(), scope.clone(), page.clone());
         let now = self.store.instant();
         let rows = self.store.run("list due rows", move |conn| {
-            let plan = known.plan(conn)?;
-            let after = place(page.after.as_ref(), &plan)?;
-            let values = Values {
-                scope: user(&scope),
-                after: &after,
-                ..Values::at(now, known.cutoff(now))
-            };
-            queries::preview(conn, &plan, &values, &page)
+            known.carefully(conn, |conn| {
+                let plan = known.plan(conn)?;
+                let after = place(page.after.as_ref(), &plan)?;
+                let values = Values {
+                    scope: user(&scope),
+                    after: &after,
+                    ..Values::at(now, known.cutoff(now))
+                };
+                queries::preview(conn, &plan, &values, &page)
+            })
         });
         Ok(rows.await?)
     }
@@ -226,12 +256,14 @@ impl Job for RuleJob {
         let (known, rejected) = (self.known.clone(), rejected.to_vec());
         let now = self.store.instant();
         let forecast = self.store.run_last("look ahead", move |conn| {
-            let plan = known.plan(conn)?;
-            let values = Values {
-                rejected: &rejected,
-                ..Values::at(now, known.cutoff(now))
-            };
-            queries::forecast(conn, &plan, &values)
+            known.carefully(conn, |conn| {
+                let plan = known.plan(conn)?;
+                let values = Values {
+                    rejected: &rejected,
+                    ..Values::at(now, known.cutoff(now))
+                };
+                queries::forecast(conn, &plan, &values)
+            })
         });
         Ok(forecast.await?)
     }

@@ -1,14 +1,18 @@
 //! The check of a rule against its database.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::catalogue::{self, Catalogue};
+use super::failing_rows;
 use super::plan::{Plan, Values};
 use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
-use crate::store::rule::{identifier, table_name};
+use crate::store::rule::{advice, identifier, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod host;
@@ -16,12 +20,13 @@ mod keys;
 mod parts;
 mod stamps;
 
-/// Everything that is wrong with a rule or could be better.
+/// Everything that is wrong with a rule or could be better. Where a row may fail the host's SQL,
+/// those that do are looked for, in statements with this timeout.
 pub(super) async fn findings(
     conn: &mut AsyncPgConnection,
     rule: &Rule,
     now: DateTime<Utc>,
-    careful: bool,
+    careful: Option<Duration>,
 ) -> TxResult<Findings> {
     let catalogue = catalogue::read(conn, rule).await?;
     let mut findings = Findings::default();
@@ -29,9 +34,16 @@ pub(super) async fn findings(
     stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
     privileges(rule, &catalogue, &mut findings);
     keys::foreign_keys(rule, &catalogue, &mut findings);
-    match Plan::compile(rule, &catalogue, false, careful) {
+    match Plan::compile(rule, &catalogue, false, careful.is_some()) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
-        Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings).await?,
+        Ok(mut plan) => {
+            if let Some(timeout) = careful {
+                let failing = failing_rows::find(conn, &plan, timeout, None).await?;
+                findings.advice.extend(advice(rule, &failing.reasons));
+                plan.failing = Arc::new(failing);
+            }
+            look(conn, rule, &catalogue, &plan, now, &mut findings).await?;
+        }
     }
     Ok(findings)
 }

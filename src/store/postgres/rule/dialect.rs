@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::catalogue::{Catalogue, Table};
+use super::probe::{FAILING, FAILING_REASONS, address};
 use super::stamp::{Form, Moment, once};
 use crate::rule::{Activity, Due, HandOn, InstantColumn, Literal, Source, Stamp, Value};
 use crate::store::rule::{
     self, Active, ColumnFacts, Dialect, ForeignKey, HandedRows, Handing, Tables, identifier, param,
-    table_name,
+    quoted_text, table_name,
 };
 
 pub(super) type Compiler<'r> = rule::Compiler<'r, Catalogue>;
@@ -16,6 +17,8 @@ impl Tables for Catalogue {
     const DIALECT: Dialect = Dialect::Postgres;
     const NO_TEXT: &'static str = "NULL::text";
     const ALWAYS: &'static str = "true";
+    /// Postgres neither joins nor hashes it.
+    const ALONE: &'static str = " OFFSET 0";
     const RACES: bool = true;
 
     type Form = Form;
@@ -148,6 +151,28 @@ impl Tables for Catalogue {
 
     fn unreadable(moment: &Moment) -> Option<String> {
         moment.unreadable()
+    }
+
+    fn failing_row(&self, _: &str, of: &str) -> Option<String> {
+        let (address, failing) = (address(of), param(FAILING));
+        Some(format!("{address} IN (SELECT unnest({failing}::text[]))"))
+    }
+
+    fn failure(of: &str) -> String {
+        let (failing, reasons) = (param(FAILING), param(FAILING_REASONS));
+        format!(
+            "(SELECT hk_reason FROM unnest({failing}::text[], {reasons}::text[]) AS hk_f(hk_address, hk_reason) WHERE hk_address = {})",
+            address(of)
+        )
+    }
+
+    fn guarded(&self, moment: Moment, row: &str, only: &str) -> Moment {
+        let lowest = quoted_text(moment.form.lowest(self.has_infinite_numerics));
+        let (sql, cast) = (&moment.sql, moment.form.cast());
+        Moment {
+            sql: format!("(CASE WHEN {row} THEN {lowest}::{cast} WHEN {only} THEN {sql} END)"),
+            ..moment
+        }
     }
 
     fn label(compiler: &mut Compiler<'_>, part: &str, column: &str, constant: &Literal) {

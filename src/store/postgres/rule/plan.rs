@@ -1,5 +1,6 @@
 //! One plan of statements for a rule: whatever reads or writes its rows is made of the same parts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -7,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::flight::Purpose;
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
+use super::probe::{FAILING, FAILING_REASONS, FailingRows, Probe};
 use super::stamp::Form;
 use crate::job::Scope;
 use crate::rule::{Finding, Rule};
@@ -66,6 +68,10 @@ pub(super) struct Plan {
     pub(super) instants: Vec<(Form, Duration)>,
     pub(super) after: Duration,
     pub(super) max_age: Option<Duration>,
+    /// Finds rows that fail the host's SQL, in a careful plan.
+    pub(super) probe: Option<Probe>,
+    /// The rows that were found.
+    pub(super) failing: Arc<FailingRows>,
 }
 
 /// The first row of a statement.
@@ -173,6 +179,8 @@ impl Plan {
             "oids" => list(values.oids),
             "tids" => list(values.tids),
             "ids" => list(values.ids),
+            FAILING => list(&self.failing.addresses),
+            FAILING_REASONS => list(&self.failing.reasons),
             numbered => {
                 let number = numbered[1..].parse().unwrap_or(usize::MAX);
                 if numbered.starts_with('p') {
@@ -191,8 +199,8 @@ impl Plan {
     }
 
     /// Compiles a rule against the catalogue, or says everything that stands in its way. With
-    /// `suspects`, keys that are not declared are thought to keep rows; with `careful`, sums of
-    /// instants and spans may be larger than their types hold.
+    /// `suspects`, keys that are not declared are thought to keep rows; with `careful`, the host's
+    /// SQL may fail for a row, and sums of instants and spans may be larger than their types hold.
     pub(super) fn compile(
         rule: &Rule,
         catalogue: &Catalogue,

@@ -1,11 +1,13 @@
 //! The statements of a rule, put together of its parts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
 use super::parts::Parts;
 use super::plan::{Begin, OID, Plan, TID, Variants};
+use super::probe::Probe;
 use super::stamp::once;
 use crate::rule::{Action, Source};
 use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
@@ -233,6 +235,10 @@ impl Compiler<'_> {
         let lag = parts
             .noted()
             .map(|(_, (_, lag))| Template::new(&format!("SELECT {lag}")));
+        let probe = match self.failing_row(of) {
+            Some(_) => Some(Probe::new(parts, self.own_table()?.oid)),
+            None => None,
+        };
         let due = rule.due.as_ref()?;
         let is_age =
             matches!(due.source, Source::Column(_)) && due.plus.is_none() && due.lifetime.is_none();
@@ -270,6 +276,8 @@ impl Compiler<'_> {
             instants: std::mem::take(&mut self.instants),
             after,
             max_age: rule.soonest.or(due.after.filter(|_| is_age)),
+            probe,
+            failing: Arc::default(),
         })
     }
 }

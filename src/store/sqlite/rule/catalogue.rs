@@ -10,6 +10,9 @@ use super::keys;
 use crate::rule::{Due, OnParent, Rule, bare_name, split_name};
 use crate::store::rule::{ForeignKey, identifier, table_name};
 
+/// The name of a row's address.
+pub(super) const ADDRESS: &str = "_rowid_";
+
 /// The tables of a rule, by the names the rule has for them.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
@@ -43,6 +46,12 @@ impl Table {
         self.columns
             .iter()
             .find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The address of a row of `of`, if rows have one that no column hides.
+    pub(super) fn address(&self, of: &str) -> Option<String> {
+        let has_address = !self.without_rowid && self.column(ADDRESS).is_none();
+        has_address.then(|| format!("{of}.{ADDRESS}"))
     }
 
     /// Whether a column stands for the row's number, which SQLite gives.

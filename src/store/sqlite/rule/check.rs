@@ -6,9 +6,10 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
+use super::probe::FailingRow;
 use super::queries;
 use crate::rule::{Action, Columns, Finding, Findings, Rule, bare_name};
-use crate::store::rule::{identifier, overlap, table_name};
+use crate::store::rule::{advice, identifier, overlap, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod constants;
@@ -19,12 +20,18 @@ pub(super) fn findings(
     conn: &mut SqliteConnection,
     rule: &Rule,
     now: DateTime<Utc>,
+    failing: Option<&[FailingRow]>,
 ) -> TxResult<Findings> {
     let mut catalogue = catalogue::read(conn, rule)?;
     catalogue::look(conn, rule, &mut catalogue)?;
     let mut findings = Findings::default();
     parts::parts(conn, rule, &catalogue, &mut findings)?;
-    match Plan::compile(rule, &catalogue, false) {
+    let reasons: Vec<&str> = failing
+        .iter()
+        .flat_map(|rows| rows.iter().map(|row| &*row.1))
+        .collect();
+    findings.advice.extend(advice(rule, &reasons));
+    match Plan::compile(rule, &catalogue, false, failing) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings)?,
     }

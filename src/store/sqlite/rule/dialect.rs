@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::catalogue::{Catalogue, Table};
+use super::catalogue::{ADDRESS, Catalogue, Table};
 use super::parts::{in_json, shown};
+use super::probe::FAILING;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name};
 use crate::store::rule::{
@@ -17,6 +18,7 @@ impl Tables for Catalogue {
     const DIALECT: Dialect = Dialect::Sqlite;
     const NO_TEXT: &'static str = "NULL";
     const ALWAYS: &'static str = "1";
+    const ALONE: &'static str = " LIMIT -1 OFFSET 0";
     /// A transaction that writes has the file to itself.
     const RACES: bool = false;
 
@@ -158,6 +160,29 @@ impl Tables for Catalogue {
 
     fn unreadable(moment: &Moment) -> Option<String> {
         moment.unreadable()
+    }
+
+    fn failing_row(&self, table: &str, of: &str) -> Option<String> {
+        let address = self.tables.get(table)?.address(of)?;
+        let failing = param(FAILING);
+        Some(format!(
+            "{address} IN (SELECT json_extract(value, '$[0]') FROM json_each({failing}))"
+        ))
+    }
+
+    fn failure(of: &str) -> String {
+        let failing = param(FAILING);
+        format!(
+            "(SELECT json_extract(value, '$[1]') FROM json_each({failing}) WHERE json_extract(value, '$[0]') = {of}.{ADDRESS})"
+        )
+    }
+
+    fn guarded(&self, moment: Moment, row: &str, only: &str) -> Moment {
+        let (lowest, sql) = (moment.form.lowest(), &moment.sql);
+        Moment {
+            sql: format!("(CASE WHEN {row} THEN {lowest} WHEN {only} THEN {sql} END)"),
+            ..moment
+        }
     }
 
     fn value(

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
+use super::probe::{FAILING, FailingRow, Probe};
 use super::quoted::{blob, unquoted};
 use super::stamp::Form;
 use crate::rule::{Finding, Rule};
@@ -61,6 +62,10 @@ pub(super) struct Plan {
     /// How long after its instant a row is due, beyond `after`.
     pub(super) unit: Duration,
     pub(super) max_age: Option<Duration>,
+    /// Finds rows that fail the host's SQL, in a careful plan.
+    pub(super) probe: Option<Probe>,
+    /// The rows that were found, as JSON.
+    pub(super) failing: String,
 }
 
 /// A statement that writes.
@@ -109,6 +114,8 @@ pub(super) struct Values<'v> {
     pub(super) key: &'v [String],
     /// Keys as JSON.
     pub(super) written: &'v str,
+    /// The first and the last address to judge.
+    pub(super) addresses: (i64, i64),
 }
 
 impl Values<'_> {
@@ -123,6 +130,7 @@ impl Values<'_> {
             rows: "[]",
             key: &[],
             written: "[]",
+            addresses: (i64::MIN, i64::MAX),
         }
     }
 }
@@ -138,6 +146,9 @@ impl Plan {
                 .as_ref()
                 .map_or(Bind::Null, |held| held.bind(values.now)),
             "limit" => Bind::Integer(values.limit),
+            "from_address" => Bind::Integer(values.addresses.0),
+            "to_address" => Bind::Integer(values.addresses.1),
+            FAILING => text(&self.failing),
             "scope" => values.scope.map_or(Bind::Null, text),
             "scope_number" => values
                 .scope
@@ -170,14 +181,19 @@ impl Plan {
     }
 
     /// Compiles a rule against the catalogue, or says everything that stands in its way.
-    /// With `suspects`, keys that are not declared are thought to keep rows.
+    /// With `suspects`, keys that are not declared are thought to keep rows. With `failing`, the
+    /// host's SQL may fail for a row, and does for these.
     pub(super) fn compile(
         rule: &Rule,
         catalogue: &Catalogue,
         suspects: bool,
+        failing: Option<&[FailingRow]>,
     ) -> Result<Self, Vec<Finding>> {
-        let mut compiler = Compiler::new(rule, catalogue, suspects, false);
-        let plan = compiler.compile();
+        let mut compiler = Compiler::new(rule, catalogue, suspects, failing.is_some());
+        let mut plan = compiler.compile();
+        if let (Some(plan), Some(failing)) = (&mut plan, failing) {
+            plan.failing = serde_json::to_string(failing).unwrap_or_default();
+        }
         compiler.finish(plan)
     }
 }

@@ -232,6 +232,14 @@ impl Form {
         }
     }
 
+    /// An instant that none is below, as a constant.
+    pub(super) fn lowest(&self) -> String {
+        match self {
+            Self::Epoch(_) => i64::MIN.to_string(),
+            Self::Text(format) => format!("'0000-01-01{}00:00:00'", separator(format)),
+        }
+    }
+
     /// The smallest difference between two instants of this form.
     pub(super) fn unit(&self) -> Duration {
         match self {

@@ -6,6 +6,7 @@ use super::catalogue::{Catalogue, Column};
 use super::dialect::Compiler;
 use super::parts::{Parts, shown, shown_key};
 use super::plan::{OLDEST, Plan, Variants};
+use super::probe::Probe;
 use super::writing::Steps;
 use crate::rule::{Action, Source};
 use crate::store::rule::{Tables, Template, equal, identifier, param, table_name, tuple};
@@ -14,11 +15,10 @@ impl Compiler<'_> {
     pub(super) fn compile(&mut self) -> Option<Plan> {
         let basics = self.basics()?;
         let own = self.own_table()?;
-        let hides_rowid = own.column("_rowid_").is_some();
         let scope = self.rule.scope.as_ref();
         let scope = scope.and_then(|name| own.column(name));
         let parts = Parts {
-            rowid: (!own.without_rowid && !hides_rowid).then(|| format!("{}._rowid_", basics.of)),
+            rowid: own.address(&basics.of),
             id: match basics.key_columns.as_slice() {
                 [key] => shown_key(key),
                 keys => Catalogue::key_text(keys),
@@ -116,7 +116,10 @@ impl Compiler<'_> {
                 )
             })
         });
+        let probe = self.failing_row(&parts.of);
+        let probe = probe.and_then(|_| Probe::new(parts));
         let is_plain = again.is_none()
+            && probe.is_none()
             && rule.with.is_empty()
             && rule.keeps.is_empty()
             && rule.then.is_empty()
@@ -254,6 +257,8 @@ impl Compiler<'_> {
                 parts.due.form.unit()
             },
             max_age: rule.soonest.or(due.after.filter(|_| is_age)),
+            probe,
+            failing: "[]".to_owned(),
         })
     }
 }
