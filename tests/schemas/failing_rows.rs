@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use ractor_housekeeper::Job;
-use ractor_housekeeper::job::Page;
+use ractor_housekeeper::job::{BatchRequest, Page};
 use ractor_housekeeper::rule::{
-    Due, Findings, Rule, Sql, Stamp, archive, at, eq, hand_on, newest, related,
+    Due, Findings, Rule, Sql, Stamp, Unit, archive, at, eq, hand_on, moment, newest, related,
 };
+use ractor_housekeeper::{Job, Scope};
 
 use crate::rules::set;
 
@@ -44,7 +44,7 @@ fn deciding() -> Vec<(&'static str, Rule)> {
     };
     let number = || Sql::by_database("100 / n > 1", "abs(n) < 10");
     let notes = || related("notes", "doc_id");
-    let note_at = || ractor_housekeeper::rule::moment("at").stamp(Stamp::Seconds);
+    let note_at = || moment("at").stamp(Stamp::Seconds);
     let live = newest("notes", "doc_id", note_at()).only(body("= 0"));
     vec![
         (
@@ -57,7 +57,7 @@ fn deciding() -> Vec<(&'static str, Rule)> {
         (
             "due with a span",
             Rule::new("docs", "docs")
-                .due(due().plus("span", ractor_housekeeper::rule::Unit::Seconds))
+                .due(due().plus("span", Unit::Seconds))
                 .delete(),
         ),
         (
@@ -106,7 +106,7 @@ fn writing() -> Vec<(&'static str, Rule)> {
 async fn assert_named(part: &str, findings: &Findings, job: &impl Job) {
     assert_eq!(findings.refused, [], "{part}");
     let page = Page::first(1_000.try_into().expect("is not zero"));
-    let preview = job.preview(&ractor_housekeeper::Scope::All, &page).await;
+    let preview = job.preview(&Scope::All, &page).await;
     let preview = preview.unwrap_or_else(|error| panic!("{part}: {error}"));
     assert!(preview.due.count > 1_000, "{part}: {preview:?}");
     let forecast = job.forecast(&[]).await;
@@ -131,6 +131,20 @@ async fn assert_rest_goes(
     let forecast = job.forecast(&BAD.map(String::from)).await;
     let forecast = forecast.unwrap_or_else(|error| panic!("{part}: {error}"));
     assert_eq!((forecast.due.count, forecast.next_due), (0, None), "{part}");
+}
+
+/// The text of a batch that fails.
+async fn failure(job: &impl Job) -> String {
+    let bounds = job.begin_run().await.expect("a run begins");
+    let request = BatchRequest {
+        scope: Scope::All,
+        now: bounds.now,
+        cutoff: bounds.cutoff,
+        limit: 10.try_into().expect("is not zero"),
+        after: None,
+    };
+    let failed = job.batch(&request).await;
+    failed.expect_err("no row is handled").chain()
 }
 
 #[cfg(feature = "postgres")]
@@ -234,24 +248,75 @@ mod postgres {
         };
         let rule = docs().only(Sql::by_database("judge(id)", "1")).delete();
         let job = host.store.rule(rule).expect("a job");
-        let bounds = job.begin_run().await.expect("a run begins");
-        let request = ractor_housekeeper::job::BatchRequest {
-            scope: ractor_housekeeper::Scope::All,
-            now: bounds.now,
-            cutoff: bounds.cutoff,
-            limit: 10.try_into().expect("is not zero"),
-            after: None,
-        };
         host.run("drop function judge").await;
 
-        let failed = job.batch(&request).await.expect_err("no function");
+        let text = failure(&job).await;
 
-        let text = failed.chain();
         assert!(
             text.contains("function judge(text) does not exist"),
             "{text}"
         );
         assert!(host.holds("select count(*) = 2003 from docs").await);
+    }
+
+    /// The rows go one by one, with the same parts.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn failing_rows_and_a_refused_row_are_all_named() {
+        let refuse = "create function refuse() returns trigger language plpgsql as $$ begin raise 'division by zero is refused'; end $$;
+            create trigger refuse before update or delete on docs for each row when (old.id = 'd0500') execute function refuse();";
+        for (part, rule) in deciding() {
+            let Some(host) = Host::new(&format!("{} {refuse}", schema(false))).await else {
+                return;
+            };
+            let job = host.store.rule(rule).expect("a job");
+
+            let (handled, rejected) = run(&job, 500).await;
+
+            assert_eq!(
+                (handled.len(), rejected.len()),
+                (1_999, 4),
+                "{part}: {rejected:?}"
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn rows_whose_noted_activity_fails_keep_no_others() {
+        let noted = "alter table docs add noted bigint;
+            create function note() returns trigger language plpgsql as $$ begin return null; end $$;
+            create trigger note after insert on notes for each row execute function note();";
+        let Some(host) = Host::new(&format!("{} {noted}", schema(true))).await else {
+            return;
+        };
+        let at = || moment("at").stamp(Stamp::Seconds);
+        let live = newest("notes", "doc_id", at()).only(body("= 0"));
+        let hour = std::time::Duration::from_secs(60 * 60);
+        let rule = Rule::new("docs", "docs")
+            .due(ractor_housekeeper::rule::age(at(), hour))
+            .active(live.noted_in("noted", "note", "1000000"))
+            .delete();
+        let findings = host.store.check_rule(&rule).await.expect("a check");
+        let job = host.store.rule(rule).expect("a job");
+        assert_named("noted", &findings, &job).await;
+
+        let done = run(&job, 500).await;
+
+        assert_rest_goes("noted", &job, done).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_fails_if_thousands_of_rows_fail() {
+        let Some(host) = Host::new(&schema(false)).await else {
+            return;
+        };
+        host.run("insert into docs select 'x' || n, 'open', 0, 0, 'soon', 0 from generate_series(1, 10000) n")
+            .await;
+        let (_, rule) = deciding().swap_remove(0);
+        let job = host.store.rule(rule).expect("a job");
+
+        let text = failure(&job).await;
+
+        assert!(text.contains("more than 10000 rows"), "{text}");
     }
 }
 
@@ -324,10 +389,46 @@ mod sqlite {
         let job = host.store.rule(rule).expect("a job");
         host.run("alter table docs rename column data to other");
 
-        let failed = job.forecast(&[]).await.expect_err("no column");
+        let text = failure(&job).await;
 
-        let text = failed.chain();
         assert!(text.contains("no such column: data"), "{text}");
         assert!(host.holds("select count(*) = 2003 from docs"));
+    }
+
+    /// The rows go one by one, with the same parts.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn failing_rows_and_a_refused_row_are_all_named() {
+        for (part, rule) in deciding() {
+            let host = host().await;
+            for event in ["update", "delete"] {
+                host.run(&format!(
+                    "create trigger refuse_{event} before {event} on docs when old.id = 'd0500' begin select raise(abort, 'no'); end"
+                ));
+            }
+            let job = host.store.rule(rule).expect("a job");
+
+            let (handled, rejected) = run(&job, 500).await;
+
+            assert_eq!(
+                (handled.len(), rejected.len()),
+                (1_999, 4),
+                "{part}: {rejected:?}"
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_run_fails_if_thousands_of_rows_fail() {
+        let host = host().await;
+        host.run(
+            "with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 10000)
+                insert into docs select 'x' || n, 'open', 0, 0, 'soon', 0 from numbers",
+        );
+        let (_, rule) = deciding().swap_remove(0);
+        let job = host.store.rule(rule).expect("a job");
+
+        let text = failure(&job).await;
+
+        assert!(text.contains("more than 10000 rows"), "{text}");
     }
 }
