@@ -403,6 +403,14 @@ impl Rule {
             || activity.is_some_and(|activity| activity.noted_in.is_none())
     }
 
+    /// Whether a row that is set may cease to match by what is written to another table.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_ended_by_others(&self) -> bool {
+        let writes_others =
+            !self.with.is_empty() || !self.then.is_empty() || !self.hand_on.is_empty();
+        matches!(self.action, Some(Action::Set(_))) && self.asks_others() && writes_others
+    }
+
     /// Returns the word for the rows in reports.
     #[cfg(feature = "_store")]
     pub(crate) fn kind(&self) -> &str {

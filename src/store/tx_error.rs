@@ -55,6 +55,9 @@ pub(crate) enum TxError {
     Session(String),
     /// A due row was neither changed nor refused: the host's trigger skips it.
     SuppressedByTrigger,
+    /// A row was set, and the rule matches it as before. No trigger is the cause.
+    #[cfg(feature = "sqlite")]
+    StillDue,
 }
 
 impl From<Error> for TxError {
@@ -114,6 +117,8 @@ impl TxError {
             #[cfg(feature = "postgres")]
             Self::Session(text) => StoreError::Schema(text),
             Self::SuppressedByTrigger => Self::other(WITHHELD).into_store_error(what),
+            #[cfg(feature = "sqlite")]
+            Self::StillDue => Self::other(STILL_DUE).into_store_error(what),
             Self::Query(error) => match missing_table(&error) {
                 Some(schema) => StoreError::Schema(missing_schema(schema)),
                 None => StoreError::Query {
@@ -148,6 +153,7 @@ impl TxError {
             #[cfg(feature = "postgres")]
             Self::Session(_) => None,
             Self::SuppressedByTrigger => Some(WITHHELD.to_owned()),
+            Self::StillDue => Some(STILL_DUE.to_owned()),
         }
     }
 }
@@ -171,7 +177,11 @@ pub(crate) const NOT_NOTED: i64 = -1;
 pub(crate) const NOT_READ: i64 = -2;
 
 /// The error for a row that a trigger skips silently.
-const WITHHELD: &str = "a trigger of the database withholds it";
+pub(crate) const WITHHELD: &str = "a trigger of the database withholds it";
+
+/// The error for a row that a rule sets in vain.
+pub(crate) const STILL_DUE: &str =
+    "the rule matches it as before once it is set: set what `only` or `due` reads";
 
 /// The set of the crate's own tables that one is missing of. Neither database's error code gets
 /// through diesel, so the text must do; one in another language stays as it is.

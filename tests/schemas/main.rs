@@ -13,6 +13,7 @@ mod contention;
 mod cost;
 #[cfg(feature = "postgres")]
 mod demands;
+mod endings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod failing_rows;
 mod findings;

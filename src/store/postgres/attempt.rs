@@ -139,6 +139,8 @@ impl TxError {
             Self::Query(error) => matches!(error, DeserializationError(_)),
             Self::Session(_) => true,
             Self::Schema(_) | Self::SuppressedByTrigger => false,
+            #[cfg(feature = "sqlite")]
+            Self::StillDue => false,
         }
     }
 }

@@ -36,8 +36,10 @@ pub(super) struct Plan {
     pub(super) lag: Option<Template>,
     pub(super) then: Vec<Template>,
     /// How many of the rows just written the rule matches as before, if a trigger may set them
-    /// back.
+    /// back, or what is written to another table decides.
     pub(super) set_back: Option<Template>,
+    /// Whether a trigger may undo what is written.
+    pub(super) has_triggers: bool,
     /// Due rows with the values that they are set to, if all of these are known by their columns.
     pub(super) after_set: Option<Template>,
     pub(super) preview: Variants,

@@ -20,7 +20,7 @@ use crate::fmt::span;
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;
 use crate::store::rule::{Bind, Template, param};
-use crate::store::tx_error::{TxError, TxResult};
+use crate::store::tx_error::{STILL_DUE, TxError, TxResult, WITHHELD};
 
 /// Shorter waits than those of a batch: a few rows that must be waited for should not keep the
 /// rest.
@@ -142,7 +142,8 @@ pub(super) async fn write(
                     return Err(TxError::other(format!("{text} [{state}]")));
                 }
                 let error = match state.as_str() {
-                    WITHHELD => "a trigger of the database withholds it".to_owned(),
+                    SKIPPED => WITHHELD.to_owned(),
+                    AS_BEFORE => STILL_DUE.to_owned(),
                     "57014" => TOO_LONG.to_owned(),
                     "55P03" | "40P01" => RejectedRow::LOCKED.to_owned(),
                     _ => text,
@@ -178,10 +179,15 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
         .iter()
         .map(|template| format!("EXECUTE {} USING hkv_row.hk_ids;", of_one(template)))
         .collect();
+    let as_before = if plan.has_triggers {
+        SKIPPED
+    } else {
+        AS_BEFORE
+    };
     if let Some(template) = &plan.set_back {
         then.push(format!(
             "EXECUTE {} INTO hkv_still USING hkv_row.hk_ids; \
-             IF hkv_still > 0 THEN RAISE EXCEPTION USING ERRCODE = '{WITHHELD}'; END IF;",
+             IF hkv_still > 0 THEN RAISE EXCEPTION USING ERRCODE = '{as_before}'; END IF;",
             of_one(template)
         ));
     }
@@ -201,8 +207,10 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
                 BEGIN
                     {write}
                     INTO STRICT hkv_row;
-                    IF hkv_row.hk_still > 0 OR hkv_row.hk_to_write > cardinality(hkv_row.hk_ids) THEN
-                        RAISE EXCEPTION USING ERRCODE = '{WITHHELD}';
+                    IF hkv_row.hk_to_write > cardinality(hkv_row.hk_ids) THEN
+                        RAISE EXCEPTION USING ERRCODE = '{SKIPPED}';
+                    ELSIF hkv_row.hk_still > 0 THEN
+                        RAISE EXCEPTION USING ERRCODE = '{as_before}';
                     END IF;
                     IF cardinality(hkv_row.hk_ids) > 0 THEN
                         {then}
@@ -261,8 +269,11 @@ pub(super) const OF_ALL_ROWS: &[&str] = &[
     "55", "57", "58", "72", "F0", "HV", "XX",
 ];
 
-/// The code of a row that was not written, or is due as before.
-const WITHHELD: &str = "HKW01";
+/// The code of a row that a trigger did not let be written, or set back.
+const SKIPPED: &str = "HKW01";
+
+/// The code of a row that the rule itself leaves due.
+const AS_BEFORE: &str = "HKW02";
 
 /// Said of a row whose next attempt is that far away.
 fn later(wait: Duration) -> String {
@@ -284,7 +295,8 @@ mod tests {
     #[test]
     fn codes_tell_a_fault_of_the_row_from_one_of_the_session() {
         let row = [
-            "23503", "22003", "P0001", "44000", "BK001", "55P03", "57014", "40P01", WITHHELD,
+            "23503", "22003", "P0001", "44000", "BK001", "55P03", "57014", "40P01", SKIPPED,
+            AS_BEFORE,
         ];
         let mistake = ["42501", "42P01", "54001", "21000", "3F000"];
         let session = [

@@ -132,7 +132,9 @@ impl Compiler<'_> {
             "WITH hk_picked AS MATERIALIZED (SELECT {picked} FROM {from} WHERE {of}.ctid = {TID} AND {of}.tableoid = {OID} AND {judged}){writing}"
         ));
         let then = self.then(parts)?;
-        let set_back = self.own_table()?.set_back.then(|| {
+        let own = self.own_table()?;
+        let has_triggers = !own.triggers.is_empty();
+        let set_back = (own.set_back || rule.is_ended_by_others()).then(|| {
             let keys = parts.key_columns.join(", ");
             Template::new(&format!(
                 "{} SELECT count(*) AS hk_still FROM {from} WHERE ({keys}) IN (SELECT * FROM written) AND {judged}",
@@ -256,6 +258,7 @@ impl Compiler<'_> {
             keeper: parts.keeper.clone(),
             then,
             set_back,
+            has_triggers,
             after_set,
             preview,
             count,

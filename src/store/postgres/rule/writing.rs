@@ -153,8 +153,7 @@ impl Compiler<'_> {
                 let set = self.set(columns, of)?;
                 // Conditions on the row itself; another table cannot be read again within the
                 // statement.
-                let changes_others = !rule.with.is_empty() || !rule.then.is_empty();
-                let still = if rule.asks_others() && changes_others {
+                let still = if rule.is_ended_by_others() {
                     "false".to_owned()
                 } else {
                     format!("coalesce({}, false)", parts.matches())

@@ -93,7 +93,7 @@ pub(super) fn act(
             .bind::<BigInt>(|name| plan.value(name, &values))
             .execute(conn)?;
     }
-    if plan.has_triggers {
+    if plan.has_triggers || plan.sets {
         is_over(conn, plan, &values)?;
     }
     let ids = rows.into_iter().map(|row| String::from(row.1));
@@ -101,8 +101,8 @@ pub(super) fn act(
     Ok(())
 }
 
-/// Fails if the rule matches a row at hand as before, which a trigger has kept, set back or
-/// inserted again.
+/// Fails if the rule matches a row at hand as before: it was set in vain, or a trigger has kept it,
+/// set it back or inserted it again.
 pub(super) fn is_over(
     conn: &mut SqliteConnection,
     plan: &Plan,
@@ -117,7 +117,7 @@ pub(super) fn is_over(
             .bind::<BigInt>(|name| plan.value(name, values))
             .get_result(conn)?;
         if still > 0 {
-            return Err(TxError::SuppressedByTrigger);
+            return Err(plan.as_before());
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use super::quoted::{blob, unquoted};
 use super::stamp::Form;
 use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};
+use crate::store::tx_error::TxError;
 
 /// The statements of a rule.
 #[derive(Debug)]
@@ -30,8 +31,11 @@ pub(super) struct Plan {
     /// How many of the rows just deleted are due again, by their keys, if a trigger may insert
     /// them.
     pub(super) again: Option<Variants>,
-    /// Judges and writes in one statement, if nothing else is done, and returns ids.
+    /// Judges and writes in one statement, if nothing else is done, and returns ids, each with
+    /// whether the rule matches the row as before.
     pub(super) at_once: Option<Variants>,
+    /// Whether the rows are set, and may be due as before.
+    pub(super) sets: bool,
     /// Whether a trigger may undo what is written.
     pub(super) has_triggers: bool,
     pub(super) then: Vec<Template>,
@@ -136,6 +140,15 @@ impl Values<'_> {
 }
 
 impl Plan {
+    /// The error for a row that the rule matches as before.
+    pub(super) fn as_before(&self) -> TxError {
+        if self.has_triggers {
+            TxError::SuppressedByTrigger
+        } else {
+            TxError::StillDue
+        }
+    }
+
     /// The value of this name.
     pub(super) fn value(&self, name: &str, values: &Values<'_>) -> Bind {
         let text = |text: &str| Bind::Text(text.to_owned());

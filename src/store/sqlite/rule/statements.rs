@@ -127,8 +127,13 @@ impl Compiler<'_> {
             && !matches!(rule.action, Some(Action::Archive(_)));
         let at_once = is_plain.then(|| {
             Variants::new(|scoped, _| {
+                let as_before = if deletes {
+                    "0".to_owned()
+                } else {
+                    format!("({}) IS TRUE", parts.conditions(scoped, false))
+                };
                 format!(
-                    "{write} WHERE {}{} RETURNING {}",
+                    "{write} WHERE {}{} RETURNING {}, {as_before}",
                     judged(scoped),
                     parts.readable(),
                     parts.id
@@ -231,6 +236,7 @@ impl Compiler<'_> {
             still,
             again,
             at_once,
+            sets: !deletes,
             has_triggers,
             then,
             moved,

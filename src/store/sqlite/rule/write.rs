@@ -148,11 +148,14 @@ fn together(
         ..values.clone()
     };
     if let Some(at_once) = &plan.at_once {
-        let ids: Vec<HostText> = at_once
+        let written: Vec<(HostText, i64)> = at_once
             .get(&values)
-            .bind::<Text>(|name| plan.value(name, &values))
+            .bind::<(Text, BigInt)>(|name| plan.value(name, &values))
             .load(conn)?;
-        batch.ids = ids.into_iter().map(String::from).collect();
+        if written.iter().any(|(_, as_before)| *as_before > 0) {
+            return Err(plan.as_before());
+        }
+        batch.ids = written.into_iter().map(|(id, _)| id.into()).collect();
         if batch.ids.len() < rows.len() {
             move_forward(conn, plan, &values)?;
         }
