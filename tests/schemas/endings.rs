@@ -109,3 +109,60 @@ async fn a_row_that_is_set_in_vain_is_rejected_on_sqlite() {
         assert_ends(&job, ends, &rule).await;
     }
 }
+
+/// Reports would name such a row by its new key, and it was known by the old one.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_of_the_key_is_not_set_on_sqlite() {
+    let host = crate::sqlite::host(KEYED).await;
+    for (rule, expected) in keyed() {
+        let findings = host.store.check_rule(&rule).await.expect("a check");
+        assert_eq!(texts(&findings.refused), expected, "{rule:?}");
+    }
+    let typed = drafts().set_sqlite(diesel::ExpressionMethods::eq(drafts::state, "gone"));
+    let findings = host.store.check_rule(&typed).await.expect("a check");
+    assert_eq!(texts(&findings.refused), IN_KEY);
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_of_the_key_is_not_set_on_postgres() {
+    let Some(host) = crate::demands::Host::new(KEYED).await else {
+        return;
+    };
+    for (rule, expected) in keyed() {
+        let findings = host.store.check_rule(&rule).await.expect("a check");
+        assert_eq!(texts(&findings.refused), expected, "{rule:?}");
+    }
+    let typed = drafts().set_postgres(diesel::ExpressionMethods::eq(drafts::state, "gone"));
+    let findings = host.store.check_rule(&typed).await.expect("a check");
+    assert_eq!(texts(&findings.refused), IN_KEY);
+}
+
+const KEYED: &str = "create table drafts (id integer not null unique, state varchar(9) not null, at bigint, primary key (state, id));";
+
+const IN_KEY: [&str; 1] = [
+    "rule `drafts`, set: `state` is in the key, by which reports name the row: name a key that is not set with `key`",
+];
+
+diesel::table! {
+    drafts (id) {
+        id -> Integer,
+        state -> Text,
+    }
+}
+
+fn drafts() -> Rule {
+    Rule::new("drafts", "drafts").due(at("at").seconds())
+}
+
+fn keyed() -> [(Rule, &'static [&'static str]); 2] {
+    let gone = drafts()
+        .only(ractor_housekeeper::rule::eq("state", "open"))
+        .set("state", "gone");
+    [(gone.clone(), &IN_KEY), (gone.key(["id"]), &[])]
+}
+
+fn texts(findings: &[ractor_housekeeper::job::Finding]) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}

@@ -150,7 +150,7 @@ impl Compiler<'_> {
                 parts.id
             ),
             Action::Set(columns) => {
-                let set = self.set(columns, of)?;
+                let set = self.set(columns, of, &parts.key)?;
                 // Conditions on the row itself; another table cannot be read again within the
                 // statement.
                 let still = if rule.is_ended_by_others() {

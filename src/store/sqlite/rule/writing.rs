@@ -85,7 +85,7 @@ impl Compiler<'_> {
             hand_on.extend(self.handed_on(one, &handed));
         }
         let write = if let Action::Set(columns) = rule.action.as_ref()? {
-            format!("UPDATE {from} SET {}", self.set(columns, of)?)
+            format!("UPDATE {from} SET {}", self.set(columns, of, &parts.key)?)
         } else {
             // Before the rows go.
             if let Some(Action::Archive(archive)) = &rule.action {
