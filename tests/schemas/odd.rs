@@ -212,6 +212,13 @@ const SQLITE: &[Case] = &[
         due: &["2", "3", "4"],
         after: "select group_concat(id) = '1' from t",
     },
+    // A key of no type: what reads as another value is shown as SQL writes it.
+    Case {
+        rule: r#"{ "name": "any-keys", "table": "t", "due": { "at": "at", "stamp": "seconds" }, "action": "delete" }"#,
+        rows: "create table t (id primary key not null, at int); insert into t values (1, 5), ('1', 5), (x'31', 5), (1.5, 5), ('1.5', 5), ('a', 5), ('it''s', 5), ('''1''', 5), ('01', 5)",
+        due: &["1", "'1'", "X'31'", "1.5", "'1.5'", "a", "it's", "'''1'''", "01"],
+        after: "select count(*) = 0 from t",
+    },
     // A lifetime that each tenant sets; without one, its rows live.
     Case {
         rule: r#"{ "name": "tenants", "table": "t", "action": "delete",

@@ -76,6 +76,12 @@ impl Table {
             .collect()
     }
 
+    /// Whether a column has no type, or all of them.
+    pub(super) fn takes_any(&self, name: &str) -> bool {
+        let kind = self.column(name).map(|column| column.kind.as_str());
+        kind.is_some_and(|kind| kind.is_empty() || kind.eq_ignore_ascii_case("any"))
+    }
+
     pub(super) fn primary_key(&self) -> Vec<String> {
         let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.pk > 0).collect();
         key.sort_by_key(|column| column.pk);

@@ -143,6 +143,16 @@ pub(super) fn shown_key(sql: &str) -> String {
     format!("coalesce({}, 'NULL')", shown(sql))
 }
 
+/// The value of a key that may be of any type, as text: of what reads as another value, as SQL
+/// writes it. 1 is `1`, and the text is `'1'`.
+pub(super) fn shown_value(sql: &str) -> String {
+    format!(
+        "CASE typeof({sql}) WHEN 'blob' THEN quote({sql}) WHEN 'text' THEN \
+         CASE WHEN {sql} = CAST(CAST({sql} AS NUMERIC) AS TEXT) OR {sql} IN ('Inf', '-Inf') OR {sql} GLOB '''*' OR {sql} GLOB 'X''*' \
+         THEN quote({sql}) ELSE {sql} END ELSE coalesce(CAST({sql} AS TEXT), 'NULL') END"
+    )
+}
+
 /// A value as text for people.
 pub(super) fn shown(sql: &str) -> String {
     format!("CASE typeof({sql}) WHEN 'blob' THEN hex({sql}) ELSE CAST({sql} AS TEXT) END")

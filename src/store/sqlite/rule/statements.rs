@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::catalogue::{Catalogue, Column};
 use super::dialect::Compiler;
-use super::parts::{Parts, shown, shown_key};
+use super::parts::{Parts, shown, shown_key, shown_value};
 use super::plan::{OLDEST, Plan, Variants};
 use super::probe::Probe;
 use super::writing::Steps;
@@ -20,6 +20,7 @@ impl Compiler<'_> {
         let parts = Parts {
             rowid: own.address(&basics.of),
             id: match basics.key_columns.as_slice() {
+                [key] if own.takes_any(&basics.key[0]) => shown_value(key),
                 [key] => shown_key(key),
                 keys => Catalogue::key_text(keys),
             },
