@@ -101,3 +101,66 @@ async fn an_index_led_by_the_state_serves() {
     let of_all = host.store.check_rule(&rule(r#"{ "at": "at" }"#)).await;
     assert!(offered(&of_all.expect("a check")).is_some());
 }
+
+/// Indexes on the column of a foreign key, and whether they serve it.
+const KEYS: [(&str, bool); 4] = [
+    (r#"create index k on lines ("Order")"#, true),
+    (
+        r#"create index k on lines ("Order") where "Order" is not null"#,
+        true,
+    ),
+    (
+        r#"create index k on lines ("Order") where n is not null"#,
+        false,
+    ),
+    (r#"create index k on lines (n, "Order")"#, false),
+];
+
+/// The statement that makes an index for a foreign key.
+fn key_index(findings: &Findings) -> Option<String> {
+    assert_eq!(findings.refused, [], "{findings}");
+    let mut advice = findings.advice.iter();
+    advice
+        .find(|advice| advice.part == "with")
+        .and_then(|advice| advice.statement.clone())
+}
+
+fn delete_with_lines() -> Rule {
+    rule(r#"{ "at": "at", "stamp": "seconds" }"#)
+        .with(ractor_housekeeper::rule::children("lines", "Order"))
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_of_keys_that_are_not_null_serves_on_postgres() {
+    for (index, serves) in KEYS {
+        let tables = r#"create table t (id int primary key, at bigint);
+            create table lines (n int, "Order" int references t);"#;
+        let Some(host) = super::demands::Host::new(&format!("{tables}{index}")).await else {
+            return;
+        };
+
+        let findings = host.store.check_rule(&delete_with_lines()).await;
+
+        let offered = key_index(&findings.expect("a check"));
+        assert_eq!(offered.is_none(), serves, "{index}: {offered:?}");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_of_keys_that_are_not_null_serves_on_sqlite() {
+    for (index, serves) in KEYS {
+        let host = super::sqlite::host(
+            r#"create table t (id integer primary key, at int);
+            create table lines (n int, "Order" int references t);"#,
+        )
+        .await;
+        host.run(index);
+
+        let findings = host.store.check_rule(&delete_with_lines()).await;
+
+        let offered = key_index(&findings.expect("a check"));
+        assert_eq!(offered.is_none(), serves, "{index}: {offered:?}");
+    }
+}

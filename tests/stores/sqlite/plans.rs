@@ -30,7 +30,8 @@ async fn every_statement_of_the_jobs_uses_an_index() -> TestResult {
     fill(&world).await?;
     let (jobs, traced) = listening(&world).await?;
     do_everything(&jobs).await?;
-    let statements = traced.take_about(TABLES);
+    let mut statements = traced.take_about(TABLES);
+    statements.retain(|statement| !statement.sql.starts_with("EXPLAIN"));
 
     // Before the planner knows anything about the rows, after, and when it takes them for twenty
     // times as many.

@@ -410,7 +410,7 @@ const FUNCTIONS: &str = "
         and p.prokind = 'f' and has_function_privilege(p.oid, 'execute') order by p.oid";
 
 /// Of a partitioned table only the whole is named, not its parts. A key whose columns lead an
-/// index, or one that leaves out NULL alone, is indexed.
+/// index, or one that leaves out their own NULL alone, is indexed.
 const FOREIGN_KEYS: &str = "
     select k.conrelid::bigint as oid, case when not pg_table_is_visible(k.conrelid) then n.nspname::text end as schema,
         c.relname::text as table,
@@ -423,7 +423,8 @@ const FOREIGN_KEYS: &str = "
         has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable,
         exists (select from pg_index i where i.indrelid = k.conrelid and i.indisvalid
             and (i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey
-            and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) ~ '^\\(\\w+ IS NOT NULL\\)$')) as indexed
+            and (i.indpred is null or exists (select from pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(k.conkey)
+                and pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname)))) as indexed
     from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
         join pg_class p on p.oid = k.confrelid
     where k.contype = 'f' and k.conparentid = 0 and k.confrelid::bigint = any($1)

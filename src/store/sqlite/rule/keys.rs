@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Text};
 
 use crate::rule::{bare_name, split_name};
 use crate::store::rule::{ForeignKey, OnDelete, identifier};
@@ -23,13 +23,11 @@ struct KeyColumn {
     on_delete: String,
 }
 
-/// One column of an index; none if it is an expression.
+/// A step of a plan.
 #[derive(QueryableByName)]
-struct IndexColumn {
+struct PlanStep {
     #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    part: Option<String>,
+    detail: String,
 }
 
 /// The foreign keys that point at a table of a rule.
@@ -75,32 +73,25 @@ pub(super) fn pointing_at(
     Ok(keys)
 }
 
-/// Whether an index, or the table itself, begins with the columns of a key.
+/// Whether an index, or the table itself, leads to the rows of a key. SQLite plans it, and knows
+/// which partial index serves.
 fn is_indexed(conn: &mut SqliteConnection, key: &ForeignKey) -> QueryResult<bool> {
-    // A partial index does not know all rows.
-    let found: Vec<IndexColumn> = diesel::sql_query(
-        "SELECT one.name AS name, member.name AS part FROM pragma_index_list(?1, ?2) AS one, pragma_index_info(one.name, ?2) AS member \
-         WHERE one.partial = 0 \
-         UNION ALL SELECT '', own.name FROM pragma_table_info(?1, ?2) AS own WHERE own.pk = 1 \
-            AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?1, ?2) AS more WHERE more.pk > 1)",
-    )
-    .bind::<Text, _>(&key.table)
-    .bind::<Text, _>(key.schema.as_deref().unwrap_or("main"))
-    .load(conn)?;
-    let mut indexes: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
-    for column in found {
-        let part = column.part.map(|part| part.to_lowercase());
-        indexes.entry(column.name).or_default().push(part);
-    }
-    let wanted: Vec<String> = key.columns.iter().map(|name| name.to_lowercase()).collect();
-    let begins = |index: &Vec<Option<String>>| {
-        index
+    let columns = key.columns.iter();
+    let conditions: Vec<String> = columns
+        .map(|name| format!("{} = ?", identifier(name)))
+        .collect();
+    let planned = diesel::sql_query(format!(
+        "EXPLAIN QUERY PLAN SELECT 1 FROM {} WHERE {}",
+        key.quoted_table(),
+        conditions.join(" AND ")
+    ))
+    .load::<PlanStep>(conn);
+    match planned {
+        Ok(steps) => Ok(steps
             .iter()
-            .take(wanted.len())
-            .flatten()
-            .filter(|part| wanted.contains(part))
-            .count()
-            == wanted.len()
-    };
-    Ok(indexes.values().any(begins))
+            .any(|step| step.detail.matches("=?").count() == conditions.len())),
+        // The host's collation may be missing on this connection.
+        Err(diesel::result::Error::DatabaseError(..)) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
