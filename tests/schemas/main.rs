@@ -26,6 +26,8 @@ mod model;
 mod odd;
 mod own_tables;
 #[cfg(feature = "postgres")]
+mod parts;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
 mod queues;
