@@ -39,3 +39,4 @@ mod servers;
 mod sqlite;
 #[cfg(feature = "postgres")]
 mod trouble;
+mod units;

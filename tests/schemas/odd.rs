@@ -123,6 +123,24 @@ const POSTGRES: &[Case] = &[
         due: &["2", "3", "4"],
         after: "select count(*) = 1 from t where at < '2026-01-10T12'",
     },
+    // The time of a city, in winter and in summer. New York is five hours behind UTC in winter.
+    Case {
+        rule: r#"{ "name": "local-times", "table": "t", "due": { "at": "at", "stamp": { "naive_in": "Europe/Berlin" } },
+            "held_until": { "column": "held", "stamp": { "naive_in": "America/New_York" } }, "action": "delete" }"#,
+        rows: "create table t (id int primary key, at timestamp, held timestamp);
+            insert into t values (1, '2026-01-10 12:59:59.999999', null), (2, '2026-01-10 13:00', null), (3, '2025-07-10 12:00', '2026-01-10 07:00'),
+                (4, '2025-07-10 12:00', '2026-01-10 07:00:00.000001'), (5, '-infinity', '-infinity'), (6, 'infinity', null), (7, null, null)",
+        due: &["1", "3", "5"],
+        after: "select string_agg(id::text, ',' order by id) = '2,4,6,7' from t",
+    },
+    // Each row has a lifetime of its own, beside the time of a city.
+    Case {
+        rule: r#"{ "name": "local-lifetimes", "table": "t", "due": { "at": "at", "plus": "ttl", "unit": "minutes", "stamp": { "naive_in": "Europe/Berlin" } }, "action": "delete" }"#,
+        rows: "create table t (id int primary key, at timestamp, ttl int);
+            insert into t values (1, '2026-01-10 11:59:59', 60), (2, '2026-01-10 12:00', 60), (3, '2026-01-10 12:00', 59), (4, '2026-01-10 11:00', null)",
+        due: &["1", "3"],
+        after: "select count(*) = 2 from t",
+    },
     // In winter Berlin is an hour ahead of UTC.
     Case {
         rule: r#"{ "name": "zones", "table": "t", "due": { "first_of": [{ "column": "at", "stamp": { "naive_in": "Europe/Berlin" } }, { "column": "gone", "stamp": "millis" }] }, "action": "delete" }"#,
@@ -218,6 +236,15 @@ const SQLITE: &[Case] = &[
         rows: "create table t (id primary key not null, at int); insert into t values (1, 5), ('1', 5), (x'31', 5), (1.5, 5), ('1.5', 5), ('a', 5), ('it''s', 5), ('''1''', 5), ('01', 5)",
         due: &["1", "'1'", "X'31'", "1.5", "'1.5'", "a", "it's", "'''1'''", "01"],
         after: "select count(*) = 0 from t",
+    },
+    // The first that is not NULL counts, however each is kept.
+    Case {
+        rule: r#"{ "name": "mixed", "table": "t", "action": "delete",
+            "due": { "coalesce": [{ "column": "seen", "stamp": "millis" }, { "column": "at", "stamp": { "text": "%Y-%m-%d %H:%M:%S" } }] } }"#,
+        rows: "create table t (id integer primary key, seen int, at text); insert into t values (1, 1768046399999, null), (2, 1768046400000, null), (3, null, '2026-01-10 11:59:59'),
+            (4, null, '2026-01-10 12:00:00'), (5, null, null), (6, 1768050000000, '2026-01-01 00:00:00'), (7, 1768000000000, '2027-01-01 00:00:00')",
+        due: &["1", "3", "7"],
+        after: "select group_concat(id) = '2,4,5,6' from t",
     },
     // A lifetime that each tenant sets; without one, its rows live.
     Case {
