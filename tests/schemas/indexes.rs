@@ -15,9 +15,34 @@ const SUMS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Texts, which SQLite can add to.
+#[cfg(feature = "sqlite")]
+const TEXTS: [(&str, &str); 3] = [
+    (
+        r#"{ "at": "at", "stamp": { "text": "%Y-%m-%d %H:%M:%S" } }"#,
+        "at text",
+    ),
+    (
+        r#"{ "at": "at", "plus": "ttl", "unit": "hours", "stamp": { "text": "%Y-%m-%d %H:%M:%S%.3f" } }"#,
+        "at text, ttl integer",
+    ),
+    (
+        r#"{ "first_of": [{ "column": "at", "stamp": "seconds" }, { "column": "other", "stamp": { "text": "%Y-%m-%dT%H:%M:%SZ" } }] }"#,
+        "at integer, other text",
+    ),
+];
+
 /// Sums on Postgres.
 #[cfg(feature = "postgres")]
-const TIMESTAMPS: [(&str, &str); 4] = [
+const TIMESTAMPS: [(&str, &str); 6] = [
+    (
+        r#"{ "at": "at", "stamp": { "naive_in": "Europe/Berlin" } }"#,
+        "at timestamp",
+    ),
+    (
+        r#"{ "at": "at", "plus": "ttl", "unit": "seconds", "stamp": { "naive_in": "Europe/Berlin" } }"#,
+        "at timestamp, ttl integer",
+    ),
     (
         r#"{ "at": "at", "plus": "ttl", "unit": "seconds" }"#,
         "at timestamptz, ttl integer",
@@ -68,10 +93,16 @@ async fn the_index_that_the_check_offers_serves_on_postgres() {
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_index_that_the_check_offers_serves_on_sqlite() {
-    for (due, columns) in SUMS {
+    for (due, columns) in SUMS.into_iter().chain(TEXTS) {
         let host = super::sqlite::host("").await;
+        let at = if columns.starts_with("at text") {
+            "'2026-01-10 12:00:00.000'"
+        } else {
+            "5"
+        };
+        // An expression that no index may hold fails once there is a row.
         host.run(&format!(
-            "create table t (id integer primary key, {columns})"
+            "create table t (id integer primary key, {columns}); insert into t (id, at) values (1, {at})"
         ));
         let check = async || host.store.check_rule(&rule(due)).await.expect("a check");
 
@@ -85,7 +116,7 @@ async fn the_index_that_the_check_offers_serves_on_sqlite() {
 /// River's and Oban's way: the state first, and then the instant, of finished rows alone.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_index_led_by_the_state_serves() {
+async fn an_index_led_by_the_state_serves_on_postgres() {
     let tables = "create type state as enum ('running', 'completed');
         create table t (id bigint primary key, state state not null, at timestamptz);
         create index on t (state, at) where at is not null";
@@ -99,6 +130,26 @@ async fn an_index_led_by_the_state_serves() {
 
     // Rows of all states are in no order of this index.
     let of_all = host.store.check_rule(&rule(r#"{ "at": "at" }"#)).await;
+    assert!(offered(&of_all.expect("a check")).is_some());
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_led_by_the_state_serves_on_sqlite() {
+    let host = super::sqlite::host(
+        "create table t (id integer primary key, state text not null, at integer);
+        create index finished on t (state, at) where at is not null",
+    )
+    .await;
+    let of_all = rule(r#"{ "at": "at", "stamp": "seconds" }"#);
+    let of_one = of_all
+        .clone()
+        .only(ractor_housekeeper::rule::eq("state", "completed"));
+
+    let findings = host.store.check_rule(&of_one).await.expect("a check");
+    assert_eq!(offered(&findings), None, "{findings}");
+
+    let of_all = host.store.check_rule(&of_all).await;
     assert!(offered(&of_all.expect("a check")).is_some());
 }
 

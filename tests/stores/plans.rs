@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ractor_housekeeper::Scope;
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::model::{Claim, Outbox, ParkedPage, RefusedEntry, Settlement};
+use ractor_housekeeper::{Job, Scope};
 use uuid::Uuid;
 
 use crate::TestResult;
@@ -55,6 +55,23 @@ pub(crate) async fn do_everything(jobs: &Jobs) -> TestResult {
         (20, 20, 20)
     );
     Ok(())
+}
+
+/// Takes a job through two batches and two pages of a preview. Returns what `take` takes of the
+/// second ones, which go on behind a place.
+pub(crate) async fn second_of_each<T>(job: &dyn Job, take: impl Fn() -> T) -> TestResult<[T; 2]> {
+    let mut page = Page::first(20.try_into()?);
+    page.after = job.preview(&Scope::All, &page).await?.next;
+    assert!(page.after.is_some());
+    take();
+    job.preview(&Scope::All, &page).await?;
+    let of_page = take();
+    let mut batch = request(now(), 20);
+    batch.after = job.batch(&batch).await?.next_cursor;
+    assert!(batch.after.is_some());
+    take();
+    job.batch(&batch).await?;
+    Ok([of_page, take()])
 }
 
 /// The rule of the entries in the outbox.

@@ -3,13 +3,14 @@
 use diesel::sql_types::Text;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use ractor_housekeeper::rule::{Rule, at};
 use ractor_housekeeper::store::Schema::{self, Booking, Housekeeper};
 use ractor_housekeeper::store::postgres::PostgresStore;
 
 use super::PostgresUnderTest;
 use crate::TestResult;
 use crate::jobs::Jobs;
-use crate::plans::{RULE, TABLES, deliver_beside_parked, do_everything};
+use crate::plans::{RULE, TABLES, deliver_beside_parked, do_everything, second_of_each};
 use crate::recorder::{Recorder, Statement};
 use crate::world::{clock, now};
 
@@ -91,6 +92,43 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
         assert!(index && !scans, "{}: {plan}", statement.sql);
     }
     assert!(statements.len() >= 9, "{statements:#?}");
+    Ok(())
+}
+
+/// A place is one bound of the index, so that a batch reads no row before it again.
+#[tokio::test]
+async fn a_batch_goes_on_behind_its_place_by_the_index() -> TestResult {
+    let Some(world) = PostgresUnderTest::empty()? else {
+        return Ok(());
+    };
+    world
+        .sql(&format!(
+            "create table notes (id bigint primary key, at timestamptz not null); create index notes_at on notes (at, id);
+             insert into notes select n, '{}'::timestamptz - interval '1 day' + n * interval '1 s' from generate_series(1, 20000) n;
+             analyze notes",
+            now()
+        ))
+        .await?;
+    let traced = Recorder::default();
+    let store = listening(&world, &traced).await?;
+    let rule = Rule::new("notes", "notes").due(at("at")).delete();
+    let job = store.rule(rule)?;
+
+    let statements = second_of_each(&job, || traced.take_with(" LIMIT ")).await?;
+
+    for of_each in statements {
+        let behind = of_each
+            .iter()
+            .filter(|it| !it.sql.contains("count(*) FROM (SELECT 1"));
+        let behind: Vec<_> = behind.collect();
+        assert_eq!(behind.len(), 1, "{of_each:#?}");
+        let plan = explain(&world, behind[0]).await?;
+        // Once for these values, and once for any.
+        let bounded = plan
+            .lines()
+            .filter(|line| line.contains("Index Cond: ") && line.contains("ROW("));
+        assert_eq!(bounded.count(), 2, "{plan}");
+    }
     Ok(())
 }
 

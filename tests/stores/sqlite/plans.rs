@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
+use ractor_housekeeper::rule::{Rule, at};
 use ractor_housekeeper::store::Schema;
 use ractor_housekeeper::store::sqlite::{SqliteStore, timestamp_text};
 use ractor_housekeeper::testing::MemoryBooking;
@@ -10,7 +11,7 @@ use super::SqliteUnderTest;
 use crate::TestResult;
 use crate::jobs::Jobs;
 use crate::listening_pool;
-use crate::plans::{RULE, TABLES, deliver_beside_parked, do_everything};
+use crate::plans::{RULE, TABLES, deliver_beside_parked, do_everything, second_of_each};
 use crate::recorder::{Recorder, Statement};
 use crate::rules::{idle_request, request};
 use crate::world::{StoreUnderTest, clock, micro, now, user};
@@ -113,10 +114,7 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
     for statistics in ["", "analyze"] {
         world.sql(statistics).await?;
         let traced = Recorder::default();
-        let recorder = traced.clone();
-        let file = world.folder.path().join("test.db");
-        let pool = listening_pool::pool(&file, move |event| recorder.record(&event)).await?;
-        let store = SqliteStore::with_pool(pool).with_clock(clock());
+        let store = listening_store(&world, &traced).await?;
 
         let claimed = deliver_beside_parked(&store).await?;
 
@@ -135,6 +133,41 @@ async fn parked_entries_are_beside_the_way_of_a_delivery() -> TestResult {
         world
             .sql("update housekeeper_outbox set leased_by = null, due_at = at where parked_at is null")
             .await?;
+    }
+    Ok(())
+}
+
+/// A place is one bound of the index, so that a page, or a batch of a table without addresses,
+/// reads no row before it again.
+#[tokio::test]
+async fn a_batch_goes_on_behind_its_place_by_the_index() -> TestResult {
+    let world = SqliteUnderTest::empty().await?;
+    let now = now().timestamp();
+    world
+        .sql(&format!(
+            "create table notes (id text primary key, at integer not null) without rowid; create index notes_at on notes (at, id);
+             with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 100)
+             insert into notes select 'n' || n, {now} - 1000 + n from numbers"
+        ))
+        .await?;
+    let traced = Recorder::default();
+    let store = listening_store(&world, &traced).await?;
+    let rule = Rule::new("notes", "notes").due(at("at").seconds());
+    let job = store.rule(rule.delete())?;
+
+    let statements = second_of_each(&job, || traced.take_with(" LIMIT ")).await?;
+
+    for of_each in statements {
+        let behind = of_each
+            .iter()
+            .filter(|it| !it.sql.contains("count(*) FROM (SELECT 1"));
+        let behind: Vec<_> = behind.collect();
+        assert_eq!(behind.len(), 1, "{of_each:#?}");
+        let plan = explain(&world, behind[0]).await?;
+        assert!(
+            matches!(plan.as_slice(), [step] if step.ends_with("(at>? AND at<?)")),
+            "{plan:#?}"
+        );
     }
     Ok(())
 }
@@ -264,9 +297,13 @@ async fn fill(world: &SqliteUnderTest) -> TestResult {
 /// A store on a host's pool whose connection records its statements.
 async fn listening(world: &SqliteUnderTest) -> TestResult<(Jobs, Recorder)> {
     let traced = Recorder::default();
+    let store = listening_store(world, &traced).await?;
+    Ok((Jobs::over(store), traced))
+}
+
+async fn listening_store(world: &SqliteUnderTest, traced: &Recorder) -> TestResult<SqliteStore> {
     let recorder = traced.clone();
     let file = world.folder.path().join("test.db");
     let pool = listening_pool::pool(&file, move |event| recorder.record(&event)).await?;
-    let store = SqliteStore::with_pool(pool).with_clock(clock());
-    Ok((Jobs::over(store), traced))
+    Ok(SqliteStore::with_pool(pool).with_clock(clock()))
 }
