@@ -46,6 +46,8 @@ struct FoundTable {
     missing_privileges: String,
     #[diesel(sql_type = Bool)]
     set_back: bool,
+    #[diesel(sql_type = Bool)]
+    has_triggers: bool,
     #[diesel(sql_type = Array<Text>)]
     triggers: Vec<String>,
 }
@@ -63,8 +65,10 @@ pub(super) struct Table {
     /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by
     /// commas.
     pub(super) missing_privileges: String,
-    /// Whether a trigger fires after a row was written, and may set it back.
+    /// Whether a trigger fires after a row was written, here or in a part, and may set it back.
     pub(super) set_back: bool,
+    /// Whether any trigger is on, here or in a part.
+    pub(super) has_triggers: bool,
     /// The triggers that are on.
     pub(super) triggers: Vec<String>,
     pub(super) columns: Vec<Column>,
@@ -260,6 +264,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
                 hidden_from: found.hidden_from,
                 missing_privileges: found.missing_privileges,
                 set_back: found.set_back,
+                has_triggers: found.has_triggers,
                 triggers: found.triggers,
                 columns: Vec::new(),
             };
@@ -368,10 +373,13 @@ const TABLES: &str = "
                 or not coalesce(bool_and(policy.shows_all) filter (where not policy.permits), true)), ',') else '' end as hidden_from,
         array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
             where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
-        exists (select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D'
-            and (t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0) as set_back,
+        fired.set_back, fired.has_triggers,
         array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A')) as triggers
-    from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)";
+    from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)
+    cross join lateral (
+        with recursive part as (select c.oid union select i.inhrelid from part join pg_inherits i on i.inhparent = part.oid)
+        select coalesce(bool_or((t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0), false) as set_back, count(*) > 0 as has_triggers
+        from part join pg_trigger t on t.tgrelid = part.oid and not t.tgisinternal and t.tgenabled <> 'D') as fired";
 
 /// With its schema where that must be said.
 const KNOWN: &str = "

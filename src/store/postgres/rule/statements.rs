@@ -133,7 +133,7 @@ impl Compiler<'_> {
         ));
         let then = self.then(parts)?;
         let own = self.own_table()?;
-        let has_triggers = !own.triggers.is_empty();
+        let has_triggers = own.has_triggers;
         let set_back = (own.set_back || rule.is_ended_by_others()).then(|| {
             let keys = parts.key_columns.join(", ");
             Template::new(&format!(
