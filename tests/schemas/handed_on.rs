@@ -10,7 +10,9 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::actors::Destination;
 use ractor_housekeeper::job::BatchRequest;
 use ractor_housekeeper::model::{Claim, CourierStatus, Outbox, OutboxEntry};
-use ractor_housekeeper::rule::{Rule, Value, age, call, children, eq, hand_on, json, outbox, sql};
+use ractor_housekeeper::rule::{
+    Rule, Value, age, at, call, children, eq, hand_on, json, outbox, sql,
+};
 use ractor_housekeeper::store::Schema;
 #[cfg(feature = "postgres")]
 use ractor_housekeeper::store::postgres::PostgresStore;
@@ -580,6 +582,37 @@ async fn keys_of_one_run_in_one_queue_differ() {
         }
         assert_eq!(host.ask("select count(*) from jobs").await, "8");
     }
+}
+
+/// A key without a type tells 1 from the text.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn keys_without_a_type_differ_in_a_queue() {
+    let host = super::sqlite::host(
+        "create table posts (id primary key not null, at integer); create table files (id primary key, post references posts);
+         create table jobs (key text primary key); insert into posts values (1, 5), ('1', 5); insert into files values (2, 1), ('2', 1), (x'32', '1')",
+    )
+    .await;
+    let job = || hand_on("jobs").column("key", Value::IdempotencyKey);
+    let rule = Rule::new("posts", "posts")
+        .due(at("at").seconds())
+        .with(children("files", "post").hand_on(job()))
+        .hand_on(job())
+        .delete();
+    let job = host.store.rule(rule).expect("a job");
+    let bounds = job.begin_run().await.expect("a run begins");
+    let request = BatchRequest {
+        scope: Scope::All,
+        now: bounds.now,
+        cutoff: bounds.cutoff,
+        limit: 10.try_into().expect("is not zero"),
+        after: None,
+    };
+
+    let batch = job.batch(&request).await.expect("a batch");
+
+    assert_eq!(batch.rejected, []);
+    assert!(host.holds("select count(*) = 5 from jobs"));
 }
 
 #[tokio::test]

@@ -162,10 +162,10 @@ impl<T: Tables> Compiler<'_, T> {
         if names.is_empty() {
             names = or.to_vec();
         }
-        match qualified(of, &names).as_slice() {
+        match names.as_slice() {
             // A child that no key names may refer to nothing.
-            [one] => T::key_or_empty(one),
-            several => T::key_text(several),
+            [one] => self.catalogue.key_or_empty(table, one, of),
+            several => T::key_text(&qualified(of, several)),
         }
     }
 }

@@ -125,8 +125,8 @@ pub(crate) trait Tables: Sized {
     /// A key as text, of columns that go by these names.
     fn key_text(columns: &[String]) -> String;
 
-    /// One value of a key as text; empty if it is NULL.
-    fn key_or_empty(column: &str) -> String;
+    /// A column of a table as a key, as text; empty if it is NULL.
+    fn key_or_empty(&self, table: &str, name: &str, of: &str) -> String;
 
     /// A value as a field of a JSON object takes it.
     fn json_field(sql: String) -> String;

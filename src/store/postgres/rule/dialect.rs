@@ -239,8 +239,8 @@ impl Tables for Catalogue {
         format!("jsonb_build_array({})::text", columns.join(", "))
     }
 
-    fn key_or_empty(column: &str) -> String {
-        format!("coalesce({column}::text, '')")
+    fn key_or_empty(&self, _: &str, name: &str, of: &str) -> String {
+        format!("coalesce({of}.{}::text, '')", identifier(name))
     }
 
     fn json_field(sql: String) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::catalogue::{ADDRESS, Catalogue, Table};
-use super::parts::{in_json, shown};
+use super::parts::{in_json, shown, shown_value};
 use super::probe::FAILING;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name};
@@ -231,8 +231,16 @@ impl Tables for Catalogue {
         format!("'[' || {} || ']'", parts.join(" || ', ' || "))
     }
 
-    fn key_or_empty(column: &str) -> String {
-        format!("coalesce({}, '')", shown(column))
+    fn key_or_empty(&self, table: &str, name: &str, of: &str) -> String {
+        let table = self.tables.get(table);
+        let takes_any = table.is_some_and(|table| table.takes_any(name));
+        let column = format!("{of}.{}", identifier(name));
+        let text = if takes_any {
+            shown_value(&column)
+        } else {
+            shown(&column)
+        };
+        format!("coalesce({text}, '')")
     }
 
     /// A value that JSON holds: a blob as hexadecimal text, a number beyond all numbers as text.

@@ -139,8 +139,13 @@ pub(super) fn in_json(sql: &str) -> String {
 }
 
 /// A key of one column as text. SQLite lets the key of a table be NULL.
-pub(super) fn shown_key(sql: &str) -> String {
-    format!("coalesce({}, 'NULL')", shown(sql))
+pub(super) fn shown_key(sql: &str, takes_any: bool) -> String {
+    let text = if takes_any {
+        shown_value(sql)
+    } else {
+        shown(sql)
+    };
+    format!("coalesce({text}, 'NULL')")
 }
 
 /// The value of a key that may be of any type, as text: of what reads as another value, as SQL
@@ -149,7 +154,7 @@ pub(super) fn shown_value(sql: &str) -> String {
     format!(
         "CASE typeof({sql}) WHEN 'blob' THEN quote({sql}) WHEN 'text' THEN \
          CASE WHEN {sql} = CAST(CAST({sql} AS NUMERIC) AS TEXT) OR {sql} IN ('Inf', '-Inf') OR {sql} GLOB '''*' OR {sql} GLOB 'X''*' \
-         THEN quote({sql}) ELSE {sql} END ELSE coalesce(CAST({sql} AS TEXT), 'NULL') END"
+         THEN quote({sql}) ELSE {sql} END ELSE CAST({sql} AS TEXT) END"
     )
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::catalogue::{Catalogue, Column};
 use super::dialect::Compiler;
-use super::parts::{Parts, shown, shown_key, shown_value};
+use super::parts::{Parts, shown, shown_key};
 use super::plan::{OLDEST, Plan, Variants};
 use super::probe::Probe;
 use super::writing::Steps;
@@ -20,8 +20,7 @@ impl Compiler<'_> {
         let parts = Parts {
             rowid: own.address(&basics.of),
             id: match basics.key_columns.as_slice() {
-                [key] if own.takes_any(&basics.key[0]) => shown_value(key),
-                [key] => shown_key(key),
+                [key] => shown_key(key, own.takes_any(&basics.key[0])),
                 keys => Catalogue::key_text(keys),
             },
             scope_keeps_types: scope.is_some_and(Column::keeps_types),
