@@ -264,8 +264,8 @@ impl Rule {
 
     /// Sets a column of due rows. Calling it again sets another column.
     ///
-    /// The rule must no longer match a row that was set, or a run would never end. The check refuses
-    /// a column of the key, by which reports name the row.
+    /// The rule must no longer match a row that was set, or a run would never end. The check
+    /// refuses a column of the key, by which reports name the row.
     #[must_use]
     pub fn set(mut self, column: impl Into<String>, value: impl Into<Value>) -> Self {
         let mut columns = match self.action {

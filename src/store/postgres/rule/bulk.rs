@@ -5,7 +5,8 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::cursor::cursor;
-use super::plan::{Begin, Plan, Values};
+use super::parts::Begin;
+use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};
 

@@ -2,9 +2,18 @@
 
 use std::ops::Deref;
 
-use super::plan::Begin;
 use super::stamp::{Moment, once};
 use crate::store::rule::{Basics, identifier, param};
+
+/// The first row of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    First,
+    /// The rows of an instant, of which some were handled.
+    Instant,
+    /// The row behind another.
+    Behind,
+}
 
 /// The parts that all statements of a rule are made of.
 pub(super) struct Parts {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::flight::Purpose;
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
+use super::parts::Begin;
 use super::probe::{FAILING, FAILING_REASONS, FailingRows, Probe};
 use super::stamp::Form;
 use crate::job::Scope;
@@ -74,16 +75,6 @@ pub(super) struct Plan {
     pub(super) probe: Option<Probe>,
     /// The rows that were found.
     pub(super) failing: Arc<FailingRows>,
-}
-
-/// The first row of a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Begin {
-    First,
-    /// The rows of an instant, of which some were handled.
-    Instant,
-    /// The row behind another.
-    Behind,
 }
 
 /// A statement with and without a scope, and for each beginning.

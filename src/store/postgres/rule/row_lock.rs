@@ -1,7 +1,6 @@
 //! The lock on due rows: in the order of the rule, without rows that others hold.
 
-use super::parts::Parts;
-use super::plan::Begin;
+use super::parts::{Begin, Parts};
 use crate::rule::{Action, Rule};
 use crate::store::rule::param;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
-use super::parts::Parts;
-use super::plan::{Begin, OID, Plan, TID, Variants};
+use super::parts::{Begin, Parts};
+use super::plan::{OID, Plan, TID, Variants};
 use super::probe::Probe;
 use super::stamp::once;
 use crate::rule::{Action, Source};
