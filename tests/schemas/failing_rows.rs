@@ -238,6 +238,26 @@ mod postgres {
         assert_eq!(run(&job, 500).await, (BTreeSet::new(), vec![]));
     }
 
+    /// A mistake in the host's own function, which one row meets.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_row_that_fails_a_function_of_the_host_keeps_no_other() {
+        let judge = "create function judge(text) returns bool stable language plpgsql as $$ begin
+            if $1 = 'd1000' then execute 'select from missing'; end if; return true; end $$;";
+        let Some(host) = Host::new(&format!("{} {judge}", schema(false))).await else {
+            return;
+        };
+        let rule = docs().only(Sql::by_database("judge(id)", "1")).delete();
+        let job = host.store.rule(rule).expect("a job");
+
+        let (handled, rejected) = run(&job, 500).await;
+
+        assert_eq!((handled.len(), rejected.len()), (2_002, 1), "{rejected:?}");
+        assert!(
+            rejected[0].1.contains("\"missing\" does not exist"),
+            "{rejected:?}"
+        );
+    }
+
     /// No row is rejected, and the text is that of the database.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_expression_that_fails_for_all_rows_fails_the_run() {

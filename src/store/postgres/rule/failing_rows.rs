@@ -12,10 +12,11 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
+use super::parts::Parts;
 use super::plan::Plan;
 use super::probe::{FailingRows, Probe, address};
-use super::row_by_row::OF_ALL_ROWS;
-use crate::store::rule::{Bind, REASON};
+use super::row_by_row::{MISTAKES, OF_ALL_ROWS};
+use crate::store::rule::{Bind, REASON, Template};
 use crate::store::tx_error::{TxError, TxResult};
 
 /// The progress of a search.
@@ -49,15 +50,35 @@ struct Found {
     next: Option<u64>,
 }
 
+impl Probe {
+    pub(super) fn new(parts: &Parts, oid: i64) -> Self {
+        // In the order in which statements judge a row.
+        let judged = format!(
+            "CASE WHEN {} THEN num_nulls({}, {}, (true{}), {}) END",
+            parts.only,
+            parts.due.sql,
+            parts.truth().sql,
+            parts.related,
+            parts.keeper
+        );
+        Self {
+            judged: Template::new(&judged),
+            from: parts.from.clone(),
+            of: parts.of.clone(),
+            oid,
+        }
+    }
+}
+
 /// The loop, from a block on, or over rows at known places alone. It ends early once the time
 /// is over.
-fn statement(probe: &Probe, begin: Begin<'_>, budget: Duration) -> String {
+fn statement(probe: &Probe, among: Among<'_>, budget: Duration) -> String {
     // No row is known to fail.
     let judged = probe.judged.inline(|_| Bind::Texts(Vec::new()));
     let (table, of, oid) = (&probe.from, &probe.of, probe.oid);
     let address = address(of);
-    let (block, step, blocks, range) = match begin {
-        Begin::Block(block) => (
+    let (block, step, blocks, range) = match among {
+        Among::From(block) => (
             block,
             BLOCKS,
             format!(
@@ -66,7 +87,7 @@ fn statement(probe: &Probe, begin: Begin<'_>, budget: Duration) -> String {
             ),
             format!("{of}.ctid >= hkv_low AND {of}.ctid < hkv_high"),
         ),
-        Begin::Rows(places) => (
+        Among::At(places) => (
             0,
             1,
             "1".to_owned(),
@@ -76,18 +97,21 @@ fn statement(probe: &Probe, begin: Begin<'_>, budget: Duration) -> String {
             ),
         ),
     };
-    let codes: Vec<String> = OF_ALL_ROWS.iter().map(|code| format!("'{code}'")).collect();
-    // A subquery of the host's may yield several rows for one.
+    let list = |codes: &[&str]| codes.join("', '");
+    // A mistake in the host's own functions may be met by one row alone, and so may a subquery that
+    // yields several rows.
     let of_all_rows = format!(
-        "hkv_state <> '21000' AND left(hkv_state, 2) IN ({})",
-        codes.join(", ")
+        "left(hkv_state, 2) IN ('{}') OR left(hkv_state, 2) IN ('{}') AND hkv_state <> '21000' \
+         AND hkv_context ~ '^[^\\n]*(SELECT count\\(CASE WHEN |inline_code_block)'",
+        list(OF_ALL_ROWS),
+        list(MISTAKES)
     );
     format!(
         "DO $housekeeper$
         #variable_conflict use_column
         DECLARE
             hkv_block bigint := {block}; hkv_step bigint := {step}; hkv_blocks bigint := {blocks}; hkv_low tid; hkv_high tid; hkv_row record;
-            hkv_addresses text[] := '{{}}'; hkv_reasons text[] := '{{}}'; hkv_state text; hkv_said text;
+            hkv_addresses text[] := '{{}}'; hkv_reasons text[] := '{{}}'; hkv_state text; hkv_said text; hkv_context text;
             hkv_until timestamptz := clock_timestamp() + interval '{budget} milliseconds';
         BEGIN
             WHILE hkv_block < hkv_blocks AND cardinality(hkv_addresses) <= {MAX} AND clock_timestamp() < hkv_until LOOP
@@ -98,7 +122,7 @@ fn statement(probe: &Probe, begin: Begin<'_>, budget: Duration) -> String {
                     hkv_block := hkv_block + hkv_step;
                     hkv_step := least(hkv_step * 2, {BLOCKS});
                 EXCEPTION WHEN OTHERS THEN
-                    GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE;
+                    GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_context = PG_EXCEPTION_CONTEXT;
                     IF {of_all_rows} THEN RAISE; END IF;
                     IF hkv_step > 1 THEN
                         hkv_step := hkv_step / 2;
@@ -107,7 +131,7 @@ fn statement(probe: &Probe, begin: Begin<'_>, budget: Duration) -> String {
                             BEGIN
                                 PERFORM count({judged}) FROM {table} WHERE {of}.ctid = hkv_row.hkv_tid AND {of}.tableoid = hkv_row.hkv_oid;
                             EXCEPTION WHEN OTHERS THEN
-                                GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_said = MESSAGE_TEXT;
+                                GET STACKED DIAGNOSTICS hkv_state = RETURNED_SQLSTATE, hkv_said = MESSAGE_TEXT, hkv_context = PG_EXCEPTION_CONTEXT;
                                 IF {of_all_rows} THEN RAISE; END IF;
                                 hkv_addresses := hkv_addresses || hkv_row.hkv_address;
                                 hkv_reasons := hkv_reasons || left(hkv_said, {LONGEST});
@@ -126,11 +150,11 @@ fn statement(probe: &Probe, begin: Begin<'_>, budget: Duration) -> String {
 
 /// The rows that a loop judges.
 #[derive(Clone, Copy)]
-enum Begin<'p> {
+enum Among<'p> {
     /// Those from this block on.
-    Block(u64),
+    From(u64),
     /// Those at these places of any part of the table.
-    Rows(&'p [&'p str]),
+    At(&'p [&'p str]),
 }
 
 #[derive(QueryableByName)]
@@ -153,8 +177,8 @@ pub(super) async fn find(
 ) -> TxResult<FailingRows> {
     let places: Option<Vec<&str>> = before.map(FailingRows::places);
     let mut all = FailingRows::default();
-    let mut begin = Some(places.as_deref().map_or(Begin::Block(0), Begin::Rows));
-    while let (Some(probe), Some(from)) = (&plan.probe, begin) {
+    let mut among = Some(places.as_deref().map_or(Among::From(0), Among::At));
+    while let (Some(probe), Some(from)) = (&plan.probe, among) {
         let statement = statement(probe, from, timeout / 2);
         conn.batch_execute(&statement).await?;
         let Outcome { outcome } =
@@ -170,7 +194,7 @@ pub(super) async fn find(
         if let Some(reason) = all.reasons.get(MAX) {
             return Err(TxError::other(format!("more than {MAX} rows: {reason}")));
         }
-        begin = found.next.map(Begin::Block);
+        among = found.next.map(Among::From);
     }
     Ok(all)
 }

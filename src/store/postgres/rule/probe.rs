@@ -1,6 +1,5 @@
 //! The host's SQL of a rule, to be evaluated on each row, and the rows that were found to fail it.
 
-use super::parts::Parts;
 use crate::store::rule::Template;
 
 /// The names of the lists in statements.
@@ -38,24 +37,4 @@ pub(super) struct Probe {
     pub(super) from: String,
     pub(super) of: String,
     pub(super) oid: i64,
-}
-
-impl Probe {
-    pub(super) fn new(parts: &Parts, oid: i64) -> Self {
-        // In the order in which statements judge a row.
-        let judged = format!(
-            "CASE WHEN {} THEN num_nulls({}, {}, (true{}), {}) END",
-            parts.only,
-            parts.due.sql,
-            parts.truth().sql,
-            parts.related,
-            parts.keeper
-        );
-        Self {
-            judged: Template::new(&judged),
-            from: parts.from.clone(),
-            of: parts.of.clone(),
-            oid,
-        }
-    }
 }
