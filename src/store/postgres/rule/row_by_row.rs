@@ -254,20 +254,21 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
 /// own. `within` code of the host, a mistake of that code may be met by one row alone: a name that
 /// it makes of the row's values, a query of several rows where it expects one.
 fn concerns_row(state: &str, within: bool) -> bool {
-    const MISTAKES: &[&str] = &["20", "21", "24", "2F", "38", "39", "3F", "42", "54"];
     let class = state.get(..2).unwrap_or("XX");
     // A lock timeout, a deadlock, a statement timeout.
     matches!(state, "55P03" | "40P01" | "57014")
         || (within && MISTAKES.contains(&class))
-        || !OF_ALL_ROWS.contains(&class)
+        || !(OF_ALL_ROWS.contains(&class) || MISTAKES.contains(&class))
 }
 
 /// Classes of errors that any row would meet.
 pub(super) const OF_ALL_ROWS: &[&str] = &[
-    "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "24", "25",
-    "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "53", "54",
-    "55", "57", "58", "72", "F0", "HV", "XX",
+    "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "25", "26", "27", "28",
+    "2B", "2D", "34", "3B", "3D", "40", "53", "55", "57", "58", "72", "F0", "HV", "XX",
 ];
+
+/// Classes of mistakes in code.
+pub(super) const MISTAKES: &[&str] = &["20", "21", "24", "2F", "38", "39", "3F", "42", "54"];
 
 /// The code of a row that a trigger did not let be written, or set back.
 const SKIPPED: &str = "HKW01";
