@@ -16,6 +16,10 @@ use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};
 
 /// The statements of a rule.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Picks, locks and writes in one statement.
