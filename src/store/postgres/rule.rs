@@ -23,6 +23,7 @@ use crate::store::tx_error::{TxError, TxResult};
 mod activity;
 mod altered;
 mod bulk;
+mod careful;
 mod catalogue;
 mod check;
 mod contention;
@@ -47,7 +48,6 @@ use contention::Contention;
 use failing_rows::Search;
 use floor::Floor;
 use plan::{Plan, Values};
-use probe::FailingRows;
 pub(in crate::store) use typed::text as text_of;
 
 impl PostgresStore {
@@ -78,6 +78,7 @@ impl PostgresStore {
             suspects: AtomicBool::new(false),
             careful: AtomicBool::new(false),
             failing: Mutex::default(),
+            in_vain: Mutex::default(),
             advised: AtomicBool::new(false),
             found: Mutex::default(),
         })
@@ -110,7 +111,7 @@ impl PostgresStore {
                 Err(StoreError::Schema(_)) if refused.is_some() => {
                     return Ok(refused.unwrap_or_default());
                 }
-                Err(StoreError::Query { .. }) if may_fail(rule) && careful.is_none() => {
+                Err(error) if failing_rows::may_fail(rule, &error) && careful.is_none() => {
                     careful = Some(self.timeouts.statement);
                 }
                 found => return Ok(found?),
@@ -142,6 +143,8 @@ struct RuleJob {
     careful: AtomicBool,
     /// The rows that fail the host's SQL.
     failing: Mutex<Search>,
+    /// When a search of the whole table found no such row.
+    in_vain: Mutex<Option<Instant>>,
     /// Whether the log has what could be better.
     advised: AtomicBool,
     /// Findings of the last check.
@@ -193,43 +196,6 @@ impl RuleJob {
         Ok(plan)
     }
 
-    /// The rows that fail the host's SQL, looked for if they are not known.
-    async fn failing_rows(
-        &self,
-        conn: &mut AsyncPgConnection,
-        plan: &Plan,
-    ) -> TxResult<Arc<FailingRows>> {
-        let search = self.failing().clone();
-        let before = match &search {
-            Search::Done(found) => return Ok(found.clone()),
-            Search::Again(before) => Some(&**before),
-            Search::All => None,
-        };
-        let timeout = self.store.timeouts.statement;
-        let found = Arc::new(failing_rows::find(conn, plan, timeout, before).await?);
-        tracing::debug!(
-            job.name = self.rule.name,
-            rows = found.addresses.len(),
-            "looked for rows that fail an expression of the rule"
-        );
-        *self.failing() = Search::Done(found.clone());
-        Ok(found)
-    }
-
-    fn failing(&self) -> std::sync::MutexGuard<'_, Search> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Decides whether the next plan is careful, and which rows may fail it.
-    fn set_careful(&self, careful: bool, search: Search) {
-        if self.careful.swap(careful, Ordering::Relaxed) != careful {
-            // A sum has another form.
-            self.floor.begin(true);
-        }
-        *self.failing() = search;
-        *self.known() = None;
-    }
-
     /// Reads the clock, the [`mark`](altered::mark) of the tables, and the pause for all replicas.
     async fn look_again(
         &self,
@@ -253,18 +219,6 @@ impl RuleJob {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether what failed should run again, because a row may fail it, or a sum may have
-    /// been too large.
-    fn grows_careful<T>(&self, done: &Result<T, StoreError>) -> bool {
-        // Other rows may fail since they were looked for.
-        let is_new = self.rule.decides_by_sql() || !self.careful.load(Ordering::Relaxed);
-        let again = matches!(done, Err(StoreError::Query { .. })) && may_fail(&self.rule) && is_new;
-        if again {
-            self.set_careful(true, Search::All);
-        }
-        again
-    }
-
     fn cutoff(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let after = self.rule.due.as_ref().and_then(|due| due.after);
         crate::time::before(now, after.unwrap_or_default())
@@ -284,9 +238,12 @@ macro_rules! look {
                 $work
             });
             match found {
-                // A row may fail it, or a sum may have been too large.
-                Err(StoreError::Query { .. }) if !again => {
-                    $job.set_careful(may_fail(&$job.rule), Search::All);
+                Err(error @ StoreError::Query { .. }) if !again => {
+                    // A row may fail it, or a sum may have been too large.
+                    if failing_rows::may_fail(&$job.rule, &error) {
+                        $job.set_careful(true, Search::All);
+                    }
+                    *$job.known() = None;
                 }
                 found => break found,
             }
@@ -348,10 +305,7 @@ impl Job for RuleJob {
     }
 
     async fn begin_run(&self) -> Result<RunBounds, JobError> {
-        if self.careful.load(Ordering::Relaxed) {
-            let again = self.failing().again();
-            self.set_careful(again.is_some(), again.unwrap_or_default());
-        }
+        self.judge_again();
         let (now, mark, pause) = self.look_again().await?;
         let known = self.mark().get_or_insert_with(|| mark.clone()).clone();
         if known != mark {
@@ -409,14 +363,6 @@ impl Job for RuleJob {
     }
 }
 
-/// Whether a row may fail the rule's statements: by the host's SQL, or by a sum that is larger than
-/// its type holds.
-fn may_fail(rule: &Rule) -> bool {
-    let due = rule.due.as_ref();
-    let adds = due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some());
-    adds || rule.decides_by_sql()
-}
-
 /// The place where a run is, as another cursor: what a run is given back must not be where it was.
 fn again_at(after: Option<&Cursor>) -> Cursor {
     match after {
@@ -436,5 +382,6 @@ fn lines(findings: &[Finding]) -> String {
     lines.join("; ")
 }
 
-/// How long keys that were read are believed, once the database has refused a batch.
+/// How long keys that were read are believed, once the database has refused a batch, and that no
+/// row fails, once a search has found none.
 const TRUST: Duration = Duration::from_secs(60);

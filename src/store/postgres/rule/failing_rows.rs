@@ -16,8 +16,31 @@ use super::parts::Parts;
 use super::plan::Plan;
 use super::probe::{FailingRows, Probe, address};
 use super::row_by_row::{MISTAKES, OF_ALL_ROWS};
+use crate::model::StoreError;
+use crate::rule::Rule;
 use crate::store::rule::{Bind, REASON, Template};
 use crate::store::tx_error::{TxError, TxResult};
+
+/// Whether a row may have failed a statement of the rule: by the host's SQL, or by a sum that is
+/// larger than its type holds.
+pub(super) fn may_fail(rule: &Rule, error: &StoreError) -> bool {
+    use diesel::result::DatabaseErrorKind::{CheckViolation, NotNullViolation, Unknown};
+    use diesel::result::Error::DatabaseError;
+    let due = rule.due.as_ref();
+    let adds = due.is_some_and(|due| due.plus.is_some() || due.lifetime.is_some());
+    let StoreError::Query { source, .. } = error else {
+        return false;
+    };
+    // diesel knows no kind for most errors; domains have constraints.
+    let may_be_of_row = matches!(
+        source.downcast_ref(),
+        Some(DatabaseError(
+            Unknown | CheckViolation | NotNullViolation,
+            _
+        ))
+    );
+    may_be_of_row && (adds || rule.decides_by_sql())
+}
 
 /// The progress of a search.
 #[derive(Debug, Default, Clone)]
