@@ -63,6 +63,14 @@ const BROKE_ONCE: &[(u64, &str)] = &[
         794,
         "deadline runs whose write was not answered counted twice in their minute",
     ),
+    (
+        1_409,
+        "callers of hanging reads waited after a plain stop until the workers had ended",
+    ),
+    (
+        3_423,
+        "the model took a housekeeper for running that had escalated and was on its way out",
+    ),
 ];
 
 /// Plays the seeds on all cores; each has a runtime of its own.

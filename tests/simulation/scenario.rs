@@ -111,6 +111,8 @@ impl Scenario {
     /// No faults any more: all heals by itself, and everything is on time again.
     async fn without_faults(&mut self) {
         self.world.lock().trouble = 0;
+        // One that escalated may still be on its way out.
+        self.pass(Duration::from_secs(30)).await;
         if self.running_replicas().next().is_none() {
             self.join().await;
         }
