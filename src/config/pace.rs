@@ -58,7 +58,7 @@ pub struct Pace {
 
 impl Pace {
     /// Leaves the database to others first: batches of at most 200 rows and about 25 ms, at work
-    /// for 2 to 15 percent of the time. See `benches/foreground` for its effect on other clients.
+    /// for 5 to 15 percent of the time. See `benches/foreground` for its effect on other clients.
     #[must_use]
     pub fn polite() -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Pace {
             // A commit alone takes several milliseconds where it waits for a disk.
             target: Duration::from_millis(25),
             duty_percent: 15,
-            min_duty_percent: 2,
+            min_duty_percent: 5,
             min_pause: Duration::from_millis(5),
             max_pause: Duration::from_secs(1),
             finish_by: None,
