@@ -10,9 +10,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::actors::Destination;
 use ractor_housekeeper::job::BatchRequest;
 use ractor_housekeeper::model::{Claim, CourierStatus, Outbox, OutboxEntry};
-use ractor_housekeeper::rule::{
-    Rule, Value, age, at, call, children, eq, hand_on, json, outbox, sql,
-};
+use ractor_housekeeper::rule::{Rule, Value, age, call, children, eq, hand_on, json, outbox, sql};
 use ractor_housekeeper::store::Schema;
 #[cfg(feature = "postgres")]
 use ractor_housekeeper::store::postgres::PostgresStore;
@@ -595,7 +593,7 @@ async fn keys_without_a_type_differ_in_a_queue() {
     .await;
     let job = || hand_on("jobs").column("key", Value::IdempotencyKey);
     let rule = Rule::new("posts", "posts")
-        .due(at("at").seconds())
+        .due(age("at", Duration::ZERO).seconds())
         .with(children("files", "post").hand_on(job()))
         .hand_on(job())
         .delete();

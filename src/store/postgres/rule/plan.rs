@@ -16,10 +16,6 @@ use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};
 
 /// The statements of a rule.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts that do not depend on each other"
-)]
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Picks, locks and writes in one statement.
@@ -43,8 +39,8 @@ pub(super) struct Plan {
     /// How many of the rows just written the rule matches as before, if a trigger may set them
     /// back, or what is written to another table decides.
     pub(super) set_back: Option<Template>,
-    /// Whether a trigger may undo what is written.
-    pub(super) has_triggers: bool,
+    /// The code of a row that the rule matches as before.
+    pub(super) as_before: &'static str,
     /// Due rows with the values that they are set to, if all of these are known by their columns.
     pub(super) after_set: Option<Template>,
     pub(super) preview: Variants,

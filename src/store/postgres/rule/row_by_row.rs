@@ -179,11 +179,7 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
         .iter()
         .map(|template| format!("EXECUTE {} USING hkv_row.hk_ids;", of_one(template)))
         .collect();
-    let as_before = if plan.has_triggers {
-        SKIPPED
-    } else {
-        AS_BEFORE
-    };
+    let as_before = plan.as_before;
     if let Some(template) = &plan.set_back {
         then.push(format!(
             "EXECUTE {} INTO hkv_still USING hkv_row.hk_ids; \
@@ -271,10 +267,10 @@ pub(super) const OF_ALL_ROWS: &[&str] = &[
 pub(super) const MISTAKES: &[&str] = &["20", "21", "24", "2F", "38", "39", "3F", "42", "54"];
 
 /// The code of a row that a trigger did not let be written, or set back.
-const SKIPPED: &str = "HKW01";
+pub(super) const SKIPPED: &str = "HKW01";
 
 /// The code of a row that the rule itself leaves due.
-const AS_BEFORE: &str = "HKW02";
+pub(super) const AS_BEFORE: &str = "HKW02";
 
 /// Said of a row whose next attempt is that far away.
 fn later(wait: Duration) -> String {

@@ -8,6 +8,7 @@ use super::dialect::Compiler;
 use super::parts::{Begin, Parts};
 use super::plan::{OID, Plan, TID, Variants};
 use super::probe::Probe;
+use super::row_by_row::{AS_BEFORE, SKIPPED};
 use super::stamp::once;
 use crate::rule::{Action, Source};
 use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
@@ -133,7 +134,7 @@ impl Compiler<'_> {
         ));
         let then = self.then(parts)?;
         let own = self.own_table()?;
-        let has_triggers = own.has_triggers;
+        let as_before = if own.has_triggers { SKIPPED } else { AS_BEFORE };
         let set_back = (own.set_back || rule.is_ended_by_others()).then(|| {
             let keys = parts.key_columns.join(", ");
             Template::new(&format!(
@@ -258,7 +259,7 @@ impl Compiler<'_> {
             keeper: parts.keeper.clone(),
             then,
             set_back,
-            has_triggers,
+            as_before,
             after_set,
             preview,
             count,
