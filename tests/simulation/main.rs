@@ -68,6 +68,10 @@ const BROKE_ONCE: &[(u64, &str)] = &[
         "callers of hanging reads waited after a plain stop until the workers had ended",
     ),
     (
+        2_960,
+        "a read whose reader could not start in a stop was answered in ractor's words",
+    ),
+    (
         3_423,
         "the model took a housekeeper for running that had escalated and was on its way out",
     ),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use ractor::{Actor, ActorId};
+use ractor::{Actor, ActorId, ActorStatus};
 
 use super::pending_read::{Lane, MAX_SILENCE, PendingRead, ReadKind, ReadReply, failed, timed_out};
 use super::shared::{Shared, answer};
@@ -87,6 +87,10 @@ impl PendingReads {
                         _expiry: read.expiry,
                     };
                     self.open.insert(reader.get_id(), open);
+                }
+                // A housekeeper that stops meanwhile links no child any more.
+                Err(_) if shared.myself.get_status() != ActorStatus::Running => {
+                    read.reply.reject(RequestError::ShuttingDown);
                 }
                 Err(error) => read.reply.reject(failed(error.to_string())),
             }
