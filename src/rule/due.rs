@@ -260,15 +260,13 @@ impl TryFrom<DueForm> for Due {
             }
             _ => return Err("give one of `at`, `first_of`, `coalesce` and `sql`"),
         };
-        let plus = match (form.plus, form.unit) {
-            (Some(column), Some(unit)) => Some((column, unit)),
-            (None, None) => None,
-            _ => return Err("`plus` and `unit` go together"),
-        };
+        if form.plus.is_some() != form.unit.is_some() {
+            return Err("`plus` and `unit` go together");
+        }
         let mut due = Self {
             source,
             after: form.after,
-            plus,
+            plus: form.plus.zip(form.unit),
             lifetime: form.lifetime,
             inclusive: form.inclusive,
         };
@@ -290,9 +288,7 @@ impl From<Due> for DueForm {
             inclusive: due.inclusive,
             ..Self::default()
         };
-        if let Some((column, unit)) = due.plus {
-            (form.plus, form.unit) = (Some(column), Some(unit));
-        }
+        (form.plus, form.unit) = due.plus.unzip();
         match due.source {
             Source::Column(instant) => form.at = Some(instant),
             Source::FirstOf(instants) => form.first_of = Some(instants),

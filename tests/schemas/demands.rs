@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::job::{BatchRequest, Page};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::rule::{
     Filter, Rule, Value, age, archive, at, children, column, eq, hand_on, name, related, sql,
 };
@@ -87,13 +87,7 @@ pub(crate) type Rejected = Vec<(String, String)>;
 pub(crate) async fn run(job: &(impl Job + ?Sized), limit: u32) -> (BTreeSet<String>, Rejected) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
-    let mut request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: limit.try_into().expect("is not zero"),
-        after: None,
-    };
+    let mut request = crate::first_batch(&bounds, limit);
     loop {
         let batch = job
             .batch(&request)
@@ -286,13 +280,7 @@ async fn a_fault_of_the_session_is_none_of_the_rows() {
 /// Handles one batch of one row.
 async fn run_one(job: &impl Job) -> usize {
     let bounds = job.begin_run().await.expect("a run begins");
-    let request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: 1.try_into().expect("is not zero"),
-        after: None,
-    };
+    let request = crate::first_batch(&bounds, 1);
     job.batch(&request).await.expect("a batch").ids.len()
 }
 

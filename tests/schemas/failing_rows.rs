@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ractor_housekeeper::job::{BatchRequest, Page};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::rule::{
     Due, Findings, Rule, Sql, Stamp, Unit, archive, at, eq, hand_on, moment, newest, related,
 };
@@ -136,13 +136,7 @@ async fn assert_rest_goes(
 /// The text of a batch that fails.
 async fn failure(job: &impl Job) -> String {
     let bounds = job.begin_run().await.expect("a run begins");
-    let request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: 10.try_into().expect("is not zero"),
-        after: None,
-    };
+    let request = crate::first_batch(&bounds, 10);
     let failed = job.batch(&request).await;
     failed.expect_err("no row is handled").chain()
 }

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::actors::Destination;
-use ractor_housekeeper::job::BatchRequest;
 use ractor_housekeeper::model::{Claim, CourierStatus, Outbox, OutboxEntry};
 use ractor_housekeeper::rule::{Rule, Value, age, call, children, eq, hand_on, json, outbox, sql};
 use ractor_housekeeper::store::Schema;
@@ -19,7 +18,7 @@ use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::testing::ManualClock;
 #[cfg(feature = "postgres")]
 use ractor_housekeeper::testing::PrivatePostgres;
-use ractor_housekeeper::{HousekeeperArguments, Job, Scope, start};
+use ractor_housekeeper::{HousekeeperArguments, Job, start};
 use serde_json::{Value as Json, json as object};
 
 /// A store on a fresh database.
@@ -147,13 +146,7 @@ impl Host {
         assert_eq!(refused, "");
         let job = self.job(rule);
         let bounds = job.begin_run().await.expect("a run begins");
-        let mut request = BatchRequest {
-            scope: Scope::All,
-            now: bounds.now,
-            cutoff: bounds.cutoff,
-            limit: 2.try_into().expect("is not zero"),
-            after: None,
-        };
+        let mut request = crate::first_batch(&bounds, 2);
         let mut rejected = Vec::new();
         loop {
             let batch = job
@@ -599,13 +592,7 @@ async fn keys_without_a_type_differ_in_a_queue() {
         .delete();
     let job = host.store.rule(rule).expect("a job");
     let bounds = job.begin_run().await.expect("a run begins");
-    let request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: 10.try_into().expect("is not zero"),
-        after: None,
-    };
+    let request = crate::first_batch(&bounds, 10);
 
     let batch = job.batch(&request).await.expect("a batch");
 

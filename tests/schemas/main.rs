@@ -6,6 +6,9 @@
 
 #![cfg(feature = "testing")]
 
+use ractor_housekeeper::Scope;
+use ractor_housekeeper::job::{BatchRequest, RunBounds};
+
 mod activity;
 #[cfg(all(feature = "postgres", unix))]
 mod contention;
@@ -40,3 +43,14 @@ mod sqlite;
 #[cfg(feature = "postgres")]
 mod trouble;
 mod units;
+
+/// The first batch of a run over all rows.
+pub(crate) fn first_batch(bounds: &RunBounds, limit: u32) -> BatchRequest {
+    BatchRequest {
+        scope: Scope::All,
+        now: bounds.now,
+        cutoff: bounds.cutoff,
+        limit: limit.try_into().expect("is not zero"),
+        after: None,
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use ractor_housekeeper::job::{BatchRequest, Page};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::rule::{
     Due, Filter, Rule, Stamp, Unit, age, and, at, children, eq, is_null, moment, none_of, not,
     one_of, or, related,
@@ -466,13 +466,7 @@ impl World {
             .begin_run()
             .await
             .map_err(|error| reported("begin", &error))?;
-        let mut request = BatchRequest {
-            scope: Scope::All,
-            now: bounds.now,
-            cutoff: bounds.cutoff,
-            limit: self.limit.try_into().expect("is not zero"),
-            after: None,
-        };
+        let mut request = crate::first_batch(&bounds, self.limit);
         let (mut handled, mut kids) = (BTreeSet::new(), 0);
         loop {
             let batch = job

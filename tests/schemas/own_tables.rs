@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::{Job, Scope};
+use ractor_housekeeper::Job;
 
 #[path = "../../examples/own_tables/rules.rs"]
 mod rules;
@@ -17,13 +16,7 @@ const IDLE: &str = "
 
 async fn run(job: &impl Job) -> Vec<String> {
     let bounds = job.begin_run().await.expect("a run begins");
-    let request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: 10.try_into().expect("is not zero"),
-        after: None,
-    };
+    let request = crate::first_batch(&bounds, 10);
     let batch = job.batch(&request).await.expect("a batch");
     assert_eq!(batch.rejected, []);
     batch.ids

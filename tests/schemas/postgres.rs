@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use ractor_housekeeper::job::{BatchRequest, Page};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::store::postgres::PostgresStore;
 use ractor_housekeeper::testing::{ManualClock, PrivatePostgres};
 use ractor_housekeeper::{Job, Scope};
@@ -62,13 +62,7 @@ fn noon() -> DateTime<Utc> {
 async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Vec<(String, String)>) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
-    let mut request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: limit.try_into().expect("is not zero"),
-        after: None,
-    };
+    let mut request = crate::first_batch(&bounds, limit);
     loop {
         let batch = job
             .batch(&request)

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Bool;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
-use ractor_housekeeper::job::{BatchRequest, Page};
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::rule::{
     Filter, Rule, Stamp, Value, archive, at, children, column, eq, hand_on, moment, name, related,
     sql,
@@ -64,13 +64,7 @@ fn noon() -> DateTime<Utc> {
 pub(crate) async fn run(job: &impl Job, limit: u32) -> (BTreeSet<String>, Vec<(String, String)>) {
     let bounds = job.begin_run().await.expect("a run begins");
     let (mut handled, mut rejected) = (BTreeSet::new(), Vec::new());
-    let mut request = BatchRequest {
-        scope: Scope::All,
-        now: bounds.now,
-        cutoff: bounds.cutoff,
-        limit: limit.try_into().expect("is not zero"),
-        after: None,
-    };
+    let mut request = crate::first_batch(&bounds, limit);
     loop {
         let batch = job
             .batch(&request)

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ractor_housekeeper::job::BatchRequest;
+use ractor_housekeeper::Job;
 use ractor_housekeeper::rule::{Rule, Stamp, at, moment};
 use ractor_housekeeper::testing::ManualClock;
-use ractor_housekeeper::{Job, Scope};
 
 /// A column's type, its stamp, ten seconds after noon as a literal, and the unit in microseconds.
 type Kept = (&'static str, Option<Stamp>, &'static str, u64);
@@ -81,13 +80,7 @@ async fn assert_due(job: &impl Job, clock: &ManualClock, after: Duration, kept: 
         clock.set(now);
 
         let bounds = job.begin_run().await.expect("a run begins");
-        let request = BatchRequest {
-            scope: Scope::All,
-            now: bounds.now,
-            cutoff: bounds.cutoff,
-            limit: 10.try_into().expect("is not zero"),
-            after: None,
-        };
+        let request = crate::first_batch(&bounds, 10);
 
         let forecast = job.forecast(&[]).await.expect("a forecast");
         let batch = job.batch(&request).await.expect("a batch");

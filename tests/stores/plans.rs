@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::TestResult;
 use crate::jobs::Jobs;
+use crate::recorder::{Recorder, Statement};
 use crate::rules::request;
 use crate::world::{now, user};
 
@@ -57,21 +58,29 @@ pub(crate) async fn do_everything(jobs: &Jobs) -> TestResult {
     Ok(())
 }
 
-/// Takes a job through two batches and two pages of a preview. Returns what `take` takes of the
-/// second ones, which go on behind a place.
-pub(crate) async fn second_of_each<T>(job: &dyn Job, take: impl Fn() -> T) -> TestResult<[T; 2]> {
+/// Takes a job through two pages of a preview and two batches. Returns what reads the rows of the
+/// second ones, behind a place.
+pub(crate) async fn second_of_each(job: &dyn Job, traced: &Recorder) -> TestResult<[Statement; 2]> {
     let mut page = Page::first(20.try_into()?);
     page.after = job.preview(&Scope::All, &page).await?.next;
     assert!(page.after.is_some());
-    take();
+    traced.take_with("");
     job.preview(&Scope::All, &page).await?;
-    let of_page = take();
+    let of_page = reading(traced);
     let mut batch = request(now(), 20);
     batch.after = job.batch(&batch).await?.next_cursor;
     assert!(batch.after.is_some());
-    take();
+    traced.take_with("");
     job.batch(&batch).await?;
-    Ok([of_page, take()])
+    Ok([of_page, reading(traced)])
+}
+
+/// The one statement that reads rows, not their number.
+fn reading(traced: &Recorder) -> Statement {
+    let mut found = traced.take_with(" LIMIT ");
+    found.retain(|it| !it.sql.contains("count(*) FROM (SELECT 1"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
 }
 
 /// The rule of the entries in the outbox.

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ractor_housekeeper::job::BatchRequest;
-use ractor_housekeeper::{Job, Scope};
+use ractor_housekeeper::Job;
 use tokio::sync::Barrier;
 
 use super::{Database, Key, Row, What, World};
@@ -207,13 +206,7 @@ impl World {
         mut act: impl AsyncFnMut(),
     ) -> Result<(BTreeSet<String>, u64), String> {
         let bounds = job.begin_run().await.map_err(|error| error.to_string())?;
-        let mut request = BatchRequest {
-            scope: Scope::All,
-            now: bounds.now,
-            cutoff: bounds.cutoff,
-            limit: first.try_into().expect("is not zero"),
-            after: None,
-        };
+        let mut request = crate::first_batch(&bounds, first);
         let (mut handled, mut kids) = (BTreeSet::new(), 0);
         loop {
             let batch = job

@@ -5,7 +5,6 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::cursor::cursor;
-use super::parts::Begin;
 use super::plan::{Plan, Values};
 use crate::job::{Batch, RejectedRow};
 use crate::store::tx_error::{TxError, TxResult};
@@ -83,11 +82,9 @@ pub(super) async fn sweep(
         .get_result(conn)
         .await?;
     let mut batch = written.into_batch(conn, plan, values).await?;
-    if plan.is_loose && values.begin() != Begin::Behind {
-        // Each row goes once, so this place differs from others of the same instant.
-        if let (Some(cursor), Some(last)) = (&mut batch.next_cursor, batch.ids.last()) {
-            cursor.id.extend([" ", last]);
-        }
+    // Each row goes once, so this place differs from others of the same instant.
+    if let (Some(cursor), Some(last)) = (&mut batch.next_cursor, batch.ids.last()) {
+        cursor.id.extend([" ", last]);
     }
     Ok(batch)
 }

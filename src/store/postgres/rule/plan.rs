@@ -18,10 +18,8 @@ use crate::store::rule::{Bind, Template};
 /// The statements of a rule.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Picks, locks and writes in one statement.
+    /// Picks, locks and writes in one statement: rows of an instant in any order, if none stays.
     pub(super) sweep: Variants,
-    /// Whether `sweep` takes the rows of an instant in any order, because none stays.
-    pub(super) is_loose: bool,
     /// Picks and locks, and names each row and its place.
     pub(super) lock: Variants,
     /// Picks and locks, and names the last place alone.

@@ -247,7 +247,6 @@ impl Compiler<'_> {
             matches!(due.source, Source::Column(_)) && due.plus.is_none() && due.lifetime.is_none();
         Some(Plan {
             sweep,
-            is_loose,
             lock,
             lock_together,
             write,

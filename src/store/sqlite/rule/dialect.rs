@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::catalogue::{ADDRESS, Catalogue, Table};
-use super::parts::{in_json, shown, shown_value};
+use super::parts::{in_json, key_text};
 use super::probe::FAILING;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name};
@@ -235,12 +235,7 @@ impl Tables for Catalogue {
         let table = self.tables.get(table);
         let takes_any = table.is_some_and(|table| table.takes_any(name));
         let column = format!("{of}.{}", identifier(name));
-        let text = if takes_any {
-            shown_value(&column)
-        } else {
-            shown(&column)
-        };
-        format!("coalesce({text}, '')")
+        format!("coalesce({}, '')", key_text(&column, takes_any))
     }
 
     /// A value that JSON holds: a blob as hexadecimal text, a number beyond all numbers as text.

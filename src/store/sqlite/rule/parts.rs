@@ -140,17 +140,15 @@ pub(super) fn in_json(sql: &str) -> String {
 
 /// A key of one column as text. SQLite lets the key of a table be NULL.
 pub(super) fn shown_key(sql: &str, takes_any: bool) -> String {
-    let text = if takes_any {
-        shown_value(sql)
-    } else {
-        shown(sql)
-    };
-    format!("coalesce({text}, 'NULL')")
+    format!("coalesce({}, 'NULL')", key_text(sql, takes_any))
 }
 
-/// The value of a key that may be of any type, as text: of what reads as another value, as SQL
-/// writes it. 1 is `1`, and the text is `'1'`.
-pub(super) fn shown_value(sql: &str) -> String {
+/// A column of a key as text. Of one that may be of any type, what reads as another value is as SQL
+/// writes it: 1 is `1`, and the text is `'1'`.
+pub(super) fn key_text(sql: &str, takes_any: bool) -> String {
+    if !takes_any {
+        return shown(sql);
+    }
     format!(
         "CASE typeof({sql}) WHEN 'blob' THEN quote({sql}) WHEN 'text' THEN \
          CASE WHEN {sql} = CAST(CAST({sql} AS NUMERIC) AS TEXT) OR {sql} IN ('Inf', '-Inf') OR {sql} GLOB '''*' OR {sql} GLOB 'X''*' \
