@@ -6,7 +6,8 @@
 //!
 //! A fifth of the rows is due. They lie in the order in which they were made, as bookings and
 //! sessions do; `--scattered 1` throws them about, which favours contenders that walk the table in
-//! physical order. The housekeeper is started, and checks the tables, before there are rows: it
+//! physical order; `--own 0` leaves out the tables of the built-in jobs, `--public 0` those of
+//! public projects. The housekeeper is started, and checks the tables, before there are rows: it
 //! runs all the time. A ratio above 1 is faster than the single unbounded statement of the same
 //! round.
 
@@ -38,7 +39,13 @@ use support::plot::Picture;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let options = Options::read(&[("rows", 50_000), ("rounds", 3), ("scattered", 0)])?;
+    let options = Options::read(&[
+        ("rows", 50_000),
+        ("rounds", 3),
+        ("scattered", 0),
+        ("own", 1),
+        ("public", 1),
+    ])?;
     let (rows, rounds) = (options.number("rows")?, options.number("rounds")?);
     let order = if options.number::<u64>("scattered")? > 0 {
         Order::Scattered
@@ -55,14 +62,14 @@ async fn main() -> Result<()> {
 
     let mut panels = Vec::new();
     for database in &mut databases {
-        for job in Job::ALL {
+        for job in wanted(&options, "own", &Job::ALL)? {
             let figures = measure(database, job, rows, rounds, order).await?;
             let title = format!("{} on {}", job.rows(), database.name());
             println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
             print_targets(&figures, database, job);
             panels.push(figures.panel(&title));
         }
-        for public in Public::ALL {
+        for public in wanted(&options, "public", &Public::ALL)? {
             let figures = public::measure(database, public, rows, rounds).await?;
             let title = format!("{} on {}", public.table(), database.name());
             println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
@@ -85,6 +92,14 @@ async fn main() -> Result<()> {
         .write(file)?;
     }
     Ok(())
+}
+
+/// All of these, unless an option leaves them out.
+fn wanted<T: Copy>(options: &Options, name: &str, all: &[T]) -> Result<Vec<T>> {
+    Ok(match options.number::<u64>(name)? {
+        0 => Vec::new(),
+        _ => all.to_vec(),
+    })
 }
 
 /// Every contender once a round, each on rows made anew.
