@@ -6,7 +6,7 @@
 //!
 //! A fifth of the rows is due. They lie in the order in which they were made, as bookings and
 //! sessions do; `--scattered 1` throws them about, which favours contenders that walk the table in
-//! physical order; `--own 0` leaves out the tables of the built-in jobs, `--public 0` those of
+//! physical order. `--only 1` measures the tables of the built-in jobs alone, `--only 2` those of
 //! public projects. The housekeeper is started, and checks the tables, before there are rows: it
 //! runs all the time. A ratio above 1 is faster than the single unbounded statement of the same
 //! round.
@@ -43,10 +43,10 @@ async fn main() -> Result<()> {
         ("rows", 50_000),
         ("rounds", 3),
         ("scattered", 0),
-        ("own", 1),
-        ("public", 1),
+        ("only", 0),
     ])?;
     let (rows, rounds) = (options.number("rows")?, options.number("rounds")?);
+    let only: u64 = options.number("only")?;
     let order = if options.number::<u64>("scattered")? > 0 {
         Order::Scattered
     } else {
@@ -62,14 +62,14 @@ async fn main() -> Result<()> {
 
     let mut panels = Vec::new();
     for database in &mut databases {
-        for job in wanted(&options, "own", &Job::ALL)? {
+        for job in Job::ALL.into_iter().filter(|_| only != 2) {
             let figures = measure(database, job, rows, rounds, order).await?;
             let title = format!("{} on {}", job.rows(), database.name());
             println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
             print_targets(&figures, database, job);
             panels.push(figures.panel(&title));
         }
-        for public in wanted(&options, "public", &Public::ALL)? {
+        for public in Public::ALL.into_iter().filter(|_| only != 1) {
             let figures = public::measure(database, public, rows, rounds).await?;
             let title = format!("{} on {}", public.table(), database.name());
             println!("\n{title}, {rows} rows, a fifth of them due\n{figures}");
@@ -92,14 +92,6 @@ async fn main() -> Result<()> {
         .write(file)?;
     }
     Ok(())
-}
-
-/// All of these, unless an option leaves them out.
-fn wanted<T: Copy>(options: &Options, name: &str, all: &[T]) -> Result<Vec<T>> {
-    Ok(match options.number::<u64>(name)? {
-        0 => Vec::new(),
-        _ => all.to_vec(),
-    })
 }
 
 /// Every contender once a round, each on rows made anew.
