@@ -64,12 +64,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     // Stops the housekeeper first, which ends the streams that a graceful shutdown waits for.
     let closing = async move {
-        let _ = tokio::signal::ctrl_c().await;
+        stop_signal().await;
         let _ = stop(NAME, Duration::from_secs(5)).await;
     };
     Ok(axum::serve(listener, application)
         .with_graceful_shutdown(closing)
         .await?)
+}
+
+/// Waits for Ctrl-C, or for the signal with which a platform stops a process.
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+            return;
+        };
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupted.await;
 }
 
 /// Requires the password. Each request sends it in clear text: use TLS beyond this machine.
