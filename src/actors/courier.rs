@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::delayed::Delayed;
 use super::message::{CourierUpdate, InternalMsg};
+use crate::config::DeliveryOrder;
 use crate::model::OutboxCounts;
 use crate::policy::{BatchEnd, DeliveryPace};
 
@@ -36,6 +37,8 @@ pub(crate) struct State {
     polls: PollTimes,
     sleep: Option<Delayed<CourierMsg>>,
     problem: Option<String>,
+    /// Until then an entry waits whose receiver did not take it.
+    unavailable_until: Option<Instant>,
     stopping: bool,
 }
 
@@ -59,6 +62,7 @@ impl Courier {
             polls: PollTimes::default(),
             sleep: None,
             problem: None,
+            unavailable_until: None,
             stopping: false,
         })
     }
@@ -109,6 +113,9 @@ impl State {
     /// sleeps.
     async fn advance(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
         self.send_queued(myself).await;
+        if !self.stopping {
+            self.count(false).await?;
+        }
         if self.sending.is_under_way() {
             // Answers are written soon even if others are still out, so that a crash repeats few,
             // and one that hangs does not hold up the entries behind it.
@@ -158,15 +165,17 @@ impl State {
         };
         self.polls.polled(claimed.next_due.map(|wait| began + wait));
         if claimed.entries.is_empty() {
-            self.pace.found_nothing();
-            self.problem = None;
+            let now = Instant::now();
+            if self.unavailable_until.is_none_or(|until| until <= now) {
+                self.pace.found_nothing();
+                self.problem = None;
+            }
             return Ok(false);
         }
         if claimed.next_due == Some(Duration::ZERO) {
             self.polls.wake();
         }
         self.batch.begin(self.polls.is_woken());
-        let send_until = began + config.answer_timeout;
         let max_attempts = config.max_attempts.get();
         for entry in claimed.entries {
             if entry.attempts >= max_attempts {
@@ -174,25 +183,24 @@ impl State {
                              slow, or max_attempts was lowered";
                 self.refuse(&entry, entry.attempts, error.to_owned());
             } else {
-                self.sending.push(entry, send_until);
+                self.sending.push(entry, began);
             }
         }
         Ok(true)
     }
 
     async fn send_queued(&mut self, myself: &ActorRef<CourierMsg>) {
-        let in_flight = self.arguments.config.in_flight.get() as usize;
         while !self.batch.unavailable {
-            let Some(entry) = self.sending.next(in_flight) else {
+            let Some(entry) = self.sending.next(&self.arguments.config) else {
                 break;
             };
-            let (id, timeout) = (entry.id, self.arguments.config.answer_timeout);
-            let to = (&self.arguments.destination, timeout);
+            let id = entry.id;
+            let to = (&self.arguments.destination, &self.arguments.config);
             if let Some(delivered) = self.sending.send(entry, to, myself).await {
                 self.delivered(id, delivered);
             }
         }
-        if self.batch.unavailable || self.sending.is_too_late() {
+        if self.batch.unavailable || self.sending.is_too_late(&self.arguments.config) {
             self.put_all_back();
         }
     }
@@ -216,7 +224,13 @@ impl State {
         let done = self.steps.settle(settlement).await;
         let written = done.is_ok();
         match done {
-            Ok(()) => self.ends.written(),
+            Ok(()) => {
+                let in_order_of_key = self.arguments.config.order == DeliveryOrder::PerKey;
+                if self.ends.written() && in_order_of_key {
+                    // Entries of the same keys waited for it.
+                    self.polls.wake();
+                }
+            }
             Err(error) => {
                 let wait = self.database_failed(error.text);
                 let settle = myself.send_after(wait, || CourierMsg::Settle);
@@ -230,12 +244,20 @@ impl State {
     /// Sleeps until the next poll.
     async fn sleep(&mut self, myself: &ActorRef<CourierMsg>) -> Result<(), ActorProcessingErr> {
         let poll_interval = self.arguments.config.poll_interval;
-        let counts = self.steps.counts(poll_interval).await;
-        self.report(counts)?;
+        self.report(None)?;
+        self.count(true).await?;
         let wait = self.polls.wait(poll_interval, fastrand::f64());
         let sleep = myself.send_after(wait, || CourierMsg::Poll);
         self.sleep = Some(Delayed(sleep));
         Ok(())
+    }
+
+    async fn count(&mut self, sleeps: bool) -> Result<(), ActorProcessingErr> {
+        let every = self.arguments.config.poll_interval;
+        match self.steps.counts(every, sleeps).await {
+            Some(counts) => self.report(Some(counts)),
+            None => Ok(()),
+        }
     }
 
     fn report(&mut self, counts: Option<OutboxCounts>) -> Result<(), ActorProcessingErr> {

@@ -48,6 +48,8 @@ use crate::model::OutboxEntry;
 #[derive(Clone)]
 pub struct Destination {
     send: Arc<dyn Fn(OutboxEntry) -> Delivery + Send + Sync>,
+    /// Whether an entry that is not answered in time stays in a mailbox.
+    pub(crate) has_mailbox: bool,
 }
 
 /// A delivery under way.
@@ -60,7 +62,9 @@ pub(crate) enum Delivered {
     Refused(String),
     /// The receiver stopped while the entry was with it, perhaps before it began.
     Lost,
-    /// The receiver takes nothing now.
+    /// There is no receiver now.
+    Absent(&'static str),
+    /// The receiver does not take this entry now.
     Unavailable(String),
 }
 
@@ -75,8 +79,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Says that the receiver takes no entry now, such as a mail server that is down. The courier
-    /// waits, and the entry is delivered again without losing an attempt.
+    /// Says that the receiver does not take the entry now, such as a mail server that is down. The
+    /// courier waits, tries others first, and delivers the entry again without losing an attempt.
     #[must_use]
     pub fn unavailable(error: impl fmt::Display) -> Self {
         Self {
@@ -136,7 +140,11 @@ impl Destination {
         wrap: impl Fn(OutboxEntry, RpcReplyPort<Result<(), Refusal>>) -> M + Send + Sync + 'static,
     ) -> Self {
         let name = name.into();
-        Self::found(move || find(&name), wrap)
+        let find = move || {
+            let is_there = || ractor::registry::where_is(name.clone()).is_some();
+            find(&name).ok_or_else(|| if is_there() { OTHER_TYPE } else { ABSENT })
+        };
+        Self::mailbox(find, wrap)
     }
 
     /// Sends entries to the actor that `find` returns when an entry is sent. While it returns none,
@@ -145,13 +153,21 @@ impl Destination {
         find: impl Fn() -> Option<ActorRef<M>> + Send + Sync + 'static,
         wrap: impl Fn(OutboxEntry, RpcReplyPort<Result<(), Refusal>>) -> M + Send + Sync + 'static,
     ) -> Self {
-        Self::new(move |entry| {
-            let Some(actor) = find() else {
-                return ended(Delivered::Unavailable(ABSENT.to_owned()));
+        Self::mailbox(move || find().ok_or(ABSENT), wrap)
+    }
+
+    fn mailbox<M: Message>(
+        find: impl Fn() -> Result<ActorRef<M>, &'static str> + Send + Sync + 'static,
+        wrap: impl Fn(OutboxEntry, RpcReplyPort<Result<(), Refusal>>) -> M + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(true, move |entry| {
+            let actor = match find() {
+                Ok(actor) => actor,
+                Err(why) => return ended(Delivered::Absent(why)),
             };
             let (reply, answer) = ractor::concurrency::oneshot();
             if actor.cast(wrap(entry, reply.into())).is_err() {
-                return ended(Delivered::Unavailable(ABSENT.to_owned()));
+                return ended(Delivered::Absent(ABSENT));
             }
             Box::pin(async move {
                 match answer.await {
@@ -170,15 +186,19 @@ impl Destination {
     where
         A: Future<Output = Result<(), Refusal>> + Send + 'static,
     {
-        Self::new(move |entry| {
+        Self::new(false, move |entry| {
             let answer = handle(entry);
             Box::pin(async move { answer.await.into() })
         })
     }
 
-    fn new(send: impl Fn(OutboxEntry) -> Delivery + Send + Sync + 'static) -> Self {
+    fn new(
+        has_mailbox: bool,
+        send: impl Fn(OutboxEntry) -> Delivery + Send + Sync + 'static,
+    ) -> Self {
         Self {
             send: Arc::new(send),
+            has_mailbox,
         }
     }
 }
@@ -204,7 +224,7 @@ impl Delivered {
             Self::Acknowledged => "acknowledged",
             Self::Refused(_) => "refused",
             Self::Lost => "lost",
-            Self::Unavailable(_) => "unavailable",
+            Self::Absent(_) | Self::Unavailable(_) => "unavailable",
         }
     }
 }
@@ -220,6 +240,8 @@ fn ended(delivered: Delivered) -> Delivery {
 }
 
 const ABSENT: &str = "the receiver is not running";
+
+const OTHER_TYPE: &str = "the actor of this name takes messages of another type";
 
 const UNANSWERED: &str = "the receiver dropped the entry without an answer";
 

@@ -18,8 +18,9 @@ pub struct CourierConfig {
     pub in_flight: NonZeroU32,
     /// The order that holds beyond that of sending.
     pub order: DeliveryOrder,
-    /// Timeout of an answer. An entry that is not answered in time is delivered again. Default: 30
-    /// seconds.
+    /// Timeout of an answer. An entry that is not answered in time is delivered again. An actor,
+    /// whose mailbox keeps the entry, has until its lease is about to end: twice this and 20
+    /// seconds after the claim. Default: 30 seconds.
     #[serde(with = "crate::time::span")]
     pub answer_timeout: Duration,
     /// Longest time between two polls for due entries. A commit of this process wakes the courier
@@ -52,6 +53,11 @@ impl CourierConfig {
     /// the last answer.
     pub(crate) fn lease(&self) -> Duration {
         self.answer_timeout.saturating_mul(2).saturating_add(MARGIN)
+    }
+
+    /// How long after its claim an answer can be written before the lease ends.
+    pub(crate) fn last_answer(&self) -> Duration {
+        self.lease().saturating_sub(MARGIN / 3)
     }
 
     /// The longest time for which an entry is leased, or waits after a failure.

@@ -28,7 +28,7 @@ pub(crate) struct DeliveryPace {
 pub(crate) struct BatchEnd {
     pub(crate) acknowledged: u64,
     pub(crate) failed: u64,
-    /// Whether the receiver took nothing at all.
+    /// Whether the receiver is absent, or did not take an entry.
     pub(crate) unavailable: bool,
     /// Whether more entries were due.
     pub(crate) more: bool,
@@ -63,6 +63,12 @@ impl DeliveryPace {
     /// Returns whether the last batch was acknowledged, at least in part.
     pub(crate) fn is_steady(&self) -> bool {
         self.failures == 0
+    }
+
+    /// Returns the wait of an entry that its receiver does not take now: longer than that of the
+    /// courier, so that it tries another first.
+    pub(crate) fn unavailable(&self, config: &CourierConfig) -> Duration {
+        backoff(&waits(config), self.failures, 1.0).saturating_mul(2)
     }
 
     /// Records the end of a batch. Returns the wait before the next one, in which no commit wakes

@@ -1,7 +1,12 @@
 //! The answers to deliveries: acknowledged, refused, or none.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::State;
 use crate::actors::destination::Delivered;
+use crate::fmt::log_line;
 use crate::metrics::recorder;
 use crate::model::{EntryId, OutboxEntry};
 
@@ -20,12 +25,20 @@ impl State {
             }
             Delivered::Refused(error) => {
                 self.batch.failed += 1;
-                self.refuse(entry, entry.attempts.saturating_add(1), error);
+                self.refuse(entry, entry.attempts.saturating_add(1), log_line(&error));
+            }
+            Delivered::Absent(why) => {
+                self.batch.unavailable = true;
+                self.problem = Some(why.to_owned());
+                self.put_back(entry);
             }
             Delivered::Unavailable(error) => {
                 self.batch.unavailable = true;
-                self.problem = Some(error);
-                self.put_back(entry);
+                self.problem = Some(log_line(&error));
+                let wait = self.pace.unavailable(&self.arguments.config);
+                self.ends.put_back(entry, wait);
+                self.polls.due_after(wait);
+                self.unavailable_until = Some(Instant::now() + wait);
             }
             Delivered::Lost => self.sending.lose(&delivery),
         }
@@ -40,7 +53,7 @@ impl State {
     }
 
     fn put_back(&mut self, entry: &OutboxEntry) {
-        self.ends.put_back(entry);
+        self.ends.put_back(entry, Duration::ZERO);
         self.polls.wake();
     }
 

@@ -52,13 +52,14 @@ impl Ends {
         wait
     }
 
-    /// Ends the lease of an entry that was not delivered, without an attempt.
-    pub(super) fn put_back(&mut self, entry: &OutboxEntry) {
+    /// Ends the lease of an entry that was not delivered, without an attempt. It is due after this
+    /// wait.
+    pub(super) fn put_back(&mut self, entry: &OutboxEntry, wait: Duration) {
         self.settlement.refused.push(RefusedEntry {
             id: entry.id,
             attempts: entry.attempts,
             error: None,
-            again_after: Some(Duration::ZERO),
+            again_after: Some(wait),
         });
     }
 
@@ -67,9 +68,11 @@ impl Ends {
         &self.settlement
     }
 
-    /// Clears the ends after their write.
-    pub(super) fn written(&mut self) {
-        self.settlement = Settlement::default();
+    /// Clears the ends after their write. Returns whether any was the last of its entry.
+    pub(super) fn written(&mut self) -> bool {
+        let written = std::mem::take(&mut self.settlement);
+        let is_parked = |entry: &RefusedEntry| entry.again_after.is_none();
+        !written.acknowledged.is_empty() || written.refused.iter().any(is_parked)
     }
 
     /// Takes out the records of ends that were written; none while a write is due.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use ractor::ActorRef;
 use tokio::task::AbortHandle;
@@ -12,13 +11,14 @@ use tokio::time::Instant;
 
 use super::CourierMsg;
 use crate::actors::destination::{Delivered, Destination, answer_of};
+use crate::config::CourierConfig;
 use crate::model::{EntryId, OutboxEntry};
 
 /// Entries between their claim and the end of their delivery.
 pub(super) struct Sending {
     /// Claimed and not sent yet.
     queue: VecDeque<OutboxEntry>,
-    until: Instant,
+    claimed_at: Instant,
     under_way: BTreeMap<EntryId, UnderWay>,
     /// Entries whose receiver stopped, in the order of sending.
     lost: BTreeMap<u64, OutboxEntry>,
@@ -45,28 +45,30 @@ impl Sending {
     pub(super) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
-            until: Instant::now(),
+            claimed_at: Instant::now(),
             under_way: BTreeMap::new(),
             lost: BTreeMap::new(),
             sent: 0,
         }
     }
 
-    /// Takes a claimed entry. None is sent after `until`: its lease could end before its answer.
-    pub(super) fn push(&mut self, entry: OutboxEntry, until: Instant) {
+    /// Takes an entry that was claimed at this instant.
+    pub(super) fn push(&mut self, entry: OutboxEntry, claimed_at: Instant) {
         self.queue.push_back(entry);
-        self.until = until;
+        self.claimed_at = claimed_at;
     }
 
     /// Returns the entry to send next while fewer than `in_flight` are under way.
-    pub(super) fn next(&mut self, in_flight: usize) -> Option<OutboxEntry> {
-        let may_send = self.under_way.len() < in_flight && Instant::now() < self.until;
+    pub(super) fn next(&mut self, config: &CourierConfig) -> Option<OutboxEntry> {
+        let is_free = self.under_way.len() < config.in_flight.get() as usize;
+        let may_send = is_free && self.claimed_at.elapsed() < config.answer_timeout;
         may_send.then(|| self.queue.pop_front()).flatten()
     }
 
-    /// Returns whether claimed entries have to be put back.
-    pub(super) fn is_too_late(&self) -> bool {
-        !self.queue.is_empty() && Instant::now() >= self.until
+    /// Returns whether claimed entries have to be put back: their leases could end before their
+    /// answers.
+    pub(super) fn is_too_late(&self, config: &CourierConfig) -> bool {
+        !self.queue.is_empty() && self.claimed_at.elapsed() >= config.answer_timeout
     }
 
     /// Takes out the entries that are not sent.
@@ -94,10 +96,17 @@ impl Sending {
     pub(super) async fn send(
         &mut self,
         entry: OutboxEntry,
-        (destination, timeout): (&Destination, Duration),
+        (destination, config): (&Destination, &CourierConfig),
         myself: &ActorRef<CourierMsg>,
     ) -> Option<Delivered> {
         let id = entry.id;
+        let timeout = if destination.has_mailbox {
+            // A repeat would wait behind the message that is in the mailbox.
+            let last = config.last_answer();
+            last.saturating_sub(self.claimed_at.elapsed())
+        } else {
+            config.answer_timeout
+        };
         self.sent += 1;
         let mut answer = Box::pin(answer_of(destination, entry.clone()));
         let mut under_way = UnderWay {
@@ -114,7 +123,7 @@ impl Sending {
                 let task = tokio::spawn(async move {
                     let delivered = tokio::time::timeout(timeout, answer).await;
                     let delivered = delivered.unwrap_or_else(|_| {
-                        let limit = humantime::format_duration(timeout);
+                        let limit = crate::fmt::span(timeout);
                         Delivered::Refused(format!("no answer within {limit}"))
                     });
                     let _ = myself.cast(CourierMsg::Delivered(id, delivered));

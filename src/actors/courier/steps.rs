@@ -20,8 +20,9 @@ pub(super) struct Steps {
     owner: Uuid,
     /// Whether the leases of an earlier life have ended.
     released: bool,
+    started: Instant,
     counted: Option<Instant>,
-    /// Whether the counts are old.
+    /// Whether there may be entries to count.
     changed: bool,
 }
 
@@ -32,6 +33,7 @@ impl Steps {
             outbox: arguments.outbox.clone(),
             owner: arguments.owner,
             released: false,
+            started: Instant::now(),
             counted: None,
             changed: true,
         }
@@ -59,7 +61,7 @@ impl Steps {
         };
         let claimed = with_timeout(STEP_TIMEOUT, "claim entries", claiming).await?;
         self.released = true;
-        self.changed |= !claimed.entries.is_empty();
+        self.changed |= !claimed.entries.is_empty() || claimed.next_due.is_some();
         Ok(claimed)
     }
 
@@ -73,15 +75,19 @@ impl Steps {
         self.changed = true;
     }
 
-    /// Counts the entries if they have changed, at most once in `every`.
-    pub(super) async fn counts(&mut self, every: Duration) -> Option<OutboxCounts> {
-        if !self.changed || self.counted.is_some_and(|at| at.elapsed() < every) {
+    /// Counts the entries, at most once in `every`; not while there are none. Other processes may
+    /// change those that are there. A courier that `sleeps` counts for the first time at once.
+    pub(super) async fn counts(&mut self, every: Duration, sleeps: bool) -> Option<OutboxCounts> {
+        let is_first = sleeps && self.counted.is_none();
+        let is_due = self.counted.unwrap_or(self.started).elapsed() >= every;
+        if !self.changed || !(is_due || is_first) {
             return None;
         }
         let counting = async { Ok(self.outbox.counts(&self.rule).await?) };
         let counts = with_timeout(STEP_TIMEOUT, "count entries", counting).await;
         self.counted = Some(Instant::now());
-        self.changed = counts.is_err();
+        let is_empty = |counts: &OutboxCounts| counts.waiting.count + counts.parked.count == 0;
+        self.changed = !counts.as_ref().is_ok_and(is_empty);
         counts.ok()
     }
 }
