@@ -2,7 +2,66 @@
 
 use std::time::Duration;
 
-use crate::model::{Claim, Claimed, EntryId, OutboxEntry, WhichEntries};
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::refusal;
+use crate::model::{
+    Claim, Claimed, EntryId, OutboxEntry, RefusedEntry, Settlement, StoreError, WhichEntries,
+};
+
+/// Writes a settlement in one transaction.
+#[async_trait]
+pub(crate) trait Settle: Sync {
+    async fn settle_at_once(&self, owner: Uuid, ends: &Settlement) -> Result<(), StoreError>;
+}
+
+/// Writes a settlement: at once, or one by one if the host keeps an acknowledged entry. That is
+/// parked, so that it holds up no other.
+pub(crate) async fn settle(
+    store: &impl Settle,
+    owner: Uuid,
+    ends: &Settlement,
+) -> Result<(), StoreError> {
+    let done = store.settle_at_once(owner, ends).await;
+    if kept_because(&done).is_none() {
+        return done;
+    }
+    let refused = |refused| Settlement {
+        refused,
+        ..Settlement::default()
+    };
+    for id in &ends.acknowledged {
+        let alone = Settlement {
+            acknowledged: vec![*id],
+            ..Settlement::default()
+        };
+        let done = store.settle_at_once(owner, &alone).await;
+        let Some(reason) = kept_because(&done) else {
+            done?;
+            continue;
+        };
+        let parked = RefusedEntry {
+            id: *id,
+            attempts: 0,
+            error: Some(format!(
+                "it was acknowledged, and the host keeps it: {reason}"
+            )),
+            again_after: None,
+        };
+        store.settle_at_once(owner, &refused(vec![parked])).await?;
+    }
+    let ends = refused(ends.refused.clone());
+    store.settle_at_once(owner, &ends).await
+}
+
+/// Returns the reason of a foreign key or a trigger.
+fn kept_because(done: &Result<(), StoreError>) -> Option<String> {
+    match done {
+        Err(StoreError::Query { source, .. }) => refusal(source.downcast_ref()?),
+        _ => None,
+    }
+}
 
 /// Parked entries that are changed in parts, so that no transaction is long.
 #[derive(Debug)]

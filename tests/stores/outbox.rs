@@ -32,6 +32,11 @@ struct World {
 trait Writer: Send + Sync {
     /// Writes an entry that is due at once.
     async fn write(&self, rule: &str, key: &str, clock: &ManualClock) -> TestResult;
+
+    /// Runs statements. Returns false without a database.
+    async fn sql(&self, _: &str) -> TestResult<bool> {
+        Ok(false)
+    }
 }
 
 #[async_trait]
@@ -51,8 +56,13 @@ impl Writer for crate::sqlite::SqliteUnderTest {
         let insert = format!(
             r#"insert into housekeeper_outbox (rule, topic, key, at, due_at, payload) values ('{rule}', 'orders', '{key}', {at}, {at}, '{{"n":1}}')"#
         );
+        self.sql(&insert).await.map(drop)
+    }
+
+    async fn sql(&self, sql: &str) -> TestResult<bool> {
         let mut conn = self.store.pool().get().await.map_err(|e| e.to_string())?;
-        Ok(conn.batch_execute(&insert).await?)
+        conn.batch_execute(sql).await?;
+        Ok(true)
     }
 }
 
@@ -65,8 +75,13 @@ impl Writer for crate::postgres::PostgresUnderTest {
         let insert = format!(
             r#"insert into housekeeper_outbox (rule, topic, key, at, due_at, payload) values ('{rule}', 'orders', '{key}', '{at}', '{at}', '{{"n":1}}')"#
         );
+        self.sql(&insert).await.map(drop)
+    }
+
+    async fn sql(&self, sql: &str) -> TestResult<bool> {
         let mut conn = self.store.pool().get().await.map_err(|e| e.to_string())?;
-        Ok(conn.batch_execute(&insert).await?)
+        conn.batch_execute(sql).await?;
+        Ok(true)
     }
 }
 
@@ -352,6 +367,36 @@ async fn in_order_of_key_one_entry_of_a_key_is_out_at_a_time(world: &World) -> T
     Ok(())
 }
 
+async fn an_entry_that_the_host_keeps_is_parked_alone(world: &World) -> TestResult {
+    world.write(&["a", "b", "c", "d"]).await?;
+    let kept = "create table mails (entry bigint references housekeeper_outbox (id));
+                insert into mails select id from housekeeper_outbox where key = 'b'";
+    if !world.writer.sql(kept).await? {
+        return Ok(());
+    }
+    let entries = world.claim(9).await?;
+    let settlement = Settlement {
+        acknowledged: entries[..3].iter().map(|entry| entry.id).collect(),
+        refused: vec![RefusedEntry {
+            id: entries[3].id,
+            attempts: 1,
+            error: None,
+            again_after: Some(Duration::ZERO),
+        }],
+    };
+
+    world.outbox.settle(ME, &settlement).await?;
+
+    let (rule, page) = (RULE.into(), ParkedPage::default());
+    let parked = world.outbox.parked(&rule, &page).await?;
+    assert_eq!(keys(&world.claim(9).await?), ["d"]);
+    assert_eq!((parked.len(), parked[0].entry.key.as_str()), (1, "b"));
+    let error = parked[0].error.clone().unwrap_or_default().to_lowercase();
+    let is_named = error.starts_with("it was acknowledged") && error.contains("foreign key");
+    assert!(is_named, "{error}");
+    Ok(())
+}
+
 macro_rules! outboxes {
     ($($module:ident: $open:expr;)*) => {
         $(outboxes!(@one $module $open,
@@ -362,6 +407,7 @@ macro_rules! outboxes {
             a_parked_entry_waits_until_it_is_asked_for
             released_entries_are_due_at_once_without_an_attempt
             in_order_of_key_one_entry_of_a_key_is_out_at_a_time
+            an_entry_that_the_host_keeps_is_parked_alone
         );)*
     };
     (@one $module:ident $open:expr, $($case:ident)*) => {

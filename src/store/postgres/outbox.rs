@@ -17,7 +17,9 @@ use crate::model::{
     Settlement, StoreError, WhichEntries,
 };
 use crate::store::counted::{PROBE, capped};
-use crate::store::outbox::{Part, Parts, claimed, farthest, ids_of, is_full, micros_of, span_of};
+use crate::store::outbox::{
+    self, Part, Parts, Settle, claimed, farthest, ids_of, is_full, micros_of, span_of,
+};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod statements;
@@ -115,6 +117,45 @@ impl PostgresStore {
 }
 
 #[async_trait]
+impl Settle for PostgresStore {
+    async fn settle_at_once(&self, owner: Uuid, settlement: &Settlement) -> Result<(), StoreError> {
+        let what = "settle entries of the outbox";
+        let mut flight = self.begin(Purpose::Sweep, what).await?;
+        let done: TxResult<()> = async {
+            if !settlement.acknowledged.is_empty() {
+                diesel::sql_query("delete from housekeeper_outbox where id = any($1)")
+                    .bind::<Array<BigInt>, _>(ids_of(&settlement.acknowledged))
+                    .execute(&mut *flight)
+                    .await?;
+            }
+            let refused = &settlement.refused;
+            if !refused.is_empty() {
+                let attempts = refused.iter().map(|entry| i32::try_from(entry.attempts));
+                let attempts = attempts.map(|attempts| attempts.unwrap_or(i32::MAX));
+                // Postgres keeps no NUL.
+                let errors = refused.iter().map(|entry| {
+                    let error = entry.error.as_ref();
+                    error.map(|error| error.replace('\0', "\u{fffd}"))
+                });
+                let waits = refused.iter().map(|entry| entry.again_after.map(micros_of));
+                diesel::sql_query(REFUSE)
+                    .bind::<Array<BigInt>, _>(refused.iter().map(|e| e.id.0).collect::<Vec<_>>())
+                    .bind::<Array<Integer>, _>(attempts.collect::<Vec<_>>())
+                    .bind::<Array<Nullable<Text>>, _>(errors.collect::<Vec<_>>())
+                    .bind::<Array<Nullable<BigInt>>, _>(waits.collect::<Vec<_>>())
+                    .bind::<SqlUuid, _>(owner)
+                    .bind::<Nullable<Timestamptz>, _>(self.given_now())
+                    .execute(&mut *flight)
+                    .await?;
+            }
+            Ok(())
+        }
+        .await;
+        settle(flight, done, what).await
+    }
+}
+
+#[async_trait]
 impl Outbox for PostgresStore {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         let what = "claim entries of the outbox";
@@ -164,39 +205,7 @@ impl Outbox for PostgresStore {
     }
 
     async fn settle(&self, owner: Uuid, settlement: &Settlement) -> Result<(), StoreError> {
-        let what = "settle entries of the outbox";
-        let mut flight = self.begin(Purpose::Sweep, what).await?;
-        let done: TxResult<()> = async {
-            if !settlement.acknowledged.is_empty() {
-                diesel::sql_query("delete from housekeeper_outbox where id = any($1)")
-                    .bind::<Array<BigInt>, _>(ids_of(&settlement.acknowledged))
-                    .execute(&mut *flight)
-                    .await?;
-            }
-            let refused = &settlement.refused;
-            if !refused.is_empty() {
-                let attempts = refused.iter().map(|entry| i32::try_from(entry.attempts));
-                let attempts = attempts.map(|attempts| attempts.unwrap_or(i32::MAX));
-                // Postgres keeps no NUL.
-                let errors = refused.iter().map(|entry| {
-                    let error = entry.error.as_ref();
-                    error.map(|error| error.replace('\0', "\u{fffd}"))
-                });
-                let waits = refused.iter().map(|entry| entry.again_after.map(micros_of));
-                diesel::sql_query(REFUSE)
-                    .bind::<Array<BigInt>, _>(refused.iter().map(|e| e.id.0).collect::<Vec<_>>())
-                    .bind::<Array<Integer>, _>(attempts.collect::<Vec<_>>())
-                    .bind::<Array<Nullable<Text>>, _>(errors.collect::<Vec<_>>())
-                    .bind::<Array<Nullable<BigInt>>, _>(waits.collect::<Vec<_>>())
-                    .bind::<SqlUuid, _>(owner)
-                    .bind::<Nullable<Timestamptz>, _>(self.given_now())
-                    .execute(&mut *flight)
-                    .await?;
-            }
-            Ok(())
-        }
-        .await;
-        settle(flight, done, what).await
+        outbox::settle(self, owner, settlement).await
     }
 
     async fn release(&self, rule: &JobName, owner: Uuid) -> Result<u64, StoreError> {

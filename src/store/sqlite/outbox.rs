@@ -15,7 +15,9 @@ use crate::model::{
     Settlement, StoreError, WhichEntries,
 };
 use crate::store::counted::{PROBE, capped};
-use crate::store::outbox::{Part, Parts, claimed, farthest, ids_of, is_full, micros_of, span_of};
+use crate::store::outbox::{
+    self, Part, Parts, Settle, claimed, farthest, ids_of, is_full, micros_of, span_of,
+};
 
 mod statements;
 
@@ -112,6 +114,35 @@ impl SqliteStore {
 }
 
 #[async_trait]
+impl Settle for SqliteStore {
+    async fn settle_at_once(&self, owner: Uuid, settlement: &Settlement) -> Result<(), StoreError> {
+        let (settlement, now) = (settlement.clone(), self.micros());
+        self.run("settle entries of the outbox", move |conn| {
+            conn.immediate_transaction(|conn| {
+                if !settlement.acknowledged.is_empty() {
+                    diesel::sql_query("delete from housekeeper_outbox where id in (select value from json_each(?))")
+                        .bind::<Text, _>(json(ids_of(&settlement.acknowledged)))
+                        .execute(conn)?;
+                }
+                for refused in &settlement.refused {
+                    let wait = refused.again_after.map(micros_of);
+                    diesel::sql_query(REFUSE)
+                        .bind::<BigInt, _>(refused.id.0)
+                        .bind::<BigInt, _>(i64::from(refused.attempts))
+                        .bind::<Nullable<Text>, _>(refused.error.as_deref())
+                        .bind::<BigInt, _>(now.saturating_add(wait.unwrap_or(0)))
+                        .bind::<Nullable<BigInt>, _>(wait.is_none().then_some(now))
+                        .bind::<Text, _>(owner.to_string())
+                        .execute(conn)?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+#[async_trait]
 impl Outbox for SqliteStore {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
         let (claim, now) = (claim.clone(), self.micros());
@@ -166,29 +197,7 @@ impl Outbox for SqliteStore {
     }
 
     async fn settle(&self, owner: Uuid, settlement: &Settlement) -> Result<(), StoreError> {
-        let (settlement, now) = (settlement.clone(), self.micros());
-        self.run("settle entries of the outbox", move |conn| {
-            conn.immediate_transaction(|conn| {
-                if !settlement.acknowledged.is_empty() {
-                    diesel::sql_query("delete from housekeeper_outbox where id in (select value from json_each(?))")
-                        .bind::<Text, _>(json(ids_of(&settlement.acknowledged)))
-                        .execute(conn)?;
-                }
-                for refused in &settlement.refused {
-                    let wait = refused.again_after.map(micros_of);
-                    diesel::sql_query(REFUSE)
-                        .bind::<BigInt, _>(refused.id.0)
-                        .bind::<BigInt, _>(i64::from(refused.attempts))
-                        .bind::<Nullable<Text>, _>(refused.error.as_deref())
-                        .bind::<BigInt, _>(now.saturating_add(wait.unwrap_or(0)))
-                        .bind::<Nullable<BigInt>, _>(wait.is_none().then_some(now))
-                        .bind::<Text, _>(owner.to_string())
-                        .execute(conn)?;
-                }
-                Ok(())
-            })
-        })
-        .await
+        outbox::settle(self, owner, settlement).await
     }
 
     async fn release(&self, rule: &JobName, owner: Uuid) -> Result<u64, StoreError> {
