@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -29,6 +29,7 @@ mod pauses;
 mod pooler;
 mod rule;
 mod schema;
+mod search_path;
 mod seen_snapshots;
 mod setup;
 mod snapshot;
@@ -43,6 +44,8 @@ use seen_snapshots::SeenSnapshots;
 
 /// A pool of Postgres connections, as a host hands it in.
 pub type Pool = bb8::Pool<AsyncPgConnection>;
+
+type Connection = bb8::PooledConnection<'static, AsyncPgConnection>;
 
 /// The booking schema in a Postgres database.
 ///
@@ -84,6 +87,8 @@ pub struct PostgresStore {
     last_error: LastError,
     clock: Option<Arc<dyn Clock>>,
     timeouts: Timeouts,
+    /// The search path of all transactions, once it is known.
+    search_path: Arc<OnceLock<String>>,
     /// Whether it is known if prepared statements last, or cannot be found out.
     pooler_is_checked: Arc<tokio::sync::Mutex<bool>>,
     durability: Durability,
@@ -129,6 +134,7 @@ impl PostgresStore {
             last_error,
             clock: None,
             timeouts,
+            search_path: Arc::default(),
             pooler_is_checked: Arc::default(),
             durability: Durability::default(),
             seen_snapshots: SeenSnapshots::default(),
@@ -145,6 +151,7 @@ impl PostgresStore {
             last_error: LastError::default(),
             clock: None,
             timeouts: Timeouts::default(),
+            search_path: Arc::default(),
             pooler_is_checked: Arc::default(),
             durability: Durability::default(),
             seen_snapshots: SeenSnapshots::default(),
@@ -207,6 +214,18 @@ impl PostgresStore {
         timeouts: Timeouts,
         purpose: Purpose,
     ) -> Result<TxResult<Flight>, StoreError> {
+        let mut conn = self.acquire(timeouts).await?;
+        if self.search_path.get().is_none() {
+            conn = match self.find_search_path(conn, timeouts).await? {
+                Ok(conn) => conn,
+                Err(error) => return Ok(Err(error)),
+            };
+        }
+        let path = self.search_path.get().map(String::as_str);
+        Ok(Flight::begin(conn, timeouts, purpose, path).await)
+    }
+
+    async fn acquire(&self, timeouts: Timeouts) -> Result<Connection, StoreError> {
         let since = Instant::now();
         let conn = match tokio::time::timeout(timeouts.acquire, self.pool.get_owned()).await {
             Ok(Ok(conn)) => Ok(conn),
@@ -219,7 +238,7 @@ impl PostgresStore {
             source: reason.into(),
         })?;
         self.last_error.forget();
-        Ok(Flight::begin(conn, timeouts, purpose).await)
+        Ok(conn)
     }
 
     fn explain(&self, since: Instant, limit: Duration, error: &dyn Error) -> String {

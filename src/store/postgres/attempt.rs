@@ -106,7 +106,7 @@ impl<'s> Attempts<'s> {
 }
 
 /// More connections than a host's pool is likely to have.
-const MAX_ATTEMPTS: u32 = 32;
+pub(super) const MAX_ATTEMPTS: u32 = 32;
 
 /// A failure that took longer is a timeout, which another connection would meet as well.
 const MAX_ATTEMPT: Duration = Duration::from_secs(1);

@@ -47,6 +47,7 @@ impl Flight {
         conn: PooledConnection<'static, AsyncPgConnection>,
         timeouts: Timeouts,
         purpose: Purpose,
+        search_path: Option<&str>,
     ) -> TxResult<Self> {
         let mut flight = Self {
             cancel: conn.cancel_token(),
@@ -54,7 +55,7 @@ impl Flight {
             landed: false,
             on_certain_end: None,
         };
-        match flight.open(timeouts, purpose).await {
+        match flight.open(timeouts, purpose, search_path).await {
             Ok(()) => Ok(flight),
             Err(error) => match flight.land(Err(error.into())).await {
                 Err(error) => Err(error),
@@ -63,7 +64,12 @@ impl Flight {
         }
     }
 
-    async fn open(&mut self, timeouts: Timeouts, purpose: Purpose) -> diesel::QueryResult<()> {
+    async fn open(
+        &mut self,
+        timeouts: Timeouts,
+        purpose: Purpose,
+        search_path: Option<&str>,
+    ) -> diesel::QueryResult<()> {
         let begin = match purpose {
             Purpose::Write | Purpose::Sweep => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Purpose::Read | Purpose::Look => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -76,9 +82,11 @@ impl Flight {
             Purpose::Sweep | Purpose::Look => BY_INDEX,
             Purpose::Write | Purpose::Read => "",
         };
+        let path = search_path.map(|path| format!("; SET LOCAL search_path = {path}"));
+        let path = path.unwrap_or_default();
         let begin = format!(
             "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; \
-             SET LOCAL idle_in_transaction_session_timeout = {statement}{planner}"
+             SET LOCAL idle_in_transaction_session_timeout = {statement}{planner}{path}"
         );
         let conn = &mut *self.conn;
         let opened = AnsiTransactionManager::begin_transaction_sql(conn, &begin).await;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::job::{BatchRequest, Page};
 use ractor_housekeeper::model::RunHistory;
@@ -198,6 +199,82 @@ async fn settings_that_others_left_disturb_no_job() -> TestResult {
             assert_eq!(world.count("sessions").await?, 0, "{setting}");
         }
     }
+    Ok(())
+}
+
+/// Others share the pool of a host, and may leave what hides the tables.
+#[tokio::test]
+async fn tables_of_the_same_names_elsewhere_are_left_alone() -> TestResult {
+    for hide in ["set search_path = t1, public", HIDE_TEMP] {
+        for is_known in [true, false] {
+            for (world, store) in worlds().await? {
+                world.sql(COPY).await?;
+                let jobs = jobs(&store)?;
+                if is_known {
+                    warm(&store, &jobs).await?;
+                }
+                let mut held = Vec::new();
+                for _ in 0..6 {
+                    let mut conn = store.pool().get_owned().await?;
+                    conn.batch_execute(hide).await?;
+                    held.push(conn);
+                }
+                drop(held);
+                for job in &jobs {
+                    job.check().await.map_err(|error| error.to_string())?;
+                }
+
+                use_all(&store, &jobs, 100).await?;
+
+                let open = "bookings where status = 'Pending'";
+                assert_eq!(world.count(&format!("t1.{open}")).await?, 10, "{hide}");
+                assert_eq!(world.count(open).await?, 0, "{hide}");
+                assert_eq!(world.count("sessions").await?, 0, "{hide}");
+            }
+        }
+    }
+    Ok(())
+}
+
+const HIDE_TEMP: &str = "create temp table bookings (like public.bookings including all);
+    create temp table sessions (like public.sessions including all)";
+
+const COPY: &str = "create schema t1;
+    create table t1.bookings (like bookings including all);
+    insert into t1.bookings select * from bookings;
+    create table t1.sessions (like sessions including all)";
+
+/// All connections of a host's pool may have a path of their own, which is the right one.
+#[tokio::test]
+async fn a_search_path_that_every_connection_has_counts() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
+        return Ok(());
+    };
+    let tables = "create schema t1; create table t1.docs (id int primary key, at timestamptz);
+        create table docs (like t1.docs including all);
+        insert into docs values (1, 'epoch'); insert into t1.docs values (1, 'epoch'), (2, 'epoch')";
+    world.sql(tables).await?;
+    let mut config = ManagerConfig::<AsyncPgConnection>::default();
+    config.custom_setup = Box::new(|url| {
+        let opened = async move {
+            let mut conn = AsyncPgConnection::establish(url).await?;
+            let set = conn.batch_execute("set search_path = t1, public").await;
+            set.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(conn)
+        };
+        Box::pin(opened)
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(&world.url, config);
+    let store = PostgresStore::with_pool(Pool::builder().max_size(2).build(manager).await?);
+    let rule = Rule::new("docs", "docs")
+        .due(age("at", Duration::from_secs(60)))
+        .delete();
+    let jobs: Vec<Arc<dyn Job>> = vec![Arc::new(store.clone().with_clock(clock()).rule(rule)?)];
+
+    let used = use_all(&store, &jobs, 10).await?;
+
+    assert_eq!(used, (2, 0));
+    assert_eq!(world.count("public.docs").await?, 1);
     Ok(())
 }
 
