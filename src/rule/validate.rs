@@ -218,11 +218,8 @@ impl Problems {
             if text.trim().is_empty() {
                 self.add(part, "the SQL is empty");
             }
-            if text.contains(['\0', '\u{1}', ';']) || text.contains(RESERVED) {
-                self.add(
-                    part,
-                    "the SQL holds `;`, `$housekeeper$` or a control character",
-                );
+            if text.contains(['\0', '\u{1}', ';']) {
+                self.add(part, "the SQL holds `;` or a control character");
             }
         }
     }
@@ -355,9 +352,6 @@ fn is_written(table: &str) -> bool {
     let (schema, name) = split_name(table);
     schema.is_none() && name.eq_ignore_ascii_case("written")
 }
-
-/// The quote around the statement that goes row by row on Postgres.
-const RESERVED: &str = "$housekeeper$";
 
 #[cfg(test)]
 mod tests {

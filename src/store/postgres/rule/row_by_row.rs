@@ -105,6 +105,8 @@ pub(super) async fn write(
         serde_json::from_str(outcome.as_deref().unwrap_or_default()).map_err(TxError::other)?;
     batch.waited = Duration::from_micros(waited);
     batch.one_by_one = true;
+    // A fault of the session would have met them as well.
+    let others = done.iter().any(|done| matches!(done, Done::Written(_)));
     let mut done = done.into_iter();
     let mut looked_at = 0;
     for (id, wait) in locked.ids.iter().zip(waits) {
@@ -138,8 +140,8 @@ pub(super) async fn write(
                 } else {
                     format!("{said} ({detail})")
                 };
-                if !concerns_row(&state, within) {
-                    return Err(TxError::other(format!("{text} [{state}]")));
+                if !concerns_row(&state, within, others) {
+                    return Err(TxError::other(format!("{text} [{state}] (row `{id}`)")));
                 }
                 let error = match state.as_str() {
                     SKIPPED => WITHHELD.to_owned(),
@@ -187,9 +189,8 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
             of_one(template)
         ));
     }
-    format!(
-        "DO $housekeeper$
-        #variable_conflict use_column
+    block(&format!(
+        "#variable_conflict use_column
         DECLARE
             hkv_oids oid[] := {oids}::oid[]; hkv_tids tid[] := {tids}::tid[]; hkv_done jsonb[] := '{{}}'; hkv_row record; hkv_still bigint;
             {TID} tid; {OID} oid;
@@ -234,27 +235,38 @@ fn statement(plan: &Plan, values: &Values<'_>, timeouts: Timeouts) -> String {
             END LOOP;
             PERFORM set_config('housekeeper.outcome', jsonb_build_object('done', to_jsonb(hkv_done),
                 'waited', (extract(epoch from hkv_waited) * 1000000)::bigint)::text, true);
-        END $housekeeper$",
+        END",
         oids = inline(Bind::Texts(values.oids.to_vec())),
         tids = inline(Bind::Texts(values.tids.to_vec())),
         budget = (timeouts.statement / 2).as_millis(),
         short = SHORT_LOCK.min(timeouts.lock).as_millis(),
         then = then.join(" "),
-    )
+    ))
+}
+
+/// A block of code, quoted by a tag that it does not hold.
+pub(super) fn block(code: &str) -> String {
+    let mut tag = "$housekeeper$".to_owned();
+    while code.contains(&tag) {
+        tag.insert(1, 'a');
+    }
+    format!("DO {tag} {code} {tag}")
 }
 
 /// Whether an error of this code is about one row: its values, a constraint, what a trigger of the
 /// host raised, or the time it takes.
 ///
-/// All others would meet the next row as well. A class that Postgres does not have is the host's
-/// own. `within` code of the host, a mistake of that code may be met by one row alone: a name that
-/// it makes of the row's values, a query of several rows where it expects one.
-fn concerns_row(state: &str, within: bool) -> bool {
-    let class = state.get(..2).unwrap_or("XX");
+/// All others would meet the next row as well, unless `others` of the batch were written. A class
+/// that Postgres does not have is the host's own. `within` code of the host, a mistake of that code
+/// may be met by one row alone: a name that it makes of the row's values, a query of several rows
+/// where it expects one.
+fn concerns_row(state: &str, within: bool, others: bool) -> bool {
+    let class = state.get(..2).unwrap_or("58");
     // A lock timeout, a deadlock, a statement timeout.
     matches!(state, "55P03" | "40P01" | "57014")
-        || (within && MISTAKES.contains(&class))
+        || (within && !OF_SESSION.contains(&class))
         || !(OF_ALL_ROWS.contains(&class) || MISTAKES.contains(&class))
+        || (others && !OF_SERVER.contains(&class))
 }
 
 /// Classes of errors that any row would meet.
@@ -262,6 +274,12 @@ pub(super) const OF_ALL_ROWS: &[&str] = &[
     "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "25", "26", "27", "28",
     "2B", "2D", "34", "3B", "3D", "40", "53", "55", "57", "58", "72", "F0", "HV", "XX",
 ];
+
+/// Classes of errors of a session, wherever they are raised: a stale plan, a transaction that reads.
+const OF_SESSION: &[&str] = &["0A", "25", "26", "40", "53", "57", "58"];
+
+/// Classes of errors of the server or of its machine.
+pub(super) const OF_SERVER: &[&str] = &["53", "57", "58"];
 
 /// Classes of mistakes in code.
 pub(super) const MISTAKES: &[&str] = &["20", "21", "24", "2F", "38", "39", "3F", "42", "54"];
@@ -295,23 +313,26 @@ mod tests {
             "23503", "22003", "P0001", "44000", "BK001", "55P03", "57014", "40P01", SKIPPED,
             AS_BEFORE,
         ];
-        let mistake = ["42501", "42P01", "54001", "21000", "3F000"];
-        let session = [
-            "26000", "0A000", "57P01", "40001", "53100", "XX001", "25006", "",
+        // These are the row's within the host's code.
+        let mistake = [
+            "42501", "42P01", "54001", "21000", "3F000", "55000", "HV00L", "08001", "XX001",
+            "0P000",
         ];
+        // These only if others were written.
+        let session = ["26000", "0A000", "40001", "25006"];
+        let server = ["57P01", "53100", "58030", ""];
+        let cases = [(false, false), (true, false), (false, true), (true, true)];
+        let judged = |state| cases.map(|(within, others)| concerns_row(state, within, others));
 
+        assert_eq!(row.map(judged), row.map(|_| [true; 4]));
         assert_eq!(
-            row.map(|state| concerns_row(state, false)),
-            row.map(|_| true)
+            mistake.map(judged),
+            mistake.map(|_| [false, true, true, true])
         );
         assert_eq!(
-            mistake.map(|state| [false, true].map(|within| concerns_row(state, within))),
-            mistake.map(|_| [false, true])
+            session.map(judged),
+            session.map(|_| [false, false, true, true])
         );
-        assert!(
-            !session
-                .iter()
-                .any(|state| concerns_row(state, false) || concerns_row(state, true))
-        );
+        assert_eq!(server.map(judged), server.map(|_| [false; 4]));
     }
 }
