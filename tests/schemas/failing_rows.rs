@@ -143,6 +143,9 @@ async fn failure(job: &impl Job) -> String {
 
 #[cfg(feature = "postgres")]
 mod postgres {
+    use diesel_async::SimpleAsyncConnection;
+    use ractor_housekeeper::store::Timeouts;
+
     use super::*;
     use crate::demands::{Host, run};
 
@@ -250,6 +253,115 @@ mod postgres {
             rejected[0].1.contains("\"missing\" does not exist"),
             "{rejected:?}"
         );
+    }
+
+    /// Errors whose codes are those of mistakes in a statement, or of what Postgres lacks.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn rows_that_fail_in_any_way_keep_no_others() {
+        let judge = "create function judge(bigint) returns bool stable language plpgsql as $$ begin assert $1 <> 0; return true; end $$;";
+        for sql in [
+            "chr(n::int) > ''",
+            "chr(case n when 0 then 2000000 else 65 end) > ''",
+            "(case n when 0 then 'nowhere' else 'docs' end)::regclass is not null",
+            "to_tsquery('english', case n when 0 then 'a &' else 'a' end) is not null",
+            "(case n when 0 then '$.[' else '$.a' end)::jsonpath is not null",
+            "date_trunc(case n when 0 then 'timezone' else 'day' end, to_timestamp(at)) is not null",
+            "judge(n)",
+        ] {
+            let Some(host) = Host::new(&format!("{} {judge}", schema(false))).await else {
+                return;
+            };
+            let rule = docs().only(Sql::by_database(sql, "1")).delete();
+            let findings = host.store.check_rule(&rule).await.expect("a check");
+            let job = host.store.rule(rule).expect("a job");
+            assert_named(sql, &findings, &job).await;
+
+            let (handled, rejected) = run(&job, 500).await;
+
+            assert_eq!(handled.len(), 2_000, "{sql}: {rejected:?}");
+            assert_eq!(
+                set(rejected.iter().map(|(id, _)| id.as_str())),
+                set(BAD),
+                "{sql}"
+            );
+            let (_, again) = run(&job, 500).await;
+            assert_eq!(again, rejected, "{sql}");
+            host.run(MEND).await;
+            assert_eq!(run(&job, 500).await, (set(BAD), vec![]), "{sql}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn rows_that_an_expression_takes_too_long_for_keep_no_others() {
+        let slow = "create function slow(bigint) returns bool stable language plpgsql as $$ begin
+            if $1 = 0 then perform pg_sleep(5); end if; return true; end $$;";
+        let Some(host) = Host::new(&format!("{} {slow}", schema(true))).await else {
+            return;
+        };
+        let timeouts = Timeouts {
+            statement: std::time::Duration::from_millis(500),
+            ..Timeouts::default()
+        };
+        let store = host
+            .store
+            .clone()
+            .with_timeouts(timeouts)
+            .expect("timeouts");
+        let rule = docs().only(Sql::by_database("slow(n)", "1")).delete();
+        let findings = store.check_rule(&rule).await.expect("a check");
+        let job = store.rule(rule).expect("a job");
+        assert_named("slow", &findings, &job).await;
+
+        let (handled, rejected) = run(&job, 500).await;
+
+        assert_eq!(handled.len(), 2_000, "{rejected:?}");
+        assert_eq!(set(rejected.iter().map(|(id, _)| id.as_str())), set(BAD));
+        assert!(rejected[0].1.contains("takes too long"), "{rejected:?}");
+        host.run(MEND).await;
+        assert_eq!(run(&job, 500).await, (set(BAD), vec![]));
+    }
+
+    /// Constants stand in the statement that goes row by row.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_value_may_hold_any_quote() {
+        let refuse = "alter table docs add check (kind = 'open' or id <> 'd0500');";
+        let Some(host) = Host::new(&format!("{} {refuse}", schema(false))).await else {
+            return;
+        };
+        let rule = docs()
+            .only(eq("kind", "open"))
+            .set("kind", "$housekeeper$ $ahousekeeper$");
+        let job = host.store.rule(rule).expect("a job");
+
+        let (handled, rejected) = run(&job, 500).await;
+
+        assert_eq!((handled.len(), rejected.len()), (2_002, 1), "{rejected:?}");
+    }
+
+    /// A lock says nothing of the rule.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_locked_table_is_no_fault_of_the_rule() {
+        let Some(host) = Host::new(&schema(false)).await else {
+            return;
+        };
+        let timeouts = Timeouts {
+            lock: std::time::Duration::from_millis(50),
+            ..Timeouts::default()
+        };
+        let store = host
+            .store
+            .clone()
+            .with_timeouts(timeouts)
+            .expect("timeouts");
+        let mut conn = host.connect().await;
+        conn.batch_execute("begin; lock table docs")
+            .await
+            .expect("a lock");
+        let rule = docs().only(eq("kind", "open")).delete();
+
+        let error = store.check_rule(&rule).await.expect_err("it is locked");
+
+        assert!(error.chain().contains("lock timeout"), "{}", error.chain());
     }
 
     /// No row is rejected, and the text is that of the database.

@@ -1,5 +1,7 @@
 //! The host's SQL of a rule, to be evaluated on each row, and the rows that were found to fail it.
 
+use std::time::Instant;
+
 use crate::store::rule::Template;
 
 /// The names of the lists in statements.
@@ -12,6 +14,8 @@ pub(super) struct FailingRows {
     pub(super) addresses: Vec<String>,
     /// The reason of each.
     pub(super) reasons: Vec<String>,
+    /// When they are judged again, if some of them take long.
+    pub(super) again_at: Option<Instant>,
 }
 
 impl FailingRows {

@@ -106,7 +106,7 @@ impl SlowRow {
 pub(super) const TOO_LONG: &str = "writing it takes too long";
 
 /// Wait before the second attempt at a slow row. Each further wait is twice as long.
-const FIRST: Duration = Duration::from_secs(60);
+pub(super) const FIRST: Duration = Duration::from_secs(60);
 const MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Slow rows that are remembered.

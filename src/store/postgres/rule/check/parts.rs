@@ -1,6 +1,7 @@
 //! Each part of a rule, tried by itself, so that all that is wrong is named at once.
 
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorInformation;
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 
@@ -234,12 +235,17 @@ pub(super) async fn problem(
     AnsiTransactionManager::rollback_transaction(conn).await?;
     match explained {
         Ok(_) => Ok(None),
-        Err(diesel::result::Error::DatabaseError(_, info)) => {
+        Err(diesel::result::Error::DatabaseError(_, info)) if !is_timeout(&*info) => {
             let text = info.message().to_owned();
             Ok(Some(text).filter(|text| !text.starts_with("permission denied")))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a table was locked for too long, which says nothing of the rule. Diesel hides the code.
+fn is_timeout(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> bool {
+    info.message().starts_with("canceling statement due to")
 }
 
 #[derive(QueryableByName)]
@@ -258,7 +264,7 @@ pub(super) async fn refusal(
     AnsiTransactionManager::rollback_transaction(conn).await?;
     match answered {
         Ok(answer) => Ok((answer.fails, None)),
-        Err(diesel::result::Error::DatabaseError(_, info)) => {
+        Err(diesel::result::Error::DatabaseError(_, info)) if !is_timeout(&*info) => {
             Ok((None, Some(info.message().to_owned())))
         }
         Err(error) => Err(error),
