@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -88,7 +88,7 @@ pub struct PostgresStore {
     clock: Option<Arc<dyn Clock>>,
     timeouts: Timeouts,
     /// The search path of all transactions, once it is known.
-    search_path: Arc<OnceLock<String>>,
+    search_path: Arc<Mutex<Option<Arc<str>>>>,
     /// Whether it is known if prepared statements last, or cannot be found out.
     pooler_is_checked: Arc<tokio::sync::Mutex<bool>>,
     durability: Durability,
@@ -214,15 +214,16 @@ impl PostgresStore {
         timeouts: Timeouts,
         purpose: Purpose,
     ) -> Result<TxResult<Flight>, StoreError> {
-        let mut conn = self.acquire(timeouts).await?;
-        if self.search_path.get().is_none() {
-            conn = match self.find_search_path(conn, timeouts).await? {
-                Ok(conn) => conn,
-                Err(error) => return Ok(Err(error)),
-            };
-        }
-        let path = self.search_path.get().map(String::as_str);
-        Ok(Flight::begin(conn, timeouts, purpose, path).await)
+        let conn = self.acquire(timeouts).await?;
+        let known = self.search_path().clone();
+        let found = match known {
+            Some(path) => Ok((conn, path)),
+            None => self.find_search_path(conn, timeouts).await?,
+        };
+        Ok(match found {
+            Ok((conn, path)) => Flight::begin(conn, timeouts, purpose, &path).await,
+            Err(error) => Err(error),
+        })
     }
 
     async fn acquire(&self, timeouts: Timeouts) -> Result<Connection, StoreError> {

@@ -47,7 +47,7 @@ impl Flight {
         conn: PooledConnection<'static, AsyncPgConnection>,
         timeouts: Timeouts,
         purpose: Purpose,
-        search_path: Option<&str>,
+        search_path: &str,
     ) -> TxResult<Self> {
         let mut flight = Self {
             cancel: conn.cancel_token(),
@@ -68,7 +68,7 @@ impl Flight {
         &mut self,
         timeouts: Timeouts,
         purpose: Purpose,
-        search_path: Option<&str>,
+        search_path: &str,
     ) -> diesel::QueryResult<()> {
         let begin = match purpose {
             Purpose::Write | Purpose::Sweep => "BEGIN ISOLATION LEVEL READ COMMITTED",
@@ -82,8 +82,10 @@ impl Flight {
             Purpose::Sweep | Purpose::Look => BY_INDEX,
             Purpose::Write | Purpose::Read => "",
         };
-        let path = search_path.map(|path| format!("; SET LOCAL search_path = {path}"));
-        let path = path.unwrap_or_default();
+        let path = match search_path {
+            "" => String::new(),
+            path => format!("; SET LOCAL search_path = {path}"),
+        };
         let begin = format!(
             "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; \
              SET LOCAL idle_in_transaction_session_timeout = {statement}{planner}{path}"
@@ -118,7 +120,7 @@ impl Flight {
                 // connection.
                 let _ = AnsiTransactionManager::rollback_transaction(conn).await;
                 let error = match error {
-                    TxError::Schema(text) if has_own_settings(conn).await => TxError::Session(text),
+                    TxError::Schema(text) if has_own_role(conn).await => TxError::Session(text),
                     error => error,
                 };
                 if error.may_concern_connection() {
@@ -136,11 +138,11 @@ impl Flight {
     }
 }
 
-/// Returns whether the search path or the role of a connection was changed: another connection may
-/// find the tables that this one does not.
-async fn has_own_settings(conn: &mut AsyncPgConnection) -> bool {
+/// Returns whether the role of a connection was changed: another connection may find the tables
+/// that this one does not.
+async fn has_own_role(conn: &mut AsyncPgConnection) -> bool {
     let found = diesel::select(sql::<Bool>(
-        "exists (select from pg_settings where source = 'session' and name in ('search_path', 'role', 'session_authorization'))",
+        "exists (select from pg_settings where source = 'session' and name in ('role', 'session_authorization'))",
     ));
     found.get_result(conn).await.unwrap_or(false)
 }

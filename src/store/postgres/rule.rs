@@ -26,6 +26,7 @@ mod bulk;
 mod careful;
 mod catalogue;
 mod check;
+mod codes;
 mod contention;
 mod cursor;
 mod dialect;
@@ -109,6 +110,7 @@ impl PostgresStore {
             });
             match found {
                 Err(StoreError::Schema(_)) if refused.is_some() => {
+                    *self.search_path() = None;
                     return Ok(refused.unwrap_or_default());
                 }
                 Err(error) if failing_rows::may_fail(rule, &error) && careful.is_none() => {

@@ -3,6 +3,8 @@
 //! Others of a shared pool may leave a search path or a temporary table on a connection. Under the
 //! same names, statements would find other tables there, and handle their rows.
 
+use std::sync::{Arc, MutexGuard, PoisonError};
+
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
@@ -16,7 +18,7 @@ use crate::store::tx_error::TxResult;
 
 #[derive(QueryableByName)]
 struct SearchPath {
-    /// NULL if none of its schemas exists.
+    /// NULL if none of its schemas exists: new tables would be temporary.
     #[diesel(sql_type = Nullable<Text>)]
     path: Option<String>,
     /// Whether it was set after the connection was opened.
@@ -25,8 +27,14 @@ struct SearchPath {
 }
 
 impl PostgresStore {
+    /// The path, if it is known. Forgotten once tables are not found: they may have moved.
+    pub(super) fn search_path(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        let path = self.search_path.lock();
+        path.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes the search path that connections are opened with, with temporary tables last. Returns
-    /// a connection.
+    /// it with a connection; empty if none of its schemas exists.
     ///
     /// A path that was set later may be left over: such connections are closed, as many as the pool
     /// has. If it is set on a new one as well, it belongs to the pool.
@@ -34,7 +42,7 @@ impl PostgresStore {
         &self,
         mut conn: Connection,
         timeouts: Timeouts,
-    ) -> Result<TxResult<Connection>, StoreError> {
+    ) -> Result<TxResult<(Connection, Arc<str>)>, StoreError> {
         let mut left = self.pool.state().connections.min(MAX_ATTEMPTS);
         loop {
             match diesel::sql_query(PATH).get_result(&mut conn).await {
@@ -49,10 +57,9 @@ impl PostgresStore {
                     conn = self.acquire(timeouts).await?;
                 }
                 Ok(found) => {
-                    if let Some(path) = found.path {
-                        let _ = self.search_path.set(path);
-                    }
-                    return Ok(Ok(conn));
+                    let path: Arc<str> = found.path.unwrap_or_default().into();
+                    *self.search_path() = Some(path.clone());
+                    return Ok(Ok((conn, path)));
                 }
             }
         }

@@ -17,6 +17,9 @@ impl PostgresStore {
     /// have the store's timeouts. A dropped future cancels the running statement and closes the
     /// connection, which rolls back and frees the locked rows within milliseconds.
     ///
+    /// Names are found by the search path that connections are opened with, in temporary tables
+    /// last.
+    ///
     /// `what` completes the sentence "could not ..". For the batches of a hand-written
     /// [`Job`](crate::Job).
     ///

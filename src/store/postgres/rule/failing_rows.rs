@@ -12,10 +12,11 @@ use diesel::sql_types::{Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde::Deserialize;
 
+use super::codes::{MISTAKES, OF_ALL_ROWS, OF_SERVER};
 use super::parts::Parts;
 use super::plan::Plan;
 use super::probe::{FailingRows, Probe, address};
-use super::row_by_row::{MISTAKES, OF_ALL_ROWS, OF_SERVER, block};
+use super::row_by_row::block;
 use super::slow_rows::FIRST;
 use crate::model::StoreError;
 use crate::rule::Rule;
