@@ -83,6 +83,48 @@ macro_rules! unreadable {
             }
 
             #[tokio::test]
+            async fn a_run_is_recorded_behind_the_last_number() -> TestResult {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                world.store.record(&[record("k0", JOB, 0, 1)], 10).await?;
+                world
+                    .sql("update housekeeper_runs set number = 9223372036854775807")
+                    .await?;
+
+                for second in 1..3 {
+                    let run = record(&format!("k{second}"), JOB, second, 1);
+                    world.store.record(&[run], 2).await?;
+                }
+
+                let page = world.store.page(&JobName::new(JOB), &HistoryQuery::newest(10)).await?;
+                let keys: Vec<&str> = page.runs.iter().map(|run| run.key.as_str()).collect();
+                assert_eq!(keys, ["k2", "k1"]);
+                Ok(())
+            }
+
+            #[tokio::test]
+            async fn an_instance_that_cannot_be_read_hides_no_other() -> TestResult {
+                let Some(world) = $open.await? else {
+                    return Ok(());
+                };
+                let mut run = record("k0", JOB, 0, 1);
+                run.report.instance = Some("b".to_owned());
+                world.store.record(&[run], 10).await?;
+                world.store.note_instance("a").await?;
+                for seen_at in $since {
+                    let seen = format!("insert into housekeeper_instances values ('{seen_at}', '{seen_at}')");
+                    world.sql(&seen).await?;
+                }
+
+                let instances = world.store.instances(chrono::DateTime::UNIX_EPOCH).await?;
+
+                let names = instances.iter().map(|one| one.instance.as_str());
+                assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), ["a", "b"].into());
+                Ok(())
+            }
+
+            #[tokio::test]
             async fn a_page_behind_many_unreadable_records_is_full() -> TestResult {
                 let Some(world) = $open.await? else {
                     return Ok(());
@@ -142,6 +184,46 @@ unreadable!(
     crate::sqlite::SqliteUnderTest::open(),
     ["2026-02-30T00:00:00.000000Z", "2026-01-10T25:00:00.000000Z"]
 );
+/// Text of SQLite is any bytes.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn texts_of_any_bytes_hide_no_run_no_pause_and_no_instance() -> crate::TestResult {
+    use ractor_housekeeper::JobName;
+    use ractor_housekeeper::model::{HistoryQuery, RunHistory};
+
+    let Some(world) = crate::sqlite::SqliteUnderTest::open().await? else {
+        return Ok(());
+    };
+    let job = JobName::new(JOB);
+    for second in 0..4 {
+        let mut run = crate::rules::record(&format!("k{second}"), JOB, second, 1);
+        run.report.instance = Some("a".to_owned());
+        world.store.record(&[run], 10).await?;
+    }
+    world
+        .sql(
+            "update housekeeper_runs set key = cast(x'6b80' as text), instance = cast(x'80' as text) where key = 'k1';
+             insert into housekeeper_instances values (cast(x'81' as text), '2999-01-01T00:00:00.000000Z'), ('b', '2026-01-10T12:00:00.000000Z');
+             insert into housekeeper_pauses values ('booking-expirer', '2026-01-10T12:00:00.000000Z', cast(x'80' as text))",
+        )
+        .await?;
+
+    let page = world.store.page(&job, &HistoryQuery::newest(10)).await?;
+    let pause = world.store.pause(&job).await?.ok_or("is paused")?;
+    let instances = world.store.instances(chrono::DateTime::UNIX_EPOCH).await?;
+    world
+        .store
+        .record(&[crate::rules::record("k4", JOB, 4, 1)], 2)
+        .await?;
+    let kept = world.store.page(&job, &HistoryQuery::newest(10)).await?;
+
+    assert_eq!(page.runs.len() + usize::try_from(page.unreadable)?, 4);
+    assert_eq!(pause.by.as_deref(), Some("\u{fffd}"));
+    assert_eq!(instances.len(), 3, "{instances:?}");
+    assert_eq!(kept.runs.len(), 2, "{kept:?}");
+    Ok(())
+}
+
 #[cfg(feature = "postgres")]
 unreadable!(
     postgres_unreadable,

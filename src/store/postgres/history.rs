@@ -32,7 +32,7 @@ pub(super) async fn record(
             .select(dsl::max(housekeeper_runs::number))
             .first(conn)
             .await?;
-        places.insert(*job, newest.unwrap_or(0) + 1);
+        places.insert(*job, newest.unwrap_or(0).saturating_add(1));
     }
     let recorded_at: DateTime<Utc> = diesel::select(clock_timestamp()).first(conn).await?;
     // Always in their order, so that two replicas that share a key cannot wait for each other.
@@ -155,6 +155,7 @@ pub(super) async fn instances(
 ) -> TxResult<Vec<InstanceRuns>> {
     let lines: Vec<(Option<String>, Option<DateTime<Utc>>, i64)> = housekeeper_runs::table
         .filter(housekeeper_runs::recorded_at.ge(since))
+        .filter(housekeeper_runs::recorded_at.lt(end()))
         .filter(housekeeper_runs::instance.is_not_null())
         .group_by(housekeeper_runs::instance)
         .select((
@@ -168,6 +169,7 @@ pub(super) async fn instances(
         .await?;
     let noted: Vec<(String, DateTime<Utc>)> = housekeeper_instances::table
         .filter(housekeeper_instances::seen_at.ge(since))
+        .filter(housekeeper_instances::seen_at.lt(end()))
         .order(housekeeper_instances::seen_at.desc())
         .limit(InstanceRuns::MAX)
         .load(conn)
@@ -264,6 +266,11 @@ impl Line {
             instance: run.report.instance,
         })
     }
+}
+
+/// The end of the calendar, beyond which no instant is read.
+fn end() -> SqlLiteral<Timestamptz> {
+    dsl::sql("'9999-12-31'::timestamptz")
 }
 
 /// Key, number, runs, when it was recorded, report.

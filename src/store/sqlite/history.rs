@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use diesel::dsl;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Text};
 use diesel::sqlite::Sqlite;
 
+use super::rule::HostText;
 use super::schema::{housekeeper_instances, housekeeper_runs};
 use super::time::Moment;
 use crate::job::JobName;
@@ -42,7 +43,7 @@ pub(super) fn record(
             let newest: Option<i64> = of_job
                 .select(dsl::max(housekeeper_runs::number))
                 .first(conn)?;
-            places.insert(*job, newest.unwrap_or(0) + 1);
+            places.insert(*job, newest.unwrap_or(0).saturating_add(1));
         }
         for key in RunRecord::keys(runs) {
             write(conn, key, runs, &places)?;
@@ -162,7 +163,7 @@ pub(super) fn instances(
     conn: &mut SqliteConnection,
     since: DateTime<Utc>,
 ) -> TxResult<Vec<InstanceRuns>> {
-    let lines: Vec<(Option<String>, Option<String>, i64)> = housekeeper_runs::table
+    let lines: Vec<(Option<HostText>, Option<HostText>, i64)> = housekeeper_runs::table
         .filter(housekeeper_runs::recorded_at.ge(Moment(since)))
         .filter(housekeeper_runs::instance.is_not_null())
         .group_by(housekeeper_runs::instance)
@@ -174,7 +175,7 @@ pub(super) fn instances(
         .order(dsl::max(housekeeper_runs::recorded_at).desc())
         .limit(InstanceRuns::MAX)
         .load(conn)?;
-    let noted: Vec<(String, String)> = housekeeper_instances::table
+    let noted: Vec<(HostText, HostText)> = housekeeper_instances::table
         .filter(housekeeper_instances::seen_at.ge(Moment(since)))
         .order(housekeeper_instances::seen_at.desc())
         .limit(InstanceRuns::MAX)
@@ -183,9 +184,9 @@ pub(super) fn instances(
         Some((instance?, at?, u64::try_from(lines).unwrap_or(0)))
     });
     let noted = noted.into_iter().map(|(instance, at)| (instance, at, 0));
-    let runs = lines
-        .chain(noted)
-        .filter_map(|(instance, at, lines)| Some((instance, Moment::parse(&at).ok()?.0, lines)));
+    let runs = lines.chain(noted).filter_map(|(instance, at, lines)| {
+        Some((instance.0, Moment::parse(&at.0).ok()?.0, lines))
+    });
     Ok(InstanceRuns::of(runs))
 }
 
@@ -222,17 +223,14 @@ fn write(
 }
 
 fn trim(conn: &mut SqliteConnection, job: &JobName, keep: u32) -> TxResult<()> {
-    let of_job = housekeeper_runs::table.filter(housekeeper_runs::job.eq(job.as_str()));
-    let to_go: Vec<String> = of_job
-        .order(newest_first())
-        // SQLite has no offset without a limit.
-        .limit(i64::MAX)
-        .offset(keep.into())
-        .select(housekeeper_runs::key)
-        .load(conn)?;
-    for key in to_go {
-        diesel::delete(housekeeper_runs::table.find(key)).execute(conn)?;
-    }
+    // Keys stay in the file, because one may be no UTF-8.
+    diesel::sql_query(
+        "delete from housekeeper_runs where key in (select key from housekeeper_runs where job = ? \
+         order by number desc, started_at desc, key desc limit -1 offset ?)",
+    )
+    .bind::<Text, _>(job.as_str())
+    .bind::<BigInt, _>(i64::from(keep))
+    .execute(conn)?;
     Ok(())
 }
 
@@ -266,14 +264,14 @@ impl Line {
 
 /// Key, number, runs, when it was recorded, report.
 #[derive(Queryable)]
-struct Saved(String, i64, i64, String, Vec<u8>);
+struct Saved(HostText, i64, i64, HostText, Vec<u8>);
 
 impl Saved {
     fn into_run(self) -> SavedRun {
         SavedRun {
-            key: self.0,
+            key: self.0.into(),
             runs: self.2,
-            recorded_at: Moment::parse(&self.3).ok().map(|moment| moment.0),
+            recorded_at: Moment::parse(&self.3.0).ok().map(|moment| moment.0),
             report: self.4,
         }
     }

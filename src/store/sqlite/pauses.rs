@@ -4,6 +4,7 @@ use chrono::DateTime;
 use diesel::prelude::*;
 use diesel::result::Error::DatabaseError;
 
+use super::rule::HostText;
 use super::schema::housekeeper_pauses;
 use super::time::Moment;
 use crate::job::{JobName, ReplicaPause};
@@ -11,7 +12,7 @@ use crate::store::tx_error::TxResult;
 
 /// Returns the pause of a job. A file without the table has none.
 pub(super) fn read(conn: &mut SqliteConnection, job: &JobName) -> TxResult<Option<ReplicaPause>> {
-    let row: QueryResult<Option<(String, Option<String>)>> = housekeeper_pauses::table
+    let row: QueryResult<Option<(HostText, Option<HostText>)>> = housekeeper_pauses::table
         .find(job.as_str())
         .select((housekeeper_pauses::since, housekeeper_pauses::requested_by))
         .first(conn)
@@ -20,8 +21,8 @@ pub(super) fn read(conn: &mut SqliteConnection, job: &JobName) -> TxResult<Optio
         Ok(None) => Ok(None),
         Ok(Some((since, by))) => {
             // An instant that does not read is no reason to run.
-            let since = Moment::parse(&since).map_or(DateTime::UNIX_EPOCH, |since| since.0);
-            Ok(Some(ReplicaPause::new(since, by)))
+            let since = Moment::parse(&since.0).map_or(DateTime::UNIX_EPOCH, |since| since.0);
+            Ok(Some(ReplicaPause::new(since, by.map(String::from))))
         }
         Err(DatabaseError(_, info)) if info.message().starts_with(MISSING) => Ok(None),
         Err(error) => Err(error.into()),

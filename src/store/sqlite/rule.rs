@@ -44,6 +44,7 @@ pub(in crate::store) use typed::text as text_of;
 
 use catalogue::Version;
 use done::Done;
+pub(super) use host_text::HostText;
 use plan::{Plan, Values};
 use probe::FailingRow;
 

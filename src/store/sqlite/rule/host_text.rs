@@ -7,7 +7,7 @@ use diesel::sqlite::{Sqlite, SqliteValue};
 /// A text of the host. Bytes that are no UTF-8 read as `U+FFFD`: one such row must not fail the
 /// statement that reads it with others.
 #[derive(Debug, FromSqlRow)]
-pub(super) struct HostText(pub(super) String);
+pub(in crate::store::sqlite) struct HostText(pub(in crate::store::sqlite) String);
 
 impl FromSql<Text, Sqlite> for HostText {
     fn from_sql(mut value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
