@@ -96,7 +96,7 @@ impl TxError {
     pub(crate) fn lag_problem(age: Duration, lag_us: i64) -> Option<String> {
         match lag_us {
             NOT_NOTED => Some(
-                "activity is not noted, because its trigger is missing or off: a row that looks idle may be in use"
+                "activity is not noted, because its trigger is missing, off or altered: a row that looks idle may be in use"
                     .to_owned(),
             ),
             NOT_READ => Some(

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// The cases over one database. `$open` makes a world, or `None`; `$off` turns off the trigger.
+/// The cases over one database. `$open` makes a world, or `None`; `$off` turn off the trigger.
 macro_rules! activity {
     ($store:ident, $open:expr, $off:expr) => {
         mod $store {
@@ -181,13 +181,12 @@ macro_rules! activity {
 
             #[tokio::test]
             async fn activity_that_is_not_noted_any_more_stops_deletions() -> TestResult {
-                for (change, expected) in [
-                    ($off, "is missing"),
-                    (
-                        "delete from housekeeper_activity",
-                        "the table that says so has no row",
-                    ),
-                ] {
+                let no_row = (
+                    "delete from housekeeper_activity",
+                    "the table that says so has no row",
+                );
+                let changes = $off.into_iter().map(|off| (off, "or altered"));
+                for (change, expected) in changes.chain([no_row]) {
                     let Some(world) = $open.await? else {
                         return Ok(());
                     };
@@ -259,15 +258,34 @@ macro_rules! activity {
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
+// Not on an insert, under no condition, with a body that notes nothing.
 #[cfg(feature = "sqlite")]
 activity!(
     sqlite_activity,
     crate::sqlite::SqliteUnderTest::open(),
-    "drop trigger housekeeper_note_activity"
+    [
+        "drop trigger housekeeper_note_activity",
+        "drop trigger housekeeper_note_activity; create trigger housekeeper_note_activity after update on messages \
+         begin update sessions set last_activity_at = new.timestamp where user_id = new.user_id; end",
+        "drop trigger housekeeper_note_activity; create trigger housekeeper_note_activity after insert on messages when 0 \
+         begin update sessions set last_activity_at = new.timestamp where user_id = new.user_id; end",
+        "drop trigger housekeeper_note_activity; create trigger housekeeper_note_activity after insert on messages begin select 1; end",
+    ]
 );
 #[cfg(feature = "postgres")]
 activity!(
     postgres_activity,
     crate::postgres::PostgresUnderTest::open(),
-    "alter table messages disable trigger housekeeper_note_activity"
+    [
+        "alter table messages disable trigger housekeeper_note_activity",
+        "drop trigger housekeeper_note_activity on messages; create trigger housekeeper_note_activity after update on messages \
+         for each row when (new.sender = 'user') execute function housekeeper_note_activity()",
+        "drop trigger housekeeper_note_activity on messages; create trigger housekeeper_note_activity after insert on messages \
+         for each row when (false) execute function housekeeper_note_activity()",
+        "drop trigger housekeeper_note_activity on messages; create trigger housekeeper_note_activity after insert on messages \
+         for each row when (new.sender = 'user' and new.id > 'm') execute function housekeeper_note_activity()",
+        "drop trigger housekeeper_note_activity on messages; create trigger housekeeper_note_activity after insert on messages \
+         execute function housekeeper_note_activity()",
+        "create or replace function housekeeper_note_activity() returns trigger language plpgsql as 'begin return null; end'",
+    ]
 );

@@ -230,20 +230,103 @@ async fn handle_all(job: &dyn Job) -> Result<Vec<String>, ractor_housekeeper::jo
 
 #[tokio::test]
 async fn a_missing_grant_is_named_with_its_statement() -> TestResult {
+    let table: [(&[&str], &str); 6] = [
+        (&["select on bookings"], "grant update on \"bookings\" to"),
+        (&["update on bookings"], "grant select on \"bookings\" to"),
+        (&[], "grant select, update on \"bookings\" to"),
+        // The rows are found by their place, which no grant on columns shows.
+        (
+            &[
+                "select (booking_id, user_id, status, held_until, created_at) on bookings",
+                "update on bookings",
+            ],
+            "grant select on \"bookings\" to",
+        ),
+        (
+            &["select on bookings", "update (total_cost) on bookings"],
+            "grant update on \"bookings\" to",
+        ),
+        (
+            &["select on bookings", "update (status) on bookings"],
+            "grant update on \"bookings\" to",
+        ),
+    ];
+    for (grants, expected) in table {
+        let Some(roles) = Roles::open().await? else {
+            return Ok(());
+        };
+        for grant in grants {
+            roles.grant(grant).await?;
+        }
+
+        let checked = roles.job("booking-expirer")?.check().await;
+
+        let error = checked.expect_err("it may not update").chain();
+        let expected = format!("{expected} \"{}\"", roles.role);
+        assert!(error.contains(&expected), "{grants:?}: {error}");
+    }
+    Ok(())
+}
+
+/// Also a check of the host's SQL reads rows, and a statement plans.
+#[tokio::test]
+async fn grants_are_named_before_anything_is_read() -> TestResult {
+    use ractor_housekeeper::rule::{Rule, at, column, eq, sql};
+
     let Some(roles) = Roles::open().await? else {
         return Ok(());
     };
-    roles.grant("select on bookings").await?;
+    roles
+        .world
+        .sql(
+            "create schema closed; create table closed.docs (id text primary key, kind text, at timestamptz, n int);
+             create function closed.f(text) returns boolean language sql immutable as 'select true';
+             revoke execute on function closed.f(text) from public",
+        )
+        .await?;
+    let rule = Rule::new("docs", "closed.docs")
+        .due(at("at"))
+        .only(eq("kind", "open"))
+        .only(sql("closed.f(docs.id)"))
+        .set("kind", "gone")
+        .set("n", column("n"));
+    let steps = [
+        ("", "grant usage on schema \"closed\" to"),
+        (
+            "usage on schema closed",
+            "grant select, update on \"closed\".\"docs\" to",
+        ),
+        (
+            "select on closed.docs",
+            "grant update on \"closed\".\"docs\" to",
+        ),
+        (
+            "update (kind) on closed.docs",
+            "grant update on \"closed\".\"docs\" to",
+        ),
+        (
+            "update (n) on closed.docs",
+            "permission denied for function f",
+        ),
+        ("execute on function closed.f(text)", ""),
+    ];
+    for (grant, expected) in steps {
+        if !grant.is_empty() {
+            roles.grant(grant).await?;
+        }
 
-    let checked = roles.job("booking-expirer")?.check().await;
+        let refused = roles.store.check_rule(&rule).await;
 
-    let error = checked.expect_err("it may not update").chain();
-    assert!(
-        error.contains(&format!(
-            "grant update on \"bookings\" to \"{}\"",
-            roles.role
-        )),
-        "{error}"
-    );
+        let refused = refused.map_err(|error| error.chain())?.refused;
+        let text = refused
+            .iter()
+            .map(|one| format!("{one} {:?}", one.statement));
+        let text = text.collect::<Vec<_>>().join("\n");
+        assert!(
+            text.replace("\\\"", "\"").contains(expected),
+            "{grant}: {text}"
+        );
+        assert_eq!(refused.is_empty(), expected.is_empty(), "{grant}: {text}");
+    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::dialect::Compiler;
 use super::stamp::{Form, Moment, once};
 use crate::rule::{Activity, Finding, Noted, Through, bare_name};
+use crate::store::migrations::ACTIVITY_TRIGGER;
 use crate::store::rule::{Active, Dialect, Tables, alias, equal, identifier, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
@@ -17,6 +18,21 @@ impl Active<Moment> {
         quiet("hk_truth", &self.truth, inclusive)
     }
 }
+
+/// Returns whether a trigger, a row of `pg_trigger`, notes every row that is inserted, as far as the
+/// catalogue says so. Ours must be as the migration made it.
+pub(super) fn notes(of: &str) -> String {
+    format!(
+        "({of}.tgenabled IN ('O', 'A') AND ({of}.tgtype & 4) <> 0 AND (({of}.tgtype & 1) <> 0 OR {of}.tgnewtable IS NOT NULL) \
+         AND pg_get_triggerdef({of}.oid) !~ 'WHEN [(]+false[)]' AND ({of}.tgname <> '{ACTIVITY_TRIGGER}' OR \
+         ({of}.tgqual IS NULL OR pg_get_triggerdef({of}.oid) ~ 'WHEN [(]+new.sender[)]?(::text)? = ''user''::[^ ]+[)] EXECUTE') \
+         AND ({of}.tgtype & 1) <> 0 AND EXISTS (SELECT FROM pg_proc AS hk_f WHERE hk_f.oid = {of}.tgfoid \
+         AND md5(regexp_replace(hk_f.prosrc, '[[:space:]]', '', 'g')) = '{NOTING}')))"
+    )
+}
+
+/// The sum of the function's body in the migration, without spaces.
+const NOTING: &str = "dce5cb346a1f221fab98a0a61ddcbd0b";
 
 fn quiet(sql: &str, truth: &Moment, inclusive: bool) -> String {
     let sign = if inclusive { "<=" } else { "<" };
@@ -95,14 +111,14 @@ impl Compiler<'_> {
         let triggers = &self.catalogue.tables.get(&activity.table)?.triggers;
         if !triggers.contains(&noted.trigger) {
             let text = format!(
-                "trigger `{}` on `{}`, which notes activity in `{}`, is missing or off",
+                "trigger `{}` on `{}`, which notes activity in `{}`, is missing, off or altered",
                 noted.trigger, activity.table, noted.column
             );
             let finding = Finding::new(&rule.name, part, text);
             let trigger = self.noting_trigger(activity, noted, own, referred);
             self.findings.push(match trigger {
-                Some(trigger) => finding.mend(trigger),
-                None => finding,
+                Some(trigger) if noted.trigger != ACTIVITY_TRIGGER => finding.mend(trigger),
+                _ => finding,
             });
         }
         let column = self.own_table()?.column(&noted.column)?;
@@ -119,7 +135,8 @@ impl Compiler<'_> {
         let lag = Dialect::Postgres.sql(&noted.lag).map(|lag| {
             format!(
                 "(CASE WHEN EXISTS (SELECT FROM pg_trigger AS hk_g WHERE hk_g.tgrelid = to_regclass({table}) AND hk_g.tgname = {trigger} \
-                 AND hk_g.tgenabled IN ('O', 'A')) THEN coalesce(({lag})::bigint, {NOT_READ}) ELSE {NOT_NOTED} END)"
+                 AND {}) THEN coalesce(({lag})::bigint, {NOT_READ}) ELSE {NOT_NOTED} END)",
+                notes("hk_g")
             )
         });
         let lag = self.text(part, lag)?;
@@ -162,9 +179,9 @@ impl Compiler<'_> {
         };
         let trigger = identifier(&noted.trigger);
         Some(format!(
-            "create function {trigger}() returns trigger language plpgsql as $$ begin \
+            "create or replace function {trigger}() returns trigger language plpgsql as $$ begin \
              update {} set {column} = new.{at} where {} and coalesce({of}.{column}, {}) < {lagging}; return null; end $$; \
-             create trigger {trigger} after insert on {} for each row{when} execute function {trigger}()",
+             drop trigger if exists {trigger} on {3}; create trigger {trigger} after insert on {} for each row{when} execute function {trigger}()",
             table_name(&rule.table),
             equal(&of, referred, "new", activity.column.names()),
             own.sql,

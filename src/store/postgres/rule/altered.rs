@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::catalogue::regclass;
 use crate::rule::Rule;
 use crate::store::rule::table_name;
 
@@ -24,7 +25,7 @@ pub(super) async fn mark(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         .iter()
         .map(|table| table_name(table))
         .collect();
-    let found: Mark = diesel::sql_query(MARK)
+    let found: Mark = diesel::sql_query(format!("{MARK}{}", regclass("given.name")))
         .bind::<Array<Text>, _>(names)
         .get_result(conn)
         .await?;
@@ -38,4 +39,4 @@ const MARK: &str = "
             where a.attrelid = c.oid and a.attnum > 0),
         (select md5(string_agg(concat(t.oid, ' ', t.xmin), ',' order by t.oid)) from pg_trigger as t where t.tgrelid = c.oid)),
         ',' order by given.name), '') as mark
-    from unnest($1) as given(name) left join pg_class as c on c.oid = to_regclass(given.name)";
+    from unnest($1) as given(name) left join pg_class as c on c.oid = ";

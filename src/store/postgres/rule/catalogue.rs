@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::activity::notes;
 use crate::rule::{Children, HandOn, Rule, Target, split_name};
 use crate::store::rule::{ForeignKey, OnDelete, table_name};
 
@@ -26,6 +27,8 @@ pub(super) struct Catalogue {
     pub(super) tracks_counts: bool,
     /// Whether a `numeric` may be infinite: from Postgres 14 on.
     pub(super) has_infinite_numerics: bool,
+    /// Schemas that the rule names and this role may not use.
+    pub(super) closed: Vec<String>,
     /// The role we are.
     pub(super) role: String,
 }
@@ -45,6 +48,8 @@ struct FoundTable {
     #[diesel(sql_type = Text)]
     missing_privileges: String,
     #[diesel(sql_type = Bool)]
+    reads_rows: bool,
+    #[diesel(sql_type = Bool)]
     set_back: bool,
     #[diesel(sql_type = Bool)]
     has_triggers: bool,
@@ -63,13 +68,15 @@ pub(super) struct Table {
     /// Of the same, those for which row security may hide rows from this role.
     pub(super) hidden_from: String,
     /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by
-    /// commas.
+    /// commas, as far as no column has them.
     pub(super) missing_privileges: String,
+    /// Whether this role may select more than single columns, such as the place of a row.
+    pub(super) reads_rows: bool,
     /// Whether a trigger fires after a row was written, here or in a part, and may set it back.
     pub(super) set_back: bool,
     /// Whether any trigger is on, here or in a part.
     pub(super) has_triggers: bool,
-    /// The triggers that are on.
+    /// The triggers that may note what is inserted.
     pub(super) triggers: Vec<String>,
     pub(super) columns: Vec<Column>,
 }
@@ -107,6 +114,9 @@ pub(super) struct Column {
     /// Whether it is made of other columns.
     #[diesel(sql_type = Bool)]
     pub(super) computed: bool,
+    /// Whether this role may update it.
+    #[diesel(sql_type = Bool)]
+    pub(super) updates: bool,
     #[diesel(sql_type = Bool)]
     pub(super) is_domain: bool,
     /// Whether it is an array, a record or JSON, which JSON holds in another form than text.
@@ -229,7 +239,15 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
     let names = rule.tables();
     let count = names.len();
     let quoted: Vec<String> = names.iter().map(|name| table_name(name)).collect();
-    let found: Vec<FoundTable> = diesel::sql_query(TABLES)
+    let schemas: Vec<&str> = names.iter().filter_map(|name| split_name(name).0).collect();
+    let closed: Vec<Known> = diesel::sql_query(CLOSED)
+        .bind::<Array<Text>, _>(schemas)
+        .load(conn)
+        .await?;
+    let tables = TABLES
+        .replace("{regclass}", &regclass("u.quoted"))
+        .replace("{notes}", &notes("t"));
+    let found: Vec<FoundTable> = diesel::sql_query(tables)
         .bind::<Array<Text>, _>(names)
         .bind::<Array<Text>, _>(quoted)
         .load(conn)
@@ -263,6 +281,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
                 has_parts: found.has_parts,
                 hidden_from: found.hidden_from,
                 missing_privileges: found.missing_privileges,
+                reads_rows: found.reads_rows,
                 set_back: found.set_back,
                 has_triggers: found.has_triggers,
                 triggers: found.triggers,
@@ -291,6 +310,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
     Ok(Catalogue {
         tables,
         known: known.into_iter().map(|known| known.name).collect(),
+        closed: closed.into_iter().map(|closed| closed.name).collect(),
         keys,
         functions,
         foreign_keys: foreign_keys.into_iter().map(Reference::from).collect(),
@@ -373,13 +393,26 @@ const TABLES: &str = "
                 or not coalesce(bool_and(policy.shows_all) filter (where not policy.permits), true)), ',') else '' end as hidden_from,
         array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
             where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
+        has_table_privilege(c.oid, 'select') as reads_rows,
         fired.set_back, fired.has_triggers,
-        array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('O', 'A')) as triggers
-    from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = to_regclass(u.quoted)
+        array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and {notes}) as triggers
+    from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = {regclass}
     cross join lateral (
         with recursive part as (select c.oid union select i.inhrelid from part join pg_inherits i on i.inhparent = part.oid)
         select coalesce(bool_or((t.tgtype::int & 66) = 0 and (t.tgtype::int & 24) <> 0), false) as set_back, count(*) > 0 as has_triggers
         from part join pg_trigger t on t.tgrelid = part.oid and not t.tgisinternal and t.tgenabled <> 'D') as fired";
+
+/// Returns an expression for a table by its quoted name: NULL if this role may not use its schema,
+/// for which `to_regclass` fails.
+pub(super) fn regclass(name: &str) -> String {
+    format!(
+        "case when cardinality(parse_ident({name})) = 1 or coalesce(has_schema_privilege( \
+            to_regnamespace(quote_ident((parse_ident({name}))[1]))::oid, 'usage'), true) then to_regclass({name}) end"
+    )
+}
+
+const CLOSED: &str = "
+    select nspname::text as name from pg_namespace where nspname = any ($1) and not has_schema_privilege(oid, 'usage') order by 1";
 
 /// With its schema where that must be said.
 const KNOWN: &str = "
@@ -391,7 +424,8 @@ const COLUMNS: &str = "
     select a.attrelid::bigint::text as given, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as cast,
         format_type(b.oid, null) as base,
         a.attnotnull as not_null, a.atthasdef or a.attidentity <> '' as has_default,
-        a.attgenerated <> '' or a.attidentity = 'a' as generated, a.attgenerated <> '' as computed, t.typtype = 'd' as is_domain,
+        a.attgenerated <> '' or a.attidentity = 'a' as generated, a.attgenerated <> '' as computed,
+        has_column_privilege(a.attrelid, a.attnum, 'update') as updates, t.typtype = 'd' as is_domain,
         b.typtype = 'c' or b.typcategory = 'A' or b.typname in ('json', 'jsonb') as is_structured,
         array(select e.enumlabel::text from pg_enum e where e.enumtypid = b.oid order by e.enumsortorder) as labels
     from pg_attribute a join pg_type t on t.oid = a.atttypid

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::catalogue::{self, Catalogue};
+use super::catalogue::{self, Catalogue, Table};
 use super::failing_rows;
 use super::plan::{Plan, Values};
 use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
@@ -30,12 +30,17 @@ pub(super) async fn findings(
 ) -> TxResult<Findings> {
     let catalogue = catalogue::read(conn, rule).await?;
     let mut findings = Findings::default();
-    parts::parts(conn, rule, &catalogue, &mut findings).await?;
-    stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
+    // Without privileges no row can be read.
     privileges(rule, &catalogue, &mut findings);
+    let lacks = !findings.refused.is_empty();
+    parts::parts(conn, rule, &catalogue, &mut findings).await?;
+    if !lacks {
+        stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
+    }
     keys::foreign_keys(rule, &catalogue, &mut findings);
     match Plan::compile(rule, &catalogue, false, careful.is_some()) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
+        Ok(_) if lacks => {}
         Ok(mut plan) => {
             if let Some(timeout) = careful {
                 let failing = failing_rows::find(conn, &plan, timeout, None).await?;
@@ -71,7 +76,7 @@ async fn look(
     for (part, statement) in [("statement", write)].into_iter().chain(statements) {
         let statement = statement.inline(|name| plan.value(name, &values));
         // A part that was refused by itself makes the whole fail.
-        if let Some(problem) = parts::problem(conn, &statement).await? {
+        if let Some(problem) = parts::refused(conn, &statement).await? {
             if findings.refused.is_empty() {
                 let finding = Finding::new(&rule.name, part, problem);
                 findings.refused.push(finding);
@@ -213,6 +218,18 @@ fn below<'r>(
 }
 
 fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
+    let grantee = identifier(&catalogue.role);
+    for schema in &catalogue.closed {
+        let text = format!("this role lacks usage on schema `{schema}`");
+        let finding = Finding::new(&rule.name, "table", text);
+        let schema = identifier(schema);
+        findings
+            .refused
+            .push(finding.mend(format!("grant usage on schema {schema} to {grantee}")));
+    }
+    if !catalogue.closed.is_empty() {
+        return;
+    }
     // A row is locked only by who may update it.
     let own: &[&str] = match &rule.action {
         Some(Action::Set(_)) => &["select", "update"],
@@ -251,10 +268,20 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
         let Some(table) = catalogue.tables.get(name) else {
             continue;
         };
-        let missing: Vec<&str> = table
-            .missing_privileges
-            .split(',')
-            .filter(|privilege| privileges.contains(privilege))
+        let is_own = part == "table";
+        let lacks = |privilege: &&str| match *privilege {
+            // Rows are found by their place.
+            "select" if is_own && !table.reads_rows => true,
+            "update" if is_own && !updates(rule, table) => true,
+            privilege => table
+                .missing_privileges
+                .split(',')
+                .any(|one| one == privilege),
+        };
+        let missing: Vec<&str> = privileges
+            .iter()
+            .copied()
+            .filter(|one| lacks(one))
             .collect();
         if !missing.is_empty() {
             let list = missing.join(", ");
@@ -263,7 +290,6 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                 part,
                 format!("this role lacks {list} on `{name}`"),
             );
-            let grantee = identifier(&catalogue.role);
             findings
                 .refused
                 .push(finding.mend(format!("grant {list} on {} to {grantee}", table_name(name))));
@@ -276,6 +302,16 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             findings.refused.push(Finding::new(&rule.name, part, text));
         }
     }
+}
+
+/// Whether this role may update the columns that a rule sets.
+fn updates(rule: &Rule, own: &Table) -> bool {
+    let set = match &rule.action {
+        Some(Action::Set(columns)) => columns.keys(),
+        _ => return true,
+    };
+    let mut found = set.filter_map(|name| own.column(name));
+    found.all(|column| column.updates)
 }
 
 #[derive(QueryableByName)]

@@ -3,7 +3,9 @@
 use super::dialect::Compiler;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Finding, Noted, bare_name};
+use crate::store::migrations::{ACTIVITY_TRIGGER, Schema};
 use crate::store::rule::{Active, Dialect, alias, equal, identifier, param, table_name};
+use crate::store::sqlite::tables::migrations;
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 impl Active<Moment> {
@@ -16,6 +18,26 @@ impl Active<Moment> {
             Form::Text(_) => format!("{quiet} AND {} >= '0000'", self.truth.sql),
         }
     }
+}
+
+/// Returns whether a trigger, a row of `sqlite_master`, is one on inserts. Ours must be as the
+/// migration made it.
+pub(super) fn notes(of: &str) -> String {
+    let made = migrations(Schema::Booking)[0].up;
+    let made = made
+        .split_once("create trigger")
+        .map_or("", |(_, made)| made);
+    let bare: String = made.to_lowercase().split_whitespace().collect();
+    let bare = format!("createtrigger{}", bare.trim_end_matches(';'));
+    let sql = ["char(10)", "char(13)", "char(9)", "' '", "'\"'"]
+        .iter()
+        .fold(format!("lower({of}.sql)"), |sql, space| {
+            format!("replace({sql}, {space}, '')")
+        });
+    format!(
+        "(instr({sql}, 'inserton') > 0 AND (lower({of}.name) <> '{ACTIVITY_TRIGGER}' OR {sql} = {}))",
+        Dialect::Sqlite.text(&bare)
+    )
 }
 
 impl Compiler<'_> {
@@ -76,16 +98,16 @@ impl Compiler<'_> {
             return None;
         }
         let triggers = &self.catalogue.tables.get(&activity.table)?.triggers;
-        if !triggers.contains(&noted.trigger.to_lowercase()) {
+        if !triggers.contains(&(noted.trigger.to_lowercase(), true)) {
             let text = format!(
-                "trigger `{}` on `{}`, which notes activity in `{}`, is missing",
+                "trigger `{}` on `{}`, which notes activity in `{}`, is missing or altered",
                 noted.trigger, activity.table, noted.column
             );
             let finding = Finding::new(&self.rule.name, part, text);
             let trigger = self.noting_trigger(activity, noted, own, (of, referred));
             self.findings.push(match trigger {
-                Some(trigger) => finding.mend(trigger),
-                None => finding,
+                Some(trigger) if noted.trigger != ACTIVITY_TRIGGER => finding.mend(trigger),
+                _ => finding,
             });
         }
         let (trigger, table) = (
@@ -96,7 +118,8 @@ impl Compiler<'_> {
         let lag = Dialect::Sqlite.sql(&noted.lag).map(|lag| {
             format!(
                 "(CASE WHEN EXISTS (SELECT 1 FROM sqlite_master AS hk_g WHERE hk_g.type = 'trigger' AND lower(hk_g.name) = {trigger} \
-                 AND lower(hk_g.tbl_name) = {table}) THEN coalesce(({lag}), {NOT_READ}) ELSE {NOT_NOTED} END)"
+                 AND lower(hk_g.tbl_name) = {table} AND {}) THEN coalesce(({lag}), {NOT_READ}) ELSE {NOT_NOTED} END)",
+                notes("hk_g")
             )
         });
         let lag = self.text(part, lag)?;
@@ -133,10 +156,10 @@ impl Compiler<'_> {
                 format!(" when {filter}")
             }
         };
+        let trigger = identifier(&noted.trigger);
         Some(format!(
-            "create trigger {} after insert on {}{when} begin update {} set {column} = new.{at} \
+            "drop trigger if exists {trigger}; create trigger {trigger} after insert on {}{when} begin update {} set {column} = new.{at} \
              where {} and coalesce({of}.{column}, {}) < {lagging}; end",
-            identifier(&noted.trigger),
             table_name(&activity.table),
             identifier(bare_name(&rule.table)),
             equal(of, referred, "new", activity.column.names()),

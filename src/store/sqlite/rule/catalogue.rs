@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
+use super::activity::notes;
 use super::host_text::HostText;
 use super::keys;
 use crate::rule::{Due, OnParent, Rule, bare_name, split_name};
@@ -34,8 +35,8 @@ pub(super) struct Table {
     /// Unique indexes without a condition.
     pub(super) unique: Vec<Vec<String>>,
     pub(super) foreign_keys: Vec<OwnKey>,
-    /// The triggers on it, in lower case.
-    pub(super) triggers: Vec<String>,
+    /// The triggers on it, in lower case, and whether each may note what is inserted.
+    pub(super) triggers: Vec<(String, bool)>,
     /// Foreign keys that point at it, if rows of it are to go.
     pub(super) pointed_at_by: Vec<ForeignKey>,
 }
@@ -160,9 +161,11 @@ struct Number {
 }
 
 #[derive(QueryableByName)]
-struct Named {
+struct Trigger {
     #[diesel(sql_type = Text)]
     name: String,
+    #[diesel(sql_type = Bool)]
+    notes: bool,
 }
 
 #[derive(QueryableByName)]
@@ -294,13 +297,17 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
     .load(conn)?;
-    let triggers: Vec<Named> = diesel::sql_query(
-        "SELECT lower(name) AS name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
-    )
+    let triggers: Vec<Trigger> = diesel::sql_query(format!(
+        "SELECT lower(t.name) AS name, {} AS notes FROM sqlite_master AS t WHERE t.type = 'trigger' AND lower(t.tbl_name) = lower(?)",
+        notes("t")
+    ))
     .bind::<Text, _>(bare)
     .load(conn)?;
     let mut table = Table {
-        triggers: triggers.into_iter().map(|found| found.name).collect(),
+        triggers: triggers
+            .into_iter()
+            .map(|found| (found.name, found.notes))
+            .collect(),
         kind: listed.kind,
         without_rowid: listed.without_rowid != 0,
         strict: listed.strict != 0,

@@ -223,9 +223,18 @@ fn is_shorter(target: &str, own: &str) -> bool {
     }
 }
 
-/// Returns the database's reason why it does not take a statement, without running it. Privileges
-/// are checked apart.
+/// Returns the database's reason why it does not take a statement, as [`refused`] does. Privileges
+/// on tables are checked apart.
 pub(super) async fn problem(
+    conn: &mut AsyncPgConnection,
+    statement: &str,
+) -> QueryResult<Option<String>> {
+    let reason = refused(conn, statement).await?;
+    Ok(reason.filter(|text| !text.starts_with("permission denied for table")))
+}
+
+/// Returns the database's reason why it does not take a statement, without running it.
+pub(super) async fn refused(
     conn: &mut AsyncPgConnection,
     statement: &str,
 ) -> QueryResult<Option<String>> {
@@ -236,8 +245,7 @@ pub(super) async fn problem(
     match explained {
         Ok(_) => Ok(None),
         Err(diesel::result::Error::DatabaseError(_, info)) if !is_timeout(&*info) => {
-            let text = info.message().to_owned();
-            Ok(Some(text).filter(|text| !text.starts_with("permission denied")))
+            Ok(Some(info.message().to_owned()))
         }
         Err(error) => Err(error),
     }
