@@ -69,7 +69,7 @@ pub(super) fn at_most(setting: &str, span: Duration, max: Duration) -> Result<()
 const MIN_DURATION: Duration = Duration::from_millis(1);
 
 /// Adding this to a date, or subtracting it, stays within the calendar.
-pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub(crate) const MAX_DURATION: Duration = crate::time::span::MAX;
 
 /// Maximum wait of a step for the database, and maximum pause between two batches.
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);

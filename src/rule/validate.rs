@@ -64,6 +64,12 @@ impl Rule {
         if let Some(filter) = &self.only {
             problems.filter("only", filter);
         }
+        let after = self.due.as_ref().and_then(|due| due.after);
+        for (part, span) in [("due", after), ("soonest", self.soonest)] {
+            if span.is_some_and(|span| span > crate::time::span::MAX) {
+                problems.add(part, "the maximum of a time is 100 years");
+            }
+        }
         if self.soonest.is_some_and(|soonest| soonest.is_zero()) {
             problems.add("soonest", "it is zero: give a time, such as a minute");
         }
@@ -378,6 +384,12 @@ mod tests {
                 "rule `expirer`, set: the rule matches",
             ),
             (Rule::new("a", "t").delete(), "rule `a`, due: it is missing"),
+            (
+                Rule::new("a", "t")
+                    .due(age("at", Duration::from_secs(100_000 * 31_536_000)))
+                    .delete(),
+                "rule `a`, due: the maximum of a time is 100 years",
+            ),
             (
                 rule().delete().only(one_of("kind", [0_i32; 0])),
                 "rule `expirer`, only: no values",

@@ -12,6 +12,14 @@ use serde::{Deserialize, Serializer};
 /// Rejects `M`, which `humantime` reads as months where most people mean minutes.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
+    if text.starts_with(['-', '+']) {
+        let sign = if text.starts_with('-') {
+            "is negative"
+        } else {
+            "has a sign"
+        };
+        return Err(format!("`{text}` {sign}; {SHAPES}"));
+    }
     if text.starts_with(['P', 'p']) {
         return iso(&text[1..].to_ascii_uppercase())
             .ok_or_else(|| format!("`{text}` is no ISO 8601 duration of weeks, days, hours, minutes and seconds (years and months have no fixed length); {SHAPES}"));
@@ -21,9 +29,6 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         return Err(format!(
             "`{text}` has the unit `M`, which may mean minutes or months; write `m` or `months`"
         ));
-    }
-    if text.starts_with('-') {
-        return Err(format!("`{text}` is negative; {SHAPES}"));
     }
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') && text != "0" {
         return Err(format!("`{text}` has no unit; {SHAPES}"));
@@ -127,6 +132,9 @@ impl Visitor<'_> for Span {
     }
 }
 
+/// The longest span of a setting or a rule: 100 years.
+pub(crate) const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// How a span is written.
 const SHAPES: &str = "write `15m`, `1h 30m`, `900s` or `PT15M`";
 
@@ -171,7 +179,10 @@ mod tests {
             ("15 fortnights", "write `15m`"),
             ("1e9", "write `15m`"),
             ("1e9s", "write `15m`"),
-            ("+5m", "write `15m`"),
+            ("+5m", "has a sign"),
+            ("-PT15M", "is negative"),
+            ("+PT15M", "has a sign"),
+            ("-15M", "is negative"),
             ("\u{2013}5m", "write `15m`"),
             ("\u{0661}\u{0665}m", "write `15m`"),
             ("0x10m", "write `15m`"),

@@ -244,6 +244,8 @@ mod own {
                 "another client",
             ),
             ("postgresql+asyncpg://me:secret@host/db", "another client"),
+            ("POSTGRES://me:secret@host/db", "stands in capitals"),
+            ("Host=h;Username=me;Password=secret", "another client"),
             ("postgres://me:secret@host/db?sslmode=require", "with_pool"),
             (
                 "postgres://me:secret@host/db?sslmode=verify-full",

@@ -85,8 +85,15 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
             "white space stands before or behind it; give `{SHAPE}`"
         )),
         _ if url.starts_with(['"', '\'']) => Some(format!("it stands in quotes; give `{SHAPE}`")),
+        // As Npgsql writes it.
+        None if of_semicolons(url) => Some(format!(
+            "its form is that of another client; give `{SHAPE}`"
+        )),
         None if url.contains('=') => None,
         Some(("postgres" | "postgresql", _)) => None,
+        Some((scheme, _)) if ["postgres", "postgresql"].contains(&&*scheme.to_lowercase()) => {
+            Some(format!("its scheme stands in capitals; give `{SHAPE}`"))
+        }
         // As JDBC, SQLAlchemy and Prisma write it.
         Some((scheme, _)) if of_another_client(scheme) => Some(format!(
             "its scheme is that of another client; give `{SHAPE}`"
@@ -123,6 +130,12 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
 }
 
 /// Whether a scheme names Postgres as other clients do: `jdbc:postgresql`, `postgresql+asyncpg`.
+fn of_semicolons(words: &str) -> bool {
+    let first = words.split_whitespace().next().unwrap_or_default();
+    let (name, value) = first.split_once('=').unwrap_or_default();
+    ["host", "server"].contains(&&*name.to_lowercase()) && value.contains(';')
+}
+
 fn of_another_client(scheme: &str) -> bool {
     [
         "jdbc:postgres",

@@ -39,9 +39,13 @@ pub(super) fn with_invalid_value(cause: &str) -> Option<&'static str> {
     KNOWN.iter().copied().find(|option| is_about(option))
 }
 
-/// The known name of which `name` differs in its case, its separators, or two letters.
+/// The known name of which `name` differs in its case, its separators, or two letters, unless it is
+/// nearer to one of another client.
 fn meant(name: &str) -> Option<&'static str> {
-    crate::rule::nearest(&name.replace('-', "_"), KNOWN.iter().copied()).filter(|_| name.len() > 2)
+    let foreign = FOREIGN.iter().flat_map(|(names, _)| names.iter());
+    let all = KNOWN.iter().chain(foreign).copied();
+    crate::rule::nearest(&name.replace('-', "_"), all)
+        .filter(|meant| name.len() > 2 && KNOWN.contains(meant))
 }
 
 /// Names behind the `?` of a URL whose scheme is cut off, found as the driver finds them, and
@@ -127,6 +131,20 @@ const FOREIGN: &[(&[&str], &str)] = &[
             "pool_max_conns",
             "pool_min_conns",
             "pool_mode",
+            "pool",
+            "pool_recycle",
+            "pool_pre_ping",
+            "max_overflow",
+            "max_connections",
+            "min_connections",
+            "max_conns",
+            "maxPoolSize",
+            "minPoolSize",
+            "checkout_timeout",
+            "idle_timeout",
+            "max_lifetime",
+            "reaping_frequency",
+            "connection_timeout",
         ],
         "leave it out, or set it on a pool of your own with `PostgresStore::with_pool`",
     ),
@@ -141,6 +159,9 @@ const FOREIGN: &[(&[&str], &str)] = &[
             "preparedStatementCacheSizeMiB",
             "default_query_exec_mode",
             "binary_parameters",
+            "prepared_statement_cache_size",
+            "prepared_statement_name_func",
+            "prepared_statements_cache_size",
         ],
         "leave it out, and let the pooler support prepared statements: `max_prepared_statements` of PgBouncer 1.21",
     ),
@@ -234,6 +255,10 @@ const FOREIGN: &[(&[&str], &str)] = &[
             "replication",
             "stringtype",
             "defaultRowFetchSize",
+            "async_fallback",
+            "min_protocol_version",
+            "max_protocol_version",
+            "adapter",
         ],
         "no use here; leave it out",
     ),
@@ -265,6 +290,10 @@ mod tests {
             )
         );
         assert_eq!(unknown("postgres://a:b@ss?word@db/app"), None);
+        let rails = "postgres://db/app?pool=5&checkout_timeout=5&prepared_statement_cache_size=0&maxPoolSize=9&pool_siz=2";
+        let listed = unknown(rails).expect("five are unknown");
+        assert!(!listed.contains("meant?"), "{listed}");
+        assert!(listed.ends_with("; parameter 5"), "{listed}");
         let words = unknown("host=db sslrootcert=/etc/ca.pem user=app").expect("one is unknown");
         assert!(
             words.contains("`sslrootcert` (there is no TLS here"),
