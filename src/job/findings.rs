@@ -38,6 +38,13 @@ impl Findings {
         findings
     }
 
+    /// Adds advice, unless its statement was given before.
+    #[cfg(feature = "_store")]
+    pub(crate) fn advise_once(&mut self, finding: Option<Finding>) {
+        let is_new = |new: &Finding| self.advice.iter().all(|old| old.statement != new.statement);
+        self.advice.extend(finding.filter(is_new));
+    }
+
     /// Returns whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,6 +6,7 @@ mod failing_rows;
 mod hand_on;
 mod keeper;
 mod keys;
+mod lookups;
 mod parts;
 mod place;
 mod placeholders;
@@ -15,6 +16,7 @@ mod tables;
 
 pub(crate) use failing_rows::{REASON, advice};
 pub(crate) use keys::{ForeignKey, OnDelete};
+pub(crate) use lookups::without_lookups;
 pub(crate) use parts::{Dialect, alias, equal, identifier, qualified, table_name, tuple};
 pub(crate) use place::{cursor, texts};
 #[cfg(feature = "sqlite")]

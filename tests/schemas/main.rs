@@ -10,6 +10,7 @@ use ractor_housekeeper::Scope;
 use ractor_housekeeper::job::{BatchRequest, RunBounds};
 
 mod activity;
+mod advice;
 #[cfg(all(feature = "postgres", unix))]
 mod contention;
 #[cfg(feature = "postgres")]

@@ -118,7 +118,7 @@ impl<T: Tables> Compiler<'_, T> {
         columns.find(|column| T::is_same(column.name, name))
     }
 
-    fn key(&mut self) -> Option<Vec<String>> {
+    pub(super) fn key(&mut self) -> Option<Vec<String>> {
         let rule = self.rule;
         if rule.key.is_empty() {
             let primary = self.catalogue.primary_key(&rule.table);

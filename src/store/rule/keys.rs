@@ -50,10 +50,7 @@ impl ForeignKey {
             Some(schema) => format!("{schema}."),
             None => String::new(),
         };
-        match self.columns.as_slice() {
-            [column] => format!("{schema}{}.{column}", self.table),
-            columns => format!("{schema}{} ({})", self.table, columns.join(", ")),
-        }
+        place(&format!("{schema}{}", self.table), &self.columns)
     }
 
     /// The table, for a statement.
@@ -67,14 +64,25 @@ impl ForeignKey {
     /// The statement that makes the index it lacks. It begins with `create`, as each database makes
     /// an index beside its writers.
     pub(crate) fn mend(&self, create: &str) -> String {
-        let name = format!("{}_{}", self.table, self.columns.join("_"));
-        format!(
-            "{create} {} on {} ({})",
-            quoted(&name),
-            self.quoted_table(),
-            quoted_list(&self.columns)
-        )
+        index(create, &self.table, &self.quoted_table(), &self.columns)
     }
+}
+
+/// Columns of a table, for people.
+pub(crate) fn place(table: &str, columns: &[String]) -> String {
+    match columns {
+        [column] => format!("{table}.{column}"),
+        columns => format!("{table} ({})", columns.join(", ")),
+    }
+}
+
+/// The statement that makes an index on columns of a table, given as it is and quoted.
+pub(crate) fn index(create: &str, table: &str, quoted_table: &str, columns: &[String]) -> String {
+    let name = quoted(&format!("{table}_{}", columns.join("_")));
+    format!(
+        "{create} {name} on {quoted_table} ({})",
+        quoted_list(columns)
+    )
 }
 
 /// An identifier as both databases take it, whatever is in it.

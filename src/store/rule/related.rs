@@ -1,6 +1,7 @@
 //! Rows of other tables that decide about a row.
 
 use super::keeper::Keepers;
+use super::keys::place;
 use super::parts::{alias, equal, identifier, table_name};
 use super::tables::{Compiler, Tables};
 use crate::rule::{Activity, Children, Columns, Finding, Related};
@@ -30,7 +31,7 @@ impl<T: Tables> Compiler<'_, T> {
     }
 
     /// Whether a row has a related row, and the columns by which.
-    fn exists(
+    pub(super) fn exists(
         &mut self,
         part: &str,
         related: &Related,
@@ -78,10 +79,7 @@ impl<T: Tables> Compiler<'_, T> {
             let names: Vec<String> = names.iter().map(|name| identifier(name)).collect();
             names.join(", ")
         };
-        let place = match columns.names() {
-            [column] => format!("{table}.{column}"),
-            _ => format!("{table} ({columns})"),
-        };
+        let place = place(table, columns.names());
         let part = format!("{part} {table}");
         if let Some(Err(kind)) = self.catalogue.kind(table) {
             let text = format!(
@@ -136,10 +134,7 @@ impl<T: Tables> Compiler<'_, T> {
             .collect();
         for related in &rule.keeps {
             let (exists, _) = self.exists("keeps", related, of, key)?;
-            let reason = match related.column.names() {
-                [column] => format!("kept by {}.{column}", related.table),
-                _ => format!("kept by {} ({})", related.table, related.column),
-            };
+            let reason = format!("kept by {}", place(&related.table, related.column.names()));
             cases.push((exists, reason));
         }
         if self.suspects {

@@ -229,6 +229,16 @@ impl Catalogue {
         self.tables.get(table).map(|table| table.oid)
     }
 
+    /// How a statement begins that makes an index. A partitioned table takes none concurrently.
+    pub(super) fn create_index(&self, table: &str) -> &'static str {
+        let table = self.tables.get(table);
+        if table.is_some_and(|table| table.relkind == "p") {
+            "create index"
+        } else {
+            "create index concurrently"
+        }
+    }
+
     pub(super) fn keys_of(&self, table: &str) -> impl Iterator<Item = &UniqueKey> {
         let oid = self.oid(table);
         self.keys.iter().filter(move |key| Some(key.oid) == oid)

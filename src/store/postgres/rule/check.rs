@@ -12,7 +12,7 @@ use super::catalogue::{self, Catalogue, Table};
 use super::failing_rows;
 use super::plan::{Plan, Values};
 use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
-use crate::store::rule::{advice, identifier, table_name};
+use crate::store::rule::{advice, identifier, table_name, without_lookups};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod host;
@@ -125,7 +125,7 @@ async fn look(
             .inline(|name| plan.value(name, &values)),
     )
     .await?;
-    if !is_served(&lines) {
+    if !is_served(&lines) && !serves_alone(conn, rule, catalogue, now).await? {
         let order = &plan.order;
         // An index names its columns without their table.
         let bare = order.replace(
@@ -144,19 +144,27 @@ async fn look(
         );
         let lasting = !order.contains("SELECT");
         findings.advice.push(if lasting {
-            // A partitioned table takes no index concurrently.
-            let own = catalogue.tables.get(&rule.table);
-            let is_partitioned = own.is_some_and(|table| table.relkind == "p");
-            let how = if is_partitioned { "" } else { " concurrently" };
-            finding.mend(format!(
-                "create index{how} on {} ({bare})",
-                table_name(&rule.table)
-            ))
+            let create = catalogue.create_index(&rule.table);
+            finding.mend(format!("{create} on {} ({bare})", table_name(&rule.table)))
         } else {
             finding
         });
     }
+    keys::lookups(conn, rule, catalogue, findings).await?;
     backlog(conn, rule, plan, &values, findings).await
+}
+
+/// Whether an index serves the order, and only a look at another table is not served.
+async fn serves_alone(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    match Plan::compile(&without_lookups(rule), catalogue, false, false) {
+        Ok(plan) => has_index(conn, &plan, now).await,
+        Err(_) => Ok(false),
+    }
 }
 
 #[derive(QueryableByName)]

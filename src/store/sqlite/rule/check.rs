@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::catalogue::{self, Catalogue};
 use super::plan::{Plan, Values};
 use super::probe::FailingRow;
 use super::queries;
 use crate::rule::{Action, Columns, Finding, Findings, Rule, bare_name};
-use crate::store::rule::{advice, identifier, overlap, table_name};
+use crate::store::rule::{Compiler, advice, identifier, overlap, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod constants;
@@ -37,6 +37,9 @@ pub(super) fn findings(
     }
     if !matches!(rule.action, Some(Action::Set(_))) {
         foreign_keys(rule, &catalogue, &mut findings);
+    }
+    if findings.refused.is_empty() {
+        lookups(conn, rule, &catalogue, &mut findings)?;
     }
     Ok(findings)
 }
@@ -86,16 +89,11 @@ fn look(
             findings.refused.push(finding);
         }
     }
-    let steps: Vec<(i32, i32, i32, String)> = plan
+    let steps: Vec<Step> = plan
         .preview
         .get(&values)
         .prefixed("EXPLAIN QUERY PLAN ")
-        .bind::<(
-            diesel::sql_types::Integer,
-            diesel::sql_types::Integer,
-            diesel::sql_types::Integer,
-            Text,
-        )>(|name| plan.value(name, &values))
+        .bind::<(Integer, Integer, Integer, Text)>(|name| plan.value(name, &values))
         .load(conn)?;
     if steps
         .iter()
@@ -176,6 +174,36 @@ fn null_keys(
 struct Counted {
     #[diesel(sql_type = BigInt)]
     rows: i64,
+}
+
+/// A step of a plan: its number, that of the step above it, one that is not used, and its words.
+type Step = (i32, i32, i32, String);
+
+/// Advises of indexes for the looks at other tables.
+fn lookups(
+    conn: &mut SqliteConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let rows = format!(
+        "FROM {} AS {}",
+        table_name(&rule.table),
+        identifier(bare_name(&rule.table))
+    );
+    for lookup in Compiler::new(rule, catalogue, false, false).lookups() {
+        let mut reads_all = true;
+        for condition in &lookup.conditions {
+            let explained = format!("EXPLAIN QUERY PLAN SELECT {condition} {rows}");
+            let steps: Vec<Step> =
+                diesel::dsl::sql::<(Integer, Integer, Integer, Text)>(&explained).load(conn)?;
+            // The first reads the rule's own rows.
+            let mut others = steps.iter().map(|step| &*step.3).skip(1);
+            reads_all &= others.any(|step| step.starts_with("SCAN") || step.contains("AUTOMATIC"));
+        }
+        findings.advise_once(reads_all.then(|| lookup.advise(rule, "create index")));
+    }
+    Ok(())
 }
 
 fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {

@@ -1,8 +1,12 @@
 //! Foreign keys that keep rows, and keys without an index.
 
-use crate::rule::{Action, Columns, Finding, Findings, OnParent, Rule};
+use diesel::prelude::*;
+use diesel_async::AsyncPgConnection;
+
+use super::explain;
+use crate::rule::{Action, Columns, Finding, Findings, OnParent, Rule, bare_name};
 use crate::store::postgres::rule::catalogue::{Catalogue, Reference};
-use crate::store::rule::overlap;
+use crate::store::rule::{Compiler, identifier, overlap, table_name};
 
 pub(super) fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     let Some(own) = catalogue.tables.get(&rule.table) else {
@@ -58,4 +62,30 @@ pub(super) fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Fi
             );
         }
     }
+}
+
+/// Advises of indexes for the looks at other tables.
+pub(super) async fn lookups(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    // A sample is read in a way of its own, and rows by themselves are looked up one by one.
+    let rows = format!(
+        "FROM {} AS {} TABLESAMPLE SYSTEM (1)",
+        table_name(&rule.table),
+        identifier(bare_name(&rule.table))
+    );
+    for lookup in Compiler::new(rule, catalogue, false, false).lookups() {
+        let mut reads_all = true;
+        for condition in &lookup.conditions {
+            let open = condition.strip_suffix(')').unwrap_or(condition);
+            let lines = explain(conn, &format!("SELECT {open} OFFSET 0) {rows}")).await?;
+            reads_all &= lines.iter().any(|line| line.contains("Seq Scan"));
+        }
+        let create = catalogue.create_index(lookup.table);
+        findings.advise_once(reads_all.then(|| lookup.advise(rule, create)));
+    }
+    Ok(())
 }

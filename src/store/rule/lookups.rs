@@ -1,0 +1,94 @@
+//! Looks at other tables for each row, which an index should serve.
+
+use super::keys::{index, place};
+use super::parts::{alias, identifier, table_name};
+use super::tables::{Compiler, Tables};
+use crate::rule::{Activity, Columns, Finding, Related, Rule, bare_name};
+
+/// A look at another table for each row.
+#[derive(Debug)]
+pub(crate) struct Lookup<'r> {
+    part: String,
+    pub(crate) table: &'r str,
+    columns: &'r Columns,
+    /// The condition for a row, and the same without the host's, which an index need not know.
+    pub(crate) conditions: Vec<String>,
+}
+
+impl<'r, T: Tables> Compiler<'r, T> {
+    /// Returns the looks at tables of this database.
+    pub(crate) fn lookups(&mut self) -> Vec<Lookup<'r>> {
+        let rule = self.rule;
+        let Some(key) = self.key() else {
+            return Vec::new();
+        };
+        let of = identifier(bare_name(&rule.table));
+        let mut found = Vec::new();
+        for (part, all) in [
+            ("when", &rule.when),
+            ("unless", &rule.unless),
+            ("keeps", &rule.keeps),
+        ] {
+            for related in all {
+                let bare = Related {
+                    only: None,
+                    ..related.clone()
+                };
+                let conditions = [related, &bare].map(|one| self.exists(part, one, &of, &key));
+                found.push(Lookup {
+                    part: format!("{part} {}", related.table),
+                    table: &related.table,
+                    columns: &related.column,
+                    conditions: conditions.into_iter().flatten().map(|one| one.0).collect(),
+                });
+            }
+        }
+        if let Some(activity) = &rule.active {
+            let bare = Activity {
+                only: None,
+                ..activity.clone()
+            };
+            let other = alias(&activity.table, &of);
+            let rows = format!("FROM {} AS {other}", table_name(&activity.table));
+            let conditions =
+                [activity, &bare].map(|one| self.activity_of("active", one, &of, &key));
+            let conditions = conditions.into_iter().flatten();
+            found.push(Lookup {
+                part: "active".to_owned(),
+                table: &activity.table,
+                columns: &activity.column,
+                conditions: conditions
+                    .map(|(condition, _)| format!("EXISTS (SELECT 1 {rows} WHERE {condition})"))
+                    .collect(),
+            });
+        }
+        found.retain(|lookup| self.catalogue.kind(lookup.table) == Some(Ok(())));
+        found
+    }
+}
+
+impl Lookup<'_> {
+    /// Advises of an index, made by a statement that begins with `create`.
+    pub(crate) fn advise(&self, rule: &Rule, create: &str) -> Finding {
+        let columns = self.columns.names();
+        let text = format!(
+            "{} has no index, so each batch reads its whole table",
+            place(self.table, columns)
+        );
+        let statement = index(
+            create,
+            bare_name(self.table),
+            &table_name(self.table),
+            columns,
+        );
+        Finding::new(&rule.name, &self.part, text).mend(statement)
+    }
+}
+
+/// Returns the rule without its looks at other tables, whose order is the same.
+pub(crate) fn without_lookups(rule: &Rule) -> Rule {
+    let mut alone = rule.clone();
+    (alone.when, alone.unless, alone.keeps) = Default::default();
+    alone.active = alone.active.filter(|active| active.noted_in.is_some());
+    alone
+}

@@ -1,0 +1,115 @@
+//! Advice is true, and its statement helps when it is run.
+
+use ractor_housekeeper::rule::{Findings, Rule};
+
+/// Tables, a rule as JSON, and the advice on it; none once its statements were run.
+struct Case {
+    tables: &'static str,
+    rule: &'static str,
+    postgres: &'static [&'static str],
+    sqlite: &'static [&'static str],
+}
+
+const KIDS: &str = "create table t (id integer primary key, at bigint, kind integer); create index t_at on t (at);
+    create table kids (id integer primary key, t_id integer references t on delete cascade, done integer);";
+
+const CASES: &[Case] = &[
+    Case {
+        tables: KIDS,
+        rule: r#"{ "unless": [{ "table": "kids", "column": "t_id" }], "action": { "set": { "at": { "null": true } } } }"#,
+        postgres: &[
+            r#"unless kids: kids.t_id has no index, so each batch reads its whole table; run `create index concurrently "kids_t_id" on "kids" ("t_id")`"#,
+        ],
+        sqlite: &[
+            r#"unless kids: kids.t_id has no index, so each batch reads its whole table; run `create index "kids_t_id" on "kids" ("t_id")`"#,
+        ],
+    },
+    Case {
+        tables: KIDS,
+        rule: r#"{ "active": { "table": "kids", "column": "t_id", "at": "done" }, "action": { "set": { "at": { "null": true } } } }"#,
+        postgres: &[
+            r#"active: kids.t_id has no index, so each batch reads its whole table; run `create index concurrently "kids_t_id" on "kids" ("t_id")`"#,
+        ],
+        sqlite: &[
+            r#"active: kids.t_id has no index, so each batch reads its whole table; run `create index "kids_t_id" on "kids" ("t_id")`"#,
+        ],
+    },
+    // The foreign key has the same statement.
+    Case {
+        tables: KIDS,
+        rule: r#"{ "when": [{ "table": "kids", "column": "t_id" }], "action": "delete" }"#,
+        postgres: &[
+            r#"with: kids.t_id has no index, so its whole table is read for each row deleted from t; run `create index concurrently "kids_t_id" on "kids" ("t_id")`"#,
+        ],
+        sqlite: &[
+            r#"with: kids.t_id has no index, so its whole table is read for each row deleted from t; run `create index "kids_t_id" on "kids" ("t_id")`"#,
+        ],
+    },
+    // An index with the condition serves.
+    Case {
+        tables: "create table t (id integer primary key, at bigint); create index t_at on t (at);
+            create table kids (id integer primary key, t_id integer references t, done integer);
+            create index kids_done on kids (t_id) where done = 1;",
+        rule: r#"{ "unless": [{ "table": "kids", "column": "t_id", "only": { "eq": ["done", 1] } }], "action": { "set": { "at": { "null": true } } } }"#,
+        postgres: &[],
+        sqlite: &[],
+    },
+    // So does one that the host's own condition hides.
+    Case {
+        tables: "create table t (id integer primary key, at bigint); create index t_at on t (at);
+            create table other (n integer);
+            create table kids (id integer primary key, t_id integer references t, done integer);
+            create index kids_t on kids (t_id, done);",
+        rule: r#"{ "unless": [{ "table": "kids", "column": "t_id", "only": { "sql": "exists (select 1 from other where other.n > kids.done)" } }], "action": { "set": { "at": { "null": true } } } }"#,
+        postgres: &[],
+        sqlite: &[],
+    },
+];
+
+impl Case {
+    fn rule(&self) -> Rule {
+        let start = r#"{ "name": "r", "table": "t", "due": { "at": "at", "stamp": "seconds" }, "#;
+        let text = format!("{start}{}", self.rule.trim_start_matches('{'));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    fn assert_advice(&self, findings: &Findings, expected: &[&str]) -> Vec<String> {
+        assert_eq!(findings.refused, [], "{findings}");
+        let advice: Vec<String> = findings.advice.iter().map(ToString::to_string).collect();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|one| format!("rule `r`, {one}"))
+            .collect();
+        assert_eq!(advice, expected, "{}", self.rule);
+        let statements = findings.advice.iter();
+        statements.filter_map(|one| one.statement.clone()).collect()
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_advised_on_postgres_helps() {
+    for case in CASES {
+        let Some(host) = super::demands::Host::new(case.tables).await else {
+            return;
+        };
+        let check = async || host.store.check_rule(&case.rule()).await.expect("a check");
+        for statement in case.assert_advice(&check().await, case.postgres) {
+            host.run(&statement).await;
+        }
+        case.assert_advice(&check().await, &[]);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_advised_on_sqlite_helps() {
+    for case in CASES {
+        let host = super::sqlite::host(case.tables).await;
+        let check = async || host.store.check_rule(&case.rule()).await.expect("a check");
+        for statement in case.assert_advice(&check().await, case.sqlite) {
+            host.run(&statement);
+        }
+        case.assert_advice(&check().await, &[]);
+    }
+}
