@@ -134,6 +134,16 @@ impl Filter {
         }
     }
 
+    /// Returns the columns that have one value in all rows that meet it.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn fixed(&self) -> Vec<&str> {
+        match self {
+            Self::Eq(column, _) | Self::IsNull(column) => vec![column],
+            Self::And(all) => all.iter().flat_map(Self::fixed).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Returns whether a part of it is an expression or typed by diesel, whose columns are unknown.
     pub(crate) fn is_opaque(&self) -> bool {
         match self {

@@ -78,7 +78,7 @@ pub(crate) use hand_on::{OUTBOX, Target};
 #[cfg(feature = "_store")]
 pub(crate) use nearest::nearest;
 #[cfg(feature = "_store")]
-pub(crate) use stamp::{has_offset, misread};
+pub(crate) use stamp::{doubted, has_offset, misread};
 #[cfg(feature = "postgres")]
 pub(crate) use typed::Fragment;
 #[cfg(feature = "sqlite")]

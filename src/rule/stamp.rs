@@ -196,6 +196,22 @@ pub(crate) fn misread(column: &str, value: i64, stamp: &Stamp) -> Option<String>
     ))
 }
 
+/// Returns the doubt if the median of so many numbers reads as an instant of 1970, as numbers of
+/// rows do.
+#[cfg(feature = "_store")]
+pub(crate) fn doubted(column: &str, value: i64, rows: usize, stamp: &Stamp) -> Option<String> {
+    let (per_second, name) = match stamp {
+        Stamp::Seconds => (1, "seconds"),
+        Stamp::Millis => (1_000, "millis"),
+        Stamp::Micros => (1_000_000, "micros"),
+        _ => return None,
+    };
+    let is_early = rows >= 20 && value > 0 && value / per_second < 31_536_000;
+    is_early.then(|| {
+        format!("`{column}` holds {value}, which reads as the year 1970 in {name}, so that every row is due; does it hold instants?")
+    })
+}
+
 /// Returns whether a text has an offset other than UTC's. Such texts do not sort by time.
 #[cfg(feature = "_store")]
 pub(crate) fn has_offset(text: &str) -> bool {

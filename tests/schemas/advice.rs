@@ -64,7 +64,75 @@ const CASES: &[Case] = &[
         postgres: &[],
         sqlite: &[],
     },
+    // The planner prefers the index of `kind`, and sorts.
+    Case {
+        tables: "create table t (id integer primary key, at bigint, kind integer); create index t_at on t (at); create index t_kind on t (kind);",
+        rule: r#"{ "only": { "eq": ["kind", 2] }, "action": "delete" }"#,
+        postgres: &[],
+        sqlite: &[
+            r#"due: no index serves both `only` and the order in which rows fall due, so each batch sorts what `only` leaves; run `create index "t_only_due" on "t" ("kind", "at")`"#,
+        ],
+    },
+    Case {
+        tables: "create table t (id integer primary key, at bigint, kind integer); create index t_at on t (at); create index t_kind on t (kind);
+            insert into t with recursive n(i) as (select 1 union all select i + 1 from n where i < 100) select i, 4102444800, 1 from n;",
+        rule: r#"{ "only": { "one_of": ["kind", [1, 2]] }, "action": "delete" }"#,
+        postgres: &[],
+        sqlite: &[
+            r#"due: an index serves the order in which rows fall due, but the planner does not choose it without statistics; run `analyze "t"`"#,
+        ],
+    },
 ];
+
+/// Rows that are due, all rows, the column of the instant, and the advice.
+const ROWS: [(u32, u32, &str, &[&str]); 5] = [
+    (
+        800,
+        1_000,
+        "at",
+        &[
+            "rule `r`, due: 800 rows are due, which is most of the table; `expect_backlog` says that this is meant",
+        ],
+    ),
+    (
+        30_000,
+        30_000,
+        "at",
+        &[
+            "rule `r`, due: 10,000+ rows are due, which is most of the table; `expect_backlog` says that this is meant",
+        ],
+    ),
+    (12_000, 60_000, "at", &[]),
+    (
+        0,
+        31,
+        "id",
+        &[
+            "rule `r`, due: `id` holds 16, which reads as the year 1970 in seconds, so that every row is due; does it hold instants?",
+        ],
+    ),
+    (0, 5, "id", &[]),
+];
+
+fn rows(due: u32, all: u32) -> String {
+    format!(
+        "create table t (id integer primary key, at bigint); create index t_at on t (at); create index t_id on t (id);
+         insert into t with recursive n(i) as (select 1 union all select i + 1 from n where i < {all})
+         select i, case when i <= {due} then 1700000000 else 4102444800 end from n"
+    )
+}
+
+fn assert_doubts(findings: &Findings, expected: &[&str]) {
+    assert_eq!(findings.refused, [], "{findings}");
+    let advice: Vec<String> = findings.advice.iter().map(ToString::to_string).collect();
+    assert_eq!(advice, expected);
+}
+
+fn rule(column: &str) -> Rule {
+    Rule::new("r", "t")
+        .due(ractor_housekeeper::rule::at(column).seconds())
+        .delete()
+}
 
 impl Case {
     fn rule(&self) -> Rule {
@@ -98,6 +166,29 @@ async fn what_is_advised_on_postgres_helps() {
             host.run(&statement).await;
         }
         case.assert_advice(&check().await, &[]);
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doubtful_rows_are_named_on_postgres() {
+    for (due, all, column, expected) in ROWS {
+        let Some(host) = super::demands::Host::new(&rows(due, all)).await else {
+            return;
+        };
+        let findings = host.store.check_rule(&rule(column)).await;
+        assert_doubts(&findings.expect("a check"), expected);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doubtful_rows_are_named_on_sqlite() {
+    for (due, all, column, expected) in ROWS {
+        let host = super::sqlite::host("").await;
+        host.run(&rows(due, all));
+        let findings = host.store.check_rule(&rule(column)).await;
+        assert_doubts(&findings.expect("a check"), expected);
     }
 }
 

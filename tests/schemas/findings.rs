@@ -71,7 +71,9 @@ mod sqlite {
             ),
             (
                 loose().delete(),
-                &["rule `r`, key: the table has no primary key: name a unique key with `key`"],
+                &[
+                    "rule `r`, key: the table has no primary key: name a unique key with `key`, such as `b`",
+                ],
             ),
             (
                 loose().key(["a"]).delete(),
@@ -307,7 +309,7 @@ mod postgres {
         create table kept (tenant text, keyed_id bigint, foreign key (tenant, keyed_id) references keyed); create index on kept (tenant, keyed_id);
         create view seen as select * from orders; create materialized view stored as select * from orders;
         create table loose (a text unique, b text not null unique, at timestamptz); create index on loose (at);
-        create table days (id bigint primary key, day date); create schema away; create table away.tucked (id bigint primary key, at timestamptz);";
+        create table days (id bigint primary key, day date); create table naive (id bigint primary key, at timestamp); insert into naive values (1, '2026-01-01'); create schema away; create table away.tucked (id bigint primary key, at timestamptz);";
 
     #[expect(clippy::too_many_lines, reason = "a table of rules")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -338,7 +340,23 @@ mod postgres {
             ),
             (
                 loose().delete(),
-                &["rule `r`, key: the table has no primary key: name a unique key with `key`"],
+                &[
+                    "rule `r`, key: the table has no primary key: name a unique key with `key`, such as `b`",
+                ],
+            ),
+            (
+                rule("naive")
+                    .due(at("at").naive_in("Europe/Zurch"))
+                    .delete(),
+                &[
+                    "rule `r`, due: time zone \"Europe/Zurch\" not recognized; did you mean `Europe/Zurich`?",
+                ],
+            ),
+            (
+                rule("naive")
+                    .due(Due::sql("naive.at", Stamp::NaiveIn("Nowhere".to_owned())))
+                    .delete(),
+                &["rule `r`, due: time zone \"Nowhere\" not recognized"],
             ),
             (
                 loose().key(["a"]).delete(),

@@ -123,9 +123,20 @@ impl<T: Tables> Compiler<'_, T> {
         if rule.key.is_empty() {
             let primary = self.catalogue.primary_key(&rule.table);
             if primary.is_empty() {
+                let mut unique = self.catalogue.unique_keys(&rule.table);
+                unique.retain(|key| {
+                    let mut found = key.iter().map(|name| self.find(&rule.table, name));
+                    found.all(|column| column.is_some_and(|column| column.not_null))
+                });
+                let found = unique
+                    .first()
+                    .map(|key| format!(", such as `{}`", key.join("`, `")));
                 self.refuse(
                     "key",
-                    "the table has no primary key: name a unique key with `key`",
+                    format!(
+                        "the table has no primary key: name a unique key with `key`{}",
+                        found.unwrap_or_default()
+                    ),
                 );
                 return None;
             }

@@ -170,7 +170,13 @@ impl<ST> QueryFragment<diesel::sqlite::Sqlite> for Statement<ST> {
         use diesel::sql_types::{BigInt, Binary, Double, Nullable};
         for piece in self.pieces() {
             match piece {
-                Ok(text) => out.push_sql(text),
+                Ok(text) => {
+                    // SQLite does not prepare an `EXPLAIN` again once the schema was changed.
+                    if text.starts_with("EXPLAIN") {
+                        out.unsafe_to_cache_prepared();
+                    }
+                    out.push_sql(text);
+                }
                 Err(Bind::Text(text)) => out.push_bind_param::<Text, _>(text)?,
                 Err(Bind::Null) => out.push_bind_param::<Nullable<Text>, _>(&None::<String>)?,
                 Err(Bind::Integer(number)) => out.push_bind_param::<BigInt, _>(number)?,

@@ -34,13 +34,14 @@ pub(super) async fn findings(
     privileges(rule, &catalogue, &mut findings);
     let lacks = !findings.refused.is_empty();
     parts::parts(conn, rule, &catalogue, &mut findings).await?;
+    let knows_zones = stamps::zones(conn, rule, &mut findings).await?;
     if !lacks {
         stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
     }
     keys::foreign_keys(rule, &catalogue, &mut findings);
     match Plan::compile(rule, &catalogue, false, careful.is_some()) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
-        Ok(_) if lacks => {}
+        Ok(_) if lacks || !knows_zones => {}
         Ok(mut plan) => {
             if let Some(timeout) = careful {
                 let failing = failing_rows::find(conn, &plan, timeout, None).await?;
@@ -347,7 +348,13 @@ async fn backlog(
     .get_result(conn)
     .await?;
     let rows = rows.unwrap_or(0).unsigned_abs();
-    if rows >= 1_000 && due.count * 2 > rows {
+    let is_most = if due.capped {
+        let most = plan.most_of_sample.inline(|name| plan.value(name, values));
+        parts::refusal(conn, &most).await?.0 == Some(true)
+    } else {
+        due.count * 2 > rows
+    };
+    if rows >= 1_000 && is_most {
         let text = format!(
             "{due} rows are due, which is most of the table; `expect_backlog` says that this is meant"
         );

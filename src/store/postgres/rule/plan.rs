@@ -47,6 +47,8 @@ pub(super) struct Plan {
     /// Conditions that keep a row.
     pub(super) keeper: String,
     pub(super) count: Variants,
+    /// Whether most rows on some pages are due.
+    pub(super) most_of_sample: Template,
     pub(super) oldest: Template,
     /// The instant of the first row that may become due, whatever keeps it back now.
     pub(super) first: Template,

@@ -180,6 +180,17 @@ impl Compiler<'_> {
                 param("limit")
             )
         });
+        // About 400 kB of the table, the same twice.
+        let sample = format!(
+            "{from} TABLESAMPLE SYSTEM (least(4e7 / greatest((WITH RECURSIVE part AS (SELECT {}::bigint::oid AS oid \
+             UNION SELECT i.inhrelid FROM part JOIN pg_inherits i ON i.inhparent = part.oid) \
+             SELECT sum(pg_relation_size(oid)) FROM part), 1), 100)) REPEATABLE (1)",
+            self.catalogue.oid(&rule.table)?
+        );
+        let most_of_sample = Template::new(&format!(
+            "SELECT count(*) * 2 > (SELECT count(*) FROM {sample}) AS fails FROM {sample} WHERE {} AND {counts}",
+            parts.conditions(false, Begin::First)
+        ));
         let after = rule.due.as_ref()?.after.unwrap_or_default();
         let shift = i64::try_from(after.as_micros()).unwrap_or(i64::MAX / 4);
         let due_at = format!("{micros} + {shift}");
@@ -262,6 +273,7 @@ impl Compiler<'_> {
             after_set,
             preview,
             count,
+            most_of_sample,
             oldest,
             first,
             may_keep_back: parts.held.is_some()

@@ -2,17 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Text};
 
-use super::catalogue::{self, Catalogue};
+use super::catalogue::{self, ADDRESS, Catalogue};
 use super::plan::{Plan, Values};
 use super::probe::FailingRow;
 use super::queries;
-use crate::rule::{Action, Columns, Finding, Findings, Rule, bare_name};
-use crate::store::rule::{Compiler, advice, identifier, overlap, table_name};
+use super::stamp::middle;
+use crate::rule::{Action, Columns, Finding, Findings, Rule, bare_name, doubted};
+use crate::store::rule::{advice, identifier, overlap, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod constants;
+mod indexes;
 mod parts;
 
 /// Everything that is wrong with a rule or could be better.
@@ -31,6 +33,17 @@ pub(super) fn findings(
         .flat_map(|rows| rows.iter().map(|row| &*row.1))
         .collect();
     findings.advice.extend(advice(rule, &reasons));
+    for (part, instant) in rule.instants() {
+        let sample = catalogue.samples.get(&instant.column);
+        let doubt = sample
+            .zip(instant.sqlite_stamp())
+            .and_then(|(sample, stamp)| {
+                let value = middle(&sample.values)?;
+                doubted(&instant.column, value, sample.values.len(), stamp)
+            });
+        let doubt = doubt.map(|text| Finding::new(&rule.name, part, text));
+        findings.advice.extend(doubt);
+    }
     match Plan::compile(rule, &catalogue, false, failing) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings)?,
@@ -39,7 +52,7 @@ pub(super) fn findings(
         foreign_keys(rule, &catalogue, &mut findings);
     }
     if findings.refused.is_empty() {
-        lookups(conn, rule, &catalogue, &mut findings)?;
+        indexes::lookups(conn, rule, &catalogue, &mut findings)?;
     }
     Ok(findings)
 }
@@ -89,32 +102,7 @@ fn look(
             findings.refused.push(finding);
         }
     }
-    let steps: Vec<Step> = plan
-        .preview
-        .get(&values)
-        .prefixed("EXPLAIN QUERY PLAN ")
-        .bind::<(Integer, Integer, Integer, Text)>(|name| plan.value(name, &values))
-        .load(conn)?;
-    if steps
-        .iter()
-        .any(|step| step.3 == "USE TEMP B-TREE FOR ORDER BY")
-    {
-        let bare = plan
-            .order
-            .replace(&format!("{}.", identifier(bare_name(&rule.table))), "");
-        let text =
-            "no index serves the order in which rows fall due, so each batch reads the whole table";
-        let finding = Finding::new(&rule.name, "due", text);
-        let name = identifier(&format!("{}_due", bare_name(&rule.table)));
-        findings.advice.push(if plan.order.contains("SELECT") {
-            finding
-        } else {
-            finding.mend(format!(
-                "create index {name} on {} ({bare})",
-                table_name(&rule.table)
-            ))
-        });
-    }
+    indexes::order(conn, rule, catalogue, plan, &values, findings)?;
     let own = catalogue.tables.get(&rule.table);
     null_keys(conn, rule, catalogue, plan, findings)?;
     if own.is_some_and(|table| table.without_rowid) {
@@ -134,7 +122,12 @@ fn look(
             2 * crate::job::BoundedCount::CAP
         ))
         .get_result(conn)?;
-        if rows >= 1_000 && due.count * 2 > rows.unsigned_abs() {
+        let is_most = if due.capped {
+            most_of_sample(conn, rule, plan, &values)?
+        } else {
+            due.count * 2 > rows.unsigned_abs()
+        };
+        if rows >= 1_000 && is_most {
             let text = format!(
                 "{due} rows are due, which is most of the table; `expect_backlog` says that this is meant"
             );
@@ -142,6 +135,36 @@ fn look(
         }
     }
     Ok(())
+}
+
+/// Whether most rows at evenly spaced addresses are due.
+fn most_of_sample(
+    conn: &mut SqliteConnection,
+    rule: &Rule,
+    plan: &Plan,
+    values: &Values<'_>,
+) -> QueryResult<bool> {
+    if plan.without_rowid {
+        return Ok(false);
+    }
+    let table = table_name(&rule.table);
+    let (count, rows) = diesel::dsl::sql::<(BigInt, Text)>(&format!(
+        "WITH RECURSIVE point(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM point WHERE n < 999) \
+         SELECT count(*), json_group_array(address) FROM (SELECT DISTINCT (SELECT {ADDRESS} FROM {table} \
+             WHERE {ADDRESS} >= first + (last - first) / 999.0 * n ORDER BY {ADDRESS} LIMIT 1) AS address \
+             FROM point, (SELECT min({ADDRESS}) AS first, max({ADDRESS}) AS last FROM {table})) WHERE address IS NOT NULL"
+    ))
+    .get_result::<(i64, String)>(conn)?;
+    let values = Values {
+        rows: &rows,
+        ..values.clone()
+    };
+    let due: i64 = plan
+        .still
+        .get(&values)
+        .bind::<BigInt>(|name| plan.value(name, &values))
+        .get_result(conn)?;
+    Ok(due * 2 > count)
 }
 
 /// Names columns of the key that are NULL in some rows, which SQLite allows in a primary key.
@@ -174,36 +197,6 @@ fn null_keys(
 struct Counted {
     #[diesel(sql_type = BigInt)]
     rows: i64,
-}
-
-/// A step of a plan: its number, that of the step above it, one that is not used, and its words.
-type Step = (i32, i32, i32, String);
-
-/// Advises of indexes for the looks at other tables.
-fn lookups(
-    conn: &mut SqliteConnection,
-    rule: &Rule,
-    catalogue: &Catalogue,
-    findings: &mut Findings,
-) -> QueryResult<()> {
-    let rows = format!(
-        "FROM {} AS {}",
-        table_name(&rule.table),
-        identifier(bare_name(&rule.table))
-    );
-    for lookup in Compiler::new(rule, catalogue, false, false).lookups() {
-        let mut reads_all = true;
-        for condition in &lookup.conditions {
-            let explained = format!("EXPLAIN QUERY PLAN SELECT {condition} {rows}");
-            let steps: Vec<Step> =
-                diesel::dsl::sql::<(Integer, Integer, Integer, Text)>(&explained).load(conn)?;
-            // The first reads the rule's own rows.
-            let mut others = steps.iter().map(|step| &*step.3).skip(1);
-            reads_all &= others.any(|step| step.starts_with("SCAN") || step.contains("AUTOMATIC"));
-        }
-        findings.advise_once(reads_all.then(|| lookup.advise(rule, "create index")));
-    }
-    Ok(())
 }
 
 fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {

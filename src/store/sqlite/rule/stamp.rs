@@ -292,7 +292,7 @@ fn separator(format: &str) -> &'static str {
     clippy::cast_possible_truncation,
     reason = "a fraction of a unit is of no matter, and a number beyond is the last"
 )]
-fn middle(values: &[(String, String)]) -> Option<i64> {
+pub(super) fn middle(values: &[(String, String)]) -> Option<i64> {
     let numbers = values.iter().filter_map(|(_, value)| {
         let whole = value.parse::<i64>().ok();
         whole.or_else(|| value.parse::<f64>().ok().map(|value| value as i64))
