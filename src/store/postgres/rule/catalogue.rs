@@ -34,6 +34,10 @@ pub(super) struct Catalogue {
 }
 
 #[derive(Debug, QueryableByName)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of the catalogue, each by itself"
+)]
 struct FoundTable {
     #[diesel(sql_type = Text)]
     given: String,
@@ -59,6 +63,10 @@ struct FoundTable {
 
 /// A table.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of the catalogue, each by itself"
+)]
 pub(super) struct Table {
     pub(super) oid: i64,
     /// `pg_class.relkind`.
