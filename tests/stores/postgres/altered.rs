@@ -82,6 +82,48 @@ async fn tables_that_are_altered_under_a_worker_are_checked_again() -> TestResul
     Ok(())
 }
 
+/// The session looks idle by what is noted, and its guest writes: no forecast counts it again.
+#[tokio::test]
+async fn a_session_whose_activity_a_trigger_hides_is_rejected() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
+        return Ok(());
+    };
+    let job = built_in_job(world.store.clone(), "session-cleaner")?;
+    let long_ago = now() - TimeDelta::days(3);
+    for (id, guest) in [("idle", 1), ("live", 2)] {
+        world.session(id, user(guest), long_ago).await?;
+    }
+    world
+        .sql(
+            "create function eat() returns trigger language plpgsql as 'begin new.last_activity_at := old.last_activity_at; return new; end';
+             create trigger eat before update on sessions for each row execute function eat()",
+        )
+        .await?;
+    world.message(user(2), "user", now()).await?;
+    let bounds = job.begin_run().await.map_err(|error| error.chain())?;
+    let request = BatchRequest {
+        scope: Scope::All,
+        now: bounds.now,
+        cutoff: bounds.cutoff,
+        limit: 10.try_into()?,
+        after: None,
+    };
+
+    let batch = job.batch(&request).await.map_err(|error| error.chain())?;
+    let rejected: Vec<String> = batch.rejected.iter().map(|row| row.id.clone()).collect();
+    let forecast = job
+        .forecast(&rejected)
+        .await
+        .map_err(|error| error.chain())?;
+
+    assert_eq!(
+        (batch.ids, rejected),
+        (vec!["idle".to_owned()], vec!["live".to_owned()])
+    );
+    assert_eq!(forecast.next_due, None);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_mended_table_is_used_at_the_next_run() -> TestResult {
     let Some(world) = PostgresUnderTest::open().await? else {

@@ -6,6 +6,7 @@ use crate::rule::{Action, Children, OnParent, bare_name};
 use crate::store::rule::{
     Dialect, HandedRows, Handing, OnDelete, Template, identifier, qualified, table_name, tuple,
 };
+use crate::store::tx_error::WITHHELD;
 
 impl Compiler<'_> {
     /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of
@@ -181,11 +182,18 @@ impl Compiler<'_> {
             let handing = self.handed_on(hand_on, &handed)?;
             steps.hand(handing);
         }
+        let mut unmoved = (String::new(), String::new());
         if let Some((active, (column, _))) = parts.noted() {
+            // A trigger may keep the column, and every run would look at the row again.
+            let rows = |what: &str| {
+                format!(" || ARRAY(SELECT {what} FROM hk_moved WHERE hk_unmoved)::text[]")
+            };
+            unmoved = (rows("hk_id"), rows(&format!("'{WITHHELD}'")));
             // So that the next run does not look at it again.
             steps.ctes.push(format!(
                 "hk_moved AS (UPDATE {from} SET {column} = {} WHERE {of}.ctid = ANY \
-                 (ARRAY(SELECT hk_ctid FROM hk_picked WHERE ({}) IS NOT TRUE)){} AND {})",
+                 (ARRAY(SELECT hk_ctid FROM hk_picked WHERE ({}) IS NOT TRUE)){} AND {} \
+                 RETURNING {} AS hk_id, {} AS hk_unmoved)",
                 active.truth.sql,
                 active.picked_quiet(parts.inclusive),
                 if parts.is_divided {
@@ -195,7 +203,9 @@ impl Compiler<'_> {
                 } else {
                     String::new()
                 },
-                parts.matches()
+                parts.matches(),
+                parts.id,
+                parts.due(),
             ));
         }
         let still = match &rule.action {
@@ -218,11 +228,13 @@ impl Compiler<'_> {
             .map(String::as_str)
             .collect();
         let text = format!(
-            ", {} SELECT hk_ids, hk_still, hk_kept, hk_keepers, hk_place, hk_micros, hk_to_write, \
+            ", {} SELECT hk_ids, hk_still, hk_kept{}, hk_keepers{}, hk_place, hk_micros, hk_to_write, \
              ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
              FROM (SELECT coalesce(array_agg(hk_id), '{{}}') AS hk_ids, {still} AS hk_still FROM hk_written) AS hk_w \
              CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p",
             steps.ctes.join(", "),
+            unmoved.0,
+            unmoved.1,
             counted.join(", "),
             if tally.is_some() {
                 "(SELECT hk_tally FROM hk_before)"
