@@ -52,8 +52,6 @@ struct FoundTable {
     #[diesel(sql_type = Text)]
     missing_privileges: String,
     #[diesel(sql_type = Bool)]
-    reads_rows: bool,
-    #[diesel(sql_type = Bool)]
     set_back: bool,
     #[diesel(sql_type = Bool)]
     has_triggers: bool,
@@ -76,10 +74,9 @@ pub(super) struct Table {
     /// Of the same, those for which row security may hide rows from this role.
     pub(super) hidden_from: String,
     /// Of `select`, `insert`, `update` and `delete`, those this role does not have, separated by
-    /// commas, as far as no column has them.
+    /// commas, as far as no column has them, and `rows` if it may select columns at most, but not
+    /// the place of a row.
     pub(super) missing_privileges: String,
-    /// Whether this role may select more than single columns, such as the place of a row.
-    pub(super) reads_rows: bool,
     /// Whether a trigger fires after a row was written, here or in a part, and may set it back.
     pub(super) set_back: bool,
     /// Whether any trigger is on, here or in a part.
@@ -299,7 +296,6 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
                 has_parts: found.has_parts,
                 hidden_from: found.hidden_from,
                 missing_privileges: found.missing_privileges,
-                reads_rows: found.reads_rows,
                 set_back: found.set_back,
                 has_triggers: found.has_triggers,
                 triggers: found.triggers,
@@ -410,8 +406,7 @@ const TABLES: &str = "
             group by p.name having not coalesce(bool_or(policy.permits and policy.shows_all), false)
                 or not coalesce(bool_and(policy.shows_all) filter (where not policy.permits), true)), ',') else '' end as hidden_from,
         array_to_string(array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p
-            where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') as missing_privileges,
-        has_table_privilege(c.oid, 'select') as reads_rows,
+            where not has_table_privilege(c.oid, p) and not (p <> 'delete' and has_any_column_privilege(c.oid, p))), ',') || case when has_table_privilege(c.oid, 'select') then '' else ',rows' end as missing_privileges,
         fired.set_back, fired.has_triggers,
         array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and {notes}) as triggers
     from unnest($1, $2) as u(given, quoted) join pg_class c on c.oid = {regclass}

@@ -278,9 +278,10 @@ fn privileges(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             continue;
         };
         let is_own = part == "table";
+        let lacks_rows = table.missing_privileges.ends_with(",rows");
         let lacks = |privilege: &&str| match *privilege {
             // Rows are found by their place.
-            "select" if is_own && !table.reads_rows => true,
+            "select" if is_own && lacks_rows => true,
             "update" if is_own && !updates(rule, table) => true,
             privilege => table
                 .missing_privileges
