@@ -19,8 +19,8 @@ impl Active<Moment> {
     }
 }
 
-/// Returns whether a trigger, a row of `pg_trigger`, notes every row that is inserted, as far as the
-/// catalogue says so. Ours must be as the migration made it.
+/// Returns whether a trigger, a row of `pg_trigger`, notes every row that is inserted, as far as
+/// the catalogue says so. Ours must be as the migration made it.
 pub(super) fn notes(of: &str) -> String {
     format!(
         "({of}.tgenabled IN ('O', 'A') AND ({of}.tgtype & 4) <> 0 AND (({of}.tgtype & 1) <> 0 OR {of}.tgnewtable IS NOT NULL) \
