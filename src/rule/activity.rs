@@ -18,7 +18,10 @@ use super::stamp::InstantColumn;
 /// column, or from a third row to which both refer ([`Activity::through`]).
 /// [`Rule::may_race`](super::Rule::may_race) accepts the race instead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "activity, such as `{ table = \"messages\", column = \"user_id\", at = \"sent_at\" }`"
+)]
 pub struct Activity {
     pub(crate) table: String,
     pub(crate) column: Columns,

@@ -34,7 +34,10 @@ pub(crate) enum Source {
 
 /// A lifetime that another table has for each tenant. Without a row, or with NULL, never due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`{ table = .., key = .., by = .., column = .., unit = \"days\" }`"
+)]
 pub struct Lifetime {
     /// The table with the lifetimes.
     pub table: String,
@@ -217,7 +220,11 @@ impl Due {
 
 /// The form in a file: one of `at`, `first_of`, `coalesce` and `sql`, with its options.
 #[derive(Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "when a row falls due, such as `{ at = \"created_at\", after = \"15m\" }`"
+)]
 struct DueForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<InstantColumn>,

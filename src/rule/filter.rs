@@ -8,7 +8,10 @@ use super::value::Literal;
 
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(
+    rename_all = "snake_case",
+    expecting = "a condition, such as `{ eq = [\"status\", \"open\"] }`"
+)]
 #[non_exhaustive]
 pub enum Filter {
     /// The column has this value.

@@ -133,7 +133,10 @@ impl HandOn {
 pub(crate) const OUTBOX: &str = "housekeeper_outbox";
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`into` or `outbox` with `columns`, or `call` with `arguments`"
+)]
 struct HandOnForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     into: Option<String>,

@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Rule {
 impl Rule {
     fn read(&mut self, part: &str, value: Value) -> Result<(), String> {
         fn of<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-            serde_json::from_value(value).map_err(|error| error.to_string())
+            serde_path_to_error::deserialize(value).map_err(|error| plain(&error))
         }
         match part {
             "key" => self.key = of(value)?,
@@ -74,6 +74,38 @@ impl Rule {
             }
         }
         Ok(())
+    }
+}
+
+/// The error in words of a file, behind the place of the value within the part.
+fn plain(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let mut text = error.inner().to_string();
+    for (of_serde, words) in [
+        (
+            "expected a sequence",
+            "expected a list: write `[..]`, or `[[..]]` for tables",
+        ),
+        (
+            "expected map with a single key",
+            "expected one entry: write `and = [{ .. }, { .. }]` for several conditions",
+        ),
+        (
+            "unit variant, expected newtype variant",
+            "a word alone, expected `{ word = .. }`",
+        ),
+        (
+            "unit variant, expected tuple variant",
+            "a word alone, expected `{ word = .. }`",
+        ),
+        ("expected unit", "expected the word alone"),
+        ("expected tuple variant", "expected `[column, value]`"),
+        ("expected string or map", "expected a word or a table"),
+    ] {
+        text = text.replace(of_serde, words);
+    }
+    match error.path().iter().next() {
+        Some(_) => format!("{}: {text}", error.path()),
+        None => text,
     }
 }
 
@@ -219,15 +251,47 @@ mod tests {
             ),
             (
                 "action = { set = { a = { nov = true } } }",
-                "rule `r`, action: a constant, or one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key`",
+                "rule `r`, action: set.a: a constant, or one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key`",
             ),
             (
                 "with = [{ table = \"t\", colum = \"a\" }]",
-                "rule `r`, with: unknown field `colum`",
+                "rule `r`, with: [0].colum: unknown field `colum`",
+            ),
+            (
+                "due = \"at\"",
+                "rule `r`, due: invalid type: string \"at\", expected when a row falls due, such as `{ at = \"created_at\", after = \"15m\" }`",
+            ),
+            (
+                "unless = { table = \"t\", column = \"a\" }",
+                "rule `r`, unless: invalid type: map, expected a list: write `[..]`, or `[[..]]` for tables",
+            ),
+            (
+                "unless = [\"a\"]",
+                "rule `r`, unless: [0]: invalid type: string \"a\", expected rows of another table, such as `{ table = \"payments\", column = \"order_id\" }`",
+            ),
+            (
+                "only = { eq = \"a\" }",
+                "rule `r`, only: eq: invalid type: string \"a\", expected `[column, value]`",
+            ),
+            (
+                "only = \"not_null\"",
+                "rule `r`, only: not_null: invalid type: a word alone, expected `{ word = .. }`",
+            ),
+            (
+                "only = { eq = [\"a\", 1], is_null = \"b\" }",
+                "rule `r`, only: invalid value: map, expected one entry: write `and = [{ .. }, { .. }]` for several conditions",
+            ),
+            (
+                "only = 5",
+                "rule `r`, only: invalid type: integer `5`, expected a word or a table",
+            ),
+            (
+                "action = { delete = true }",
+                "rule `r`, action: delete: invalid type: boolean `true`, expected the word alone",
             ),
             (
                 "hand_on = [{ into = \"t\", outbox = true }]",
-                "rule `r`, hand_on: give `into` or `outbox`",
+                "rule `r`, hand_on: [0]: give `into` or `outbox`",
             ),
         ];
 

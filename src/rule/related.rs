@@ -12,7 +12,10 @@ use super::hand_on::HandOn;
 /// same time locks its parent by that key. [`Rule::may_race`](super::Rule::may_race) accepts the
 /// race without one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "rows of another table, such as `{ table = \"payments\", column = \"order_id\" }`"
+)]
 pub struct Related {
     pub(crate) table: String,
     pub(crate) column: Columns,
@@ -52,7 +55,10 @@ impl Related {
 
 /// Rows of another table that refer to due rows, and are deleted or set before them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "rows of another table, such as `{ table = \"payments\", column = \"order_id\" }`"
+)]
 pub struct Children {
     pub(crate) table: String,
     pub(crate) column: Columns,
