@@ -21,22 +21,31 @@ impl Rule {
         all
     }
 
+    /// Returns the parts that hand rows on, then those that hand on children.
+    pub(crate) fn handings(&self) -> impl Iterator<Item = &HandOn> {
+        let children = self.children().into_iter();
+        let own = self.hand_on.iter();
+        own.chain(children.flat_map(|one| &one.hand_on))
+    }
+
+    /// Returns the number of such a part, from 0.
+    #[cfg(feature = "_store")]
+    pub(crate) fn handing_number(&self, part: &HandOn) -> usize {
+        let is_it = |one: &HandOn| std::ptr::eq(one, part);
+        self.handings().position(is_it).unwrap_or(0)
+    }
+
     /// Returns whether rows or their children are handed on.
     #[cfg(feature = "postgres")]
     pub(crate) fn hands_on(&self) -> bool {
-        let children = self.children().into_iter();
-        !self.hand_on.is_empty() || children.flat_map(|one| &one.hand_on).next().is_some()
+        self.handings().next().is_some()
     }
 
     /// Returns whether rows or their children are handed on to the outbox.
     #[cfg(feature = "_store")]
     pub(crate) fn hands_on_to_outbox(&self) -> bool {
-        let children = self.children().into_iter();
-        let mut all = self
-            .hand_on
-            .iter()
-            .chain(children.flat_map(|one| &one.hand_on));
-        all.any(|hand_on| matches!(hand_on.to, Target::Outbox(_)))
+        self.handings()
+            .any(|hand_on| matches!(hand_on.to, Target::Outbox(_)))
     }
 
     /// Returns the tables that the rule names, as it names them, once each.
@@ -53,16 +62,14 @@ impl Rule {
                     .map(|through| through.table.as_str()),
             );
         }
-        names.extend(self.hand_on.iter().filter_map(HandOn::table));
+        names.extend(self.handings().filter_map(HandOn::table));
         let lifetime = self.due.as_ref().and_then(|due| due.lifetime.as_ref());
         names.extend(lifetime.map(|lifetime| lifetime.table.as_str()));
         if let Some(Action::Archive(archive)) = &self.action {
             names.push(&archive.into);
         }
-        for children in self.children() {
-            names.push(&children.table);
-            names.extend(children.hand_on.iter().filter_map(HandOn::table));
-        }
+        let children = self.children().into_iter();
+        names.extend(children.map(|one| one.table.as_str()));
         names.sort_unstable();
         names.dedup();
         names

@@ -80,8 +80,9 @@ pub enum Value {
     /// The row's key as text. Only for rows that are handed on.
     Key,
     /// A text that identifies this change of this row: the rule, the table of a child, the key, and
-    /// the instant of the run. If several parts hand on one row, the text of the second ends in
-    /// `:2`. Only for rows that are handed on.
+    /// the instant of the run. The second part of a rule that hands on ends its texts in `:2`,
+    /// where the parts of children follow those of the rule. Only for rows that are handed on and
+    /// have a key.
     IdempotencyKey,
 }
 

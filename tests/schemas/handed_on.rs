@@ -40,7 +40,7 @@ struct Answer {
 
 impl Host {
     /// One for each database that is there.
-    async fn each() -> Vec<Self> {
+    pub(crate) async fn each() -> Vec<Self> {
         let clock = Arc::new(ManualClock::frozen(noon()));
         let mut hosts = Vec::new();
         #[cfg(feature = "postgres")]
@@ -69,7 +69,7 @@ impl Host {
             .find(|host| matches!(host, Self::Postgres(_)))
     }
 
-    async fn migrate(&self) {
+    pub(crate) async fn migrate(&self) {
         let schemas = &[Schema::Outbox];
         match self {
             #[cfg(feature = "postgres")]
@@ -116,7 +116,7 @@ impl Host {
             .answer
     }
 
-    fn job(&self, rule: Rule) -> Box<dyn Job> {
+    pub(crate) fn job(&self, rule: Rule) -> Box<dyn Job> {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Box::new(store.rule(rule).expect("a job")),
@@ -125,7 +125,7 @@ impl Host {
         }
     }
 
-    async fn findings(&self, rule: &Rule) -> String {
+    pub(crate) async fn findings(&self, rule: &Rule) -> String {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => store.check_rule(rule).await,
@@ -176,7 +176,7 @@ impl Host {
     }
 
     /// All entries of the rule.
-    async fn entries(&self) -> Vec<OutboxEntry> {
+    pub(crate) async fn entries(&self) -> Vec<OutboxEntry> {
         let claim = Claim {
             rule: "expirer".into(),
             owner: uuid::Uuid::nil(),
@@ -563,8 +563,8 @@ async fn keys_of_one_run_in_one_queue_differ() {
         let keys = [
             "a:1768046400000000",
             "a:1768046400000000:2",
-            "images:a:1768046400000000",
-            "videos:a:1768046400000000",
+            "images:a:1768046400000000:3",
+            "videos:a:1768046400000000:4",
         ];
         for (key, kind) in keys.iter().zip(["mail", "refund", "image", "video"]) {
             let found =
@@ -762,7 +762,8 @@ async fn missing_grants_on_the_outbox_are_named() {
     host.migrate().await;
     let role = format!("weak{}", uuid::Uuid::new_v4().simple());
     host.run(&format!(
-        "create role {role} login; grant select, update, delete on orders to {role}"
+        "create role {role} login; grant select, update, delete on orders to {role};
+         create table jobs (id bigserial primary key, key text); grant insert on jobs to {role}"
     ))
     .await;
     let url = host
@@ -774,6 +775,18 @@ async fn missing_grants_on_the_outbox_are_named() {
     let findings = weak
         .findings(&expirer().delete().hand_on(outbox(["guest"])))
         .await;
+    let job = hand_on("jobs").column("key", Value::Key);
+    let numbered = expirer().delete().hand_on(job.clone().column("id", 1));
+    let numbered = weak.findings(&numbered).await;
+    let job = weak.findings(&expirer().delete().hand_on(job)).await;
+
+    assert_eq!(numbered, "");
+    assert_eq!(
+        job,
+        format!(
+            "rule `expirer`, hand_on jobs: this role lacks usage on `jobs_id_seq`, which numbers `id`; run `grant usage on sequence jobs_id_seq to \"{role}\"`\n"
+        )
+    );
 
     assert_eq!(
         findings,

@@ -23,6 +23,8 @@ mod failing_rows;
 mod findings;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod handed_on;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod handed_whole;
 #[cfg(feature = "sqlite")]
 mod housekeeper;
 mod indexes;

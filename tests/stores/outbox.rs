@@ -397,6 +397,18 @@ async fn an_entry_that_the_host_keeps_is_parked_alone(world: &World) -> TestResu
     Ok(())
 }
 
+async fn an_empty_outbox_has_no_oldest_entry(world: &World) -> TestResult {
+    let before = world.outbox.counts(&RULE.into()).await?;
+    world.write(&["a"]).await?;
+    let parked = world.claim(9).await?.remove(0);
+    world.refuse(parked.id, 1, None).await?;
+    let after = world.outbox.counts(&RULE.into()).await?;
+
+    assert_eq!((before.waiting.count, before.oldest), (0, None));
+    assert_eq!((after.parked.count, after.oldest), (1, None));
+    Ok(())
+}
+
 macro_rules! outboxes {
     ($($module:ident: $open:expr;)*) => {
         $(outboxes!(@one $module $open,
@@ -408,6 +420,7 @@ macro_rules! outboxes {
             released_entries_are_due_at_once_without_an_attempt
             in_order_of_key_one_entry_of_a_key_is_out_at_a_time
             an_entry_that_the_host_keeps_is_parked_alone
+            an_empty_outbox_has_no_oldest_entry
         );)*
     };
     (@one $module:ident $open:expr, $($case:ident)*) => {

@@ -32,6 +32,7 @@ mod cursor;
 mod dialect;
 mod failing_rows;
 mod floor;
+mod functions;
 mod parts;
 mod plan;
 mod probe;

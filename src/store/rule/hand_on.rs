@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::parts::{identifier, qualified, table_name};
-use super::tables::{Compiler, HandedRows, Handing, Tables};
-use crate::rule::{HandOn, OUTBOX, Target, Value, bare_name};
+use super::tables::{ColumnFacts, Compiler, HandedRows, Handing, Tables};
+use crate::rule::{Children, HandOn, OUTBOX, Target, Value, bare_name};
 use crate::store::migrations::{Schema, missing_schema};
 
 impl<T: Tables> Compiler<'_, T> {
@@ -36,7 +36,7 @@ impl<T: Tables> Compiler<'_, T> {
             names.push(identifier(name));
             values.push(match value {
                 Value::Json(_) | Value::Key | Value::IdempotencyKey => {
-                    self.json_value(&part, value, handed)
+                    self.json_value(hand_on, value, handed)
                 }
                 value => T::value(self, &part, value, handed.of, (table, name)),
             });
@@ -78,7 +78,7 @@ impl<T: Tables> Compiler<'_, T> {
             self.refuse(&part, missing_schema(Schema::Outbox));
             return None;
         }
-        let payload = self.json_object(&part, &hand_on.columns, handed)?;
+        let payload = self.json_object(hand_on, &hand_on.columns, handed)?;
         let now = T::outbox_instant(self);
         Some(Handing::Insert(format!(
             "INSERT INTO {OUTBOX} (rule, topic, key, at, due_at, payload) SELECT {}, {}, {}, {now}, {now}, {payload} {}",
@@ -92,10 +92,11 @@ impl<T: Tables> Compiler<'_, T> {
     /// A value that says its own type.
     pub(crate) fn json_value(
         &mut self,
-        part: &str,
+        hand_on: &HandOn,
         value: &Value,
         handed: &HandedRows<'_>,
     ) -> Option<String> {
+        let part = &*hand_on.part();
         let after = match value {
             Value::Constant(crate::rule::Literal::Bool(value)) => {
                 return Some(T::json_boolean(*value).to_owned());
@@ -112,9 +113,17 @@ impl<T: Tables> Compiler<'_, T> {
                 let text = T::DIALECT.sql(sql);
                 return self.text(part, text.map(|text| T::json_field(format!("({text})"))));
             }
-            Value::Json(fields) => return self.json_object(part, fields, handed),
+            Value::Json(fields) => return self.json_object(hand_on, fields, handed),
             Value::Key => return Some(handed.key.clone()),
             Value::IdempotencyKey => {
+                if !handed.is_unique {
+                    let text = format!(
+                        "`{}` has no primary key, so no text tells its rows apart: use `key`, or give it a key",
+                        handed.table
+                    );
+                    self.refuse(part, text);
+                    return None;
+                }
                 let rule = &self.rule.name;
                 // A child may have the key of its parent, or of a child in another table.
                 let before = if handed.table == self.rule.table {
@@ -124,7 +133,8 @@ impl<T: Tables> Compiler<'_, T> {
                 };
                 let before = T::DIALECT.text(&before);
                 let now = T::micros_of_run(self);
-                let after = match handed.number {
+                // Rows of one key may go by several parts.
+                let after = match self.rule.handing_number(hand_on) {
                     0 => String::new(),
                     number => format!(" || ':{}'", number + 1),
                 };
@@ -141,14 +151,14 @@ impl<T: Tables> Compiler<'_, T> {
 
     fn json_object(
         &mut self,
-        part: &str,
+        hand_on: &HandOn,
         fields: &BTreeMap<String, Value>,
         handed: &HandedRows<'_>,
     ) -> Option<String> {
         let values: Vec<Option<String>> = fields
             .iter()
             .map(|(name, value)| {
-                let value = self.json_value(part, value, handed)?;
+                let value = self.json_value(hand_on, value, handed)?;
                 Some(format!("{}, {value}", T::DIALECT.text(name)))
             })
             .collect();
@@ -156,16 +166,36 @@ impl<T: Tables> Compiler<'_, T> {
         Some(T::json_object(&pairs))
     }
 
-    /// The key of a child as text: its primary key, or else what refers to its parent.
-    pub(crate) fn child_key(&self, table: &str, of: &str, or: &[String]) -> String {
-        let mut names = self.catalogue.primary_key(table);
-        if names.is_empty() {
-            names = or.to_vec();
-        }
-        match names.as_slice() {
-            // A child that no key names may refer to nothing.
-            [one] => self.catalogue.key_or_empty(table, one, of),
-            several => T::key_text(&qualified(of, several)),
+    /// Children that are handed on. Their key is the primary one, another that is never NULL, or
+    /// else what refers to their parent.
+    pub(crate) fn handed_children<'h>(
+        &self,
+        children: &'h Children,
+        of: &'h str,
+        from: &'h str,
+    ) -> HandedRows<'h> {
+        let table = &children.table;
+        let mut unique = vec![self.catalogue.primary_key(table)];
+        unique.extend(self.catalogue.unique_keys(table));
+        let is_whole = |(number, key): &(usize, Vec<String>)| {
+            let mut columns = key.iter().map(|name| self.find(table, name));
+            let is_not_null =
+                |column: Option<ColumnFacts<'_>>| column.is_some_and(|it| it.not_null);
+            !key.is_empty() && (*number == 0 || columns.all(is_not_null))
+        };
+        let found = unique.into_iter().enumerate().find(is_whole);
+        let is_unique = found.is_some();
+        let names = found.map_or(children.column.names().to_vec(), |(_, key)| key);
+        HandedRows {
+            from,
+            of,
+            table,
+            key: match names.as_slice() {
+                // A child that no key names may refer to nothing.
+                [one] => self.catalogue.key_or_empty(table, one, of),
+                several => T::key_text(&qualified(of, several)),
+            },
+            is_unique,
         }
     }
 }

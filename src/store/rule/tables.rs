@@ -223,17 +223,21 @@ pub(crate) struct HandedRows<'r> {
     pub(crate) table: &'r str,
     /// Their key as text.
     pub(crate) key: String,
-    /// How many parts hand on the same rows before.
-    pub(crate) number: usize,
+    /// Whether the key is of one row.
+    pub(crate) is_unique: bool,
 }
 
 /// A statement that hands on.
 pub(crate) enum Handing {
     /// Inserts.
     Insert(String),
-    /// Calls a function for each row, which Postgres does only if its rows are read.
+    /// Calls a function for each row, which Postgres does only if its rows are read, and leaves out
+    /// rows that meet a condition.
     #[cfg(feature = "postgres")]
-    Call(String),
+    Call {
+        call: String,
+        unless: Option<String>,
+    },
 }
 
 /// Returns the advice that these triggers fire for each row.

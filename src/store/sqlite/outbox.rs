@@ -27,9 +27,9 @@ use statements::{CLAIM, CLAIM_IN_ORDER_OF_KEY, COUNTS, DISCARD, PARKED, PULL, RE
 struct Line {
     #[diesel(sql_type = BigInt)]
     id: i64,
-    #[diesel(sql_type = Text)]
-    topic: String,
     /// Bytes, because SQLite does not keep texts from being something else.
+    #[diesel(sql_type = Binary)]
+    topic: Vec<u8>,
     #[diesel(sql_type = Binary)]
     key: Vec<u8>,
     #[diesel(sql_type = BigInt)]
@@ -69,7 +69,7 @@ impl Line {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let at = DateTime::from_timestamp_micros(self.at).unwrap_or_default();
         OutboxEntry {
-            topic: self.topic,
+            topic: text(self.topic),
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
             ..OutboxEntry::new(
                 EntryId(self.id),

@@ -54,10 +54,11 @@ pub(super) const RELEASE: &str = "
     where rule = $1 and parked_at is null and leased_by = $2";
 
 pub(super) const COUNTS: &str = "
-    select count(*) as waiting, count(*) filter (where attempts > 0) as failing,
-        (extract(epoch from coalesce($2, clock_timestamp()) - greatest(min(at), '0001-01-01Z')) * 1000000)::bigint as oldest,
+    select waiting, failing,
+        (select (extract(epoch from coalesce($2, clock_timestamp()) - greatest(least(first, '9999-12-31Z'), '0001-01-01Z')) * 1000000)::bigint where first is not null) as oldest,
         (select count(*) from (select from housekeeper_outbox where rule = $1 and parked_at is not null order by id limit $3) as p) as parked
-    from (select attempts, at from housekeeper_outbox where rule = $1 and parked_at is null order by due_at, id limit $3) as w";
+    from (select count(*) as waiting, count(*) filter (where attempts > 0) as failing, min(at) as first
+        from (select attempts, at from housekeeper_outbox where rule = $1 and parked_at is null order by due_at, id limit $3) as e) as w";
 
 pub(super) const PARKED: &str = "
     select id, topic, key, greatest(least(at, '9999-12-31Z'), '0001-01-01Z') as at, payload::text as payload, attempts,

@@ -7,7 +7,8 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::activity::notes;
-use crate::rule::{Children, HandOn, Rule, Target, split_name};
+use super::functions::{self, Function};
+use crate::rule::{Rule, split_name};
 use crate::store::rule::{ForeignKey, OnDelete, table_name};
 
 /// The tables of a rule, by the names the rule has for them.
@@ -18,8 +19,8 @@ pub(super) struct Catalogue {
     pub(super) known: Vec<String>,
     /// Unique keys that know all rows, the primary ones first.
     keys: Vec<UniqueKey>,
-    /// The functions that the rule calls, each with its overloads: types by argument.
-    pub(super) functions: BTreeMap<String, Vec<BTreeMap<String, String>>>,
+    /// The functions that each part that hands on may call, by the number of the part.
+    pub(super) functions: BTreeMap<usize, Vec<Function>>,
     /// Foreign keys that point at a table of the rule.
     pub(super) foreign_keys: Vec<Reference>,
     pub(super) is_standby: bool,
@@ -127,6 +128,9 @@ pub(super) struct Column {
     /// Whether it is an array, a record or JSON, which JSON holds in another form than text.
     #[diesel(sql_type = Bool)]
     pub(super) is_structured: bool,
+    /// The sequence that its default takes a number from, if this role may not use it.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) locked_sequence: Option<String>,
     /// Labels of an enum.
     #[diesel(sql_type = Array<Text>)]
     pub(super) labels: Vec<String>,
@@ -202,16 +206,6 @@ impl From<FoundKey> for Reference {
 }
 
 #[derive(QueryableByName)]
-struct FoundFunction {
-    #[diesel(sql_type = Text)]
-    given: String,
-    #[diesel(sql_type = Array<Text>)]
-    names: Vec<String>,
-    #[diesel(sql_type = Array<Text>)]
-    types: Vec<String>,
-}
-
-#[derive(QueryableByName)]
 struct Known {
     #[diesel(sql_type = Text)]
     name: String,
@@ -281,7 +275,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
         .await?;
-    let functions = called(conn, rule).await?;
+    let functions = functions::read(conn, rule).await?;
     let foreign_keys: Vec<FoundKey> = diesel::sql_query(FOREIGN_KEYS)
         .bind::<Array<BigInt>, _>(&oids)
         .load(conn)
@@ -321,7 +315,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
             }
         }
     }
-    Ok(Catalogue {
+    let mut catalogue = Catalogue {
         tables,
         known: known.into_iter().map(|known| known.name).collect(),
         closed: closed.into_iter().map(|closed| closed.name).collect(),
@@ -332,54 +326,9 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         tracks_counts: server.tracks_counts,
         has_infinite_numerics: server.has_infinite_numerics,
         role: server.role,
-    })
-}
-
-/// The functions that a rule calls.
-async fn called(
-    conn: &mut AsyncPgConnection,
-    rule: &Rule,
-) -> QueryResult<BTreeMap<String, Vec<BTreeMap<String, String>>>> {
-    fn below<'r>(children: &'r [Children], all: &mut Vec<&'r HandOn>) {
-        for one in children {
-            all.extend(&one.hand_on);
-            below(&one.with, all);
-        }
-    }
-    let mut all: Vec<&HandOn> = rule.hand_on.iter().collect();
-    below(&rule.with, &mut all);
-    let names: Vec<&str> = all
-        .into_iter()
-        .filter_map(|hand_on| match &hand_on.to {
-            Target::Function(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let mut functions: BTreeMap<String, Vec<BTreeMap<String, String>>> = BTreeMap::new();
-    if names.is_empty() {
-        return Ok(functions);
-    }
-    let (schemas, bare): (Vec<&str>, Vec<&str>) = names
-        .iter()
-        .map(|name| split_name(name))
-        .map(|(schema, bare)| (schema.unwrap_or(""), bare))
-        .unzip();
-    let found: Vec<FoundFunction> = diesel::sql_query(FUNCTIONS)
-        .bind::<Array<Text>, _>(names)
-        .bind::<Array<Text>, _>(schemas)
-        .bind::<Array<Text>, _>(bare)
-        .load(conn)
-        .await?;
-    for FoundFunction {
-        given,
-        names,
-        types,
-    } in found
-    {
-        let arguments = names.into_iter().zip(types).collect();
-        functions.entry(given).or_default().push(arguments);
-    }
-    Ok(functions)
+    };
+    functions::choose(conn, rule, &mut catalogue).await?;
+    Ok(catalogue)
 }
 
 impl Column {
@@ -390,6 +339,7 @@ impl Column {
             cast: self.cast.clone(),
             base: self.base.clone(),
             labels: self.labels.clone(),
+            locked_sequence: self.locked_sequence.clone(),
             ..*self
         }
     }
@@ -436,11 +386,15 @@ const KNOWN: &str = "
 const COLUMNS: &str = "
     select a.attrelid::bigint::text as given, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as cast,
         format_type(b.oid, null) as base,
-        a.attnotnull as not_null, a.atthasdef or a.attidentity <> '' as has_default,
+        a.attnotnull or t.typnotnull as not_null, a.atthasdef or a.attidentity <> '' or t.typdefault is not null as has_default,
         a.attgenerated <> '' or a.attidentity = 'a' as generated, a.attgenerated <> '' as computed,
         has_column_privilege(a.attrelid, a.attnum, 'update') as updates, t.typtype = 'd' as is_domain,
         b.typtype = 'c' or b.typcategory = 'A' or b.typname in ('json', 'jsonb') as is_structured,
-        array(select e.enumlabel::text from pg_enum e where e.enumtypid = b.oid order by e.enumsortorder) as labels
+        array(select e.enumlabel::text from pg_enum e where e.enumtypid = b.oid order by e.enumsortorder) as labels,
+        (select min(s.oid::regclass::text) from pg_attrdef d
+            join pg_depend p on p.classid = 'pg_attrdef'::regclass and p.objid = d.oid and p.refclassid = 'pg_class'::regclass
+            join pg_class s on s.oid = p.refobjid and case s.relkind when 'S' then not has_sequence_privilege(s.oid, 'usage, update') end
+            where d.adrelid = a.attrelid and d.adnum = a.attnum) as locked_sequence
     from pg_attribute a join pg_type t on t.oid = a.atttypid
     join lateral (with recursive below as (select t.oid, t.typtype, t.typbasetype
             union all select d.oid, d.typtype, d.typbasetype from below join pg_type d on d.oid = below.typbasetype where below.typtype = 'd')
@@ -453,16 +407,6 @@ const KEYS: &str = "
         i.indisprimary as primary
     from pg_index i where i.indrelid::bigint = any($1) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
     order by i.indisprimary desc, i.indexrelid";
-
-const FUNCTIONS: &str = "
-    select u.given,
-        array(select coalesce(p.proargnames[place], '') from generate_series(1, greatest(p.pronargs, cardinality(p.proargmodes))) as place
-            where p.proargmodes is null or p.proargmodes[place] in ('i', 'b', 'v') order by place) as names,
-        array(select format_type(type, null) from unnest(p.proargtypes) with ordinality as a(type, place) order by place) as types
-    from (select distinct * from unnest($1, $2, $3)) as u(given, schema, name)
-    join pg_proc p on p.proname = u.name join pg_namespace n on n.oid = p.pronamespace
-    where case when u.schema = '' then pg_function_is_visible(p.oid) else n.nspname = u.schema end
-        and p.prokind = 'f' and has_function_privilege(p.oid, 'execute') order by p.oid";
 
 /// Of a partitioned table only the whole is named, not its parts. A key whose columns lead an
 /// index, or one that leaves out their own NULL alone, is indexed.

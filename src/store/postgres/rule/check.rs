@@ -20,6 +20,8 @@ mod keys;
 mod parts;
 mod stamps;
 
+pub(super) use parts::problem;
+
 /// Everything that is wrong with a rule or could be better. Where a row may fail the host's SQL,
 /// those that do are looked for, in statements with this timeout.
 pub(super) async fn findings(
@@ -32,6 +34,7 @@ pub(super) async fn findings(
     let mut findings = Findings::default();
     // Without privileges no row can be read.
     privileges(rule, &catalogue, &mut findings);
+    sequences(rule, &catalogue, &mut findings);
     let lacks = !findings.refused.is_empty();
     parts::parts(conn, rule, &catalogue, &mut findings).await?;
     let knows_zones = stamps::zones(conn, rule, &mut findings).await?;
@@ -322,6 +325,27 @@ fn updates(rule: &Rule, own: &Table) -> bool {
     };
     let mut found = set.filter_map(|name| own.column(name));
     found.all(|column| column.updates)
+}
+
+/// Sequences that number the rows of a queue, without a privilege on them.
+fn sequences(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
+    for hand_on in rule.handings() {
+        let table = hand_on.table().and_then(|name| catalogue.tables.get(name));
+        let columns = table.into_iter().flat_map(|table| &table.columns);
+        for column in columns.filter(|column| !hand_on.columns.contains_key(&column.name)) {
+            let Some(sequence) = &column.locked_sequence else {
+                continue;
+            };
+            let text = format!(
+                "this role lacks usage on `{sequence}`, which numbers `{}`",
+                column.name
+            );
+            let grantee = identifier(&catalogue.role);
+            let finding = Finding::new(&rule.name, &hand_on.part(), text);
+            let mend = format!("grant usage on sequence {sequence} to {grantee}");
+            findings.refused.push(finding.mend(mend));
+        }
+    }
 }
 
 #[derive(QueryableByName)]

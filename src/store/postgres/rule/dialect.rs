@@ -206,14 +206,11 @@ impl Tables for Catalogue {
         handed: &HandedRows<'_>,
     ) -> Option<Handing> {
         let part = hand_on.part();
-        let overloads = compiler.catalogue.functions.get(function);
-        let fitting = overloads.into_iter().flatten().find(|arguments| {
-            let mut given = hand_on.columns.keys();
-            given.all(|name| arguments.contains_key(name))
-        });
-        let Some(arguments) = fitting else {
+        let number = compiler.rule.handing_number(hand_on);
+        let fitting = compiler.catalogue.functions.get(&number);
+        let Some(found) = fitting.and_then(|all| all.first()) else {
             let given: Vec<&str> = hand_on.columns.keys().map(String::as_str).collect();
-            let problem = if overloads.is_some() {
+            let problem = if fitting.is_some() {
                 "no function of this name takes these arguments by name"
             } else {
                 "there is no such function that this role may execute"
@@ -221,18 +218,29 @@ impl Tables for Catalogue {
             compiler.refuse(&part, format!("{problem}: {}", given.join(", ")));
             return None;
         };
-        let mut given = Vec::new();
+        let (mut given, mut nulls) = (Vec::new(), Vec::new());
         for (name, value) in &hand_on.columns {
-            let value = compiler.json_value(&part, value, handed)?;
-            let cast = arguments.get(name)?;
-            given.push(format!("{} => ({value})::{cast}", identifier(name)));
+            let cast = match value {
+                Value::Now | Value::NowPlus(_) if !found.casts => Some("timestamptz"),
+                Value::Json(_) => found.argument(name),
+                _ => found.argument(name).filter(|_| found.casts),
+            };
+            let mut value = format!("({})", compiler.json_value(hand_on, value, handed)?);
+            nulls.push(format!("{value} IS NULL"));
+            value.extend(cast.map(|cast| format!("::{cast}")));
+            given.push(format!("{} => {value}", identifier(name)));
         }
-        Some(Handing::Call(format!(
-            "SELECT {}({}) IS NULL AS hk_called {}",
-            table_name(function),
-            given.join(", "),
-            handed.from
-        )))
+        let unless = (found.is_strict && !nulls.is_empty())
+            .then(|| format!("SELECT 1 {} WHERE {}", handed.from, nulls.join(" OR ")));
+        Some(Handing::Call {
+            call: format!(
+                "SELECT {}({}) IS NULL AS hk_called {}",
+                table_name(function),
+                given.join(", "),
+                handed.from
+            ),
+            unless,
+        })
     }
 
     fn key_text(columns: &[String]) -> String {
@@ -256,11 +264,17 @@ impl Tables for Catalogue {
         if pairs.len() <= MAX_PAIRS {
             return format!("json_build_object({})", pairs.join(", "));
         }
+        // `jsonb` would drop fields of one name, and refuse some texts.
         let chunks: Vec<String> = pairs
             .chunks(MAX_PAIRS)
-            .map(|pairs| format!("jsonb_build_object({})", pairs.join(", ")))
+            .map(|pairs| {
+                format!(
+                    "left(right(json_build_object({})::text, -1), -1)",
+                    pairs.join(", ")
+                )
+            })
             .collect();
-        format!("({})::json", chunks.join(" || "))
+        format!("('{{' || {} || '}}')::json", chunks.join(" || ',' || "))
     }
 
     fn micros_of_run(compiler: &mut Compiler<'_>) -> String {

@@ -58,19 +58,15 @@ impl Compiler<'_> {
                 )
             }
         });
-        steps.counted.push(format!("(SELECT count(*) FROM {name})"));
-        steps.kinds.push(children.kind().to_owned());
-        for (number, hand_on) in children.hand_on.iter().enumerate() {
-            let handed = HandedRows {
-                from: &format!("FROM {name} AS {of}"),
-                of: &of,
-                table: &children.table,
-                key: self.child_key(&children.table, &of, columns),
-                number,
-            };
+        let count = format!("(SELECT count(*) FROM {name})");
+        let from = format!("FROM {name} AS {of}");
+        let handed = self.handed_children(children, &of, &from);
+        for hand_on in &children.hand_on {
             let handing = self.handed_on(hand_on, &handed)?;
-            steps.hand(handing);
+            steps.hand(handing, Some(&count));
         }
+        steps.counted.push(count);
+        steps.kinds.push(children.kind().to_owned());
         Some(())
     }
 
@@ -141,6 +137,16 @@ impl Compiler<'_> {
         }
         let whole = !rule.hand_on.is_empty() || matches!(rule.action, Some(Action::Archive(_)));
         let row = if whole {
+            let columns = &self.own_table()?.columns;
+            let is_ours = |name: &str| matches!(name, "hk_id" | "hk_still");
+            if let Some(clash) = columns.iter().find(|column| is_ours(&column.name)) {
+                let text = format!("`{}` is a name of the statement's own", clash.name);
+                self.refuse(
+                    "table",
+                    format!("{text}: rename the column, or hand no row on"),
+                );
+                return None;
+            }
             format!(", {of}.*")
         } else {
             String::new()
@@ -169,18 +175,18 @@ impl Compiler<'_> {
         let written = format!("FROM hk_written AS {of}");
         if let Some(Action::Archive(archive)) = &rule.action {
             let insert = self.insert_into_archive(archive, of)?;
-            steps.hand(Handing::Insert(format!("{insert} {written}")));
+            steps.hand(Handing::Insert(format!("{insert} {written}")), None);
         }
-        for (number, hand_on) in rule.hand_on.iter().enumerate() {
-            let handed = HandedRows {
-                from: &written,
-                of,
-                table: &rule.table,
-                key: format!("{of}.hk_id"),
-                number,
-            };
+        let handed = HandedRows {
+            from: &written,
+            of,
+            table: &rule.table,
+            key: format!("{of}.hk_id"),
+            is_unique: true,
+        };
+        for hand_on in &rule.hand_on {
             let handing = self.handed_on(hand_on, &handed)?;
-            steps.hand(handing);
+            steps.hand(handing, Some("cardinality(hk_ids)"));
         }
         let mut unmoved = (String::new(), String::new());
         if let Some((active, (column, _))) = parts.noted() {
@@ -228,13 +234,14 @@ impl Compiler<'_> {
             .map(String::as_str)
             .collect();
         let text = format!(
-            ", {} SELECT hk_ids, hk_still, hk_kept{}, hk_keepers{}, hk_place, hk_micros, hk_to_write, \
+            ", {} SELECT hk_ids, hk_still, hk_kept{}, hk_keepers{}, hk_place, hk_micros, hk_to_write{} AS hk_to_write, \
              ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
              FROM (SELECT coalesce(array_agg(hk_id), '{{}}') AS hk_ids, {still} AS hk_still FROM hk_written) AS hk_w \
              CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p",
             steps.ctes.join(", "),
             unmoved.0,
             unmoved.1,
+            steps.lost,
             counted.join(", "),
             if tally.is_some() {
                 "(SELECT hk_tally FROM hk_before)"
@@ -284,6 +291,8 @@ pub(super) struct Steps {
     counted: Vec<String>,
     kinds: Vec<String>,
     handed: usize,
+    /// Adds a row that was not written for each part that has handed on too few, or too many.
+    lost: String,
     /// Reads the calls, so that Postgres makes them.
     called: Vec<String>,
     /// Children by their number, and their tables.
@@ -291,12 +300,20 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    fn hand(&mut self, handing: Handing) {
+    /// Hands on as many rows as this, if that matters.
+    fn hand(&mut self, handing: Handing, count: Option<&str>) {
         let name = format!("hk_h{}", self.handed);
         self.handed += 1;
         self.ctes.push(match handing {
-            Handing::Insert(insert) => format!("{name} AS ({insert} RETURNING 1)"),
-            Handing::Call(call) => {
+            Handing::Insert(insert) => {
+                let lost = count
+                    .map(|count| format!(" + ((SELECT count(*) FROM {name}) <> {count})::int"));
+                self.lost.extend(lost);
+                format!("{name} AS ({insert} RETURNING 1)")
+            }
+            Handing::Call { call, unless } => {
+                let lost = unless.map(|unless| format!(" + EXISTS ({unless})::int"));
+                self.lost.extend(lost);
                 let called = format!("(SELECT count(hk_called) FROM {name})");
                 self.called.push(called);
                 format!("{name} AS MATERIALIZED ({call})")

@@ -11,7 +11,7 @@ macro_rules! claim {
              where id in (select o.id from housekeeper_outbox as o where o.rule = ?1 and o.parked_at is null and o.due_at <= ?2 ",
             $condition,
             " order by o.due_at, o.id limit ?3) \
-             returning id, topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error"
+             returning id, cast(topic as blob) as topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error"
         )
     };
 }
@@ -34,7 +34,7 @@ pub(super) const COUNTS: &str = "
     from (select attempts, at from housekeeper_outbox where rule = ?1 and parked_at is null order by due_at, id limit ?2)";
 
 pub(super) const PARKED: &str = "
-    select id, topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error
+    select id, cast(topic as blob) as topic, cast(key as blob) as key, at, cast(payload as blob) as payload, attempts, parked_at, last_error
     from housekeeper_outbox indexed by housekeeper_outbox_parked
     where rule = ?1 and parked_at is not null and id > ?2 order by id limit ?3";
 

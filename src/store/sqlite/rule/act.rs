@@ -63,24 +63,23 @@ pub(super) fn act(
     if rows.is_empty() {
         return Ok(());
     }
+    let mut counts = vec![0; plan.kinds.len()];
     let mut handed = Vec::new();
     for step in &plan.steps {
-        let written = step
+        let count = step
             .template
             .bind::<BigInt>(|name| plan.value(name, values))
             .execute(conn)?;
-        if step.writes_all && written != rows.len() {
-            return Err(TxError::SuppressedByTrigger);
-        }
-        if step.hands_children {
-            handed.push(written);
-        }
         if let Some(kind) = step.kind {
-            if handed.drain(..).any(|handed| handed != written) {
-                return Err(TxError::SuppressedByTrigger);
-            }
-            batch.counts.add(plan.kinds[kind].as_str(), written as u64);
+            counts[kind] = count;
         }
+        handed.extend(step.hands.map(|kind| (kind, count)));
+    }
+    if counts[0] != rows.len() || handed.iter().any(|(kind, count)| counts[*kind] != *count) {
+        return Err(TxError::SuppressedByTrigger);
+    }
+    for (kind, count) in plan.kinds.iter().zip(counts) {
+        batch.counts.add(kind.as_str(), count as u64);
     }
     let keys: Vec<&str> = rows.iter().map(|row| row.3.0.as_str()).collect();
     let written = format!("[{}]", keys.join(","));

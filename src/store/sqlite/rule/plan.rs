@@ -76,12 +76,10 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) template: Template,
-    /// The kind its rows count as.
+    /// The kind its rows count as. The first is of the rows at hand.
     pub(super) kind: Option<usize>,
-    /// Whether it must write each row at hand.
-    pub(super) writes_all: bool,
-    /// Whether it hands on the children that the next step of a kind must write, all of them.
-    pub(super) hands_children: bool,
+    /// The kind whose rows it hands on, all of them.
+    pub(super) hands: Option<usize>,
 }
 
 /// A statement with and without a scope, and with and without a place to go on from.

@@ -37,6 +37,7 @@ impl Compiler<'_> {
             each: steps,
             kinds,
             write,
+            ..
         } = self.writing(parts)?;
         let rowid = parts.rowid.clone().unwrap_or_else(|| "0".to_owned());
         let limit = param("limit");

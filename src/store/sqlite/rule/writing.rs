@@ -28,21 +28,12 @@ impl Compiler<'_> {
             let columns = qualified(&of, &referred).join(", ");
             self.children(below, &format!("SELECT {columns} {rows}"), steps)?;
         }
-        for (number, hand_on) in children.hand_on.iter().enumerate() {
-            let handed = HandedRows {
-                from: &rows,
-                of: &of,
-                table: &children.table,
-                key: self.child_key(&children.table, &of, columns),
-                number,
-            };
-            let handing = self.handed_on(hand_on, &handed)?;
-            steps.hand(handing);
-            if let Some(step) = steps.each.last_mut() {
-                step.hands_children = true;
-            }
-        }
         let kind = steps.kinds.len();
+        let handed = self.handed_children(children, &of, &rows);
+        for hand_on in &children.hand_on {
+            let handing = self.handed_on(hand_on, &handed)?;
+            steps.handing.push(handing_step(handing, kind));
+        }
         steps.kinds.push(children.kind().to_owned());
         let write = match children.action {
             OnParent::Delete => format!("DELETE {rows}"),
@@ -55,7 +46,7 @@ impl Compiler<'_> {
                 format!("UPDATE {from} SET {} WHERE {condition}", columns.join(", "))
             }
         };
-        steps.add(Template::new(&write), Some(kind));
+        steps.add(&write, Some(kind));
         Some(())
     }
 
@@ -65,6 +56,7 @@ impl Compiler<'_> {
         let mut steps = Steps {
             kinds: vec![rule.kind().to_owned()],
             each: Vec::new(),
+            handing: Vec::new(),
             write: String::new(),
         };
         let rows = format!("FROM {from} WHERE {}", parts.at_hand());
@@ -73,16 +65,16 @@ impl Compiler<'_> {
             let columns = qualified(of, &referred).join(", ");
             self.children(children, &format!("SELECT {columns} {rows}"), &mut steps)?;
         }
-        let mut hand_on = Vec::new();
-        for (number, one) in rule.hand_on.iter().enumerate() {
-            let handed = HandedRows {
-                from: &rows,
-                of,
-                table: &rule.table,
-                key: parts.id.clone(),
-                number,
-            };
-            hand_on.extend(self.handed_on(one, &handed));
+        let handed = HandedRows {
+            from: &rows,
+            of,
+            table: &rule.table,
+            key: parts.id.clone(),
+            is_unique: true,
+        };
+        let mut own = Vec::new();
+        for hand_on in &rule.hand_on {
+            own.push(handing_step(self.handed_on(hand_on, &handed)?, 0));
         }
         let write = if let Action::Set(columns) = rule.action.as_ref()? {
             format!("UPDATE {from} SET {}", self.set(columns, of, &parts.key)?)
@@ -90,17 +82,16 @@ impl Compiler<'_> {
             // Before the rows go.
             if let Some(Action::Archive(archive)) = &rule.action {
                 let insert = self.insert_into_archive(archive, of)?;
-                steps.add(Template::new(&format!("{insert} {rows}")), None);
+                steps.add(&format!("{insert} {rows}"), None);
             }
-            for handing in hand_on.drain(..) {
-                steps.hand(handing);
-            }
+            steps.handing.append(&mut own);
             format!("DELETE FROM {from}")
         };
-        steps.write(write, &parts.at_hand());
-        for handing in hand_on {
-            steps.hand(handing);
-        }
+        steps.add(&format!("{write} WHERE {}", parts.at_hand()), Some(0));
+        steps.each.append(&mut own);
+        // Expressions may read rows that go.
+        steps.each.splice(0..0, steps.handing.drain(..));
+        steps.write = write;
         Some(steps)
     }
 
@@ -121,40 +112,37 @@ impl Compiler<'_> {
     }
 }
 
+/// A statement that hands on the rows of a kind.
+fn handing_step(handing: Handing, kind: usize) -> Step {
+    let text = match handing {
+        Handing::Insert(insert) => insert,
+        // Refused before.
+        #[cfg(feature = "postgres")]
+        Handing::Call { .. } => String::new(),
+    };
+    Step {
+        template: Template::new(&text),
+        kind: None,
+        hands: Some(kind),
+    }
+}
+
 /// Statements that write, in order, and the words for what they count.
 pub(super) struct Steps {
     pub(super) each: Vec<Step>,
+    /// Those that come before all others.
+    handing: Vec<Step>,
     pub(super) kinds: Vec<String>,
     /// The statement that writes the rows themselves, up to its condition.
     pub(super) write: String,
 }
 
 impl Steps {
-    pub(super) fn add(&mut self, template: Template, kind: Option<usize>) {
+    fn add(&mut self, text: &str, kind: Option<usize>) {
         self.each.push(Step {
-            template,
+            template: Template::new(text),
             kind,
-            writes_all: false,
-            hands_children: false,
+            hands: None,
         });
-    }
-
-    pub(super) fn write(&mut self, statement: String, at_hand: &str) {
-        self.each.push(Step {
-            template: Template::new(&format!("{statement} WHERE {at_hand}")),
-            kind: Some(0),
-            writes_all: true,
-            hands_children: false,
-        });
-        self.write = statement;
-    }
-
-    pub(super) fn hand(&mut self, handing: Handing) {
-        match handing {
-            Handing::Insert(insert) => self.add(Template::new(&insert), None),
-            // Refused before.
-            #[cfg(feature = "postgres")]
-            Handing::Call(_) => {}
-        }
     }
 }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::super::catalogue::{Catalogue, Table};
+use super::super::host_text::HostText;
 use super::super::plan::{Plan, Values};
 use crate::rule::{Action, Finding, Findings, Rule, split_name};
 use crate::store::rule::{Dialect, identifier, table_name};
@@ -12,7 +13,7 @@ use crate::store::rule::{Dialect, identifier, table_name};
 #[derive(QueryableByName)]
 struct Statement {
     #[diesel(sql_type = Text)]
-    sql: String,
+    sql: HostText,
 }
 
 #[derive(QueryableByName)]
@@ -106,7 +107,7 @@ pub(super) fn constraints(
             rows: &address,
             ..values.clone()
         };
-        for step in plan.steps.iter().filter(|step| step.writes_all) {
+        for step in plan.steps.iter().filter(|step| step.kind == Some(0)) {
             let tried = step
                 .template
                 .bind::<BigInt>(|name| plan.value(name, &values))
@@ -175,11 +176,11 @@ fn copy(
     };
     memory.batch_execute("PRAGMA foreign_keys = OFF")?;
     // The host's function, collation or default may be missing here.
-    if memory.batch_execute(&made.sql).is_err() {
+    if memory.batch_execute(&made.sql.0).is_err() {
         return Ok(None);
     }
     for insert in inserts {
-        if memory.batch_execute(&insert.sql).is_err() {
+        if memory.batch_execute(&insert.sql.0).is_err() {
             return Ok(None);
         }
     }
