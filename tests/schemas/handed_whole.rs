@@ -330,7 +330,7 @@ async fn a_row_for_which_a_strict_function_is_not_called_stays() {
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn a_check_names_columns_that_are_ours_and_those_that_get_nothing() {
+async fn a_check_names_columns_that_are_ours_or_get_nothing() {
     let Some(host) = Host::postgres().await else {
         return;
     };

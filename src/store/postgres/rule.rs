@@ -33,6 +33,7 @@ mod dialect;
 mod failing_rows;
 mod floor;
 mod functions;
+mod overloads;
 mod parts;
 mod plan;
 mod probe;
@@ -186,7 +187,7 @@ impl RuleJob {
     }
 
     async fn compile_in(&self, conn: &mut AsyncPgConnection) -> TxResult<Plan> {
-        let catalogue = catalogue::read(conn, &self.rule).await?;
+        let catalogue = overloads::read(conn, &self.rule).await?;
         let suspects = self.suspects.load(Ordering::Relaxed);
         let careful = self.careful.load(Ordering::Relaxed);
         let mut plan = Plan::compile(&self.rule, &catalogue, suspects, careful)

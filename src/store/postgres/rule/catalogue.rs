@@ -315,7 +315,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
             }
         }
     }
-    let mut catalogue = Catalogue {
+    Ok(Catalogue {
         tables,
         known: known.into_iter().map(|known| known.name).collect(),
         closed: closed.into_iter().map(|closed| closed.name).collect(),
@@ -326,9 +326,7 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
         tracks_counts: server.tracks_counts,
         has_infinite_numerics: server.has_infinite_numerics,
         role: server.role,
-    };
-    functions::choose(conn, rule, &mut catalogue).await?;
-    Ok(catalogue)
+    })
 }
 
 impl Column {

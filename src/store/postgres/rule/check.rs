@@ -8,8 +8,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::catalogue::{self, Catalogue, Table};
+use super::catalogue::{Catalogue, Table};
 use super::failing_rows;
+use super::overloads;
 use super::plan::{Plan, Values};
 use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
 use crate::store::rule::{advice, identifier, table_name, without_lookups};
@@ -20,8 +21,6 @@ mod keys;
 mod parts;
 mod stamps;
 
-pub(super) use parts::problem;
-
 /// Everything that is wrong with a rule or could be better. Where a row may fail the host's SQL,
 /// those that do are looked for, in statements with this timeout.
 pub(super) async fn findings(
@@ -30,7 +29,7 @@ pub(super) async fn findings(
     now: DateTime<Utc>,
     careful: Option<Duration>,
 ) -> TxResult<Findings> {
-    let catalogue = catalogue::read(conn, rule).await?;
+    let catalogue = overloads::read(conn, rule).await?;
     let mut findings = Findings::default();
     // Without privileges no row can be read.
     privileges(rule, &catalogue, &mut findings);
@@ -341,7 +340,7 @@ fn sequences(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                 column.name
             );
             let grantee = identifier(&catalogue.role);
-            let finding = Finding::new(&rule.name, &hand_on.part(), text);
+            let finding = Finding::new(&rule.name, hand_on.part(), text);
             let mend = format!("grant usage on sequence {sequence} to {grantee}");
             findings.refused.push(finding.mend(mend));
         }

@@ -6,22 +6,18 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Integer, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::catalogue::Catalogue;
-use super::check::problem;
-use super::dialect::Compiler;
-use crate::rule::{HandOn, Rule, Target, bare_name, split_name};
-use crate::store::rule::{Bind, HandedRows, Handing, Template, identifier, table_name};
+use crate::rule::{HandOn, Rule, Target, split_name};
 
 /// One of the functions of a name.
 #[derive(Debug, Clone, QueryableByName)]
 pub(super) struct Function {
     #[diesel(sql_type = Array<Text>)]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     #[diesel(sql_type = Array<Text>)]
-    types: Vec<String>,
+    pub(super) types: Vec<String>,
     /// How many arguments, the last ones, have a default.
     #[diesel(sql_type = Integer)]
-    defaults: i32,
+    pub(super) defaults: i32,
     /// Whether Postgres leaves out its call for NULL.
     #[diesel(sql_type = Bool)]
     pub(super) is_strict: bool,
@@ -54,7 +50,7 @@ pub(super) async fn read(
     rule: &Rule,
 ) -> QueryResult<BTreeMap<usize, Vec<Function>>> {
     let mut functions = BTreeMap::new();
-    for (number, (hand_on, _)) in named(rule).into_iter().enumerate() {
+    for (number, hand_on) in rule.handings().collect::<Vec<_>>().into_iter().enumerate() {
         let Target::Function(name) = &hand_on.to else {
             continue;
         };
@@ -70,67 +66,6 @@ pub(super) async fn read(
         }
     }
     Ok(functions)
-}
-
-/// Leaves one of several functions: the first whose call Postgres accepts, if it can without casts
-/// of the host's values.
-pub(super) async fn choose(
-    conn: &mut AsyncPgConnection,
-    rule: &Rule,
-    catalogue: &mut Catalogue,
-) -> QueryResult<()> {
-    for (number, (hand_on, table)) in named(rule).into_iter().enumerate() {
-        let found = catalogue.functions.get(&number);
-        let Some(all) = found.filter(|all| all.len() > 1).cloned() else {
-            continue;
-        };
-        let mut accepted = None;
-        let casts = all.iter().map(|one| (false, one));
-        let casts: Vec<_> = casts.chain(all.iter().map(|one| (true, one))).collect();
-        for (casts, one) in casts {
-            let function = Function {
-                casts,
-                ..one.clone()
-            };
-            catalogue.functions.insert(number, vec![function]);
-            let Some(call) = call(rule, catalogue, hand_on, table) else {
-                continue;
-            };
-            if problem(conn, &call).await?.is_none() {
-                accepted = catalogue.functions.remove(&number);
-                break;
-            }
-        }
-        catalogue.functions.insert(number, accepted.unwrap_or(all));
-    }
-    Ok(())
-}
-
-/// The parts that hand on, with the tables whose rows they hand on.
-fn named(rule: &Rule) -> Vec<(&HandOn, &str)> {
-    let mut all: Vec<(&HandOn, &str)> = Vec::new();
-    all.extend(rule.hand_on.iter().map(|part| (part, &*rule.table)));
-    for children in rule.children() {
-        all.extend(children.hand_on.iter().map(|part| (part, &*children.table)));
-    }
-    all
-}
-
-/// A call for each row of a table, if the part can be compiled.
-fn call(rule: &Rule, catalogue: &Catalogue, hand_on: &HandOn, table: &str) -> Option<String> {
-    let of = identifier(bare_name(table));
-    let handed = HandedRows {
-        from: &format!("FROM {} AS {of}", table_name(table)),
-        of: &of,
-        table,
-        key: "''::text".to_owned(),
-        is_unique: true,
-    };
-    let mut compiler = Compiler::new(rule, catalogue, false, false);
-    match compiler.handed_on(hand_on, &handed)? {
-        Handing::Call { call, .. } => Some(Template::new(&call).inline(|_| Bind::Null)),
-        Handing::Insert(_) => None,
-    }
 }
 
 const FUNCTIONS: &str = "

@@ -263,7 +263,7 @@ impl Tables for Catalogue {
         let Some(first) = objects.next() else {
             return "json_object()".to_owned();
         };
-        // What stands before the last brace, and what follows the first.
+        // The text before the last brace, and that behind the first.
         objects.fold(first, |all, object| {
             format!("json(substr({all}, -1, -2147483647) || ',' || substr({object}, 2))")
         })

@@ -225,7 +225,7 @@ fn is_shorter(target: &str, own: &str) -> bool {
 
 /// Returns the database's reason why it does not take a statement, as [`refused`] does. Privileges
 /// on tables are checked apart.
-pub(in super::super) async fn problem(
+pub(super) async fn problem(
     conn: &mut AsyncPgConnection,
     statement: &str,
 ) -> QueryResult<Option<String>> {
