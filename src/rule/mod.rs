@@ -384,7 +384,7 @@ impl Rule {
     }
 
     /// Returns the columns that hold instants, each with its part.
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "_store")]
     pub(crate) fn instants(&self) -> Vec<(&'static str, &InstantColumn)> {
         let due = self.due.iter().flat_map(Due::instants);
         let held = self.held_until.iter();
