@@ -100,13 +100,20 @@ impl Sending {
         myself: &ActorRef<CourierMsg>,
     ) -> Option<Delivered> {
         let id = entry.id;
-        let timeout = if destination.has_mailbox {
-            // A repeat would wait behind the message that is in the mailbox.
-            let last = config.last_answer();
-            last.saturating_sub(self.claimed_at.elapsed())
+        // An actor answers one entry after the other. Others must not be sent again while they wait
+        // in its mailbox, where a repeat would wait behind them.
+        let before = if destination.has_mailbox {
+            u32::try_from(self.under_way.len()).unwrap_or(u32::MAX)
         } else {
-            config.answer_timeout
+            0
         };
+        let timeout = config
+            .answer_timeout
+            .saturating_mul(before.saturating_add(1));
+        let last = config
+            .last_answer()
+            .saturating_sub(self.claimed_at.elapsed());
+        let timeout = timeout.min(last);
         self.sent += 1;
         let mut answer = Box::pin(answer_of(destination, entry.clone()));
         let mut under_way = UnderWay {

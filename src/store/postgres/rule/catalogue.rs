@@ -35,10 +35,6 @@ pub(super) struct Catalogue {
 }
 
 #[derive(Debug, QueryableByName)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts of the catalogue, each by itself"
-)]
 struct FoundTable {
     #[diesel(sql_type = Text)]
     given: String,
@@ -62,10 +58,6 @@ struct FoundTable {
 
 /// A table.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "facts of the catalogue, each by itself"
-)]
 pub(super) struct Table {
     pub(super) oid: i64,
     /// `pg_class.relkind`.
