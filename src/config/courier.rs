@@ -19,8 +19,8 @@ pub struct CourierConfig {
     /// The order that holds beyond that of sending.
     pub order: DeliveryOrder,
     /// Timeout of an answer. An entry that is not answered in time is delivered again. An actor
-    /// answers one after the other: an entry has this long for each that is before it in the mailbox
-    /// as well, until its lease is about to end, twice this and 20 seconds after the claim.
+    /// answers one after the other: an entry has this long for each that is before it in the
+    /// mailbox as well, until its lease is about to end, twice this and 20 seconds after the claim.
     /// Default: 30 seconds.
     #[serde(with = "crate::time::span")]
     pub answer_timeout: Duration,
