@@ -33,6 +33,7 @@ mod dialect;
 mod failing_rows;
 mod floor;
 mod functions;
+mod noting_trigger;
 mod overloads;
 mod parts;
 mod plan;

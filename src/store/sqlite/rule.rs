@@ -27,6 +27,7 @@ mod done;
 mod failing_rows;
 mod host_text;
 mod keys;
+mod noting_trigger;
 mod one_by_one;
 mod parts;
 mod plan;

@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::activity::notes;
 use super::functions::{self, Function};
+use super::noting_trigger::notes;
 use crate::rule::{Rule, split_name};
 use crate::store::rule::{ForeignKey, OnDelete, table_name};
 

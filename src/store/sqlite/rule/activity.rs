@@ -1,11 +1,11 @@
 //! Activity in another table, which keeps rows alive.
 
 use super::dialect::Compiler;
+use super::noting_trigger::notes;
 use super::stamp::{Form, Moment};
 use crate::rule::{Activity, Finding, Noted, bare_name};
-use crate::store::migrations::{ACTIVITY_TRIGGER, Schema};
+use crate::store::migrations::ACTIVITY_TRIGGER;
 use crate::store::rule::{Active, Dialect, alias, equal, identifier, param, table_name};
-use crate::store::sqlite::tables::migrations;
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 impl Active<Moment> {
@@ -18,26 +18,6 @@ impl Active<Moment> {
             Form::Text(_) => format!("{quiet} AND {} >= '0000'", self.truth.sql),
         }
     }
-}
-
-/// Returns whether a trigger, a row of `sqlite_master`, is one on inserts. Ours must be as the
-/// migration made it.
-pub(super) fn notes(of: &str) -> String {
-    let made = migrations(Schema::Booking)[0].up;
-    let made = made
-        .split_once("create trigger")
-        .map_or("", |(_, made)| made);
-    let bare: String = made.to_lowercase().split_whitespace().collect();
-    let bare = format!("createtrigger{}", bare.trim_end_matches(';'));
-    let sql = ["char(10)", "char(13)", "char(9)", "' '", "'\"'"]
-        .iter()
-        .fold(format!("lower({of}.sql)"), |sql, space| {
-            format!("replace({sql}, {space}, '')")
-        });
-    format!(
-        "(instr({sql}, 'inserton') > 0 AND (lower({of}.name) <> '{ACTIVITY_TRIGGER}' OR {sql} = {}))",
-        Dialect::Sqlite.text(&bare)
-    )
 }
 
 impl Compiler<'_> {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
-use super::activity::notes;
 use super::host_text::HostText;
 use super::keys;
+use super::noting_trigger::notes;
 use crate::rule::{Due, OnParent, Rule, bare_name, split_name};
 use crate::store::rule::{ForeignKey, identifier, table_name};
 
