@@ -204,7 +204,7 @@ async fn expressions_see_children_that_go_with_their_row() {
             .entries()
             .await
             .iter()
-            .filter(|entry| entry.key < "b")
+            .filter(|entry| entry.key.as_str() < "b")
             .map(|entry| {
                 format!(
                     "{} {}",
