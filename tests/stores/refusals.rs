@@ -167,7 +167,7 @@ macro_rules! refusals {
                 let batch = world.jobs.delete_idle_sessions(&request).await?;
 
                 assert_eq!(batch.ids, ["a", "c"]);
-                assert_eq!(batch.rejected.len(), 1);
+                assert_eq!(batch.rejected.len(), 1, "{:?}", batch.rejected);
                 assert_eq!(world.sessions_left().await?, ["b", "live"]);
                 Ok(())
             }

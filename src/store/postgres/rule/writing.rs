@@ -234,7 +234,7 @@ impl Compiler<'_> {
             .map(String::as_str)
             .collect();
         let text = format!(
-            ", {} SELECT hk_ids, hk_still, hk_kept{}, hk_keepers{}, hk_place, hk_micros, hk_to_write{} AS hk_to_write, \
+            ", {} SELECT hk_ids, hk_still, hk_kept{} AS hk_kept, hk_keepers{} AS hk_keepers, hk_place, hk_micros, hk_to_write{} AS hk_to_write, \
              ARRAY[{}]::bigint[] AS hk_counts, {}::bigint[] AS hk_tally, {}::bigint AS hk_lag \
              FROM (SELECT coalesce(array_agg(hk_id), '{{}}') AS hk_ids, {still} AS hk_still FROM hk_written) AS hk_w \
              CROSS JOIN (SELECT {kept}, count(*) FILTER (WHERE {open}) AS hk_to_write FROM hk_picked) AS hk_p",
