@@ -201,45 +201,35 @@ impl SqliteStore {
         let caller = Arc::new(());
         let waiting = Arc::downgrade(&caller);
         let task = tokio::spawn(async move {
-            let (mut work, mut left) = (work, pool.state().connections);
-            let caught = loop {
-                let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
-                    database: DATABASE,
-                    limit,
-                    source: last_error.explain(&pool, since, limit, &error).into(),
-                })?;
-                last_error.forget();
-                // Skips work whose caller has gone away and reported a failure.
-                if waiting.strong_count() == 0 {
-                    return Err(TxError::unasked().into_store_error(what));
-                }
-                let (file, waiting) = (file.clone(), waiting.clone());
-                // A panic must not poison the connection's lock: the pool looks behind it, sees
-                // what is noted here, and closes the connection, which rolls back. Noted, because
-                // diesel may not know yet that a transaction has begun.
-                let done = conn
-                    .spawn_blocking(move |conn| {
+            let mut conn = pool.get().await.map_err(|error| StoreError::Connect {
+                database: DATABASE,
+                limit,
+                source: last_error.explain(&pool, since, limit, &error).into(),
+            })?;
+            last_error.forget();
+            // Skips work whose caller has gone away and reported a failure.
+            if waiting.strong_count() == 0 {
+                return Err(TxError::unasked().into_store_error(what));
+            }
+            // A panic must not poison the connection's lock: the pool looks behind it, sees what is
+            // noted here, and closes the connection, which rolls back. Noted, because diesel may
+            // not know yet that a transaction has begun.
+            let caught = conn
+                .spawn_blocking(move |conn| {
+                    if let Some(error) = file.and_then(|file| file.check(conn).err()) {
                         // The pool closes it as well, and opens what is there then.
-                        let unfit = file.and_then(|file| file.check(conn).err());
-                        let was_fit = unfit.is_none();
-                        let caught = match unfit {
-                            Some(error) => Ok(Ok(Err(error))),
-                            None if left > 0 && open::hides_tables(conn)? => Err(work),
-                            None => Ok(catch_unwind(AssertUnwindSafe(|| work(conn, &waiting)))),
-                        };
-                        if !(was_fit && matches!(caught, Ok(Ok(_)))) {
-                            AnsiTransactionManager::transaction_manager_status_mut(conn)
-                                .set_in_error();
-                        }
-                        Ok(caught)
-                    })
-                    .await
-                    .map_err(|error| TxError::from(error).into_store_error(what))?;
-                match done {
-                    Ok(caught) => break caught,
-                    Err(again) => (work, left) = (again, left - 1),
-                }
-            };
+                        AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+                        return Ok(Ok(Err(error)));
+                    }
+                    let caught = catch_unwind(AssertUnwindSafe(|| work(conn, &waiting)));
+                    if caught.is_err() {
+                        AnsiTransactionManager::transaction_manager_status_mut(conn).set_in_error();
+                    }
+                    Ok(caught)
+                })
+                .await
+                .map_err(|error| TxError::from(error).into_store_error(what))?;
+            drop(conn);
             match caught {
                 Ok(done) => done.map_err(|error| error.into_store_error(what)),
                 Err(panic) => resume_unwind(panic),

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
@@ -233,12 +231,3 @@ const LOG_SIZE: u64 = 32 * 1024 * 1024;
 
 /// One writes, others read.
 const POOL_SIZE: u32 = 4;
-/// Returns whether others have left a temporary table on this connection under the name of one in
-/// the file. Statements would handle its rows.
-pub(super) fn hides_tables(conn: &mut SqliteConnection) -> QueryResult<bool> {
-    diesel::select(sql::<Bool>(
-        "exists (select 1 from sqlite_temp_master as hiding join main.sqlite_master as hidden \
-            on hidden.name = hiding.name collate nocase where hiding.type in ('table', 'view'))",
-    ))
-    .get_result(conn)
-}

@@ -2,18 +2,14 @@
 
 use std::path::Path;
 
-use chrono::TimeDelta;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::store::sqlite::SqliteStore;
 use ractor_housekeeper::store::{Schema, Timeouts};
-use ractor_housekeeper::testing::MemoryBooking;
 
 use super::SqliteUnderTest;
 use crate::TestResult;
-use crate::runs::{built_in_job, run};
 use crate::support::alone::ran_alone;
-use crate::world::{StoreUnderTest, now, user};
 
 #[test]
 fn a_relative_path_outlives_a_change_of_folder() -> TestResult {
@@ -114,33 +110,3 @@ fn log_size(folder: &Path) -> TestResult<u64> {
 const FORTY: u64 = 40 * 1024 * 1024;
 const FORTY_MEGABYTES: &str = "create table ballast (bytes blob); \
      insert into ballast values (zeroblob(41943040))";
-
-/// Others share the pool, and may leave what hides the tables.
-#[tokio::test]
-async fn temporary_tables_of_the_same_names_are_left_alone() -> TestResult {
-    let Some(world) = SqliteUnderTest::open().await? else {
-        return Ok(());
-    };
-    let old = MemoryBooking::pending("b", user(1), now() - TimeDelta::days(1));
-    world.booking(&old).await?;
-    let mut held = Vec::new();
-    for _ in 0..3 {
-        let mut conn = world.store.pool().get_owned().await?;
-        conn.batch_execute("create temp table Bookings as select * from bookings")
-            .await?;
-        held.push(conn);
-    }
-    drop(held);
-    let job = built_in_job(world.store.clone(), "booking-expirer")?;
-
-    let done = run(&*job, 10).await?;
-
-    assert_eq!(done.ids, ["b"]);
-    assert_eq!(
-        world
-            .count("main.bookings where status = 'Expired'")
-            .await?,
-        1
-    );
-    Ok(())
-}
