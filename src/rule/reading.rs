@@ -237,6 +237,10 @@ mod tests {
     fn an_error_of_a_file_names_the_rule_and_the_part() {
         let table = [
             (
+                "action = { set = { a = { null = false } } }",
+                "`null`, `now`, `key` and `idempotency_key` are true",
+            ),
+            (
                 "du = { at = \"a\" }",
                 "rule `r`, du: it is no part of a rule; did you mean `due`?",
             ),

@@ -60,7 +60,7 @@ impl From<String> for Literal {
 
 /// A value for a column or for an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "ValueForm", into = "ValueForm")]
+#[serde(try_from = "ValueForm", into = "ValueForm")]
 #[non_exhaustive]
 pub enum Value {
     /// A constant.
@@ -127,19 +127,24 @@ enum Other {
     IdempotencyKey(bool),
 }
 
-impl From<ValueForm> for Value {
-    fn from(form: ValueForm) -> Self {
-        match form {
+impl TryFrom<ValueForm> for Value {
+    type Error = &'static str;
+
+    fn try_from(form: ValueForm) -> Result<Self, Self::Error> {
+        Ok(match form {
             ValueForm::Constant(literal) => Self::Constant(literal),
-            ValueForm::Other(Other::Null(_)) => Self::Null,
-            ValueForm::Other(Other::Now(_)) => Self::Now,
+            ValueForm::Other(Other::Null(true)) => Self::Null,
+            ValueForm::Other(Other::Now(true)) => Self::Now,
             ValueForm::Other(Other::NowPlus(span)) => Self::NowPlus(span),
             ValueForm::Other(Other::Column(name)) => Self::Column(name),
             ValueForm::Other(Other::Sql(sql)) => Self::Sql(sql),
             ValueForm::Other(Other::Json(fields)) => Self::Json(fields),
-            ValueForm::Other(Other::Key(_)) => Self::Key,
-            ValueForm::Other(Other::IdempotencyKey(_)) => Self::IdempotencyKey,
-        }
+            ValueForm::Other(Other::Key(true)) => Self::Key,
+            ValueForm::Other(Other::IdempotencyKey(true)) => Self::IdempotencyKey,
+            ValueForm::Other(_) => {
+                return Err("`null`, `now`, `key` and `idempotency_key` are true");
+            }
+        })
     }
 }
 
