@@ -98,6 +98,9 @@ impl Reader {
         (): (),
         state: &mut ReaderState,
     ) -> Result<(), ActorProcessingErr> {
+        // A read may block its thread, where the supervisor is about to be woken by `pre_start`: the
+        // runtime lets no other thread take the task that it woke last.
+        tokio::task::yield_now().await;
         if let Some(request) = state.request.take() {
             let result = Box::new(
                 request
