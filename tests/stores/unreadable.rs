@@ -7,7 +7,7 @@ macro_rules! unreadable {
     ($store:ident, $open:expr, $since:expr) => {
         mod $store {
             use ractor_housekeeper::JobName;
-            use ractor_housekeeper::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunHistory};
+            use ractor_housekeeper::model::{HistoryCursor, HistoryPage, HistoryQuery, OutcomeKind, RunHistory};
 
             use super::{DAMAGED, JOB};
             use crate::TestResult;
@@ -64,6 +64,10 @@ macro_rules! unreadable {
                         let Some(last) = page.runs.last() else { break };
                         after = Some(HistoryCursor::of(last));
                     }
+                    let other = JobName::new("other");
+                    world.store.record(&[record("o", &other.to_string(), 9, 1)], 10).await?;
+                    let behind = HistoryQuery::newest(10).after(HistoryCursor::from("o".to_owned()));
+                    let behind = world.store.page(&job, &behind).await?;
                     let newest = world.store.runs(&job, 2).await?;
                     let failed = HistoryQuery::newest(10).outcomes([OutcomeKind::Failed]);
                     let failed = world.store.page(&job, &failed).await?;
@@ -73,6 +77,7 @@ macro_rules! unreadable {
                     assert_eq!((keys, page.unreadable), (vec!["k3", "k1"], 3), "{number}");
                     assert_eq!(pages, [(1, 1), (1, 1), (0, 1)], "{number}");
                     assert_eq!(newest.len(), 2, "{number}");
+                    assert_eq!(behind, HistoryPage::default(), "a place of another job");
                     assert_eq!(failed.runs.len(), 2, "{number}");
                     let known = known.expect_err("it cannot be read");
                     let text = std::error::Error::source(&known).map(ToString::to_string);

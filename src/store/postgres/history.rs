@@ -86,7 +86,10 @@ async fn lines(
         let behind = dsl::sql::<Bool>(
             "(number, started_at, key) < (select number, started_at, key from housekeeper_runs where key = ",
         );
-        lines = lines.filter(behind.bind::<Text, _>(after.key().to_owned()).sql(")"));
+        let behind = behind
+            .bind::<Text, _>(after.key().to_owned())
+            .sql(" and job = ");
+        lines = lines.filter(behind.bind::<Text, _>(job.to_string()).sql(")"));
     }
     let mut any: Option<Condition> = None;
     for outcome in &query.outcomes {
