@@ -21,13 +21,21 @@ impl Site {
     }
 
     pub(crate) async fn job(&self, job: &JobName) -> Result<JobStatus, Problem> {
-        let mut status = self.status().await?;
-        status.jobs.remove(job).ok_or_else(|| {
-            Problem::from(RequestError::UnknownJob {
+        let mut status = self.states().await?;
+        let Some(mut job) = status.jobs.remove(job) else {
+            return Err(Problem::from(RequestError::UnknownJob {
                 job: job.clone(),
                 known: status.jobs.into_keys().collect(),
-            })
-        })
+            }));
+        };
+        job.redact(&self.privacy);
+        Ok(job)
+    }
+
+    /// Returns the status as it is. Probes show its states, which the host does not rewrite.
+    pub(crate) async fn states(&self) -> Result<Status, Problem> {
+        let answer = self.call(ANSWER_LIMIT, HousekeeperMsg::Status).await?;
+        due(ANSWER_LIMIT, answer)
     }
 
     pub(crate) async fn history(
@@ -80,12 +88,7 @@ impl Site {
         limit: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
     ) -> Result<T, Problem> {
-        self.ask(limit, message).await?.ok_or_else(|| {
-            Problem::unavailable(
-                "not_answering",
-                format!("the housekeeper did not answer within {limit:?}"),
-            )
-        })
+        due(limit, self.ask(limit, message).await?)
     }
 
     /// An answer, or `None` if there was none within the limit.
@@ -94,16 +97,32 @@ impl Site {
         limit: Duration,
         message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
     ) -> Result<Option<T>, Problem> {
+        let mut answer = self.call(limit, message).await?;
+        answer.redact(&self.privacy);
+        Ok(answer)
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        message: impl FnOnce(RpcReplyPort<T>) -> HousekeeperMsg,
+    ) -> Result<Option<T>, Problem> {
         let housekeeper = self.address.housekeeper()?;
         match housekeeper.call(message, Some(limit)).await {
-            Ok(CallResult::Success(mut answer)) => {
-                answer.redact(&self.privacy);
-                Ok(Some(answer))
-            }
+            Ok(CallResult::Success(answer)) => Ok(Some(answer)),
             Ok(CallResult::Timeout) => Ok(None),
             Ok(CallResult::SenderError) | Err(_) => Err(self.address.stopped()),
         }
     }
+}
+
+fn due<T>(limit: Duration, answer: Option<T>) -> Result<T, Problem> {
+    answer.ok_or_else(|| {
+        Problem::unavailable(
+            "not_answering",
+            format!("the housekeeper did not answer within {limit:?}"),
+        )
+    })
 }
 
 /// Age of the oldest runs by which instances are listed. It covers a tick of the default schedule,

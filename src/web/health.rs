@@ -19,14 +19,14 @@ pub(crate) struct Well {
 
 /// Whether the housekeeper answers.
 pub(crate) async fn live(State(site): State<Arc<Site>>) -> Result<Json<Well>, Problem> {
-    let status = site.status().await?.state;
+    let status = site.states().await?.state;
     Ok(Json(Well { status }))
 }
 
 /// Whether it takes runs. Says nothing of jobs: a host is not taken out of traffic because a row
 /// could not be deleted.
 pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Well>, Problem> {
-    let status = site.status().await?;
+    let status = site.states().await?;
     if !status.is_running() {
         return Err(Problem::unavailable(
             "shutting_down",
@@ -43,7 +43,7 @@ pub(crate) async fn ready(State(site): State<Arc<Site>>) -> Result<Json<Well>, P
 pub(crate) async fn jobs(
     State(site): State<Arc<Site>>,
 ) -> Result<Json<BTreeMap<JobName, Health>>, Problem> {
-    let jobs = site.status().await?.jobs;
+    let jobs = site.states().await?.jobs;
     let unwell: Vec<String> = jobs
         .values()
         .filter_map(|job| {

@@ -1,5 +1,8 @@
 //! Personal data in answers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ractor_housekeeper::booking::BookingExpirer;
 use ractor_housekeeper::testing::{Fault, Step};
 use ractor_housekeeper::web::Web;
@@ -128,6 +131,18 @@ async fn probes_show_states_only() {
             assert!(!has_secrets(&answer.body), "{path}: {}", answer.body);
         }
     }
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let redacted = web.clone().redact(move |_, text| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        text.to_owned()
+    });
+    for path in ["live", "ready", "jobs"] {
+        Visitor(redacted.health())
+            .get(&format!("/health/{path}"))
+            .await;
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 0, "no text is rewritten");
     let jobs = Visitor(web.health()).get("/health/jobs").await;
     assert_eq!(jobs.json()["detail"], "booking-expirer is failing");
 }
