@@ -250,8 +250,10 @@ impl Web {
         self
     }
 
-    /// Shows no ids of rows: reports list none, rejected and previewed rows and payloads of parked
-    /// entries read `hidden`, and a preview has one page, because a cursor holds an id.
+    /// Shows no ids of rows: reports list none, rejected and previewed rows, their details and
+    /// payloads of parked entries read `hidden`, and a preview has one page, because a cursor holds
+    /// an id. Users and the texts of errors, which may quote an id, stay:
+    /// [`redact`](Self::redact) rewrites them.
     #[must_use]
     pub fn without_ids(mut self) -> Self {
         self.privacy.without_ids = true;

@@ -50,7 +50,8 @@ impl fmt::Debug for Privacy {
 
 impl Privacy {
     fn text(&self, kind: Sensitive, text: &mut String) {
-        if self.without_ids && kind == Sensitive::Id {
+        // A detail may hold the id as well.
+        if self.without_ids && matches!(kind, Sensitive::Id | Sensitive::Detail) {
             HIDDEN.clone_into(text);
         } else if let Some(redact) = &self.redact {
             *text = rewrite(&**redact, kind, text);
@@ -121,8 +122,8 @@ impl Private for ParkedEntries {
     fn redact(&mut self, privacy: &Privacy) {
         for parked in &mut self.entries {
             privacy.text(Sensitive::Id, &mut parked.entry.key);
-            // It may hold ids, and columns that a preview would show.
-            if privacy.without_ids || privacy.without_previews {
+            // It may hold columns that a preview would show.
+            if privacy.without_previews {
                 HIDDEN.clone_into(&mut parked.entry.payload);
             } else {
                 privacy.text(Sensitive::Detail, &mut parked.entry.payload);
