@@ -13,8 +13,9 @@ use super::privacy::Private;
 use super::problem::Problem;
 use super::site::{ANSWER_LIMIT, READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
+use crate::fmt::log_line;
 use crate::job::{JobName, Scope};
-use crate::model::{Report, RequestError, Requester, RunId, RunStatus, WorkerStatus};
+use crate::model::{Report, RequestError, Requester, RunId, RunStatus, Status, WorkerStatus};
 
 /// A request that acts. Each of its messages is checked with the host, and carries the
 /// [`Requester`] of the request's extensions.
@@ -51,7 +52,10 @@ impl Acting {
         Err(Problem::new(
             StatusCode::FORBIDDEN,
             "not_allowed",
-            format!("the host does not allow you to {action} {job}"),
+            format!(
+                "the host does not allow you to {action} {}",
+                log_line(job.as_str())
+            ),
         ))
     }
 
@@ -76,8 +80,21 @@ impl Acting {
     /// Runs all jobs that are not paused, and those as well if `paused` asks for them; none if the
     /// host does not allow one of them.
     pub(crate) async fn run_all(&self, wait: Duration, paused: bool) -> Result<RunAll, Problem> {
+        let left_out = self.check_all(&self.site.status().await?, paused)?;
+        let message = if paused {
+            HousekeeperMsg::RunAllAndPaused
+        } else {
+            HousekeeperMsg::RunAll
+        };
+        let reports = self.ask(wait, message).await?.transpose()?;
+        Ok(RunAll { reports, left_out })
+    }
+
+    /// Returns the paused jobs that a run of all leaves out; a problem unless the host allows each
+    /// of the others.
+    pub(crate) fn check_all(&self, status: &Status, paused: bool) -> Result<Vec<JobName>, Problem> {
         let mut left_out = Vec::new();
-        for job in self.site.status().await?.jobs.values() {
+        for job in status.jobs.values() {
             if job.worker == WorkerStatus::Disabled {
                 continue;
             }
@@ -87,13 +104,7 @@ impl Acting {
                 self.check(Action::Run, &job.job)?;
             }
         }
-        let message = if paused {
-            HousekeeperMsg::RunAllAndPaused
-        } else {
-            HousekeeperMsg::RunAll
-        };
-        let reports = self.ask(wait, message).await?.transpose()?;
-        Ok(RunAll { reports, left_out })
+        Ok(left_out)
     }
 
     /// Returns the run that ends after its batch, if there is one.

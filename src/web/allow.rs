@@ -89,7 +89,7 @@ impl Allow {
     pub(crate) fn allows(&self, parts: &Parts, action: Action, job: &JobName) -> bool {
         let Some(decide) = &self.0 else { return true };
         catch_panic(|| decide(parts, action, job)).unwrap_or_else(|panic| {
-            let panic = log_line(&panic);
+            let (panic, job) = (log_line(&panic), log_line(job.as_str()));
             tracing::error!(
                 panic,
                 "the host's decision on {action} of {job} panicked; it is refused"

@@ -5,7 +5,10 @@ mod documents;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(any(feature = "web", feature = "metrics"))]
-#[expect(dead_code, reason = "other test binaries use the rest")]
+#[cfg_attr(
+    not(feature = "web"),
+    expect(dead_code, reason = "the tests of the router use the rest")
+)]
 #[path = "../support/mod.rs"]
 mod support;
 mod validation;

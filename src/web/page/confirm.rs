@@ -124,14 +124,17 @@ fn rows_are(due: job::BoundedCount) -> String {
 
 pub(crate) async fn confirm_all(
     State(site): State<Arc<Site>>,
+    acting: Acting,
     links: Links,
     query: Result<Query<Nothing>, Problem>,
 ) -> Page {
-    let status = match query {
-        Ok(_) => site.status().await,
-        Err(problem) => Err(problem),
+    let read = async {
+        query?;
+        let status = site.status().await?;
+        acting.check_all(&status, false)?;
+        Ok(status)
     };
-    match status {
+    match read.await {
         Ok(status) => {
             let consequence = all_consequence(&paused(&status));
             asked(&links, "./run", ALL_TITLE, None, &consequence, &html! {})

@@ -5,7 +5,9 @@ use ractor_housekeeper::booking::{BookingExpirer, SessionCleaner};
 use ractor_housekeeper::web::{Action, Web};
 use ractor_housekeeper::{HousekeeperMsg, Requester, Scope};
 
+use crate::support::alone::ran_alone;
 use crate::support::host::Host;
+use crate::support::log::Log;
 use crate::web::visitor::{Visitor, host};
 
 #[tokio::test(start_paused = true)]
@@ -106,6 +108,10 @@ async fn the_host_decides_by_action_and_job() {
 
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_panics_refuses() {
+    if ran_alone("web::acting::a_decision_that_panics_refuses") {
+        return;
+    }
+    let log = Log::listen();
     let host = host().await;
     let web = Web::new(host.housekeeper.clone())
         .with_actions()
@@ -115,7 +121,13 @@ async fn a_decision_that_panics_refuses() {
     let overview = visitor.get("/").await;
     let pause = visitor.post("/api/v1/jobs/booking-expirer/pause").await;
     let form = visitor.post_form("/jobs/booking-expirer/pause", "").await;
+    let odd = visitor.post("/api/v1/jobs/x%0aFAKE%1b%5b31m/pause").await;
+    let all = visitor.get("/run").await;
 
+    all.page(403);
+    assert_eq!(log.of("FAKE"), ["ERROR"], "no line of its own");
+    let detail = odd.json()["detail"].to_string();
+    assert!(detail.contains(r"x\\nFAKE\\u{1b}[31m"), "{detail}");
     assert!(!overview.page(200).contains("<form class=\"act "));
     assert_eq!(pause.problem(), "not_allowed");
     assert_eq!((pause.status.as_u16(), form.status.as_u16()), (403, 403));
