@@ -62,6 +62,19 @@ impl RunRecord {
         })
     }
 
+    /// Returns whether a text reads as a key of [`from_report`](Self::from_report).
+    #[cfg(feature = "web")]
+    pub(crate) fn is_key(text: &str) -> bool {
+        let is_uuid = |text: &str| text.parse::<Uuid>().is_ok();
+        let mut parts = text.rsplitn(3, '/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(minute), Some(instance), Some(job)) => {
+                minute.parse::<i64>().is_ok() && is_uuid(instance) && !job.contains('\0')
+            }
+            _ => is_uuid(text),
+        }
+    }
+
     /// Folds `runs` into the line of this key; `None` if they add nothing to `earlier`, the line in
     /// the database.
     ///

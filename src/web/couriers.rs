@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use super::allow::Action;
 use super::extract::{JsonBody, Nothing, Query};
 use super::json::Json;
 use super::links::encoded;
+use super::params::in_path;
 use super::problem::Problem;
 use super::site::{READ_LIMIT, Site};
 use crate::actors::HousekeeperMsg;
@@ -28,18 +29,13 @@ use crate::model::{
 /// The rule that the path names.
 pub(crate) struct RulePath(pub(crate) JobName);
 
-#[derive(Deserialize)]
-struct RuleInPath {
-    rule: String,
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for RulePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<RuleInPath>::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0.rule.into()))
-            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
+        in_path(parts, state, "rule")
+            .await
+            .map(|rule| Self(rule.into()))
     }
 }
 
@@ -48,10 +44,10 @@ impl<S: Send + Sync> FromRequestParts<S> for RulePath {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ParkedParams {
     /// `next` of the page before.
-    after: Option<EntryId>,
+    pub(crate) after: Option<EntryId>,
     /// Entries of a page; 100 if not given.
     #[schemars(range(min = 1, max = 1000))]
-    size: Option<NonZeroU32>,
+    pub(crate) size: Option<NonZeroU32>,
 }
 
 impl ParkedParams {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use chrono::{DateTime, Utc};
@@ -22,19 +22,13 @@ use crate::model::{HistoryCursor, OutcomeKind, RunId};
 /// The job that the path names.
 pub(crate) struct JobPath(pub(crate) JobName);
 
-#[derive(Deserialize)]
-struct JobInPath {
-    job: String,
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // By its name: the path above may have the host's parameters.
-        let path = Path::<JobInPath>::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0.job.into()))
-            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
+        params::in_path(parts, state, "job")
+            .await
+            .map(|job| Self(job.into()))
     }
 }
 
@@ -56,6 +50,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobQuery {
+    #[serde(default, deserialize_with = "params::number")]
     limit: Option<NonZeroU32>,
     wait: Option<u64>,
     #[serde(default, deserialize_with = "params::cursor")]

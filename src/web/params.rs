@@ -1,20 +1,21 @@
 //! Queries of histories and runs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::links::encoded;
 use super::problem::Problem;
-use crate::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunId};
+use crate::model::{HistoryCursor, HistoryQuery, OutcomeKind, RunId, RunRecord};
 
 /// Which part of a history.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -128,21 +129,27 @@ impl RunParams {
     }
 }
 
+/// Returns the parameter of the path. The path above may have the host's, even of the same name.
+pub(crate) async fn in_path<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<String, Problem> {
+    let path = RawPathParams::from_request_parts(parts, state).await;
+    let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let last = path.iter().filter(|(key, _)| *key == name).last();
+    Ok(last.map(|(_, value)| value.to_owned()).unwrap_or_default())
+}
+
 /// The run that the path names.
 pub(crate) struct RunPath(pub(crate) RunId);
-
-#[derive(Deserialize)]
-struct RunInPath {
-    run: String,
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for RunPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<RunInPath>::from_request_parts(parts, state).await;
-        let run = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-        run.0.run.parse().map(Self).map_err(|_| {
+        let run = in_path(parts, state, "run").await?;
+        run.parse().map(Self).map_err(|_| {
             let detail = "a run is named by a UUID";
             Problem::new(StatusCode::NOT_FOUND, "unknown_run", detail)
         })
@@ -173,7 +180,14 @@ pub(super) fn number<'de, D: Deserializer<'de>>(field: D) -> Result<Option<NonZe
 pub(super) fn cursor<'de, D: Deserializer<'de>>(
     field: D,
 ) -> Result<Option<HistoryCursor>, D::Error> {
-    Ok(filled(field)?.map(HistoryCursor::from))
+    let text = filled(field)?;
+    text.map(|text| {
+        if RunRecord::is_key(&text) {
+            return Ok(text.into());
+        }
+        Err(D::Error::custom("`after` is no `next` of a history"))
+    })
+    .transpose()
 }
 
 pub(super) fn instant<'de, D: Deserializer<'de>>(
@@ -182,15 +196,19 @@ pub(super) fn instant<'de, D: Deserializer<'de>>(
     let Some(text) = filled(field)? else {
         return Ok(None);
     };
-    if let Ok(at) = DateTime::parse_from_rfc3339(&text) {
-        return Ok(Some(at.to_utc()));
-    }
-    let date = text.parse::<NaiveDate>().map_err(|_| {
+    let at = match DateTime::parse_from_rfc3339(&text) {
+        Ok(at) => Ok(at.to_utc()),
+        Err(_) => text
+            .parse::<NaiveDate>()
+            .map(|date| date.and_time(chrono::NaiveTime::MIN).and_utc()),
+    };
+    // Years that each database knows, as RFC 3339 has them.
+    let at = at.ok().filter(|at| (1..=9_999).contains(&at.year()));
+    at.map(Some).ok_or_else(|| {
         D::Error::custom(format!(
             "{text:?} is no instant such as 2026-01-10T12:00:00Z, and no date"
         ))
-    })?;
-    Ok(Some(date.and_time(chrono::NaiveTime::MIN).and_utc()))
+    })
 }
 
 pub(super) fn outcomes<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<OutcomeKind>, D::Error> {
@@ -206,7 +224,8 @@ pub(super) fn outcomes<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<Outcom
             D::Error::custom(format!("{word:?} is no outcome; those are {known}"))
         })
     });
-    kinds.collect()
+    let kinds: Result<BTreeSet<_>, _> = kinds.collect();
+    Ok(kinds?.into_iter().collect())
 }
 
 const USUAL_HISTORY: u32 = 50;

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{Markup, html};
-use serde::Deserialize;
 
 use crate::job::JobName;
 use crate::model::{JobStatus, Status, WorkerStatus};
 use crate::web::allow::Action;
 use crate::web::links::{Links, encoded};
+use crate::web::params::in_path;
 use crate::web::problem::{self, Problem};
 use crate::web::shows::Shows;
 
@@ -84,15 +84,10 @@ pub(super) async fn action_in_path<S: Send + Sync>(
     state: &S,
     on_entries: bool,
 ) -> Result<Action, Problem> {
-    #[derive(Deserialize)]
-    struct ActInPath {
-        act: String,
-    }
-    let path = Path::<ActInPath>::from_request_parts(parts, state).await;
-    let path = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let word = in_path(parts, state, "act").await?;
     let mut actions = Action::ALL.into_iter();
     let found =
-        actions.find(|action| action.as_str() == path.act && action.is_on_entries() == on_entries);
+        actions.find(|action| action.as_str() == word && action.is_on_entries() == on_entries);
     match found {
         Some(action) => Ok(action),
         None => Err(problem::not_found(parts.uri.clone()).await),

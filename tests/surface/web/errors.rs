@@ -34,6 +34,26 @@ async fn each_invalid_query_is_a_problem_that_says_why() {
             "bad_request",
         ),
         (
+            "/api/v1/jobs/booking-expirer/history?after=%00",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/v1/jobs/booking-expirer/history?after=zzz",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/v1/jobs/booking-expirer/history?from=-262143-01-01",
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/v1/jobs/booking-expirer/history?until=%2B10000-01-01",
+            400,
+            "bad_request",
+        ),
+        (
             "/api/v1/jobs/booking-expirer/history?limt=1",
             400,
             "bad_request",

@@ -21,8 +21,14 @@ async fn every_link_of_every_page_leads_somewhere_at_any_depth() {
         "/admin/housekeeping",
         "/a/b/housekeeping",
         "/tenants/{tenant}/keep",
+        "/tenants/{tenant}/{job}/keep",
     ] {
-        every_link_leads_somewhere(&nested(&host, at), &at.replace("{tenant}", "7"), "").await;
+        every_link_leads_somewhere(
+            &nested(&host, at),
+            &at.replace("{tenant}", "7").replace("{job}", "8"),
+            "",
+        )
+        .await;
     }
 }
 

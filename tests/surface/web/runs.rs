@@ -82,6 +82,9 @@ async fn the_links_of_a_history_lead_to_each_run_once() {
     assert_eq!(found, runs);
     let failed = "/jobs/booking-expirer?outcome=failed&from=2026-01-10&until=&after=";
     assert!(visitor.get(failed).await.page(200).contains("No such run."));
+    let twice = "/jobs/booking-expirer?outcome=failed,failed&limit=";
+    let twice = visitor.get(twice).await;
+    assert!(twice.page(200).contains("value=\"failed\" selected"));
     let overview = visitor.get("/").await;
     assert!(overview.page(200).contains("the last 5 runs: 5 completed"));
 }
