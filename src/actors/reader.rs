@@ -98,8 +98,8 @@ impl Reader {
         (): (),
         state: &mut ReaderState,
     ) -> Result<(), ActorProcessingErr> {
-        // A read may block its thread, where the supervisor is about to be woken by `pre_start`: the
-        // runtime lets no other thread take the task that it woke last.
+        // A read may block its thread, on which `pre_start` woke the supervisor: no other thread of
+        // the runtime takes the task that was woken last.
         tokio::task::yield_now().await;
         if let Some(request) = state.request.take() {
             let result = Box::new(

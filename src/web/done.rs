@@ -24,6 +24,14 @@ impl Done {
         }
     }
 
+    /// The run that the result is about.
+    pub(crate) fn run(self) -> Option<RunId> {
+        match self {
+            Self::Ran(run) | Self::Cancelled(run) => Some(run),
+            _ => None,
+        }
+    }
+
     pub(crate) fn parse(word: &str, run: Option<RunId>) -> Option<Self> {
         let words = [
             Self::Running,

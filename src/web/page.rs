@@ -59,7 +59,7 @@ pub(crate) async fn overview(
         let Query(query) = query?;
         let status = site.status().await?;
         let instances = if status.shared_history {
-            timeout(INSTANCES_PATIENCE, site.instances()).await.ok()
+            timeout(SHORT_PATIENCE, site.instances()).await.ok()
         } else {
             None
         };
@@ -107,27 +107,35 @@ pub(crate) async fn job(
     let read = async {
         let Query(query) = query?;
         let part = query.history();
-        let (limit, wait, done) = (part.limit()?, query.wait()?, query.done());
+        let (wait, done) = (query.wait()?, query.done());
         let status = site.status().await?;
         let history = timeout(wait, site.history(job.clone(), part.query()?)).await;
         match history {
             Ok(Err(problem)) if !status.jobs.contains_key(&job) => Err(problem),
-            history => Ok((status, history.ok(), limit, part, done)),
+            history => {
+                let run = match done.and_then(Done::run) {
+                    Some(run) => timeout(SHORT_PATIENCE, site.run(run)).await.ok(),
+                    None => None,
+                };
+                let done = done.map(|done| (done, run.and_then(Result::ok)));
+                Ok((status, history.ok(), part, done))
+            }
         }
     };
-    let (status, history, limit, part, done) = match read.await {
+    let (status, history, part, done) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
-    let known = history.as_ref().and_then(|history| history.as_ref().ok());
     let shows = site.shows(&status, Some(&viewer));
     let main = html! {
-        @if let (Some(done), Some(job)) = (done, status.jobs.get(&job)) { (done.of_job(job, known)) }
+        @if let (Some((done, run)), Some(job)) = (&done, status.jobs.get(&job)) {
+            (done.of_job(job, run.as_ref()))
+        }
         (card::one(&links, &status, &job, shows))
         @match &history {
             Some(Ok(history)) => (history::section(&links, history, &part)),
             Some(Err(problem)) => (history::missing(&problem.detail)),
-            None => (history::pending(&links.to_job(&job, ""), limit)),
+            None => (history::pending(&links.to_job(&job, ""), &part)),
         }
         (forms::refused(&status, shows))
     };
@@ -221,5 +229,6 @@ pub(crate) async fn errors_as_pages(links: Links, request: Request, next: Next) 
     page
 }
 
-/// Wait of the overview for the instances. A database that answers takes a few milliseconds.
-const INSTANCES_PATIENCE: Duration = Duration::from_millis(150);
+/// Wait for the instances, and for the run of a form. A database that answers takes a few
+/// milliseconds.
+const SHORT_PATIENCE: Duration = Duration::from_millis(150);

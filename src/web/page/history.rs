@@ -46,8 +46,8 @@ pub(super) fn section(links: &Links, history: &History, part: &HistoryParams) ->
 }
 
 /// In place of a history that the database has not answered yet. The script waits for it.
-pub(super) fn pending(job: &str, limit: u32) -> Markup {
-    let patient = format!("{job}?limit={limit}&wait={MAX_WAIT}");
+pub(super) fn pending(job: &str, part: &HistoryParams) -> Markup {
+    let patient = format!("{job}{}&wait={MAX_WAIT}", part.text(part.after.as_ref()));
     html! {
         section #history .history aria-labelledby="past" data-pending=(patient) {
             h2 #past { "Past runs" }

@@ -1,5 +1,6 @@
 //! The page of a courier: its newest deliveries, its parked entries, and the actions on them.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -12,7 +13,7 @@ use super::confirm::{asked, form, see};
 use super::couriers;
 use super::forms::{Act, action_in_path};
 use super::frame::{Page, error_page, heading, page};
-use crate::fmt::thousands;
+use crate::fmt::{quantity, thousands};
 use crate::job::JobName;
 use crate::model::{CourierStatus, EntryId, ParkedEntries, ParkedEntry, Status, WhichEntries};
 use crate::web::acting::Acting;
@@ -50,22 +51,32 @@ impl Fields {
     }
 }
 
+/// A page of parked entries, and the action of the form that led to it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CourierQuery {
+    after: Option<EntryId>,
+    size: Option<NonZeroU32>,
+    done: Option<String>,
+}
+
 /// A courier, its newest deliveries and its parked entries.
 pub(crate) async fn courier(
     State(site): State<Arc<Site>>,
     viewer: Parts,
     links: Links,
     RulePath(rule): RulePath,
-    query: Result<Query<ParkedParams>, Problem>,
+    query: Result<Query<CourierQuery>, Problem>,
 ) -> Page {
     let read = async {
-        let Query(params) = query?;
+        let Query(CourierQuery { after, size, done }) = query?;
+        let params = ParkedParams { after, size };
         let status = site.status().await?;
         let courier = courier_in(&status, &rule)?.clone();
         let parked = site.parked(rule.clone(), params.page()).await;
-        Ok((status, courier, parked, params))
+        Ok((status, courier, parked, params, done.is_some()))
     };
-    let (status, courier, parked, params) = match read.await {
+    let (status, courier, parked, params, done) = match read.await {
         Ok(read) => read,
         Err(problem) => return error_page(&links, &problem),
     };
@@ -75,6 +86,7 @@ pub(crate) async fn courier(
         .filter(|action| shows.offers(*action, &rule))
         .collect();
     let main = html! {
+        @if let (true, Ok(parked)) = (done, &parked) { (left(parked)) }
         div #courier {
             div.cards.single { (couriers::card(&links, &courier, status.at)) }
             (recent(&courier, &status))
@@ -90,6 +102,22 @@ pub(crate) async fn courier(
         page.status = problem.status;
     }
     page
+}
+
+/// The result of an action: the entries that are left.
+fn left(parked: &ParkedEntries) -> Markup {
+    let entries = quantity(parked.entries.len() as u64, "entry", "entries");
+    let more = if parked.next.is_some() {
+        "at least "
+    } else {
+        ""
+    };
+    html! {
+        section.question.result role="status" {
+            h2 { "Parked now: " (more) (entries) }
+            p { "An action changes only entries that are parked." }
+        }
+    }
 }
 
 fn recent(courier: &CourierStatus, status: &Status) -> Markup {
@@ -243,7 +271,7 @@ pub(crate) async fn submit(
         acting.change(action, rule.clone(), fields.which()).await
     };
     match done.await {
-        Ok(_) => see(&format!("../{}", encoded(rule.as_str()))),
+        Ok(_) => see(&format!("../{}?done={action}", encoded(rule.as_str()))),
         Err(problem) => error_page(&links, &problem).into_response(),
     }
 }

@@ -1,26 +1,35 @@
 //! The result of an action, on the page that a form without a script leads to. It follows from the
-//! status and the history: the address alone proves nothing.
+//! status and the run: the address alone proves nothing.
 
 use maud::{Markup, html};
 
 use super::card::mark;
 use super::forms::paused;
 use crate::job::JobName;
-use crate::model::{History, JobStatus, Outcome, Report, RunId, Status, WorkerStatus};
+use crate::model::{JobStatus, Report, RunStatus, Status, WorkerStatus};
 use crate::web::done::Done;
 use crate::web::format::shown;
 
 impl Done {
-    /// The result of an action on a job.
-    pub(super) fn of_job(self, job: &JobStatus, history: Option<&History>) -> Markup {
+    /// The result of an action on a job; `run` is what is known of the action's run.
+    pub(super) fn of_job(self, job: &JobStatus, run: Option<&RunStatus>) -> Markup {
         let running = matches!(job.worker, WorkerStatus::Running(_));
         let name = &job.job;
         match self {
-            Self::Cancelled(_) if running => said(
-                "Cancelling",
-                &format!("The run of {name} ends after its batch."),
-            ),
-            Self::Ran(run) | Self::Cancelled(run) => report(name, find(run, job, history)),
+            Self::Ran(_) | Self::Cancelled(_) => match run.filter(|run| run.job() == name) {
+                Some(RunStatus::Ended { report }) => ended(report),
+                Some(_) if matches!(self, Self::Cancelled(_)) => said(
+                    "Cancelling",
+                    &format!("The run of {name} ends after its batch."),
+                ),
+                Some(_) => said("Running", &format!("The run of {name} has not ended.")),
+                None => said(
+                    "Run not known",
+                    &format!(
+                        "No such run of {name} is known, or it changed nothing and is not kept."
+                    ),
+                ),
+            },
             Self::Running | Self::NotRunning if running => {
                 said("Running", &format!("A run of {name} is in progress."))
             }
@@ -45,19 +54,25 @@ impl Done {
         if !matches!(self, Self::RanAll | Self::RunningAll) {
             return html! {};
         }
-        let ran = status.jobs.values().filter(|job| !job.paused);
-        let last: Vec<&Report> = ran.filter_map(|job| job.last.as_ref()).collect();
-        let failed = last.iter().filter(|report| has_failed(report));
-        let failed: Vec<&str> = failed.map(|report| report.job.as_str()).collect();
-        let title = match (self, failed.len()) {
+        let jobs = status.jobs.values();
+        let asked = jobs.filter(|job| !job.paused && job.worker != WorkerStatus::Disabled);
+        let asked: Vec<&JobStatus> = asked.collect();
+        let completed = |job: &JobStatus| job.last.as_ref().is_some_and(Report::success);
+        let others = asked.iter().filter(|job| !completed(job));
+        let others: Vec<&str> = others.map(|job| job.job.as_str()).collect();
+        let title = match (self, others.len()) {
             (Self::RunningAll, _) => "Running: not all runs have ended".to_owned(),
+            _ if asked.iter().all(|job| job.last.is_none()) => "No runs yet".to_owned(),
             (_, 0) => "Completed: all runs".to_owned(),
-            (_, count) => format!("Failed: {count} of {} runs", last.len()),
+            (_, count) => format!("Not completed: {count} of {} runs", asked.len()),
         };
-        let mut text = if failed.is_empty() {
-            "No last run failed.".to_owned()
+        let mut text = if others.is_empty() {
+            "Each last run completed.".to_owned()
         } else {
-            format!("The last run failed: {}.", failed.join(", "))
+            format!(
+                "No last run, or one that did not complete: {}.",
+                others.join(", ")
+            )
         };
         let left_out: Vec<&str> = paused(status).into_iter().map(JobName::as_str).collect();
         if !left_out.is_empty() {
@@ -67,27 +82,10 @@ impl Done {
     }
 }
 
-fn has_failed(report: &Report) -> bool {
-    matches!(
-        report.outcome,
-        Outcome::Failed { .. } | Outcome::Crashed { .. }
-    )
-}
-
-fn find<'a>(run: RunId, job: &'a JobStatus, history: Option<&'a History>) -> Option<&'a Report> {
-    let kept = history.into_iter().flat_map(|history| &history.runs);
-    let mut reports = job.last.iter().chain(kept.map(|record| &record.report));
-    reports.find(|report| report.run == run)
-}
-
-fn report(job: &JobName, report: Option<&Report>) -> Markup {
-    let Some(report) = report else {
-        let text = "It changed nothing, or its report is not kept.";
-        return said(&format!("Ended: the run of {job}"), text);
-    };
+fn ended(report: &Report) -> Markup {
     html! {
         section.question.result role="status" {
-            h2 { (mark(&report.outcome)) ": " (job) }
+            h2 { (mark(&report.outcome)) ": " (report.job) }
             p { (shown(&report.to_string())) }
         }
     }

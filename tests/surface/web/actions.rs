@@ -213,7 +213,7 @@ async fn without_a_script_a_form_asks_first_and_then_acts() {
         "{result}"
     );
     assert!(
-        nothing.contains("Ended: the run of booking-expirer"),
+        nothing.contains("booking-expirer handled nothing"),
         "{nothing}"
     );
     assert!(paused.contains("<h2>Paused</h2>"), "{paused}");
@@ -241,6 +241,48 @@ async fn a_result_is_headed_by_its_outcome_and_survives_a_reload() {
     assert!(
         forged.page(200).contains("<h2>Resumed</h2>"),
         "it is not paused"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_names_no_run_that_is_not_known_or_did_not_complete() {
+    let mut host = host().await;
+    let visitor = Visitor::actor(&host);
+    let no_runs = visitor.get("/?done=ran_all").await;
+    let path = "/jobs/session-cleaner/run";
+    let other = visitor.post_form(path, "user=").await;
+    let other = other
+        .header("location")
+        .split("run=")
+        .nth(1)
+        .map(str::to_owned);
+    let mut unknown = Vec::new();
+    for run in [other.expect("a run"), Uuid::nil().to_string()] {
+        let path = format!("/jobs/booking-expirer?done=ran&run={run}");
+        unknown.push(visitor.get(&path).await);
+    }
+    host.add_overdue(9);
+    let gate = Gate::closed();
+    host.faults.once(Step::Batch, 2, Fault::Hold(gate.clone()));
+    let run = host.run_now(Scope::All);
+    let batch = |news: &Event| matches!(news, Event::BatchCommitted { .. });
+    next_event(&mut host.events, batch).await;
+    let cancel = visitor.post_form("/jobs/booking-expirer/cancel", "").await;
+    let cancelling = see(&visitor, &cancel).await;
+    gate.open();
+    run.await.expect("a report");
+    let cancelled = see(&visitor, &cancel).await;
+    let all = visitor.get("/?done=ran_all").await;
+
+    assert!(no_runs.page(200).contains("<h2>No runs yet</h2>"));
+    for page in unknown {
+        assert!(page.page(200).contains("<h2>Run not known</h2>"));
+    }
+    assert!(cancelling.contains("<h2>Cancelling</h2>"));
+    assert!(cancelled.contains("cancelled</span>: booking-expirer"));
+    assert!(
+        all.page(200)
+            .contains("<h2>Not completed: 1 of 2 runs</h2>")
     );
 }
 

@@ -245,7 +245,15 @@ async fn the_page_shows_deliveries_and_acts_without_a_script() {
     let done = visitor
         .send(Method::POST, "/couriers/mails/discard", &FORM, "entry=1")
         .await;
-    let after = visitor.get("/couriers/mails").await;
+    let after = visitor.get("/couriers/mails?done=discard").await;
+    let none = visitor
+        .send(
+            Method::POST,
+            "/couriers/mails/discard",
+            &FORM,
+            "entry=99999",
+        )
+        .await;
     let missing = visitor.get("/couriers/other").await;
 
     let overview = overview.page(200);
@@ -262,7 +270,9 @@ async fn the_page_shows_deliveries_and_acts_without_a_script() {
     assert!(courier.contains("Discard entry 2 of mails"), "{courier}");
     assert!(asked.page(200).contains("Discard entry 1 of mails?"));
     assert_eq!(done.status, 303, "{done:?}");
-    assert_eq!(done.header("location"), "../mails");
+    assert_eq!(done.header("location"), "../mails?done=discard");
+    assert_eq!(none.header("location"), "../mails?done=discard");
+    assert!(after.page(200).contains("<h2>Parked now: 1 entry</h2>"));
     assert!(!after.page(200).contains("Discard entry 1 of mails"));
     assert!(after.body.contains("Discard entry 2 of mails"));
     assert!(missing.page(404).contains("mails"));

@@ -109,7 +109,7 @@ async fn a_silent_database_delays_no_card() {
 
     for job in ["booking-expirer", "session-cleaner"] {
         let asked = Instant::now();
-        let page = visitor.get(&format!("/jobs/{job}")).await;
+        let page = visitor.get(&format!("/jobs/{job}?outcome=failed")).await;
         took.push(asked.elapsed());
         assert!(page.page(200).contains(&format!("data-job=\"{job}\"")));
         // The first waits for the database; the second knows already that it is silent.
@@ -126,6 +126,7 @@ async fn a_silent_database_delays_no_card() {
             page.page(200).contains("Only what this process saw"),
             "{job}"
         );
+        assert!(page.body.contains("No such run."), "{job}");
     }
 
     assert!(
