@@ -6,7 +6,15 @@ use ractor_housekeeper::rule::{Findings, Rule};
 struct Case {
     tables: &'static str,
     rule: &'static str,
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "of the other database")
+    )]
     postgres: &'static [&'static str],
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "of the other database")
+    )]
     sqlite: &'static [&'static str],
 }
 

@@ -1,12 +1,13 @@
 //! Rows that are handed on whole: no entry is lost, and none replaces another.
 
+#[cfg(feature = "postgres")]
 use std::time::Duration;
 
 #[cfg(feature = "postgres")]
 use ractor_housekeeper::model::Outbox;
-use ractor_housekeeper::rule::{
-    Children, HandOn, Value, call, children, column, hand_on, json, outbox, sql,
-};
+use ractor_housekeeper::rule::{Children, HandOn, Value, children, hand_on, json, outbox, sql};
+#[cfg(feature = "postgres")]
+use ractor_housekeeper::rule::{call, column};
 
 use crate::handed_on::{Host, ORDERS, expirer};
 
@@ -250,8 +251,10 @@ async fn an_entry_of_no_instant_is_counted_with_the_rest() {
         return;
     };
     host.migrate().await;
-    let Host::Postgres(store) = &host else {
-        unreachable!("it is on Postgres");
+    let store = match &host {
+        Host::Postgres(store) => store,
+        #[cfg(feature = "sqlite")]
+        Host::Sqlite(..) => unreachable!("it is on Postgres"),
     };
     for at in ["infinity", "-infinity"] {
         host.run(&format!("insert into housekeeper_outbox (rule, topic, key, at, due_at, payload) values ('expirer', 't', 'k', '{at}', now(), '{{}}')")).await;

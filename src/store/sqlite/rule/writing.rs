@@ -114,16 +114,16 @@ impl Compiler<'_> {
 
 /// A statement that hands on the rows of a kind.
 fn handing_step(handing: Handing, kind: usize) -> Step {
-    let text = match handing {
-        Handing::Insert(insert) => insert,
-        // Refused before.
-        #[cfg(feature = "postgres")]
-        Handing::Call { .. } => String::new(),
-    };
-    Step {
-        template: Template::new(&text),
+    let step = |text: &str| Step {
+        template: Template::new(text),
         kind: None,
         hands: Some(kind),
+    };
+    match handing {
+        Handing::Insert(insert) => step(&insert),
+        // Refused before.
+        #[cfg(feature = "postgres")]
+        Handing::Call { .. } => step(""),
     }
 }
 
