@@ -9,76 +9,108 @@ use crate::store::rule::{
 use crate::store::tx_error::WITHHELD;
 
 impl Compiler<'_> {
-    /// Writes to the children of the rows that `parents` yields, deepest first. Each is a part of
-    /// the statement that counts its rows.
-    pub(super) fn children(
+    /// Collects the children of the rows that `parents` yields, deepest first.
+    fn child_rows<'c>(
         &mut self,
-        children: &Children,
+        children: &'c Children,
         parents: &str,
-        steps: &mut Steps,
+        all: &mut Vec<ChildRows<'c>>,
     ) -> Option<()> {
         let (from, of) = (
             table_name(&children.table),
             identifier(bare_name(&children.table)),
         );
         let columns = children.column.names();
-        let condition = format!("WHERE {} IN ({parents})", tuple(&qualified(&of, columns)));
+        let condition = format!("{} IN ({parents})", tuple(&qualified(&of, columns)));
         for below in &children.with {
             let referred = self.grandchild_reference(children, below)?;
             let columns = qualified(&of, &referred).join(", ");
-            let parents = format!("SELECT {columns} FROM {from} {condition}");
-            self.children(below, &parents, steps)?;
+            let parents = format!("SELECT {columns} FROM {from} WHERE {condition}");
+            self.child_rows(below, &parents, all)?;
         }
-        if steps.by_statistics && self.cascades(children) {
-            steps.kinds.push(children.kind().to_owned());
-            steps.counted.push("0".to_owned());
-            let oid = self.catalogue.tables.get(&children.table)?.oid;
-            steps.tallied.push((steps.counted.len() - 1, oid));
-            return Some(());
-        }
-        let name = format!("hk_c{}", steps.counted.len());
-        let returning = if children.hand_on.is_empty() {
-            "1".to_owned()
-        } else {
-            format!("{of}.*")
+        let let_go = match children.action {
+            OnParent::Delete => None,
+            OnParent::SetNull => Some(self.let_go(children)?),
         };
-        steps.ctes.push(match children.action {
-            OnParent::Delete => {
-                format!("{name} AS (DELETE FROM {from} {condition} RETURNING {returning})")
-            }
-            OnParent::SetNull => {
-                let columns = self.let_go(children)?;
-                let columns: Vec<String> = columns
-                    .iter()
-                    .map(|name| format!("{} = NULL", identifier(name)))
-                    .collect();
-                format!(
-                    "{name} AS (UPDATE {from} SET {} {condition} RETURNING {returning})",
-                    columns.join(", ")
-                )
-            }
+        all.push(ChildRows {
+            children,
+            oid: self.catalogue.tables.get(&children.table)?.oid,
+            from,
+            of,
+            condition,
+            let_go,
         });
-        let count = format!("(SELECT count(*) FROM {name})");
-        let from = format!("FROM {name} AS {of}");
-        let handed = self.handed_children(children, &of, &from);
-        for hand_on in &children.hand_on {
-            let handing = self.handed_on(hand_on, &handed)?;
-            steps.hand(handing, Some(&count));
+        Some(())
+    }
+
+    /// Writes to all children. Each part of the rule is a part of the statement that counts its
+    /// rows.
+    ///
+    /// A statement writes a row once. A row that several parts meet is deleted if one of them
+    /// deletes it. Otherwise the first part sets the columns of all.
+    fn write_children(&mut self, all: &[ChildRows<'_>], steps: &mut Steps) -> Option<()> {
+        for (place, rows) in all.iter().enumerate() {
+            let children = rows.children;
+            if steps.by_statistics && self.cascades(children) {
+                steps.kinds.push(children.kind().to_owned());
+                steps.counted.push("0".to_owned());
+                steps.tallied.push((steps.counted.len() - 1, rows.oid));
+                continue;
+            }
+            let name = format!("hk_c{}", steps.counted.len());
+            let (from, of) = (&rows.from, &rows.of);
+            let returning = if children.hand_on.is_empty() {
+                "1".to_owned()
+            } else {
+                format!("{of}.*")
+            };
+            let mut condition = rows.condition.clone();
+            let write = match &rows.let_go {
+                None => format!("DELETE FROM {from}"),
+                Some(columns) => {
+                    let mut set: Vec<String> = columns
+                        .iter()
+                        .map(|name| format!("{} = NULL", identifier(name)))
+                        .collect();
+                    for (other, rows) in same_table(all, rows.oid) {
+                        if other < place || rows.let_go.is_none() {
+                            condition.extend([" AND (", &rows.condition, ") IS NOT TRUE"]);
+                        } else if other > place {
+                            set.extend(rows.set_null(columns));
+                        }
+                    }
+                    format!("UPDATE {from} SET {}", set.join(", "))
+                }
+            };
+            steps.ctes.push(format!(
+                "{name} AS ({write} WHERE {condition} RETURNING {returning})"
+            ));
+            let count = format!("(SELECT count(*) FROM {name})");
+            let from = format!("FROM {name} AS {of}");
+            let handed = self.handed_children(children, of, &from);
+            for hand_on in &children.hand_on {
+                let handing = self.handed_on(hand_on, &handed)?;
+                steps.hand(handing, Some(&count));
+            }
+            steps.counted.push(count);
+            steps.kinds.push(children.kind().to_owned());
         }
-        steps.counted.push(count);
-        steps.kinds.push(children.kind().to_owned());
         Some(())
     }
 
     /// Whether children go by their foreign key alone, so that the server's statistics of the
-    /// transaction count them.
+    /// transaction count them: those of a table that no other part writes to.
     fn cascades(&self, children: &Children) -> bool {
         let tables = &self.catalogue.tables;
         let (Some(own), Some(child)) = (tables.get(&self.rule.table), tables.get(&children.table))
         else {
             return false;
         };
+        let all = self.rule.children().into_iter();
+        let parts = all.filter(|other| self.catalogue.oid(&other.table) == Some(child.oid));
         self.catalogue.tracks_counts
+            && child.oid != own.oid
+            && parts.count() == 1
             && !child.has_parts
             && children.action == OnParent::Delete
             && children.with.is_empty()
@@ -108,6 +140,7 @@ impl Compiler<'_> {
             by_statistics,
             ..Steps::default()
         };
+        let mut child_rows = Vec::new();
         for children in &rule.with {
             let referred = self.child_reference(children, &parts.key)?;
             let numbers = referred.iter().map(|column| {
@@ -116,8 +149,9 @@ impl Compiler<'_> {
             });
             let columns: Vec<String> = numbers.map(|number| format!("hk_r{number}")).collect();
             let parents = format!("SELECT {} FROM hk_picked WHERE {open}", columns.join(", "));
-            self.children(children, &parents, &mut steps)?;
+            self.child_rows(children, &parents, &mut child_rows)?;
         }
+        self.write_children(&child_rows, &mut steps)?;
         let mut condition = format!(
             "WHERE {of}.ctid = ANY (ARRAY(SELECT hk_ctid FROM hk_picked WHERE {open})) AND {}",
             parts.matches()
@@ -157,7 +191,14 @@ impl Compiler<'_> {
                 parts.id
             ),
             Action::Set(columns) => {
-                let set = self.set(columns, of, &parts.key)?;
+                let mut set = self.set(columns, of, &parts.key)?;
+                let assigned: Vec<String> = columns.keys().cloned().collect();
+                // Rows that refer to each other, which are written once.
+                for (_, rows) in same_table(&child_rows, self.own_table()?.oid) {
+                    for assignment in rows.set_null(&assigned) {
+                        set.extend([", ", &assignment]);
+                    }
+                }
                 // Conditions on the row itself; another table cannot be read again within the
                 // statement.
                 let still = if rule.is_ended_by_others() {
@@ -270,6 +311,41 @@ impl Compiler<'_> {
         }
         Some(then)
     }
+}
+
+/// The rows of one table that a part of the rule writes to.
+struct ChildRows<'c> {
+    children: &'c Children,
+    oid: i64,
+    from: String,
+    of: String,
+    condition: String,
+    /// The columns to be set to NULL, or none if the rows are deleted.
+    let_go: Option<Vec<String>>,
+}
+
+impl ChildRows<'_> {
+    /// Assignments that let go of the rows of this part alone, without columns set otherwise.
+    fn set_null(&self, without: &[String]) -> Vec<String> {
+        let columns = self.let_go.iter().flatten();
+        let columns = columns.filter(|name| !without.contains(name));
+        columns
+            .map(|name| {
+                let (name, of) = (identifier(name), &self.of);
+                let condition = &self.condition;
+                format!("{name} = CASE WHEN {condition} THEN NULL ELSE {of}.{name} END")
+            })
+            .collect()
+    }
+}
+
+/// Those of a table, with their places.
+fn same_table<'a, 'c>(
+    all: &'a [ChildRows<'c>],
+    oid: i64,
+) -> impl Iterator<Item = (usize, &'a ChildRows<'c>)> {
+    let all = all.iter().enumerate();
+    all.filter(move |(_, rows)| rows.oid == oid)
 }
 
 /// The part of a statement that writes.
