@@ -136,9 +136,13 @@ impl Moment {
         let sql = match &self.form {
             Form::Naive => self.sql.clone(),
             Form::Zoned => format!("({} AT TIME ZONE 'UTC')", self.sql),
+            // What is beyond the calendar is its end.
             Form::Epoch { per_second, .. } => format!(
-                "(timestamp '1970-01-01' + ({})::double precision / {per_second} * interval '1 second')",
-                self.sql
+                "(timestamp '1970-01-01' + CASE WHEN {0} IS NOT NULL THEN least(greatest({0}, {1}), {2}) END::double precision \
+                 / {per_second} * interval '1 second')",
+                self.sql,
+                FIRST_SECOND * per_second,
+                LAST_SECOND * per_second
             ),
             Form::Text(_) => return Err("text cannot be added to; give an expression".to_owned()),
         };
@@ -166,14 +170,23 @@ impl Moment {
         base: &str,
         millis: i64,
     ) -> Result<Self, String> {
-        self.plus(span, base, millis)?;
-        let span = if base == "interval" {
-            format!("extract(epoch FROM {span})::numeric * 1000000")
+        let sum = self.plus(span, base, millis)?;
+        let sql = if base == "interval" {
+            let micros = format!(
+                "({}::numeric + extract(epoch FROM {span})::numeric * 1000000)",
+                self.micros()
+            );
+            // Months have the days that they have, wherever the calendar holds the sum.
+            format!(
+                "(CASE WHEN {micros} BETWEEN {FIRST} AND {LAST} THEN {}::numeric ELSE {micros} END)",
+                sum.micros()
+            )
         } else {
-            format!("{span}::numeric * {}", millis.saturating_mul(1_000))
+            let span = format!("{span}::numeric * {}", millis.saturating_mul(1_000));
+            format!("({}::numeric + {span})", self.micros())
         };
         Ok(Self {
-            sql: format!("({}::numeric + {span})", self.micros()),
+            sql,
             form: Form::Epoch {
                 per_second: 1_000_000,
                 cast: "numeric".to_owned(),
@@ -245,7 +258,11 @@ impl Form {
                 "(CASE WHEN isfinite({sql}) THEN least(greatest({micros}, {FIRST}), {LAST}) \
                  WHEN {sql} < '2000-01-01' THEN {FIRST} WHEN {sql} > '2000-01-01' THEN {LAST} END)::bigint"
             ),
-            _ => format!("(least(greatest({micros}, {FIRST}), {LAST}))::bigint"),
+            // `greatest` leaves NULL out.
+            Self::Epoch { .. } => format!(
+                "(CASE WHEN {sql} IS NOT NULL THEN least(greatest({micros}, {FIRST}), {LAST}) END)::bigint"
+            ),
+            Self::Text(_) => format!("(least(greatest({micros}, {FIRST}), {LAST}))::bigint"),
         }
     }
 
@@ -338,6 +355,10 @@ const OFFSET: &str = "^.{19}[.0-9 ]*[+-][0-9:]{0,4}[1-9]";
 /// The years 1 and 9999, in microseconds since 1970.
 pub(super) const FIRST: i64 = -62_135_596_800_000_000;
 pub(super) const LAST: i64 = 253_402_300_799_000_000;
+
+/// The first second that a `timestamp` holds, and the last whose microseconds a `bigint` holds.
+const FIRST_SECOND: i64 = -210_866_803_200;
+const LAST_SECOND: i64 = 9_223_372_036_854;
 
 /// A value that is read from its text once for a statement, and not for each row.
 pub(super) fn once(name: &str, cast: &str) -> String {
