@@ -66,11 +66,12 @@ impl PostgresStore {
     }
 }
 
-/// Each name of the path as a text, as `SET` takes it.
+/// Each name of the path as a text, as `SET` takes it. A backslash would have another meaning where
+/// `standard_conforming_strings` is off.
 const PATH: &str = r#"
     select was_set, case when current_schemas(false) <> '{}' then
         (select string_agg(quote_literal(case when name like '"%' then replace(substr(name, 2, length(name) - 2), '""', '"') else lower(name) end),
-            ', ' order by place) || ', ''pg_temp''' from regexp_matches(path, '"(?:[^"]|"")*"|[^\s,"]+', 'g') with ordinality as found(names, place),
+            ', ' order by place) || ', ''pg_temp''' from regexp_matches(path, '"(?:[^"]|"")*"|[^[:space:],"]+', 'g') with ordinality as found(names, place),
             unnest(names) as name) end as path
     from (select setting as path, source = 'session' and setting <> reset_val as was_set
         from pg_catalog.pg_settings where name = 'search_path') as own"#;
