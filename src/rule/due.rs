@@ -32,7 +32,8 @@ pub(crate) enum Source {
     Sql(Sql, Stamp),
 }
 
-/// A lifetime that another table has for each tenant. Without a row, or with NULL, never due.
+/// A lifetime that another table has for each tenant. Without a row, or with NULL, never due. Of
+/// several rows of one tenant, the longest counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(
     deny_unknown_fields,

@@ -251,7 +251,7 @@ impl<T: Tables> Compiler<'_, T> {
         ];
         (!fine.contains(&false)).then(|| {
             format!(
-                "(SELECT hk_l.{} FROM {} AS hk_l WHERE hk_l.{} = {of}.{})",
+                "(SELECT max(hk_l.{}) FROM {} AS hk_l WHERE hk_l.{} = {of}.{})",
                 identifier(&lifetime.column),
                 table_name(&lifetime.table),
                 identifier(&lifetime.key),
