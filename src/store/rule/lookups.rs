@@ -1,7 +1,7 @@
 //! Looks at other tables for each row, which an index should serve.
 
 use super::keys::{index, place};
-use super::parts::{alias, identifier, table_name};
+use super::parts::{identifier, table_name};
 use super::tables::{Compiler, Tables};
 use crate::rule::{Activity, Columns, Finding, Related, Rule, bare_name};
 
@@ -48,17 +48,14 @@ impl<'r, T: Tables> Compiler<'r, T> {
                 only: None,
                 ..activity.clone()
             };
-            let other = alias(&activity.table, &of);
-            let rows = format!("FROM {} AS {other}", table_name(&activity.table));
-            let conditions =
-                [activity, &bare].map(|one| self.activity_of("active", one, &of, &key));
-            let conditions = conditions.into_iter().flatten();
+            let rows = [activity, &bare].map(|one| self.activity_of("active", one, &of, &key));
+            let rows = rows.into_iter().flatten();
             found.push(Lookup {
                 part: "active".to_owned(),
                 table: &activity.table,
                 columns: &activity.column,
-                conditions: conditions
-                    .map(|(condition, _)| format!("EXISTS (SELECT 1 {rows} WHERE {condition})"))
+                conditions: rows
+                    .map(|(rows, _)| format!("EXISTS (SELECT 1 {rows})"))
                     .collect(),
             });
         }

@@ -184,15 +184,36 @@ impl Dialect {
         referred: &[String],
     ) -> Result<String, MissingSql> {
         let other = alias(&related.table, of);
-        let mut condition = equal(&other, related.column.names(), of, referred);
-        if let Some(filter) = &related.only {
-            condition.push_str(" AND ");
-            condition.push_str(&self.filter(filter, &other)?);
-        }
-        let table = table_name(&related.table);
-        Ok(format!(
-            "EXISTS (SELECT 1 FROM {table} AS {other} WHERE {condition})"
-        ))
+        let condition = equal(&other, related.column.names(), of, referred);
+        let rows = self.rows_of(&related.table, &other, related.only.as_ref(), &condition)?;
+        Ok(format!("EXISTS (SELECT 1 {rows})"))
+    }
+
+    /// The rows of another table, by their alias, that meet both conditions.
+    ///
+    /// Where the alias is not the table's own name, that name is the rule's table. An expression of
+    /// the host still stands on the rows of the other.
+    pub(crate) fn rows_of(
+        self,
+        table: &str,
+        other: &str,
+        only: Option<&Filter>,
+        condition: &str,
+    ) -> Result<String, MissingSql> {
+        let (from, own) = (table_name(table), identifier(bare_name(table)));
+        Ok(match only {
+            None => format!("FROM {from} AS {other} WHERE {condition}"),
+            Some(filter) if filter.is_opaque() && other != own => {
+                let only = self.filter(filter, &own)?;
+                format!(
+                    "FROM (SELECT {own}.* FROM {from} AS {own} WHERE {only}) AS {other} WHERE {condition}"
+                )
+            }
+            Some(filter) => {
+                let only = self.filter(filter, other)?;
+                format!("FROM {from} AS {other} WHERE {condition} AND {only}")
+            }
+        })
     }
 }
 

@@ -176,7 +176,7 @@ impl<T: Tables> Compiler<'_, T> {
         keepers.of(&rule.table, of, &rule.with)
     }
 
-    /// The condition for the activity of a row, and the columns of the row by which.
+    /// The activity of a row, from `FROM` on, and the columns of the row by which.
     pub(crate) fn activity_of(
         &mut self,
         part: &str,
@@ -205,12 +205,10 @@ impl<T: Tables> Compiler<'_, T> {
             return None;
         }
         let other = alias(&activity.table, of);
-        let mut condition = equal(&other, activity.column.names(), of, &referred);
-        if let Some(filter) = &activity.only {
-            let filter = self.text(part, T::DIALECT.filter(filter, &other))?;
-            condition.extend([" AND ", &filter]);
-        }
-        Some((condition, referred))
+        let condition = equal(&other, activity.column.names(), of, &referred);
+        let only = activity.only.as_ref();
+        let rows = T::DIALECT.rows_of(&activity.table, &other, only, &condition);
+        Some((self.text(part, rows)?, referred))
     }
 }
 

@@ -36,7 +36,7 @@ impl Compiler<'_> {
     ) -> Option<(Moment, Active<Moment>)> {
         let rule = self.rule;
         let part = format!("active {}", activity.table);
-        let (condition, referred) = self.activity_of(&part, activity, of, key)?;
+        let (rows, referred) = self.activity_of(&part, activity, of, key)?;
         let declared = rule.due.as_ref().and_then(|due| due.stamp());
         let found = self.catalogue.tables.get(&activity.table)?;
         // A type that says it all needs no stamp.
@@ -48,11 +48,7 @@ impl Compiler<'_> {
         let newest = self.noted(&part, newest)?;
         let newest = self.same_form(&part, newest, &own)?;
         // Not `exists`: the planner might read the whole table for it.
-        let newest = format!(
-            "(SELECT max({}) FROM {} AS {other} WHERE {condition})",
-            newest.sql,
-            table_name(&activity.table)
-        );
+        let newest = format!("(SELECT max({}) {rows})", newest.sql);
         // A row without an instant of its own is never due.
         let truth = Moment {
             sql: format!(

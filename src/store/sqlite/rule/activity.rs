@@ -31,7 +31,7 @@ impl Compiler<'_> {
     ) -> Option<(Moment, Active<Moment>)> {
         let rule = self.rule;
         let part = format!("active {}", activity.table);
-        let (condition, referred) = self.activity_of(&part, activity, of, key)?;
+        let (rows, referred) = self.activity_of(&part, activity, of, key)?;
         let at = &activity.at;
         let declared = rule.due.as_ref().and_then(|due| due.sqlite_stamp());
         let stamp = at.sqlite_stamp().or(declared);
@@ -42,11 +42,7 @@ impl Compiler<'_> {
             self.refuse(&part, "its instants are not kept as those in `due` are");
             return None;
         }
-        let newest = format!(
-            "(SELECT max({}) FROM {} AS {other} WHERE {condition})",
-            newest.sql,
-            table_name(&activity.table)
-        );
+        let newest = format!("(SELECT max({}) {rows})", newest.sql);
         let truth = Moment {
             sql: format!("max({0}, ifnull({newest}, {0}))", own.sql),
             form: own.form.clone(),
