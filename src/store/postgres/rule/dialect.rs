@@ -347,10 +347,15 @@ impl Compiler<'_> {
             Source::Column(instant) => instant.stamp.clone(),
             _ => None,
         });
+        let mut zone = String::new();
         let form = match (base.as_str(), declared) {
             ("timestamp with time zone", _) => Form::Zoned,
+            ("timestamp without time zone", Some(Stamp::NaiveIn(name))) => {
+                zone = format!(" AT TIME ZONE {}", Dialect::Postgres.text(&name));
+                Form::Zoned
+            }
             ("timestamp without time zone", _) => Form::Naive,
-            ("smallint" | "integer" | "bigint" | "numeric", stamp) => Form::Epoch {
+            ("smallint" | "integer" | "bigint" | "numeric" | "double precision", stamp) => Form::Epoch {
                 per_second: match stamp {
                     Some(Stamp::Millis) => 1_000,
                     Some(Stamp::Micros) => 1_000_000,
@@ -370,7 +375,7 @@ impl Compiler<'_> {
         let cast = form.cast().to_owned();
         self.instants.push((form, after));
         let number = self.instants.len() - 1;
-        Some(once(&format!("i{number}"), &cast))
+        Some(format!("({}{zone})", once(&format!("i{number}"), &cast)))
     }
 
     /// The instant of the run in this form.
