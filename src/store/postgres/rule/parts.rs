@@ -23,8 +23,8 @@ pub(super) struct Parts {
     pub(super) key_casts: Vec<String>,
     /// Whether each column of the key is an array, a record or JSON.
     pub(super) are_structured: Vec<bool>,
-    /// The type of the column that says whose row it is.
-    pub(super) scope_cast: String,
+    /// Whether a row belongs to a user.
+    pub(super) scoped: Option<String>,
     /// Columns that children refer to.
     pub(super) references: Vec<String>,
 }
@@ -62,9 +62,7 @@ impl Parts {
     pub(super) fn candidates(&self, scoped: bool) -> String {
         let mut all = vec![self.only.clone()];
         all.extend(self.free());
-        if let Some(column) = self.scope.as_ref().filter(|_| scoped) {
-            all.push(format!("{column} = {}", once("scope", &self.scope_cast)));
-        }
+        all.extend(self.scoped.clone().filter(|_| scoped));
         all.join(" AND ")
     }
 

@@ -46,12 +46,14 @@ impl Compiler<'_> {
                 Catalogue::key_text(&keys.collect::<Vec<_>>())
             }
         };
+        let scope = rule.scope.as_ref().and_then(|name| own.column(name));
+        let scope = basics.scope.as_ref().zip(scope);
         let parts = Parts {
             is_divided: own.has_parts,
             id,
             key_casts: basics.key.iter().filter_map(cast).collect(),
             are_structured,
-            scope_cast: rule.scope.as_ref().and_then(cast).unwrap_or_default(),
+            scoped: scope.map(|(of, column)| column.has(of, "scope")),
             references,
             basics,
         };
