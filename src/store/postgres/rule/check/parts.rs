@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorInformation;
-use diesel::sql_types::{Array, Bool, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 
 use super::super::catalogue::{Catalogue, Column, Table};
@@ -142,6 +142,22 @@ async fn archive(
     let (Some(own), Some(archive)) = tables else {
         return Ok(());
     };
+    let is_plain = copied.columns.is_empty() && copied.without.is_empty();
+    let Held { held } = diesel::sql_query(HELD)
+        .bind::<BigInt, _>(own.oid)
+        .bind::<BigInt, _>(archive.oid)
+        .get_result(conn)
+        .await?;
+    if held && is_plain {
+        let text = format!(
+            "`{into}` holds rows of `{}`, which the rule would handle again: name a table outside it",
+            rule.table
+        );
+        findings
+            .refused
+            .push(Finding::new(&rule.name, "archive", text));
+        return Ok(());
+    }
     for name in missing(own, archive, copied) {
         let text = format!(
             "`{name}` of `{into}` is not null, has no default, and gets nothing from `{}`",
@@ -183,6 +199,17 @@ async fn archive(
     }
     Ok(())
 }
+
+#[derive(QueryableByName)]
+struct Held {
+    #[diesel(sql_type = Bool)]
+    held: bool,
+}
+
+/// Whether the rows of a table are rows of another: it is the same, or inherits from it.
+const HELD: &str = "
+    with recursive part as (select $1::oid as oid union select i.inhrelid from part join pg_inherits i on i.inhparent = part.oid)
+    select exists (select from part where oid = $2::oid) as held";
 
 fn missing<'t>(
     own: &'t Table,
