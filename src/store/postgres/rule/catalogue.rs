@@ -118,7 +118,8 @@ pub(super) struct Column {
     pub(super) updates: bool,
     #[diesel(sql_type = Bool)]
     pub(super) is_domain: bool,
-    /// Whether it is an array, a record or JSON, which JSON holds in another form than text.
+    /// Whether it is an array, a record, JSON, or a type with a cast to it, which JSON holds in
+    /// another form than text.
     #[diesel(sql_type = Bool)]
     pub(super) is_structured: bool,
     /// The sequence that its default takes a number from, if this role may not use it.
@@ -397,7 +398,8 @@ const COLUMNS: &str = "
         a.attnotnull or t.typnotnull as not_null, a.atthasdef or a.attidentity <> '' or t.typdefault is not null as has_default,
         a.attgenerated <> '' or a.attidentity = 'a' as generated, a.attgenerated <> '' as computed,
         has_column_privilege(a.attrelid, a.attnum, 'update') as updates, t.typtype = 'd' as is_domain,
-        b.typtype = 'c' or b.typcategory = 'A' or b.typname in ('json', 'jsonb') as is_structured,
+        b.typtype = 'c' or b.typcategory = 'A' or b.typname in ('json', 'jsonb')
+            or exists (select from pg_cast k where k.castsource = b.oid and k.casttarget = 'json'::regtype) as is_structured,
         array(select e.enumlabel::text from pg_enum e where e.enumtypid = b.oid order by e.enumsortorder) as labels,
         (select min(s.oid::regclass::text) from pg_attrdef d
             join pg_depend p on p.classid = 'pg_attrdef'::regclass and p.objid = d.oid and p.refclassid = 'pg_class'::regclass
