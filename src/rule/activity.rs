@@ -112,7 +112,8 @@ impl Activity {
 
     /// Names a table and its key, to which the row and its activity both refer by foreign keys,
     /// such as `users`. A batch locks that row together with the rule's row, so no activity is
-    /// written meanwhile.
+    /// written meanwhile. On Postgres, a row that refers to none is not due: give such rows a rule
+    /// of their own, by [`is_null`](super::is_null).
     #[must_use]
     pub fn through(mut self, table: impl Into<String>, key: impl Into<String>) -> Self {
         self.through = Some(Through {

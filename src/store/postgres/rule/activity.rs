@@ -5,7 +5,7 @@ use super::noting_trigger::notes;
 use super::stamp::{Form, Moment, once};
 use crate::rule::{Activity, Finding, Noted, Through, bare_name};
 use crate::store::migrations::ACTIVITY_TRIGGER;
-use crate::store::rule::{Active, Dialect, Tables, alias, equal, identifier, table_name};
+use crate::store::rule::{Active, Dialect, Tables, alias, equal, identifier, qualified, table_name};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 impl Active<Moment> {
@@ -219,6 +219,17 @@ impl Compiler<'_> {
             equal("hk_t", std::slice::from_ref(&through.key), of, referred)
         );
         Some((join, "hk_t"))
+    }
+
+    /// The condition that a row refers to the table whose rows are locked with it, if there is one.
+    pub(super) fn refers_through(&mut self, of: &str, key: &[String]) -> Option<String> {
+        let activity = self.rule.active.as_ref()?;
+        activity.through.as_ref()?;
+        let part = format!("active {}", activity.table);
+        let (_, referred) = self.activity_of(&part, activity, of, key)?;
+        let columns = qualified(of, &referred).into_iter();
+        let columns: Vec<String> = columns.map(|name| format!("{name} IS NOT NULL")).collect();
+        Some(columns.join(" AND "))
     }
 
     fn same_form(&mut self, part: &str, moment: Moment, own: &Moment) -> Option<Moment> {

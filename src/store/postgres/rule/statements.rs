@@ -22,7 +22,10 @@ impl Compiler<'_> {
                 "the server is a standby, which only reads; connect to the primary",
             );
         }
-        let basics = self.basics()?;
+        let mut basics = self.basics()?;
+        if let Some(refers) = self.refers_through(&basics.of, &basics.key) {
+            basics.only.extend([" AND ", &refers]);
+        }
         let mut references = Vec::new();
         for children in &rule.with {
             for name in self.child_reference(children, &basics.key)? {
