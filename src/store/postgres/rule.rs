@@ -26,6 +26,7 @@ mod bulk;
 mod careful;
 mod catalogue;
 mod check;
+mod children;
 mod codes;
 mod contention;
 mod cursor;

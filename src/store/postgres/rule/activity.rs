@@ -5,7 +5,9 @@ use super::noting_trigger::notes;
 use super::stamp::{Form, Moment, once};
 use crate::rule::{Activity, Finding, Noted, Through, bare_name};
 use crate::store::migrations::ACTIVITY_TRIGGER;
-use crate::store::rule::{Active, Dialect, Tables, alias, equal, identifier, qualified, table_name};
+use crate::store::rule::{
+    Active, Dialect, Tables, alias, equal, identifier, qualified, table_name,
+};
 use crate::store::tx_error::{NOT_NOTED, NOT_READ};
 
 impl Active<Moment> {

@@ -19,6 +19,7 @@ use crate::store::tx_error::{TxError, TxResult};
 mod host;
 mod keys;
 mod parts;
+mod published;
 mod stamps;
 
 /// Everything that is wrong with a rule or could be better. Where a row may fail the host's SQL,
@@ -41,6 +42,7 @@ pub(super) async fn findings(
         stamps::stamps(conn, rule, &catalogue, &mut findings).await?;
     }
     keys::foreign_keys(rule, &catalogue, &mut findings);
+    published::published(conn, rule, &catalogue, &mut findings).await?;
     match Plan::compile(rule, &catalogue, false, careful.is_some()) {
         Err(refused) => findings.refused.splice(0..0, refused).for_each(drop),
         Ok(_) if lacks || !knows_zones => {}

@@ -355,14 +355,16 @@ impl Compiler<'_> {
                 Form::Zoned
             }
             ("timestamp without time zone", _) => Form::Naive,
-            ("smallint" | "integer" | "bigint" | "numeric" | "double precision", stamp) => Form::Epoch {
-                per_second: match stamp {
-                    Some(Stamp::Millis) => 1_000,
-                    Some(Stamp::Micros) => 1_000_000,
-                    _ => 1,
-                },
-                cast: base,
-            },
+            ("smallint" | "integer" | "bigint" | "numeric" | "double precision", stamp) => {
+                Form::Epoch {
+                    per_second: match stamp {
+                        Some(Stamp::Millis) => 1_000,
+                        Some(Stamp::Micros) => 1_000_000,
+                        _ => 1,
+                    },
+                    cast: base,
+                }
+            }
             ("text" | "character varying", Some(Stamp::Text(format))) => Form::Text(format),
             _ => {
                 let text = format!(
