@@ -8,7 +8,7 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, Trans
 use super::super::catalogue::{Catalogue, Column, Table};
 use super::explain;
 use crate::rule::{Action, Archive, Filter, Finding, Findings, Rule, bare_name, called};
-use crate::store::rule::{Dialect, identifier, table_name};
+use crate::store::rule::{Dialect, Tables, identifier, table_name};
 
 /// Tries expressions, constants and the columns of an archive.
 pub(super) async fn parts(
@@ -33,9 +33,40 @@ pub(super) async fn parts(
             findings.refused.extend(found);
         }
     }
+    order(conn, rule, catalogue, findings).await?;
     conditions(conn, rule, catalogue, findings).await?;
     assignments(conn, rule, catalogue, findings).await?;
     archive(conn, rule, catalogue, findings).await
+}
+
+/// A key that no operator finds the place behind a row with.
+async fn order(
+    conn: &mut AsyncPgConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
+    let Some(own) = catalogue.tables.get(&rule.table) else {
+        return Ok(());
+    };
+    let primary = catalogue.primary_key(&rule.table);
+    let key = if rule.key.is_empty() {
+        &primary
+    } else {
+        &rule.key
+    };
+    for name in key.iter().filter(|name| own.column(name).is_some()) {
+        let column = identifier(name);
+        let tried = format!(
+            "SELECT {column} > {column} FROM {}",
+            table_name(&rule.table)
+        );
+        if let Some(problem) = problem(conn, &tried).await? {
+            let text = format!("`{name}` has no order for batches to go on in: {problem}");
+            findings.refused.push(Finding::new(&rule.name, "key", text));
+        }
+    }
+    Ok(())
 }
 
 /// Constants that are compared with a column of another type.
