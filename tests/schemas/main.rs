@@ -44,6 +44,8 @@ mod servers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "postgres")]
+mod strange;
+#[cfg(feature = "postgres")]
 mod trouble;
 mod units;
 
