@@ -239,8 +239,8 @@ async fn what_no_run_could_do_is_refused() {
         "create extension hstore; create table t (id int primary key, at timestamptz, b hstore unique not null);
         create table old () inherits (t); create table c (t_id int references t on delete cascade);";
     for (action, problem) in table {
-        let published = problem.contains(publishes);
-        let publication = if published {
+        let has_publication = problem.contains(publishes);
+        let publication = if has_publication {
             "create publication p for table c, t"
         } else {
             ""

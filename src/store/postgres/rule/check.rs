@@ -16,6 +16,7 @@ use crate::rule::{Action, Children, Finding, Findings, HandOn, OnParent, Rule};
 use crate::store::rule::{advice, identifier, table_name, without_lookups};
 use crate::store::tx_error::{TxError, TxResult};
 
+mod archive;
 mod host;
 mod keys;
 mod parts;
