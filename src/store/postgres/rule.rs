@@ -46,6 +46,7 @@ mod run_batch;
 mod slow_rows;
 mod stamp;
 mod statements;
+mod steps;
 mod typed;
 mod writing;
 

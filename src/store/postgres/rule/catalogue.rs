@@ -8,7 +8,6 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::functions::{self, Function};
 use super::noting_trigger::notes;
-use super::stamp::once;
 use crate::rule::{Rule, split_name};
 use crate::store::rule::{ForeignKey, OnDelete, table_name};
 
@@ -324,23 +323,6 @@ pub(super) async fn read(conn: &mut AsyncPgConnection, rule: &Rule) -> QueryResu
 }
 
 impl Column {
-    /// Whether it has a value from outside, which is not cut to the length of the column. Not every
-    /// operator of a type takes a domain over it.
-    pub(super) fn has(&self, column: &str, value: &str) -> String {
-        let cast = match self.base.as_str() {
-            "character" => "bpchar",
-            "bit" => "bit varying",
-            "name" | "\"char\"" => "text",
-            base => base,
-        };
-        let as_base = if self.is_domain {
-            format!("::{cast}")
-        } else {
-            String::new()
-        };
-        format!("{column}{as_base} = {}", once(value, cast))
-    }
-
     fn again(&self) -> Self {
         Self {
             given: self.given.clone(),

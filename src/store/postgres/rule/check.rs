@@ -38,6 +38,7 @@ pub(super) async fn findings(
     sequences(rule, &catalogue, &mut findings);
     let lacks = !findings.refused.is_empty();
     parts::parts(conn, rule, &catalogue, &mut findings).await?;
+    archive::archive(conn, rule, &catalogue, &mut findings).await?;
     let knows_zones = stamps::zones(conn, rule, &mut findings).await?;
     if !lacks {
         stamps::stamps(conn, rule, &catalogue, &mut findings).await?;

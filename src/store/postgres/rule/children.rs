@@ -1,7 +1,7 @@
 //! The part of a statement that writes to children.
 
 use super::dialect::Compiler;
-use super::writing::Steps;
+use super::steps::Steps;
 use crate::rule::{Action, Children, OnParent, bare_name};
 use crate::store::rule::{OnDelete, identifier, qualified, table_name, tuple};
 

@@ -136,7 +136,7 @@ impl Moment {
         let sql = match &self.form {
             Form::Naive => self.sql.clone(),
             Form::Zoned => format!("({} AT TIME ZONE 'UTC')", self.sql),
-            // What is beyond the calendar is its end.
+            // An instant beyond the calendar is its end.
             Form::Epoch { per_second, .. } => format!(
                 "(timestamp '1970-01-01' + CASE WHEN {0} IS NOT NULL THEN least(greatest({0}, {1}), {2}) END::double precision \
                  / {per_second} * interval '1 second')",
@@ -359,6 +359,23 @@ pub(super) const LAST: i64 = 253_402_300_799_000_000;
 /// The first second that a `timestamp` holds, and the last whose microseconds a `bigint` holds.
 const FIRST_SECOND: i64 = -210_866_803_200;
 const LAST_SECOND: i64 = 9_223_372_036_854;
+
+/// Whether a column has a value from outside, which is not cut to the length of the column. Not
+/// every operator of a type takes a domain over it.
+pub(super) fn has(column: &Column, sql: &str, value: &str) -> String {
+    let cast = match column.base.as_str() {
+        "character" => "bpchar",
+        "bit" => "bit varying",
+        "name" | "\"char\"" => "text",
+        base => base,
+    };
+    let as_base = if column.is_domain {
+        format!("::{cast}")
+    } else {
+        String::new()
+    };
+    format!("{sql}{as_base} = {}", once(value, cast))
+}
 
 /// A value that is read from its text once for a statement, and not for each row.
 pub(super) fn once(name: &str, cast: &str) -> String {

@@ -9,7 +9,7 @@ use super::parts::{Begin, Parts};
 use super::plan::{OID, Plan, TID, Variants};
 use super::probe::Probe;
 use super::row_by_row::{AS_BEFORE, SKIPPED};
-use super::stamp::once;
+use super::stamp::{has, once};
 use crate::rule::{Action, Source};
 use crate::store::rule::{Tables, Template, equal, identifier, param, table_name};
 
@@ -56,7 +56,7 @@ impl Compiler<'_> {
             id,
             key_casts: basics.key.iter().filter_map(cast).collect(),
             are_structured,
-            scoped: scope.map(|(of, column)| column.has(of, "scope")),
+            scoped: scope.map(|(of, column)| has(column, of, "scope")),
             references,
             basics,
         };

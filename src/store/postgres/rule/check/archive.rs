@@ -1,4 +1,4 @@
-//! What stands in the way of rows into an archive.
+//! The columns of an archive, and its rows.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};

@@ -6,11 +6,11 @@ use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 
 use super::super::catalogue::Catalogue;
-use super::{archive, explain};
+use super::explain;
 use crate::rule::{Filter, Finding, Findings, Rule, bare_name, called};
 use crate::store::rule::{Dialect, Tables, identifier, table_name};
 
-/// Tries expressions, constants and the columns of an archive.
+/// Tries expressions, the key and constants.
 pub(super) async fn parts(
     conn: &mut AsyncPgConnection,
     rule: &Rule,
@@ -35,8 +35,7 @@ pub(super) async fn parts(
     }
     order(conn, rule, catalogue, findings).await?;
     conditions(conn, rule, catalogue, findings).await?;
-    assignments(conn, rule, catalogue, findings).await?;
-    archive::archive(conn, rule, catalogue, findings).await
+    assignments(conn, rule, catalogue, findings).await
 }
 
 /// A key that no operator finds the place behind a row with.
