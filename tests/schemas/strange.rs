@@ -170,7 +170,7 @@ async fn a_condition_stands_on_the_related_row_of_its_own_table() {
     use diesel::ExpressionMethods;
     let rows = "create table t (id int primary key, parent int references t, state text, at timestamptz);
         insert into t values (1, null, 'open', '2026-01-10 11:00Z'), (2, null, 'open', '2026-01-10 11:00Z'), (3, 1, 'live', null), (4, 2, 'open', null)";
-    let live = || Filter::typed(t::table, t::state.eq("live"));
+    let live = || Filter::postgres(t::table, t::state.eq("live"));
     for filter in [
         live(),
         ractor_housekeeper::rule::sql("t.state = 'live'").into(),
