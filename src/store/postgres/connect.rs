@@ -8,7 +8,7 @@ use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{ChannelBinding, SslMode, SslNegotiation};
 use tokio_postgres::{Config, NoTls};
 
 use super::{DATABASE, Pool, parameters};
@@ -90,6 +90,10 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
             "its form is that of another client; give `{SHAPE}`"
         )),
         None if url.contains('=') => None,
+        // The driver takes the rest of such a password for the host.
+        Some(("postgres" | "postgresql", rest)) if ats_before_parameters(rest) > 1 => {
+            Some("it has more than one `@`; escape those in the password as `%40`".to_owned())
+        }
         Some(("postgres" | "postgresql", _)) => None,
         Some((scheme, _)) if ["postgres", "postgresql"].contains(&&*scheme.to_lowercase()) => {
             Some(format!("its scheme stands in capitals; give `{SHAPE}`"))
@@ -121,24 +125,51 @@ pub(super) fn check(url: &str) -> Result<(), StoreError> {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(refused(format!("the host is missing; give `{SHAPE}`")));
     }
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(refused(format!(
-            "`sslmode=require` asks for TLS, which this connection does not have; {TLS}"
-        )));
-    }
-    Ok(())
+    let wants_tls = if config.get_ssl_mode() == SslMode::Require {
+        "sslmode=require"
+    } else if config.get_channel_binding() == ChannelBinding::Require {
+        "channel_binding=require"
+    } else if config.get_ssl_negotiation() == SslNegotiation::Direct {
+        "sslnegotiation=direct"
+    } else {
+        return Ok(());
+    };
+    Err(refused(format!(
+        "`{wants_tls}` asks for TLS, which this connection does not have; {TLS}"
+    )))
+}
+
+fn ats_before_parameters(rest: &str) -> usize {
+    let before = rest.split_once('?').map_or(rest, |(before, _)| before);
+    before.matches('@').count()
+}
+
+/// Whether words have the form of Npgsql: `Host=h;Username=u`.
+fn of_semicolons(words: &str) -> bool {
+    let (name, rest) = words.split_once('=').unwrap_or_default();
+    let value = rest.split('=').next().unwrap_or_default();
+    let names = [
+        "host",
+        "server",
+        "data source",
+        "port",
+        "database",
+        "username",
+        "user id",
+        "userid",
+        "user",
+    ];
+    // A quoted value may hold anything.
+    names.contains(&&*name.trim().to_lowercase())
+        && value.contains(';')
+        && !value.trim_start().starts_with('\'')
 }
 
 /// Whether a scheme names Postgres as other clients do: `jdbc:postgresql`, `postgresql+asyncpg`.
-fn of_semicolons(words: &str) -> bool {
-    let first = words.split_whitespace().next().unwrap_or_default();
-    let (name, value) = first.split_once('=').unwrap_or_default();
-    ["host", "server"].contains(&&*name.to_lowercase()) && value.contains(';')
-}
-
 fn of_another_client(scheme: &str) -> bool {
     [
         "jdbc:postgres",
+        "r2dbc:postgres",
         "postgres+",
         "postgresql+",
         "prisma+postgres",

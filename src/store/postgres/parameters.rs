@@ -221,6 +221,7 @@ const FOREIGN: &[(&[&str], &str)] = &[
     (&["tcpKeepAlive", "tcp_keepalives"], "write `keepalives=1`"),
     (&["database", "db"], "write `dbname`"),
     (&["username", "pguser"], "write `user`"),
+    (&["hostname", "server", "pghost"], "write `host`"),
     (
         &["passfile", "service", "servicefile"],
         "not read; give the host, the user and the password themselves",

@@ -48,14 +48,23 @@ pub(super) fn pool(file: &File, timeouts: &Timeouts, last_error: &LastError) -> 
         ))
 }
 
-/// The path in a URL, if it is one we can serve.
+/// The path in a URL, if it is one we can serve. Rejects what SQLite would make an oddly named file
+/// of, and what diesel reads otherwise behind `sqlite://`: the host would work on another file.
 pub(super) fn path(url: &str) -> Result<String, StoreError> {
+    if url != url.trim() && !url.trim().is_empty() {
+        return Err(refused(format!(
+            "white space stands before or behind it; give {SHAPE}"
+        )));
+    }
+    if url.starts_with(['"', '\'']) {
+        return Err(refused(format!("it stands in quotes; give {SHAPE}")));
+    }
     let (path, is_url) = match url.split_once("://") {
         Some(("sqlite", rest)) => (rest, true),
         // Not what is no scheme: it may hold a password.
         Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphabetic()) => {
             return Err(refused(format!(
-                "`{scheme}://` is another kind of address; give `sqlite://path/to/file.db`"
+                "`{scheme}://` is another kind of address; give {SHAPE}"
             )));
         }
         Some(_) => return Err(refused(NO_PATH)),
@@ -64,40 +73,44 @@ pub(super) fn path(url: &str) -> Result<String, StoreError> {
             None => (url, false),
         },
     };
-    // Errors and logs print the path, and a mistaken address of a server may hold a password.
-    let first = path.split(['/', '\\']).next().unwrap_or_default();
-    if first.starts_with("jdbc:") {
-        return Err(refused(
-            "`jdbc:` is not understood; give `sqlite://path/to/file.db`",
-        ));
-    }
-    // A drive has two characters, `C:`.
-    let names_user =
-        first.contains('@') || (path.contains('@') && first.len() > 2 && first.contains(':'));
-    if names_user || path.contains("password=") || path.contains('\0') {
-        return Err(refused(NO_PATH));
-    }
-    if path.trim().is_empty() {
-        return Err(refused(
-            "the path is empty; give `sqlite://path/to/file.db`",
-        ));
-    }
     if path.contains(":memory:") || path.contains("mode=memory") {
         return Err(refused(
             "a database in memory is one for each connection of the pool; give a file, such as one in a temporary folder",
         ));
     }
-    if is_url && path.contains('?') {
+    let (before, options) = path.split_once('?').unwrap_or((path, ""));
+    if options.contains('=') || (is_url && before.len() < path.len()) {
+        return Err(refused(format!(
+            "options behind `?` are not understood; give {SHAPE}"
+        )));
+    }
+    // Errors and logs print the path, and the address of a server or of another client, such as
+    // `jdbc:` or `Data Source=`, may hold a password. A drive has two characters, `C:`.
+    let first = path.split(['/', '\\']).next().unwrap_or_default();
+    let is_other = first.contains(['@', '=']) || (first.len() > 2 && first.contains(':'));
+    let holds_password = path.to_lowercase().contains("password=");
+    if is_other || holds_password || path.contains('\0') {
+        return Err(refused(NO_PATH));
+    }
+    if path.trim().is_empty() {
+        return Err(refused(format!("the path is empty; give {SHAPE}")));
+    }
+    if is_url && (path.contains('#') || has_escape(path)) {
         return Err(refused(
-            "options behind `?` are not understood; give `sqlite://path/to/file.db`",
+            "`#` and escapes such as `%20` have a meaning in a URL; give the path alone, without `sqlite:`",
         ));
     }
-    if path.starts_with("file:") {
-        return Err(refused(
-            "`file:` is not understood; give `sqlite://path/to/file.db`",
-        ));
+    if path.len() > 1 && path.ends_with(std::path::is_separator) && !Path::new(path).is_dir() {
+        return Err(refused("a folder ends with a separator; give a file in it"));
     }
     Ok(path.to_owned())
+}
+
+/// Whether SQLite would decode a part of a URL.
+fn has_escape(path: &str) -> bool {
+    path.as_bytes()
+        .windows(3)
+        .any(|part| part[0] == b'%' && part[1..].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// The path from the root on, so that it names the same file after the process has changed its
@@ -192,8 +205,11 @@ fn establish(file: &File, busy: Duration) -> ConnectionResult<SqliteConnection> 
     Ok(conn)
 }
 
-const NO_PATH: &str = "this is no path but reads like another kind of address; give `sqlite://path/to/file.db`, or `sqlite://./a@b.db` for a \
-                       name with an `@`";
+/// How an address looks.
+const SHAPE: &str = "`sqlite://path/to/file.db`";
+
+const NO_PATH: &str = "this is no path but reads like another kind of address; give `sqlite://path/to/file.db`, with `./` before a name \
+                       that has `@`, `:` or `=`";
 
 /// Copies the log into the file and empties it, if it has outgrown [`LOG_SIZE`] and no other
 /// connection needs it. Does not wait.
