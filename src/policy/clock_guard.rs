@@ -11,13 +11,15 @@ use crate::time::{Moment, after, since};
 /// A clock that was set a month ahead makes every row look due. A leap beyond the bound holds the
 /// runs of a job until the clock has kept step for [`CONFIRM_AFTER`], or a person confirms it. A
 /// clock that goes back makes nothing due and is followed at once. Smaller leaps add up over a day.
-/// The first reading is trusted: there is nothing to compare it with.
+/// The first reading is compared with the host's wall clock, for want of another.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClockGuard {
     /// Where leaps are measured from.
     trusted: Option<Reading>,
     /// The first reading after a leap.
     suspect: Option<Reading>,
+    /// Whether a person has said that the next reading is right.
+    vouched: bool,
 }
 
 /// A reading of both clocks.
@@ -31,6 +33,8 @@ struct Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Leap {
     pub(crate) ahead: Duration,
+    /// Whether there was no earlier reading, so that it is ahead of the host's wall clock.
+    pub(crate) is_first: bool,
 }
 
 impl ClockGuard {
@@ -45,9 +49,11 @@ impl ClockGuard {
             deciding,
             mono: now.mono,
         };
-        let ahead = self
-            .trusted
-            .map_or(Duration::ZERO, |it| reading.ahead_of(it));
+        let ahead = match self.trusted {
+            Some(trusted) => reading.ahead_of(trusted),
+            None if self.vouched => Duration::ZERO,
+            None => since(deciding, now.wall),
+        };
         let confirmed = self.suspect.is_some_and(|suspect| {
             suspect.keeps_step(reading, bound) && reading.mono >= suspect.mono + CONFIRM_AFTER
         });
@@ -57,6 +63,7 @@ impl ClockGuard {
             };
             self.trusted = self.trusted.filter(|it| is_kept(*it)).or(Some(reading));
             self.suspect = None;
+            self.vouched = false;
             return Ok(());
         }
         if !self
@@ -65,12 +72,17 @@ impl ClockGuard {
         {
             self.suspect = Some(reading);
         }
-        Err(Leap { ahead })
+        let is_first = self.trusted.is_none();
+        Err(Leap { ahead, is_first })
     }
 
     /// Trusts the next reading, whatever it is. Returns whether runs were held.
     pub(crate) fn confirm(&mut self) -> bool {
-        std::mem::take(self).suspect.is_some()
+        let vouched = Self {
+            vouched: true,
+            ..Self::default()
+        };
+        std::mem::replace(self, vouched).suspect.is_some()
     }
 }
 
@@ -128,17 +140,12 @@ mod tests {
     fn a_clock_that_keeps_step_within_the_bound_is_trusted() {
         let mut guard = ClockGuard::default();
 
-        for (deciding, mono) in [
-            (MONTH, 0),
-            (MONTH + 10, 10),
-            (MONTH + 3_620, 20),
-            (MONTH + 30, 30),
-        ] {
+        for (deciding, mono) in [(0, 0), (10, 10), (3_620, 20), (30, 30)] {
             assert_eq!(check(&mut guard, deciding, mono), Ok(()), "{deciding}");
         }
         // Back by a month, and on from there.
-        assert_eq!(check(&mut guard, 40, 40), Ok(()));
-        assert_eq!(check(&mut guard, 60, 60), Ok(()));
+        assert_eq!(check(&mut guard, 40 - MONTH, 40), Ok(()));
+        assert_eq!(check(&mut guard, 60 - MONTH, 60), Ok(()));
     }
 
     #[test]
@@ -202,6 +209,21 @@ mod tests {
         .map(|(deciding, mono)| check(&mut guard, deciding, mono).is_ok());
 
         assert_eq!(results, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_from_the_start_is_held_like_a_leap() {
+        let mut guard = ClockGuard::default();
+        let ahead = Err(MONTH.unsigned_abs());
+
+        assert_eq!(check(&mut guard, MONTH, 0), ahead);
+        assert!(check(&mut guard, MONTH + 299, 299).is_err());
+        assert_eq!(check(&mut guard, MONTH + 300, 300), Ok(()));
+        let mut guard = ClockGuard::default();
+        assert_eq!(check(&mut guard, MONTH, 0), ahead);
+        assert!(guard.confirm());
+        assert_eq!(check(&mut guard, MONTH + 2, 2), Ok(()));
+        assert_eq!(check(&mut ClockGuard::default(), -MONTH, 0), Ok(()));
     }
 
     #[test]

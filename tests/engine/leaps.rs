@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use ractor_housekeeper::booking::SessionCleaner;
 use ractor_housekeeper::model::{FailureKind, JobStatus, Trigger};
-use ractor_housekeeper::testing::{Fault, Step, next_report};
+use ractor_housekeeper::testing::{Fault, ManualClock, Step, next_report};
 use ractor_housekeeper::time::Clock;
 use ractor_housekeeper::{HousekeeperMsg, HousekeeperRef, Outcome, Report, Scope};
 use uuid::Uuid;
@@ -120,6 +120,34 @@ async fn a_worker_that_crashes_forgets_no_leap() {
     assert!(matches!(crashed.outcome, Outcome::Crashed { .. }));
     assert_eq!(failure(&after), Some(FailureKind::ClockLeap));
     assert_eq!(host.store.sessions().len(), 5);
+}
+
+/// A process that starts again under a database's clock that leapt has no reading from before.
+#[tokio::test(start_paused = true)]
+async fn a_clock_ahead_of_the_machines_from_the_start_is_held() {
+    let mut setup = Setup::new();
+    let machine = ManualClock::new(setup.clock.now() - TimeDelta::days(28));
+    setup.arguments = setup.arguments.with_clock(machine);
+    let mut host = with_sessions(setup).await;
+    host.clock.advance_wall(TimeDelta::days(2));
+
+    let held = clean(&host).await;
+    let reason = cleaner(&host)
+        .await
+        .health
+        .reason()
+        .map(|reason| reason.to_string());
+    let cleaned = next_report(&mut host.events, |report| report.counts.total() == 5).await;
+
+    assert_eq!(failure(&held), Some(FailureKind::ClockLeap));
+    assert_eq!(
+        reason.as_deref(),
+        Some(
+            "the last run failed: the deciding clock is 30days ahead of this machine's: runs are held until it keeps step for 5m, \
+             is set right, or `ConfirmClock` confirms it"
+        )
+    );
+    assert!(cleaned.started_at > held.started_at + TimeDelta::minutes(5));
 }
 
 #[tokio::test(start_paused = true)]

@@ -108,14 +108,23 @@ impl State {
             return None;
         }
         let now = self.arguments.clocks.now();
-        let Leap { ahead } = state.clock.check(bounds.now, now, bound).err()?;
+        let Leap { ahead, is_first } = state.clock.check(bounds.now, now, bound).err()?;
         let seconds = |span: Duration| {
             humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
         };
         let error = format!(
-            "the deciding clock leapt {} ahead of the monotonic one: runs are held until it keeps step for {}, is set right, \
-                 or `ConfirmClock` confirms it",
-            seconds(ahead),
+            "the deciding clock {} ahead of {}: runs are held until it keeps step for {}, is set right, or `ConfirmClock` \
+                 confirms it",
+            if is_first {
+                format!("is {}", seconds(ahead))
+            } else {
+                format!("leapt {}", seconds(ahead))
+            },
+            if is_first {
+                "this machine's"
+            } else {
+                "the monotonic one"
+            },
             seconds(CONFIRM_AFTER),
         );
         Some(Outcome::failed(FailureKind::ClockLeap, error))
