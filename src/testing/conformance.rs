@@ -200,18 +200,27 @@ impl<'g> Conformance<'g> {
         assert_eq!(order, again, "a preview changed the due rows");
         assert_oldest_first(job).await?;
         assert_same_clock(job, &bounds, began).await?;
-        let warnings = assert_forecast(job, &bounds, order.len() as u64).await?;
+        let mut warnings = assert_forecast(job, &bounds, order.len() as u64).await?;
+        if order.is_empty() {
+            warnings.push("no row is due, so most rules were not checked".to_owned());
+        }
 
         let mut handled = Vec::new();
         if let (Some(guest), Some(first)) = (guest, order.first()) {
             handled.extend(guest::assert_saved(job, limit, guest, first).await?);
         }
         if let Some(neighbour) = neighbour {
-            handled.extend(neighbour::assert_others_go(job, limit, neighbour).await?);
+            match neighbour::assert_others_go(job, limit, neighbour).await? {
+                Some(ids) => handled.extend(ids),
+                None => warnings.push(too_few("neighbour")),
+            }
         }
         #[cfg(all(feature = "postgres", unix))]
         if let Some(proxy) = proxy {
-            handled.extend(commits::assert_reported(job, limit, proxy).await?);
+            match commits::assert_reported(job, limit, proxy).await? {
+                Some(ids) => handled.extend(ids),
+                None => warnings.push(too_few("proxy")),
+            }
         }
         handled.extend(scope::assert_one_user(job, limit).await?);
         handled.extend(assert_run(job, limit).await?);
@@ -227,6 +236,11 @@ impl fmt::Debug for Conformance<'_> {
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
+}
+
+/// Warns of a check for which the checks before it left no rows.
+fn too_few(part: &str) -> String {
+    format!("too few due rows were left for the {part}, which was not used: give the job more")
 }
 
 /// Asserts that the job's clock is not ahead: rows would be handled before they are due.

@@ -652,6 +652,33 @@ mod postgres {
         );
     }
 
+    /// A check that had nothing to check says so.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn too_few_rows_for_a_check_are_a_warning() {
+        let Some(server) = PrivatePostgres::shared().expect("a server") else {
+            return;
+        };
+        for (rows, expected) in [(0, 3), (1, 1), (2, 0)] {
+            let url = server.fresh_database().expect("a database");
+            let mut holder = Holder(fill(&url).await);
+            let proxy = PostgresProxy::start(&url).await.expect("a proxy");
+            let few = format!(
+                "delete from invitations where id not in (select id from invitations where id <> 'young' order by id limit {rows})"
+            );
+            holder.0.batch_execute(&few).await.expect("deletes");
+            let store = PostgresStore::connect(proxy.url()).expect("a URL");
+            let job = declared(&store);
+
+            let checked = caught(async move {
+                let check = Conformance::new(2.try_into().expect("is not zero"));
+                check.neighbour(&mut holder).proxy(&proxy).check(&job).await
+            });
+
+            let warnings = checked.await.expect("conforms").warnings;
+            assert_eq!(warnings.len(), expected, "{rows}: {warnings:?}");
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_job_that_forgets_an_unconfirmed_commit_is_found() {
         let Some(server) = PrivatePostgres::shared().expect("a server") else {

@@ -7,13 +7,17 @@ use super::walk::{ids, preview, request, run};
 use crate::job::{Job, JobError, Scope};
 use crate::testing::{PostgresProxy, WireFault};
 
-/// Runs batches with one unconfirmed commit each, then the rest, and returns the reported ids.
+/// Runs batches with one unconfirmed commit each, then the rest, and returns the reported ids;
+/// `None` if no row is due.
 pub(super) async fn assert_reported(
     job: &dyn Job,
     limit: NonZeroU32,
     proxy: &PostgresProxy,
-) -> Result<Vec<String>, JobError> {
+) -> Result<Option<Vec<String>>, JobError> {
     let due = ids(&preview(job, &Scope::All, limit).await?);
+    if due.is_empty() {
+        return Ok(None);
+    }
     let mut reported = Vec::new();
     // A batch may commit a transaction that only reads before it commits the one that writes.
     for commit in 1..=MAX_COMMITS {
@@ -23,7 +27,7 @@ pub(super) async fn assert_reported(
         let was_cut = proxy.clear();
         reported.extend(done.map(|batch| batch.ids).unwrap_or_default());
         assert!(
-            was_cut || commit > 1 || due.is_empty(),
+            was_cut || commit > 1,
             "no commit came through the proxy: build the job's store with its URL"
         );
         if !was_cut {
@@ -47,7 +51,7 @@ pub(super) async fn assert_reported(
         "the commit of {lost:?} was not confirmed, and no batch reports them: look up afterwards \
          whether it succeeded, as declared rules do"
     );
-    Ok(reported)
+    Ok(Some(reported))
 }
 
 /// Maximum transactions of a batch.

@@ -23,15 +23,16 @@ pub trait Neighbour: Send {
     async fn release(&mut self) -> Result<(), JobError>;
 }
 
-/// Runs the job while the neighbour locks the first row, and returns the handled ids.
+/// Runs the job while the neighbour locks the first row, and returns the handled ids; `None` if
+/// there is no other row.
 pub(super) async fn assert_others_go(
     job: &dyn Job,
     limit: NonZeroU32,
     neighbour: &mut dyn Neighbour,
-) -> Result<Vec<String>, JobError> {
+) -> Result<Option<Vec<String>>, JobError> {
     let due = ids(&preview(job, &Scope::All, limit).await?);
-    let Some((held, others)) = due.split_first() else {
-        return Ok(Vec::new());
+    let Some((held, others)) = due.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return Ok(None);
     };
     neighbour.lock(held).await?;
     let done = tokio::time::timeout(WITHIN, run(job, &Scope::All, limit)).await;
@@ -54,7 +55,7 @@ pub(super) async fn assert_others_go(
         "a run handled {gone} of {} free rows while another client held {held}",
         others.len()
     );
-    Ok(handled)
+    Ok(Some(handled))
 }
 
 /// Longest run beside a locked row.
