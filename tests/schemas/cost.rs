@@ -30,6 +30,10 @@ enum Statistics {
     OfEmptyTables,
     /// They were analyzed when no row was due.
     OfOtherRows,
+    /// They say that a page holds a billion rows.
+    OfTooManyRows,
+    /// The role or the database discourages what finds single rows.
+    OfNoUse,
 }
 
 struct Case {
@@ -50,6 +54,8 @@ async fn a_run_costs_the_same_whatever_the_planner_knows() {
             Statistics::None,
             Statistics::OfEmptyTables,
             Statistics::OfOtherRows,
+            Statistics::OfTooManyRows,
+            Statistics::OfNoUse,
         ] {
             let Some(host) = Host::new(case.schema).await else {
                 return;
@@ -93,6 +99,23 @@ async fn blocks_of_run(host: &Host, case: &Case, statistics: Statistics) -> i64 
             host.run("analyze").await;
             host.run(&format!("truncate {table} cascade; {fill}")).await;
         }
+        Statistics::OfTooManyRows => {
+            host.run(&format!(
+                "{fill}; analyze; update pg_class set reltuples = 1e9, relpages = 1 where oid in (select indexrelid from pg_index \
+                 where indrelid = '{table}'::regclass union all select '{table}'::regclass)"
+            ))
+            .await;
+        }
+        Statistics::OfNoUse => {
+            host.run(&fill).await;
+            host.run("vacuum analyze").await;
+            for setting in DISCOURAGING {
+                host.run(&format!(
+                    "do $$ begin execute format('alter database %I set {setting}', current_database()); end $$"
+                ))
+                .await;
+            }
+        }
     }
     let before = blocks(host, table, 0).await;
     let job = store(host).rule(case.rule.clone()).expect("a job");
@@ -101,6 +124,14 @@ async fn blocks_of_run(host: &Host, case: &Case, statistics: Statistics) -> i64 
     drop(job);
     blocks(host, table, 0).await - before
 }
+
+const DISCOURAGING: &[&str] = &[
+    "enable_indexscan = off",
+    "enable_indexonlyscan = off",
+    "enable_tidscan = off",
+    "enable_nestloop = off",
+    "random_page_cost = 1000",
+];
 
 /// A store whose connections close with it.
 fn store(host: &Host) -> PostgresStore {

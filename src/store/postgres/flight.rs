@@ -182,8 +182,11 @@ impl Drop for Flight {
     }
 }
 
-/// The planner's estimate of a table that was never analyzed may be wrong by any factor.
-const BY_INDEX: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL jit = off";
+/// The planner's estimate of a table that was never analyzed may be wrong by any factor, and the
+/// role or the database may discourage what finds single rows.
+const BY_INDEX: &str = "; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; \
+                        SET LOCAL jit = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; \
+                        SET LOCAL enable_tidscan = on; SET LOCAL enable_nestloop = on; SET LOCAL random_page_cost = 4";
 
 /// As Postgres reads a limit without a unit. Zero would be no limit at all.
 fn milliseconds(limit: Duration) -> u128 {
