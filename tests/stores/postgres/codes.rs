@@ -104,3 +104,66 @@ async fn a_mistake_of_a_trigger_rejects_the_row_it_meets() -> TestResult {
     assert!(run(&*job, 10).await.is_err());
     Ok(())
 }
+
+/// The code of a session, raised for one row that no other is written beside.
+#[tokio::test]
+async fn a_row_that_ends_run_after_run_is_set_aside() -> TestResult {
+    let Some(world) = PostgresUnderTest::open().await? else {
+        return Ok(());
+    };
+    world
+        .sql(
+            "create table raised (code text not null); insert into raised values ('00000'); \
+             create function refuse() returns trigger language plpgsql as $$ begin \
+                 if old.booking_id in ('a', 'b') then \
+                     raise exception 'said of %', old.booking_id using errcode = (select code from raised); \
+                 end if; return new; end $$; \
+             create trigger refuse before update on bookings for each row execute function refuse()",
+        )
+        .await?;
+    for (code, is_of_row) in [
+        ("0A000", true),
+        ("25006", true),
+        ("26000", true),
+        ("40001", true),
+        ("53100", false),
+        ("57P01", false),
+    ] {
+        world
+            .sql(&format!(
+                "update raised set code = '{code}'; truncate bookings"
+            ))
+            .await?;
+        for (id, hours) in [("a", 4), ("b", 3), ("c", 2), ("d", 1)] {
+            let old = now() - TimeDelta::hours(hours);
+            let booking = MemoryBooking::pending(id, user(1), old);
+            world.booking(&booking).await?;
+        }
+        let job = built_in_job(world.store.clone(), "booking-expirer")?;
+
+        let mut runs = Vec::new();
+        for _ in 0..4 {
+            runs.push(run(&*job, 1).await);
+        }
+
+        let ends: Vec<bool> = runs.iter().map(Result::is_err).collect();
+        if is_of_row {
+            // Each of both once.
+            assert_eq!(ends, [true, true, false, false], "{code}");
+            let last = runs.swap_remove(2)?;
+            assert_eq!(last.ids, ["c", "d"], "{code}");
+            let said = ["a", "b"].map(|id| (id.to_owned(), format!("said of {id}")));
+            assert_eq!(last.rejected, said, "{code}");
+            // Alone, it keeps no other, and the fault may be the session's.
+            world
+                .sql("delete from bookings where booking_id <> 'a'")
+                .await?;
+            for _ in 0..3 {
+                assert!(run(&*job, 10).await.is_err(), "{code}");
+            }
+        } else {
+            assert_eq!(ends, [true; 4], "{code}");
+        }
+    }
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! A rule's memory of rows that made it wait.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ pub(super) struct Contention(Mutex<State>);
 struct State {
     until: Option<Instant>,
     slow: SlowRows,
+    /// Rows that ended a batch, each with its code.
+    endings: BTreeSet<(String, String)>,
 }
 
 impl Contention {
@@ -29,11 +32,21 @@ impl Contention {
         self.state().slow.clone()
     }
 
+    /// Returns whether a row ends a batch with the code it has ended one with before.
+    pub(super) fn ends_again(&self, id: &str, code: &str) -> bool {
+        let mut state = self.state();
+        if state.endings.len() == MAX_ENDINGS {
+            state.endings.clear();
+        }
+        !state.endings.insert((id.to_owned(), code.to_owned()))
+    }
+
     /// Remembers what came of a batch row by row.
     pub(super) fn note(&self, batch: &Batch) {
         let now = Instant::now();
         let mut state = self.state();
         let is_slow = state.slow.note(batch, now);
+        state.endings.retain(|(id, _)| !batch.ids.contains(id));
         let wait = match batch.rejected.iter().any(|row| !row.is_kept()) {
             true if is_slow => SLOW,
             true => LOCKED,
@@ -49,6 +62,9 @@ impl Contention {
 
 /// Rows that are locked elsewhere, or rejected, are so for a while.
 const LOCKED: Duration = Duration::from_secs(5);
+
+/// Rows that ended a batch which are remembered.
+const MAX_ENDINGS: usize = 1_000;
 
 /// A row that is slow stays slow.
 const SLOW: Duration = Duration::from_secs(10 * 60);

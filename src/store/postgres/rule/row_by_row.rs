@@ -14,9 +14,10 @@ use serde::Deserialize;
 
 use super::bulk::{check_lag, empty, lock};
 use super::codes::concerns_row;
+use super::contention::Contention;
 use super::cursor::cursor;
 use super::plan::{OID, Plan, TID, Values};
-use super::slow_rows::{SlowRows, TOO_LONG};
+use super::slow_rows::TOO_LONG;
 use crate::fmt::span;
 use crate::job::{Batch, RejectedRow};
 use crate::store::Timeouts;
@@ -71,14 +72,14 @@ pub(super) async fn write(
     plan: &Plan,
     values: &Values<'_>,
     timeouts: Timeouts,
-    slow: &SlowRows,
+    contention: &Contention,
 ) -> TxResult<Batch> {
     let locked = lock(conn, plan, values).await?;
     let mut batch = empty(plan);
     if locked.ids.is_empty() {
         return Ok(batch);
     }
-    let now = Instant::now();
+    let (slow, now) = (contention.slow_rows(), Instant::now());
     let waits: Vec<Option<Duration>> = locked.ids.iter().map(|id| slow.wait(id, now)).collect();
     let tried = |texts: &[String]| -> Vec<String> {
         let texts = texts.iter().zip(&waits);
@@ -108,6 +109,8 @@ pub(super) async fn write(
     batch.one_by_one = true;
     // A fault of the session would have met them as well.
     let others = done.iter().any(|done| matches!(done, Done::Written(_)));
+    let full = usize::try_from(values.limit).is_ok_and(|limit| locked.ids.len() == limit);
+    let is_last = done.len() == tids.len() && !full;
     let mut done = done.into_iter();
     let mut looked_at = 0;
     for (id, wait) in locked.ids.iter().zip(waits) {
@@ -141,7 +144,13 @@ pub(super) async fn write(
                 } else {
                     format!("{said} ({detail})")
                 };
-                if !concerns_row(&state, within, others) {
+                // Once more at the same row, it is left so that the rows behind have their turn. They
+                // fail as well if the fault is the session's.
+                let is_of_row = concerns_row(&state, within, others)
+                    || (!is_last
+                        && concerns_row(&state, within, true)
+                        && contention.ends_again(&id, &state));
+                if !is_of_row {
                     return Err(TxError::other(format!("{text} [{state}] (row `{id}`)")));
                 }
                 let error = match state.as_str() {
@@ -155,7 +164,6 @@ pub(super) async fn write(
             }
         }
     }
-    let full = usize::try_from(values.limit).is_ok_and(|limit| locked.ids.len() == limit);
     if looked_at < locked.ids.len() || full {
         let last = looked_at.saturating_sub(1);
         batch.next_cursor = Some(cursor(&locked.places[last], locked.micros[last]));

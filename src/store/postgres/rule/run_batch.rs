@@ -126,7 +126,8 @@ impl RuleJob {
             plan.to_write(),
             WRITE,
             |flight| {
-                let batch = row_by_row::write(flight, plan, values, timeouts, &slow).await?;
+                let batch =
+                    row_by_row::write(flight, plan, values, timeouts, &self.contention).await?;
                 self.doubts.note(flight, &batch).await?;
                 batch
             },
