@@ -235,6 +235,34 @@ mod postgres {
         assert_eq!(run(&job, 500).await, (BTreeSet::new(), vec![]));
     }
 
+    /// A user that is no number fails a preview, and no row is the cause.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_row_that_fails_after_a_search_in_vain_is_named_soon() {
+        let Some(host) = Host::new(&schema(false)).await else {
+            return;
+        };
+        host.run(MEND).await;
+        let (_, rule) = deciding().swap_remove(0);
+        let job = host.store.rule(rule.scope("n")).expect("a job");
+        let nobody = Scope::User("nobody".to_owned());
+        let page = Page::first(5.try_into().expect("is not zero"));
+        job.preview(&nobody, &page).await.expect_err("is no number");
+        host.run("insert into docs values ('late', 'open', 0, 0, 'soon', 0)")
+            .await;
+
+        let failed = std::time::Instant::now();
+        let rejected = loop {
+            let bounds = job.begin_run().await.expect("a run begins");
+            match job.batch(&crate::first_batch(&bounds, 500)).await {
+                Ok(batch) => break batch.rejected,
+                Err(error) => assert!(failed.elapsed().as_secs() < 10, "{}", error.chain()),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
+
+        assert_eq!(rejected[0].id, "late");
+    }
+
     /// A mistake in the host's own function, which one row meets.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_row_that_fails_a_function_of_the_host_keeps_no_other() {

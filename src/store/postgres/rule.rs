@@ -84,7 +84,7 @@ impl PostgresStore {
             suspects: AtomicBool::new(false),
             careful: AtomicBool::new(false),
             failing: Mutex::default(),
-            in_vain: Mutex::default(),
+            next_search: Mutex::default(),
             advised: AtomicBool::new(false),
             found: Mutex::default(),
         })
@@ -150,8 +150,8 @@ struct RuleJob {
     careful: AtomicBool,
     /// The rows that fail the host's SQL.
     failing: Mutex<Search>,
-    /// When a search of the whole table found no such row.
-    in_vain: Mutex<Option<Instant>>,
+    /// When the whole table may be searched again, after a search that found no such row.
+    next_search: Mutex<Option<Instant>>,
     /// Whether the log has what could be better.
     advised: AtomicBool,
     /// Findings of the last check.

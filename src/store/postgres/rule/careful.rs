@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel_async::AsyncPgConnection;
 
@@ -50,6 +50,7 @@ impl RuleJob {
             Search::All => None,
         };
         let timeout = self.store.timeouts.statement;
+        let began = Instant::now();
         let found = Arc::new(failing_rows::find(conn, plan, timeout, before).await?);
         tracing::debug!(
             job.name = self.rule.name,
@@ -57,8 +58,10 @@ impl RuleJob {
             "looked for rows that fail an expression of the rule"
         );
         if before.is_none() {
-            let in_vain = found.addresses.is_empty().then(Instant::now);
-            *self.in_vain.lock().unwrap_or_else(PoisonError::into_inner) = in_vain;
+            // Searches in vain take a tenth of the time at most.
+            let pause = began.elapsed().saturating_mul(10).clamp(MIN_PAUSE, TRUST);
+            let next = Instant::now().checked_add(pause);
+            *self.next_search() = next.filter(|_| found.addresses.is_empty());
         }
         *self.failing() = Search::Done(found.clone());
         Ok(found)
@@ -66,8 +69,13 @@ impl RuleJob {
 
     /// Whether a search has just found no row that fails.
     fn searched_in_vain(&self) -> bool {
-        let in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
-        in_vain.is_some_and(|at| at.elapsed() < TRUST)
+        self.next_search().is_some_and(|at| Instant::now() < at)
+    }
+
+    fn next_search(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.next_search
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failing(&self) -> MutexGuard<'_, Search> {
@@ -84,3 +92,6 @@ impl RuleJob {
         *self.known() = None;
     }
 }
+
+/// Shortest time from a search in vain to the next search.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
