@@ -8,9 +8,9 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use ractor_housekeeper::Job;
 use ractor_housekeeper::rule::{Rule, at, children, eq};
 use ractor_housekeeper::store::Timeouts;
-use ractor_housekeeper::testing::PrivatePostgres;
+use ractor_housekeeper::testing::{ManualClock, PrivatePostgres};
 
-use crate::demands::{Host, ORDERS, orders, run};
+use crate::demands::{Host, ORDERS, noon, orders, run};
 
 /// Orders with a payment each, which go with them.
 const PAID: &str = "alter table payments drop constraint payments_order_id_fkey,
@@ -305,4 +305,36 @@ async fn a_hold_that_ends_is_above_the_floor() {
 
     assert_eq!(first, ["done".to_owned()].into());
     assert_eq!(then, ["held".to_owned()].into());
+}
+
+/// What was not due by a clock that was ahead is, by the right one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_takes_the_floor_with_it() {
+    let Some(host) = Host::new(ORDERS).await else {
+        return;
+    };
+    let clock = std::sync::Arc::new(ManualClock::frozen(noon()));
+    let store = host.store.clone().with_clock(clock.clone());
+    let job = store.rule(orders()).expect("a job");
+    job.prepare_run(true);
+    run(&job, 10).await;
+    job.forecast(&[]).await.expect("a forecast");
+    let month = chrono::TimeDelta::days(30);
+    // Each a deadline run that finds nothing.
+    clock.advance_wall(month);
+    job.prepare_run(false);
+    run(&job, 10).await;
+    job.forecast(&[]).await.expect("a forecast");
+    clock.advance_wall(-month);
+    host.run(
+        "insert into orders values ('now', 'open', '2026-01-10 11:59:59Z'), ('soon', 'open', '2026-01-10 12:00:05Z')",
+    )
+    .await;
+
+    job.prepare_run(false);
+    let (handled, _) = run(&job, 10).await;
+    let forecast = job.forecast(&[]).await.expect("a forecast");
+
+    assert_eq!(handled, ["now".to_owned()].into());
+    assert_eq!(forecast.next_due.map(|wait| wait.as_secs()), Some(5));
 }

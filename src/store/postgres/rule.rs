@@ -323,7 +323,9 @@ impl Job for RuleJob {
             *self.known() = None;
             self.check().await?;
         }
-        Ok(RunBounds::new(now, self.cutoff(now)).with_pause(pause))
+        let cutoff = self.cutoff(now);
+        self.floor.follow_clock(cutoff);
+        Ok(RunBounds::new(now, cutoff).with_pause(pause))
     }
 
     async fn batch(&self, request: &BatchRequest) -> Result<Batch, JobError> {
@@ -353,15 +355,16 @@ impl Job for RuleJob {
 
     async fn forecast(&self, rejected: &[String]) -> Result<Forecast, JobError> {
         let floor = self.floor.get();
-        let (forecast, floor) = look!(self, "look ahead", |flight, plan, now| {
+        let (forecast, floor, cutoff) = look!(self, "look ahead", |flight, plan, now| {
             let values = Values {
                 rejected,
                 floor: floor.as_deref(),
                 ..Values::at(now, self.cutoff(now))
             };
-            queries::forecast(flight, plan, &values).await?
+            let (forecast, floor) = queries::forecast(flight, plan, &values).await?;
+            (forecast, floor, values.cutoff)
         })?;
-        self.floor.set(floor);
+        self.floor.set(floor, cutoff);
         Ok(forecast)
     }
 

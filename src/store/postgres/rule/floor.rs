@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -21,6 +22,8 @@ struct State {
     /// As the database writes it.
     instant: Option<String>,
     looked_from_start: Option<Instant>,
+    /// The latest cutoff that a look went by.
+    cutoff: Option<DateTime<Utc>>,
     /// Whether the present run begins at the floor.
     in_use: bool,
 }
@@ -35,8 +38,16 @@ impl Floor {
             .is_some_and(|looked| looked.elapsed() < RECENT);
         state.in_use = !from_start && is_recent;
         if !state.in_use {
-            state.instant = None;
-            state.looked_from_start = None;
+            state.forget();
+        }
+    }
+
+    /// Begins at the start if the clock was set back: rows that were not due above the cutoff of a
+    /// look may be below the floor.
+    pub(super) fn follow_clock(&self, cutoff: DateTime<Utc>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.cutoff.is_some_and(|latest| cutoff < latest) {
+            state.forget();
         }
     }
 
@@ -47,12 +58,19 @@ impl Floor {
     }
 
     /// Remembers what the forecast at the end of a run found.
-    pub(super) fn set(&self, instant: Option<String>) {
+    pub(super) fn set(&self, instant: Option<String>, cutoff: DateTime<Utc>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.in_use {
             state.looked_from_start = Some(Instant::now());
         }
         state.instant = instant;
+        state.cutoff = state.cutoff.max(Some(cutoff));
+    }
+}
+
+impl State {
+    fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -88,10 +106,11 @@ mod tests {
     #[test]
     fn a_deadline_run_begins_at_the_floor_after_a_full_look() {
         let floor = Floor::default();
+        let cutoff = DateTime::UNIX_EPOCH;
         let end = |from_start| {
             floor.begin(from_start);
             let begun = floor.get();
-            floor.set(Some("later".to_owned()));
+            floor.set(Some("later".to_owned()), cutoff);
             begun
         };
 
@@ -100,7 +119,7 @@ mod tests {
         let at_floor = Some("later".to_owned());
         assert_eq!(begun, [None, at_floor.clone(), None, at_floor]);
         floor.begin(false);
-        floor.set(None);
+        floor.set(None, cutoff);
         assert_eq!(floor.get(), None);
     }
 }
