@@ -100,8 +100,8 @@ pub struct JobConfig {
     /// Longest leap ahead of the clock by which rows fall due, against the monotonic one. Beyond
     /// it, runs of a job that [cannot be undone](crate::Job::is_irreversible) fail until the clock
     /// has kept step for five minutes, until it is set right, or until
-    /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). Leaps of one day add up. `None`: the
-    /// clock is always trusted. Default: 1 hour.
+    /// [`ConfirmClock`](crate::HousekeeperMsg::ConfirmClock). Leaps of one day add up. At the start
+    /// the clock is compared with the machine's. `None`: it is always trusted. Default: 1 hour.
     #[serde(with = "crate::time::span::option")]
     pub max_clock_leap: Option<Duration>,
     /// The address of the job's runbook, such as `https://wiki.example/cleaner`. The page links to
