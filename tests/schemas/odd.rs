@@ -80,6 +80,23 @@ const POSTGRES: &[Case] = &[
         due: &[r#"["A", "a"]"#, r#"["a", "B"]"#, r#"["b", "z"]"#, r#"["B", "A"]"#],
         after: "select count(*) = 0 from t",
     },
+    // Equal texts differ, numbers in texts are ordered by their value, and a row is refused.
+    Case {
+        rule: r#"{ "name": "equal-texts", "table": "t", "due": { "at": "at" }, "scope": "owner", "only": { "and": [{ "eq": ["state", "OPEN"] }, { "one_of": ["kind", ["x9", "X10"]] }] },
+            "unless": [{ "table": "paid", "column": "t_id", "only": { "eq": ["state", "Done"] } }], "with": [{ "table": "c", "column": "t_id" }, { "table": "paid", "column": "t_id" }],
+            "action": "delete", "then": ["insert into log select id from written"] }"#,
+        rows: r#"create collation loose (provider = icu, locale = 'und-u-ks-level1-kn-true', deterministic = false);
+            create collation numeric (provider = icu, locale = 'und-u-kn-true');
+            create table t (id text collate loose primary key, state text collate loose, kind text collate numeric, owner text collate loose, at timestamptz);
+            create table paid (t_id text collate loose references t, state text collate loose); create index on paid (t_id);
+            create table c (id int, t_id text collate loose references t); create index on c (t_id); create table log (id text);
+            create index on t (at) where state = 'OPEN';
+            insert into t select id, 'open', 'x9', 'Ann', '2026-01-10 11:00Z' from unnest(array['a', 'B', 'c9', 'C10', 'd1', 'é', 'f', 'kept', 'paid']) id;
+            update t set kind = 'X10' where id = 'b'; update t set kind = 'x10' where id = 'f';
+            insert into paid values ('PAID', 'DONE'), ('A', 'open'); delete from paid where t_id = 'a'; insert into c values (1, 'É'), (2, 'D1')"#,
+        due: &["a", "B", "c9", "C10", "d1", "é", "kept"],
+        after: "select (select count(*) = 2 from t) and (select count(*) = 0 from c) and (select count(*) = 7 from log)",
+    },
     Case {
         rule: r#"{ "name": "parts", "table": "t", "due": { "at": "at" }, "action": "delete", "with": [{ "table": "c", "column": "t_id" }] }"#,
         rows: "create table t (id int primary key, at timestamptz) partition by hash (id); create table t1 partition of t for values with (modulus 2, remainder 1);

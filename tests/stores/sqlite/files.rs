@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, RunQueryDsl};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use ractor_housekeeper::booking::{BookingExpirer, BookingPolicy, built_in};
 use ractor_housekeeper::store::sqlite::SqliteStore;
@@ -9,6 +11,7 @@ use ractor_housekeeper::store::{Schema, Timeouts};
 
 use super::SqliteUnderTest;
 use crate::TestResult;
+use crate::runs::{built_in_job, run};
 use crate::support::alone::ran_alone;
 
 #[test]
@@ -100,6 +103,85 @@ async fn a_log_that_a_reader_let_grow_is_cut_by_later_writes() -> TestResult {
     }
 
     assert!(log_size(world.folder.path())? <= 32 * 1024 * 1024);
+    Ok(())
+}
+
+/// As a deploy does: the name leads to another file.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_leads_elsewhere_is_noticed_and_followed() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+    for file in [&old, &new] {
+        let store = SqliteStore::open(&file.display().to_string()).await?;
+        store.migrate(Schema::ALL).await?;
+        store
+            .transaction("fill", |conn| {
+                conn.batch_execute(
+                    "insert into bookings (booking_id, user_id, status, created_at)
+                     values ('b', '00000000-0000-0000-0000-000000000001', 'Pending', '2020-01-01T00:00:00.000000Z')",
+                )
+            })
+            .await?;
+    }
+    let link = folder.path().join("app.db");
+    std::os::unix::fs::symlink("old", &link)?;
+    let store = SqliteStore::open(&link.display().to_string()).await?;
+    let job = built_in_job(store, "booking-expirer")?;
+    job.check().await.map_err(|error| error.chain())?;
+
+    std::fs::remove_file(&link)?;
+    let gone = run(&*job, 10).await.expect_err("there is no file");
+    std::os::unix::fs::symlink("new", &link)?;
+    let mut done = run(&*job, 10).await;
+    // Each connection to the old file fails once.
+    while let Err(error) = &done {
+        let text = error.to_string();
+        assert!(text.contains("was replaced by another"), "{text}");
+        done = run(&*job, 10).await;
+    }
+
+    assert!(gone.to_string().contains("is gone"), "{gone}");
+    assert_eq!(done?.ids, ["b"]);
+    let mut conn = diesel::SqliteConnection::establish(&old.display().to_string())?;
+    let cancel = "update bookings set status = 'Cancelled' where status = 'Pending'";
+    assert_eq!(diesel::sql_query(cancel).execute(&mut conn)?, 1);
+    Ok(())
+}
+
+/// `VACUUM` gives rows other numbers, in the middle of a run and of the order that it looked up.
+#[tokio::test]
+async fn a_run_outlives_a_vacuum_between_its_batches() -> TestResult {
+    let world = SqliteUnderTest::open().await?.expect("SQLite is built in");
+    world
+        .sql(
+            "with recursive n(n) as (select 1 union all select n + 1 from n where n < 40)
+             insert into bookings (booking_id, user_id, status, created_at)
+             select 'b' || n, '00000000-0000-0000-0000-000000000001', iif(n % 2, 'Pending', 'Confirmed'), '2020-01-01T00:00:00.000000Z' from n;
+             delete from bookings where booking_id in ('b1', 'b2', 'b4', 'b7')",
+        )
+        .await?;
+    let job = built_in_job(world.store.clone(), "booking-expirer")?;
+    let bounds = job.begin_run().await.map_err(|error| error.chain())?;
+    let mut request = ractor_housekeeper::job::BatchRequest {
+        scope: ractor_housekeeper::Scope::All,
+        now: bounds.now,
+        cutoff: bounds.cutoff,
+        limit: 3.try_into()?,
+        after: None,
+    };
+    let first = job.batch(&request).await.map_err(|error| error.chain())?;
+    world.sql("vacuum").await?;
+    request.after = first.next_cursor;
+    job.batch(&request).await.map_err(|error| error.chain())?;
+
+    run(&*job, 3).await?;
+
+    assert_eq!(world.count("bookings where status = 'Expired'").await?, 18);
+    assert_eq!(
+        world.count("bookings where status = 'Confirmed'").await?,
+        18
+    );
     Ok(())
 }
 
