@@ -85,7 +85,7 @@ const POSTGRES: &[Case] = &[
         rule: r#"{ "name": "equal-texts", "table": "t", "due": { "at": "at" }, "scope": "owner", "only": { "and": [{ "eq": ["state", "OPEN"] }, { "one_of": ["kind", ["x9", "X10"]] }] },
             "unless": [{ "table": "paid", "column": "t_id", "only": { "eq": ["state", "Done"] } }], "with": [{ "table": "c", "column": "t_id" }, { "table": "paid", "column": "t_id" }],
             "action": "delete", "then": ["insert into log select id from written"] }"#,
-        rows: r#"create collation loose (provider = icu, locale = 'und-u-ks-level1-kn-true', deterministic = false);
+        rows: "create collation loose (provider = icu, locale = 'und-u-ks-level1-kn-true', deterministic = false);
             create collation numeric (provider = icu, locale = 'und-u-kn-true');
             create table t (id text collate loose primary key, state text collate loose, kind text collate numeric, owner text collate loose, at timestamptz);
             create table paid (t_id text collate loose references t, state text collate loose); create index on paid (t_id);
@@ -93,7 +93,7 @@ const POSTGRES: &[Case] = &[
             create index on t (at) where state = 'OPEN';
             insert into t select id, 'open', 'x9', 'Ann', '2026-01-10 11:00Z' from unnest(array['a', 'B', 'c9', 'C10', 'd1', 'é', 'f', 'kept', 'paid']) id;
             update t set kind = 'X10' where id = 'b'; update t set kind = 'x10' where id = 'f';
-            insert into paid values ('PAID', 'DONE'), ('A', 'open'); delete from paid where t_id = 'a'; insert into c values (1, 'É'), (2, 'D1')"#,
+            insert into paid values ('PAID', 'DONE'), ('A', 'open'); delete from paid where t_id = 'a'; insert into c values (1, 'É'), (2, 'D1')",
         due: &["a", "B", "c9", "C10", "d1", "é", "kept"],
         after: "select (select count(*) = 2 from t) and (select count(*) = 0 from c) and (select count(*) = 7 from log)",
     },

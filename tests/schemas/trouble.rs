@@ -307,7 +307,7 @@ async fn a_hold_that_ends_is_above_the_floor() {
     assert_eq!(then, ["held".to_owned()].into());
 }
 
-/// What was not due by a clock that was ahead is, by the right one.
+/// A floor by a clock that was ahead hides rows that are due by the right one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_back_takes_the_floor_with_it() {
     let Some(host) = Host::new(ORDERS).await else {

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use crate::validation::drive;
 use crate::validation::values::unsaved;
 
-/// Of clients that people copy addresses from. Each is refused before a connection or a file is made.
+/// Of clients that people copy addresses from. Each is refused before a connection or a file is
+/// made.
 #[test]
 fn addresses_of_other_clients_are_refused_with_the_remedy() {
     for (of_postgres, text, remedy) in REFUSED {

@@ -144,8 +144,8 @@ pub(super) async fn write(
                 } else {
                     format!("{said} ({detail})")
                 };
-                // Once more at the same row, it is left so that the rows behind have their turn. They
-                // fail as well if the fault is the session's.
+                // Once more at the same row, it is left so that the rows behind have their turn.
+                // They fail as well if the fault is the session's.
                 let is_of_row = concerns_row(&state, within, others)
                     || (!is_last
                         && concerns_row(&state, within, true)
