@@ -68,7 +68,7 @@ async fn probe(
         let asked = diesel::select(pg_backend_pid());
         asked.get_result::<i32>(conn).await
     };
-    first.batch_execute("BEGIN").await.ok()?;
+    first.batch_execute(BEGIN).await.ok()?;
     let prepared = pid(first).await;
     first.batch_execute("COMMIT").await.ok()?;
     if let Err(error) = prepared {
@@ -77,7 +77,7 @@ async fn probe(
     second.batch_execute("BEGIN").await.ok()?;
     // Not a prepared statement: it would fail for the same reason.
     second.batch_execute("SELECT 1").await.ok()?;
-    first.batch_execute("BEGIN").await.ok()?;
+    first.batch_execute(BEGIN).await.ok()?;
     Some(
         pid(first)
             .await
@@ -104,6 +104,9 @@ pub(super) async fn explain(url: &str) -> Option<String> {
         format!("{ADVICE} (it said: {said})")
     })
 }
+
+/// A short timeout that the session has says nothing of a pooler.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 5000";
 
 const ADVICE: &str = "statements do not stay prepared on this connection: a pooler in transaction mode stands between; let it keep them \
      (`max_prepared_statements` of PgBouncer 1.21), or connect to it in session mode, or to the server";
