@@ -108,7 +108,7 @@ async fn blocks_of_run(host: &Host, case: &Case, statistics: Statistics) -> i64 
         }
         Statistics::OfNoUse => {
             host.run(&fill).await;
-            host.run("vacuum analyze").await;
+            host.run("analyze").await;
             for setting in DISCOURAGING {
                 host.run(&format!(
                     "do $$ begin execute format('alter database %I set {setting}', current_database()); end $$"

@@ -205,7 +205,7 @@ mod own {
             ("sqlite::memory:", "memory"),
             ("sqlite://x.db?mode=memory", "memory"),
             ("sqlite://x.db?mode=rwc", "options"),
-            ("file:x.db", "file:"),
+            ("file:x.db", "another kind"),
             ("postgres://me:secret@host/db", "postgres://"),
             ("/", "folder"),
             ("/no/such/folder/x.db", "does not exist"),
