@@ -132,11 +132,7 @@ async fn a_clock_ahead_of_the_machines_from_the_start_is_held() {
     host.clock.advance_wall(TimeDelta::days(2));
 
     let held = clean(&host).await;
-    let reason = cleaner(&host)
-        .await
-        .health
-        .reason()
-        .map(|reason| reason.to_string());
+    let reason = cleaner(&host).await.health.reason();
     let cleaned = next_report(&mut host.events, |report| report.counts.total() == 5).await;
 
     assert_eq!(failure(&held), Some(FailureKind::ClockLeap));
