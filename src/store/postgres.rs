@@ -37,7 +37,7 @@ mod store_impl;
 mod tables;
 mod transaction;
 
-use attempt::transact;
+use attempt::{Attempts, transact};
 use flight::{Flight, Purpose};
 pub(in crate::store) use rule::text_of;
 use seen_snapshots::SeenSnapshots;
@@ -204,8 +204,18 @@ impl PostgresStore {
         purpose: Purpose,
         what: &'static str,
     ) -> Result<Flight, StoreError> {
-        let opened = self.open(timeouts, purpose).await?;
-        opened.map_err(|error| error.into_store_error(what))
+        let mut attempts = Attempts::new(&self.pool, what);
+        loop {
+            match self.open(timeouts, purpose).await? {
+                Ok(flight) => return Ok(flight),
+                // Nothing was done yet, and the pool closes the connection.
+                Err(error) => {
+                    if let Some(failed) = attempts.fail(error) {
+                        return failed;
+                    }
+                }
+            }
+        }
     }
 
     /// Begins a transaction on a connection of the pool.
