@@ -41,6 +41,20 @@ impl Host {
         }
     }
 
+    /// Makes a trigger drop the rows of this condition that are inserted into a table.
+    async fn drop_inserts(&self, table: &str, condition: &str) {
+        let trigger = format!("create trigger dropping_{table} before insert on {table}");
+        let trigger = if self.is_postgres() {
+            let function = "create or replace function drop_it() returns trigger language plpgsql as 'begin return null; end'";
+            format!(
+                "{function}; {trigger} for each row when ({condition}) execute function drop_it()"
+            )
+        } else {
+            format!("{trigger} when {condition} begin select raise(ignore); end")
+        };
+        self.run(&trigger).await;
+    }
+
     /// Texts of a column in order, separated by commas.
     async fn all(&self, column: &str, from: &str) -> String {
         let function = if self.is_postgres() {
@@ -152,19 +166,9 @@ async fn a_row_whose_entry_a_trigger_drops_stays() {
         host.migrate().await;
         host.run("insert into files values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'c')")
             .await;
-        let drop = |table: &str, condition: &str| {
-            let trigger = format!("create trigger dropping_{table} before insert on {table}");
-            if host.is_postgres() {
-                format!("{trigger} for each row when ({condition}) execute function drop_it()")
-            } else {
-                format!("{trigger} when {condition} begin select raise(ignore); end")
-            }
-        };
-        if host.is_postgres() {
-            host.run("create function drop_it() returns trigger language plpgsql as 'begin return null; end'").await;
-        }
-        host.run(&drop("housekeeper_outbox", "new.key = 'a'")).await;
-        host.run(&drop("jobs", "new.key like '%:4:%'")).await;
+        host.drop_inserts("housekeeper_outbox", "new.key = 'a'")
+            .await;
+        host.drop_inserts("jobs", "new.key like '%:4:%'").await;
 
         for action in [expirer().set("status", "late"), expirer().delete()] {
             let rule = action
@@ -182,6 +186,22 @@ async fn a_row_whose_entry_a_trigger_drops_stays() {
         let entries = host.entries().await;
         let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
         assert_eq!(keys, ["b"]);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_its_archive_drops_stays() {
+    for host in Host::each().await {
+        host.run(ORDERS).await;
+        host.run("create table old_orders as select * from orders where false")
+            .await;
+        host.drop_inserts("old_orders", "new.id = 'b'").await;
+
+        let rejected = host.handle(expirer().archive("old_orders")).await;
+
+        assert_eq!(rejected, ["b"]);
+        assert_eq!(host.all("id", "orders where status = 'open'").await, "b,d");
+        assert_eq!(host.all("id", "old_orders").await, "a,c");
     }
 }
 

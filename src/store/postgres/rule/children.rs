@@ -126,7 +126,7 @@ impl Compiler<'_> {
             let handed = self.handed_children(children, of, &from);
             for hand_on in &children.hand_on {
                 let handing = self.handed_on(hand_on, &handed)?;
-                steps.hand(handing, Some(&count));
+                steps.hand(handing, &count);
             }
             steps.counted.push(count);
             steps.kinds.push(children.kind().to_owned());

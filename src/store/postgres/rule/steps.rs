@@ -19,15 +19,14 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Hands on as many rows as this, if that matters.
-    pub(super) fn hand(&mut self, handing: Handing, count: Option<&str>) {
+    /// Hands on as many rows as this.
+    pub(super) fn hand(&mut self, handing: Handing, count: &str) {
         let name = format!("hk_h{}", self.handed);
         self.handed += 1;
         self.ctes.push(match handing {
             Handing::Insert(insert) => {
-                let lost = count
-                    .map(|count| format!(" + ((SELECT count(*) FROM {name}) <> {count})::int"));
-                self.lost.extend(lost);
+                let lost = format!(" + ((SELECT count(*) FROM {name}) <> {count})::int");
+                self.lost.push_str(&lost);
                 format!("{name} AS ({insert} RETURNING 1)")
             }
             Handing::Call { call, unless } => {

@@ -97,7 +97,9 @@ impl Compiler<'_> {
         let written = format!("FROM hk_written AS {of}");
         if let Some(Action::Archive(archive)) = &rule.action {
             let insert = self.insert_into_archive(archive, of)?;
-            steps.hand(Handing::Insert(format!("{insert} {written}")), None);
+            // A row that the archive does not take stays.
+            let insert = Handing::Insert(format!("{insert} {written}"));
+            steps.hand(insert, "cardinality(hk_ids)");
         }
         let handed = HandedRows {
             from: &written,
@@ -108,7 +110,7 @@ impl Compiler<'_> {
         };
         for hand_on in &rule.hand_on {
             let handing = self.handed_on(hand_on, &handed)?;
-            steps.hand(handing, Some("cardinality(hk_ids)"));
+            steps.hand(handing, "cardinality(hk_ids)");
         }
         let mut unmoved = (String::new(), String::new());
         if let Some((active, (column, _))) = parts.noted() {

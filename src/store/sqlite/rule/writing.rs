@@ -82,7 +82,9 @@ impl Compiler<'_> {
             // Before the rows go.
             if let Some(Action::Archive(archive)) = &rule.action {
                 let insert = self.insert_into_archive(archive, of)?;
-                steps.add(&format!("{insert} {rows}"), None);
+                let insert = Handing::Insert(format!("{insert} {rows}"));
+                // A row that the archive does not take stays.
+                steps.handing.push(handing_step(insert, 0));
             }
             steps.handing.append(&mut own);
             format!("DELETE FROM {from}")
