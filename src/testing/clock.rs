@@ -9,6 +9,9 @@ use crate::time::Clock;
 
 /// A wall clock that a test sets. Clones share the time.
 ///
+/// Both the store and the housekeeper take one: a store whose clock is over an hour ahead of the
+/// housekeeper's looks like a database with a wrong clock, and jobs that delete are held.
+///
 /// # Examples
 ///
 /// ```
