@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::forms::text_or_table;
 use super::value::Value;
 
 /// A table that rows are copied into before they are deleted. Each column is copied into the column
@@ -19,8 +20,8 @@ use super::value::Value;
 /// let slim = archive("old_orders").without(["payload"]).column("archived_at", Value::Now);
 /// # let _ = slim;
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "ArchiveForm", into = "ArchiveForm")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "ArchiveForm")]
 pub struct Archive {
     pub(crate) into: String,
     pub(crate) without: Vec<String>,
@@ -58,11 +59,15 @@ impl<T: Into<String>> From<T> for Archive {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a table's name, or `into` with `without` and `columns`"
-)]
+impl<'de> Deserialize<'de> for Archive {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let expecting = "a table's name, or `into` with `without` and `columns`";
+        text_or_table::<_, ArchivePart, _>(source, expecting, archive)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
 enum ArchiveForm {
     Whole(String),
     Part(ArchivePart),
@@ -78,19 +83,17 @@ struct ArchivePart {
     columns: BTreeMap<String, Value>,
 }
 
-impl From<ArchiveForm> for Archive {
-    fn from(form: ArchiveForm) -> Self {
-        match form {
-            ArchiveForm::Whole(into) => archive(into),
-            ArchiveForm::Part(ArchivePart {
-                into,
-                without,
-                columns,
-            }) => Self {
-                into,
-                without,
-                columns,
-            },
+impl From<ArchivePart> for Archive {
+    fn from(part: ArchivePart) -> Self {
+        let ArchivePart {
+            into,
+            without,
+            columns,
+        } = part;
+        Self {
+            into,
+            without,
+            columns,
         }
     }
 }

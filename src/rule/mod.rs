@@ -35,6 +35,7 @@ mod due;
 #[cfg(feature = "_store")]
 mod expressions;
 mod filter;
+mod forms;
 mod hand_on;
 mod nearest;
 mod reading;
@@ -43,6 +44,7 @@ mod related;
 mod round_trip;
 mod sql;
 mod stamp;
+mod strict;
 mod tables;
 mod typed;
 mod validate;

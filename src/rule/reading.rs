@@ -1,15 +1,23 @@
 //! Reads a rule part by part, so that an error names the rule and the part.
 
+use std::cell::RefCell;
+
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Error};
-use serde_json::{Map, Value};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error};
+use serde_json::Value;
 
 use super::nearest::nearest;
+use super::strict::Strict;
 use super::{Rule, RuleError};
 
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let mut parts: Map<String, Value> = Deserialize::deserialize(source)?;
+        let faults = RefCell::default();
+        let Value::Object(mut parts) = Strict::new(&faults).deserialize(source)? else {
+            return Err(D::Error::custom(
+                "a rule is a table with `name` and `table`",
+            ));
+        };
         let text = |part: Option<Value>| match part {
             Some(Value::String(text)) => Some(text),
             _ => None,
@@ -24,6 +32,12 @@ impl<'de> Deserialize<'de> for Rule {
                 problem,
             })
         };
+        if let Some((path, problem)) = faults.into_inner().into_iter().next() {
+            let (part, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
+            let place = rest.trim_start_matches('.');
+            let colon = if place.is_empty() { "" } else { ": " };
+            return Err(wrong(part, format!("{place}{colon}{problem}")));
+        }
         let Some(table) = text(parts.remove("table")) else {
             return Err(wrong("table", "it is missing, or no text".to_owned()));
         };
@@ -98,6 +112,11 @@ fn plain(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
             "a word alone, expected `{ word = .. }`",
         ),
         ("expected unit", "expected the word alone"),
+        (
+            "expected fewer elements in array",
+            "expected `[column, value]`",
+        ),
+        ("expected fewer elements in map", "expected one entry"),
         ("expected tuple variant", "expected `[column, value]`"),
         ("expected string or map", "expected a word or a table"),
     ] {
@@ -255,7 +274,39 @@ mod tests {
             ),
             (
                 "action = { set = { a = { nov = true } } }",
-                "rule `r`, action: set.a: a constant, or one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key`",
+                "rule `r`, action: set.a.nov: unknown variant `nov`, expected one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key`",
+            ),
+            (
+                "action = { set = { a = { now_plus = \"5\" } } }",
+                "rule `r`, action: set.a.now_plus: `5` has no unit",
+            ),
+            (
+                "action = { set = { a = { now = true, null = true } } }",
+                "rule `r`, action: set.a: invalid length 2, expected one entry",
+            ),
+            (
+                "due = { at = { column = \"a\", stamp = \"secs\" } }",
+                "rule `r`, due: at.stamp: unknown variant `secs`, expected one of `seconds`",
+            ),
+            (
+                "due = { sql = { pg = \"a\" }, stamp = \"seconds\" }",
+                "rule `r`, due: sql.pg: unknown field `pg`, expected `postgres` or `sqlite`",
+            ),
+            (
+                "action = { archive = { into = \"old\", withot = [] } }",
+                "rule `r`, action: archive.withot: unknown field `withot`, expected one of `into`, `without`, `columns`",
+            ),
+            (
+                "only = { eq = [\"a\", 2026-01-10T12:00:00Z] }",
+                "rule `r`, only: eq[1]: it is a date: give it as a text",
+            ),
+            (
+                "only = { eq = [\"a\", inf] }",
+                "rule `r`, only: eq[1]: it is no number that both databases know",
+            ),
+            (
+                "only = { eq = [\"a\", 1, 2] }",
+                "rule `r`, only: eq: invalid length 3, expected `[column, value]`",
             ),
             (
                 "with = [{ table = \"t\", colum = \"a\" }]",
@@ -305,6 +356,28 @@ mod tests {
                 .expect_err(expected)
                 .to_string();
             assert!(error.contains(expected), "{error}");
+        }
+        for (part, expected) in [
+            (
+                r#""only": { "is_null": "a" }, "only": { "not_null": "a" }"#,
+                "rule `r`, only: it is given twice",
+            ),
+            (
+                r#""action": { "set": { "a": 1, "a": 2 } }"#,
+                "rule `r`, action: set.a: it is given twice",
+            ),
+            (
+                r#""only": { "eq": ["a", 18446744073709551615] }"#,
+                "rule `r`, only: eq[1]: it is a whole number of more than 64 bits",
+            ),
+            (
+                r#""only": { "one_of": ["a", [1, 99999999999999999999999]] }"#,
+                "rule `r`, only: one_of[1][1]: it is a whole number of more than 64 bits",
+            ),
+        ] {
+            let text = format!(r#"{{ "table": "t", {part}, "name": "r" }}"#);
+            let error = serde_json::from_str::<Rule>(&text).expect_err(expected);
+            assert!(error.to_string().contains(expected), "{error}");
         }
         let nameless = toml::from_str::<Rule>("table = \"t\"").expect_err("has no name");
         let text = nameless.to_string();

@@ -1,13 +1,15 @@
 //! The host's own SQL, and names of tables.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::forms::text_or_table;
 
 /// The host's own SQL: one text for both databases, or one for each.
 ///
 /// Columns of the rule's table stand alone or behind the table's name without its schema. The check
 /// has the database parse the text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "SqlForm", into = "SqlForm")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "SqlForm")]
 pub struct Sql {
     postgres: Option<String>,
     sqlite: Option<String>,
@@ -54,19 +56,27 @@ impl<T: Into<String>> From<T> for Sql {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "SQL as a text, or `postgres` and `sqlite` with a text each"
-)]
+impl<'de> Deserialize<'de> for Sql {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let expecting = "SQL as a text, or `postgres` and `sqlite` with a text each";
+        text_or_table::<_, Each, _>(source, expecting, sql)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
 enum SqlForm {
     Both(String),
-    Each {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        postgres: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sqlite: Option<String>,
-    },
+    Each(Each),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Each {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    postgres: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sqlite: Option<String>,
 }
 
 impl From<Sql> for SqlForm {
@@ -76,23 +86,19 @@ impl From<Sql> for SqlForm {
                 postgres: Some(text),
                 sqlite: Some(other),
             } if text == other => Self::Both(text),
-            Sql { postgres, sqlite } => Self::Each { postgres, sqlite },
+            Sql { postgres, sqlite } => Self::Each(Each { postgres, sqlite }),
         }
     }
 }
 
-impl TryFrom<SqlForm> for Sql {
+impl TryFrom<Each> for Sql {
     type Error = &'static str;
 
-    fn try_from(form: SqlForm) -> Result<Self, Self::Error> {
-        match form {
-            SqlForm::Both(text) => Ok(sql(text)),
-            SqlForm::Each {
-                postgres: None,
-                sqlite: None,
-            } => Err("SQL is a text, or has `postgres` or `sqlite`"),
-            SqlForm::Each { postgres, sqlite } => Ok(Self { postgres, sqlite }),
+    fn try_from(Each { postgres, sqlite }: Each) -> Result<Self, Self::Error> {
+        if postgres.is_none() && sqlite.is_none() {
+            return Err("SQL is a text, or has `postgres` or `sqlite`");
         }
+        Ok(Self { postgres, sqlite })
     }
 }
 

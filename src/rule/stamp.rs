@@ -1,13 +1,15 @@
 //! The forms in which a column holds an instant or a duration.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::forms::text_or_table;
 
 /// A column that holds an instant, and its form.
 ///
 /// A column's name converts into it; the database's catalogue then determines the form. [`moment`]
 /// and the methods below declare another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "InstantForm", into = "InstantForm")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "InstantForm")]
 pub struct InstantColumn {
     pub(crate) column: String,
     pub(crate) stamp: Option<Stamp>,
@@ -107,11 +109,15 @@ impl<T: Into<String>> From<T> for InstantColumn {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a column's name, or `column` with `stamp` and `sqlite`"
-)]
+impl<'de> Deserialize<'de> for InstantColumn {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let expecting = "a column's name, or `column` with `stamp` and `sqlite`";
+        text_or_table::<_, Stamped, _>(source, expecting, moment)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
 enum InstantForm {
     Column(String),
     Stamped(Stamped),
@@ -127,19 +133,17 @@ struct Stamped {
     sqlite: Option<Stamp>,
 }
 
-impl From<InstantForm> for InstantColumn {
-    fn from(form: InstantForm) -> Self {
-        match form {
-            InstantForm::Column(column) => moment(column),
-            InstantForm::Stamped(Stamped {
-                column,
-                stamp,
-                sqlite,
-            }) => Self {
-                column,
-                stamp,
-                sqlite,
-            },
+impl From<Stamped> for InstantColumn {
+    fn from(stamped: Stamped) -> Self {
+        let Stamped {
+            column,
+            stamp,
+            sqlite,
+        } = stamped;
+        Self {
+            column,
+            stamp,
+            sqlite,
         }
     }
 }

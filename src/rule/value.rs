@@ -1,9 +1,12 @@
 //! Values: constants, and new values of columns.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::sql::Sql;
 
@@ -59,8 +62,8 @@ impl From<String> for Literal {
 }
 
 /// A value for a column or for an entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "ValueForm", into = "ValueForm")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "ValueForm")]
 #[non_exhaustive]
 pub enum Value {
     /// A constant.
@@ -103,11 +106,50 @@ impl From<Sql> for Value {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a constant, or one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key` and `idempotency_key`"
-)]
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a constant, or one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key` and `idempotency_key`")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        let value = i64::try_from(value).map_err(E::custom)?;
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Value, A::Error> {
+        let other = Other::deserialize(MapAccessDeserializer::new(entries))?;
+        other.try_into().map_err(A::Error::custom)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
 enum ValueForm {
     Constant(Literal),
     Other(Other),
@@ -117,9 +159,9 @@ enum ValueForm {
 #[serde(rename_all = "snake_case")]
 enum Other {
     Null(bool),
+    Now(bool),
     #[serde(with = "crate::time::span")]
     NowPlus(Duration),
-    Now(bool),
     Column(String),
     Sql(Sql),
     Json(BTreeMap<String, Value>),
@@ -127,21 +169,20 @@ enum Other {
     IdempotencyKey(bool),
 }
 
-impl TryFrom<ValueForm> for Value {
+impl TryFrom<Other> for Value {
     type Error = &'static str;
 
-    fn try_from(form: ValueForm) -> Result<Self, Self::Error> {
-        Ok(match form {
-            ValueForm::Constant(literal) => Self::Constant(literal),
-            ValueForm::Other(Other::Null(true)) => Self::Null,
-            ValueForm::Other(Other::Now(true)) => Self::Now,
-            ValueForm::Other(Other::NowPlus(span)) => Self::NowPlus(span),
-            ValueForm::Other(Other::Column(name)) => Self::Column(name),
-            ValueForm::Other(Other::Sql(sql)) => Self::Sql(sql),
-            ValueForm::Other(Other::Json(fields)) => Self::Json(fields),
-            ValueForm::Other(Other::Key(true)) => Self::Key,
-            ValueForm::Other(Other::IdempotencyKey(true)) => Self::IdempotencyKey,
-            ValueForm::Other(_) => {
+    fn try_from(other: Other) -> Result<Self, Self::Error> {
+        Ok(match other {
+            Other::Null(true) => Self::Null,
+            Other::Now(true) => Self::Now,
+            Other::NowPlus(span) => Self::NowPlus(span),
+            Other::Column(name) => Self::Column(name),
+            Other::Sql(sql) => Self::Sql(sql),
+            Other::Json(fields) => Self::Json(fields),
+            Other::Key(true) => Self::Key,
+            Other::IdempotencyKey(true) => Self::IdempotencyKey,
+            _ => {
                 return Err("`null`, `now`, `key` and `idempotency_key` are true");
             }
         })
