@@ -42,6 +42,8 @@ mod reading;
 mod related;
 #[cfg(test)]
 mod round_trip;
+#[cfg(feature = "_store")]
+mod scan;
 mod sql;
 mod stamp;
 mod strict;
@@ -79,6 +81,8 @@ pub(crate) use expressions::called;
 pub(crate) use hand_on::{OUTBOX, Target};
 #[cfg(feature = "_store")]
 pub(crate) use nearest::nearest;
+#[cfg(feature = "_store")]
+pub(crate) use scan::{Syntax, enclosable};
 #[cfg(feature = "_store")]
 pub(crate) use stamp::{doubted, has_offset, misread};
 #[cfg(feature = "postgres")]

@@ -1,6 +1,8 @@
 //! Parts of statements as text: names, constants, conditions.
 
-use crate::rule::{Filter, Literal, Related, Sql, Typed, bare_name, split_name};
+use crate::rule::{
+    Filter, Literal, Related, Sql, Syntax, Typed, bare_name, enclosable, split_name,
+};
 
 #[cfg(feature = "postgres")]
 use super::statement::quoted_text;
@@ -117,14 +119,15 @@ impl Dialect {
     }
 
     /// A host's SQL for this database.
-    pub(crate) fn sql(self, sql: &Sql) -> Result<&str, MissingSql> {
-        match self {
+    pub(crate) fn sql(self, sql: &Sql) -> Result<String, MissingSql> {
+        let (text, syntax) = match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres => sql.postgres(),
+            Self::Postgres => (sql.postgres(), Syntax::Postgres),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite => sql.sqlite(),
-        }
-        .ok_or(MissingSql::OtherDatabase)
+            Self::Sqlite => (sql.sqlite(), Syntax::Sqlite),
+        };
+        let text = text.ok_or(MissingSql::OtherDatabase)?;
+        enclosable(text, syntax).map_err(MissingSql::NoText)
     }
 
     /// A condition on a row of `of`.

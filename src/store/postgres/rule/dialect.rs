@@ -111,7 +111,7 @@ impl Tables for Catalogue {
             Source::FirstOf(instants) => compiler.several("least", instants, of)?,
             Source::Coalesce(instants) => compiler.several("coalesce", instants, of)?,
             Source::Sql(sql, stamp) => {
-                let text = Dialect::Postgres.sql(sql).map(str::to_owned);
+                let text = Dialect::Postgres.sql(sql);
                 Moment::of_sql(&compiler.text("due", text)?, stamp)
             }
         };

@@ -189,7 +189,7 @@ impl Compiler<'_> {
         let rule = self.rule;
         let mut then = Vec::new();
         for statement in &rule.then {
-            let text = self.text("then", Dialect::Postgres.sql(statement).map(str::to_owned))?;
+            let text = self.text("then", Dialect::Postgres.sql(statement))?;
             then.push(Template::new(&format!("{} {text}", parts.just_written())));
         }
         Some(then)

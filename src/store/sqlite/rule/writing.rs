@@ -102,7 +102,7 @@ impl Compiler<'_> {
         let rule = self.rule;
         let mut then = Vec::new();
         for statement in &rule.then {
-            let text = self.text("then", Dialect::Sqlite.sql(statement).map(str::to_owned))?;
+            let text = self.text("then", Dialect::Sqlite.sql(statement))?;
             then.push(Template::new(&format!(
                 "WITH written ({}) AS (SELECT {} FROM json_each({})) {text}",
                 parts.key_names.join(", "),

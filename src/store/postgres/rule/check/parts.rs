@@ -18,7 +18,7 @@ pub(super) async fn parts(
     findings: &mut Findings,
 ) -> QueryResult<()> {
     for expression in rule.expressions() {
-        let Some(text) = expression.sql.postgres() else {
+        let Ok(text) = Dialect::Postgres.sql(expression.sql) else {
             continue;
         };
         if !catalogue.tables.contains_key(expression.table) {
@@ -29,7 +29,7 @@ pub(super) async fn parts(
             let finding = Finding::new(&rule.name, expression.part, problem);
             findings.refused.push(finding);
         } else if expression.decides {
-            let found = volatile(conn, rule, &expression.part, text).await?;
+            let found = volatile(conn, rule, &expression.part, &text).await?;
             findings.refused.extend(found);
         }
     }

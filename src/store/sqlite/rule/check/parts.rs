@@ -5,7 +5,7 @@ use diesel::sql_types::Text;
 
 use super::super::catalogue::Catalogue;
 use crate::rule::{Action, Finding, Findings, Rule, bare_name, called};
-use crate::store::rule::{fires, table_name};
+use crate::store::rule::{Dialect, fires, table_name};
 
 #[derive(QueryableByName)]
 struct Named {
@@ -23,14 +23,14 @@ pub(super) fn parts(
 ) -> QueryResult<()> {
     let volatile: Vec<Named> = diesel::sql_query(VOLATILE).load(conn)?;
     for expression in rule.expressions() {
-        let Some(text) = expression.sql.sqlite() else {
+        let Ok(text) = Dialect::Sqlite.sql(expression.sql) else {
             continue;
         };
         if !catalogue.tables.contains_key(expression.table) {
             continue;
         }
         let tried = format!(
-            "EXPLAIN SELECT ({text}) FROM {}",
+            "EXPLAIN SELECT 1 FROM {} WHERE ({text})",
             table_name(expression.table)
         );
         match diesel::sql_query(tried).execute(conn) {
@@ -41,7 +41,7 @@ pub(super) fn parts(
             }
             tried => tried?,
         };
-        let calls = called(text);
+        let calls = called(&text);
         let named = volatile.iter().filter(|found| calls.contains(&found.name));
         findings
             .refused
