@@ -3,6 +3,7 @@
 
 mod compiler;
 mod failing_rows;
+mod faults;
 mod hand_on;
 mod keeper;
 mod keys;

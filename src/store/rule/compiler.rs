@@ -22,9 +22,14 @@ impl<'r, T: Tables> Compiler<'r, T> {
             careful,
         }
     }
+}
 
+impl<T: Tables> Compiler<'_, T> {
     /// Returns what was compiled, or everything that is wrong, each once.
-    pub(crate) fn finish<P>(self, compiled: Option<P>) -> Result<P, Vec<Finding>> {
+    pub(crate) fn finish<P>(mut self, compiled: Option<P>) -> Result<P, Vec<Finding>> {
+        if compiled.is_none() {
+            self.faults_of_writes();
+        }
         let mut findings: Vec<Finding> = Vec::new();
         for finding in self.findings {
             if !findings.contains(&finding) {
@@ -36,9 +41,7 @@ impl<'r, T: Tables> Compiler<'r, T> {
             _ => Err(findings),
         }
     }
-}
 
-impl<T: Tables> Compiler<'_, T> {
     pub(crate) fn refuse(&mut self, part: &str, text: impl Into<String>) {
         self.findings
             .push(Finding::new(&self.rule.name, part, text));
@@ -176,11 +179,12 @@ impl<T: Tables> Compiler<'_, T> {
     /// Returns the parts of all statements, or nothing once a problem was reported.
     pub(crate) fn basics(&mut self) -> Option<Basics<T::Moment>> {
         let rule = self.rule;
-        self.table("table", &rule.table)?;
         let of = identifier(bare_name(&rule.table));
-        let key = self.key()?;
+        let found = self.table("table", &rule.table).and_then(|()| self.key());
+        // The other parts may be wrong as well.
+        let key = found.clone().unwrap_or_default();
         let declared = rule.due.as_ref()?;
-        let due = T::due(self, declared, &of);
+        let own_due = T::due(self, declared, &of);
         let held = rule.held_until.as_ref();
         let held = held.map(|instant| T::instant(self, "held_until", instant, &of));
         self.all_columns("show", &rule.table, &rule.show);
@@ -205,25 +209,33 @@ impl<T: Tables> Compiler<'_, T> {
             None => only,
         };
         let related = self.related(&of, &key);
+        let own_due = match (&declared.source, own_due, &only) {
+            (Source::Sql(..), Some(due), Some(only)) => Some(self.guarded_instant(due, only, &of)),
+            (_, due, _) => due,
+        };
+        let due = match (&rule.active, own_due) {
+            (None, due) => due.map(|due| (due, None)),
+            (Some(activity), None) => {
+                self.activity_of("active", activity, &of, &key);
+                None
+            }
+            (Some(activity), Some(own_due)) => T::active(self, activity, own_due, &of, &key)
+                .map(|(due, active)| (due, Some(active))),
+        };
+        let unreadable = due.as_ref().and_then(|(due, _)| T::unreadable(due));
+        let keeper = self.keeper(&of, &key, unreadable);
         // Each has named what is wrong with it.
-        let (own_due, only, related) = (due?, only?, related?);
+        found?;
+        let ((due, mut active), only, related) = (due?, only?, related?);
+        if let Some(active) = &mut active {
+            let truth = active.truth.clone();
+            active.truth = self.guarded_instant(truth, &only, &of);
+        }
         let held = match held {
             None => None,
             Some(held) => Some(held?),
         };
-        let own_due = match declared.source {
-            Source::Sql(..) => self.guarded_instant(own_due, &only, &of),
-            _ => own_due,
-        };
-        let (due, active) = match &rule.active {
-            None => (own_due, None),
-            Some(activity) => {
-                let (due, mut active) = T::active(self, activity, own_due, &of, &key)?;
-                active.truth = self.guarded_instant(active.truth, &only, &of);
-                (due, Some(active))
-            }
-        };
-        let keeper = self.keeper(&of, &key, T::unreadable(&due))?;
+        let keeper = keeper?;
         Some(Basics {
             from: table_name(&rule.table),
             inclusive: declared.inclusive,
@@ -316,7 +328,7 @@ impl<T: Tables> Compiler<'_, T> {
         self.referred(&parent.table, children, &key)
     }
 
-    fn referred(
+    pub(super) fn referred(
         &mut self,
         parent: &str,
         children: &Children,

@@ -16,18 +16,24 @@ impl<T: Tables> Compiler<'_, T> {
         let when = rule.when.iter().map(|related| ("when", related, ""));
         let unless = rule.unless.iter();
         let unless = unless.map(|related| ("unless", related, "NOT "));
-        let mut all = String::new();
+        let mut all = Some(String::new());
         for (part, related, negation) in when.chain(unless) {
-            let (exists, referred) = self.exists(part, related, of, key)?;
+            let Some((exists, referred)) = self.exists(part, related, of, key) else {
+                // The others may be wrong as well.
+                all = None;
+                continue;
+            };
             let condition = format!("{negation}{exists}");
             let condition = match &related.only {
                 Some(filter) if filter.is_opaque() => self.guarded(condition, of),
                 _ => condition,
             };
-            all.extend([" AND ", &condition]);
+            if let Some(all) = &mut all {
+                all.extend([" AND ", &condition]);
+            }
             self.locks(part, &related.table, &related.column, &referred);
         }
-        Some(all)
+        all
     }
 
     /// Whether a row has a related row, and the columns by which.
@@ -43,7 +49,12 @@ impl<T: Tables> Compiler<'_, T> {
         let own = &self.rule.table;
         let declared = related.references.as_ref();
         let referred = self.reference(own, &related.table, &related.column, declared, key);
-        let referred = self.noted(&part, referred);
+        let referred = if key.is_empty() {
+            // Which was said.
+            referred.ok()
+        } else {
+            self.noted(&part, referred)
+        };
         let mut fine = self.all_columns(&part, &related.table, related.column.names());
         for column in related.only.iter().flat_map(|filter| filter.columns()) {
             fine &= self.column(&part, &related.table, column);
@@ -132,11 +143,13 @@ impl<T: Tables> Compiler<'_, T> {
             .map(|condition| (condition, UNREADABLE.to_owned()))
             .into_iter()
             .collect();
-        for related in &rule.keeps {
+        let kept = rule.keeps.iter().map(|related| {
             let (exists, _) = self.exists("keeps", related, of, key)?;
             let reason = format!("kept by {}", place(&related.table, related.column.names()));
-            cases.push((exists, reason));
-        }
+            Some((exists, reason))
+        });
+        let kept: Vec<Option<(String, String)>> = kept.collect();
+        cases.extend(kept.into_iter().collect::<Option<Vec<_>>>()?);
         if self.suspects {
             cases.extend(self.undeclared_keys(of, key));
         }
@@ -196,7 +209,11 @@ impl<T: Tables> Compiler<'_, T> {
             declared,
             key,
         );
-        let referred = self.noted(part, referred)?;
+        let referred = if key.is_empty() {
+            referred.ok()?
+        } else {
+            self.noted(part, referred)?
+        };
         fine &= self.all_columns(part, &rule.table, &referred);
         for column in activity.only.iter().flat_map(|filter| filter.columns()) {
             fine &= self.column(part, &activity.table, column);

@@ -36,7 +36,7 @@ pub(crate) trait Tables: Sized {
     /// The form of an instant.
     type Form;
     /// An expression that yields instants, with their form.
-    type Moment;
+    type Moment: Clone;
 
     /// Names of all tables in sight, if one that the rule names is missing.
     fn known(&self) -> &[String];
