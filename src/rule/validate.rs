@@ -1,7 +1,9 @@
 //! Finds problems of a rule without a database.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
+use chrono::DateTime;
 use thiserror::Error;
 
 use super::Rule;
@@ -13,6 +15,7 @@ use super::filter::Filter;
 use super::hand_on::{HandOn, Target};
 use super::related::{Children, Related};
 use super::sql::{Sql, split_name};
+use super::stamp::{InstantColumn, Stamp};
 use super::value::Value;
 
 /// A problem of a rule, with the rule's name and the part.
@@ -63,6 +66,9 @@ impl Rule {
         }
         if let Some(filter) = &self.only {
             problems.filter("only", filter);
+        }
+        if let Some(held) = &self.held_until {
+            problems.instant("held_until", held);
         }
         let after = self.due.as_ref().and_then(|due| due.after);
         for (part, span) in [("due", after), ("soonest", self.soonest)] {
@@ -197,6 +203,24 @@ impl Problems {
         }
     }
 
+    fn instant(&mut self, part: &str, instant: &InstantColumn) {
+        self.column(part, &instant.column);
+        for stamp in instant.stamp.iter().chain(&instant.sqlite) {
+            self.stamp(part, stamp);
+        }
+    }
+
+    fn stamp(&mut self, part: &str, stamp: &Stamp) {
+        let Stamp::Text(format) = stamp else { return };
+        let mut written = String::new();
+        if write!(written, "{}", DateTime::UNIX_EPOCH.format(format)).is_err() {
+            self.add(
+                part,
+                format!("`{format}` is no format of chrono's, such as `%Y-%m-%d %H:%M:%S`"),
+            );
+        }
+    }
+
     fn columns(&mut self, part: &str, columns: &Columns, references: Option<&Columns>) {
         let count = columns.names().len();
         if count == 0 {
@@ -238,8 +262,11 @@ impl Problems {
             Source::Sql(sql, _) => self.sql("due", sql),
             _ => {}
         }
-        for column in due.columns() {
-            self.column("due", column);
+        for instant in due.instants() {
+            self.instant("due", instant);
+        }
+        if let Source::Sql(_, stamp) = &due.source {
+            self.stamp("due", stamp);
         }
         if due.plus.is_some() && due.lifetime.is_some() {
             self.add("due", "`plus` and `lifetime` exclude each other");
@@ -283,7 +310,7 @@ impl Problems {
         let part = format!("active {}", activity.table);
         self.table(&part, &activity.table);
         self.columns(&part, &activity.column, activity.references.as_ref());
-        self.column(&part, &activity.at.column);
+        self.instant(&part, &activity.at);
         if let Some(filter) = &activity.only {
             self.filter(&part, filter);
         }
@@ -376,12 +403,8 @@ mod tests {
         let table = [
             (rule(), "rule `expirer`, action: it is missing"),
             (
-                rule().set("note", "x"),
-                "rule `expirer`, set: the rule matches a row as before",
-            ),
-            (
-                rule().set("status", "Pending"),
-                "rule `expirer`, set: the rule matches",
+                rule().delete().due(at("a").text("%Y-%Q")),
+                "rule `expirer`, due: `%Y-%Q` is no format of chrono's",
             ),
             (Rule::new("a", "t").delete(), "rule `a`, due: it is missing"),
             (
