@@ -105,12 +105,6 @@ impl Rule {
                     problems.column("set", column);
                     problems.value("set", value);
                 }
-                if self.stays_true() {
-                    problems.add(
-                        "set",
-                        "the rule matches a row as before once it is set, so a run would never end: set a column of `only` or `due`",
-                    );
-                }
             }
             Some(Action::Archive(archive)) => {
                 problems.table("archive", &archive.into);
@@ -147,8 +141,14 @@ impl Rule {
     }
 
     /// Returns whether the rule certainly matches a row again that it has set, because it sets no
-    /// column that decides.
-    fn stays_true(&self) -> bool {
+    /// column that decides, and none that such a column is made of. Names of columns are compared
+    /// by `is_same`.
+    #[cfg(any(feature = "_store", test))]
+    pub(crate) fn stays_true(
+        &self,
+        is_same: fn(&str, &str) -> bool,
+        is_computed: impl Fn(&str) -> bool,
+    ) -> bool {
         let (Some(Action::Set(set)), Some(due)) = (&self.action, &self.due) else {
             return false;
         };
@@ -165,18 +165,25 @@ impl Rule {
         let mut decides: Vec<&str> = due.columns().collect();
         decides.extend(due.plus.iter().map(|(column, _)| column.as_str()));
         decides.extend(due.lifetime.iter().map(|lifetime| lifetime.by.as_str()));
-        if set.keys().any(|column| decides.contains(&column.as_str())) {
+        let value = |name: &str| set.iter().find(|(column, _)| is_same(column, name));
+        if decides
+            .iter()
+            .any(|name| value(name).is_some() || is_computed(name))
+        {
             return false;
         }
         let Some(only) = &self.only else {
             return true;
         };
-        let constant = |name: &str| match set.get(name)? {
+        if only.columns().into_iter().any(is_computed) {
+            return false;
+        }
+        let constant = |name: &str| match value(name)?.1 {
             Value::Constant(literal) => Some(Some(literal)),
             Value::Null => Some(None),
             _ => None,
         };
-        let unknown = |name: &str| set.contains_key(name) && constant(name).is_none();
+        let unknown = |name: &str| value(name).is_some() && constant(name).is_none();
         only.stays_true(&constant, &unknown)
     }
 }
@@ -467,6 +474,27 @@ mod tests {
 
         for rule in table {
             assert_eq!(rule.validate(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_rule_that_sets_no_column_that_decides_stays_true() {
+        let stays_true = |rule: &Rule| {
+            rule.stays_true(
+                |one, other| one.eq_ignore_ascii_case(other),
+                |name| name == "made",
+            )
+        };
+        let table = [
+            (rule().set("note", "x"), true),
+            (rule().set("status", "Pending"), true),
+            (rule().set("STATUS", "Gone"), false),
+            (rule().due(at("made")).set("note", "x"), false),
+            (rule().only(eq("made", 1)).set("note", "x"), false),
+        ];
+
+        for (rule, expected) in table {
+            assert_eq!(stays_true(&rule), expected, "{rule:?}");
         }
     }
 

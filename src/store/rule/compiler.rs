@@ -389,6 +389,16 @@ impl<T: Tables> Compiler<'_, T> {
             let value = T::value(self, "set", value, of, (table, name));
             set.extend(value.map(|value| format!("{} = {value}", identifier(name))));
         }
+        let is_computed = |name: &str| {
+            let found = self.find(table, name);
+            found.is_some_and(|column| column.computed)
+        };
+        if self.rule.stays_true(T::is_same, is_computed) {
+            self.refuse(
+                "set",
+                "the rule matches a row as before once it is set, so a run would never end: set a column of `only` or `due`",
+            );
+        }
         if !self.rule.changes.is_empty() {
             let changes = T::DIALECT.typed(&self.rule.changes);
             let changes = self.text("set", changes);
