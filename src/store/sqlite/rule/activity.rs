@@ -46,7 +46,7 @@ impl Compiler<'_> {
         let truth = Moment {
             sql: format!("max({0}, ifnull({newest}, {0}))", own.sql),
             form: own.form.clone(),
-            span: own.span.clone(),
+            doubts: own.doubts.clone(),
         };
         let mut active = Active {
             truth,
@@ -103,7 +103,7 @@ impl Compiler<'_> {
         let bound = Moment {
             sql: format!("coalesce({of}.{column}, {})", own.sql),
             form: own.form.clone(),
-            span: own.span.clone(),
+            doubts: own.doubts.clone(),
         };
         Some((bound, (column, lag)))
     }

@@ -306,12 +306,10 @@ impl Compiler<'_> {
         }
         let form = moments.first()?.form.clone();
         let sql = joined(moments.into_iter().map(|moment| moment.sql).collect());
-        Some(Moment {
-            sql,
-            form,
-            span: None,
-        })
+        Some(Moment { sql, form, doubts })
     }
+        let doubts = moments.iter().flat_map(|moment| moment.doubts.clone());
+        let doubts = doubts.collect();
 
     /// An instant this long after the run's, in this form.
     fn instant_in(&mut self, form: Form, after: Duration) -> String {

@@ -13,8 +13,9 @@ use crate::store::rule::Bind;
 pub(super) struct Moment {
     pub(super) sql: String,
     pub(super) form: Form,
-    /// A span that is part of it, whose column may hold anything.
-    pub(super) span: Option<String>,
+    /// Conditions for rows whose values it adds up although they are no instants or spans: SQLite
+    /// adds what is no number as zero, or as the digits it begins with.
+    pub(super) doubts: Vec<String>,
 }
 
 /// The form of an instant.
@@ -41,7 +42,7 @@ impl Moment {
         Ok(Self {
             sql,
             form,
-            span: None,
+            doubts: Vec::new(),
         })
     }
 
@@ -55,10 +56,17 @@ impl Moment {
                  AND NOT (substr({sql}, 20) GLOB '*[+-]*' AND ltrim(substr({sql}, 20), '.0123456789 ') GLOB '[+-]*' AND substr(ltrim(substr({sql}, 20), '.0123456789 '), 2, 5) GLOB '*[1-9]*'))",
                 separator(format)
             )),
-            // SQLite adds what is no number as zero, or as the digits it begins with.
-            Form::Epoch(_) => self.span.as_ref().map(|span| {
-                format!("(typeof({span}) = 'blob' OR typeof({span}) = 'text' AND (trim({span}) = '' OR {span} GLOB '*[^-+0-9. ]*'))")
-            }),
+            Form::Epoch(_) => {
+                (!self.doubts.is_empty()).then(|| format!("({})", self.doubts.join(" OR ")))
+            }
+        }
+    }
+
+    /// Conditions for rows whose value cannot be added to.
+    fn doubted(&self) -> Vec<String> {
+        match self.unreadable() {
+            Some(condition) => vec![format!("{} IS NOT NULL AND {condition}", self.sql)],
+            None => vec![is_no_number(&self.sql)],
         }
     }
 
@@ -76,7 +84,7 @@ impl Moment {
         Self {
             sql: self.seconds(),
             form: Form::Epoch(1),
-            span: self.span.clone(),
+            doubts: self.doubted(),
         }
     }
 
@@ -101,7 +109,7 @@ impl Moment {
         Self {
             sql,
             form: Form::Epoch(per_second),
-            span: Some(span.to_owned()),
+            doubts: [self.doubted(), vec![is_no_number(span)]].concat(),
         }
     }
 }
@@ -253,6 +261,12 @@ impl Form {
             Self::Text(_) => Duration::from_secs(1),
         }
     }
+}
+
+/// A condition for a value that is no number, nor a text that reads as one.
+fn is_no_number(sql: &str) -> String {
+    // A comparison with a number reads only a text that is one as a whole.
+    format!("{sql} IS NOT CAST({sql} AS NUMERIC)")
 }
 
 /// Reads whole seconds as SQLite does: a 30th of February is the 2nd of March, hour 24 the next
