@@ -110,13 +110,12 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// Whether it takes values as they are: its type names no other.
+    /// Whether it takes values as they are: its type names no other, nor a number.
     pub(super) fn keeps_types(&self) -> bool {
         let kind = self.kind.to_lowercase();
-        let names_one = ["int", "char", "clob", "text", "real", "floa", "doub"];
-        kind.is_empty()
-            || kind == "any"
-            || kind.contains("blob") && !names_one.iter().any(|name| kind.contains(name))
+        let names = |all: &[&str]| all.iter().any(|name| kind.contains(name));
+        !names(&["int", "char", "clob", "text", "real", "floa", "doub"])
+            && !names(&["num", "dec", "bool", "date", "time"])
     }
 }
 

@@ -62,13 +62,13 @@ impl Parts {
         let mut all = format!("{} AND {}", self.candidates(scoped), self.due());
         if after {
             let values: Vec<String> = (0..=self.key.len())
-                .map(|number| param(&format!("p{number}")))
+                .map(|number| requoted('p', number))
                 .collect();
             // The first part is what an index serves.
             all.extend([format!(
                 " AND {0} >= {1} AND ({0}, {2}) > ({3})",
                 self.due.sql,
-                param("p0"),
+                values[0],
                 self.key_columns.join(", "),
                 values.join(", ")
             )]);
@@ -91,8 +91,8 @@ impl Parts {
     }
 
     pub(super) fn place(&self) -> String {
-        let mut parts = vec![format!("quote({})", self.due.sql)];
-        parts.extend(self.key_columns.iter().map(|key| format!("quote({key})")));
+        let mut parts = vec![quoted(&self.due.sql)];
+        parts.extend(self.key_columns.iter().map(|key| quoted(key)));
         format!("json_array({})", parts.join(", "))
     }
 
@@ -127,10 +127,28 @@ impl Parts {
         }
         let keys = self.key_columns.iter().enumerate();
         let keys: Vec<String> = keys
-            .map(|(number, key)| format!("{key} = {}", param(&format!("a{number}"))))
+            .map(|(number, key)| format!("{key} = {}", requoted('a', number)))
             .collect();
         format!("({})", keys.join(" AND "))
     }
+}
+
+/// A value as text that reads as it again. A text that `quote` may cut, or that may be no UTF-8, is
+/// its bytes.
+fn quoted(sql: &str) -> String {
+    format!(
+        "CASE WHEN typeof({sql}) = 'text' AND ({sql} GLOB '*[^ -~]*' OR length(CAST({sql} AS BLOB)) <> length({sql}) * length(CAST('x' AS BLOB))) \
+         THEN 'T''' || hex({sql}) || '''' ELSE quote({sql}) END"
+    )
+}
+
+/// A value that was quoted, by its number among those of a kind.
+fn requoted(kind: char, number: usize) -> String {
+    let (value, bytes) = (
+        param(&format!("{kind}{number}")),
+        param(&format!("{}{number}", kind.to_ascii_uppercase())),
+    );
+    format!("ifnull(CAST({bytes} AS TEXT), {value})")
 }
 
 /// A value as JSON. A blob is hexadecimal text.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::catalogue::Catalogue;
 use super::dialect::Compiler;
 use super::probe::{FAILING, FailingRow, Probe};
-use super::quoted::{blob, unquoted};
+use super::quoted::{bytes, number, text_bytes, unquoted};
 use super::stamp::Form;
 use crate::rule::{Finding, Rule};
 use crate::store::rule::{Bind, Template};
@@ -161,25 +161,21 @@ impl Plan {
             "to_address" => Bind::Integer(values.addresses.1),
             FAILING => text(&self.failing),
             "scope" => values.scope.map_or(Bind::Null, text),
-            "scope_number" => values
-                .scope
-                .and_then(|scope| scope.parse().ok())
-                .map_or(Bind::Null, Bind::Integer),
-            "scope_blob" => values.scope.map_or(Bind::Null, blob),
+            "scope_number" => values.scope.map_or(Bind::Null, number),
+            "scope_blob" => values.scope.map_or(Bind::Null, bytes),
             "rejected" => Bind::Text(serde_json::Value::from(values.rejected).to_string()),
             "rows" => text(values.rows),
             "written" => text(values.written),
             numbered => {
                 let number = numbered[1..].parse().unwrap_or(usize::MAX);
+                let of = |all: &[String], read: fn(&str) -> Bind| {
+                    all.get(number).map_or(Bind::Null, |text| read(text))
+                };
                 match numbered.chars().next() {
-                    Some('p') => values
-                        .after
-                        .get(number)
-                        .map_or(Bind::Null, |text| unquoted(text)),
-                    Some('a') => values
-                        .key
-                        .get(number)
-                        .map_or(Bind::Null, |text| unquoted(text)),
+                    Some('p') => of(values.after, unquoted),
+                    Some('P') => of(values.after, text_bytes),
+                    Some('a') => of(values.key, unquoted),
+                    Some('A') => of(values.key, text_bytes),
                     _ => self
                         .instants
                         .get(number)

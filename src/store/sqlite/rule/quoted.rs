@@ -13,14 +13,32 @@ pub(super) fn unquoted(text: &str) -> Bind {
     if let Some(hex) = enclosed(text, "X'").or_else(|| enclosed(text, "x'")) {
         return blob(hex);
     }
+    number(text)
+}
+
+/// Reads a number, or else NULL.
+pub(super) fn number(text: &str) -> Bind {
     match text.parse() {
         Ok(number) => Bind::Integer(number),
         Err(_) => text.parse().map_or(Bind::Null, Bind::Real),
     }
 }
 
+/// Reads the bytes of a text that `quote()` does not write, or else NULL.
+pub(super) fn text_bytes(text: &str) -> Bind {
+    enclosed(text, "T'").map_or(Bind::Null, blob)
+}
+
+/// Reads bytes as people write them: hexadecimal digits, or a UUID. Or else NULL.
+pub(super) fn bytes(text: &str) -> Bind {
+    match text.parse::<uuid::Uuid>() {
+        Ok(uuid) => Bind::Blob(uuid.into_bytes().to_vec()),
+        Err(_) => blob(text),
+    }
+}
+
 /// Reads hexadecimal digits, or else NULL.
-pub(super) fn blob(digits: &str) -> Bind {
+fn blob(digits: &str) -> Bind {
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Bind::Null;
     }
