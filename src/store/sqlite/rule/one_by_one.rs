@@ -32,16 +32,35 @@ pub(super) fn one_by_one(
             }
         }
         Ok::<_, TxError>(true)
-    })?;
-    if together {
-        return Ok(batch);
+    });
+    match together {
+        Ok(true) => return Ok(batch),
+        Ok(false) => {}
+        // A key that is checked at the commit.
+        Err(error) if refused::reason(conn, &error).is_some() => {}
+        Err(error) => return Err(error),
     }
     let mut batch = empty(plan);
     for values in rows {
+        let mut done = empty(plan);
         let written = conn.immediate_transaction(|conn| {
             check_lag(conn, plan, values)?;
-            alone(conn, plan, values, &mut batch).map(drop)
+            alone(conn, plan, values, &mut done).map(drop)
         });
+        let written =
+            written.or_else(
+                |error| match (refused::reason(conn, &error), done.ids.pop()) {
+                    (Some(error), Some(id)) => {
+                        done = empty(plan);
+                        done.rejected.push(RejectedRow { id, error });
+                        Ok(())
+                    }
+                    _ => Err(error),
+                },
+            );
+        batch.counts.merge(&done.counts);
+        batch.ids.append(&mut done.ids);
+        batch.rejected.append(&mut done.rejected);
         if let Err(error) = written {
             // Those that were rejected are met again.
             batch.rejected.clear();
