@@ -16,6 +16,10 @@ mod statement;
 mod tables;
 
 pub(crate) use failing_rows::{REASON, advice};
+#[cfg(feature = "postgres")]
+pub(crate) use keys::index;
+#[cfg(feature = "sqlite")]
+pub(crate) use keys::quoted_list;
 pub(crate) use keys::{ForeignKey, OnDelete};
 pub(crate) use lookups::without_lookups;
 pub(crate) use parts::{Dialect, alias, equal, identifier, qualified, table_name, tuple};

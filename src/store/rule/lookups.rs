@@ -1,7 +1,7 @@
 //! Looks at other tables for each row, which an index should serve.
 
-use super::keys::{index, place};
-use super::parts::{identifier, table_name};
+use super::keys::place;
+use super::parts::identifier;
 use super::tables::{Compiler, Tables};
 use crate::rule::{Activity, Columns, Finding, Related, Rule, bare_name};
 
@@ -10,7 +10,7 @@ use crate::rule::{Activity, Columns, Finding, Related, Rule, bare_name};
 pub(crate) struct Lookup<'r> {
     part: String,
     pub(crate) table: &'r str,
-    columns: &'r Columns,
+    pub(crate) columns: &'r Columns,
     /// The condition for a row, and the same without the host's, which an index need not know.
     pub(crate) conditions: Vec<String>,
 }
@@ -65,20 +65,21 @@ impl<'r, T: Tables> Compiler<'r, T> {
 }
 
 impl Lookup<'_> {
-    /// Advises of an index, made by a statement that begins with `create`.
-    pub(crate) fn advise(&self, rule: &Rule, create: &str) -> Finding {
-        let columns = self.columns.names();
+    /// Advises of an index.
+    pub(crate) fn advise(&self, rule: &Rule) -> Finding {
+        let place = place(self.table, self.columns.names());
+        let text = format!("{place} has no index, so each batch reads its whole table");
+        Finding::new(&rule.name, &self.part, text)
+    }
+
+    /// Advises of types that keep an index from serving.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn advise_of_types(&self, rule: &Rule) -> Finding {
+        let place = place(self.table, self.columns.names());
         let text = format!(
-            "{} has no index, so each batch reads its whole table",
-            place(self.table, columns)
+            "{place} has another type than the column it is compared with, so its index does not serve and each batch reads its whole table: declare both with the same type"
         );
-        let statement = index(
-            create,
-            bare_name(self.table),
-            &table_name(self.table),
-            columns,
-        );
-        Finding::new(&rule.name, &self.part, text).mend(statement)
+        Finding::new(&rule.name, &self.part, text)
     }
 }
 

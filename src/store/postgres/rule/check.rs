@@ -149,7 +149,7 @@ async fn look(
             "due",
             "no index serves the order in which rows fall due, so each batch reads the whole table",
         );
-        let lasting = !order.contains("SELECT");
+        let lasting = !order.to_uppercase().contains("SELECT");
         findings.advice.push(if lasting {
             let create = catalogue.create_index(&rule.table);
             finding.mend(format!("{create} on {} ({bare})", table_name(&rule.table)))

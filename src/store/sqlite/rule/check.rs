@@ -10,7 +10,7 @@ use super::probe::FailingRow;
 use super::queries;
 use super::stamp::middle;
 use crate::rule::{Action, Columns, Finding, Findings, Rule, bare_name, doubted};
-use crate::store::rule::{advice, identifier, overlap, table_name};
+use crate::store::rule::{advice, identifier, overlap, quoted_list, table_name};
 use crate::store::tx_error::{TxError, TxResult};
 
 mod constants;
@@ -49,7 +49,7 @@ pub(super) fn findings(
         Ok(plan) => look(conn, rule, &catalogue, &plan, now, &mut findings)?,
     }
     if !matches!(rule.action, Some(Action::Set(_))) {
-        foreign_keys(rule, &catalogue, &mut findings);
+        foreign_keys(conn, rule, &catalogue, &mut findings)?;
     }
     if findings.refused.is_empty() {
         indexes::lookups(conn, rule, &catalogue, &mut findings)?;
@@ -199,7 +199,12 @@ struct Counted {
     rows: i64,
 }
 
-fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
+fn foreign_keys(
+    conn: &mut SqliteConnection,
+    rule: &Rule,
+    catalogue: &Catalogue,
+    findings: &mut Findings,
+) -> QueryResult<()> {
     for (name, table) in &catalogue.tables {
         for key in &table.pointed_at_by {
             let is = |table: &str, columns: &Columns| {
@@ -228,8 +233,14 @@ fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
                     key.parent
                 );
                 let finding = Finding::new(&rule.name, "with", text);
-                findings.advice.push(finding.mend(key.mend("create index")));
+                let stem = format!("{}_{}", key.table, key.columns.join("_"));
+                let columns = quoted_list(&key.columns);
+                let table = (key.schema.as_deref(), key.table.as_str());
+                findings
+                    .advice
+                    .push(indexes::mended(conn, finding, table, &stem, &columns)?);
             }
         }
     }
+    Ok(())
 }

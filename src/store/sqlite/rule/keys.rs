@@ -68,21 +68,24 @@ pub(super) fn pointing_at(
     }
     let mut keys: Vec<ForeignKey> = keys.into_values().collect();
     for key in &mut keys {
-        key.indexed = is_indexed(conn, key)?;
+        key.indexed = is_indexed(conn, &key.quoted_table(), &key.columns)?;
     }
     Ok(keys)
 }
 
 /// Whether an index, or the table itself, leads to the rows of a key. SQLite plans it, and knows
 /// which partial index serves.
-fn is_indexed(conn: &mut SqliteConnection, key: &ForeignKey) -> QueryResult<bool> {
-    let columns = key.columns.iter();
+pub(super) fn is_indexed(
+    conn: &mut SqliteConnection,
+    table: &str,
+    columns: &[String],
+) -> QueryResult<bool> {
     let conditions: Vec<String> = columns
+        .iter()
         .map(|name| format!("{} = ?", identifier(name)))
         .collect();
     let planned = diesel::sql_query(format!(
-        "EXPLAIN QUERY PLAN SELECT 1 FROM {} WHERE {}",
-        key.quoted_table(),
+        "EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {}",
         conditions.join(" AND ")
     ))
     .load::<PlanStep>(conn);

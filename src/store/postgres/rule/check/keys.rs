@@ -6,7 +6,7 @@ use diesel_async::AsyncPgConnection;
 use super::explain;
 use crate::rule::{Action, Columns, Finding, Findings, OnParent, Rule, bare_name};
 use crate::store::postgres::rule::catalogue::{Catalogue, Reference};
-use crate::store::rule::{Compiler, identifier, overlap, table_name};
+use crate::store::rule::{Compiler, identifier, index, overlap, table_name};
 
 pub(super) fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
     let Some(own) = catalogue.tables.get(&rule.table) else {
@@ -57,9 +57,8 @@ pub(super) fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Fi
                 key.place(),
                 key.parent
             );
-            findings.advice.push(
-                Finding::new(&rule.name, "with", text).mend(key.mend("create index concurrently")),
-            );
+            let finding = Finding::new(&rule.name, "with", text);
+            findings.advice.push(finding.mend(key.mend()));
         }
     }
 }
@@ -85,7 +84,8 @@ pub(super) async fn lookups(
             reads_all &= lines.iter().any(|line| line.contains("Seq Scan"));
         }
         let create = catalogue.create_index(lookup.table);
-        findings.advise_once(reads_all.then(|| lookup.advise(rule, create)));
+        let statement = index(create, &table_name(lookup.table), lookup.columns.names());
+        findings.advise_once(reads_all.then(|| lookup.advise(rule).mend(statement)));
     }
     Ok(())
 }

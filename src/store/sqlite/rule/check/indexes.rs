@@ -1,13 +1,15 @@
 //! Indexes that a rule lacks.
 
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_types::{Bool, Integer, Text};
 
 use super::super::catalogue::Catalogue;
+use super::super::keys;
 use super::super::plan::{Plan, Values};
-use crate::rule::{Finding, Findings, Rule, bare_name};
+use crate::rule::{Finding, Findings, Rule, bare_name, split_name};
 use crate::store::rule::{
-    Bind, Compiler, Dialect, Template, identifier, table_name, without_lookups,
+    Bind, Compiler, Dialect, Template, identifier, quoted_list, table_name, without_lookups,
 };
 
 /// The words of the steps of a statement.
@@ -78,22 +80,47 @@ pub(super) fn order(
     } else {
         "no index serves both `only` and the order in which rows fall due, so each batch sorts what `only` leaves"
     });
-    findings.advice.push(if plan.order.contains("SELECT") {
-        finding
+    let name = if columns.is_empty() {
+        "due"
     } else {
-        let name = if columns.is_empty() {
-            "due"
-        } else {
-            "only_due"
-        };
-        let name = identifier(&format!("{bare}_{name}"));
-        columns.push(plan.order.replace(&format!("{}.", identifier(bare)), ""));
-        finding.mend(format!(
-            "create index {name} on {table} ({})",
-            columns.join(", ")
-        ))
-    });
+        "only_due"
+    };
+    columns.push(plan.order.replace(&format!("{}.", identifier(bare)), ""));
+    let (stem, columns) = (format!("{bare}_{name}"), columns.join(", "));
+    let finding = mended(conn, finding, split_name(&rule.table), &stem, &columns)?;
+    findings.advice.push(finding);
     Ok(())
+}
+
+/// The finding with the statement that makes an index, if SQLite takes it. The name of the index is
+/// a free one.
+pub(super) fn mended(
+    conn: &mut SqliteConnection,
+    finding: Finding,
+    (schema, table): (Option<&str>, &str),
+    stem: &str,
+    columns: &str,
+) -> QueryResult<Finding> {
+    let schema = schema.map_or(String::new(), |schema| format!("{}.", identifier(schema)));
+    for number in 1..=9 {
+        let name = if number == 1 {
+            identifier(stem)
+        } else {
+            identifier(&format!("{stem}_{number}"))
+        };
+        let create = format!(
+            "create index {schema}{name} on {} ({columns})",
+            identifier(table)
+        );
+        match diesel::sql_query(format!("EXPLAIN {create}")).execute(conn) {
+            Ok(_) => return Ok(finding.mend(create)),
+            Err(Error::DatabaseError(_, info)) if info.message().contains("already ") => {}
+            // No index takes a subquery, or a function that is not deterministic.
+            Err(Error::DatabaseError(..)) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(finding)
 }
 
 /// Whether the planner has statistics of a table, or the table has no rows for any.
@@ -131,7 +158,24 @@ pub(super) fn lookups(
             let mut others = steps.iter().skip(1);
             reads_all &= others.any(|step| step.starts_with("SCAN") || step.contains("AUTOMATIC"));
         }
-        findings.advise_once(reads_all.then(|| lookup.advise(rule, "create index")));
+        if !reads_all {
+            continue;
+        }
+        let (table, columns) = (lookup.table, lookup.columns.names());
+        let advice = if keys::is_indexed(conn, &table_name(table), columns)? {
+            lookup.advise_of_types(rule)
+        } else {
+            let stem = format!("{}_{}", bare_name(table), columns.join("_"));
+            let columns = quoted_list(columns);
+            mended(
+                conn,
+                lookup.advise(rule),
+                split_name(table),
+                &stem,
+                &columns,
+            )?
+        };
+        findings.advise_once(Some(advice));
     }
     Ok(())
 }
