@@ -22,6 +22,8 @@ pub(crate) use keys::index;
 pub(crate) use keys::quoted_list;
 pub(crate) use keys::{ForeignKey, OnDelete};
 pub(crate) use lookups::without_lookups;
+#[cfg(feature = "sqlite")]
+pub(crate) use parts::chained;
 pub(crate) use parts::{Dialect, alias, equal, identifier, qualified, table_name, tuple};
 pub(crate) use place::{cursor, texts};
 #[cfg(feature = "sqlite")]

@@ -85,6 +85,20 @@ pub(crate) fn equal(of: &str, names: &[String], other: &str, counterparts: &[Str
 }
 
 impl Dialect {
+/// Expressions that an operator joins. Of many, groups are joined: SQLite limits the depth of an
+/// expression.
+pub(crate) fn chained(expressions: &[String], by: &str) -> String {
+    const MOST: usize = 100;
+    if expressions.len() <= MOST {
+        return expressions.join(by);
+    }
+    let groups = expressions.chunks(expressions.len().div_ceil(MOST));
+    let groups: Vec<String> = groups
+        .map(|group| format!("({})", chained(group, by)))
+        .collect();
+    groups.join(by)
+}
+
     /// A text constant in this dialect.
     pub(crate) fn text(self, text: &str) -> String {
         match self {
@@ -176,7 +190,7 @@ impl Dialect {
             .iter()
             .map(|filter| self.filter(filter, of))
             .collect();
-        Ok(parts?.join(by))
+        Ok(chained(&parts?, by))
     }
 
     /// Whether a row of `of` has a related row, which holds these columns of it.

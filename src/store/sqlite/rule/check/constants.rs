@@ -8,7 +8,7 @@ use super::super::catalogue::{Catalogue, Table};
 use super::super::host_text::HostText;
 use super::super::plan::{Plan, Values};
 use crate::rule::{Action, Finding, Findings, Rule, split_name};
-use crate::store::rule::{Dialect, identifier, table_name};
+use crate::store::rule::{Dialect, chained, identifier, table_name};
 
 #[derive(QueryableByName)]
 struct Statement {
@@ -166,7 +166,7 @@ fn copy(
         "SELECT 'INSERT INTO {} ({}) VALUES (' || {} || ')' AS sql FROM {} WHERE _rowid_ IN ({})",
         identifier(bare).replace('\'', "''"),
         columns.join(", ").replace('\'', "''"),
-        quoted.join(" || ', ' || "),
+        chained(&quoted, " || ', ' || "),
         table_name(&rule.table),
         addresses.join(", ")
     ))
