@@ -41,7 +41,7 @@ impl Keepers<'_> {
                 let exists = format!(
                     "EXISTS (SELECT 1 FROM {} AS {child} WHERE {} AND {condition})",
                     table_name(&children.table),
-                    equal(&child, children.column.names(), of, &referred),
+                    equal(of, &referred, &child, children.column.names()),
                 );
                 (exists, reason)
             }));

@@ -74,7 +74,8 @@ pub(crate) fn tuple(expressions: &[String]) -> String {
     }
 }
 
-/// A condition that holds where each of these columns has the value of its counterpart.
+/// A condition that holds where each of these columns has the value of its counterpart. SQLite
+/// compares as the first columns do, as its foreign keys do with those they refer to.
 pub(crate) fn equal(of: &str, names: &[String], other: &str, counterparts: &[String]) -> String {
     let pairs = qualified(of, names).into_iter();
     let pairs: Vec<String> = pairs
@@ -84,7 +85,6 @@ pub(crate) fn equal(of: &str, names: &[String], other: &str, counterparts: &[Str
     pairs.join(" AND ")
 }
 
-impl Dialect {
 /// Expressions that an operator joins. Of many, groups are joined: SQLite limits the depth of an
 /// expression.
 pub(crate) fn chained(expressions: &[String], by: &str) -> String {
@@ -99,6 +99,7 @@ pub(crate) fn chained(expressions: &[String], by: &str) -> String {
     groups.join(by)
 }
 
+impl Dialect {
     /// A text constant in this dialect.
     pub(crate) fn text(self, text: &str) -> String {
         match self {
@@ -201,7 +202,7 @@ pub(crate) fn chained(expressions: &[String], by: &str) -> String {
         referred: &[String],
     ) -> Result<String, MissingSql> {
         let other = alias(&related.table, of);
-        let condition = equal(&other, related.column.names(), of, referred);
+        let condition = equal(of, referred, &other, related.column.names());
         let rows = self.rows_of(&related.table, &other, related.only.as_ref(), &condition)?;
         Ok(format!("EXISTS (SELECT 1 {rows})"))
     }
@@ -262,7 +263,7 @@ mod tests {
         let related = related("s.p", "t_id").only(none_of("x", ["y"]));
         assert_eq!(
             Dialect::Sqlite.exists(&related, "t", &["id".to_owned()]),
-            Ok(r#"EXISTS (SELECT 1 FROM "s"."p" AS "p" WHERE "p"."t_id" = t."id" AND ("p"."x" IS NULL OR "p"."x" NOT IN ('y')))"#.to_owned())
+            Ok(r#"EXISTS (SELECT 1 FROM "s"."p" AS "p" WHERE t."id" = "p"."t_id" AND ("p"."x" IS NULL OR "p"."x" NOT IN ('y')))"#.to_owned())
         );
         let only_postgres: Sql = serde_json::from_str(r#"{ "postgres": "true" }"#).expect("is SQL");
         assert_eq!(

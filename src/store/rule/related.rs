@@ -222,7 +222,7 @@ impl<T: Tables> Compiler<'_, T> {
             return None;
         }
         let other = alias(&activity.table, of);
-        let condition = equal(&other, activity.column.names(), of, &referred);
+        let condition = equal(of, &referred, &other, activity.column.names());
         let only = activity.only.as_ref();
         let rows = T::DIALECT.rows_of(&activity.table, &other, only, &condition);
         Some((self.text(part, rows)?, referred))

@@ -34,6 +34,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     /// Unique indexes without a condition.
     pub(super) unique: Vec<Vec<String>>,
+    /// The collations of columns in them.
+    collations: BTreeMap<String, String>,
     pub(super) foreign_keys: Vec<OwnKey>,
     /// The triggers on it, in lower case, and whether each may note what is inserted.
     pub(super) triggers: Vec<(String, bool)>,
@@ -75,6 +77,15 @@ impl Table {
             .filter(|_| !is_strict)
             .cloned()
             .collect()
+    }
+
+    /// The collation in which a key that refers to a column compares texts, if it may hold any.
+    pub(super) fn collation(&self, name: &str) -> Option<&str> {
+        let kind = self.column(name)?.kind.to_lowercase();
+        let is_text = |word: &&str| kind.contains(word);
+        let may_be_text = kind.is_empty() || ["char", "clob", "text"].iter().any(is_text);
+        let collation = self.collations.get(&name.to_lowercase());
+        collation.map(String::as_str).filter(|_| may_be_text)
     }
 
     /// Whether a column has no type, or all of them.
@@ -185,6 +196,8 @@ struct IndexColumn {
     is_unique: i64,
     #[diesel(sql_type = Text)]
     column: String,
+    #[diesel(sql_type = Text)]
+    collation: String,
 }
 
 #[derive(QueryableByName)]
@@ -290,8 +303,8 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
     .bind::<Text, _>(schema)
     .load(conn)?;
     let parts: Vec<IndexColumn> = diesel::sql_query(
-        "SELECT i.name AS \"index\", i.\"unique\" AS is_unique, coalesce(c.name, '') AS column \
-         FROM pragma_index_list(?1, ?2) AS i, pragma_index_info(i.name, ?2) AS c WHERE i.partial = 0 ORDER BY i.name, c.seqno",
+        "SELECT i.name AS \"index\", i.\"unique\" AS is_unique, coalesce(c.name, '') AS column, coalesce(c.coll, 'BINARY') AS collation \
+         FROM pragma_index_list(?1, ?2) AS i, pragma_index_xinfo(i.name, ?2) AS c WHERE i.partial = 0 AND c.key = 1 ORDER BY i.name, c.seqno",
     )
     .bind::<Text, _>(bare)
     .bind::<Text, _>(schema)
@@ -323,6 +336,10 @@ fn table(conn: &mut SqliteConnection, name: &str) -> QueryResult<Option<Table>> 
     table.foreign_keys = foreign_keys.into_values().collect();
     let mut indexes: BTreeMap<String, (bool, Vec<String>)> = BTreeMap::new();
     for part in parts {
+        if part.is_unique != 0 {
+            let collation = (part.column.to_lowercase(), part.collation);
+            table.collations.extend([collation]);
+        }
         let index = indexes.entry(part.index).or_default();
         index.0 = part.is_unique != 0;
         index.1.push(part.column);

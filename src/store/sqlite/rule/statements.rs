@@ -161,7 +161,7 @@ impl Compiler<'_> {
             details.push(format!(
                 "CAST((SELECT count(*) FROM {} AS hk_n WHERE {}) AS TEXT)",
                 table_name(&children.table),
-                equal("hk_n", children.column.names(), &parts.of, &referred)
+                equal(&parts.of, &referred, "hk_n", children.column.names())
             ));
             names.push(children.kind().to_owned());
         }

@@ -9,11 +9,13 @@ use crate::store::rule::{
 };
 
 impl Compiler<'_> {
-    /// Writes to the children of the rows that `parents` yields, deepest first.
+    /// Writes to the children of the rows that `parents` yields, deepest first. They are compared
+    /// in this collation.
     pub(super) fn children(
         &mut self,
         children: &Children,
         parents: &str,
+        collation: Option<String>,
         steps: &mut Steps,
     ) -> Option<()> {
         let (from, of) = (
@@ -21,12 +23,17 @@ impl Compiler<'_> {
             identifier(bare_name(&children.table)),
         );
         let columns = children.column.names();
-        let condition = format!("{} IN ({parents})", tuple(&qualified(&of, columns)));
+        let mut columns = qualified(&of, columns);
+        if let ([column], Some(collation)) = (columns.as_mut_slice(), collation) {
+            column.extend([" COLLATE ", &identifier(&collation)]);
+        }
+        let condition = format!("{} IN ({parents})", tuple(&columns));
         let rows = format!("FROM {from} WHERE {condition}");
         for below in &children.with {
             let referred = self.grandchild_reference(children, below)?;
             let columns = qualified(&of, &referred).join(", ");
-            self.children(below, &format!("SELECT {columns} {rows}"), steps)?;
+            let collation = self.collation(&children.table, &referred);
+            self.children(below, &format!("SELECT {columns} {rows}"), collation, steps)?;
         }
         let kind = steps.kinds.len();
         let handed = self.handed_children(children, &of, &rows);
@@ -50,6 +57,14 @@ impl Compiler<'_> {
         Some(())
     }
 
+    /// The collation of a column that children refer to. An index serves no collation of several
+    /// columns, which go by their own.
+    fn collation(&self, table: &str, referred: &[String]) -> Option<String> {
+        let [column] = referred else { return None };
+        let table = self.catalogue.tables.get(table)?;
+        table.collation(column).map(str::to_owned)
+    }
+
     pub(super) fn writing(&mut self, parts: &Parts) -> Option<Steps> {
         let rule = self.rule;
         let (from, of) = (&parts.from, &parts.of);
@@ -63,7 +78,9 @@ impl Compiler<'_> {
         for children in &rule.with {
             let referred = self.child_reference(children, &parts.key)?;
             let columns = qualified(of, &referred).join(", ");
-            self.children(children, &format!("SELECT {columns} {rows}"), &mut steps)?;
+            let collation = self.collation(&rule.table, &referred);
+            let parents = format!("SELECT {columns} {rows}");
+            self.children(children, &parents, collation, &mut steps)?;
         }
         let handed = HandedRows {
             from: &rows,
