@@ -6,7 +6,7 @@ use super::catalogue::{ADDRESS, Catalogue, Table};
 use super::parts::{in_json, key_text};
 use super::probe::FAILING;
 use super::stamp::{Form, Moment};
-use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name};
+use crate::rule::{Activity, Due, HandOn, InstantColumn, Source, Value, bare_name, split_name};
 use crate::store::rule::{
     self, Active, ColumnFacts, Dialect, ForeignKey, HandedRows, Handing, Tables, identifier, param,
     qualified,
@@ -283,6 +283,13 @@ impl Tables for Catalogue {
     }
 }
 
+/// Whether two names are of one table.
+pub(super) fn are_one(table: &str, other: &str) -> bool {
+    let schema = |name| split_name(name).0.unwrap_or("main");
+    Catalogue::is_same(bare_name(table), bare_name(other))
+        && Catalogue::is_same(schema(table), schema(other))
+}
+
 impl Compiler<'_> {
     pub(super) fn own_table(&self) -> Option<&Table> {
         self.catalogue.tables.get(&self.rule.table)
@@ -305,11 +312,11 @@ impl Compiler<'_> {
             moments = moments.iter().map(Moment::in_seconds).collect();
         }
         let form = moments.first()?.form.clone();
+        let doubts = moments.iter().flat_map(|moment| moment.doubts.clone());
+        let doubts = doubts.collect();
         let sql = joined(moments.into_iter().map(|moment| moment.sql).collect());
         Some(Moment { sql, form, doubts })
     }
-        let doubts = moments.iter().flat_map(|moment| moment.doubts.clone());
-        let doubts = doubts.collect();
 
     /// An instant this long after the run's, in this form.
     fn instant_in(&mut self, form: Form, after: Duration) -> String {

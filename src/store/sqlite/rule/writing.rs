@@ -1,6 +1,6 @@
 //! The statements that write.
 
-use super::dialect::Compiler;
+use super::dialect::{Compiler, are_one};
 use super::parts::Parts;
 use super::plan::Step;
 use crate::rule::{Action, Children, OnParent, bare_name};
@@ -27,7 +27,12 @@ impl Compiler<'_> {
         if let ([column], Some(collation)) = (columns.as_mut_slice(), collation) {
             column.extend([" COLLATE ", &identifier(&collation)]);
         }
-        let condition = format!("{} IN ({parents})", tuple(&columns));
+        let mut condition = format!("{} IN ({parents})", tuple(&columns));
+        let deletes = children.action == OnParent::Delete;
+        if deletes && are_one(&children.table, &self.rule.table) {
+            // Rows at hand go as such.
+            condition.extend([" AND NOT (", &steps.at_hand, ")"]);
+        }
         let rows = format!("FROM {from} WHERE {condition}");
         for below in &children.with {
             let referred = self.grandchild_reference(children, below)?;
@@ -70,6 +75,7 @@ impl Compiler<'_> {
         let (from, of) = (&parts.from, &parts.of);
         let mut steps = Steps {
             kinds: vec![rule.kind().to_owned()],
+            at_hand: parts.at_hand(),
             each: Vec::new(),
             handing: Vec::new(),
             write: String::new(),
@@ -152,6 +158,8 @@ pub(super) struct Steps {
     /// Those that come before all others.
     handing: Vec<Step>,
     pub(super) kinds: Vec<String>,
+    /// Whether a row is one of those at hand.
+    at_hand: String,
     /// The statement that writes the rows themselves, up to its condition.
     pub(super) write: String,
 }

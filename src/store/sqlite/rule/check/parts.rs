@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::super::catalogue::Catalogue;
+use super::super::dialect::are_one;
 use crate::rule::{Action, Finding, Findings, Rule, bare_name, called};
 use crate::store::rule::{Dialect, fires, table_name};
 
@@ -74,6 +75,16 @@ fn archive(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
         return;
     };
     let into = &copied.into;
+    if are_one(into, &rule.table) && copied.columns.is_empty() && copied.without.is_empty() {
+        let text = format!(
+            "`{into}` holds rows of `{}`, which the rule would handle again: name a table outside it",
+            rule.table
+        );
+        findings
+            .refused
+            .push(Finding::new(&rule.name, "archive", text));
+        return;
+    }
     let tables = (
         catalogue.tables.get(&rule.table),
         catalogue.tables.get(into),
