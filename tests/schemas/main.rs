@@ -45,6 +45,8 @@ mod servers;
 mod sqlite;
 #[cfg(feature = "postgres")]
 mod strange;
+#[cfg(feature = "sqlite")]
+mod strange_sqlite;
 #[cfg(feature = "postgres")]
 mod trouble;
 mod units;
