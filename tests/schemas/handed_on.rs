@@ -300,6 +300,37 @@ async fn children_are_handed_on_before_they_go() {
 }
 
 #[tokio::test]
+async fn a_child_that_several_parts_meet_has_one_entry() {
+    let notes = "create table threads (id bigint primary key, owner text references orders);
+        create table notes (id bigint primary key, thread bigint references threads, made_by text references orders, changed_by text references orders);
+        create index threads_owner on threads (owner); create index notes_thread on notes (thread);
+        create index notes_made on notes (made_by); create index notes_changed on notes (changed_by);
+        insert into threads values (1, 'a'), (2, 'd');
+        insert into notes values (1, null, 'a', 'a'), (2, null, 'a', 'b'), (3, null, 'd', 'a'), (4, 1, 'a', 'b'), (5, 1, 'd', 'd'), (6, 2, 'd', 'd')";
+    for host in Host::each().await {
+        host.run(ORDERS).await;
+        host.run(notes).await;
+        host.migrate().await;
+        let by = |column: &str| children("notes", column).hand_on(outbox(["id"]));
+        let rule = expirer()
+            .with(by("changed_by").set_null())
+            .with(children("threads", "owner").with(by("thread")))
+            .with(by("made_by"))
+            .delete();
+
+        let rejected = host.handle(rule).await;
+
+        assert_eq!(rejected, [""; 0]);
+        let entries = host.entries().await;
+        let mut keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["1", "2", "3", "4", "5"]);
+        let left = "select string_agg(id || coalesce(changed_by, '-'), ' ' order by id) from notes";
+        assert_eq!(host.ask(left).await, "3- 6d");
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_the_database_refuses_has_no_entry() {
     for host in Host::each().await {
         host.run(ORDERS).await;

@@ -1,11 +1,12 @@
 //! The statements that write.
 
+use super::catalogue::Catalogue;
 use super::dialect::{Compiler, are_one};
 use super::parts::Parts;
 use super::plan::Step;
 use crate::rule::{Action, Children, OnParent, bare_name};
 use crate::store::rule::{
-    Dialect, HandedRows, Handing, Template, identifier, param, qualified, table_name, tuple,
+    Dialect, HandedRows, Handing, Tables, Template, identifier, param, qualified, table_name, tuple,
 };
 
 impl Compiler<'_> {
@@ -33,8 +34,14 @@ impl Compiler<'_> {
             // Rows at hand go as such.
             condition.extend([" AND NOT (", &steps.at_hand, ")"]);
         }
+        for (table, deleted) in &steps.deleted {
+            if Catalogue::is_same(table, bare_name(&children.table)) {
+                // They go with an earlier part, which hands them on and counts them.
+                condition.extend([" AND (", deleted, ") IS NOT TRUE"]);
+            }
+        }
         let rows = format!("FROM {from} WHERE {condition}");
-        for below in &children.with {
+        for below in in_order(&children.with) {
             let referred = self.grandchild_reference(children, below)?;
             let columns = qualified(&of, &referred).join(", ");
             let collation = self.collation(&children.table, &referred);
@@ -59,6 +66,10 @@ impl Compiler<'_> {
             }
         };
         steps.add(&write, Some(kind));
+        if deletes {
+            let table = bare_name(&children.table).to_owned();
+            steps.deleted.push((table, condition));
+        }
         Some(())
     }
 
@@ -78,10 +89,11 @@ impl Compiler<'_> {
             at_hand: parts.at_hand(),
             each: Vec::new(),
             handing: Vec::new(),
+            deleted: Vec::new(),
             write: String::new(),
         };
         let rows = format!("FROM {from} WHERE {}", parts.at_hand());
-        for children in &rule.with {
+        for children in in_order(&rule.with) {
             let referred = self.child_reference(children, &parts.key)?;
             let columns = qualified(of, &referred).join(", ");
             let collation = self.collation(&rule.table, &referred);
@@ -137,6 +149,13 @@ impl Compiler<'_> {
     }
 }
 
+/// Those that are deleted first: a row that several parts meet goes.
+fn in_order(all: &[Children]) -> impl Iterator<Item = &Children> {
+    let deletes = |children: &&Children| children.action == OnParent::Delete;
+    let let_go = all.iter().filter(move |children| !deletes(children));
+    all.iter().filter(deletes).chain(let_go)
+}
+
 /// A statement that hands on the rows of a kind.
 fn handing_step(handing: Handing, kind: usize) -> Step {
     let step = |text: &str| Step {
@@ -157,6 +176,8 @@ pub(super) struct Steps {
     pub(super) each: Vec<Step>,
     /// Those that come before all others.
     handing: Vec<Step>,
+    /// Tables of children that go, with the condition for each.
+    deleted: Vec<(String, String)>,
     pub(super) kinds: Vec<String>,
     /// Whether a row is one of those at hand.
     at_hand: String,
