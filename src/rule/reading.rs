@@ -252,105 +252,106 @@ mod tests {
         }
     }
 
+    /// Parts of a file, and what is wrong with each.
+    const FAULTS: &[(&str, &str)] = &[
+        (
+            "action = { set = { a = { null = false } } }",
+            "`null`, `now`, `key` and `idempotency_key` are true",
+        ),
+        (
+            "du = { at = \"a\" }",
+            "rule `r`, du: it is no part of a rule; did you mean `due`?",
+        ),
+        (
+            "due = { at = \"a\", plus = \"n\" }",
+            "rule `r`, due: `plus` and `unit` go together",
+        ),
+        ("soonest = \"5\"", "rule `r`, soonest: `5` has no unit"),
+        (
+            "only = { eqq = [\"a\", 1] }",
+            "rule `r`, only: unknown variant `eqq`",
+        ),
+        (
+            "action = { set = { a = { nov = true } } }",
+            "rule `r`, action: set.a.nov: unknown variant `nov`, expected one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key`",
+        ),
+        (
+            "action = { set = { a = { now_plus = \"5\" } } }",
+            "rule `r`, action: set.a.now_plus: `5` has no unit",
+        ),
+        (
+            "action = { set = { a = { now = true, null = true } } }",
+            "rule `r`, action: set.a: invalid length 2, expected one entry",
+        ),
+        (
+            "due = { at = { column = \"a\", stamp = \"secs\" } }",
+            "rule `r`, due: at.stamp: unknown variant `secs`, expected one of `seconds`",
+        ),
+        (
+            "due = { sql = { pg = \"a\" }, stamp = \"seconds\" }",
+            "rule `r`, due: sql.pg: unknown field `pg`, expected `postgres` or `sqlite`",
+        ),
+        (
+            "action = { archive = { into = \"old\", withot = [] } }",
+            "rule `r`, action: archive.withot: unknown field `withot`, expected one of `into`, `without`, `columns`",
+        ),
+        (
+            "only = { eq = [\"a\", 2026-01-10T12:00:00Z] }",
+            "rule `r`, only: eq[1]: it is a date: give it as a text",
+        ),
+        (
+            "only = { eq = [\"a\", inf] }",
+            "rule `r`, only: eq[1]: it is no number that both databases know",
+        ),
+        (
+            "only = { eq = [\"a\", 1, 2] }",
+            "rule `r`, only: eq: invalid length 3, expected `[column, value]`",
+        ),
+        (
+            "with = [{ table = \"t\", colum = \"a\" }]",
+            "rule `r`, with: [0].colum: unknown field `colum`",
+        ),
+        (
+            "due = \"at\"",
+            "rule `r`, due: invalid type: string \"at\", expected when a row falls due, such as `{ at = \"created_at\", after = \"15m\" }`",
+        ),
+        (
+            "unless = { table = \"t\", column = \"a\" }",
+            "rule `r`, unless: invalid type: map, expected a list: write `[..]`, or `[[..]]` for tables",
+        ),
+        (
+            "unless = [\"a\"]",
+            "rule `r`, unless: [0]: invalid type: string \"a\", expected rows of another table, such as `{ table = \"payments\", column = \"order_id\" }`",
+        ),
+        (
+            "only = { eq = \"a\" }",
+            "rule `r`, only: eq: invalid type: string \"a\", expected `[column, value]`",
+        ),
+        (
+            "only = \"not_null\"",
+            "rule `r`, only: not_null: invalid type: a word alone, expected `{ word = .. }`",
+        ),
+        (
+            "only = { eq = [\"a\", 1], is_null = \"b\" }",
+            "rule `r`, only: invalid value: map, expected one entry: write `and = [{ .. }, { .. }]` for several conditions",
+        ),
+        (
+            "only = 5",
+            "rule `r`, only: invalid type: integer `5`, expected a word or a table",
+        ),
+        (
+            "action = { delete = true }",
+            "rule `r`, action: delete: invalid type: boolean `true`, expected the word alone",
+        ),
+        (
+            "hand_on = [{ into = \"t\", outbox = true }]",
+            "rule `r`, hand_on: [0]: give `into` or `outbox`",
+        ),
+    ];
+
     #[test]
     fn an_error_of_a_file_names_the_rule_and_the_part() {
-        let table = [
-            (
-                "action = { set = { a = { null = false } } }",
-                "`null`, `now`, `key` and `idempotency_key` are true",
-            ),
-            (
-                "du = { at = \"a\" }",
-                "rule `r`, du: it is no part of a rule; did you mean `due`?",
-            ),
-            (
-                "due = { at = \"a\", plus = \"n\" }",
-                "rule `r`, due: `plus` and `unit` go together",
-            ),
-            ("soonest = \"5\"", "rule `r`, soonest: `5` has no unit"),
-            (
-                "only = { eqq = [\"a\", 1] }",
-                "rule `r`, only: unknown variant `eqq`",
-            ),
-            (
-                "action = { set = { a = { nov = true } } }",
-                "rule `r`, action: set.a.nov: unknown variant `nov`, expected one of `null`, `now`, `now_plus`, `column`, `sql`, `json`, `key`",
-            ),
-            (
-                "action = { set = { a = { now_plus = \"5\" } } }",
-                "rule `r`, action: set.a.now_plus: `5` has no unit",
-            ),
-            (
-                "action = { set = { a = { now = true, null = true } } }",
-                "rule `r`, action: set.a: invalid length 2, expected one entry",
-            ),
-            (
-                "due = { at = { column = \"a\", stamp = \"secs\" } }",
-                "rule `r`, due: at.stamp: unknown variant `secs`, expected one of `seconds`",
-            ),
-            (
-                "due = { sql = { pg = \"a\" }, stamp = \"seconds\" }",
-                "rule `r`, due: sql.pg: unknown field `pg`, expected `postgres` or `sqlite`",
-            ),
-            (
-                "action = { archive = { into = \"old\", withot = [] } }",
-                "rule `r`, action: archive.withot: unknown field `withot`, expected one of `into`, `without`, `columns`",
-            ),
-            (
-                "only = { eq = [\"a\", 2026-01-10T12:00:00Z] }",
-                "rule `r`, only: eq[1]: it is a date: give it as a text",
-            ),
-            (
-                "only = { eq = [\"a\", inf] }",
-                "rule `r`, only: eq[1]: it is no number that both databases know",
-            ),
-            (
-                "only = { eq = [\"a\", 1, 2] }",
-                "rule `r`, only: eq: invalid length 3, expected `[column, value]`",
-            ),
-            (
-                "with = [{ table = \"t\", colum = \"a\" }]",
-                "rule `r`, with: [0].colum: unknown field `colum`",
-            ),
-            (
-                "due = \"at\"",
-                "rule `r`, due: invalid type: string \"at\", expected when a row falls due, such as `{ at = \"created_at\", after = \"15m\" }`",
-            ),
-            (
-                "unless = { table = \"t\", column = \"a\" }",
-                "rule `r`, unless: invalid type: map, expected a list: write `[..]`, or `[[..]]` for tables",
-            ),
-            (
-                "unless = [\"a\"]",
-                "rule `r`, unless: [0]: invalid type: string \"a\", expected rows of another table, such as `{ table = \"payments\", column = \"order_id\" }`",
-            ),
-            (
-                "only = { eq = \"a\" }",
-                "rule `r`, only: eq: invalid type: string \"a\", expected `[column, value]`",
-            ),
-            (
-                "only = \"not_null\"",
-                "rule `r`, only: not_null: invalid type: a word alone, expected `{ word = .. }`",
-            ),
-            (
-                "only = { eq = [\"a\", 1], is_null = \"b\" }",
-                "rule `r`, only: invalid value: map, expected one entry: write `and = [{ .. }, { .. }]` for several conditions",
-            ),
-            (
-                "only = 5",
-                "rule `r`, only: invalid type: integer `5`, expected a word or a table",
-            ),
-            (
-                "action = { delete = true }",
-                "rule `r`, action: delete: invalid type: boolean `true`, expected the word alone",
-            ),
-            (
-                "hand_on = [{ into = \"t\", outbox = true }]",
-                "rule `r`, hand_on: [0]: give `into` or `outbox`",
-            ),
-        ];
-
-        for (part, expected) in table {
+        for (part, expected) in FAULTS {
             let text = format!("name = \"r\"\ntable = \"t\"\n{part}");
             let error = toml::from_str::<Rule>(&text)
                 .expect_err(expected)

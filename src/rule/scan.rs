@@ -77,7 +77,7 @@ struct Quote<'t> {
     nests: bool,
 }
 
-impl<'t> Quote<'t> {
+impl Quote<'_> {
     /// The text behind it.
     fn end<'r>(&self, text: &'r str) -> Option<&'r str> {
         let mut rest = text.strip_prefix(self.start)?;

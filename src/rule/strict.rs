@@ -6,8 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A value of a file, at its path. What is wrong with it is noted, so that the error can name the
-/// rule.
+/// A value of a file, at its path. Notes its faults, so that the error can name the rule.
 pub(super) struct Strict<'f> {
     path: String,
     faults: &'f RefCell<Vec<Fault>>,

@@ -479,12 +479,8 @@ mod tests {
 
     #[test]
     fn a_rule_that_sets_no_column_that_decides_stays_true() {
-        let stays_true = |rule: &Rule| {
-            rule.stays_true(
-                |one, other| one.eq_ignore_ascii_case(other),
-                |name| name == "made",
-            )
-        };
+        let stays_true =
+            |rule: &Rule| rule.stays_true(str::eq_ignore_ascii_case, |name| name == "made");
         let table = [
             (rule().set("note", "x"), true),
             (rule().set("status", "Pending"), true),

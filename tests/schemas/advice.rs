@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
         tables: KIDS,
         rule: r#"{ "unless": [{ "table": "kids", "column": "t_id" }], "action": { "set": { "at": { "null": true } } } }"#,
         postgres: &[
-            r#"unless kids: kids.t_id has no index, so each batch reads its whole table; run `create index concurrently "kids_t_id" on "kids" ("t_id")`"#,
+            r#"unless kids: kids.t_id has no index, so each batch reads its whole table; run `create index concurrently on "kids" ("t_id")`"#,
         ],
         sqlite: &[
             r#"unless kids: kids.t_id has no index, so each batch reads its whole table; run `create index "kids_t_id" on "kids" ("t_id")`"#,
@@ -36,7 +36,7 @@ const CASES: &[Case] = &[
         tables: KIDS,
         rule: r#"{ "active": { "table": "kids", "column": "t_id", "at": "done" }, "action": { "set": { "at": { "null": true } } } }"#,
         postgres: &[
-            r#"active: kids.t_id has no index, so each batch reads its whole table; run `create index concurrently "kids_t_id" on "kids" ("t_id")`"#,
+            r#"active: kids.t_id has no index, so each batch reads its whole table; run `create index concurrently on "kids" ("t_id")`"#,
         ],
         sqlite: &[
             r#"active: kids.t_id has no index, so each batch reads its whole table; run `create index "kids_t_id" on "kids" ("t_id")`"#,
@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
         tables: KIDS,
         rule: r#"{ "when": [{ "table": "kids", "column": "t_id" }], "action": "delete" }"#,
         postgres: &[
-            r#"with: kids.t_id has no index, so its whole table is read for each row deleted from t; run `create index concurrently "kids_t_id" on "kids" ("t_id")`"#,
+            r#"with: kids.t_id has no index, so its whole table is read for each row deleted from t; run `create index concurrently on "kids" ("t_id")`"#,
         ],
         sqlite: &[
             r#"with: kids.t_id has no index, so its whole table is read for each row deleted from t; run `create index "kids_t_id" on "kids" ("t_id")`"#,

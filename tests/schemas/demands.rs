@@ -319,7 +319,7 @@ async fn a_related_row_without_a_foreign_key_is_refused_or_may_race() {
         (
             Rule::new("r", "orders")
                 .due(at("expire"))
-                .set("expire", "infinity"),
+                .set("expires", "infinity"),
             "rule `r`, due: `orders` has no column `expire`; did you mean `expires`?",
         ),
         (

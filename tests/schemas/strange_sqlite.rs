@@ -1,6 +1,7 @@
 //! Tables of strangers on SQLite: values that no column's type forbids, names that are taken, keys
 //! that are checked late. No row goes that should stay, and none keeps the others.
 
+use ractor_housekeeper::job::Page;
 use ractor_housekeeper::rule::{Findings, Rule};
 
 use super::rules::set;
@@ -93,7 +94,7 @@ const CASES: &[Case] = &[
         rejected: &[],
         after: "select count(*) = 0 from t",
     },
-    // What is set makes another column that decides.
+    // A generated column that decides depends on the one that is set.
     Case {
         rule: r#"{ "name": "made", "table": "t", "due": { "at": "at", "stamp": "seconds" }, "action": { "set": { "Ended": { "null": true } } } }"#,
         rows: "create table t (id integer primary key, ended int, at int as (ended + 10)); insert into t (id, ended) values (1, 5), (2, 1968046400)",
@@ -157,7 +158,7 @@ async fn a_user_is_found_however_the_column_keeps_him() {
     for (scope, user, expected) in table {
         let rule = rule(&format!(r#"{{ "name": "r", {due}, "scope": "{scope}" }}"#));
         let job = host.store.rule(rule).expect("a job");
-        let preview = job.preview(&Scope::user(user), &Default::default()).await;
+        let preview = job.preview(&Scope::user(user), &Page::default()).await;
         assert_eq!(preview.expect("a preview").due.count, expected, "{user}");
     }
 }

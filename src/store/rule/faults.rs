@@ -1,4 +1,4 @@
-//! Faults of the parts that write, once a rule does not compile: the first must not hide the others.
+//! Faults of the parts that write, once a rule does not compile: the first must not hide others.
 
 use super::parts::identifier;
 use super::tables::{Compiler, HandedRows, Tables};
