@@ -148,6 +148,7 @@ impl Due {
     }
 
     /// Returns the names of those columns.
+    #[cfg(any(feature = "_store", test))]
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
         self.instants()
             .iter()

@@ -148,6 +148,7 @@ impl Filter {
     }
 
     /// Returns whether a part of it is an expression or typed by diesel, whose columns are unknown.
+    #[cfg(any(feature = "_store", test))]
     pub(crate) fn is_opaque(&self) -> bool {
         match self {
             Self::And(all) | Self::Or(all) => all.iter().any(Self::is_opaque),
@@ -170,6 +171,7 @@ impl Filter {
     /// Returns whether a row that matched certainly still matches after some columns are set. `set`
     /// returns the new value of a column (`Some(None)` is NULL), and `unknown` returns whether a
     /// column is set to an unknown value.
+    #[cfg(any(feature = "_store", test))]
     pub(crate) fn stays_true<'s>(
         &self,
         set: &impl Fn(&str) -> Option<Option<&'s Literal>>,
@@ -188,6 +190,7 @@ impl Filter {
     }
 
     /// Returns whether it holds, if the columns that are set decide that.
+    #[cfg(any(feature = "_store", test))]
     fn holds<'s>(&self, set: &impl Fn(&str) -> Option<Option<&'s Literal>>) -> Option<bool> {
         Some(match self {
             Self::Eq(name, wanted) => set(name)? == Some(wanted),

@@ -403,6 +403,7 @@ impl Rule {
     /// it checks them.
     ///
     /// Activity that a trigger notes in the row itself is checked with the row.
+    #[cfg(any(feature = "_store", test))]
     pub(crate) fn asks_others(&self) -> bool {
         let activity = self.active.as_ref();
         !self.when.is_empty()

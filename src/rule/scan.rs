@@ -2,10 +2,12 @@
 
 /// The database whose SQL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(feature = "postgres", feature = "sqlite")),
+    allow(dead_code, reason = "there is one for each database")
+)]
 pub(crate) enum Syntax {
-    #[cfg(any(feature = "postgres", test))]
     Postgres,
-    #[cfg(any(feature = "sqlite", test))]
     Sqlite,
 }
 
@@ -106,10 +108,7 @@ impl Quote<'_> {
 
 impl<'t> Scan<'t> {
     fn is_postgres(&self) -> bool {
-        #[cfg(any(feature = "postgres", test))]
-        return self.syntax == Syntax::Postgres;
-        #[cfg(not(any(feature = "postgres", test)))]
-        false
+        self.syntax == Syntax::Postgres
     }
 
     fn is_within_name(&self) -> bool {
