@@ -162,10 +162,22 @@ impl Case {
     }
 }
 
+/// Children in parts, which take no index concurrently.
+#[cfg(feature = "postgres")]
+const PARTS: Case = Case {
+    tables: "create table t (id integer primary key, at bigint); create index t_at on t (at);
+        create table kids (t_id integer references t on delete cascade, n integer) partition by list (n); create table kids_0 partition of kids default;",
+    rule: r#"{ "action": "delete" }"#,
+    postgres: &[
+        r#"with: kids.t_id has no index, so its whole table is read for each row deleted from t; run `create index on "kids" ("t_id")`"#,
+    ],
+    sqlite: &[],
+};
+
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_advised_on_postgres_helps() {
-    for case in CASES {
+    for case in CASES.iter().chain(&[PARTS]) {
         let Some(host) = super::demands::Host::new(case.tables).await else {
             return;
         };

@@ -61,10 +61,9 @@ impl ForeignKey {
         }
     }
 
-    /// The statement that makes the index it lacks, beside its writers. Postgres finds a name.
+    /// The statement that makes the index it lacks. It begins with `create`. Postgres finds a name.
     #[cfg(feature = "postgres")]
-    pub(crate) fn mend(&self) -> String {
-        let create = "create index concurrently";
+    pub(crate) fn mend(&self, create: &str) -> String {
         index(create, &self.quoted_table(), &self.columns)
     }
 }
@@ -133,7 +132,7 @@ mod tests {
 
         for (key, reason, mend) in table {
             assert_eq!(key.reason(), reason);
-            assert_eq!(key.mend(), mend);
+            assert_eq!(key.mend("create index concurrently"), mend);
         }
     }
 }

@@ -147,6 +147,8 @@ pub(super) struct Reference {
     pub(super) oid: i64,
     /// The table that it points at.
     pub(super) parent: i64,
+    /// Whether the table that holds it is partitioned.
+    pub(super) has_parts: bool,
     pub(super) key: ForeignKey,
 }
 
@@ -173,6 +175,8 @@ struct FoundKey {
     readable: bool,
     #[diesel(sql_type = Bool)]
     indexed: bool,
+    #[diesel(sql_type = Bool)]
+    has_parts: bool,
 }
 
 impl From<FoundKey> for Reference {
@@ -180,6 +184,7 @@ impl From<FoundKey> for Reference {
         Self {
             oid: found.oid,
             parent: found.parent,
+            has_parts: found.has_parts,
             key: ForeignKey {
                 schema: found.schema,
                 table: found.table,
@@ -216,19 +221,24 @@ struct Server {
     has_infinite_numerics: bool,
 }
 
+/// How a statement begins that makes an index. A partitioned table takes none concurrently.
+pub(super) const fn create_index(is_partitioned: bool) -> &'static str {
+    if is_partitioned {
+        "create index"
+    } else {
+        "create index concurrently"
+    }
+}
+
+impl Table {
+    pub(super) fn is_partitioned(&self) -> bool {
+        self.relkind == "p"
+    }
+}
+
 impl Catalogue {
     pub(super) fn oid(&self, table: &str) -> Option<i64> {
         self.tables.get(table).map(|table| table.oid)
-    }
-
-    /// How a statement begins that makes an index. A partitioned table takes none concurrently.
-    pub(super) fn create_index(&self, table: &str) -> &'static str {
-        let table = self.tables.get(table);
-        if table.is_some_and(|table| table.relkind == "p") {
-            "create index"
-        } else {
-            "create index concurrently"
-        }
     }
 
     pub(super) fn keys_of(&self, table: &str) -> impl Iterator<Item = &UniqueKey> {
@@ -412,6 +422,7 @@ const FOREIGN_KEYS: &str = "
             join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by place) as parent_columns,
         k.confdeltype::text as on_delete,
         has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable,
+        c.relkind = 'p' as has_parts,
         exists (select from pg_index i where i.indrelid = k.conrelid and i.indisvalid
             and (i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey
             and (i.indpred is null or exists (select from pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(k.conkey)

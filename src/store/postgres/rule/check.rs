@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::catalogue::{Catalogue, Table};
+use super::catalogue::{Catalogue, Table, create_index};
 use super::failing_rows;
 use super::overloads;
 use super::plan::{Plan, Values};
@@ -151,7 +151,8 @@ async fn look(
         );
         let lasting = !order.to_uppercase().contains("SELECT");
         findings.advice.push(if lasting {
-            let create = catalogue.create_index(&rule.table);
+            let table = catalogue.tables.get(&rule.table);
+            let create = create_index(table.is_some_and(Table::is_partitioned));
             finding.mend(format!("{create} on {} ({bare})", table_name(&rule.table)))
         } else {
             finding

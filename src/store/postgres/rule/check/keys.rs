@@ -5,7 +5,7 @@ use diesel_async::AsyncPgConnection;
 
 use super::explain;
 use crate::rule::{Action, Columns, Finding, Findings, OnParent, Rule, bare_name};
-use crate::store::postgres::rule::catalogue::{Catalogue, Reference};
+use crate::store::postgres::rule::catalogue::{Catalogue, Reference, Table, create_index};
 use crate::store::rule::{Compiler, identifier, index, overlap, table_name};
 
 pub(super) fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
@@ -58,7 +58,9 @@ pub(super) fn foreign_keys(rule: &Rule, catalogue: &Catalogue, findings: &mut Fi
                 key.parent
             );
             let finding = Finding::new(&rule.name, "with", text);
-            findings.advice.push(finding.mend(key.mend()));
+            findings
+                .advice
+                .push(finding.mend(key.mend(create_index(found.has_parts))));
         }
     }
 }
@@ -83,7 +85,8 @@ pub(super) async fn lookups(
             let lines = explain(conn, &format!("SELECT {open} OFFSET 0) {rows}")).await?;
             reads_all &= lines.iter().any(|line| line.contains("Seq Scan"));
         }
-        let create = catalogue.create_index(lookup.table);
+        let table = catalogue.tables.get(lookup.table);
+        let create = create_index(table.is_some_and(Table::is_partitioned));
         let statement = index(create, &table_name(lookup.table), lookup.columns.names());
         findings.advise_once(reads_all.then(|| lookup.advise(rule).mend(statement)));
     }
