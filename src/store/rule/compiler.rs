@@ -391,7 +391,7 @@ impl<T: Tables> Compiler<'_, T> {
         }
         let is_computed = |name: &str| {
             let found = self.find(table, name);
-            found.is_some_and(|column| column.computed)
+            found.is_none_or(|column| column.computed)
         };
         if self.rule.stays_true(T::is_same, is_computed) {
             self.refuse(
