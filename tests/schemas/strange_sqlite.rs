@@ -3,6 +3,7 @@
 
 use ractor_housekeeper::job::Page;
 use ractor_housekeeper::rule::{Findings, Rule};
+use ractor_housekeeper::{Job, Scope};
 
 use super::rules::set;
 use super::sqlite::{host, run};
@@ -140,7 +141,6 @@ async fn no_row_of_a_stranger_goes_that_should_stay() {
 /// A user is found by the value that a preview shows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_is_found_however_the_column_keeps_him() {
-    use ractor_housekeeper::{Job, Scope};
     let host = host(
         "create table t (id integer primary key, at int, owner uuid, rate);
          insert into t values (1, 5, x'c4ca4238a0b923820dcc509a6f75849b', 1.5), (2, 5, 'c4ca4238-a0b9-2382-0dcc-509a6f75849b', '1.5'), (3, 5, x'00', 2)",
@@ -207,7 +207,8 @@ async fn many_faults_of_one_rule_are_all_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_enclosed_or_made_is_refused_or_not_offered() {
     let rows = "create table t (id integer primary key, at int, s text); create table t_due (x); create table m (t int, at int); create index m_t on m (t);
-        create table k (id, t_id); create index k_t on k (t_id)";
+        create table k (id, t_id); create index k_t on k (t_id);
+        create table p (id integer primary key, x int, at int); create index p_at on p (at); create table q (p_x int references p (x)); create index q_p on q (p_x)";
     let due = r#""name": "r", "table": "main.t", "due": { "at": "at", "stamp": "seconds" }"#;
     let no_index = "advice: rule `r`, due: no index serves the order in which rows fall due, so each batch reads the whole table";
     let run = r#"; run `create index "main"."t_due_2" on "t" ("at")`"#;
@@ -226,6 +227,10 @@ async fn what_cannot_be_enclosed_or_made_is_refused_or_not_offered() {
         (
             r#"{ "name": "r", "table": "t", "due": { "sql": "(select max(m.at) from m where m.t = t.id)", "stamp": "seconds" }, "action": "delete" }"#.to_owned(),
             vec![no_index.to_owned()],
+        ),
+        (
+            r#"{ "name": "r", "table": "p", "due": { "at": "at", "stamp": "seconds" }, "action": "delete", "with": [{ "table": "q", "column": "p_x" }] }"#.to_owned(),
+            vec!["refused: rule `r`, with: the foreign key q.p_x refers to (\"x\") of `p`, on which there is no unique index, so SQLite deletes no row of it".to_owned()],
         ),
         (
             format!(r#"{{ {due}, "action": "delete", "keeps": [{{ "table": "k", "column": "t_id" }}] }}"#),

@@ -94,6 +94,16 @@ impl Table {
         kind.is_some_and(|kind| kind.is_empty() || kind.eq_ignore_ascii_case("any"))
     }
 
+    /// Whether a key may refer to these columns.
+    pub(super) fn is_unique(&self, columns: &[String]) -> bool {
+        let is_on = |key: &[String]| {
+            let mut names = key.iter().map(|name| name.to_lowercase());
+            key.len() == columns.len()
+                && names.all(|name| columns.iter().any(|one| one.to_lowercase() == name))
+        };
+        is_on(&self.primary_key()) || self.unique.iter().any(|key| is_on(key))
+    }
+
     pub(super) fn primary_key(&self) -> Vec<String> {
         let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.pk > 0).collect();
         key.sort_by_key(|column| column.pk);

@@ -205,6 +205,7 @@ fn foreign_keys(
     catalogue: &Catalogue,
     findings: &mut Findings,
 ) -> QueryResult<()> {
+    let (_, minds) = catalogue::version(conn)?;
     for (name, table) in &catalogue.tables {
         for key in &table.pointed_at_by {
             let is = |table: &str, columns: &Columns| {
@@ -219,6 +220,16 @@ fn foreign_keys(
                     .chain(unless)
                     .any(|one| is(&one.table, &one.column));
             let place = key.place();
+            if minds && !table.is_unique(&key.parent_columns) {
+                let columns = quoted_list(&key.parent_columns);
+                let text = format!(
+                    "the foreign key {place} refers to ({columns}) of `{name}`, on which there is no unique index, so SQLite deletes no row of it"
+                );
+                // Instead of what SQLite says of it.
+                let refused = &mut findings.refused;
+                refused.retain(|one| !one.text.starts_with("foreign key mismatch"));
+                refused.push(Finding::new(&rule.name, "with", text));
+            }
             if *name == rule.table && key.refuses() && !declared && !rule.keeps_referenced {
                 let text = format!(
                     "the foreign key {place} keeps rows from going: declare it `with` (they go along) or `keeps` (such rows stay and are reported)"
