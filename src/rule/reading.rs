@@ -12,8 +12,8 @@ use super::{Rule, RuleError};
 
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let faults = RefCell::default();
-        let Value::Object(mut parts) = Strict::new(&faults).deserialize(source)? else {
+        let fault = RefCell::default();
+        let Value::Object(mut parts) = Strict::new(&fault).deserialize(source)? else {
             return Err(D::Error::custom(
                 "a rule is a table with `name` and `table`",
             ));
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for Rule {
                 problem,
             })
         };
-        if let Some((path, problem)) = faults.into_inner().into_iter().next() {
+        if let Some((path, problem)) = fault.into_inner() {
             let (part, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
             let place = rest.trim_start_matches('.');
             let colon = if place.is_empty() { "" } else { ": " };

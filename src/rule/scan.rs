@@ -11,11 +11,12 @@ pub(crate) enum Syntax {
     Sqlite,
 }
 
-/// The characters of a text, and how many of them were read.
+/// A text that is read from left to right.
 struct Scan<'t> {
+    /// The part that is not read yet.
     rest: &'t str,
     syntax: Syntax,
-    /// The character before.
+    /// The character before, or a blank behind a quote.
     last: char,
 }
 
@@ -169,10 +170,8 @@ impl<'t> Scan<'t> {
         if self.is_within_name() {
             return None;
         }
-        let (first, rest) = (
-            self.rest.chars().next()?,
-            &self.rest[1.min(self.rest.len())..],
-        );
+        let mut chars = self.rest.chars();
+        let (first, rest) = (chars.next()?, chars.as_str());
         let is_postgres = self.is_postgres();
         let of_name = |c: char| c.is_alphanumeric() || c == '_';
         let is_first = |c: char| {
@@ -204,6 +203,12 @@ mod tests {
             (r#""odd ) name" = ';?:a'"#, None, None),
             ("a = 1 /* ) */ and (b)", None, None),
             ("a::int > 1", None, None),
+            ("überfällig > 1 and ñ", None, None),
+            (
+                "a = :é",
+                None,
+                Some("`:é` is a parameter, which gets no value here: write the value"),
+            ),
             ("[odd ( name] = 1", Some("a `(` is not closed"), None),
             (r"a = E'\') or ('", None, Some("a `)` closes no `(`")),
             (

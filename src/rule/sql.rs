@@ -7,7 +7,8 @@ use super::forms::text_or_table;
 /// The host's own SQL: one text for both databases, or one for each.
 ///
 /// Columns of the rule's table stand alone or behind the table's name without its schema. The check
-/// has the database parse the text.
+/// has the database parse the text, which is enclosed in statements: brackets, quotes and comments
+/// are closed in it, and it has no parameters such as `$1`, and no `;` outside of texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "SqlForm")]
 pub struct Sql {

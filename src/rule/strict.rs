@@ -6,33 +6,34 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A value of a file, at its path. Notes its faults, so that the error can name the rule.
+/// A value of a file, at its path. Notes the first fault, so that the error can name the rule.
 pub(super) struct Strict<'f> {
     path: String,
-    faults: &'f RefCell<Vec<Fault>>,
+    /// The first fault.
+    fault: &'f RefCell<Option<Fault>>,
 }
 
 /// A path, and the problem there.
 pub(super) type Fault = (String, String);
 
 impl<'f> Strict<'f> {
-    pub(super) const fn new(faults: &'f RefCell<Vec<Fault>>) -> Self {
+    pub(super) const fn new(fault: &'f RefCell<Option<Fault>>) -> Self {
         Self {
             path: String::new(),
-            faults,
+            fault,
         }
     }
 
     fn at(&self, path: String) -> Self {
         Self {
             path,
-            faults: self.faults,
+            fault: self.fault,
         }
     }
 
     fn fault(&self, problem: &str) -> Value {
-        let fault = (self.path.clone(), problem.to_owned());
-        self.faults.borrow_mut().push(fault);
+        let fault = || (self.path.clone(), problem.to_owned());
+        self.fault.borrow_mut().get_or_insert_with(fault);
         Value::Null
     }
 }
