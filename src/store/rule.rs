@@ -1,6 +1,7 @@
 //! Shared by a rule's statements on both databases: their parts as text, and values bound into
 //! them.
 
+mod archive;
 mod compiler;
 mod failing_rows;
 mod faults;

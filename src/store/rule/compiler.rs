@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::parts::{MissingSql, identifier, qualified, table_name};
 use super::tables::{Basics, ColumnFacts, Compiler, Tables};
-use crate::rule::{
-    Archive, Children, Columns, Finding, Lifetime, Rule, Source, Value, bare_name, nearest,
-};
+use crate::rule::{Children, Columns, Finding, Lifetime, Rule, Source, Value, bare_name, nearest};
 
 impl<'r, T: Tables> Compiler<'r, T> {
     /// Begins with a rule and the catalogue. With `suspects`, keys that are not declared are
@@ -413,78 +411,6 @@ impl<T: Tables> Compiler<'_, T> {
             set.extend(changes);
         }
         Some(set.join(", "))
-    }
-
-    /// The columns that are copied into an archive, and those of it that get a value.
-    pub(crate) fn archived(
-        &mut self,
-        archive: &Archive,
-        of: &str,
-    ) -> Option<(Vec<String>, Vec<String>)> {
-        let rule = self.rule;
-        self.table("archive", &archive.into)?;
-        self.all_columns("archive", &rule.table, &archive.without);
-        let copied: Vec<(String, bool)> = self
-            .catalogue
-            .columns(&rule.table)
-            .iter()
-            .filter(|column| archive.copies::<T>(column.name))
-            .map(|column| (column.name.to_owned(), column.computed))
-            .collect();
-        let (mut names, mut values) = (Vec::new(), Vec::new());
-        for (name, is_computed) in copied {
-            let target = self.find(&archive.into, &name);
-            // A column that is made of others can be made again.
-            if target.map_or(is_computed, |target| target.computed) {
-                continue;
-            }
-            if target.is_none() {
-                let text = format!(
-                    "`{}` has no column `{name}`: add it, or leave it out with `without`",
-                    archive.into
-                );
-                self.refuse("archive", text);
-                continue;
-            }
-            values.push(format!("{of}.{}", identifier(&name)));
-            names.push(identifier(&name));
-        }
-        for (name, value) in &archive.columns {
-            if !self.column("archive", &archive.into, name) {
-                continue;
-            }
-            let value = T::value(self, "archive", value, of, (&archive.into, name));
-            names.push(identifier(name));
-            values.extend(value);
-        }
-        (names.len() == values.len()).then_some((names, values))
-    }
-
-    /// The statement that inserts rows into an archive, up to where they come from.
-    pub(crate) fn insert_into_archive(&mut self, archive: &Archive, of: &str) -> Option<String> {
-        let (names, values) = self.archived(archive, of)?;
-        let columns = self.catalogue.columns(&archive.into).into_iter();
-        let mut numbered = columns.filter(|column| column.generated && !column.computed);
-        // A column that is always numbered takes the row's own number only by these words.
-        let overriding = if numbered.next().is_some() {
-            " OVERRIDING SYSTEM VALUE"
-        } else {
-            ""
-        };
-        Some(format!(
-            "INSERT INTO {} ({}){overriding} SELECT {}",
-            table_name(&archive.into),
-            names.join(", "),
-            values.join(", ")
-        ))
-    }
-}
-
-impl Archive {
-    /// Whether a column of the rule's table is copied.
-    pub(crate) fn copies<T: Tables>(&self, name: &str) -> bool {
-        let is = |other: &String| T::is_same(other, name);
-        !self.without.iter().any(is) && !self.columns.keys().any(is)
     }
 }
 

@@ -27,30 +27,17 @@ pub(super) async fn archive(
     let (Some(own), Some(archive)) = tables else {
         return Ok(());
     };
-    let is_plain = copied.columns.is_empty() && copied.without.is_empty();
     let Held { held } = diesel::sql_query(HELD)
         .bind::<BigInt, _>(own.oid)
         .bind::<BigInt, _>(archive.oid)
         .get_result(conn)
         .await?;
-    if held && is_plain {
-        let text = format!(
-            "`{into}` holds rows of `{}`, which the rule would handle again: name a table outside it",
-            rule.table
-        );
-        findings
-            .refused
-            .push(Finding::new(&rule.name, "archive", text));
+    if held && copied.copies_all() {
+        findings.refused.push(copied.within_table(rule));
         return Ok(());
     }
     for name in missing(own, archive, copied) {
-        let text = format!(
-            "`{name}` of `{into}` is not null, has no default, and gets nothing from `{}`",
-            rule.table
-        );
-        findings
-            .refused
-            .push(Finding::new(&rule.name, "archive", text));
+        findings.refused.push(copied.gets_nothing(rule, name));
     }
     let is_copied = |column: &&Column| copied.copies::<Catalogue>(&column.name);
     for column in own.columns.iter().filter(is_copied) {

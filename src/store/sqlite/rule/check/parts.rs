@@ -75,14 +75,8 @@ fn archive(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
         return;
     };
     let into = &copied.into;
-    if are_one(into, &rule.table) && copied.columns.is_empty() && copied.without.is_empty() {
-        let text = format!(
-            "`{into}` holds rows of `{}`, which the rule would handle again: name a table outside it",
-            rule.table
-        );
-        findings
-            .refused
-            .push(Finding::new(&rule.name, "archive", text));
+    if are_one(into, &rule.table) && copied.copies_all() {
+        findings.refused.push(copied.within_table(rule));
         return;
     }
     let tables = (
@@ -105,13 +99,9 @@ fn archive(rule: &Rule, catalogue: &Catalogue, findings: &mut Findings) {
             && !archive.numbers_itself(column)
             && !is_filled;
         if gets_nothing && column.hidden == 0 {
-            let text = format!(
-                "`{}` of `{into}` is not null, has no default, and gets nothing from `{}`",
-                column.name, rule.table
-            );
             findings
                 .refused
-                .push(Finding::new(&rule.name, "archive", text));
+                .push(copied.gets_nothing(rule, &column.name));
         }
     }
 }
