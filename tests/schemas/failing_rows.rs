@@ -244,9 +244,11 @@ mod postgres {
         host.run(MEND).await;
         let (_, rule) = deciding().swap_remove(0);
         let job = host.store.rule(rule.scope("n")).expect("a job");
-        let nobody = Scope::User("nobody".to_owned());
+        let unknown = Scope::User("unknown".to_owned());
         let page = Page::first(5.try_into().expect("is not zero"));
-        job.preview(&nobody, &page).await.expect_err("is no number");
+        job.preview(&unknown, &page)
+            .await
+            .expect_err("is no number");
         host.run("insert into docs values ('late', 'open', 0, 0, 'soon', 0)")
             .await;
 

@@ -24,20 +24,24 @@ const MISTAKE: &[&str] = &[
 /// Of the server.
 const SERVER: &[&str] = &["53300", "53100", "57P01", "57P03", "58030"];
 
+/// A trigger that refuses the bookings of a condition with these words and the code in `raised`.
+fn refusing(condition: &str, said: &str) -> String {
+    format!(
+        "create table raised (code text not null); insert into raised values ('00000'); \
+         create function refuse() returns trigger language plpgsql as $$ begin \
+             if {condition} then raise exception {said} using errcode = (select code from raised); end if; \
+             return new; end $$; \
+         create trigger refuse before update on bookings for each row execute function refuse()"
+    )
+}
+
 #[tokio::test]
 async fn only_a_code_of_the_row_rejects_it() -> TestResult {
     let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
     world
-        .sql(
-            "create table raised (code text not null); insert into raised values ('00000'); \
-             create function refuse() returns trigger language plpgsql as $$ begin \
-                 if old.booking_id = 'b' then \
-                     raise exception 'said of this one' using errcode = (select code from raised); \
-                 end if; return new; end $$; \
-             create trigger refuse before update on bookings for each row execute function refuse()",
-        )
+        .sql(&refusing("old.booking_id = 'b'", "'said of this one'"))
         .await?;
     let job = built_in_job(world.store.clone(), "booking-expirer")?;
     let codes = ROW.iter().chain(MISTAKE).map(|code| (*code, true));
@@ -111,15 +115,9 @@ async fn a_row_that_ends_run_after_run_is_set_aside() -> TestResult {
     let Some(world) = PostgresUnderTest::open().await? else {
         return Ok(());
     };
+    let said = "'said of %', old.booking_id";
     world
-        .sql(
-            "create table raised (code text not null); insert into raised values ('00000'); \
-             create function refuse() returns trigger language plpgsql as $$ begin \
-                 if old.booking_id in ('a', 'b') then \
-                     raise exception 'said of %', old.booking_id using errcode = (select code from raised); \
-                 end if; return new; end $$; \
-             create trigger refuse before update on bookings for each row execute function refuse()",
-        )
+        .sql(&refusing("old.booking_id in ('a', 'b')", said))
         .await?;
     for (code, is_of_row) in [
         ("0A000", true),
