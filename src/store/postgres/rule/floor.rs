@@ -74,25 +74,23 @@ impl State {
     }
 }
 
-/// The new floor after a look that found no row due: the oldest row that a hold, another table or a
-/// rejection kept back, or else the cutoff.
-pub(super) async fn find(
+/// Returns the oldest row that is due, or that a hold, another table or a rejection keeps back, and
+/// the cutoff if there is none; `None` where no row can be kept back.
+pub(super) async fn oldest(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
     values: &Values<'_>,
-) -> QueryResult<String> {
-    if plan.may_keep_back || !values.rejected.is_empty() {
-        let first: Option<String> = plan
-            .first
-            .bind::<Text>(|name| plan.value(name, values))
-            .get_result(conn)
-            .await
-            .optional()?;
-        if let Some(first) = first {
-            return Ok(first);
-        }
+) -> QueryResult<Option<String>> {
+    if !plan.may_keep_back && values.rejected.is_empty() {
+        return Ok(None);
     }
-    Ok(plan.form.text(values.cutoff))
+    let first: Option<String> = plan
+        .first
+        .bind::<Text>(|name| plan.value(name, values))
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(Some(first.unwrap_or_else(|| plan.form.text(values.cutoff))))
 }
 
 /// A row that was set back behind the floor is found by a look from the start after this long at

@@ -92,6 +92,14 @@ pub(super) async fn forecast(
     plan: &Plan,
     values: &Values<'_>,
 ) -> QueryResult<(Forecast, Option<String>)> {
+    // Dead entries in front of it are walked once, and not by each statement.
+    let begin = floor::oldest(conn, plan, values).await?;
+    let old_floor = values.floor;
+    let values = &Values {
+        rejected: values.rejected,
+        floor: begin.as_deref().or(old_floor),
+        ..Values::at(values.now, values.cutoff)
+    };
     let due = count(conn, plan, values).await?;
     let now = values.now.timestamp_micros();
     let mut forecast = Forecast {
@@ -107,7 +115,7 @@ pub(super) async fn forecast(
             .await?;
         forecast.oldest_overdue = oldest.map(|since| distance(since, now));
         forecast.next_due = Some(Duration::ZERO);
-        return Ok((forecast, values.floor.map(str::to_owned)));
+        return Ok((forecast, old_floor.map(str::to_owned)));
     }
     let mut next: Option<i64> = plan
         .next
@@ -126,8 +134,8 @@ pub(super) async fn forecast(
     forecast.next_due = next
         .filter(|next| *next < LAST)
         .map(|next| distance(now, next));
-    let floor = floor::find(conn, plan, values).await?;
-    Ok((forecast, Some(floor)))
+    let cutoff = plan.form.text(values.cutoff);
+    Ok((forecast, Some(begin.unwrap_or(cutoff))))
 }
 
 fn distance(from: i64, to: i64) -> Duration {

@@ -231,13 +231,13 @@ impl Compiler<'_> {
             ),
             // A row that looks due by what is noted is looked at, and moved forward.
             Some(active) if active.noted.is_some() => format!(
-                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} IS NOT NULL ORDER BY {instant} LIMIT 1",
-                parts.due.sql
+                "SELECT {due_at} + {unit} FROM {from} WHERE {candidates} AND {} ORDER BY {instant} LIMIT 1",
+                parts.above_floor()
             ),
             Some(_) => format!(
                 "SELECT min(hk_due) FROM (SELECT {truly_due_at} + {unit} AS hk_due FROM {from} \
-                 WHERE {candidates} AND {} IS NOT NULL ORDER BY {instant} LIMIT {LIVING}) AS living HAVING count(*) > 0",
-                parts.due.sql
+                 WHERE {candidates} AND {} ORDER BY {instant} LIMIT {LIVING}) AS living HAVING count(*) > 0",
+                parts.above_floor()
             ),
         });
         let next_held = parts.held.as_ref().map(|held| {
