@@ -19,12 +19,14 @@ use crate::config::Cron;
 /// **The share of time at work** follows the load of others, as in LEDBAT (RFC 6817). A batch waits
 /// for a connection, for locks, for the processor and for the log like any client, so batches take
 /// longer than the best of their size when others load the database. The share doubles while they
-/// take as long as the best, stays at a slowdown of a quarter, and halves at a half and beyond. It
-/// starts at `min_duty_percent`, never falls below it, so that every backlog ends, and never
-/// exceeds `duty_percent`. After each batch the worker pauses accordingly. Time that a batch waits
-/// for locks of others ([`Batch::waited`](crate::job::Batch::waited)) is no work, and batches that
-/// go row by row ([`Batch::one_by_one`](crate::job::Batch::one_by_one)) are compared with each
-/// other and may take a quarter of a second.
+/// take as long as the best, stays while they take half as long again, and halves while they take
+/// twice as long. It starts at `min_duty_percent`, never falls below it, so that every backlog
+/// ends, and never exceeds `duty_percent`. After each batch the worker pauses accordingly. Load
+/// that is there when the process starts, or for twenty minutes of work without a pause, is not
+/// seen: no better duration is known then. Time that a batch waits for locks of others
+/// ([`Batch::waited`](crate::job::Batch::waited)) is no work, and batches that go row by row
+/// ([`Batch::one_by_one`](crate::job::Batch::one_by_one)) are compared with each other and may take
+/// a quarter of a second.
 ///
 /// **An end time** (`finish_by`) raises the share of a backlog that does not end in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,16 +59,17 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Leaves the database to others first: batches of at most 200 rows and about 25 ms, at work
-    /// for 5 to 15 percent of the time. See `benches/foreground` for its effect on other clients.
+    /// Leaves the database to others first: batches of at most 50 rows, at work for 5 to 30 percent
+    /// of the time. A request that meets a batch waits for a part of it, so many small batches
+    /// disturb others less than few large ones do. See `benches/foreground` for the figures.
     #[must_use]
     pub fn polite() -> Self {
         Self {
-            min_batch: rows(50),
-            max_batch: rows(200),
+            min_batch: rows(25),
+            max_batch: rows(50),
             // A commit alone takes several milliseconds where it waits for a disk.
             target: Duration::from_millis(25),
-            duty_percent: 15,
+            duty_percent: 30,
             min_duty_percent: 5,
             min_pause: Duration::from_millis(5),
             max_pause: Duration::from_secs(1),

@@ -182,8 +182,9 @@ const MAX_GROWTH: f64 = 8.0;
 /// Minimum target of a batch that goes row by row.
 const ONE_BY_ONE: Duration = Duration::from_millis(250);
 
-/// Slowdown against the best latency at which the share neither grows nor shrinks.
-const TOLERATED_SLOWDOWN: f64 = 0.25;
+/// Slowdown against the best latency at which the share neither grows nor shrinks. Beside 500
+/// requests a second of others, on two cores, batches of 50 rows take 1.1 to 1.3 times the best.
+const TOLERATED_SLOWDOWN: f64 = 0.5;
 
 #[cfg(test)]
 mod tests;

@@ -74,7 +74,7 @@ fn an_invalid_value_is_named_with_a_valid_one() {
         (
             r#"{"job":{"pace":{"min_batch":1001}}}"#,
             "job.pace.min_batch",
-            "is 1001, which is larger than max_batch, 200",
+            "is 1001, which is larger than max_batch, 50",
         ),
         (
             r#"{"job":{"pace":{"duty_percent":0}}}"#,
@@ -256,7 +256,7 @@ fn a_job_without_its_own_settings_has_the_common_ones() {
     assert_eq!((own.pace.max_batch.get(), own.max_reported_ids), (700, 100));
     assert_eq!(
         (common.pace.max_batch.get(), common.max_reported_ids),
-        (200, 1)
+        (50, 1)
     );
 }
 

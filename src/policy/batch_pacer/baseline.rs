@@ -63,7 +63,7 @@ impl Baseline {
 }
 
 /// Batches that a median is taken of.
-const SAMPLES: usize = 5;
+const SAMPLES: usize = 9;
 
 /// Time for which the best latencies are collected before the older ones are dropped.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -82,9 +82,9 @@ mod tests {
     fn a_slowdown_is_a_median_against_the_best_median() {
         let mut baseline = Baseline::default();
 
-        let steady = add(&mut baseline, 200, [4, 4, 40, 4, 4]);
-        let slow = add(&mut baseline, 200, [8, 8, 8, 1, 8]);
-        let steady_again = add(&mut baseline, 200, [4, 3, 5, 4, 4]);
+        let steady = add(&mut baseline, 200, [4, 4, 40, 4, 4, 40, 4, 4, 4]);
+        let slow = add(&mut baseline, 200, [8, 8, 8, 1, 8, 8, 8, 1, 8]);
+        let steady_again = add(&mut baseline, 200, [4, 3, 5, 4, 4, 3, 5, 4, 4]);
 
         assert_eq!([steady, slow, steady_again], ["1.00", "2.00", "1.00"]);
     }
@@ -92,10 +92,10 @@ mod tests {
     #[test]
     fn another_size_is_judged_by_what_is_known() {
         let mut baseline = Baseline::default();
-        add(&mut baseline, 100, [10; 5]);
+        add(&mut baseline, 100, [10; SAMPLES]);
 
-        let smaller = add(&mut baseline, 50, [30; 5]);
-        let larger = add(&mut baseline, 200, [30; 5]);
+        let smaller = add(&mut baseline, 50, [30; SAMPLES]);
+        let larger = add(&mut baseline, 200, [30; SAMPLES]);
 
         assert_eq!([smaller, larger], ["3.00", "1.50"]);
     }
@@ -103,12 +103,12 @@ mod tests {
     #[test]
     fn the_best_is_dropped_after_two_windows() {
         let mut baseline = Baseline::default();
-        add(&mut baseline, 100, [10; 5]);
+        add(&mut baseline, 100, [10; SAMPLES]);
 
         baseline.pass(WINDOW);
-        let before = add(&mut baseline, 100, [20; 5]);
+        let before = add(&mut baseline, 100, [20; SAMPLES]);
         baseline.pass(WINDOW);
-        let after = add(&mut baseline, 100, [20; 5]);
+        let after = add(&mut baseline, 100, [20; SAMPLES]);
 
         assert_eq!([before, after], ["2.00", "1.00"]);
     }

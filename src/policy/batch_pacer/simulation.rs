@@ -1,9 +1,11 @@
 //! The pace beside other clients, against a model of a loaded server: processors that all clients
 //! share, and a disk that syncs one commit after the other.
 //!
-//! `cargo test --lib simulation -- --nocapture` prints the plots.
+//! `cargo test --lib simulation -- --nocapture` prints the plots; with `--ignored` it draws them in
+//! `docs/plots/pace.svg`.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::{Pacer, urgency};
@@ -11,10 +13,7 @@ use crate::config::Pace;
 
 #[test]
 fn the_share_yields_to_load_and_returns_after_it() {
-    let busy = 20.0..40.0;
-    let load = |second: f64| if busy.contains(&second) { 0.8 } else { 0.1 };
-
-    let run = simulate(Pace::polite(), 60.0, None, load);
+    let run = beside_a_busy_time();
 
     println!("share of time at work; others take 80 % of the server from 20 s to 40 s");
     plot(&run.duty);
@@ -26,13 +25,16 @@ fn the_share_yields_to_load_and_returns_after_it() {
 }
 
 #[test]
-fn others_wait_less_than_beside_a_fixed_share() {
+fn others_wait_less_than_beside_larger_batches_at_a_fixed_share() {
+    let rows = |count| NonZeroU32::new(count).expect("a batch has rows");
     let fixed = Pace {
+        min_batch: rows(200),
+        max_batch: rows(200),
         duty_percent: 30,
         min_duty_percent: 30,
         ..Pace::polite()
     };
-    println!("load   alone p99   fixed 30 %: p99, rows/s   by feedback: p99, rows/s");
+    println!("load   alone p99   200 rows, 30 %: p99, rows/s   default: p99, rows/s");
     for load in [0.1, 0.5, 0.8] {
         let alone = simulate(None, 30.0, None, |_| load);
         let fixed = simulate(fixed.clone(), 30.0, None, |_| load);
@@ -55,7 +57,7 @@ fn others_wait_less_than_beside_a_fixed_share() {
 
 #[test]
 fn an_end_time_raises_the_share_beside_any_load() {
-    let run = simulate(Pace::polite(), 60.0, Some(60.0), |_| 0.8);
+    let run = before_an_end_time();
 
     println!("share of time at work beside a load of 80 %, with an end time at 60 s");
     plot(&run.duty);
@@ -63,6 +65,25 @@ fn an_end_time_raises_the_share_beside_any_load() {
     assert!(mean(5, 10) < 0.25, "{}", mean(5, 10));
     assert!((0.4..0.6).contains(&mean(28, 32)), "{}", mean(28, 32));
     assert!(mean(55, 59) > 0.85, "{}", mean(55, 59));
+}
+
+#[test]
+#[ignore = "draws docs/plots/pace.svg anew"]
+fn the_plot_of_the_pace_is_drawn() {
+    draw("docs/plots/pace.svg").expect("the plot is drawn");
+}
+
+/// Others take 80 % of the server from 20 s to 40 s.
+fn beside_a_busy_time() -> Run {
+    let busy = 20.0..40.0;
+    simulate(Pace::polite(), 60.0, None, |second: f64| {
+        if busy.contains(&second) { 0.8 } else { 0.1 }
+    })
+}
+
+/// Others take 80 % of the server, and the run should end at 60 s.
+fn before_an_end_time() -> Run {
+    simulate(Pace::polite(), 60.0, Some(60.0), |_| 0.8)
 }
 
 /// The result of a simulation.
@@ -183,6 +204,47 @@ fn plot(duty: &[f64]) {
             .collect();
         println!("{second:>3} s {:>4.0} % {bar}", duty * 100.0);
     }
+}
+
+/// Draws the share of time at work, second by second, to an SVG file.
+fn draw(file: &str) -> Result<(), Box<dyn std::error::Error>> {
+    use plotters::prelude::*;
+
+    let root = SVGBackend::new(file, (980, 300)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let panels = root.split_evenly((1, 2));
+    let runs = [
+        (
+            "The default pace: others take 80 % from 20 s to 40 s",
+            beside_a_busy_time(),
+        ),
+        (
+            "The same beside 80 %, to be done at 60 s",
+            before_an_end_time(),
+        ),
+    ];
+    for ((title, run), panel) in runs.iter().zip(&panels) {
+        let mut chart = ChartBuilder::on(panel)
+            .caption(title, ("sans-serif", 16))
+            .margin(10)
+            .x_label_area_size(36)
+            .y_label_area_size(48)
+            .build_cartesian_2d(0.0..60.0, 0.0..100.0)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_desc("s")
+            .y_desc("time at work, %")
+            .draw()?;
+        let points = (0_u32..).map(f64::from).zip(&run.duty);
+        let points = points.map(|(second, duty)| (second, duty * 100.0));
+        chart.draw_series(LineSeries::new(
+            points,
+            RGBColor(0, 114, 178).stroke_width(2),
+        ))?;
+    }
+    root.present()?;
+    Ok(())
 }
 
 fn mean(values: &[f64], from: usize, to: usize) -> f64 {

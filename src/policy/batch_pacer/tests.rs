@@ -105,7 +105,7 @@ fn batches_row_by_row_may_take_a_quarter_of_a_second() {
     let sizes = [(false, 12), (false, 13), (true, 124), (true, 125)]
         .map(|(one_by_one, work_ms)| size_after(one_by_one, work_ms));
 
-    assert_eq!(sizes, [100, 50, 100, 50]);
+    assert_eq!(sizes, [50, 25, 50, 25]);
 }
 
 #[test]
