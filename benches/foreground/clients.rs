@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::Plan;
 use crate::contender::{Frontier, Sweep};
@@ -41,13 +41,7 @@ struct Shared {
 
 /// Connects the clients and waits until they have warmed up.
 pub(crate) async fn start(url: &str, request: Request, plan: &Plan) -> Result<Clients> {
-    let mut connections = Vec::new();
-    for _ in 0..CLIENTS {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        tokio::spawn(connection);
-        let statement = client.prepare(request.statement()).await?;
-        connections.push((client, statement));
-    }
+    let connections = connect(url, request).await?;
     let shared = Shared {
         request,
         rows: plan.rows,
@@ -70,12 +64,45 @@ pub(crate) async fn start(url: &str, request: Request, plan: &Plan) -> Result<Cl
     Ok(clients)
 }
 
+/// Requests a second that the server bears, from clients that each send the next once the last was
+/// answered.
+pub(crate) async fn capacity(url: &str, request: Request, rows: u64) -> Result<f64> {
+    let began = Instant::now();
+    let next = Arc::new(AtomicU64::new(0));
+    let mut workers = Vec::new();
+    for (client, statement) in connect(url, request).await? {
+        let next = next.clone();
+        workers.push(tokio::spawn(async move {
+            let mut answered = 0_u32;
+            while began.elapsed() < MEASURED {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let place = i64::try_from(request.place(number, rows, None))?;
+                client.execute(&statement, &[&place]).await?;
+                answered += 1;
+            }
+            Result::Ok(answered)
+        }));
+    }
+    let mut answered = 0;
+    for worker in workers {
+        answered += worker.await??;
+    }
+    Ok(f64::from(answered) / began.elapsed().as_secs_f64())
+}
+
+async fn connect(url: &str, request: Request) -> Result<Vec<(Client, Statement)>> {
+    let mut connections = Vec::new();
+    for _ in 0..CLIENTS {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+        tokio::spawn(connection);
+        let statement = client.prepare(request.statement()).await?;
+        connections.push((client, statement));
+    }
+    Ok(connections)
+}
+
 /// Takes the next request of the schedule, however late it is.
-async fn work(
-    client: &tokio_postgres::Client,
-    statement: &tokio_postgres::Statement,
-    shared: &Shared,
-) -> Result<Vec<Sent>> {
+async fn work(client: &Client, statement: &Statement, shared: &Shared) -> Result<Vec<Sent>> {
     let mut sent = Vec::new();
     loop {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
@@ -117,3 +144,6 @@ impl Clients {
 const CLIENTS: usize = 24;
 
 const WARM_UP: Duration = Duration::from_millis(700);
+
+/// How long the capacity is measured.
+const MEASURED: Duration = Duration::from_secs(3);

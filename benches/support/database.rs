@@ -83,6 +83,14 @@ impl Database {
         }
     }
 
+    /// The address of the server.
+    pub(crate) fn url(&self) -> Result<&str> {
+        match &self.kind {
+            Kind::Postgres { url, .. } => Ok(url),
+            Kind::Sqlite { .. } => Err("SQLite has no server".into()),
+        }
+    }
+
     /// Name and version, for the heading.
     pub(crate) async fn version(&mut self) -> Result<String> {
         let query = match self.kind {

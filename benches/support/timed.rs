@@ -48,6 +48,10 @@ impl Notes {
         self.with(|noted| noted.clone())
     }
 
+    pub(crate) fn clear(&self) {
+        self.with(|noted| *noted = Noted::default());
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.with(|noted| noted.rows)
     }
