@@ -5,7 +5,10 @@
 //! docs/plots/growth.svg`
 //!
 //! `--rows` is the largest table and `--backlog` the largest backlog; the others are a tenth of the
-//! next, down to 10,000 and 1,000.
+//! next, down to 10,000 and 1,000. On Postgres follow empty runs beside `--dead` entries that an
+//! old snapshot keeps, and backlogs of as many rows in tables without statistics. `--only 1`
+//! measures SQLite alone, `--only 2` Postgres; `--part 1` measures backlogs alone, `--part 2` empty
+//! runs, `--part 3` the rest.
 
 use peak_alloc::PeakAlloc;
 use ractor_housekeeper::config::Pace;
@@ -15,6 +18,7 @@ mod backlog;
 mod empty;
 mod memory;
 mod rows;
+mod snapshot;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "what benches share is more than one needs")]
 mod support;
@@ -36,9 +40,22 @@ async fn main() -> Result<()> {
         ("backlog", 100_000),
         ("rounds", 3),
         ("runs", 30),
+        ("dead", 300_000),
+        ("only", 0),
+        ("part", 0),
     ])?;
     let rounds = options.number("rounds")?;
-    let mut databases = Database::all().await?;
+    let (only, part) = (
+        options.number::<u64>("only")?,
+        options.number::<u64>("part")?,
+    );
+    let mut databases = Vec::new();
+    if only != 2 {
+        databases.push(Database::sqlite().await?);
+    }
+    if only != 1 {
+        databases.extend(Database::postgres().await?);
+    }
     let mut versions = Vec::new();
     for database in &mut databases {
         versions.push(database.version().await?);
@@ -47,14 +64,21 @@ async fn main() -> Result<()> {
     println!("{heading}");
 
     let (mut empty_runs, mut peaks) = (Vec::new(), Vec::new());
+    let runs = options.number("runs")?;
     for mut database in databases {
-        for job in Job::ALL {
+        for job in Job::ALL.into_iter().filter(|_| part < 2) {
             let sizes = decades(1_000, options.number("backlog")?);
             peaks.push(backlog::measure(&mut database, job, &sizes, rounds).await?);
         }
-        let sizes = decades(10_000, options.number("rows")?);
-        let runs = options.number("runs")?;
-        empty_runs.extend(empty::measure(&database.kind, &sizes, rounds, runs).await?);
+        if part == 0 || part == 2 {
+            let sizes = decades(10_000, options.number("rows")?);
+            empty_runs.extend(empty::measure(&database.kind, &sizes, rounds, runs).await?);
+        }
+        if (part == 0 || part == 3) && database.url().is_ok() {
+            let dead = options.number("dead")?;
+            snapshot::dead_entries(&mut database, dead, rounds, runs).await?;
+            snapshot::without_statistics(&mut database, dead, rounds).await?;
+        }
     }
     if let Some(file) = &options.plot {
         let panels = vec![
