@@ -78,13 +78,7 @@ async fn main() -> Result<()> {
         rows::fill(&mut database, request.job(), rows).await?;
         let bears = clients::capacity(database.url()?, request.measured(), rows).await?;
         let mut panel = Loads::new(request.name(), bears);
-        // At higher rates the clients take all due bookings themselves.
-        let at_most = if request == Request::DueBooking {
-            10
-        } else {
-            100
-        };
-        for load in loads.iter().filter(|load| **load <= at_most) {
+        for load in loads.iter().filter(|load| **load <= request.max_load()) {
             let (name, rate) = panel.at(*load);
             let plan = Plan {
                 rows,

@@ -39,6 +39,14 @@ impl Request {
         }
     }
 
+    /// The highest load in percent. Beside more, clients take all due bookings themselves.
+    pub(crate) fn max_load(self) -> u32 {
+        match self {
+            Self::Message | Self::OtherBooking => 100,
+            Self::DueBooking => 10,
+        }
+    }
+
     /// How many times the latency without housekeeping it may become.
     pub(crate) fn target(self) -> f64 {
         match self {

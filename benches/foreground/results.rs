@@ -51,6 +51,13 @@ impl Results {
             "x",
             &self.ratios(POLITE),
         );
+        let longest = self.seen(POLITE, |round| percentile(&round.swept.batches, 99.0));
+        target(
+            &of("p99 of transactions"),
+            Bound::AtMost(100.0),
+            "ms",
+            &longest,
+        );
     }
 
     /// The table, and how long a writer may wait beside the default pace.

@@ -71,7 +71,7 @@ impl Pace {
             target: Duration::from_millis(25),
             duty_percent: 30,
             min_duty_percent: 5,
-            min_pause: Duration::from_millis(5),
+            min_pause: Duration::from_millis(2),
             max_pause: Duration::from_secs(1),
             finish_by: None,
         }

@@ -1,11 +1,12 @@
 //! The pace beside other clients, against a model of a loaded server: processors that all clients
 //! share, and a disk that syncs one commit after the other.
 //!
-//! `cargo test --lib simulation -- --nocapture` prints the plots; with `--ignored` it draws them in
-//! `docs/plots/pace.svg`.
+//! `cargo test --lib simulation -- --nocapture` prints the plots;
+//! `HOUSEKEEPER_PLOT=docs/plots/pace.svg` before it draws them there.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Pacer, urgency};
@@ -68,9 +69,15 @@ fn an_end_time_raises_the_share_beside_any_load() {
 }
 
 #[test]
-#[ignore = "draws docs/plots/pace.svg anew"]
-fn the_plot_of_the_pace_is_drawn() {
-    draw("docs/plots/pace.svg").expect("the plot is drawn");
+fn the_plot_has_the_share_of_each_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = std::env::var_os("HOUSEKEEPER_PLOT");
+    let file = file.map_or_else(|| folder.path().join("pace.svg"), PathBuf::from);
+
+    draw(&file).expect("the plot is drawn");
+
+    let svg = std::fs::read_to_string(&file).expect("is a text");
+    assert_eq!(svg.matches("#0072B2").count(), 2);
 }
 
 /// Others take 80 % of the server from 20 s to 40 s.
@@ -207,7 +214,7 @@ fn plot(duty: &[f64]) {
 }
 
 /// Draws the share of time at work, second by second, to an SVG file.
-fn draw(file: &str) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
     use plotters::prelude::*;
 
     let root = SVGBackend::new(file, (980, 300)).into_drawing_area();

@@ -76,7 +76,7 @@ impl State {
 
 /// Returns the oldest row that is due, or that a hold, another table or a rejection keeps back, and
 /// the cutoff if there is none; `None` where no row can be kept back.
-pub(super) async fn oldest(
+pub(super) async fn first(
     conn: &mut AsyncPgConnection,
     plan: &Plan,
     values: &Values<'_>,

@@ -93,7 +93,7 @@ pub(super) async fn forecast(
     values: &Values<'_>,
 ) -> QueryResult<(Forecast, Option<String>)> {
     // Dead entries in front of it are walked once, and not by each statement.
-    let begin = floor::oldest(conn, plan, values).await?;
+    let begin = floor::first(conn, plan, values).await?;
     let old_floor = values.floor;
     let values = &Values {
         rejected: values.rejected,
